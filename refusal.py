@@ -1,0 +1,45 @@
+"""The one exception that both floors raise for bad input, and the way both commands end on it."""
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+
+_SECRET = re.compile(
+    r"(?i)(?:^|[^a-z])(?:api[_-]?key|token|secret|password)[^=]*=\s*\S|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
+)
+
+
+class Refusal(Exception):
+    """Bad input or a missing part of the machine: one sentence that says what to do instead."""
+
+
+def refuse_secrets(arguments: list[str]) -> None:
+    """Raise `Refusal` when a command-line argument carries a key: it would end in shell history and logs."""
+    for argument in arguments:
+        if _SECRET.search(argument):
+            shown = argument.split("=", 1)[0][:40]
+            raise Refusal(
+                f"'{shown}' looks like a secret on the command line: keys come from the environment only, "
+                "for example OPENAI_API_KEY=... python agent.py llm=openai."
+            )
+
+
+def command(main: Callable[[], None]) -> Callable[[], None]:
+    """Run a command so that a `Refusal` ends as one sentence and exit code 2; bugs keep their traceback."""
+
+    @functools.wraps(main)
+    def run() -> None:
+        # Hydra wraps what a job raises in its own report unless it is told to let errors through.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        try:
+            refuse_secrets(sys.argv[1:])
+            main()
+        except Refusal as refusal:
+            print(f"refused: {refusal}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return run

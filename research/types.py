@@ -1,0 +1,118 @@
+"""The whole vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
+
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Direction = Literal["min", "max"]
+TrialStatus = Literal["running", "done", "failed"]
+VerdictWord = Literal["supported", "refuted", "open"]
+
+
+class Record(BaseModel):
+    """A frozen record: unknown fields are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Key(NamedTuple):
+    """What makes two trials the same trial: asking for an equal key twice runs once."""
+
+    signature: str
+    """sha256 of the canonical resolved config, seed included, without what cannot change the result"""
+    code: str
+    """digest of the sources under models/ and of the versions of torch and lightning"""
+    data: str
+    """digest of where the data comes from: file contents of its path, or its package's version"""
+    hardware: str
+    """hardware class, for example `cpu:Intel Xeon 8481C x2` or `gpu:NVIDIA H200`"""
+
+
+class Constraint(Record):
+    """A bound on one metric that every answer must keep, for example test/accuracy >= 0.97."""
+
+    metric: str
+    op: Literal[">=", "<="]
+    bound: float
+
+
+class Objective(Record):
+    """What a goal asks for."""
+
+    metric: str
+    direction: Direction
+    constraints: tuple[Constraint, ...] = ()
+
+
+class Proposal(Record):
+    """A claim that can be wrong, and the overrides that test it against a control arm."""
+
+    hypothesis: str = Field(min_length=1, max_length=2000)
+    overrides: tuple[str, ...]
+    control: tuple[str, ...] = ()
+    metric: str = "val/accuracy"
+    direction: Direction = "max"
+    smallest_effect: float = 0.0
+    refuted_by: str = ""
+    domain: str = "optimization"
+    proposer: str = "person"
+
+
+class Trial(Record):
+    """One row of the trial table: one configuration, one seed, one run of it."""
+
+    id: int
+    key: Key
+    replicate: int
+    seed: int
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+    status: TrialStatus
+    reason: str | None
+    name: str | None
+    sweep: str | None
+    source: str
+    folder: str | None
+    started: float
+    finished: float | None
+
+
+class Result(Record):
+    """What a finished trial measured: SI units, keys of the form `test/accuracy` or `train/energy_j`."""
+
+    trial_id: int
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    """what is not a number: energy method per component, hardware, per-class scores, confusion matrix"""
+
+
+class Comparison(Record):
+    """Two arms paired by seed: difference treatment minus control."""
+
+    metric: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    effect_size: float | None
+    p_value: float | None
+    level: float
+    """confidence of the interval [low, high], for example 0.95"""
+
+
+class Verdict(Record):
+    """What the numbers say about a proposal; computed by research/stats.py, never by a language model."""
+
+    word: VerdictWord
+    comparison: Comparison | None
+    reason: str
+    trial_ids: tuple[int, ...]
+
+
+class Insight(Record):
+    """What is kept of a verdict: the sentence, its evidence, and the line that repeats it."""
+
+    claim: str
+    verdict: Verdict
+    energy_method: str
+    command: str
