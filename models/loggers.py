@@ -1,0 +1,98 @@
+"""Where learning curves go besides the database: CSV files and Weights & Biases, through Lightning's loggers."""
+
+import netrc
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """What a logger may know of the trial; `config` is redacted before it gets here."""
+
+    folder: Path
+    id: str
+    name: str
+    group: str | None
+    tags: tuple[str, ...]
+    config: dict[str, Any]
+
+
+def csv(run: Run) -> CSVLogger:
+    """Log to `<folder>/csv-N/metrics.csv`; a resumed trial opens the next N and keeps what was there."""
+    attempt = len(list(run.folder.glob("csv-*")))
+    return CSVLogger(str(run.folder), name="", version=f"csv-{attempt}")
+
+
+def logged_in() -> bool:
+    """Whether Weights & Biases has a key, from the environment or ~/.netrc, without asking the network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
+
+
+def wandb(run: Run, project: str, entity: str | None) -> WandbLogger:
+    """Open one Weights & Biases run for the trial: uploaded when logged in, else kept offline in the folder.
+
+    Raises:
+        ValueError: WANDB_MODE is none of the modes that Weights & Biases knows.
+    """
+    import wandb as sdk
+
+    mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+    settings = sdk.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        save_code=False,
+        # Its system monitor would be charged to the trial's joules.
+        x_disable_stats=True,
+    )
+    logger = WandbLogger(
+        project=project,
+        entity=entity,
+        name=run.name,
+        id=run.id,
+        group=run.group,
+        tags=list(run.tags),
+        config=run.config,
+        save_dir=str(run.folder),
+        mode=mode,
+        settings=settings,
+    )
+    # Lightning has made `trainer/global_step` the default axis; joules and seconds are axes too.
+    for axis in ("step", "second", "joule"):
+        logger.experiment.define_metric(axis)
+    for goal, keys in {"max": ("*/accuracy",), "min": ("*/loss", "*/energy_j", "*/co2_kg")}.items():
+        for prefix in ("train", "val", "test"):
+            for key in keys:
+                logger.experiment.define_metric(key.replace("*", prefix), summary=goal)
+    return logger
+
+
+def finish(loggers: list[Logger], metrics: Mapping[str, float], facts: Mapping[str, Any], exit_code: int) -> None:
+    """Write the summary and close every run with the trial's exit code, also after a failure.
+
+    Without `wandb.finish` the trials of one process would merge into one run.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and isinstance(logger.name, str | None):
+            logger.experiment.summary.update({**metrics, "energy/method": facts.get("energy_method")})
+            logger.experiment.finish(exit_code=exit_code, quiet=True)
+        else:
+            logger.finalize("success" if exit_code == 0 else "failed")
+
+
+def sync_command(folder: Path) -> str:
+    """Return the shell line that uploads the offline runs below `folder`."""
+    return f"wandb sync {folder}/wandb/offline-run-*"

@@ -1,0 +1,56 @@
+"""Every YAML under conf/ has its card, names a real target, and passes arguments that the target takes."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.utils import get_object
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "conf").rglob("*.yaml"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT / "conf"))
+
+
+def targets(node: Any) -> list[dict[str, Any]]:
+    """All mappings with a `_target_`, at any depth."""
+    if isinstance(node, list):
+        return [found for item in node for found in targets(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node] if "_target_" in node else []
+    return own + [found for value in node.values() for found in targets(value)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_line_one_says_what_it_is_and_when_to_choose_it(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]
+    assert re.match(r"# \S.{20,}", lines[0]), f"{name(path)}: the first line is its card"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_targets_exist_and_take_their_arguments(path: Path) -> None:
+    for node in targets(yaml.safe_load(path.read_text())):
+        target = get_object(node["_target_"])
+        given = {key: None for key in node if not (key.startswith("_") and key.endswith("_"))}
+        signature = inspect.signature(target)
+        bind = signature.bind_partial if node.get("_partial_") else signature.bind
+        bind(**given)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nothing_secret_is_in_a_config(path: Path) -> None:
+    assert not re.search(r"\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}|oc\.env", path.read_text())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "experiment").rglob("*.yaml")), ids=name)
+def test_a_recipe_chooses_and_sets_no_number_inside_a_group(path: Path) -> None:
+    groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+    content = yaml.safe_load(path.read_text()) or {}
+    swept = groups & {"model", "optimizer", "scheduler", "loss"} & content.keys()
+    assert not swept, f"{name(path)} sets numbers inside {swept}: make them an option of their own"
