@@ -1,0 +1,1 @@
+"""Data sets as tensors in memory: one file per source, each with a `load` that returns a `Dataset`."""
