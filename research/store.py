@@ -1,0 +1,224 @@
+"""The database as one class with few verbs: claim a trial, finish or fail it, and read what is known."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, final
+
+import sqlalchemy as sa
+
+from refusal import Refusal
+from research import claims
+from research.claims import Claim
+from research.database import Database
+from research.journal import Journal
+from research.lease import Lost, kept
+from research.schema import FINAL, clock, metric, trial
+from research.types import Key, Result, Trial
+
+__all__ = ["Busy", "Claim", "Known", "Lost", "Store"]
+
+_AXES = ("step", "second", "joule")
+_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
+
+
+@final
+@dataclass(frozen=True)
+class Known:
+    """The trial was done before: here is what it measured."""
+
+    trial: Trial
+    result: Result
+
+
+@final
+@dataclass(frozen=True)
+class Busy:
+    """Another process runs the trial now."""
+
+    trial: Trial
+
+
+@final
+class Store(Journal):
+    """One database, SQLite or PostgreSQL; safe to use from many threads, processes and hosts.
+
+    Every verb is one transaction and raises `Refusal` when the database cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that only reads."""
+        return self._database.read()
+
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that is written whole or not at all."""
+        return self._database.write()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def claim(
+        self,
+        key: Key,
+        *,
+        config: Mapping[str, Any],
+        overrides: Sequence[str] = (),
+        seed: int = 0,
+        name: str | None = None,
+        sweep: str | None = None,
+        source: str = "person",
+        folder: str | None = None,
+        force: bool = False,
+        lease_s: float = 60.0,
+    ) -> Claim | Known | Busy:
+        """Ask to run `key`: done already is `Known`, running elsewhere is `Busy`, else the row is ours.
+
+        A row that failed, whose lease ended by the database's clock, or whose owner died on this host is
+        taken over under a new token. `force` runs a replicate beside what is done or running.
+        """
+        values = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
+        values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
+        while True:
+            with self.write() as connection:
+                got = claims.claim(connection, key, values, force, lease_s)
+                if isinstance(got, Claim):
+                    return got
+                if got is not None:
+                    return _standing(connection, got)
+
+    def renew(self, claim: Claim, lease_s: float = 60.0) -> None:
+        """Extend the lease to `lease_s` seconds from now; raises `Lost` when another took over."""
+        with self.write() as connection:
+            claims.owned(connection, claim, {"lease_until": clock() + lease_s})
+
+    def keep(self, claim: Claim, lease_s: float = 60.0) -> AbstractContextManager[Any]:
+        """Renew the lease from a thread while the body runs; yields an event that is set when it is lost."""
+        return kept(lambda seconds: self.renew(claim, seconds), lease_s)
+
+    def finish(
+        self,
+        claim: Claim,
+        metrics: Mapping[str, float],
+        facts: Mapping[str, Any] | None = None,
+        curve: Sequence[Mapping[str, float | None]] = (),
+    ) -> None:
+        """Write the trial as done with all that it measured; raises `Lost` when another took over."""
+        rows = [_figure(claim, FINAL, key, value) for key, value in metrics.items()]
+        rows += [row for at, point in enumerate(curve) for row in _point(claim, at, point)]
+        with self.write() as connection:
+            done = {"status": "done", "finished": clock(), "facts": dict(facts or {})}
+            claims.owned(connection, claim, done)
+            if rows:
+                connection.execute(sa.insert(metric), rows)
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """Write the trial as failed with its reason; raises `Lost` when another took over."""
+        with self.write() as connection:
+            claims.owned(connection, claim, {"status": "failed", "finished": clock(), "reason": reason})
+
+    def known(self, keys: Iterable[Key]) -> dict[Key, Result]:
+        """What is done among `keys`; of several replicates the first."""
+        wanted = set(keys)
+        parts = [trial.c[part] for part in Key._fields]
+        found: dict[Key, int] = {}
+        with self.read() as connection:
+            for some in _some(sorted({key.signature for key in wanted})):
+                done = (trial.c.status == "done") & trial.c.signature.in_(some)
+                rows = connection.execute(
+                    sa.select(trial.c.id, *parts).where(done).order_by(trial.c.replicate)
+                )
+                for number, *key in rows:
+                    found.setdefault(Key(*key), number)
+            found = {key: number for key, number in found.items() if key in wanted}
+            results = _results(connection, list(found.values()))
+        return {key: results[number] for key, number in found.items()}
+
+    def trials(
+        self,
+        *,
+        sweep: str | None = None,
+        status: str | None = None,
+        ids: Sequence[int] | None = None,
+        source: str | None = None,
+        limit: int | None = None,
+    ) -> list[Trial]:
+        """Trials that match everything asked for, oldest first; `limit` keeps the newest."""
+        asked = {"sweep": sweep, "status": status, "source": source}
+        query = sa.select(trial).where(*(trial.c[k] == v for k, v in asked.items() if v is not None))
+        batches = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in _some(sorted(set(ids)))]
+        with self.read() as connection:
+            newest = query.order_by(trial.c.id.desc()).limit(limit)
+            rows = [row for some in batches for row in connection.execute(newest.where(some)).mappings()]
+        found = sorted((_trial(row) for row in rows), key=lambda row: row.id)
+        return found if limit is None else found[max(0, len(found) - limit) :]
+
+    def results(self, ids: Iterable[int]) -> dict[int, Result]:
+        """What the finished trials among `ids` measured; NaN comes back as NaN."""
+        with self.read() as connection:
+            return _results(connection, list(ids))
+
+    def curve(self, trial_id: int) -> list[dict[str, float]]:
+        """The learning curve: points with step, second, joule (NaN where not taken) and what was measured."""
+        c = metric.c
+        query = sa.select(metric).where(c.trial_id == trial_id, c.point != FINAL).order_by(c.point, c.key)
+        points: dict[int, dict[str, float]] = {}
+        with self.read() as connection:
+            for row in connection.execute(query):
+                axes = {axis: _number(getattr(row, axis)) for axis in _AXES}
+                points.setdefault(row.point, axes)[row.key] = _number(row.value)
+        return list(points.values())
+
+
+def _standing(connection: sa.Connection, trial_id: int) -> Known | Busy:
+    row = connection.execute(sa.select(trial).where(trial.c.id == trial_id)).mappings().one()
+    found = _trial(row)
+    if found.status != "done":
+        return Busy(found)
+    return Known(found, _results(connection, [trial_id])[trial_id])
+
+
+def _trial(row: sa.RowMapping) -> Trial:
+    fields = {name: row[name] for name in Trial.model_fields if name != "key"}
+    return Trial(key=Key(*(row[part] for part in Key._fields)), **fields)
+
+
+def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]:
+    facts: dict[int, Any] = {}
+    metrics: dict[int, dict[str, float]] = {}
+    for some in _some(ids):
+        done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
+        facts |= {row.id: row.facts for row in connection.execute(done)}
+        final_figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
+        for row in connection.execute(final_figures.order_by(metric.c.key)):
+            metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
+    return {n: Result(trial_id=n, metrics=metrics.get(n, {}), facts=facts[n]) for n in sorted(facts)}
+
+
+def _figure(claim: Claim, point: int, key: str, value: Any, axes: Mapping[str, Any] = {}) -> dict[str, Any]:
+    number = math.nan if value is None else float(value)
+    row = {"trial_id": claim.trial_id, "point": point, "key": key, "value": number}
+    return row | {axis: axes.get(axis) for axis in _AXES}
+
+
+def _point(claim: Claim, at: int, point: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    if "step" not in point:
+        raise Refusal(
+            f"Point {at} of a learning curve has no 'step': give the optimizer step that it was taken at."
+        )
+    return [_figure(claim, at, key, value, point) for key, value in point.items() if key not in _AXES]
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else value
+
+
+def _some(items: Sequence[Any]) -> Iterator[list[Any]]:
+    left = iter(items)
+    while batch := list(islice(left, _AT_ONCE)):
+        yield batch
