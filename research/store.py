@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research import claims
 from research.claims import Claim
-from research.database import Database
+from research.connection import Database
 from research.journal import Journal
 from research.lease import Lost, kept
 from research.schema import FINAL, clock, metric, trial
