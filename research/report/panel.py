@@ -1,0 +1,50 @@
+"""What `python train.py` ends with: the trial's numbers, how they were taken, and what to type next."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from research.report.quantity import quantity
+
+
+def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Print the panel of one finished or known trial."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    for name, text in rows(answer, overrides):
+        table.add_row(name, text)
+    known = " (known: nothing was trained; force=true runs it again)" if answer["status"] == "known" else ""
+    Console().print(Panel(table, title=f"trial {answer['trial_id']}{known}", expand=False, highlight=False))
+
+
+def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the panel's lines as (name, text); a figure that was not taken is left out, never invented."""
+    metrics, facts, folder = answer["metrics"], answer["facts"], Path(answer["folder"])
+    method = facts.get("energy_method") or "not measured"
+    lines = [
+        ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
+        ("size", _join(metrics, ("size/parameters", "size/bytes"))),
+        ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
+        ("latency", _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second"))),
+        ("training", _join(metrics, ("train/seconds", "train/steps_per_second", "train/peak_bytes"))),
+        ("energy", _join(metrics, ("train/energy_j", "infer/energy_j_per_sample", "train/co2_kg")) + f" [{method}]"),
+    ]
+    offline = folder / "wandb"
+    lines += [("note", note) for note in facts.get("notes", [])]
+    lines += [("files", str(folder))] if folder.exists() else []
+    lines += [("upload", f"wandb sync {offline}/offline-run-*")] if any(offline.glob("offline-run-*")) else []
+    return [line for line in lines if line[1]] + [("next", _next(overrides))]
+
+
+def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
+    return "   ".join(f"{key} {quantity(key, metrics[key])}" for key in keys if key in metrics)
+
+
+def _next(overrides: Sequence[str]) -> str:
+    chosen = [text for text in overrides if not text.startswith(("seed=", "optimizer="))]
+    return " ".join(["python train.py -m", *chosen, "optimizer=adam,adamw,lion seed=0,1,2"])

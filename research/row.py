@@ -1,0 +1,120 @@
+"""One trial's row from claim to result: looked up first, leased while it runs, failed with its reason."""
+
+import difflib
+import hashlib
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research import identity
+from research.objective import METRICS, screening
+from research.redact import redact
+from research.space import signature
+from research.store import Busy, Claim, Known, Store
+
+POLL_S = 0.5
+
+
+@final
+@dataclass
+class Row:
+    """The row of one trial; `status` is `running` until its numbers stand in the database."""
+
+    trial_id: int
+    folder: Path
+    digest: str
+    status: str = "running"
+    metrics: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    _store: Store | None = None
+    _claim: Claim | None = None
+
+    def finish(self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]) -> None:
+        """Write the result in one transaction.
+
+        Raises:
+            Lost: another process took the row over, because this one was paused for longer than its lease.
+        """
+        assert self._store is not None and self._claim is not None
+        self._store.finish(self._claim, metrics, facts, curve)
+        self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def answer(self, score: str) -> dict[str, Any]:
+        """Return what a sweep or an agent is told; the score is None when this task has no such metric."""
+        return {
+            "status": self.status,
+            "trial_id": self.trial_id,
+            "score": self.metrics.get(score),
+            "metrics": self.metrics,
+            "facts": self.facts,
+            "folder": str(self.folder),
+        }
+
+
+def check_score(score: str) -> None:
+    """Raise `Refusal` when no trial measures a metric of this name, before anything is trained."""
+    names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
+    if score not in names:
+        near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
+        raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
+
+
+@contextmanager
+def claimed(
+    config: dict[str, Any], *, overrides: Sequence[str], sweep: str | None, source: str
+) -> Iterator[Row]:
+    """Hold the row of `config`; a known trial comes with its numbers and status `known`: nothing is to do.
+
+    What the body raises is written as the reason of a failed row and raised again.
+    """
+    check_score(config["score"])
+    key = identity.key(config, signature(config))
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
+    force = bool(config.get("force"))
+    folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
+    values = {"overrides": redact(list(overrides)), "config": redact(config), "folder": str(folder)}
+    values |= {"seed": config["seed"], "name": config.get("name"), "sweep": sweep, "source": source}
+    store = Store(config["store"]["url"])
+    try:
+        got = _claim(lambda: store.claim(key, force=force, **values))
+        if isinstance(got, Known):
+            known = Path(got.trial.folder or folder)
+            yield Row(got.trial.id, known, digest, "known", got.result.metrics, got.result.facts)
+        else:
+            with store.keep(got), _failing(store, got):
+                yield Row(got.trial_id, folder, digest, _store=store, _claim=got)
+    finally:
+        store.close()
+
+
+def _claim(claim: Any) -> Claim | Known:
+    """Claim the row, waiting while another process runs the same trial."""
+    waited = False
+    while isinstance(got := claim(), Busy):
+        if not waited:
+            print(f"trial {got.trial.id} runs in another process: waiting for its result", file=sys.stderr)
+        waited = True
+        time.sleep(POLL_S)
+    return got
+
+
+@contextmanager
+def _failing(store: Store, claim: Claim) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        store.fail(claim, reason(error))
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
+    words = " ".join(str(error).split())[:500]
+    kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted", "Diverged": "diverged"}
+    return f"{kinds.get(type(error).__name__, type(error).__name__)}: {words}".rstrip(": ")

@@ -1,0 +1,118 @@
+"""`train.py` as a person uses it: a trial leaves one complete row, twice runs once, failures say why."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import refusal
+import train
+from research.store import Store
+
+ROOT = Path(__file__).parent.parent
+KEYS = {
+    "test/accuracy", "test/f1", "test/precision", "test/recall", "test/auroc", "test/loss",
+    "val/accuracy", "val/loss", "train/seconds", "train/energy_j", "train/co2_kg", "train/steps_per_second",
+    "train/peak_bytes", "step/energy_j", "infer/latency_s_p50", "infer/latency_s_p95",
+    "infer/samples_per_second", "infer/energy_j_per_sample", "size/bytes", "size/parameters",
+    "size/nonzeros", "compute/flops_forward", "compute/flops_train", "stability/grad_norm_mean",
+    "stability/nonfinite_steps", "numerics/error_vs_fp32",
+}  # fmt: skip
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python train.py` in an empty folder."""
+    line = [sys.executable, str(ROOT / "train.py"), *arguments]
+    env = os.environ | {"WANDB_MODE": "offline"} | environment
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, env=env, check=False)
+
+
+def test_a_trial_leaves_one_row_with_every_key(resolve: Callable[..., Any], tmp_path: Path) -> None:
+    answer = train.trial(resolve("budget.steps=60"), overrides=["budget.steps=60"])
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    (row,) = store.trials()
+    result = store.results([row.id])[row.id]
+    assert row.status == "done" and row.overrides == ("budget.steps=60",) and answer["status"] == "done"
+    assert KEYS <= result.metrics.keys()
+    assert result.metrics == answer["metrics"]
+    assert result.facts["energy_method"] and len(result.facts["confusion"]) == 10
+    curve = store.curve(row.id)
+    assert curve[-1]["step"] == 60 and {"second", "joule", "val/accuracy", "train/loss"} <= curve[-1].keys()
+
+
+def test_the_same_trial_twice_runs_once(resolve: Callable[..., Any], tmp_path: Path) -> None:
+    first = train.trial(resolve("budget.steps=20"), overrides=[])
+    again = train.trial(resolve("budget.steps=20", "name=other", "score=val/loss"), overrides=[])
+    assert again["status"] == "known" and again["metrics"] == first["metrics"]
+    assert again["score"] == first["metrics"]["val/loss"]
+    forced = train.trial(resolve("budget.steps=20", "force=true"), overrides=[])
+    assert forced["status"] == "done" and forced["trial_id"] != first["trial_id"]
+    assert forced["metrics"]["test/accuracy"] == first["metrics"]["test/accuracy"]
+    assert [row.replicate for row in Store(f"sqlite:///{tmp_path}/lab.db").trials()] == [0, 1]
+
+
+def test_a_failure_leaves_its_reason_and_can_be_tried_again(resolve: Callable[..., Any], tmp_path: Path) -> None:
+    bad = resolve("budget.steps=50", "optimizer=sgd", "optimizer.lr=1e30")
+    for _ in range(2):
+        with pytest.raises(Exception, match="loss"):
+            train.trial(bad, overrides=[])
+    (row,) = Store(f"sqlite:///{tmp_path}/lab.db").trials()
+    assert row.status == "failed" and row.reason.startswith("diverged: ")
+
+
+def test_another_seed_is_another_trial_with_another_result(resolve: Callable[..., Any]) -> None:
+    losses = {train.trial(resolve("budget.steps=20", f"seed={n}"), overrides=[])["metrics"]["test/loss"] for n in (0, 1, 2)}
+    assert len(losses) == 3
+
+
+def test_an_unknown_score_is_refused_before_anything_is_trained(resolve: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(refusal.Refusal, match="val/accuracy"):
+        train.trial(resolve("score=val/acuracy"), overrides=[])
+    assert not (tmp_path / "lab.db").exists()
+
+
+def test_an_unwritable_folder_is_one_sentence(resolve: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(refusal.Refusal, match="root"):
+        train.trial(resolve(f"root={tmp_path}/file/runs"), overrides=[])
+
+
+@pytest.mark.slow
+def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
+    first = command("budget.steps=40", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "test/accuracy" in first.stdout and "estimated" in first.stdout + "nvml" and "wandb sync" in first.stdout
+    (summary,) = tmp_path.glob("runs/*/wandb/offline-run-*/run-*.wandb")
+    leet = subprocess.run(
+        [Path(sys.executable).parent / "wandb", "leet", "inspect", "--summary", "--json", str(summary)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "test/accuracy" in leet.stdout and "train/energy_j" in leet.stdout
+    assert json.loads(leet.stdout)
+    assert (tmp_path / "joulelab.db").exists() and list(tmp_path.glob("runs/*/csv-0/metrics.csv"))
+    again = command("budget.steps=40", cwd=tmp_path)
+    assert again.returncode == 0 and "known" in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("optimizer=nonesuch",), "adamw"),
+        (("optimizer.nonesuch=1",), "nonesuch"),
+        (("llm_api_key=sk-aaaaaaaaaaaaaaaaaaaaaaaa",), "environment"),
+        (("store.url=sqlite:////nonesuch/folder/lab.db",), "store.url"),
+        (("data=pytext", "model=gpt", "data.path=nonesuch"), "data.path"),
+        (("trainer=gpu",), "trainer=cpu"),
+        (("ckpt_path=nonesuch.ckpt",), "nonesuch.ckpt"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_an_exit_code(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    run = command(*arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
+    assert run.returncode != 0 and says in run.stderr
+    assert "Traceback" not in run.stderr

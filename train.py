@@ -1,0 +1,70 @@
+"""Train one model, or sweep many: overrides -> objects -> metrics -> one row of the database."""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+import refusal
+
+PARTS = ("data", "model", "loss", "optimizer", "scheduler", "callbacks", "trainer", "budget", "meter", "logger")
+
+
+def trial(
+    config: dict[str, Any],
+    *,
+    overrides: list[str],
+    sweep: str | None = None,
+    source: str = "person",
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Run the trial of a resolved config, or return what is known of it; its row is written either way.
+
+    Raises:
+        Refusal: bad input, or a part of the machine that is missing.
+        Exception: whatever ended the training, after the row was written as `failed` with the reason.
+    """
+    from research.row import claimed
+
+    with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
+        if row.status != "known":
+            measured = measure(config, row.folder, row.digest, overrides, sweep, threads)
+            row.finish(measured.metrics, measured.facts, measured.curve)
+    return row.answer(config["score"])
+
+
+def measure(
+    config: dict[str, Any], folder: Path, digest: str, overrides: list[str], sweep: str | None, threads: int | None
+) -> Any:
+    """Build every part from its group, train, and measure the final network."""
+    from models import loggers, trial
+    from research.redact import redact
+
+    trial.prepare(folder, config["seed"], threads)
+    parts = {part: hydra.utils.instantiate(config[part], _convert_="all") for part in PARTS}
+    name = config["name"] or " ".join(overrides) or "defaults"
+    run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
+    return trial.run(run=run, seed=config["seed"], ckpt_path=config["ckpt_path"], **parts)
+
+
+@refusal.command
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> float | None:
+    """Run one job of Hydra's; the score goes back to the sweeper."""
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    overrides = list(HydraConfig.get().overrides.task)
+    if config["dry_run"]:
+        from research.plan import show
+
+        return show([config], [overrides])
+    answer = trial(config, overrides=overrides)
+    from research.report.panel import show_trial
+
+    show_trial(answer, overrides)
+    return answer["score"]
+
+
+if __name__ == "__main__":
+    main()
