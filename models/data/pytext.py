@@ -69,7 +69,7 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _three_ways(texts: list[bytes], val_share: float, test_share: float) -> tuple[list[bytes], ...]:
-    """(train, validation, test): whole files to test, then validation, until each has its share of the bytes."""
+    """(train, validation, test): whole files, to test, then validation, until each has its bytes."""
     if not (val_share > 0 and test_share > 0 and val_share + test_share < 1):
         raise Refusal(
             f"data.val_share {val_share} and data.test_share {test_share} must be above 0 and leave a rest "

@@ -1,0 +1,66 @@
+"""A causal decoder: each position predicts from itself and those before it."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from models.nets.block import stack
+from models.nets.shapes import TOKEN_TASKS, positive, sizes
+from refusal import Refusal
+
+
+@final
+class GPT(nn.Module):
+    """Pre-norm decoder on tokens: (B, T) int64 -> (B, T, classes), T up to `shape[0]`.
+
+    `positions` are `rotary` or `learned`; `tied` reads out with the embedding's own weights (Press and Wolf
+    2016, arXiv 1608.05859). Source: Radford et al. (2019), GPT-2.
+    Raises `Refusal` for data that is not tokens, and when heads do not divide the width.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        task: str = "language",
+        *,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        expansion: int = 4,
+        positions: str = "rotary",
+        tied: bool = True,
+        activation: str = "gelu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        positive(classes=classes, width=width)
+        length = _length(sizes(shape), task, positions)
+        self.embedding = nn.Embedding(classes, width)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        learned = positions == "learned"
+        self.positions = nn.Parameter(torch.randn(length, width) * 0.02) if learned else None
+        options = {"expansion": expansion, "activation": activation, "dropout": dropout}
+        self.blocks = stack(depth, width, heads, length, causal=True, rotary=not learned, **options)
+        self.head = None if tied else nn.Linear(width, classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every position."""
+        stream = self.embedding(x)  # (B, T, width)
+        if self.positions is not None:
+            stream = stream + self.positions[: x.shape[1]]
+        stream = self.blocks(stream)
+        return linear(stream, self.embedding.weight) if self.head is None else self.head(stream)
+
+
+def _length(shape: tuple[int, ...], task: str, positions: str) -> int:
+    if task not in TOKEN_TASKS or len(shape) != 1:
+        raise Refusal(
+            "model=gpt predicts tokens: choose data=pytext or data=mqar, or model=transformer to classify."
+        )
+    if positions not in ("rotary", "learned"):
+        raise Refusal(f"model.positions '{positions}' is unknown: choose rotary or learned.")
+    return shape[0]
