@@ -1,0 +1,115 @@
+"""What the lab can be asked for: the metrics, their better direction and unit, and how far a bound is."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from research.types import Constraint, Direction, Objective
+
+
+class Metric(NamedTuple):
+    """How a metric is read: which way is better, in what unit, and in which words."""
+
+    better: Direction
+    unit: str
+    words: str
+
+
+METRICS: dict[str, Metric] = {
+    "test/accuracy": Metric("max", "share", "accuracy"),
+    "test/f1": Metric("max", "share", "F1 score"),
+    "test/precision": Metric("max", "share", "precision"),
+    "test/recall": Metric("max", "share", "recall"),
+    "test/auroc": Metric("max", "share", "AUROC"),
+    "test/loss": Metric("min", "nats", "loss"),
+    "test/bits_per_byte": Metric("min", "bits", "bits per byte"),
+    "train/energy_j": Metric("min", "joules", "training energy"),
+    "train/co2_kg": Metric("min", "kg", "carbon of training"),
+    "train/seconds": Metric("min", "seconds", "training time"),
+    "train/steps_per_second": Metric("max", "per second", "training steps per second"),
+    "train/steps_to_target": Metric("min", "count", "steps to the target"),
+    "train/peak_bytes": Metric("min", "bytes", "peak memory of training"),
+    "step/energy_j": Metric("min", "joules", "energy of a training step"),
+    "infer/latency_s_p50": Metric("min", "seconds", "median latency of one example"),
+    "infer/latency_s_p95": Metric("min", "seconds", "95th percentile of the latency of one example"),
+    "infer/samples_per_second": Metric("max", "per second", "examples inferred per second"),
+    "infer/energy_j_per_sample": Metric("min", "joules", "energy of inferring one example"),
+    "size/bytes": Metric("min", "bytes", "size of the weights on disk"),
+    "size/parameters": Metric("min", "count", "parameters"),
+    "size/nonzeros": Metric("min", "count", "non-zero weights"),
+    "compute/flops_forward": Metric("min", "flops", "FLOPs of a forward pass"),
+    "compute/flops_train": Metric("min", "flops", "FLOPs of the training"),
+}
+
+EXACT = ("size/", "compute/")
+"""families that a network has whatever the seed: no spread, so no interval is needed"""
+
+
+def words(metric: str) -> str:
+    """A metric in words, its key where it has none: `training energy`."""
+    known = METRICS.get(metric)
+    return known.words if known else metric
+
+
+def is_energy(metric: str) -> bool:
+    """Whether a figure's method (`nvml`, `rapl`, `estimated`) decides what it may be compared with."""
+    return "energy_j" in metric or "co2" in metric
+
+
+def is_timed(metric: str) -> bool:
+    """Whether a neighbour on the same machine distorts the figure, so that trials must run alone."""
+    return is_energy(metric) or "seconds" in metric or "latency" in metric or "per_second" in metric
+
+
+def is_ratio(metric: str) -> bool:
+    """Whether arms are compared by their ratio: a cost is halved or doubled, a score is shifted."""
+    return metric in METRICS and not metric.startswith(("test/", "val/"))
+
+
+def screening(metric: str) -> str:
+    """The metric that may be looked at while searching: the validation split's twin of a test metric."""
+    return "val/" + metric.removeprefix("test/") if metric.startswith("test/") else metric
+
+
+def screening_objective(objective: Objective) -> Objective:
+    """The same objective on the validation split."""
+    return Objective(
+        metric=screening(objective.metric),
+        direction=objective.direction,
+        constraints=tuple(
+            one.model_copy(update={"metric": screening(one.metric)}) for one in objective.constraints
+        ),
+    )
+
+
+def shortfall(constraint: Constraint, value: float) -> float:
+    """How far a value is outside its bound, as a share of the bound; zero or less is inside."""
+    gap = constraint.bound - value if constraint.op == ">=" else value - constraint.bound
+    return gap / (abs(constraint.bound) or 1.0)
+
+
+def shortfalls(objective: Objective, metrics: Mapping[str, float]) -> list[float]:
+    """The shortfall of each constraint; infinite where the trial did not measure the metric."""
+    return [shortfall(one, metrics.get(one.metric, math.nan)) for one in objective.constraints]
+
+
+def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, float]:
+    """Sort key, best first: what keeps every bound by its objective, the rest by how far it misses."""
+    missed = sum(gap if gap > 0 else 0.0 if gap <= 0 else math.inf for gap in shortfalls(objective, metrics))
+    value = metrics.get(objective.metric, math.nan)
+    if math.isnan(value):
+        return (math.inf, math.inf)
+    return (missed, value if objective.direction == "min" else -value)
+
+
+def shown(constraint: Constraint) -> str:
+    """A constraint as a person writes it: `size/parameters <= 50000`."""
+    return f"{constraint.metric} {constraint.op} {constraint.bound:g}"
+
+
+def sentence(objective: Objective) -> str:
+    """An objective in one line: `minimise train/energy_j (training energy), keeping test/accuracy >= 0.9`."""
+    verb = "minimise" if objective.direction == "min" else "maximise"
+    kept = " and ".join(shown(one) for one in objective.constraints)
+    line = f"{verb} {objective.metric} ({words(objective.metric)})"
+    return f"{line}, keeping {kept}" if kept else line
