@@ -1,4 +1,4 @@
-"""What every source of proposals is: it sees the state of the search, proposes, and is told what came of it."""
+"""What every source of proposals is: it sees the state of the search, proposes, and is told the outcome."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class State(Record):
 
 
 class Proposer(ABC):
-    """A source of proposals. Proposers are hostile until the gate says otherwise; the sprint asks the gate."""
+    """A source of proposals; what it says is hostile until the gate, which the sprint asks, accepts it."""
 
     name: str
 
