@@ -1,0 +1,166 @@
+"""The space file: what an agent may turn, in which range, and the caps on what it may say."""
+
+import math
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, final
+
+from pydantic import Field, ValidationError, model_validator
+
+from refusal import Refusal
+from research.constraints import Constraint, constraint
+from research.types import Record
+
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+@final
+class Caps(Record):
+    """Bounds on a proposal, checked before anything is parsed."""
+
+    characters: int = 512
+    overrides: int = 32
+    depth: int = 3
+    """nesting of brackets"""
+    points: int = 64
+    """points of one sweep, over all its axes"""
+
+
+@final
+class Group(Record):
+    """A group whose option an agent may choose."""
+
+    help: str = ""
+    options: tuple[str, ...] | None = None
+    """the options that may be chosen; None is every file of the folder"""
+    several: bool = False
+    """whether a list of options is taken, as `compress=[prune,quantize]`"""
+
+
+@final
+class Knob(Record):
+    """A key that an agent may set: its type, range, scale, unit and one line of help."""
+
+    type: Literal["int", "float", "enum", "text", "list", "bool"]
+    help: str = ""
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    low: int | float = -math.inf
+    high: int | float = math.inf
+    of: "tuple[str | int | float, ...] | Knob | None" = None
+    """the values of an enum, or the knob that each element of a list is"""
+    length: tuple[int, int] | None = None
+    pattern: str | None = None
+    forbid: str | None = None
+    nullable: bool = False
+    per: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """where it differs for an option of its group, for example {lion: {high: 0.01}}"""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Knob":
+        needed: dict[str, bool] = {
+            "int": math.isfinite(self.low) and math.isfinite(self.high),
+            "float": math.isfinite(self.low) and math.isfinite(self.high),
+            "enum": isinstance(self.of, tuple) and len(self.of) > 0,
+            "text": self.pattern is not None,
+            "list": isinstance(self.of, Knob) and self.length is not None,
+            "bool": True,
+        }
+        if not needed[self.type]:
+            raise ValueError(f"{self.type} needs low and high, of, pattern, or of and length")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError("a log scale needs low above 0")
+        return self
+
+    @cached_property
+    def options(self) -> "dict[str, Knob]":
+        """The knob as it is for each option in `per`."""
+        own = self.model_dump(exclude={"per"}, exclude_unset=True)
+        return {option: Knob(**{**own, **changed}) for option, changed in self.per.items()}
+
+    def within(self, option: Any) -> "Knob":
+        """The knob under an option of its group; itself where nothing differs."""
+        return self.options.get(option, self) if isinstance(option, str) else self
+
+    def takes(self, value: Any) -> bool:
+        """Whether the value has the type and lies in the range."""
+        if value is None:
+            return self.nullable
+        if self.type == "list":
+            return self._takes_list(value)
+        if self.type == "text":
+            return isinstance(value, str) and self._takes_text(value)
+        if self.type == "enum":
+            return any(type(value) is type(item) and value == item for item in self._values())
+        if self.type == "bool":
+            return isinstance(value, bool)
+        number = isinstance(value, int if self.type == "int" else int | float) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # false for nan
+
+    def _takes_text(self, value: str) -> bool:
+        if self.forbid and self.forbid in value:
+            return False
+        return bool(re.fullmatch(self.pattern or "", value)) and bool(_PRINTABLE.fullmatch(value))
+
+    def _takes_list(self, value: Any) -> bool:
+        low, high = self.length or (0, 0)
+        fits = isinstance(value, list) and low <= len(value) <= high
+        return fits and isinstance(self.of, Knob) and all(self.of.takes(item) for item in value)
+
+    def _values(self) -> tuple[Any, ...]:
+        return self.of if isinstance(self.of, tuple) else ()
+
+    def wants(self) -> str:
+        """What it takes, as the end of a sentence: `a whole number from 1 to 4096`."""
+        null = " or null" if self.nullable else ""
+        if self.type == "enum":
+            return f"one of {', '.join(map(str, self._values()))}{null}"
+        if self.type == "text":
+            never = f" and without {self.forbid}" if self.forbid else ""
+            return f"a text that matches {self.pattern}{never}{null}"
+        if self.type == "list" and isinstance(self.of, Knob) and self.length:
+            low, high = self.length
+            size = f"{low}" if low == high else f"{low} to {high}"
+            return f"a list of {size} values, each {self.of.wants()}{null}"
+        if self.type == "bool":
+            return f"true or false{null}"
+        kind = "a whole number" if self.type == "int" else "a number"
+        return f"{kind} from {self.low} to {self.high}{null}"
+
+
+@final
+class SpaceFile(Record):
+    """The whole file: the root config, caps, groups, keys, constraints, and what cannot change a result."""
+
+    root: str
+    caps: Caps = Caps()
+    groups: dict[str, Group]
+    keys: dict[str, Knob]
+    constraints: tuple[dict[str, str], ...] = ()
+    inert: tuple[str, ...] = ()
+    """keys that cannot change what a trial measures; the signature leaves them out"""
+
+    @cached_property
+    def rules(self) -> tuple[Constraint, ...]:
+        """The constraints, compiled."""
+        return tuple(constraint(entry) for entry in self.constraints)
+
+
+def load(path: Path) -> SpaceFile:
+    """Read a space file. Raises `Refusal` that names the entry which is wrong."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        space = SpaceFile.model_validate(content)
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise Refusal(f"The space file {path} cannot be read: {str(error).splitlines()[0]}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Refusal(f"The space file {path} is wrong at {where}: {first['msg']}.") from error
+    space.rules  # noqa: B018  a constraint that cannot be compiled is refused here, not at the first check
+    return space
