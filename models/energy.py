@@ -161,7 +161,7 @@ class Meter:
 
     @contextmanager
     def window(self) -> Iterator[Window]:
-        """Measure what runs inside, the device synchronised at both ends; the meter must have been started."""
+        """Measure what runs inside, with the device synchronised at both ends. Start the meter before."""
         window = Window()
         before = self._edge()
         for counter in self._counters:

@@ -22,6 +22,7 @@ _NEVER_S = 365 * 86400.0
 _STALE_S = 0.05
 # A flush walks /proc (3 ms here): between two of them, readings go on from the last.
 _FRESH_S = 1.0
+_J_PER_KWH = 3.6e6
 
 
 @final
@@ -38,13 +39,17 @@ class Estimate:
 
     def __init__(self, grid: Grid, components: tuple[str, ...] = ("cpu", "ram"), concurrent: int = 1) -> None:
         self.components = components
-        self._sink, self._tracker = _tracker(grid)
-        self._tracker.start()
+        try:
+            self._sink, self._tracker = _tracker(grid)
+            self._tracker.start()
+            self._found = self._tracker.get_detected_hardware()
+            self._ram_cap_w = _machine_ram_watts() / concurrent
+        except Exception as error:
+            raise Unreadable(f"CodeCarbon failed: {error!r}") from error
         self._opened = self._sampled = time.perf_counter()
         self._opened_cpu = self._sampled_cpu = time.process_time()
-        self._ram_cap_w = _machine_ram_watts() / concurrent
         self._joules = {"cpu": 0.0, "ram": 0.0}
-        self._last = dict(self._joules)
+        self._last = dict.fromkeys(components, 0.0)
         self._flush()
 
     def read(self, exact: bool) -> dict[str, float]:
@@ -65,11 +70,10 @@ class Estimate:
 
     def hardware(self) -> dict[str, Any]:
         """CPU model, cores and memory, as CodeCarbon detected them."""
-        found = self._tracker.get_detected_hardware()
         return {
-            "cpu": found.get("cpu_model"),
-            "cpu_count": found.get("cpu_count"),
-            "ram_gb": round(found.get("ram_total_size") or 0.0, 2),
+            "cpu": self._found.get("cpu_model"),
+            "cpu_count": self._found.get("cpu_count"),
+            "ram_gb": round(self._found.get("ram_total_size") or 0.0, 2),
             "estimator": f"CodeCarbon {version('codecarbon')}, process mode",
         }
 
@@ -88,12 +92,15 @@ class Estimate:
     def _sample(self) -> None:
         total = self._flush()
         now, cpu_now = time.perf_counter(), time.process_time()
-        measured = {"cpu": total.cpu_energy * 3.6e6, "ram": total.ram_energy * 3.6e6}
-        if measured["ram"] <= self._joules["ram"]:
-            if now - self._sampled > _FRESH_S:
-                raise Unreadable("CodeCarbon could not estimate the memory's power")
-            return
-        self._joules, self._sampled, self._sampled_cpu = measured, now, cpu_now
+        measured = {"cpu": total.cpu_energy * _J_PER_KWH, "ram": total.ram_energy * _J_PER_KWH}
+        moved = {name for name in measured if measured[name] > self._joules[name]}
+        # A component that stands still while time and work go on is one that CodeCarbon cannot see.
+        if now - self._sampled > _FRESH_S:
+            still = {"ram"} | ({"cpu"} if cpu_now - self._sampled_cpu > _FRESH_S / 2 else set())
+            if lost := sorted(still & set(self.components) - moved):
+                raise Unreadable(f"CodeCarbon counted nothing for {' and '.join(lost)}")
+        if moved:
+            self._joules, self._sampled, self._sampled_cpu = measured, now, cpu_now
 
     def _extrapolated(self) -> dict[str, float]:
         elapsed, worked = self._sampled - self._opened, self._sampled_cpu - self._opened_cpu

@@ -1,0 +1,82 @@
+"""What a network costs by counting, the same on every machine: bytes, parameters, arithmetic operations."""
+
+import io
+import re
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from models.evaluate import evaluating
+
+_HEAVY = re.compile(r"mv|mm|dot|conv|attention|rnn|lstm|gru|fft|linear|cdist")
+
+
+def cost(net: nn.Module, example: Tensor) -> dict[str, float]:
+    """The metrics of `measure`."""
+    return measure(net, example)[0]
+
+
+def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str, Any]]:
+    """Size and compute of `net`; `example` is one input with its batch dimension, (1, *shape).
+
+    `size/bytes` are the weights as `torch.save` writes them, really written, to memory. `size/parameters`
+    counts a shared weight once, `size/nonzeros` those that are not 0. `compute/flops_forward` and
+    `compute/flops_train` (forward and backward, no optimizer) are per example: two operations for each
+    multiply-add of matrix products, convolutions and attention, nothing for the rest, zeros not skipped.
+    A network with nothing to train has no `compute/flops_train`. The fact `flops_uncounted` names operations
+    that do heavy arithmetic and that torch has no formula for; it is empty for the networks of this lab.
+
+    In evaluation mode, so that one example passes batch normalisation and no random number is drawn. The
+    plain forms of attention and of recurrent cells are taken, since there is no formula for the fused ones of
+    the CPU and of cuDNN; the arithmetic is the same (attention counted whole, as if not causal).
+    """
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    counter = _Counter()
+    plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+    with evaluating(net), torch.enable_grad(), plain[0], plain[1], counter:
+        logits = net(example)
+        found = size(net) | {"compute/flops_forward": float(counter.flops)}
+        if weights:
+            torch.autograd.grad(logits.float().sum(), weights, allow_unused=True)
+            found["compute/flops_train"] = float(counter.flops)
+    return found, {"flops_uncounted": sorted(counter.uncounted)}
+
+
+def size(net: nn.Module) -> dict[str, float]:
+    """The `size/` metrics."""
+    buffer = io.BytesIO()
+    torch.save(net.state_dict(), buffer)
+    weights = list(net.parameters())
+    return {
+        "size/bytes": float(buffer.tell()),
+        "size/parameters": float(sum(weight.numel() for weight in weights)),
+        "size/nonzeros": float(sum(int(weight.count_nonzero()) for weight in weights)),
+    }
+
+
+@final
+class _Counter(TorchDispatchMode):
+    """Sums torch's own FLOP formulas over the operations that run inside.
+
+    `FlopCounterMode` gives the same sum in up to twice the time, as it also tracks which module is at work,
+    and does not tell which operations it skipped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+        self.uncounted: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        packet = func._overloadpacket
+        formula = flop_registry.get(packet)
+        if formula is not None:
+            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
+        elif _HEAVY.search(packet.__name__):
+            self.uncounted.add(str(packet))
+        return out
