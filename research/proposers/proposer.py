@@ -42,7 +42,7 @@ class Proposer(ABC):
 
     @abstractmethod
     def ask(self, state: State) -> Proposal | None:
-        """The next proposal, with `proposer` set to its name; None when it has nothing more to say."""
+        """The next proposal, with `proposer` set to its name; None when it has nothing to say now."""
 
     @abstractmethod
     def tell(self, proposal: Proposal, seen: Seen) -> None:

@@ -1,0 +1,180 @@
+"""The vocabulary of the space as dimensions to draw from: what is open depends on the options chosen."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+_DIGITS = 3
+"""significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
+OFF, ON = "off", "on"
+
+
+@final
+@dataclass(frozen=True)
+class Dimension:
+    """One thing to turn: a list of texts to choose from, or a range of numbers."""
+
+    name: str
+    """unique in the space: `optimizer.lr @lion` and `optimizer.lr @adam` differ in range"""
+    key: str
+    default: str
+    """what the control has, as text"""
+    values: tuple[str, ...] = ()
+    """texts to choose from; empty for a range"""
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    toggle: bool = False
+    """whether the key, which may be null, has a value at all: `off` or `on`"""
+
+    def text(self, value: Any) -> str:
+        """A drawn value as it is typed: rounded, and inside the range after rounding."""
+        if self.values:
+            return str(value)
+        if self.whole:
+            return str(round(value))
+        rounded = float(f"{value:.{_DIGITS}g}")
+        return f"{min(max(rounded, self.low), self.high):.12g}"
+
+    def holds(self, text: str) -> bool:
+        """Whether the text is one of the values, or a number of the range."""
+        if self.values:
+            return text in self.values
+        try:
+            return self.low <= float(text) <= self.high
+        except ValueError:
+            return False
+
+    def picked(self, given: Mapping[str, str]) -> str:
+        """What overrides (key -> text) say of this dimension; the default where they say nothing."""
+        if self.key not in given:
+            return self.default
+        if self.toggle:
+            return OFF if given[self.key] == "null" else ON
+        return given[self.key]
+
+    def draw(self, rng: random.Random) -> str:
+        """A uniform draw, uniform in the logarithm on a log scale."""
+        if self.values:
+            return rng.choice(self.values)
+        if self.log:
+            return self.text(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return self.text(rng.uniform(self.low, self.high))
+
+
+Pick = Callable[[Dimension], str]
+Drawn = list[tuple[Dimension, str]]
+
+
+@final
+class Dimensions:
+    """Everything that a search may turn, once the person's own overrides are fixed."""
+
+    def __init__(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> None:
+        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
+        self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
+
+    def walk(self, pick: Pick) -> Drawn:
+        """Ask `pick` for every dimension that the options picked so far leave open."""
+        drawn = [(dimension, pick(dimension)) for dimension in self._options()]
+        chosen = {dimension.key: text for dimension, text in drawn}
+        for key, entry in self._keys.items():
+            toggle, dimension = self._key(key, entry, chosen)
+            on = True
+            if toggle:
+                drawn.append((toggle, pick(toggle)))
+                on = drawn[-1][1] == ON
+            if dimension and on:
+                drawn.append((dimension, pick(dimension)))
+        return drawn
+
+    def default(self) -> Drawn:
+        """The control."""
+        return self.walk(lambda one: one.default)
+
+    def vary(self, rng: random.Random, turned: int) -> Drawn:
+        """A draw that turns `turned` dimensions and leaves the others as the control has them.
+
+        A draw of every dimension at once rarely trains at all: each of many ranges has its bad ends.
+        """
+        names = [dimension.name for dimension, _ in self.default()]
+        chosen = set(rng.sample(names, min(turned, len(names))))
+        return self.walk(lambda one: one.draw(rng) if one.name in chosen else one.default)
+
+    def read(self, overrides: Sequence[str]) -> Drawn | None:
+        """Overrides as a draw, None where a sampler could not have drawn them."""
+        given = dict(one.split("=", 1) for one in overrides if "=" in one)
+        drawn = self.walk(lambda one: one.picked(given))
+        read = {dimension.key for dimension, _ in drawn}
+        fits = all(dimension.holds(text) for dimension, text in drawn)
+        return drawn if fits and given.keys() <= read else None
+
+    def _options(self) -> Iterator[Dimension]:
+        for group, entry in self._groups.items():
+            if group in self._fixed:
+                continue
+            options, default = tuple(entry["options"]), entry["default"]
+            if entry.get("several"):
+                options, default = tuple(f"[{one}]" for one in options), f"[{','.join(default or [])}]"
+            values = tuple(dict.fromkeys((str(default), *options)))
+            if len(values) > 1:
+                yield Dimension(group, group, str(default), values)
+
+    def _key(
+        self, key: str, entry: Mapping[str, Any], chosen: Mapping[str, str]
+    ) -> tuple[Dimension | None, Dimension | None]:
+        """Of a key under the options chosen: whether it is on, if it can be null, and its value."""
+        group = entry.get("group")
+        option = self._chosen(group, chosen) if group else None
+        if key in self._fixed or (group and option not in entry["per"]):
+            return None, None
+        merged = {**entry, **(entry["per"][option] if option else {})}
+        name = f"{key} @{option}" if option else key
+        toggle = None
+        if merged.get("nullable") and merged["type"] in ("int", "float"):
+            default = OFF if merged.get("default") is None else ON
+            toggle = Dimension(f"{name}?", key, default, (OFF, ON), toggle=True)
+        return toggle, _dimension(name, key, merged, merged.get("default"))
+
+    def _chosen(self, group: str, chosen: Mapping[str, str]) -> str:
+        return chosen.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+
+
+def typed(drawn: Drawn) -> tuple[str, ...]:
+    """A draw as overrides, without what is the default anyway."""
+    usually_off = {one.key for one, _ in drawn if one.toggle and one.default == OFF}
+    found: list[str] = []
+    for dimension, text in drawn:
+        if dimension.toggle:
+            found += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
+        elif text != dimension.default or dimension.key in usually_off:
+            found.append(f"{dimension.key}={text}")
+    return tuple(found)
+
+
+def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> Dimension | None:
+    """None for a kind that samplers do not draw: texts and lists."""
+    kind = entry["type"]
+    if kind == "bool":
+        return Dimension(name, key, _typed(default), ("true", "false"))
+    if kind == "enum":
+        values = tuple(_typed(value) for value in entry["of"])
+        return Dimension(name, key, _typed(default), tuple(dict.fromkeys((*values, _typed(default)))))
+    if kind not in ("int", "float"):
+        return None
+    low, high, log = float(entry["low"]), float(entry["high"]), entry.get("scale") == "log"
+    dimension = Dimension(name, key, _typed(default), (), low, high, log, kind == "int")
+    if default is None:  # it is off in the control: once on, it starts in the middle
+        middle = dimension.text(math.sqrt(low * high) if log else (low + high) / 2)
+        dimension = replace(dimension, default=middle)
+    return dimension
+
+
+def _typed(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,67 @@
+"""The recipes of conf/experiment that fit the goal, as proposals: what people kept is worth trying first."""
+
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+
+from research.proposers.proposer import Proposer, Seen, State
+from research.proposers.random import claim
+from research.types import Proposal
+
+_NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "hydra"}
+
+
+@final
+class Recipes(Proposer):
+    """Each recipe once, written out as the plain overrides that it stands for, so that the gate reads them."""
+
+    name = "recipes"
+
+    def __init__(self, conf: Path, fixed: tuple[str, ...]) -> None:
+        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        found = (plain(path) for path in sorted((conf / "experiment").glob("**/*.yaml")))
+        self._left = [overrides for overrides in found if overrides and self._fits(overrides)]
+
+    def ask(self, state: State) -> Proposal | None:
+        """The next recipe, less what is fixed anyway; None after the last."""
+        while self._left:
+            recipe = self._left.pop(0)
+            rest = tuple(f"{key}={value}" for key, value in recipe.items() if key not in self._fixed)
+            if rest:
+                return claim(rest, state, self.name)
+        return None
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Recipes do not change by what is seen."""
+
+    def _fits(self, overrides: dict[str, str]) -> bool:
+        """A recipe fits when it does not set otherwise what the goal or the person has fixed."""
+        return all(self._fixed.get(key, value) == value for key, value in overrides.items())
+
+
+def plain(path: Path) -> dict[str, str]:
+    """The choices and values of a recipe, key -> text, without its seeds, names and question."""
+    content = yaml.safe_load(path.read_text()) or {}
+    found: dict[str, str] = {}
+    for entry in content.get("defaults", []):
+        if isinstance(entry, dict):
+            group, option = next(iter(entry.items()))
+            found[group.removeprefix("override ").lstrip("/")] = _text(option)
+    found |= _flat({key: value for key, value in content.items() if key not in _NOT_PROPOSED}, "")
+    return found
+
+
+def _flat(node: dict[str, Any], prefix: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in node.items():
+        one = {f"{prefix}{key}": _text(value)}
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else one
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

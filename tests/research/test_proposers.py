@@ -1,0 +1,207 @@
+"""Proposers: what they draw passes the gate, repeats by its seed, and TPE beats random on a known bowl."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refusal import Refusal
+from research.proposers.dimensions import Dimensions, typed
+from research.proposers.proposer import Proposer, Seen, State
+from research.proposers.random import Random
+from research.proposers.recipes import Recipes, plain
+from research.proposers.tpe import Tpe
+from research.proposers.turns import Turns
+from research.space import Space
+from research.types import Constraint, Objective, Proposal
+
+GATE = Path(__file__).parent.parent / "gate"
+FIXED = ("data=digits", "seed=0", "name=x", "scheduler=cosine", "scheduler.warmup=0")
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return Space(GATE / "conf", GATE / "space.yaml")
+
+
+@pytest.fixture(scope="module")
+def vocabulary(space: Space) -> dict:
+    return space.vocabulary()
+
+
+def state(control: float = 9.0, fixed: tuple[str, ...] = FIXED) -> State:
+    objective = Objective(metric="cost", direction="min", constraints=())
+    seen = Seen(overrides=(), proposer="control", status="done", metrics={"cost": control})
+    return State(goal="less cost", objective=objective, fixed=fixed, control=seen, incumbent=seen)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), turned=st.integers(0, 12))
+def test_a_draw_is_accepted_by_the_gate_and_reads_back(
+    space: Space, vocabulary: dict, seed: int, turned: int
+) -> None:
+    dimensions = Dimensions(vocabulary, FIXED)
+    overrides = typed(dimensions.vary(random.Random(seed), turned))
+    complaints = space.check(list(overrides), given=[one for one in FIXED if not one.startswith("name")])
+    assert all("must divide" in one or "8 GiB" in one for one in complaints)
+    read = dimensions.read(overrides)
+    assert read is not None and typed(read) == overrides
+
+
+def test_defaults_are_not_spelled_out_and_fixed_keys_are_not_turned(vocabulary: dict) -> None:
+    dimensions = Dimensions(vocabulary, FIXED)
+    assert typed(dimensions.default()) == ()
+    names = {one.key for one, _ in dimensions.default()}
+    assert not names & {"data", "seed", "scheduler", "scheduler.warmup"} and "optimizer.lr" in names
+
+
+def test_a_key_exists_only_under_the_options_that_have_it(vocabulary: dict) -> None:
+    dimensions = Dimensions(vocabulary, FIXED)
+    drawn = dimensions.walk(lambda one: "transformer" if one.key == "model" else one.default)
+    assert {one.name for one, _ in drawn} >= {"model.heads @transformer", "model.width @transformer"}
+    assert "model.heads @mlp" not in {one.name for one, _ in dimensions.default()}
+
+
+def test_a_key_that_may_be_null_is_turned_off_and_on(vocabulary: dict) -> None:
+    dimensions = Dimensions(vocabulary, FIXED)
+    on = dimensions.walk(lambda one: "on" if one.toggle else one.default)
+    clip = [one for one in typed(on) if one.startswith("trainer.gradient_clip_val=")]
+    assert len(clip) == 1 and clip[0] != "trainer.gradient_clip_val=null"
+    assert dimensions.read(("trainer.gradient_clip_val=null",)) is not None
+
+
+@pytest.mark.parametrize("foreign", ["model.width=99999", "model=resnet", "nobody.knows=1", "optimizer.lr=x"])
+def test_what_a_sampler_could_not_draw_is_not_told_to_it(vocabulary: dict, foreign: str) -> None:
+    assert Dimensions(vocabulary, FIXED).read((foreign,)) is None
+
+
+@pytest.mark.parametrize("kind", [Random, Tpe])
+def test_the_same_seed_proposes_the_same(kind: type, vocabulary: dict) -> None:
+    def lines(seed: int) -> list[tuple[str, ...]]:
+        return [proposal.overrides for proposal, _ in searched(kind(vocabulary, FIXED, seed), 12)]
+
+    assert lines(3) == lines(3) != lines(4)
+
+
+def bowl(overrides: tuple[str, ...]) -> float:
+    """A cost with its minimum of 0 at lr=1e-2 and width=16; other knobs do not matter."""
+    values = dict(one.split("=") for one in overrides)
+    lr, width = float(values.get("optimizer.lr", 1e-5)), float(values.get("model.width", 1024))
+    return (math.log10(lr) + 2) ** 2 + math.log2(width / 16) ** 2 / 4
+
+
+def searched(proposer: Proposer, turns: int) -> list[tuple[Proposal, float]]:
+    found = []
+    for _ in range(turns):
+        proposal = proposer.ask(state(bowl(())))
+        assert proposal is not None and proposal.proposer == proposer.name
+        cost = bowl(proposal.overrides)
+        metrics = {"cost": cost}
+        proposer.tell(
+            proposal, Seen(overrides=proposal.overrides, proposer="x", status="done", metrics=metrics)
+        )
+        found.append((proposal, cost))
+    return found
+
+
+def test_tpe_learns_where_random_search_does_not(vocabulary: dict) -> None:
+    late = {}
+    for kind in (Random, Tpe):
+        runs = [searched(kind(vocabulary, FIXED, seed), 30)[15:] for seed in range(3)]
+        late[kind] = sorted(cost for run in runs for _, cost in run)[22]
+    assert late[Tpe] < late[Random] / 2
+
+
+def wide(proposer: Proposer, turns: int) -> int:
+    """How many of the later half of the draws keep a bound that holds for a width of 1000 and more."""
+    bound = Constraint(metric="wide", op=">=", bound=1.0)
+    bounded = Objective(metric="cost", direction="min", constraints=(bound,))
+    asked, kept = state().model_copy(update={"objective": bounded}), 0
+    for turn in range(turns):
+        proposal = proposer.ask(asked)
+        width = float(dict(one.split("=") for one in proposal.overrides).get("model.width", 64))
+        metrics = {"cost": width, "wide": float(width >= 1000)} if turn % 5 < 4 else {}
+        status = "done" if metrics else "failed"
+        about = {"overrides": proposal.overrides, "proposer": "x", "status": status, "metrics": metrics}
+        proposer.tell(proposal, Seen.model_validate(about))
+        kept += turn >= turns // 2 and width >= 1000
+    return kept
+
+
+def test_tpe_learns_bounds_and_survives_failures(vocabulary: dict) -> None:
+    kept = {kind: sum(wide(kind(vocabulary, FIXED, seed), 30) for seed in range(3)) for kind in (Random, Tpe)}
+    assert kept[Tpe] > 2 * kept[Random]
+
+
+def test_tpe_ignores_what_it_cannot_say(vocabulary: dict) -> None:
+    tpe = Tpe(vocabulary, FIXED, 0)
+    tpe.ask(state())
+    foreign = Proposal(hypothesis="h", overrides=("optimizer.betas=[0.8,0.9]",))
+    tpe.tell(foreign, Seen(overrides=foreign.overrides, proposer="llm", status="done", metrics={"cost": 0.0}))
+    assert tpe.ask(state()) is not None
+
+
+def test_nothing_left_to_turn_ends_the_sampler() -> None:
+    empty = {"groups": {}, "keys": {}}
+    assert Random(empty, (), 0).ask(state()) is None
+    assert Tpe(empty, (), 0).ask(state()) is None
+
+
+def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "none.yaml").write_text("# @package _global_\n")
+    (folder / "lion.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /optimizer: lion\nquestion: does lion help?\nseed: 3\n"
+        "trainer: {precision: bf16-mixed, gradient_clip_val: null}\n"
+    )
+    (folder / "other.yaml").write_text("defaults:\n  - override /data: mnist\n  - override /model: cnn\n")
+    assert plain(folder / "lion.yaml") == {
+        "optimizer": "lion",
+        "trainer.precision": "bf16-mixed",
+        "trainer.gradient_clip_val": "null",
+    }
+    recipes = Recipes(tmp_path, ("data=digits",))
+    proposal = recipes.ask(state())
+    assert proposal.overrides == (
+        "optimizer=lion",
+        "trainer.precision=bf16-mixed",
+        "trainer.gradient_clip_val=null",
+    )
+    assert recipes.ask(state()) is None
+    assert Recipes(tmp_path, ("data=mnist", "optimizer=lion")).ask(state()).overrides == (
+        "trainer.precision=bf16-mixed",
+        "trainer.gradient_clip_val=null",
+    )
+
+
+class Named(Random):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@given(shares=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=4), turns=st.integers(1, 60))
+def test_turns_follow_the_shares_within_one_turn(shares: list[float], turns: int) -> None:
+    proposers = [Named(str(place)) for place in range(len(shares))]
+    sharing = Turns(proposers, {str(place): share for place, share in enumerate(shares)})
+    for _ in range(turns):
+        assert sharing.next() is not None
+    for place, share in enumerate(shares):
+        assert abs(sharing.taken[str(place)] - share / sum(shares) * turns) < 1.0 + 1e-9
+
+
+def test_who_leaves_gives_its_turns_to_the_others() -> None:
+    sharing = Turns([Named("a"), Named("b")], {"a": 0.9, "b": 0.1})
+    sharing.leave(sharing.next())
+    assert {sharing.next().name for _ in range(5)} == {"b"} and sharing.taken == {"a": 0, "b": 5}
+    sharing.leave(sharing.next())
+    assert sharing.next() is None
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": 0.0}, {"a": -1.0}])
+def test_shares_that_give_nobody_a_turn_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(Refusal, match="turn"):
+        Turns([Named("a")], shares)
