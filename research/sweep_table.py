@@ -1,0 +1,110 @@
+"""The table that a sweep ends with: one row per arm, mean ± 95 % t-interval over its seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from research.objective import METRICS
+from research.report.quantity import quantity
+from research.runner import Outcome
+from research.stats import Summary, summary
+
+
+@final
+@dataclass(frozen=True)
+class Arm:
+    """What the seeds of one configuration measured."""
+
+    name: str
+    outcomes: list[Outcome]
+
+    def over_seeds(self, metric: str) -> Summary:
+        """Mean and interval of a metric over the trials that have it; the score is the metric of its name."""
+        return summary([one.metrics[metric] for one in self.outcomes if one.ok and metric in one.metrics])
+
+    @property
+    def failed(self) -> int:
+        """How many trials have no numbers."""
+        return sum(not one.ok for one in self.outcomes)
+
+    @property
+    def methods(self) -> list[str]:
+        """How joules were taken, each way once."""
+        return sorted(
+            {str(one.facts.get("energy_method")) for one in self.outcomes if "train/energy_j" in one.metrics}
+        )
+
+
+def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
+    """Outcomes by their overrides without the seed, in the order in which the arms were asked for."""
+    found: dict[str, Arm] = {}
+    for one in outcomes:
+        name = " ".join(text for text in one.job.overrides if not text.startswith("seed=")) or "defaults"
+        found.setdefault(name, Arm(name, [])).outcomes.append(one)
+    return list(found.values())
+
+
+def best(compared: Sequence[Arm], score: str) -> Arm | None:
+    """The arm with the best mean score; None where no arm or only one has a score."""
+    scored = [(arm.over_seeds(score), arm) for arm in compared]
+    means = [(told.mean, arm) for told, arm in scored if told.n]
+    if len(means) < 2:
+        return None
+    choose = min if lower_is_better(score) else max
+    return choose(means, key=lambda pair: pair[0])[1]
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better; validation metrics are as their twins on the test split."""
+    twin = "test/" + metric.partition("/")[2]
+    known = METRICS.get(metric) or METRICS.get(twin)
+    return known is not None and known.better == "min"
+
+
+def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
+    """Column heads and the text of each row, the best marked with a star."""
+    twin = "test/" + score.partition("/")[2]
+    metrics = [score, twin] if score.startswith("val/") else [score]
+    heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", "failed"]
+    winner = best(compared, score)
+    texts = []
+    for arm in compared:
+        mark = "* " if arm is winner else ""
+        figures = [_interval(arm, metric) for metric in metrics]
+        counted = [str(arm.over_seeds(score).n), *figures, _joules(arm), _interval(arm, "train/seconds")]
+        texts.append([mark + arm.name, *counted, str(arm.failed or "")])
+    return heads, texts
+
+
+def show(outcomes: Sequence[Outcome], score: str) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    compared = arms(outcomes)
+    heads, texts = rows(compared, score)
+    table = Table(
+        caption="mean ± 95 % t-interval over seeds; * best mean, overlapping intervals decide nothing"
+    )
+    for head in heads:
+        table.add_column(head, justify="left" if head == "arm" else "right", overflow="fold")
+    for text in texts:
+        table.add_row(*text, style="bold" if text[0].startswith("* ") else None)
+    console = Console()
+    # A file is not as narrow as rich takes it to be.
+    Console(width=None if console.is_terminal else 160, highlight=False).print(table)
+
+
+def _interval(arm: Arm, metric: str) -> str:
+    told = arm.over_seeds(metric)
+    if not told.n:
+        return "-"
+    half = "" if told.half_width is None else f" ± {quantity(metric, told.half_width)}"
+    return quantity(metric, told.mean) + half
+
+
+def _joules(arm: Arm) -> str:
+    methods = arm.methods
+    if len(methods) > 1:
+        return "methods differ"  # their figures are never averaged
+    return f"{_interval(arm, 'train/energy_j')} [{methods[0]}]" if methods else "-"
