@@ -26,6 +26,26 @@ def refuse_secrets(arguments: list[str]) -> None:
             )
 
 
+def sentence(error: BaseException) -> str | None:
+    """Return what to tell the user of an error that is theirs to mend, or None for a bug.
+
+    Hydra's complaints about the command line are told without its advice to use `+`, which adds a key that
+    nothing reads.
+    """
+    if isinstance(error, Refusal):
+        return str(error)
+    if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
+        return None
+    text = str(error).split("Config search path:")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [
+        line
+        for line in lines
+        if not line.startswith(("To append to your config", "full_key:", "object_type="))
+    ]
+    return " ".join(kept).rstrip(".") + ": python train.py --help lists every group, option and key."
+
+
 def command(main: Callable[[], None]) -> Callable[[], None]:
     """Run a command so that a `Refusal` ends as one sentence and exit code 2; bugs keep their traceback."""
 
@@ -36,10 +56,13 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
         try:
             refuse_secrets(sys.argv[1:])
             main()
-        except Refusal as refusal:
-            print(f"refused: {refusal}", file=sys.stderr)
-            sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
+        except Exception as error:
+            said = sentence(error)
+            if said is None:
+                raise
+            print(f"refused: {said}", file=sys.stderr)
+            sys.exit(2)
 
     return run

@@ -5,11 +5,23 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 import refusal
 
-PARTS = ("data", "model", "loss", "optimizer", "scheduler", "callbacks", "trainer", "budget", "meter", "logger")
+PARTS = (
+    "data",
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "callbacks",
+    "trainer",
+    "budget",
+    "meter",
+    "logger",
+)
 
 
 def trial(
@@ -36,17 +48,30 @@ def trial(
 
 
 def measure(
-    config: dict[str, Any], folder: Path, digest: str, overrides: list[str], sweep: str | None, threads: int | None
+    config: dict[str, Any],
+    folder: Path,
+    digest: str,
+    overrides: list[str],
+    sweep: str | None,
+    threads: int | None,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
     from models import loggers, trial
     from research.redact import redact
 
     trial.prepare(folder, config["seed"], threads)
-    parts = {part: hydra.utils.instantiate(config[part], _convert_="all") for part in PARTS}
+    parts = {part: build(config[part]) for part in PARTS}
     name = config["name"] or " ".join(overrides) or "defaults"
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
     return trial.run(run=run, seed=config["seed"], ckpt_path=config["ckpt_path"], **parts)
+
+
+def build(group: dict[str, Any]) -> Any:
+    """Instantiate one group; a `Refusal` of its target comes out as it is, not inside Hydra's report."""
+    try:
+        return hydra.utils.instantiate(group, _convert_="all")
+    except InstantiationException as error:
+        raise error.__cause__ if isinstance(error.__cause__, refusal.Refusal) else error from None
 
 
 @refusal.command

@@ -80,7 +80,9 @@ def wandb(run: Run, project: str, entity: str | None) -> WandbLogger:
     return logger
 
 
-def finish(loggers: list[Logger], metrics: Mapping[str, float], facts: Mapping[str, Any], exit_code: int) -> None:
+def finish(
+    loggers: list[Logger], metrics: Mapping[str, float], facts: Mapping[str, Any], exit_code: int
+) -> None:
     """Write the summary and close every run with the trial's exit code, also after a failure.
 
     Without `wandb.finish` the trials of one process would merge into one run.

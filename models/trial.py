@@ -12,13 +12,18 @@ import torch
 from torch import nn
 
 from models import loggers
-from models.cost import cost
+from models.cost import cost, uncounted
+from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.energy import Meter
 from models.evaluate import evaluate
 from models.fit import Fitted, fit
-from models.latency import latency
+from models.latency import measure
+from models.numerics import error_vs_fp32
 from models.trainer import Settings
+from refusal import Refusal
+
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @final
@@ -38,6 +43,23 @@ def seed_everything(seed: int, threads: int | None) -> None:
     torch.manual_seed(seed)
     if threads:
         torch.set_num_threads(threads)
+
+
+def prepare(folder: Path, seed: int, threads: int | None) -> None:
+    """Make the trial's folder and seed everything, before any part is built.
+
+    Raises:
+        Refusal: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise Refusal(
+            f"root: {folder} cannot be written ({error.strerror}): choose another root=FOLDER."
+        ) from error
+    seed_everything(seed, threads)
 
 
 def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
@@ -93,8 +115,40 @@ def train_and_measure(
         ckpt_path=ckpt_path,
     )
     fit_seconds = time.perf_counter() - started
-    metrics, facts = final_numbers(fitted, data, meter)
+    metrics, facts = final_numbers(fitted, data, trainer.precision, meter)
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
-    facts |= fitted.facts | machine(fitted)
+    facts |= fitted.facts
     return Measured(fitted.metrics | metrics, facts, fitted.curve)
+
+
+def final_numbers(
+    fitted: Fitted, data: Dataset, precision: str, meter: Meter
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Score, cost, latency and energy of one and the same network, in the precision that it was trained in."""
+    net = fitted.net
+    device = next(net.parameters()).device
+    data = data.to(device)
+    dtype = AUTOCAST.get(precision)
+    example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
+    with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
+        test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
+        timed, infer = measure(net, batch, meter)
+    metrics = {f"val/{key}": value for key, value in val.items()}
+    metrics |= {f"test/{key}": value for key, value in test.items()}
+    metrics |= cost(net, example) | timed
+    metrics["numerics/error_vs_fp32"] = error_vs_fp32(net, batch, dtype)
+    facts |= {"infer": infer, "uncounted_operations": uncounted(net, example), **machine(device)}
+    return metrics, facts
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the numbers were taken on."""
+    return {
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

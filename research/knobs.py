@@ -10,7 +10,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
 from research.constraints import Constraint, constraint
+from research.signature import INERT
 from research.types import Record
+from research.yaml_file import parsed, text_of
 
 _PRINTABLE = re.compile(r"[ -~]*")
 
@@ -138,7 +140,7 @@ class SpaceFile(Record):
     groups: dict[str, Group]
     keys: dict[str, Knob]
     constraints: tuple[dict[str, str], ...] = ()
-    inert: tuple[str, ...] = ()
+    inert: tuple[str, ...] = INERT
     """keys that cannot change what a trial measures; the signature leaves them out"""
 
     @cached_property
@@ -149,15 +151,8 @@ class SpaceFile(Record):
 
 def load(path: Path) -> SpaceFile:
     """Read a space file. Raises `Refusal` that names the entry which is wrong."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-        space = SpaceFile.model_validate(content)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise Refusal(f"The space file {path} cannot be read: {str(error).splitlines()[0]}.") from error
+        space = SpaceFile.model_validate(parsed(text_of(path), path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

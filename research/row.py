@@ -5,7 +5,7 @@ import hashlib
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from refusal import Refusal
 from research import identity
 from research.objective import METRICS, screening
 from research.redact import redact
-from research.space import signature
+from research.signature import signature
 from research.store import Busy, Claim, Known, Store
 
 POLL_S = 0.5
@@ -35,7 +35,9 @@ class Row:
     _store: Store | None = None
     _claim: Claim | None = None
 
-    def finish(self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]) -> None:
+    def finish(
+        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
+    ) -> None:
         """Write the result in one transaction.
 
         Raises:
@@ -93,7 +95,7 @@ def claimed(
         store.close()
 
 
-def _claim(claim: Any) -> Claim | Known:
+def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:
     """Claim the row, waiting while another process runs the same trial."""
     waited = False
     while isinstance(got := claim(), Busy):

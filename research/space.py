@@ -7,9 +7,7 @@ Texts are read by `research/plain.py`, which takes a linear-time part of Hydra's
 parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra reads alike.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +17,7 @@ from research.compose import Composer, Point, at, holds, named
 from research.knobs import Knob, SpaceFile, load
 from research.overrides import expanded, form, listing, parsed, points, shown
 from research.plain import Assignment, Value
+from research.signature import signature
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """from the resolved configs of all points to the reason why they cost too much, or None"""
@@ -46,9 +45,8 @@ class Space:
         whole = listing(overrides, self.file.caps)
         if whole is not None:
             return [whole]
-        complaints, assignments = self._read(overrides)
-        complaints = complaints or self._repeated(assignments, given) or self._refused(assignments)
-        complaints = complaints or self._oversized(assignments)
+        complaints, assignments = self._read(overrides, given)
+        complaints = complaints or self._refused(assignments)
         if complaints:
             return complaints[:_ENOUGH]
         return self._judged(assignments, given, predict or self.budget)
@@ -66,9 +64,7 @@ class Space:
 
     def signature(self, config: Mapping[str, Any]) -> str:
         """sha256 of the resolved config without what cannot change the result (`inert` in the space file)."""
-        canonical = _canonical(_without(dict(config), self.file.inert))
-        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return signature(config, self.file.inert)
 
     def vocabulary(self) -> dict[str, Any]:
         """What may be turned, for prompts and samplers, as plain dicts.
@@ -95,33 +91,45 @@ class Space:
             raise Refusal(f"The space file names the {what}, which the config folder does not have.")
         return existing if listed is None else listed
 
-    def _read(self, overrides: Iterable[Any]) -> tuple[list[str], list[Assignment]]:
-        complaints, assignments = [], []
+    def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
+        """What each text sets; stops early, so that no proposal can make reading long."""
+        complaints: list[str] = []
+        assignments: list[Assignment] = []
+        fixed = {text.partition("=")[0].strip(" +") for text in given}
+        size = 1
         for text in overrides:
-            fault = form(text, self.file.caps)
-            found = fault if fault is not None else parsed(text)
+            found = self._one(text, fixed, assignments)
             if isinstance(found, str):
                 complaints.append(found)
             else:
                 assignments.append(found)
+                size *= found.count()
+            if size > self.file.caps.points:
+                complaints.append(
+                    f"This sweep has {size} points or more: stay within {self.file.caps.points}."
+                )
+            if size > self.file.caps.points or len(complaints) >= _ENOUGH:
+                break
         return complaints, assignments
 
-    def _repeated(self, assignments: Sequence[Assignment], given: Sequence[str]) -> list[str]:
-        complaints, seen = [], set()
-        fixed = {text.partition("=")[0].strip(" +") for text in given}
-        for key in (assignment.key for assignment in assignments):
-            if key in fixed:
-                complaints.append(f"{key} is fixed by the goal: leave it out.")
-            elif key in seen:
-                complaints.append(f"{key} is set twice: set it once, and write a,b to sweep over values.")
-            seen.add(key)
-        return complaints
+    def _one(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
+        fault = form(text, self.file.caps)
+        if fault is not None:
+            return fault
+        key = text.partition("=")[0].strip(" ")
+        if key in fixed:
+            return f"{key} is fixed by the goal: leave it out."
+        if any(key == assignment.key for assignment in before):
+            return f"{key} is set twice: set it once, and write a,b to sweep over values."
+        found = parsed(text)
+        if isinstance(found, Assignment) and found.count() == 0:
+            return f"The range of {key} is empty: its start must lie below its stop."
+        return found
 
     def _refused(self, assignments: Sequence[Assignment]) -> list[str]:
         complaints = []
         for assignment in assignments:
-            many = assignment.count() > self.file.caps.points
-            values = [] if many else list(assignment.each())
+            values = list(assignment.each())
             if assignment.key in self.options:
                 complaints += self._wrong_options(assignment.key, values)
             elif assignment.key in self.file.keys:
@@ -144,15 +152,6 @@ class Space:
         near = last[:3] or get_close_matches(dotted, names, n=2, cutoff=0.7)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return f"{shown(key)} is not a key or group that may be turned: use the ones listed.{hint}"
-
-    def _oversized(self, assignments: Sequence[Assignment]) -> list[str]:
-        size, cap = 1, self.file.caps.points
-        for assignment in assignments:
-            count = assignment.count()
-            if count == 0:
-                return [f"The range of {assignment.key} is empty: its start must lie below its stop."]
-            size *= count
-        return [f"This sweep has {size} points: sweep over at most {cap}."] if size > cap else []
 
     def _judged(
         self, assignments: Sequence[Assignment], given: Sequence[str], predict: Predict | None
@@ -240,22 +239,3 @@ def _is_choice(value: Any, options: Sequence[str], several: bool) -> bool:
     if several and isinstance(value, list):
         return all(_is_choice(item, options, False) for item in value) and len(set(value)) == len(value)
     return isinstance(value, str) and value in options
-
-
-def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    for key in keys:
-        first, _, rest = key.partition(".")
-        if not rest:
-            config.pop(first, None)
-        elif isinstance(config.get(first), dict):
-            config[first] = _without(dict(config[first]), [rest])
-    return config
-
-
-def _canonical(node: Any) -> Any:
-    """The same tree for the same experiment: a whole float is the integer, so 0 and 0.0 are one trial."""
-    if isinstance(node, Mapping):
-        return {str(key): _canonical(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_canonical(value) for value in node]
-    return int(node) if isinstance(node, float) and node.is_integer() and abs(node) < 2**53 else node

@@ -19,8 +19,17 @@ RESEARCH = [path for path in SOURCES if path.is_relative_to(ROOT / "research")]
 TENSORS = {"torch", "lightning", "torchmetrics", "models", "train", "agent"}
 DECISIONS = {"hydra", "omegaconf", "research", "sqlalchemy", "optuna", "litellm", "train", "agent"}
 FLOORS = {
-    "models": [["lit", "fit", "trial"], ["compress", "energy", "cost", "latency", "recompute"], ["nets", "optim", "losses", "data"]],
-    "research": [["sprint", "report"], ["runner", "queue", "roles", "memory", "proposers"], ["space", "store", "stats", "llm"], ["types"]],
+    "models": [
+        ["lit", "fit", "trial"],
+        ["compress", "energy", "cost", "latency", "recompute"],
+        ["nets", "optim", "losses", "data"],
+    ],
+    "research": [
+        ["sprint", "report"],
+        ["runner", "queue", "roles", "memory", "proposers"],
+        ["space", "store", "stats", "llm"],
+        ["types"],
+    ],
 }
 
 
@@ -52,7 +61,17 @@ def test_research_touches_no_tensor(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in MODELS if path.parent.name in ("nets", "optim")], ids=name)
 def test_nets_and_optim_import_torch_only(path: Path) -> None:
-    allowed = {"torch", "math", "collections", "dataclasses", "typing", "functools", "itertools", "refusal", "models"}
+    allowed = {
+        "torch",
+        "math",
+        "collections",
+        "dataclasses",
+        "typing",
+        "functools",
+        "itertools",
+        "refusal",
+        "models",
+    }
     assert {module.split(".")[0] for module in imports(path)} <= allowed
     below = {module for module in imports(path) if module.startswith("models.")}
     assert all(module.split(".")[1] == path.parent.name for module in below)
@@ -70,7 +89,9 @@ def test_imports_go_down_only(path: Path) -> None:
     own = floor(package, ".".join(path.relative_to(ROOT).with_suffix("").parts))
     for module in imports(path):
         other = floor(package, module) if module.startswith(f"{package}.") else None
-        assert own is None or other is None or other >= own, f"{name(path)} imports {module}, which is above it"
+        assert own is None or other is None or other >= own, (
+            f"{name(path)} imports {module}, which is above it"
+        )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
@@ -82,11 +103,23 @@ def test_files_are_short_and_named_for_their_idea(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES if not p.is_relative_to(ROOT / "tests")], ids=name)
 def test_a_class_is_abstract_or_final(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    abstract = {"ABC", "Protocol", "Exception", "Record", "BaseModel", "NamedTuple", "Refusal", "Enum", "TypedDict"}
+    abstract = {
+        "ABC",
+        "Protocol",
+        "Exception",
+        "Record",
+        "BaseModel",
+        "NamedTuple",
+        "Refusal",
+        "Enum",
+        "TypedDict",
+    }
     for node in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
         marks = {ast.unparse(mark).split("(")[0].split(".")[-1] for mark in node.decorator_list}
         parents = {ast.unparse(parent).split("[")[0].split(".")[-1] for parent in node.bases}
-        assert "final" in marks or parents & abstract, f"{name(path)}: class {node.name} is neither abstract nor final"
+        assert "final" in marks or parents & abstract, (
+            f"{name(path)}: class {node.name} is neither abstract nor final"
+        )
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=name)
@@ -99,7 +132,9 @@ def test_hydra_plugins_is_a_namespace() -> None:
     assert not (ROOT / "hydra_plugins" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("module", ["research.types", "research.space", "research.store", "research.llm", "agent", "train"])
+@pytest.mark.parametrize(
+    "module", ["research.types", "research.space", "research.store", "research.llm", "agent", "train"]
+)
 def test_decisions_start_without_heavy_imports(module: str) -> None:
     heavy = "{'torch','lightning','litellm','optuna','scipy','sklearn','wandb','codecarbon','matplotlib'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"

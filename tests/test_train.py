@@ -56,7 +56,9 @@ def test_the_same_trial_twice_runs_once(resolve: Callable[..., Any], tmp_path: P
     assert [row.replicate for row in Store(f"sqlite:///{tmp_path}/lab.db").trials()] == [0, 1]
 
 
-def test_a_failure_leaves_its_reason_and_can_be_tried_again(resolve: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_failure_leaves_its_reason_and_can_be_tried_again(
+    resolve: Callable[..., Any], tmp_path: Path
+) -> None:
     bad = resolve("budget.steps=50", "optimizer=sgd", "optimizer.lr=1e30")
     for _ in range(2):
         with pytest.raises(Exception, match="loss"):
@@ -66,11 +68,16 @@ def test_a_failure_leaves_its_reason_and_can_be_tried_again(resolve: Callable[..
 
 
 def test_another_seed_is_another_trial_with_another_result(resolve: Callable[..., Any]) -> None:
-    losses = {train.trial(resolve("budget.steps=20", f"seed={n}"), overrides=[])["metrics"]["test/loss"] for n in (0, 1, 2)}
+    losses = {
+        train.trial(resolve("budget.steps=20", f"seed={n}"), overrides=[])["metrics"]["test/loss"]
+        for n in (0, 1, 2)
+    }
     assert len(losses) == 3
 
 
-def test_an_unknown_score_is_refused_before_anything_is_trained(resolve: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_unknown_score_is_refused_before_anything_is_trained(
+    resolve: Callable[..., Any], tmp_path: Path
+) -> None:
     with pytest.raises(refusal.Refusal, match="val/accuracy"):
         train.trial(resolve("score=val/acuracy"), overrides=[])
     assert not (tmp_path / "lab.db").exists()
@@ -86,7 +93,11 @@ def test_an_unwritable_folder_is_one_sentence(resolve: Callable[..., Any], tmp_p
 def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
     first = command("budget.steps=40", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "test/accuracy" in first.stdout and "estimated" in first.stdout + "nvml" and "wandb sync" in first.stdout
+    assert (
+        "test/accuracy" in first.stdout
+        and "estimated" in first.stdout + "nvml"
+        and "wandb sync" in first.stdout
+    )
     (summary,) = tmp_path.glob("runs/*/wandb/offline-run-*/run-*.wandb")
     leet = subprocess.run(
         [Path(sys.executable).parent / "wandb", "leet", "inspect", "--summary", "--json", str(summary)],
@@ -112,7 +123,9 @@ def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
         (("ckpt_path=nonesuch.ckpt",), "nonesuch.ckpt"),
     ],
 )
-def test_bad_input_is_a_sentence_and_an_exit_code(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_bad_input_is_a_sentence_and_an_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
     run = command(*arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert run.returncode != 0 and says in run.stderr
     assert "Traceback" not in run.stderr

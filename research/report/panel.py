@@ -30,9 +30,15 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
         ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
-        ("latency", _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second"))),
+        (
+            "latency",
+            _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
+        ),
         ("training", _join(metrics, ("train/seconds", "train/steps_per_second", "train/peak_bytes"))),
-        ("energy", _join(metrics, ("train/energy_j", "infer/energy_j_per_sample", "train/co2_kg")) + f" [{method}]"),
+        (
+            "energy",
+            _join(metrics, ("train/energy_j", "infer/energy_j_per_sample", "train/co2_kg")) + f" [{method}]",
+        ),
     ]
     offline = folder / "wandb"
     lines += [("note", note) for note in facts.get("notes", [])]

@@ -1,0 +1,49 @@
+"""The identity of a configuration: a hash of what can change its result, and of nothing else."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+INERT = (
+    "logger",
+    "store",
+    "meter",
+    "launcher",
+    "root",
+    "name",
+    "tags",
+    "score",
+    "ckpt_path",
+    "force",
+    "dry_run",
+    "question",
+    "hydra",
+)
+"""keys of the lab's own config that cannot change what is learnt; how joules were taken is a fact of the row"""
+
+
+def signature(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> str:
+    """sha256 of the canonical JSON of a resolved config, seed included, without its inert keys."""
+    canonical = _canonical(_without(dict(config), inert))
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    for key in keys:
+        first, _, rest = key.partition(".")
+        if not rest:
+            config.pop(first, None)
+        elif isinstance(config.get(first), dict):
+            config[first] = _without(dict(config[first]), [rest])
+    return config
+
+
+def _canonical(node: Any) -> Any:
+    """The same tree for the same experiment: a whole float is the integer, so 0 and 0.0 are one trial."""
+    if isinstance(node, Mapping):
+        return {str(key): _canonical(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_canonical(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() and abs(node) < 2**53 else node
