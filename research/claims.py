@@ -81,6 +81,12 @@ def _open(
     return None if opened is None else Claim(opened, 1)
 
 
+def finished(connection: sa.Connection, mine: Claim) -> bool:
+    """True when this very claim is written as done: its answer was lost on the way, not its figures."""
+    query = sa.select(trial.c.token, trial.c.status).where(trial.c.id == mine.trial_id).with_for_update()
+    return connection.execute(query).one() == (mine.token, "done")
+
+
 def owned(connection: sa.Connection, mine: Claim, values: dict[str, Any]) -> None:
     """Update the row of a running trial; raises `Lost` when the token is no longer the newest."""
     c = trial.c

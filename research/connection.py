@@ -19,6 +19,7 @@ _BUSY_MS = 30_000
 _LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
 _WRITE = "joulelab_write"
 _EXTRAS = {"postgresql": "pip install .[postgresql]"}
+_RIGHTS = ("permission denied", "no schema has been selected")
 _ADVICE = {
     "locked": "another process held the database for more than 30 s: stop it, or use PostgreSQL",
     "full": "the disk is full: free some space and type the command again",
@@ -30,9 +31,18 @@ _ADVICE = {
     "malformed": "the file is damaged: restore a copy, or move it away to start anew",
     "disk i/o": "the disk failed: check it, or choose another store.url",
     "password": "the server refused the user or the password: correct store.url",
+    'role "': "the server does not know the user: correct store.url",
     "does not exist": "the server has no such database or table: create it, or correct store.url",
+    **dict.fromkeys(_RIGHTS, "the user may not do this there: grant it, or correct store.url"),
     "refused": "no server answers there: start it, or correct store.url",
 }
+_BUGS = (exc.IntegrityError, exc.ProgrammingError, exc.DataError)
+_ENGINES: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+
+
+@final
+class Unreachable(Refusal):
+    """The server does not answer now; the same verb may succeed in a moment."""
 
 
 @final
@@ -44,8 +54,12 @@ class Database:
         self._shown = self.url.render_as_string(hide_password=True)
         self._engine = _engine(self.url)
         self._writer = self._engine.execution_options(**{_WRITE: True})
-        _forget_after_fork(self._engine)
-        self._migrate()
+        _ENGINES.add(self._engine)
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
 
     def _migrate(self) -> None:
         newest = max(schema.MIGRATIONS)
@@ -75,10 +89,11 @@ class Database:
     def _sentences(self) -> Iterator[None]:
         try:
             yield
-        except (exc.OperationalError, exc.DatabaseError, exc.InterfaceError) as error:
-            if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.DataError):
+        except exc.DBAPIError as error:
+            if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
                 raise
-            raise Refusal(self._sentence(error)) from error
+            gone = error.connection_invalidated or "connection" in str(error.orig)
+            raise (Unreachable if gone else Refusal)(self._sentence(error)) from error
 
     def _sentence(self, error: exc.DBAPIError) -> str:
         said = str(error.orig).strip()
@@ -152,13 +167,10 @@ def journal(version: tuple[int, ...]) -> str:
     return "WAL" if fixed else "TRUNCATE"
 
 
-def _forget_after_fork(engine: sa.Engine) -> None:
+def _forget_after_fork() -> None:
     # A child that used its parent's socket or file lock would break both.
-    alive = weakref.ref(engine)
+    for engine in _ENGINES:
+        engine.dispose(close=False)
 
-    def forget() -> None:
-        inherited = alive()
-        if inherited is not None:
-            inherited.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forget)
+os.register_at_fork(after_in_child=_forget_after_fork)

