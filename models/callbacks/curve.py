@@ -1,0 +1,85 @@
+"""The learning curve: validates at fixed points and writes rows against step, second and joule."""
+
+import math
+from typing import Any, final
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from models.data.dataset import Dataset
+from models.evaluate import evaluate
+from models.microbatch import out_of_memory
+
+POINTS = 10
+"""points of a curve when the settings leave their distance open"""
+
+
+@final
+class Curve(Callback):
+    """A row every `every` optimizer steps, or at every tenth of the budget, and one at the end.
+
+    Rows hold step, second, joule (where the meter has one), train/loss (the mean since the row before) and
+    val/ scores; they go to the record and to the loggers. Rank 0 validates, on the whole split.
+    """
+
+    def __init__(self, data: Dataset, every: int | None, total: int | None) -> None:
+        self._data = data
+        self._every = every if every or total is None else max(1, total // POINTS)
+        self._by_share = every is None
+        self._tenths = 0
+        self._batch = 4 * data.batch_size
+
+    def next_stop(self, step: int) -> int | None:
+        """The next step to validate at, when that is known beforehand."""
+        return None if self._every is None else step + self._every - step % self._every
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the loggers what a resumed training has shown before."""
+        self._tenths = self._tenth(pl_module)
+        for row in pl_module.record.curve:
+            self._log(trainer, row)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add a row where one is due."""
+        tenth = self._tenth(pl_module)
+        due = self._every is not None and trainer.global_step % self._every == 0
+        if due or tenth > self._tenths:
+            self._add(trainer, pl_module)
+        self._tenths = tenth
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the end, unless a row has just been added."""
+        curve = pl_module.record.curve
+        if not curve or curve[-1]["step"] != trainer.global_step:
+            self._add(trainer, pl_module)
+
+    def _tenth(self, module: LightningModule) -> int:
+        """How many tenths of a budget of seconds or joules are over."""
+        timed = self._by_share and module.timed
+        return math.floor(module.budget.share(0, None, *module.now) * POINTS) if timed else 0
+
+    def _add(self, trainer: Trainer, module: LightningModule) -> None:
+        now = module.clock.read()
+        row: dict[str, float] = {"step": trainer.global_step, "second": now.second}
+        if now.joule is not None:
+            row["joule"] = now.joule
+        if trainer.is_global_zero:
+            row |= {f"val/{name}": value for name, value in self._scores(trainer, module).items()}
+        self._log(trainer, module.record.add_row(row))
+
+    def _scores(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:
+        data = self._data
+        while True:
+            try:
+                with trainer.precision_plugin.val_step_context():
+                    return evaluate(module.net, data.val, data.task, self._batch, data.classes)[0]
+            except RuntimeError as error:
+                if not out_of_memory(error) or self._batch == 1:
+                    raise
+                # Scores are means over the split, so the size of an evaluation's batch changes none.
+                self._batch = max(1, self._batch // 2)
+
+    def _log(self, trainer: Trainer, row: dict[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=int(row["step"]))

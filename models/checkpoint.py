@@ -1,0 +1,182 @@
+"""Checkpoint files that survive a kill, a full disk and a flipped bit, as Lightning's `CheckpointIO`."""
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, final
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from refusal import Refusal
+
+MANIFEST = "manifest.json"
+"""file name -> SHA-256 and optimizer step of the finished checkpoints beside it"""
+
+
+@final
+class Checkpoints(CheckpointIO):
+    """Writes beside the target, fsyncs, replaces, and only then lists the file in the manifest.
+
+    So a file that the manifest names was written whole, and a kill leaves the checkpoints before it as they
+    were. Loading takes tensors and plain data only (`weights_only`).
+
+    Raises:
+        Refusal: a file could not be written, or does not hold what the manifest says.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path` and to its folder's manifest."""
+        target = Path(path)
+        digest = hashlib.sha256()
+        _write(target, lambda file: torch.save(checkpoint, _Hashing(file, digest)))  # type: ignore[arg-type]
+        entry = {"sha256": digest.hexdigest(), "step": int(checkpoint["global_step"])}
+        _write_manifest(target.parent, read_manifest(target.parent) | {target.name: entry})
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any | None = None,
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Read a checkpoint to the CPU, after a look at its digest if a manifest knows it."""
+        source = Path(path)
+        if not sound(source):
+            raise Refusal(f"the checkpoint {source} is damaged: its SHA-256 is not the one in its manifest.")
+        try:
+            loaded: dict[str, Any] = torch.load(source, map_location=map_location or "cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+            raise Refusal(
+                f"{source} cannot be read as a checkpoint: name another file in ckpt_path."
+            ) from error
+        return loaded
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Take a checkpoint out of the manifest, then delete it."""
+        target = Path(path)
+        listed = read_manifest(target.parent)
+        if listed.pop(target.name, None) is not None:
+            _write_manifest(target.parent, listed)
+        target.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """The finished checkpoints of a folder, oldest first; empty where there are none."""
+    path = folder / MANIFEST
+    try:
+        listed: dict[str, dict[str, Any]] = json.loads(path.read_text())["checkpoints"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refusal(f"{path} cannot be read: delete the folder to start anew.") from error
+    return dict(sorted(listed.items(), key=lambda item: int(item[1]["step"])))
+
+
+def sound(path: Path) -> bool:
+    """Whether a file is there and holds the bytes that its folder's manifest lists, if it lists it."""
+    entry = read_manifest(path.parent).get(path.name)
+    if not path.is_file():
+        return False
+    if entry is None:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
+
+
+def newest(folder: Path) -> tuple[Path | None, list[Path]]:
+    """The newest sound checkpoint of a folder, and the damaged ones that are newer than it.
+
+    Raises:
+        Refusal: there are checkpoints, and all of them are damaged.
+    """
+    damaged: list[Path] = []
+    for name in reversed(read_manifest(folder)):
+        if sound(folder / name):
+            return folder / name, damaged
+        damaged.append(folder / name)
+    if damaged:
+        raise Refusal(f"all checkpoints in {folder} are damaged: delete the folder to start anew.")
+    return None, []
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder and prove that it takes a file, so that no training is spent on one that does not.
+
+    What a killed save left behind is deleted: temporaries, and checkpoints that no manifest lists.
+    """
+    _write(folder / ".probe", lambda file: file.write(b"probe"))
+    listed = read_manifest(folder)
+    orphans = [path for path in folder.glob("step_*.ckpt") if path.name not in listed]
+    for path in [folder / ".probe", *folder.glob(".*.tmp"), *orphans]:
+        path.unlink()
+
+
+@final
+class _Hashing:
+    """A file for torch.save that hashes what passes, and keeps the error that torch would reword."""
+
+    def __init__(self, file: IO[bytes], digest: Any) -> None:
+        self._file, self._digest = file, digest
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _write(target: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file in one step or not at all, down to the disk; `Refusal` when it cannot be."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except (OSError, RuntimeError) as error:
+        _discard(temporary)
+        cause = error if isinstance(error, OSError) else _os_error(error)
+        if cause is None:
+            raise
+        reason = cause.strerror or str(cause)
+        raise Refusal(
+            f"{target} could not be written ({reason}): free space there, or choose another root=FOLDER."
+        ) from error
+
+
+def _discard(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        # It could not be made for the same reason that the caller reports.
+        return
+
+
+def _os_error(error: BaseException) -> OSError | None:
+    """The operating system's error that torch.save wrapped in a RuntimeError of its own, if there is one."""
+    inner = error.__context__ or error.__cause__
+    while inner is not None and not isinstance(inner, OSError):
+        inner = inner.__context__ or inner.__cause__
+    return inner
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_manifest(folder: Path, listed: dict[str, dict[str, Any]]) -> None:
+    text = json.dumps({"checkpoints": listed}, indent=1)
+    _write(folder / MANIFEST, lambda file: file.write(text.encode()))

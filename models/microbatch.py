@@ -1,0 +1,66 @@
+"""Batches in pieces: accumulation, each device's share, and what happens when memory runs out."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from models.losses import scored
+from refusal import Refusal
+
+Piece = tuple[Tensor, Tensor, Tensor]
+"""inputs, targets, and the piece's weight in the batch's mean loss"""
+
+
+@final
+class MicroBatches:
+    """Cuts each batch so that the weighted losses of its pieces sum to the loss of the whole.
+
+    `pieces` is what every device cuts its share into. Weights are shares of the scored positions, so unequal
+    pieces and unscored targets leave the gradient that of the large batch, to float tolerance.
+    """
+
+    def __init__(self, pieces: int, rank: int = 0, world: int = 1) -> None:
+        self.pieces, self.rank, self.world = pieces, rank, world
+        self.events: list[dict[str, Any]] = []
+        """one entry for each time that memory ran out"""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a batch goes through as it is."""
+        return self.pieces * self.world == 1
+
+    def cut(self, inputs: Tensor, targets: Tensor) -> list[Piece]:
+        """The own pieces of a batch that all devices have; weights sum to `world` over all devices."""
+        count = self.pieces * self.world
+        mine = slice(self.rank * self.pieces, (self.rank + 1) * self.pieces)
+        scale = self.world / scored(targets)
+        pairs = zip(inputs.tensor_split(count)[mine], targets.tensor_split(count)[mine], strict=True)
+        return [(piece, answers, scored(answers) * scale) for piece, answers in pairs]
+
+    def refine(self, error: RuntimeError, step: int, batch: int) -> None:
+        """Double the pieces after `error` at `step` with a batch of `batch` examples.
+
+        Raises:
+            RuntimeError: `error` itself, when it is not about memory.
+            Refusal: one example does not fit, or other devices are in the middle of the same step.
+        """
+        if not out_of_memory(error):
+            raise error
+        if self.world > 1:
+            raise Refusal(
+                f"one of {self.world} devices ran out of memory at step {step}: "
+                f"set trainer.accumulate_grad_batches={2 * self.pieces}."
+            ) from error
+        if 2 * self.pieces > batch:
+            raise Refusal("one example does not fit into memory: choose a smaller model.") from error
+        self.pieces *= 2
+        event = {"step": step, "accumulate": self.pieces, "micro_batch": -(-batch // self.pieces)}
+        self.events.append(event)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device or the CPU's allocator had no memory left."""
+    text = str(error)
+    cpu = "DefaultCPUAllocator" in text and "allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError) or cpu or "CUBLAS_STATUS_ALLOC_FAILED" in text

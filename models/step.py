@@ -1,0 +1,126 @@
+"""One optimizer step, by the shortest path that is still right."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import final
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from models.calls import hooked
+from models.data.batches import Batches
+from models.microbatch import MicroBatches
+from models.optim.gradients import clip, norm_of
+
+
+@final
+class Step:
+    """Draws a batch, fills the gradients, clips them and moves the weights.
+
+    Alone, without a gradient scaler and without callbacks that hook into it, a step is torch's own calls.
+    Otherwise backward and step go through Lightning's strategy and precision plugin, all hooks included.
+    """
+
+    def __init__(
+        self,
+        module: LightningModule,
+        net: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        batches: Batches,
+        micro: MicroBatches,
+        largest_norm: float | None,
+    ) -> None:
+        trainer = module.trainer
+        self._module, self._trainer, self._strategy = module, trainer, trainer.strategy
+        self._net, self._loss, self._batches, self._micro = net, loss, batches, micro
+        self._largest_norm = largest_norm
+        self._optimizer: Optimizer = trainer.optimizers[0]
+        self._moved = [p for group in self._optimizer.param_groups for p in group["params"]]
+        self._scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self._together = trainer.world_size > 1
+        self._plugged = self._together or self._scaler is not None or hooked(trainer.callbacks)
+        self._mixed = trainer.precision != "32-true"
+        self.norm = torch.zeros(())
+        """of the latest step's gradients, before clipping"""
+
+    @property
+    def skips(self) -> bool:
+        """Whether a step with a gradient that is not finite is left out."""
+        return self._scaler is not None
+
+    def __call__(self, step: int) -> Tensor:
+        """Take step `step`; returns the mean loss of this device's share, detached."""
+        inputs, targets = next(self._batches)
+        loss = self._gradients(step, inputs, targets)
+        if self._plugged:
+            self._step_by_plugin()
+        else:
+            self.measure()
+            self._optimizer.step()
+        return loss
+
+    def measure(self) -> None:
+        """Take the norm of all gradients together, and clip them if asked to."""
+        gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
+        self.norm = norm_of(gradients)
+        if self._largest_norm is not None:
+            clip(gradients, self.norm, self._largest_norm)
+
+    def _gradients(self, step: int, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Fill the gradients from one batch, in smaller pieces each time that memory runs out."""
+        while True:
+            self._clear()
+            try:
+                return self._accumulate(inputs, targets)
+            except RuntimeError as error:
+                self._micro.refine(error, step, len(inputs))
+            # Outside of the handler, whose traceback would keep the failed step's tensors.
+            self._clear()
+            torch.cuda.empty_cache()
+
+    def _clear(self) -> None:
+        if self._plugged:
+            for callback in self._trainer.callbacks:
+                callback.on_before_zero_grad(self._trainer, self._module, self._optimizer)
+        for parameter in self._moved:
+            parameter.grad = None
+
+    def _accumulate(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        if self._micro.whole:
+            loss = self._forward(inputs, targets)
+            self._backward(loss)
+            return loss.detach()
+        total = torch.zeros((), device=inputs.device)
+        pieces = self._micro.cut(inputs, targets)
+        for index, (piece, answers, weight) in enumerate(pieces, 1):
+            waits = self._together and index < len(pieces)
+            with self._strategy.block_backward_sync() if waits else nullcontext():
+                loss = self._forward(piece, answers) * weight
+                self._backward(loss)
+            total += loss.detach()
+        return total
+
+    def _forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        if not self._mixed:
+            return self._loss(self._net(inputs), targets)
+        with self._trainer.precision_plugin.forward_context():
+            return self._loss(self._net(inputs), targets)
+
+    def _backward(self, loss: Tensor) -> None:
+        if self._plugged:
+            self._module.manual_backward(loss)
+        else:
+            loss.backward()
+
+    def _step_by_plugin(self) -> None:
+        # The plugin leaves unscaling to fused optimizers, which do it too late for the norm and for clipping.
+        if self._scaler is not None and getattr(self._optimizer, "_step_supports_amp_scaling", False):
+            self._scaler.unscale_(self._optimizer)
+        # It calls `on_before_optimizer_step`, in which the module measures and clips.
+        self._strategy.optimizer_step(self._optimizer, _nothing)
+
+
+def _nothing() -> None:
+    """The closure of an optimizer whose gradients are there already."""

@@ -1,0 +1,118 @@
+"""How a training runs: device, precision, clipping, accumulation; and the Lightning Trainer that does it."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from models.checkpoint import Checkpoints
+from refusal import Refusal
+
+_WORDS = {
+    "accelerator": ("cpu", "gpu"),
+    "strategy": ("auto", "ddp"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+}
+_COUNTS = ("devices", "accumulate_grad_batches", "steps_per_call", "val_every")
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """Lightning's own names where it has one.
+
+    Raises:
+        Refusal: a value is out of range, or two do not go together.
+    """
+
+    accelerator: str = "cpu"
+    """cpu or gpu"""
+    devices: int = 1
+    """processes that share each batch, one device each"""
+    strategy: str = "auto"
+    """auto for one device, ddp for several"""
+    precision: str = "32-true"
+    """of the forward pass and the loss; weights stay float32"""
+    gradient_clip_val: float | None = None
+    """largest 2-norm of all gradients together"""
+    accumulate_grad_batches: int = 1
+    """micro-batches that each batch is cut into; unlike Lightning's, the optimizer's batch stays as large"""
+    val_every: int | None = None
+    """optimizer steps between validations; null is a tenth of the budget"""
+    steps_per_call: int = 100
+    """most optimizer steps in one call of `training_step`; changes no result"""
+
+    def __post_init__(self) -> None:
+        for name, known in _WORDS.items():
+            if getattr(self, name) not in known:
+                raise Refusal(
+                    f"trainer.{name} '{getattr(self, name)}' is unknown: choose {' or '.join(known)}."
+                )
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise Refusal(f"trainer.{name} must be a whole number from 1 on, not {value}.")
+        clip = self.gradient_clip_val
+        if clip is not None and not (isinstance(clip, int | float) and clip > 0):
+            raise Refusal("trainer.gradient_clip_val must be a number above 0, or null for no clipping.")
+        if self.devices > 1 and self.strategy != "ddp":
+            raise Refusal(f"{self.devices} devices need trainer.strategy=ddp.")
+        if self.accelerator == "cpu" and self.precision == "16-mixed":
+            # Lightning would silently train in bf16 instead.
+            raise Refusal("16-mixed needs a GPU: on the CPU choose trainer.precision=bf16-mixed or 32-true.")
+
+    def check(self) -> None:
+        """Raise `Refusal` when this machine lacks what the settings ask for."""
+        if self.accelerator == "cpu":
+            return
+        found = torch.cuda.device_count()
+        if found == 0:
+            raise Refusal("trainer.accelerator=gpu finds no NVIDIA GPU here: choose trainer=cpu.")
+        if found < self.devices:
+            raise Refusal(
+                f"trainer.devices={self.devices}, but {found} GPU(s) are here: set trainer.devices={found}."
+            )
+        if self.precision == "bf16-mixed" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise Refusal("this GPU only emulates bf16: choose trainer.precision=16-mixed or 32-true.")
+
+    def device(self, rank: int = 0) -> str:
+        """The torch device of a process."""
+        return "cpu" if self.accelerator == "cpu" else f"cuda:{rank}"
+
+
+def build(
+    settings: Settings,
+    *,
+    total: int | None,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    folder: Path,
+) -> Trainer:
+    """A Trainer that does what it is told and nothing beside: no bar, summary, sanity check or sampler."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    options: dict[str, Any] = {
+        "accelerator": settings.accelerator,
+        "devices": settings.devices,
+        "strategy": settings.strategy,
+        "precision": settings.precision,
+        # Iteration-based in any case: an unlimited number of steps would make Lightning count epochs.
+        "max_steps": sys.maxsize if total is None else total,
+        "max_epochs": -1,
+        "callbacks": list(callbacks),
+        "logger": list(loggers),
+        "default_root_dir": folder,
+        # Its own environment, so that a cluster's variables do not turn a trial into a part of a job.
+        "plugins": [Checkpoints(), LightningEnvironment()],
+    }
+    off = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="GPU available but not used")
+        return Trainer(**options, **dict.fromkeys(off, False), num_sanity_val_steps=0, limit_val_batches=0)
