@@ -1,0 +1,216 @@
+import json
+import math
+import threading
+import time
+
+import pytest
+import torch
+
+from models.counter import Unreadable
+from models.energy import Meter, open_counters
+from refusal import Refusal
+
+
+class Fake:
+    """A counter that reads what it is told to, one entry for each reading, the last one for ever."""
+
+    def __init__(self, component="cpu", method="rapl", reads=(0.0, 5.0), tick_s=0.0, shared=False, doubts=()):
+        self.components, self.method, self.tick_s, self.shared = (component,), method, tick_s, shared
+        self.reads, self.said, self.stopped, self.marks = list(reads), list(doubts), 0, 0
+
+    def read(self, exact):
+        value = self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]
+        if isinstance(value, str):
+            raise Unreadable(value)
+        return {self.components[0]: value}
+
+    def mark(self):
+        self.marks += 1
+
+    def doubts(self, seconds):
+        return self.said
+
+    def hardware(self):
+        return {f"{self.components[0]}_model": "fake"}
+
+    def stop(self):
+        self.stopped += 1
+
+
+def meter(*counters, missing=None, **settings):
+    return Meter(counters=lambda device, grid, concurrent: (list(counters), dict(missing or {})), **settings)
+
+
+def measured(*counters, device="cpu", **settings):
+    own = meter(*counters, **settings)
+    own.start(device)
+    with own.window() as window:
+        pass
+    own.stop()
+    return window.energy
+
+
+def test_components_add_up_and_each_says_its_method():
+    energy = measured(
+        Fake("gpu", "nvml", (1.0, 101.0)),
+        Fake("cpu", "estimated", (0.0, 20.0)),
+        Fake("ram", "estimated", (0.0, 5.0)),
+        grid_g_per_kwh=360.0,
+    )
+    assert energy.joules == 125.0
+    assert energy.components == {"gpu": 100.0, "cpu": 20.0, "ram": 5.0}
+    assert energy.method == {"gpu": "nvml", "cpu": "estimated", "ram": "estimated"}
+    assert energy.label == "nvml+estimated"
+    assert energy.co2_kg == pytest.approx(125 / 3.6e6 * 0.360)
+    assert energy.valid and energy.note is None
+    assert energy.hardware["gpu_model"] == "fake"
+
+
+def test_facts_are_plain_json():
+    facts = measured(Fake()).facts()
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+    assert facts["label"] == "rapl"
+
+
+@pytest.mark.parametrize(
+    ("reads", "note"),
+    [
+        ((0.0, math.nan), "cpu counted nan J"),
+        ((5.0, 1.0), "cpu counted -4.0 J"),
+        ((1.0, 1.0), "nothing was counted"),
+        ((1.0, "the driver went away"), "no figure for cpu: the driver went away"),
+        (("it never came",), "no figure for cpu: it never came"),
+    ],
+)
+def test_what_could_not_be_counted_is_none_and_never_0(reads, note):
+    energy = measured(Fake(reads=reads))
+    assert energy.joules is None and energy.co2_kg is None
+    assert not energy.valid
+    assert note in energy.note
+    json.dumps(energy.facts(), allow_nan=False)
+
+
+def test_a_device_without_a_counter_leaves_the_sum_open():
+    energy = measured(Fake(), missing={"gpu": "no energy counter is known for mps"})
+    assert energy.joules is None and not energy.valid
+    assert energy.components == {"cpu": 5.0}
+    assert energy.note == "no figure for gpu: no energy counter is known for mps"
+
+
+def test_a_window_below_the_counters_tick_is_not_valid():
+    energy = measured(Fake(tick_s=0.1))
+    assert energy.joules == 5.0 and not energy.valid
+    assert "shorter than the 0.1 s tick of rapl" in energy.note
+
+
+def test_shared_counters_are_not_valid_beside_other_jobs():
+    beside = measured(Fake(shared=True), Fake("ram", "estimated"), concurrent=3)
+    assert not beside.valid and "rapl also counted 2 other job(s)" in beside.note
+    assert measured(Fake(shared=True)).valid
+    assert measured(Fake("ram", "estimated"), concurrent=3).valid
+    assert beside.concurrent == 3
+
+
+def test_doubts_of_a_counter_end_in_the_note():
+    energy = measured(Fake(doubts=["the GPU was idle in the window"]))
+    assert energy.joules == 5.0 and not energy.valid and energy.note == "the GPU was idle in the window"
+
+
+def test_readings_are_cumulative_and_windows_are_differences():
+    own = meter(Fake(reads=(1.0, 3.0, 7.0, 8.0)))
+    own.start("cpu")
+    assert own.read().joules == 1.0
+    with own.window() as window:
+        pass
+    assert window.energy.joules == 4.0
+    assert own.read().joules == 8.0
+    own.stop()
+
+
+def test_a_second_start_begins_anew_and_stop_releases():
+    counter = Fake(reads=(1.0,))
+    own = meter(counter)
+    with pytest.raises(RuntimeError, match="not started"):
+        own.read()
+    own.start("cpu")
+    own.start("cpu")
+    assert counter.stopped == 1
+    own.stop()
+    assert counter.stopped == 2 and not own.started
+    with pytest.raises(RuntimeError, match="not started"):
+        own.read()
+
+
+def test_counters_are_read_in_between_and_the_thread_ends():
+    counter = Fake(reads=list(range(1000)))
+    own = meter(counter, sampling_s=0.005)
+    own.start("cpu")
+    time.sleep(0.2)
+    own.stop()
+    assert 2 < 1000 - len(counter.reads) < 45
+    left = len(counter.reads)
+    time.sleep(0.05)
+    assert len(counter.reads) == left
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"sampling_s": 0}, {"concurrent": 0}, {"min_window_s": -1}, {"country": "XYZ"}, {"grid_g_per_kwh": -1}],
+)
+def test_bad_settings_are_refused_with_a_sentence(settings):
+    with pytest.raises(Refusal, match="meter"):
+        Meter(**settings)
+
+
+def test_the_window_fits_the_slowest_counter():
+    own = meter(Fake(), Fake("gpu", "nvml"))
+    own.start("cpu")
+    assert own.window_s == 2.0
+    own.stop()
+    own = meter(Fake(), min_window_s=7.0)
+    assert own.window_s == 7.0
+
+
+def test_on_this_machine_a_figure_comes_out_with_its_method():
+    own = Meter(country="FRA")
+    own.start("cpu")
+    with own.window() as window:
+        end = time.perf_counter() + 0.25
+        while time.perf_counter() < end:
+            torch.ones(100, 100) @ torch.ones(100, 100)
+    threads = threading.active_count()
+    own.stop()
+    energy = window.energy
+    assert energy.valid, energy.note
+    assert energy.joules == pytest.approx(sum(energy.components.values()))
+    assert set(energy.method) == {"cpu", "ram"}
+    assert energy.co2_kg == pytest.approx(energy.joules / 3.6e6 * energy.grid_g_per_kwh / 1000)
+    assert "France" in energy.grid_source
+    assert 1 < energy.joules / energy.seconds < 2000
+    time.sleep(0.05)
+    assert threading.active_count() < threads
+
+
+def test_an_unknown_accelerator_is_missing_and_not_guessed():
+    counters, missing = open_counters("mps", Meter().grid, 1)
+    assert missing == {"gpu": "no energy counter is known for mps"}
+    for counter in counters:
+        counter.stop()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_busy_gpu_is_measured_by_its_counter_and_an_idle_one_is_not_valid():
+    own = Meter()
+    own.start("cuda:0")
+    a = torch.randn(4096, 4096, device="cuda")
+    with own.window() as busy:
+        end = time.perf_counter() + 2.5
+        while time.perf_counter() < end:
+            torch.cuda.synchronize(a @ a is None or None)
+    time.sleep(2)
+    with own.window() as idle:
+        time.sleep(2.5)
+    own.stop()
+    assert busy.energy.label == "nvml+estimated" and busy.energy.valid, busy.energy.note
+    assert busy.energy.components["gpu"] > idle.energy.components["gpu"]
+    assert not idle.energy.valid and "idle" in idle.energy.note

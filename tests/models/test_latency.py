@@ -1,0 +1,76 @@
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from models.energy import Meter
+from models.latency import latency, measure
+
+KEYS = {
+    "infer/latency_s_p50",
+    "infer/latency_s_p95",
+    "infer/latency_s_p50_batch",
+    "infer/latency_s_p95_batch",
+    "infer/samples_per_second",
+    "infer/energy_j_per_sample",
+}
+
+
+class Slow(nn.Module):
+    """Takes 2 ms, and 1 ms more for each example; every tenth call takes 20 ms more."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        assert not self.training and torch.is_inference_mode_enabled()
+        self.calls += 1
+        time.sleep(0.002 + 0.001 * len(x) + 0.02 * (self.calls % 10 == 0))
+        return x
+
+
+def test_percentiles_throughput_and_joules():
+    meter = Meter(min_window_s=0.3)
+    net = Slow().train()
+    found, facts = measure(net, torch.zeros(8, 2), meter)
+    meter.stop()
+    assert set(found) == KEYS
+    assert 0.003 <= found["infer/latency_s_p50"] < found["infer/latency_s_p95"]
+    assert 0.010 <= found["infer/latency_s_p50_batch"] < 0.025
+    assert found["infer/latency_s_p95_batch"] > 0.025
+    assert found["infer/samples_per_second"] < 8 / 0.010
+    assert net.training
+    assert facts["batch"] == 8
+    assert found["infer/energy_j_per_sample"] == pytest.approx(
+        facts["energy"]["joules"] / (8 * facts["calls_batch"])
+    )
+
+
+def test_joules_that_the_meter_does_not_vouch_for_are_left_out():
+    meter = Meter(min_window_s=0.0)
+    found, facts = measure(nn.Identity(), torch.zeros(4, 2), meter)
+    meter.stop()
+    assert set(found) == KEYS - {"infer/energy_j_per_sample"}
+    assert facts["calls"] == facts["calls_batch"] == 3
+    assert "tick" in facts["energy"]["note"]
+
+
+def test_a_meter_that_counts_already_is_not_started_anew():
+    meter = Meter(min_window_s=0.0)
+    meter.start("cpu")
+    time.sleep(0.1)
+    latency(nn.Identity(), torch.zeros(1, 2), meter)
+    assert meter.read().seconds > 0.1
+    meter.stop()
+
+
+def test_it_is_short_where_energy_is_estimated():
+    meter = Meter()
+    meter.start("cpu")
+    started = time.perf_counter()
+    latency(nn.Identity(), torch.zeros(16, 2), meter)
+    taken = time.perf_counter() - started
+    meter.stop()
+    assert taken < 10 * meter.window_s
