@@ -1,4 +1,4 @@
-"""Where learning curves go besides the database: CSV files and Weights & Biases, through Lightning's loggers."""
+"""Where learning curves go besides the database: CSV and Weights & Biases, through Lightning's loggers."""
 
 import netrc
 import os
@@ -58,26 +58,24 @@ def wandb(run: Run, project: str, entity: str | None) -> WandbLogger:
         # Its system monitor would be charged to the trial's joules.
         x_disable_stats=True,
     )
-    logger = WandbLogger(
+    # Opened here and not by Lightning, whose own `wandb.init` warns about a setting that it always passes.
+    opened = sdk.init(
         project=project,
         entity=entity,
         name=run.name,
         id=run.id,
+        resume="allow",
         group=run.group,
         tags=list(run.tags),
         config=run.config,
-        save_dir=str(run.folder),
+        dir=str(run.folder),
         mode=mode,
         settings=settings,
     )
-    # Lightning has made `trainer/global_step` the default axis; joules and seconds are axes too.
-    for axis in ("step", "second", "joule"):
-        logger.experiment.define_metric(axis)
-    for goal, keys in {"max": ("*/accuracy",), "min": ("*/loss", "*/energy_j", "*/co2_kg")}.items():
-        for prefix in ("train", "val", "test"):
-            for key in keys:
-                logger.experiment.define_metric(key.replace("*", prefix), summary=goal)
-    return logger
+    opened.define_metric("trainer/global_step")
+    for key in ("train/*", "val/*", "second", "joule"):
+        opened.define_metric(key, step_metric="trainer/global_step", summary="last")
+    return WandbLogger(experiment=opened, save_dir=str(run.folder))
 
 
 def finish(
@@ -88,13 +86,8 @@ def finish(
     Without `wandb.finish` the trials of one process would merge into one run.
     """
     for logger in loggers:
-        if isinstance(logger, WandbLogger) and isinstance(logger.name, str | None):
+        if isinstance(logger, WandbLogger):
             logger.experiment.summary.update({**metrics, "energy/method": facts.get("energy_method")})
-            logger.experiment.finish(exit_code=exit_code, quiet=True)
+            logger.experiment.finish(exit_code=exit_code)
         else:
             logger.finalize("success" if exit_code == 0 else "failed")
-
-
-def sync_command(folder: Path) -> str:
-    """Return the shell line that uploads the offline runs below `folder`."""
-    return f"wandb sync {folder}/wandb/offline-run-*"

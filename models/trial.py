@@ -1,8 +1,9 @@
-"""One trial from its parts to its numbers: fit, then score, cost, latency and energy of the same final network."""
+"""One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
 import platform
 import random
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -11,14 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import loggers
-from models.cost import cost, uncounted
+from models import cost, latency, loggers
 from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.energy import Meter
 from models.evaluate import evaluate
 from models.fit import Fitted, fit
-from models.latency import measure
 from models.numerics import error_vs_fp32
 from models.trainer import Settings
 from refusal import Refusal
@@ -39,7 +38,7 @@ class Measured:
 def seed_everything(seed: int, threads: int | None) -> None:
     """Seed python, numpy and torch, and set how many threads torch may use."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries draw from the global state
+    np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     if threads:
         torch.set_num_threads(threads)
@@ -98,6 +97,8 @@ def train_and_measure(
     ckpt_path: Path | None,
 ) -> Measured:
     """Fit the network and take every number on the weights it ends with."""
+    # Lightning's own use of a torch type that torch renames; nothing a user could do.
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
     fitted = fit(
         net=model,
@@ -125,7 +126,7 @@ def train_and_measure(
 def final_numbers(
     fitted: Fitted, data: Dataset, precision: str, meter: Meter
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Score, cost, latency and energy of one and the same network, in the precision that it was trained in."""
+    """Score, cost, latency and energy of one and the same network, in the precision of its training."""
     net = fitted.net
     device = next(net.parameters()).device
     data = data.to(device)
@@ -134,12 +135,13 @@ def final_numbers(
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
-        timed, infer = measure(net, batch, meter)
+        timed, infer = latency.measure(net, batch, meter)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
-    metrics |= cost(net, example) | timed
+    counted, uncounted = cost.measure(net, example)
+    metrics |= counted | timed
     metrics["numerics/error_vs_fp32"] = error_vs_fp32(net, batch, dtype)
-    facts |= {"infer": infer, "uncounted_operations": uncounted(net, example), **machine(device)}
+    facts |= {"infer": infer, **uncounted, **machine(device)}
     return metrics, facts
 
 

@@ -12,12 +12,13 @@ def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
     for name, text in rows(answer, overrides):
-        table.add_row(name, text)
+        table.add_row(name, Text(text))  # as it is: brackets are no markup
     known = " (known: nothing was trained; force=true runs it again)" if answer["status"] == "known" else ""
     Console().print(Panel(table, title=f"trial {answer['trial_id']}{known}", expand=False, highlight=False))
 
