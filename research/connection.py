@@ -16,6 +16,7 @@ from refusal import Refusal
 from research import schema
 
 _BUSY_MS = 30_000
+_SYNCHRONOUS = "FULL"  # what was committed survives a power cut
 _LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
 _WRITE = "joulelab_write"
 _EXTRAS = {"postgresql": "pip install .[postgresql]"}
@@ -151,7 +152,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # the driver would begin by itself, and later than we must
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     connection.execute(f"PRAGMA journal_mode = {journal(sqlite3.sqlite_version_info)}")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
     connection.execute("PRAGMA foreign_keys = ON")
 
 

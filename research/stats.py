@@ -9,7 +9,6 @@ Rules that hold throughout:
 """
 
 import math
-import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,11 +164,12 @@ def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[f
 
 def _summary(finite: Sequence[float], rounding: float, level: float) -> Summary:
     n = len(finite)
-    mean = statistics.fmean(finite) if finite else math.nan
+    mean = math.fsum(finite) / n if n else math.nan
     if n < 2:
         return Summary(mean, None, None, n, level)
     # Equal differences of coarse figures, such as accuracies, still differ in their last bits.
-    std = 0.0 if max(finite) - min(finite) <= rounding else statistics.stdev(finite)
+    spread = max(finite) - min(finite) > rounding
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1)) if spread else 0.0
     return Summary(mean, critical(1 - level, n - 1) * std / math.sqrt(n) if std else 0.0, std, n, level)
 
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from research import connection
 from research.schema import metric, trial
 from research.store import Busy, Claim, Known, Lost, Store
 from research.types import Key
@@ -44,9 +45,9 @@ class Model(RuleBasedStateMachine):
         self.store = store
         self.rows: dict[Key, dict[int, Row]] = {key: {} for key in KEYS}
         self.claims: list[tuple[Key, Claim]] = []
-        with self.store.write() as connection:
-            connection.execute(sa.delete(metric))
-            connection.execute(sa.delete(trial))
+        with self.store.write() as opened:
+            opened.execute(sa.delete(metric))
+            opened.execute(sa.delete(trial))
 
     @rule(key=st.sampled_from(KEYS), force=st.booleans())
     def claim(self, key: Key, force: bool) -> None:
@@ -106,8 +107,8 @@ class Model(RuleBasedStateMachine):
     @rule(which=st.integers(0, 99))
     def sleep(self, which: int) -> None:
         key, claim = self.claims[which % len(self.claims)]
-        with self.store.write() as connection:
-            connection.execute(sa.update(trial).where(trial.c.id == claim.trial_id).values(lease_until=0))
+        with self.store.write() as opened:
+            opened.execute(sa.update(trial).where(trial.c.id == claim.trial_id).values(lease_until=0))
         self.rows[key][claim.trial_id].ended = True
 
     @invariant()
@@ -123,7 +124,8 @@ class Model(RuleBasedStateMachine):
         assert {n: result.metrics for n, result in self.store.results(expected).items()} == values
 
 
-def test_claims_follow_the_model(store_url: str) -> None:
+def test_claims_follow_the_model(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_SYNCHRONOUS", "OFF")  # a model needs no power cuts
     store = Store(store_url)
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
     few = settings(

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -287,14 +288,36 @@ def test_a_forked_child_does_not_share_its_parents_connection(store: Store) -> N
 
 
 def test_the_lease_is_kept_while_the_body_runs_and_its_loss_is_told(store: Store) -> None:
-    claim = mine(ask(store, lease_s=0.3))
-    elsewhere(store, claim.trial_id)
+    claim = mine(ask(store, lease_s=5))
+
+    def until() -> float:
+        with store.read() as opened:
+            return opened.execute(sa.select(trial.c.lease_until)).scalar_one()
+
+    first, end = until(), time.monotonic() + 20
     with store.keep(claim, 0.3) as lost:
-        threading.Event().wait(0.7)
-        assert isinstance(ask(store), Busy) and not lost.is_set()
-        end_lease(store, claim.trial_id)
-        ask(store)
-        assert lost.wait(2) or isinstance(ask(store), Busy)
+        while until() == first:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert not lost.is_set()
+        with store.write() as opened:
+            opened.execute(sa.update(trial).values(token=claim.token + 1))
+        assert lost.wait(20)
+    assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
+
+
+def test_a_database_out_of_reach_does_not_end_the_lease() -> None:
+    tries, enough = [], threading.Event()
+
+    def renew(seconds: float) -> None:
+        tries.append(seconds)
+        if len(tries) == 3:
+            enough.set()
+        raise Refusal("no server answers")
+
+    with lease.kept(renew, 0.03) as lost:
+        assert enough.wait(20) and not lost.is_set()
+    assert set(tries) == {0.03}
 
 
 def test_owners_of_other_places_are_never_called_dead(monkeypatch: pytest.MonkeyPatch) -> None:
