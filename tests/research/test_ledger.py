@@ -1,0 +1,115 @@
+"""The ledger: nothing passes a cap, unknown is not free, and what was held is given back."""
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refusal import Refusal
+from research.ledger import CapReached, Caps, Ledger, Price, Spent, Usage
+
+PRICE = Price(input=1.0, output=4.0)
+
+
+def test_a_call_is_reserved_at_its_bound_and_settled_at_its_use() -> None:
+    ledger = Ledger(Caps(calls=2, tokens=1000), price=PRICE)
+    ticket = ledger.reserve(400, 500)
+    with pytest.raises(CapReached, match=r"0 of its 1000 tokens|900 of its 1000 tokens") as stop:
+        ledger.reserve(50, 51)
+    assert stop.value.cap == "tokens" and "llm.caps.tokens" in str(stop.value)
+    ledger.settle(ticket, Usage(100, 50), 1.5)
+    assert ledger.spent == Spent(1, 100, 50, pytest.approx(300e-6), None, 1.5, 0)
+    ledger.settle(ledger.reserve(400, 400), Usage(1, 1), 0.5)
+    with pytest.raises(CapReached) as stop:
+        ledger.reserve(1, 1)
+    assert stop.value.cap == "calls"
+
+
+def test_dollars_are_capped_before_the_call() -> None:
+    ledger = Ledger(Caps(dollars=0.01), price=PRICE)
+    with pytest.raises(CapReached) as stop:
+        ledger.reserve(2001, 2000)
+    assert stop.value.cap == "dollars"
+    ledger.settle(ledger.reserve(2000, 2000), Usage(2000, 2000), 0.0)
+    assert ledger.spent.dollars == pytest.approx(0.01)
+
+
+def test_unknown_is_not_free() -> None:
+    with pytest.raises(Refusal, match=r"llm\.price\.input"):
+        Ledger(Caps(dollars=1.0))
+    with pytest.raises(Refusal, match=r"llm\.joules_per_token"):
+        Ledger(Caps(joules=100.0), price=PRICE)
+    ledger = Ledger(Caps(calls=5))
+    ledger.settle(ledger.reserve(10, 10), Usage(5, 5), 0.1)
+    assert ledger.spent.dollars is None and ledger.cost(Usage(5, 5)) == {"dollars": None, "joules": None}
+    assert "dollars unknown" in ledger.spent.line() and "joules unknown" in ledger.spent.line()
+
+
+def test_joules_are_counted_where_an_estimate_is_given() -> None:
+    ledger = Ledger(Caps(joules=100.0), price=PRICE, joules_per_token=2.0)
+    ledger.settle(ledger.reserve(10, 50), Usage(10, 45), 0.1)
+    assert ledger.spent.joules == 90.0 and "90 J estimated" in ledger.spent.line()
+    with pytest.raises(CapReached, match="joules"):
+        ledger.reserve(1, 6)
+
+
+def test_an_interrupted_campaign_goes_on_counting() -> None:
+    ledger = Ledger(
+        Caps(calls=3), price=PRICE, already=Spent(calls=2, tokens_in=7, dollars=0.5, estimated_calls=1)
+    )
+    ledger.settle(ledger.reserve(1, 1), Usage(1, 1, estimated=True), 0.0)
+    assert (ledger.spent.calls, ledger.spent.tokens_in, ledger.spent.estimated_calls) == (3, 8, 2)
+    with pytest.raises(CapReached):
+        ledger.reserve(1, 1)
+
+
+def test_a_cap_of_zero_lets_nothing_through() -> None:
+    for caps in (Caps(calls=0), Caps(tokens=0), Caps(dollars=0)):
+        with pytest.raises(CapReached):
+            Ledger(caps, price=PRICE).reserve(1, 1)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 3000),
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 500), st.floats(0, 1), st.booleans()), max_size=20
+    ),
+)
+def test_no_order_of_calls_passes_a_cap(cap: int, calls: list[tuple[int, int, float, bool]]) -> None:
+    ledger = Ledger(Caps(tokens=cap, dollars=cap * 4e-6), price=PRICE)
+    waiting = []
+    for tokens_in, tokens_out, share, at_once in calls:
+        try:
+            waiting.append(
+                (ledger.reserve(tokens_in, tokens_out), int(tokens_in * share), int(tokens_out * share))
+            )
+        except CapReached:
+            continue
+        if at_once:
+            ticket, used_in, used_out = waiting.pop()
+            ledger.settle(ticket, Usage(used_in, used_out), 0.0)
+    for ticket, used_in, used_out in waiting:
+        ledger.settle(ticket, Usage(used_in, used_out), 0.0)
+    assert ledger.spent.tokens_in + ledger.spent.tokens_out <= cap
+    assert ledger.spent.dollars is not None and ledger.spent.dollars <= cap * 4e-6 + 1e-12
+
+
+def test_threads_share_a_cap() -> None:
+    ledger = Ledger(Caps(calls=50))
+    stopped = []
+
+    def work() -> None:
+        for _ in range(20):
+            try:
+                ledger.settle(ledger.reserve(1, 1), Usage(1, 1), 0.0)
+            except CapReached:
+                stopped.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.spent.calls == 50 and len(stopped) == 50
