@@ -137,6 +137,7 @@ def _file(url: URL) -> URL:
 def _engine(url: URL) -> sa.Engine:
     postgres = url.get_backend_name() == "postgresql"
     server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    server["isolation_level"] = "READ COMMITTED"  # a claim looks again after it waited for a lock
     try:
         engine = sa.create_engine(url, **(server if postgres else {}))
     except ModuleNotFoundError as error:

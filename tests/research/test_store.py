@@ -407,6 +407,16 @@ def test_a_newer_or_foreign_database_is_refused_untouched(store: Store, store_ur
         Store(store_url)
 
 
+def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        stores = list(pool.map(Store, [store_url] * 8))
+    with stores[0].read() as opened:
+        assert set(sa.inspect(opened).get_table_names()) == set(schema.metadata.tables)
+        assert opened.execute(sa.select(schema.schema_version.c.version)).scalars().all() == [1]
+    for store in stores:
+        store.close()
+
+
 def test_migrations_run_in_order_once_and_whole(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

