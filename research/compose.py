@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.defaults import Choice, Composed, Files, Unusual, Walk, copied
+from research.defaults import Choice, Composed, Files, Unusual, Walk, copied, missing
 from research.hydra_compose import compose
 from research.interpolation import resolved
 from research.plain import Odd, read
@@ -44,14 +44,9 @@ class Composer:
         """The plain config of overrides without sweeps. Raises `Refusal` with what to type instead."""
         typed = list(overrides)
         try:
-            point = self._point([_setting(text, self.groups, self.chosen) for text in typed])
+            return self._point([_setting(text, self.groups, self.chosen) for text in typed])
         except Unusual:
-            composed = compose(self.files.folder, self.root, typed)
-            point = Point(resolved(composed.tree), composed.choices)
-        missing = _missing(point.config)
-        if missing:
-            raise Refusal(f"{', '.join(missing)} must be set: type {missing[0]}=VALUE.")
-        return point
+            return _point(compose(self.files.folder, self.root, typed))
 
     def _point(self, settings: Sequence[tuple[str, Any]]) -> Point:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
@@ -61,7 +56,8 @@ class Composer:
         for key, value in settings:
             if key not in self.groups:
                 tree = assigned(tree, key.split("."), value, key)
-        return Point(resolved(tree), composed.choices)
+        unset = missing(tree) if composed.missing or any(value == "???" for _, value in settings) else ()
+        return _point(Composed(tree, composed.choices, tuple(unset)))
 
     def composed(self, choices: Mapping[str, Choice]) -> Composed:
         """The tree of a combination of options, before values and interpolations; not to be changed."""
@@ -78,6 +74,13 @@ class Composer:
         except Unusual:
             typed = [f"{group}={named(choice)}" for group, choice in choices.items()]
             return compose(self.files.folder, self.root, typed)
+
+
+def _point(composed: Composed) -> Point:
+    if composed.missing:
+        keys = ", ".join(composed.missing)
+        raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
+    return Point(resolved(composed.tree), composed.choices)
 
 
 def assigned(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def holds(tree: Mapping[str, Any], key: str) -> bool:
     """Whether the dotted key exists in the tree."""
     node: Any = tree
     for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
+        if not isinstance(node, dict) or part not in node:
             return False
         node = node[part]
     return True
@@ -111,7 +114,7 @@ def at(tree: Mapping[str, Any], key: str) -> Any:
     """The value at a dotted key; `KeyError` where there is none."""
     node: Any = tree
     for part in key.split("."):
-        if not isinstance(node, Mapping):
+        if not isinstance(node, dict):
             raise KeyError(key)
         node = node[part]
     return node
@@ -169,13 +172,3 @@ def _option(group: str, value: Any) -> Choice:
 def named(choice: Choice) -> str:
     """The choice as it is typed after `group=`."""
     return f"[{','.join(choice)}]" if isinstance(choice, tuple) else str(choice)
-
-
-def _missing(node: Any, path: str = "") -> list[str]:
-    if node == "???":
-        return [path]
-    if isinstance(node, list):
-        return [key for index, item in enumerate(node) for key in _missing(item, f"{path}.{index}")]
-    if not isinstance(node, dict):
-        return []
-    return [key for name, item in node.items() for key in _missing(item, f"{path}.{name}".lstrip("."))]

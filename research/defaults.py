@@ -7,11 +7,11 @@ and the caller lets Hydra compose.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.yaml_file import parsed, text_of
 
 Choice = str | None | tuple[str, ...]
 
@@ -32,10 +32,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """The tree before values and interpolations, and the option chosen in each group."""
+    """The tree before values and interpolations, the option chosen in each group, and what is still `???`."""
 
     tree: dict[str, Any]
     choices: dict[str, Choice]
+    missing: tuple[str, ...]
 
 
 @final
@@ -67,20 +68,10 @@ class Files:
         return self._read[name]
 
     def _load(self, name: str) -> File:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-        from yaml import YAMLError
-
         path = self.folder / f"{name}.yaml"
-        try:
-            text = path.read_text(encoding="utf-8")
-            content = OmegaConf.to_container(OmegaConf.load(StringIO(text)))
-        except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-            raise Refusal(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from error
-        if not isinstance(content, dict):
-            raise Refusal(f"{path} must hold keys and values.")
-        plain = {str(key): value for key, value in content.items()}
-        return File(plain, tuple(plain.pop("defaults", None) or ()), _package(text), card(text))
+        text = text_of(path)
+        content = parsed(text, path)
+        return File(content, tuple(content.pop("defaults", None) or ()), _package(text), card(text))
 
 
 @dataclass(slots=True)
@@ -101,7 +92,7 @@ class Walk:
         for package, content in parts:
             merge(tree, _embedded(content, package))
         tree.pop("hydra", None)
-        return Composed(tree, self.made)
+        return Composed(tree, self.made, tuple(missing(tree)))
 
     def _expand(self, name: str, folder: str, package: str) -> list[tuple[str, dict[str, Any]]]:
         """Files of `name` in the order of merging; later entries are visited first, since they override."""
@@ -229,6 +220,15 @@ def copied(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: copied(value) for key, value in node.items()}
     return [copied(value) for value in node] if isinstance(node, list) else node
+
+
+def missing(node: Any, path: str = "") -> list[str]:
+    """The keys whose value is `???`, which somebody must set."""
+    if isinstance(node, dict):
+        return [key for name, item in node.items() for key in missing(item, f"{path}.{name}".lstrip("."))]
+    if isinstance(node, list):
+        return [key for index, item in enumerate(node) for key in missing(item, f"{path}.{index}")]
+    return [path] if node == "???" else []
 
 
 def _embedded(content: dict[str, Any], package: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.defaults import Choice, Composed
+from research.defaults import Choice, Composed, missing
 
 
 def compose(folder: Path, root: str, overrides: list[str]) -> Composed:
@@ -28,7 +28,8 @@ def compose(folder: Path, root: str, overrides: list[str]) -> Composed:
     finally:
         GlobalHydra.instance().hydra = running
     choices = tree.pop("hydra")["runtime"]["choices"]
-    return Composed(tree, {group: _choice(choices[group]) for group in choices if "hydra/" not in group})
+    plain = {group: _choice(choices[group]) for group in choices if "hydra/" not in group}
+    return Composed(tree, plain, tuple(missing(tree)))
 
 
 def _choice(value: Any) -> Choice:

@@ -50,7 +50,7 @@ class Knob(Record):
     scale: Literal["linear", "log"] = "linear"
     low: int | float = -math.inf
     high: int | float = math.inf
-    of: "tuple[str | int | float, ...] | Knob | None" = None
+    of: "tuple[str | bool | int | float, ...] | Knob | None" = None
     """the values of an enum, or the knob that each element of a list is"""
     length: tuple[int, int] | None = None
     pattern: str | None = None
@@ -143,6 +143,12 @@ class SpaceFile(Record):
     inert: tuple[str, ...] = INERT
     """keys that cannot change what a trial measures; the signature leaves them out"""
 
+    def complete(self) -> None:
+        """Make what is derived from the entries; raises `ValidationError` or `Refusal` where it cannot be."""
+        for knob in self.keys.values():
+            knob.options  # noqa: B018
+        self.rules  # noqa: B018
+
     @cached_property
     def rules(self) -> tuple[Constraint, ...]:
         """The constraints, compiled."""
@@ -153,9 +159,10 @@ def load(path: Path) -> SpaceFile:
     """Read a space file. Raises `Refusal` that names the entry which is wrong."""
     try:
         space = SpaceFile.model_validate(parsed(text_of(path), path))
+        # Made now, so that what is wrong is refused here and not at the first check.
+        space.complete()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise Refusal(f"The space file {path} is wrong at {where}: {first['msg']}.") from error
-    space.rules  # noqa: B018  a constraint that cannot be compiled is refused here, not at the first check
     return space

@@ -130,7 +130,7 @@ def _axis_by_hydra(text: str, options: Any) -> list[str]:
         if isinstance(chosen, Glob):
             values = chosen.filter(list(options(override.key_or_group)))
         else:
-            values = list(islice(override.sweep_string_iterator(), _MOST_POINTS))
+            values = list(islice(override.sweep_string_iterator(), _MOST_POINTS + 1))
     except (HydraException, ValueError, RecursionError, OverflowError, MemoryError) as error:
         raise Refusal(f"{shown(text)} cannot be expanded: sweep with a,b,c, choice() or range().") from error
     return [f"{override.get_key_element()}={value}" for value in values]

@@ -8,7 +8,7 @@ other form raises `Odd`, and the caller refuses it or asks Hydra.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _ID = r"[A-Za-z_][A-Za-z0-9_-]*"
 _KEY = re.compile(rf"({_ID}(?:\.(?:{_ID}|0|[1-9][0-9]*))*|{_ID}(?:/{_ID})+) *= *(.*)", re.ASCII)
@@ -22,9 +22,10 @@ _FLOAT = re.compile(
     re.ASCII,
 )
 _WORDS = {"true": True, "false": False, "null": None}
-# One bare word, spaces inside included; `\` only before a character that Hydra lets one escape.
-_BARE = re.compile(r"(?:[A-Za-z0-9_/+.%*@?|: -]|\\[\\()\[\]{}:=, ])+", re.ASCII)
-_QUOTED = re.compile(r"'[^'\\]*'|\"[^\"\\]*\"")
+# An opening bracket, a quoted text, or bare words: `\` only before a character that Hydra lets one escape.
+_ELEMENT = re.compile(
+    r" *(?:(\[) *|('[^'\\]*'|\"[^\"\\]*\") *|((?:[A-Za-z0-9_/+.%*@?|: -]|\\[\\()\[\]{}:=, ])+))", re.ASCII
+)
 _NESTING = 8
 
 
@@ -32,8 +33,7 @@ class Odd(Exception):
     """The text is not one plain override; the message says why, as the end of a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value: what it means, and the text that was typed for it."""
 
     value: Any
@@ -117,44 +117,37 @@ def _sequence(text: str, start: int, depth: int) -> tuple[list[Value], int]:
     """Elements between commas from `start` on; returns them and where reading stopped."""
     values = []
     while True:
-        value, start = _element(text, _skip(text, start), depth)
+        value, start = _element(text, start, depth)
         values.append(value)
-        after = _skip(text, start)
-        if text[after : after + 1] != ",":
-            return values, after
-        start = after + 1
+        if text[start : start + 1] != ",":
+            return values, start
+        start += 1
 
 
 def _element(text: str, start: int, depth: int) -> tuple[Value, int]:
-    first = text[start : start + 1]
-    if first == "[":
-        return _list(text, start, depth + 1)
-    if first in ("'", '"'):
-        quoted = _QUOTED.match(text, start)
-        if quoted is None:
-            raise Odd("a quote is not closed, or holds a backslash")
-        return Value(quoted[0][1:-1], quoted[0]), quoted.end()
-    bare = _BARE.match(text, start)
-    if bare is None:
+    """One element and the spaces around it; returns it and where the next character lies."""
+    found = _ELEMENT.match(text, start)
+    if found is None:
         raise Odd("a value is missing, or holds a character that needs quotes")
-    return _bare(bare[0]), bare.end()
+    bracket, quoted, bare = found.groups()
+    if bracket:
+        return _list(text, found.start(1), found.end(), depth + 1)
+    if quoted:
+        return Value(quoted[1:-1], quoted), found.end()
+    stripped = _stripped(bare)
+    if not stripped:
+        raise Odd("a value is missing")
+    return Value(scalar(stripped), stripped), found.end()
 
 
-def _list(text: str, start: int, depth: int) -> tuple[Value, int]:
+def _list(text: str, opened: int, inside: int, depth: int) -> tuple[Value, int]:
     if depth > _NESTING:
         raise Odd("its lists are nested too deep")
-    inside = _skip(text, start + 1)
-    if text[inside : inside + 1] == "]":
-        return Value([], "[]"), inside + 1
-    values, end = _sequence(text, inside, depth)
+    values, end = ([], inside) if text[inside : inside + 1] == "]" else _sequence(text, inside, depth)
     if text[end : end + 1] != "]":
         raise Odd("a list is not closed")
-    return Value([value.value for value in values], text[start : end + 1]), end + 1
-
-
-def _bare(text: str) -> Value:
-    stripped = _stripped(text)
-    return Value(scalar(stripped), stripped)
+    whole = text[opened : end + 1]
+    return Value([value.value for value in values], whole), _skip(text, end + 1)
 
 
 def _stripped(text: str) -> str:
@@ -171,9 +164,8 @@ def scalar(text: str) -> Any:
         return int(text)
     if _FLOAT.fullmatch(text):
         return float(text)
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    return re.sub(r"\\(.)", r"\1", text)
+    word = text.lower()
+    return _WORDS[word] if word in _WORDS else re.sub(r"\\(.)", r"\1", text)
 
 
 def _skip(text: str, start: int) -> int:
