@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from research.store import Store
+
 # A machine that runs other things too makes any single example slow.
 settings.register_profile("lab", deadline=None, max_examples=60)
 settings.load_profile("lab")
@@ -30,3 +32,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/lab.db"
     return request.getfixturevalue("postgres").url(f"lab{next(NAMES)}")
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An open store, on each kind of database in turn."""
+    opened = Store(store_url)
+    yield opened
+    opened.close()

@@ -1,7 +1,6 @@
 """What the team wrote down comes back as it was, records as records."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -9,13 +8,6 @@ import sqlalchemy as sa
 from research.stats import compare, judge
 from research.store import Store
 from research.types import Insight, Proposal
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = Store(store_url)
-    yield opened
-    opened.close()
 
 
 def test_a_sprint_and_what_hangs_on_it(store: Store) -> None:

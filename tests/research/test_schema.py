@@ -1,0 +1,88 @@
+"""Both databases keep the same values, and one schema is made and grown, whole and once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from claiming import ask, mine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refusal import Refusal
+from research import schema
+from research.schema import Json, Words
+from research.store import Store
+
+HERE = sa.create_engine("sqlite://").dialect
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSONS)
+def test_json_survives_both_databases(value: Any) -> None:
+    stored = Json().process_bind_param(value, HERE)
+    assert stored.isascii() and "\0" not in stored
+    assert repr(Json().process_result_value(stored, HERE)) == repr(value)
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_words_can_be_stored_anywhere_and_change_only_what_cannot(text: str) -> None:
+    stored = Words().process_bind_param(text, HERE)
+    assert stored is not None and "\0" not in stored and len(stored.encode()) >= len(text) == len(stored)
+    assert all(
+        a == b for a, b in zip(stored, text, strict=True) if b != "\0" and not "\ud800" <= b <= "\udfff"
+    )
+
+
+def test_a_newer_or_foreign_database_is_refused_untouched(store: Store, store_url: str) -> None:
+    with store.write() as connection:
+        connection.execute(sa.insert(schema.schema_version).values(version=99, applied=0))
+    with pytest.raises(Refusal, match="version 99"):
+        Store(store_url)
+    with store.write() as connection:
+        schema.schema_version.drop(connection)
+    with pytest.raises(Refusal, match="did not make"):
+        Store(store_url)
+
+
+def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        stores = list(pool.map(Store, [store_url] * 8))
+    with stores[0].read() as opened:
+        assert set(sa.inspect(opened).get_table_names()) == set(schema.metadata.tables)
+        assert opened.execute(sa.select(schema.schema_version.c.version)).scalars().all() == [1]
+    for store in stores:
+        store.close()
+
+
+def test_migrations_run_in_order_once_and_whole(
+    store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(connection: sa.Connection) -> None:
+        connection.execute(sa.text("ALTER TABLE insight ADD COLUMN rating INTEGER"))
+
+    def three(connection: sa.Connection) -> None:
+        connection.execute(sa.text("UPDATE insight SET rating = 7"))
+        raise ZeroDivisionError
+
+    claim = mine(ask(store))
+    monkeypatch.setattr(schema, "MIGRATIONS", {**schema.MIGRATIONS, 2: two, 3: three})
+    with pytest.raises(ZeroDivisionError):
+        Store(store_url)
+    columns = lambda: {c["name"] for c in sa.inspect(store._database._engine).get_columns("insight")}  # noqa: E731
+    assert "rating" not in columns()
+    monkeypatch.setattr(schema, "MIGRATIONS", {**schema.MIGRATIONS, 2: two, 3: lambda connection: None})
+    Store(store_url).close()
+    newer = Store(store_url)
+    assert "rating" in columns()
+    with newer.read() as connection:
+        versions = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
+    assert sorted(versions) == [1, 2, 3]
+    newer.finish(claim, {"a": 1.0})
+    newer.close()
