@@ -19,6 +19,7 @@ from research.plain import Odd, read
 _REMEMBERED = 4096
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Point:
     """One resolved configuration, and the option chosen in each group."""

@@ -20,6 +20,7 @@ class Unusual(Exception):
     """A config file uses a form that only Hydra itself composes."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class File:
     """One YAML of the tree: its content without the defaults list, that list, its package and its card."""
@@ -30,6 +31,7 @@ class File:
     card: str
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Composed:
     """The tree before values and interpolations, the option chosen in each group, and what is still `???`."""
@@ -74,6 +76,7 @@ class Files:
         return File(content, tuple(content.pop("defaults", None) or ()), _package(text), card(text))
 
 
+@final
 @dataclass(slots=True)
 class Walk:
     """One composition: which choices were made, by whom, and the files in the order of merging."""
@@ -148,6 +151,7 @@ class Walk:
         )
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a defaults list."""

@@ -8,7 +8,7 @@ other form raises `Odd`, and the caller refuses it or asks Hydra.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 _ID = r"[A-Za-z_][A-Za-z0-9_-]*"
 _KEY = re.compile(rf"({_ID}(?:\.(?:{_ID}|0|[1-9][0-9]*))*|{_ID}(?:/{_ID})+) *= *(.*)", re.ASCII)
@@ -33,6 +33,7 @@ class Odd(Exception):
     """The text is not one plain override; the message says why, as the end of a sentence."""
 
 
+@final
 class Value(NamedTuple):
     """One value: what it means, and the text that was typed for it."""
 
@@ -40,6 +41,7 @@ class Value(NamedTuple):
     text: str
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """`key=value`, or `key=a,b,c` when `swept`; a range is not made before it is asked for."""
