@@ -16,7 +16,7 @@ from research import identity
 from research.objective import METRICS, screening
 from research.redact import redact
 from research.signature import signature
-from research.store import Busy, Claim, Known, Store
+from research.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5
 
@@ -46,6 +46,14 @@ class Row:
         assert self._store is not None and self._claim is not None
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def fail(self, error: BaseException) -> None:
+        """Write why the trial failed; where that cannot be written, the error says so as well."""
+        assert self._store is not None and self._claim is not None
+        try:
+            self._store.fail(self._claim, reason(error))
+        except (Refusal, Lost) as trouble:
+            error.add_note(f"and its row could not be written: {trouble}")
 
     def answer(self, score: str) -> dict[str, Any]:
         """Return what a sweep or an agent is told; the score is None when this task has no such metric."""
@@ -89,8 +97,9 @@ def claimed(
             known = Path(got.trial.folder or folder)
             yield Row(got.trial.id, known, digest, "known", got.result.metrics, got.result.facts)
         else:
-            with store.keep(got), _failing(store, got):
-                yield Row(got.trial_id, folder, digest, _store=store, _claim=got)
+            row = Row(got.trial_id, folder, digest, _store=store, _claim=got)
+            with store.keep(got), _failing(row):
+                yield row
     finally:
         store.close()
 
@@ -107,11 +116,13 @@ def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:
 
 
 @contextmanager
-def _failing(store: Store, claim: Claim) -> Iterator[None]:
+def _failing(row: Row) -> Iterator[None]:
+    """Write what the body raises as the reason of a failed row; trouble with that never hides the error."""
     try:
         yield
     except BaseException as error:
-        store.fail(claim, reason(error))
+        if row.status == "running":
+            row.fail(error)
         raise
 
 
