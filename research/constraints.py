@@ -1,8 +1,8 @@
 """Constraints that span keys: `require` expressions in a language too small to do harm.
 
 `model.width % model.heads == 0` reads dotted keys of the resolved config. Beside arithmetic (without powers),
-comparisons, `and`, `or`, `not`, numbers, texts and lists there are `has(key)`, `chosen(group)`, `len`, `min`,
-`max` and `abs`. A constraint on a key that the chosen options do not have does not apply.
+comparisons, `and`, `or`, `not`, numbers, texts, lists and `key[-1]` there are `has(key)`, `chosen(group)`,
+`len`, `min`, `max` and `abs`. A constraint on a key that the chosen options do not have does not apply.
 """
 
 import ast
@@ -52,7 +52,7 @@ class Constraint:
             return None
         try:
             kept = not self.when(point) or bool(self.require(point))
-        except (TypeError, ZeroDivisionError, OverflowError):
+        except (TypeError, ZeroDivisionError, OverflowError, LookupError):
             kept = False  # a value that cannot be judged has not passed
         values = ", ".join(f"{key}={at(point.config, key)!a}" for key in self.keys)
         return None if kept else f"{self.say} (here {values})." if values else f"{self.say}."
@@ -90,6 +90,8 @@ def _term(node: ast.AST, text: str, keys: dict[str, None]) -> Term:
             return lambda point: at(point.config, key)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _call(name, arguments, text, keys)
+        case ast.Subscript(value=inner, slice=place):
+            return _pair(operator.getitem, _term(inner, text, keys), _term(place, text, keys))
         case _:
             return _operation(node, text, keys)
 
