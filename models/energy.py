@@ -24,7 +24,7 @@ from refusal import Refusal
 
 _ORDER = ("nvml", "rapl", "estimated")
 # How long a window must be for its joules to mean something, by its slowest counter.
-_WINDOW_S = {"nvml": 2.0, "rapl": 0.2, "estimated": 0.1}
+_WINDOW_S = {"nvml": 2.0, "rapl": 0.2, "estimated": 0.08}
 
 
 @final
@@ -86,7 +86,7 @@ class Meter:
         country: ISO 3166 three-letter code of the grid; None is the world's average.
         grid_g_per_kwh: the grid's intensity, if better known than by its country.
         sampling_s: how often the counters are read in between, so that none wraps and idleness is seen.
-        min_window_s: the shortest window worth measuring; None chooses by method (0.1 s to 2 s).
+        min_window_s: the shortest window worth measuring; None chooses by method (0.08 s to 2 s).
         concurrent: jobs that run on this machine at a time, this one included.
         counters: opens the counters of a device; for machines that need other ones, and for tests.
 
@@ -124,7 +124,7 @@ class Meter:
         """Seconds that a window should last at least, on what is being measured."""
         if self._min_window_s is not None:
             return self._min_window_s
-        return max((_WINDOW_S[counter.method] for counter in self._counters), default=0.1)
+        return max((_WINDOW_S[counter.method] for counter in self._counters), default=0.08)
 
     def start(self, device: str) -> None:
         """Begin at zero on a torch device such as `cpu` or `cuda:0`. 15 ms once CodeCarbon is preloaded."""
