@@ -77,6 +77,7 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         metrics, facts, failed = measured.metrics, measured.facts, False
         return measured
     finally:
+        parts["meter"].stop()
         loggers.finish(opened, metrics, facts, exit_code=int(failed))
 
 
