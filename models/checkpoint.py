@@ -13,6 +13,8 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from refusal import Refusal
 
+OURS = "joulelab"
+"""key of what this lab adds to Lightning's checkpoint"""
 MANIFEST = "manifest.json"
 """file name -> SHA-256 and optimizer step of the finished checkpoints beside it"""
 
@@ -54,6 +56,8 @@ class Checkpoints(CheckpointIO):
             raise Refusal(
                 f"{source} cannot be read as a checkpoint: name another file in ckpt_path."
             ) from error
+        if not isinstance(loaded, dict) or OURS not in loaded:
+            raise Refusal(f"{source} was not written by this lab: name a checkpoint from a trial's folder.")
         return loaded
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
@@ -70,11 +74,11 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / MANIFEST
     try:
         listed: dict[str, dict[str, Any]] = json.loads(path.read_text())["checkpoints"]
-    except FileNotFoundError:
+        return dict(sorted(listed.items(), key=lambda item: int(item[1]["step"])))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f"{path} cannot be read: delete the folder to start anew.") from error
-    return dict(sorted(listed.items(), key=lambda item: int(item[1]["step"])))
 
 
 def sound(path: Path) -> bool:

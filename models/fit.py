@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,12 +25,14 @@ from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.energy import Energy, Meter
 from models.lit import Lit
+from models.losses import UNSCORED
 from models.memory import PeakMemory
 from models.microbatch import MicroBatches
 from models.processes import Group, together
 from models.record import Diverged
 from models.resume import Identity, source
-from models.trainer import Settings, build
+from models.trainer import Settings, build, quiet
+from refusal import Refusal
 
 __all__ = ["Diverged", "Fitted", "fit"]
 
@@ -77,6 +81,7 @@ def fit(
         Diverged: the loss became non-finite, or exploded.
         Refusal: the machine, the folder or a checkpoint does not fit what is asked.
         KeyboardInterrupt: Ctrl-C; the last checkpoint stays.
+        SystemExit: SIGTERM, with code 143; the training was saved at the step it came at.
     """
     settings.check()
     job = partial(
@@ -125,7 +130,7 @@ def _train(
     net = (net if group.world == 1 else copy.deepcopy(net)).train()
     data = data.to(device)
     total = budget.total_steps(data.batch_size, len(data.train))
-    peak, micro = PeakMemory(device), MicroBatches(settings.accumulate_grad_batches, group.rank, group.world)
+    peak = PeakMemory(device)
     lit = Lit(
         net=net,
         loss=loss,
@@ -136,21 +141,34 @@ def _train(
         budget=budget,
         total=total,
         clock=Clock(meter, group),
-        micro=micro,
+        micro=_micro(settings, data, group),
         identity=Identity(_values(net, data, optimizer, seed), strict=not named),
     )
-    curve = Curve(data, settings.val_every, total)
-    ordered = [*sorted(callbacks.values(), key=lambda one: isinstance(one, Checkpoint))]
     # A checkpoint comes last, so that it holds what the others did at its step.
-    ordered.insert(sum(not isinstance(one, Checkpoint) for one in ordered), curve)
+    ordered = sorted(
+        [*callbacks.values(), Curve(data, settings.val_every, total)],
+        key=lambda callback: isinstance(callback, Checkpoint),
+    )
     trainer = build(settings, total=total, callbacks=ordered, loggers=loggers, folder=folder)
     meter.start(device)
     peak.start()
-    with _interruptible():
+    with _interruptible(), quiet():
         trainer.fit(lit, ckpt_path=found, weights_only=True)
     # Lightning takes the network off the device when it is done.
     net.to(device)
     return _fitted(lit, net, trainer.global_step, peak, found)
+
+
+def _micro(settings: Settings, data: Dataset, group: Group) -> MicroBatches:
+    pieces, targets = settings.accumulate_grad_batches, data.train.targets
+    if pieces * group.world > data.batch_size:
+        raise Refusal(
+            f"a batch of {data.batch_size} cannot be cut into {pieces} micro-batches on {group.world} "
+            f"device(s): set trainer.accumulate_grad_batches to {data.batch_size // group.world} or less."
+        )
+    # Bytes cannot hold the mark of an unscored target, and comparing them with it would overflow.
+    sparse = targets.dtype == torch.int64 and bool((targets == UNSCORED).any())
+    return MicroBatches(pieces, sparse=sparse, rank=group.rank, world=group.world)
 
 
 def _values(net: nn.Module, data: Dataset, optimizer: Callable[..., Optimizer], seed: int) -> dict[str, Any]:
@@ -193,11 +211,16 @@ def _reached(row: dict[str, float], target: float | None) -> bool:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C out as what it is: Lightning turns it into exit code 1 and ignores the next one for good."""
+    """Let signals out as what they are.
+
+    Lightning turns Ctrl-C into exit code 1 and ignores the next one for good; SIGTERM it turns into code 0.
+    """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from models import rng
 from models.budget import Budget
 from models.calls import Calls, listens_to_batches, next_stop
+from models.checkpoint import OURS
 from models.clock import Clock, Now
 from models.data.batches import Batches
 from models.microbatch import MicroBatches
@@ -123,7 +124,7 @@ class Lit(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that a resumed training needs to be the uninterrupted one."""
-        checkpoint["joulelab"] = {
+        checkpoint[OURS] = {
             "identity": self.identity.values,
             "batches": self.batches.state_dict(),
             "record": self.record.state_dict(),
@@ -135,7 +136,7 @@ class Lit(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the training that `checkpoint` is of; `Refusal` when it is another one."""
         self.identity.check(checkpoint, self.net)
-        saved = checkpoint["joulelab"]
+        saved = checkpoint[OURS]
         self.batches.load_state_dict(saved["batches"])
         self.record.load_state_dict(saved["record"])
         self.clock.load_state_dict(saved["clock"])
@@ -151,8 +152,10 @@ class Lit(LightningModule):
         """Seconds after which this call takes no further step; ranks must agree, so they count steps only."""
         if not self._alone:
             return math.inf
-        left = math.inf if self.budget.seconds is None else self.budget.seconds - self.now.second
-        return min(_CALL_SECONDS, left)
+        if self.budget.seconds is None:
+            return _CALL_SECONDS
+        # Points of the curve are a tenth of the budget apart, and the end must not be late.
+        return min(_CALL_SECONDS, self.budget.seconds / 50, self.budget.seconds - self.now.second)
 
     def _look(self, step_seconds: float = 0.0) -> None:
         """See what is used up, by rank 0's clock and the meters, and stop the training if that is all."""

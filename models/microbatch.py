@@ -8,7 +8,7 @@ from torch import Tensor
 from models.losses import scored
 from refusal import Refusal
 
-Piece = tuple[Tensor, Tensor, Tensor]
+Piece = tuple[Tensor, Tensor, float]
 """inputs, targets, and the piece's weight in the batch's mean loss"""
 
 
@@ -17,11 +17,13 @@ class MicroBatches:
     """Cuts each batch so that the weighted losses of its pieces sum to the loss of the whole.
 
     `pieces` is what every device cuts its share into. Weights are shares of the scored positions, so unequal
-    pieces and unscored targets leave the gradient that of the large batch, to float tolerance.
+    pieces and unscored targets leave the gradient that of the large batch, to float tolerance. `sparse` says
+    that the data has unscored targets; they are counted on the host, which waits for the device.
     """
 
-    def __init__(self, pieces: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, pieces: int, *, sparse: bool, rank: int = 0, world: int = 1) -> None:
         self.pieces, self.rank, self.world = pieces, rank, world
+        self._sparse = sparse
         self.events: list[dict[str, Any]] = []
         """one entry for each time that memory ran out"""
 
@@ -33,10 +35,14 @@ class MicroBatches:
     def cut(self, inputs: Tensor, targets: Tensor) -> list[Piece]:
         """The own pieces of a batch that all devices have; weights sum to `world` over all devices."""
         count = self.pieces * self.world
-        mine = slice(self.rank * self.pieces, (self.rank + 1) * self.pieces)
-        scale = self.world / scored(targets)
-        pairs = zip(inputs.tensor_split(count)[mine], targets.tensor_split(count)[mine], strict=True)
-        return [(piece, answers, scored(answers) * scale) for piece, answers in pairs]
+        pieces = list(zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True))
+        sizes = [int(scored(answers)) if self._sparse else len(answers) for _, answers in pieces]
+        scale = self.world / sum(sizes)
+        mine = range(self.rank * self.pieces, (self.rank + 1) * self.pieces)
+        # A mean over no position is not a number, so such a piece is left out.
+        kept = [(*pieces[index], sizes[index] * scale) for index in mine if sizes[index]]
+        # Every device has to take part in the sum of gradients, if with nothing.
+        return kept or [(*pieces[sizes.index(max(sizes))], 0.0)]
 
     def refine(self, error: RuntimeError, step: int, batch: int) -> None:
         """Double the pieces after `error` at `step` with a batch of `batch` examples.

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from torch import nn
 
-from models.checkpoint import newest
+from models.checkpoint import OURS, newest
 from refusal import Refusal
 
 
@@ -25,10 +25,8 @@ class Identity:
 
     def check(self, checkpoint: dict[str, Any], net: nn.Module) -> None:
         """Raise `Refusal` when `checkpoint` is not of this training, or not of this network."""
-        if "joulelab" not in checkpoint:
-            raise Refusal("the checkpoint was not written by this lab: name one from a trial's folder.")
         _check_shapes(checkpoint["state_dict"], net)
-        saved = checkpoint["joulelab"]["identity"]
+        saved = checkpoint[OURS]["identity"]
         for name in self.values if self.strict else ("optimizer",):
             there, here = saved.get(name), self.values[name]
             if there != here:

@@ -3,7 +3,8 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -113,6 +114,15 @@ def build(
         "plugins": [Checkpoints(), LightningEnvironment()],
     }
     off = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+    with quiet():
+        return Trainer(**options, **dict.fromkeys(off, False), num_sanity_val_steps=0, limit_val_batches=0)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back two warnings of Lightning's that say nothing about a training."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="GPU available but not used")
-        return Trainer(**options, **dict.fromkeys(off, False), num_sanity_val_steps=0, limit_val_batches=0)
+        # Lightning 2.6 looks at a pytree in the way that torch 2.13 is leaving.
+        warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        yield

@@ -1,0 +1,28 @@
+"""Fixtures of the tests that train."""
+
+from typing import Any
+
+import pytest
+import torch
+from trainings import parts
+
+from models.fit import Fitted, fit
+
+
+@pytest.fixture
+def one_thread():
+    """The same sums in the same order, whatever else the machine does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def train(tmp_path, one_thread):
+    """`fit` on small data; every part can be replaced by its name."""
+
+    def run(steps: int | None = 40, **changes: Any) -> Fitted:
+        return fit(**parts(tmp_path, steps, **changes))
+
+    return run

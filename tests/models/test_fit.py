@@ -1,0 +1,254 @@
+import csv
+import math
+from functools import partial
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+from torch.nn import functional
+from trainings import ADAMW, WATTS, blobs, network, none_at_all
+
+from models.data.batches import Batches
+from models.data.dataset import Dataset, Split
+from models.energy import Meter
+from models.fit import Diverged
+from models.losses import CrossEntropy
+from models.optim.groups import groups
+from models.optim.schedules import constant, cosine, linear
+from refusal import Refusal
+
+
+def weights(net):
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+def bare(steps, clip=None, batch_size=32):
+    """The same training as a plain loop of torch's own calls."""
+    net = network()
+    optimizer = ADAMW(groups(net, 0.1))
+    batches = Batches(blobs(batch_size=batch_size).train, batch_size, 0)
+    losses, norms = [], []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * cosine((step + 0.5) / steps)
+        inputs, targets = next(batches)
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(net(inputs), targets)
+        loss.backward()
+        norms.append(nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return net, losses, norms
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 7, 100])
+def test_a_training_is_the_plain_loop_bit_for_bit_however_many_steps_a_call_takes(train, steps_per_call):
+    fitted = train(steps_per_call=steps_per_call, val_every=9)
+    net, losses, norms = bare(40)
+    assert torch.equal(weights(fitted.net), weights(net))
+    assert fitted.steps == 40
+    assert [row["step"] for row in fitted.curve] == [9, 18, 27, 36, 40]
+    assert fitted.curve[0]["train/loss"] == pytest.approx(sum(losses[:9]) / 9, rel=1e-6)
+    assert fitted.curve[-1]["train/loss"] == pytest.approx(sum(losses[36:]) / 4, rel=1e-6)
+    assert fitted.metrics["stability/grad_norm_max"] == pytest.approx(max(norms), rel=1e-5)
+    assert fitted.metrics["stability/grad_norm_mean"] == pytest.approx(sum(norms) / 40, rel=1e-5)
+    assert fitted.metrics["stability/nonfinite_steps"] == 0
+
+
+def test_clipping_is_torchs(train):
+    net, _, norms = bare(40, clip=0.3)
+    assert max(norms) > 0.6
+    fitted = train(gradient_clip_val=0.3)
+    torch.testing.assert_close(weights(fitted.net), weights(net), rtol=1e-4, atol=1e-6)
+    assert fitted.metrics["stability/grad_norm_max"] == pytest.approx(max(norms), rel=1e-4)
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 32])
+def test_micro_batches_give_what_the_whole_batch_gives(train, pieces):
+    fitted = train(accumulate_grad_batches=pieces)
+    torch.testing.assert_close(weights(fitted.net), weights(bare(40)[0]), rtol=1e-3, atol=1e-4)
+
+
+def test_micro_batches_weigh_by_what_is_scored(train, tmp_path):
+    data = blobs()
+    targets = data.train.targets.clone()
+    targets[torch.rand(len(targets), generator=torch.Generator().manual_seed(1)) < 0.6] = -100
+    sparse = Dataset(Split(data.train.inputs, targets), data.val, data.test, "classification", (12,), 4, 32)
+    once = train(data=sparse, folder=tmp_path / "once")
+    pieces = train(data=sparse, accumulate_grad_batches=4, folder=tmp_path / "pieces")
+    torch.testing.assert_close(weights(pieces.net), weights(once.net), rtol=1e-3, atol=1e-4)
+    assert pieces.curve[-1]["train/loss"] == pytest.approx(once.curve[-1]["train/loss"], rel=1e-4)
+
+
+class Listener(Callback):
+    """Counts what a callback of anybody's may want to be told."""
+
+    def __init__(self):
+        self.backwards, self.zeroed, self.before_step, self.norms = 0, 0, [], []
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer):
+        self.zeroed += 1
+
+    def on_after_backward(self, trainer, pl_module):
+        self.backwards += 1
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.before_step.append(trainer.global_step)
+        self.norms.append(sum(p.grad.square().sum() for p in pl_module.parameters()).sqrt().item())
+
+
+def test_callbacks_that_hook_into_steps_see_every_step_and_change_nothing(train):
+    listener = Listener()
+    fitted = train(callbacks={"listener": listener})
+    net, _, norms = bare(40)
+    assert listener.before_step == list(range(40))
+    assert listener.zeroed == listener.backwards == 40
+    assert listener.norms == pytest.approx(norms, rel=1e-4)
+    torch.testing.assert_close(weights(fitted.net), weights(net))
+
+
+class EveryBatch(Callback):
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.steps.append(trainer.global_step)
+
+
+class AtStops(EveryBatch):
+    def next_stop(self, step):
+        return min((stop for stop in (5, 12, 33) if stop > step), default=None)
+
+
+def test_a_batch_hook_is_called_after_every_step_unless_it_names_its_stops(train, tmp_path):
+    every, some = EveryBatch(), AtStops()
+    train(callbacks={"every": every}, folder=tmp_path / "a")
+    assert every.steps == list(range(1, 41))
+    train(callbacks={"some": some}, val_every=20, folder=tmp_path / "b")
+    assert some.steps == [5, 12, 20, 33, 40]
+
+
+def test_a_curve_has_ten_points_and_ends_with_the_training(train):
+    curve = train(steps=43).curve
+    assert [row["step"] for row in curve] == [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 43]
+    assert all({"second", "joule", "train/loss", "val/loss", "val/accuracy"} <= row.keys() for row in curve)
+    assert curve[-1]["val/accuracy"] > 0.6 > curve[0]["val/accuracy"] - 0.3
+    assert [row["second"] for row in curve] == sorted(row["second"] for row in curve)
+
+
+def test_rows_go_to_the_loggers_at_the_optimizer_step(train, tmp_path):
+    fitted = train(loggers=[CSVLogger(tmp_path, name="", version="csv")], val_every=10)
+    with (tmp_path / "csv" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["step"]) for row in rows] == [10, 20, 30, 40]
+    assert [float(row["val/accuracy"]) for row in rows] == [row["val/accuracy"] for row in fitted.curve]
+
+
+def test_energy_and_time_are_of_the_training(train):
+    fitted = train(steps=300)
+    metrics = fitted.metrics
+    assert metrics["train/energy_j"] == pytest.approx(WATTS * metrics["train/seconds"], rel=0.2)
+    assert metrics["step/energy_j"] == pytest.approx(metrics["train/energy_j"] / 300)
+    assert metrics["train/steps_per_second"] == pytest.approx(300 / fitted.seconds)
+    assert metrics["train/co2_kg"] == pytest.approx(metrics["train/energy_j"] / 3.6e6 * 0.475)
+    assert metrics["train/peak_bytes"] >= 0
+    assert fitted.energy.joules == metrics["train/energy_j"]
+    assert fitted.facts["energy"]["label"] == fitted.facts["energy_method"] == "estimated"
+    assert fitted.facts["sessions"] == 1
+
+
+def test_a_target_is_reached_at_a_step_of_the_curve_or_left_out(train, tmp_path):
+    fitted = train(target=0.6, val_every=2, folder=tmp_path / "a")
+    first = next(row["step"] for row in fitted.curve if row["val/accuracy"] >= 0.6)
+    assert fitted.metrics["train/steps_to_target"] == first
+    assert "train/steps_to_target" not in train(target=1.1, folder=tmp_path / "b").metrics
+
+
+def test_seconds_end_a_training_and_its_schedule(train):
+    rates = []
+
+    def spying(progress):
+        rates.append(progress)
+        return linear(progress)
+
+    fitted = train(steps=None, seconds=0.5, scheduler=spying)
+    assert 0.5 <= fitted.seconds < 1.5
+    assert rates == sorted(rates) and rates[0] < 0.1 and rates[-1] > 0.9
+    assert 9 <= len(fitted.curve) <= 12
+
+
+def test_joules_end_a_training_and_need_a_meter_that_has_some(train, tmp_path):
+    fitted = train(steps=None, joules=4.0, scheduler=constant, folder=tmp_path / "a")
+    assert 4.0 <= fitted.metrics["train/energy_j"] < 12.0
+    with pytest.raises(Refusal, match="joules"):
+        train(steps=None, joules=4.0, meter=Meter(counters=none_at_all), folder=tmp_path / "b")
+
+
+def test_what_no_meter_counts_is_left_out(train):
+    fitted = train(meter=Meter(counters=none_at_all))
+    assert not {"train/energy_j", "train/co2_kg", "step/energy_j"} & fitted.metrics.keys()
+    assert all("joule" not in row for row in fitted.curve)
+    assert fitted.energy.joules is None
+
+
+def test_epochs_are_passes_over_the_training_split(train):
+    assert train(steps=None, epochs=2).steps == round(2 * 200 / 32)
+
+
+class Poisoned(nn.Module):
+    """Answers NaN from one call of training on."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.inner, self.call, self.calls = network(), call, 0
+
+    def forward(self, x):
+        self.calls += self.training
+        return self.inner(x) * (math.nan if self.calls >= self.call else 1.0)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_at_its_step(train):
+    with pytest.raises(Diverged, match="loss is nan at step 17"):
+        train(net=Poisoned(17))
+
+
+def test_an_exploding_gradient_ends_the_training_too(train):
+    with pytest.raises(Diverged, match=r"diverged: the (loss|gradient)"):
+        train(optimizer=partial(torch.optim.SGD, lr=1e18), steps=60)
+
+
+def test_a_diverged_training_leaves_no_checkpoint_of_it(train, tmp_path):
+    with pytest.raises(Diverged):
+        train(net=Poisoned(3))
+    assert not list((tmp_path / "trial" / "checkpoints").glob("*.ckpt"))
+
+
+def test_bf16_trains_with_weights_in_float32(train):
+    seen = []
+
+    class Watch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x):
+            logits = self.inner(x)
+            seen.append((self.training, logits.dtype))
+            return logits
+
+    class Moment(torch.optim.SGD):
+        def step(self, closure=None):
+            seen.append(("step", torch.is_autocast_enabled("cpu")))
+            return super().step(closure)
+
+    fitted = train(net=Watch(), precision="bf16-mixed", optimizer=partial(Moment, lr=0.1))
+    assert {(True, torch.bfloat16), (False, torch.bfloat16), ("step", False)} == set(seen)
+    assert all(parameter.dtype == torch.float32 for parameter in fitted.net.parameters())
+    assert fitted.curve[-1]["val/accuracy"] > 0.6
+
+
+def test_a_label_smoothing_loss_is_used(train, tmp_path):
+    plain = train(folder=tmp_path / "a").curve[-1]["train/loss"]
+    assert train(loss=CrossEntropy(0.2), folder=tmp_path / "b").curve[-1]["train/loss"] > plain + 0.1

@@ -1,0 +1,95 @@
+"""A small training that the engine's tests vary, with a meter whose joules are known."""
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.budget import Budget
+from models.callbacks.checkpoint import Checkpoint
+from models.data.dataset import Dataset, Split
+from models.energy import Meter
+from models.losses import CrossEntropy
+from models.optim.schedules import cosine
+from models.trainer import Settings
+
+WATTS = 10.0
+
+
+class Steady:
+    """A counter of constant power."""
+
+    method, components, tick_s, shared = "estimated", ("cpu",), 0.0, False
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+
+    def read(self, exact: bool) -> dict[str, float]:
+        return {"cpu": WATTS * (time.perf_counter() - self.began)}
+
+    def mark(self) -> None:
+        pass
+
+    def doubts(self, seconds: float) -> list[str]:
+        return []
+
+    def hardware(self) -> dict[str, Any]:
+        return {"cpu": "steady"}
+
+    def stop(self) -> None:
+        pass
+
+
+def steady(device: str, grid: Any, concurrent: int) -> tuple[list[Any], dict[str, str]]:
+    return [Steady()], {}
+
+
+def none_at_all(device: str, grid: Any, concurrent: int) -> tuple[list[Any], dict[str, str]]:
+    return [], {"cpu": "nothing to read"}
+
+
+def blobs(examples: int = 400, batch_size: int = 32, seed: int = 0) -> Dataset:
+    """Four classes of 12 features that a linear map cannot quite tell apart."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.randint(0, 4, (examples,), generator=generator)
+    centres = 1.5 * torch.randn(4, 12, generator=generator)
+    inputs = centres[targets] + torch.randn(examples, 12, generator=generator)
+    cuts = [slice(0, examples // 2), slice(examples // 2, 3 * examples // 4), slice(3 * examples // 4, None)]
+    splits = [Split(inputs[cut], targets[cut]) for cut in cuts]
+    return Dataset(*splits, "classification", (12,), 4, batch_size)
+
+
+def network(seed: int = 0, dropout: float = 0.0, width: int = 16) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(12, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 4))
+
+
+ADAMW = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1, fused=True)
+
+
+def parts(tmp_path: Any, steps: int | None = 40, **changes: Any) -> dict[str, Any]:
+    """Arguments of `fit`; names of `Settings` and `Budget` among `changes` go there."""
+    budget, settings = {}, {}
+    for name in list(changes):
+        if name in Budget.__dataclass_fields__:
+            budget[name] = changes.pop(name)
+        elif name in Settings.__dataclass_fields__:
+            settings[name] = changes.pop(name)
+    return {
+        "net": changes.pop("net", None) or network(),
+        "data": blobs(),
+        "loss": CrossEntropy(),
+        "optimizer": ADAMW,
+        "scheduler": cosine,
+        "settings": replace(Settings(), **settings),
+        "budget": Budget(steps=steps, **budget),
+        "callbacks": {"checkpoint": Checkpoint()},
+        "loggers": [],
+        "meter": Meter(counters=steady),
+        "seed": 0,
+        "folder": tmp_path / "trial",
+        **changes,
+    }
