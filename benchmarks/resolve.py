@@ -1,10 +1,10 @@
-"""Resolving a point of conf/: research/space.py beside Hydra's own compose, and whether they agree.
+"""Resolving and signing a point of conf/: research/space.py beside Hydra's own compose.
 
-    python benchmarks/resolve.py [--sets 1000] [--conf conf] [--root train]
+    python benchmarks/resolve.py [--sets 1000] [--conf conf] [--space conf/space.yaml]
 
 Each set picks options for some groups and values for some of the keys that these options have, at random.
 It prints the milliseconds of both on the same sets (median and the middle half), the ratio, and how many of
-the resolved configs are equal; it exits with 1 when any differs.
+the resolved configs are equal; it exits with 1 when any differs. Both sign what they resolved.
 """
 
 import argparse
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from research.compose import Composer, named  # noqa: E402  the script runs from any folder
+from research.space import Space  # noqa: E402
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -84,26 +85,32 @@ def main() -> None:
     )
     parser.add_argument("--sets", type=int, default=1000)
     parser.add_argument("--conf", type=Path, default=ROOT / "conf")
-    parser.add_argument("--root", default="train")
+    parser.add_argument("--space", type=Path, default=ROOT / "conf" / "space.yaml")
     options = parser.parse_args()
 
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    draw = random.Random(0)
-    sets = [overrides(Composer(options.conf, options.root), draw) for _ in range(options.sets)]
-    composer = Composer(options.conf, options.root)  # a fresh one, so that every combination is new to it
-    ours, our_ms = timed(lambda one: composer.resolve(one).config, sets)
+    known, draw = Space(options.conf, options.space), random.Random(0)
+    sets = [overrides(known.composer, draw) for _ in range(options.sets)]
+    space = Space(options.conf, options.space)  # a fresh one: it knows the defaults, and no option but theirs
+    root = space.file.root
+
+    def signed(config: Any) -> Any:
+        return config, space.signature(config)
+
+    ours, our_ms = timed(lambda one: signed(space.resolve(one)), sets)
     with initialize_config_dir(str(options.conf.resolve()), version_base="1.3"):
         theirs, their_ms = timed(
-            lambda one: OmegaConf.to_container(compose(options.root, one), resolve=True), sets
+            lambda one: signed(OmegaConf.to_container(compose(root, one), resolve=True)), sets
         )
     equal = sum(one == other for one, other in zip(ours, theirs, strict=True))
     ratio = statistics.median(their_ms) / statistics.median(our_ms)
-    print(f"n = {len(sets)} random override sets over {options.conf}")
+    print(f"n = {len(sets)} random override sets over {options.conf}, each resolved and signed")
     print(f"  Hydra's compose  {spread(their_ms)}")
     print(f"  research/space   {spread(our_ms)}")
     print(f"  ratio            {ratio:8.0f}")
+    print(f"  over 5 ms        {sum(one > 5 for one in our_ms)} of ours")
     print(f"  equal            {equal} of {len(sets)}")
     sys.exit(equal != len(sets))
 

@@ -69,14 +69,15 @@ class Space:
     def vocabulary(self, given: Sequence[str] = ()) -> dict[str, Any]:
         """What may be turned, for prompts and samplers, as plain dicts; defaults are those under `given`.
 
-        - groups: name -> help, several, default, options: option -> the card line of its YAML
+        - groups: name -> help, several, default, options: option -> the card line of its YAML; an option that
+          cannot go with `given` is left out
         - keys: key -> type, low, high, scale, unit, help, of, length, nullable, group, default, and
           per: option -> default and whatever differs; a key with a group exists in these options only
         - constraints: sentences; caps: the bounds of a proposal
         """
         base = self.composer.resolve(given)
         return {
-            "groups": {group: self._group(group, base) for group in self.file.groups},
+            "groups": {group: self._group(group, base, given) for group in self.file.groups},
             "keys": {key: self._entry(key, knob, base, given) for key, knob in self.file.keys.items()},
             "constraints": [rule.say for rule in self.file.rules],
             "caps": self.file.caps.model_dump(),
@@ -211,9 +212,11 @@ class Space:
                 complaints.append(f"{key} with {group}={option} takes {wants}; {got} is not.")
         return complaints + [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
 
-    def _group(self, group: str, base: Point) -> dict[str, Any]:
-        about = self.file.groups[group]
-        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
+    def _group(self, group: str, base: Point, given: Sequence[str]) -> dict[str, Any]:
+        about, options = self.file.groups[group], self.options[group]
+        fitting = [option for option in options if not self._broken((), self._under(group, option, given))]
+        # Where none fits, something else is at fault, and every option is told.
+        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in fitting or options}
         chosen = base.choices[group]
         default = list(chosen) if isinstance(chosen, tuple) else chosen
         return {"help": about.help, "several": about.several, "default": default, "options": cards}

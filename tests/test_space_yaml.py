@@ -97,6 +97,11 @@ def test_the_vocabulary_follows_what_is_given() -> None:
     assert SPACE.vocabulary()["keys"]["data.batch_size"]["default"] == 128
     given = SPACE.vocabulary(["data=pytext", "budget=minute"])["keys"]
     assert given["data.batch_size"]["default"] == 32 and given["budget.steps"]["default"] is None
+    assert set(SPACE.vocabulary(["data=pytext"])["groups"]["model"]["options"]) == {"gpt", "gru"}
+    assert "gpt" not in SPACE.vocabulary(["data=digits"])["groups"]["model"]["options"]
+    assert set(SPACE.vocabulary(["data=pytext"])["groups"]["optimizer"]["options"]) == set(
+        SPACE.options["optimizer"]
+    )
 
 
 def test_lions_learning_rate_is_not_adams() -> None:
