@@ -15,6 +15,14 @@ from research.types import Record
 from research.yaml_file import parsed, text_of
 
 _PRINTABLE = re.compile(r"[ -~]*")
+_SAYS: dict[str, set[str]] = {
+    "int": {"low", "high", "scale"},
+    "float": {"low", "high", "scale"},
+    "enum": {"of"},
+    "text": {"pattern"},
+    "list": {"of", "length"},
+    "bool": set(),
+}
 
 
 @final
@@ -99,6 +107,13 @@ class Knob(Record):
             return isinstance(value, bool)
         number = isinstance(value, int if self.type == "int" else int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high  # false for nan
+
+    def told(self) -> dict[str, Any]:
+        """What a prompt or a sampler needs to know: the fields that say something for its type."""
+        fields = self.model_dump(include={"type", "help", "unit", "nullable"} | _SAYS[self.type])
+        if isinstance(self.of, Knob):
+            fields["of"] = self.of.told()
+        return {name: value for name, value in fields.items() if value != ""}
 
     def _takes_text(self, value: str) -> bool:
         if self.forbid and self.forbid in value:

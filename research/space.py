@@ -71,8 +71,8 @@ class Space:
 
         - groups: name -> help, several, default, options: option -> the card line of its YAML; an option that
           cannot go with `given` is left out
-        - keys: key -> type, low, high, scale, unit, help, of, length, nullable, group, default, and
-          per: option -> default and whatever differs; a key with a group exists in these options only
+        - keys: key -> type, help, unit, nullable, group, default, what its type needs of low, high, scale, of
+          and length, and per: option -> default and whatever differs; a key with a group exists in these only
         - constraints: sentences; caps: the bounds of a proposal
         """
         base = self.composer.resolve(given)
@@ -225,7 +225,7 @@ class Space:
         group = key.partition(".")[0]
         turned = group in self.options
         told = knob if turned else knob.within(base.choices.get(group))
-        entry = told.model_dump(exclude={"per", "pattern", "forbid"})
+        entry = told.told()
         entry["group"] = group if turned else None
         entry["default"] = at(base.config, key) if holds(base.config, key) else None
         entry["per"] = {

@@ -118,7 +118,8 @@ def test_the_vocabulary_says_everything_that_may_be_turned() -> None:
     heads = words["keys"]["model.heads"]
     assert heads["per"] == {"transformer": {"default": 4}} and heads["default"] is None
     assert words["keys"]["seed"]["group"] is None and words["keys"]["seed"]["per"] == {}
-    assert json.loads(json.dumps(words)) is not None, "it goes into prompts"
+    assert words["keys"]["model.activation"]["of"] == ("relu", "gelu", "silu", "tanh")
+    assert "-Infinity" not in json.dumps(words, allow_nan=False), "it goes into prompts"
 
 
 def test_a_space_file_that_names_what_is_not_there_is_refused(tmp_path: Path) -> None:
