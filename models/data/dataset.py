@@ -75,14 +75,17 @@ def _check_split(data: Dataset, name: str, split: Split) -> None:
     if true != data.shape:
         shown = ",".join(str(size) for size in true)
         raise Refusal(f"data.shape {list(data.shape)} is not the data's own: set data.shape=[{shown}].")
-    for tensor in [split.targets, split.inputs] if data.task != "classification" else [split.targets]:
-        _check_classes(data, tensor)
+    if data.task == "classification":
+        _check_classes(data, split.targets, exactly=name == "train")
+    else:
+        _check_classes(data, split.targets, exactly=False)
+        _check_classes(data, split.inputs, exactly=False)
 
 
-def _check_classes(data: Dataset, tensor: Tensor) -> None:
+def _check_classes(data: Dataset, tensor: Tensor, *, exactly: bool) -> None:
     asked = tensor[tensor != UNSCORED] if tensor.dtype == torch.int64 else tensor
     low, high = (int(value) for value in asked.aminmax()) if asked.numel() else (0, 0)
-    if low < 0 or high >= data.classes:
+    if low < 0 or high >= data.classes or (exactly and high + 1 != data.classes):
         raise Refusal(
             f"data.classes {data.classes} does not fit the data, whose values run from {low} to {high}: "
             f"set data.classes={high + 1}."

@@ -22,8 +22,8 @@ Ints = NDArray[np.int64]
 def load(
     *,
     batch_size: int,
-    shape: Sequence[int] = (64,),
-    classes: int = 256,
+    shape: Sequence[int] = (32,),
+    classes: int = 64,
     task: str = "recall",
     packages: Sequence[str] = (),
     pairs: int = 4,

@@ -19,7 +19,7 @@ _NOT_THE_LIBRARY = {"site-packages", "dist-packages", "__pycache__"}
 def load(
     *,
     batch_size: int,
-    shape: Sequence[int] = (256,),
+    shape: Sequence[int] = (128,),
     classes: int = 256,
     task: str = "language",
     packages: Sequence[str] = (),
@@ -39,7 +39,7 @@ def load(
     """
     if len(shape) != 1 or shape[0] < 1:
         raise Refusal(f"data.shape {list(shape)} must be one length in bytes, for example [256].")
-    folder = Path(path) if path is not None else Path(sysconfig.get_paths()["stdlib"])
+    folder = Path(path).expanduser() if path is not None else Path(sysconfig.get_paths()["stdlib"])
     texts = list(_texts(folder, tuple(suffixes), max_bytes, split_seed))
     splits = [_blocks(part, shape[0]) for part in _three_ways(texts, val_share, test_share)]
     return Dataset(*splits, task, tuple(shape), classes, batch_size)

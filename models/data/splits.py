@@ -49,6 +49,6 @@ def standardise(train: Split, *others: Split) -> tuple[Split, ...]:
     One figure per channel and not per pixel: an image border that never varies has no deviation.
     """
     dims = [dim for dim in range(train.inputs.dim()) if dim != 1]
-    mean = train.inputs.mean(dims, keepdim=True)
-    scale = train.inputs.std(dims, keepdim=True).clamp_min(1e-6)
-    return tuple(Split((split.inputs - mean) / scale, split.targets) for split in (train, *others))
+    scale, mean = torch.std_mean(train.inputs.float(), dims, keepdim=True)
+    scale.clamp_min_(1e-6)
+    return tuple(Split((split.inputs - mean).div_(scale), split.targets) for split in (train, *others))

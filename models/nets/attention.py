@@ -41,10 +41,10 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Each position's mixture of what it may see."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, D)
-        qk, v = qkv[:2], qkv[2]
-        if self.rotary:
-            qk = self._turn(qk)
-        mixed = scaled_dot_product_attention(qk[0], qk[1], v, is_causal=self.causal)  # (B, heads, T, D)
+        # Split and unbind, not indices: the gradient of an index fills a tensor of zeros each time.
+        qk, v = qkv.split((2, 1))
+        q, k = (self._turn(qk) if self.rotary else qk).unbind()
+        mixed = scaled_dot_product_attention(q, k, v.squeeze(0), is_causal=self.causal)  # (B, heads, T, D)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _turn(self, qk: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from models.nets.shapes import positive, probability
 class Block(nn.Module):
     """Pre-norm transformer block: (B, T, width) -> (B, T, width).
 
-    Source: Xiong et al. (2020), arXiv 2002.04745. Raises `Refusal` for sizes below one and as `Attention` does.
+    Source: Xiong et al. (2020), arXiv 2002.04745.
+    Raises `Refusal` as `Attention` does, and for sizes below one.
     """
 
     def __init__(

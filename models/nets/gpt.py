@@ -1,5 +1,6 @@
 """A causal decoder: each position predicts from itself and those before it."""
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -27,12 +28,12 @@ class GPT(nn.Module):
         classes: int,
         task: str = "language",
         *,
-        width: int = 128,
+        width: int = 64,
         depth: int = 2,
         heads: int = 4,
         expansion: int = 4,
         positions: str = "rotary",
-        tied: bool = True,
+        tied: bool = False,
         activation: str = "gelu",
         dropout: float = 0.0,
     ) -> None:
@@ -40,16 +41,18 @@ class GPT(nn.Module):
         positive(classes=classes, width=width)
         length = _length(sizes(shape), task, positions)
         self.embedding = nn.Embedding(classes, width)
-        nn.init.normal_(self.embedding.weight, std=0.02)
+        # Of deviation 1 in the stream, where the blocks add about as much, and small where it is read out.
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.scale = math.sqrt(width)
         learned = positions == "learned"
-        self.positions = nn.Parameter(torch.randn(length, width) * 0.02) if learned else None
+        self.positions = nn.Parameter(torch.randn(length, width) * 0.1) if learned else None
         options = {"expansion": expansion, "activation": activation, "dropout": dropout}
         self.blocks = stack(depth, width, heads, length, causal=True, rotary=not learned, **options)
         self.head = None if tied else nn.Linear(width, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of every position."""
-        stream = self.embedding(x)  # (B, T, width)
+        stream = self.scale * self.embedding(x)  # (B, T, width)
         if self.positions is not None:
             stream = stream + self.positions[: x.shape[1]]
         stream = self.blocks(stream)

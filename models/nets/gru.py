@@ -35,7 +35,7 @@ class GRU(nn.Module):
         classes: int,
         task: str = "classification",
         *,
-        width: int = 64,
+        width: int = 32,
         depth: int = 1,
         bidirectional: bool = False,
         stride: int = 1,
