@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from research.compose import at, holds
+from research.signature import INERT, signature
 from research.space import Space
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -65,9 +66,10 @@ def test_what_is_the_harnesss_cannot_be_turned() -> None:
         assert SPACE.check([text]), text
 
 
-def test_what_is_inert_exists_or_may() -> None:
-    config = SPACE.resolve(["data=pytext"])
-    assert set(SPACE.file.inert) - {"question"} <= {key for key in SPACE.file.inert if holds(config, key)}
+def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
+    config = SPACE.resolve([])
+    assert SPACE.file.inert == INERT and SPACE.signature(config) == signature(config)
+    assert {key for key in INERT if not holds(config, key)} <= {"question", "hydra"}
 
 
 def fitting(data: str) -> list[str]:
