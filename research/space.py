@@ -66,19 +66,18 @@ class Space:
         """sha256 of the resolved config without what cannot change the result (`inert` in the space file)."""
         return signature(config, self.file.inert)
 
-    def vocabulary(self, given: Sequence[str] = ()) -> dict[str, Any]:
-        """What may be turned, for prompts and samplers, as plain dicts; defaults are those under `given`.
+    def vocabulary(self) -> dict[str, Any]:
+        """What may be turned, for prompts and samplers, as plain dicts.
 
-        - groups: name -> help, several, default, options: option -> the card line of its YAML; an option that
-          cannot go with `given` is left out
+        - groups: name -> help, several, default, options: option -> the card line of its YAML
         - keys: key -> type, help, unit, nullable, group, default, what its type needs of low, high, scale, of
           and length, and per: option -> default and whatever differs; a key with a group exists in these only
         - constraints: sentences; caps: the bounds of a proposal
         """
-        base = self.composer.resolve(given)
+        base = self.composer.resolve([])
         return {
-            "groups": {group: self._group(group, base, given) for group in self.file.groups},
-            "keys": {key: self._entry(key, knob, base, given) for key, knob in self.file.keys.items()},
+            "groups": {group: self._group(group, base) for group in self.file.groups},
+            "keys": {key: self._entry(key, knob, base) for key, knob in self.file.keys.items()},
             "constraints": [rule.say for rule in self.file.rules],
             "caps": self.file.caps.model_dump(),
         }
@@ -197,9 +196,9 @@ class Space:
             self._has[key] = tuple(option for option, config in under.items() if holds(config, key))
         return self._has[key]
 
-    def _under(self, group: str, option: str, given: Sequence[str] = ()) -> Point:
+    def _under(self, group: str, option: str) -> Point:
         choice = (option,) if self.file.groups[group].several else option
-        return self.composer.resolve([*given, f"{group}={named(choice)}"])
+        return self.composer.resolve([f"{group}={named(choice)}"])
 
     def _broken(self, values: Iterable[tuple[str, Value]], point: Point) -> list[str]:
         complaints = []
@@ -221,15 +220,13 @@ class Space:
         default = list(chosen) if isinstance(chosen, tuple) else chosen
         return {"help": about.help, "several": about.several, "default": default, "options": cards}
 
-    def _entry(self, key: str, knob: Knob, base: Point, given: Sequence[str]) -> dict[str, Any]:
+    def _entry(self, key: str, knob: Knob, base: Point) -> dict[str, Any]:
         group = key.partition(".")[0]
-        turned = group in self.options
-        told = knob if turned else knob.within(base.choices.get(group))
-        entry = told.told()
-        entry["group"] = group if turned else None
+        entry = knob.told()
+        entry["group"] = group if group in self.options else None
         entry["default"] = at(base.config, key) if holds(base.config, key) else None
         entry["per"] = {
-            option: {"default": at(self._under(group, option, given).config, key), **knob.per.get(option, {})}
+            option: {"default": at(self._under(group, option).config, key), **knob.per.get(option, {})}
             for option in self._having(key)
         }
         return entry

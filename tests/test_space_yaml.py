@@ -91,19 +91,6 @@ def test_every_network_that_fits_the_data_is_accepted_as_it_is_and_no_other(data
 def test_choices_that_the_hardware_would_change_in_silence_are_refused() -> None:
     assert len(SPACE.check(["trainer.precision=16-mixed"])) == 2, "out of the range for a CPU, and why"
     assert SPACE.check(["trainer.precision=16-mixed"], given=["trainer=gpu"]) == []
-    words = SPACE.vocabulary()["keys"]["trainer.precision"]
-    assert words["of"] == ("32-true", "bf16-mixed"), "a sampler is not told what would be refused"
-
-
-def test_the_vocabulary_follows_what_is_given() -> None:
-    assert SPACE.vocabulary()["keys"]["data.batch_size"]["default"] == 128
-    given = SPACE.vocabulary(["data=pytext", "budget=minute"])["keys"]
-    assert given["data.batch_size"]["default"] == 32 and given["budget.steps"]["default"] is None
-    assert set(SPACE.vocabulary(["data=pytext"])["groups"]["model"]["options"]) == {"gpt", "gru"}
-    assert "gpt" not in SPACE.vocabulary(["data=digits"])["groups"]["model"]["options"]
-    assert set(SPACE.vocabulary(["data=pytext"])["groups"]["optimizer"]["options"]) == set(
-        SPACE.options["optimizer"]
-    )
 
 
 def test_lions_learning_rate_is_not_adams() -> None:
