@@ -211,11 +211,9 @@ class Space:
                 complaints.append(f"{key} with {group}={option} takes {wants}; {got} is not.")
         return complaints + [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
 
-    def _group(self, group: str, base: Point, given: Sequence[str]) -> dict[str, Any]:
-        about, options = self.file.groups[group], self.options[group]
-        fitting = [option for option in options if not self._broken((), self._under(group, option, given))]
-        # Where none fits, something else is at fault, and every option is told.
-        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in fitting or options}
+    def _group(self, group: str, base: Point) -> dict[str, Any]:
+        about = self.file.groups[group]
+        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
         chosen = base.choices[group]
         default = list(chosen) if isinstance(chosen, tuple) else chosen
         return {"help": about.help, "several": about.several, "default": default, "options": cards}
