@@ -17,6 +17,9 @@ from research.interpolation import resolved
 from research.plain import Odd, read
 
 _REMEMBERED = 4096
+"""texts that were read"""
+_COMBINED = 1024
+"""combinations of options, of about 20 kB each"""
 
 
 @final
@@ -64,7 +67,7 @@ class Composer:
         """The tree of a combination of options, before values and interpolations; not to be changed."""
         combination = tuple(sorted(choices.items(), key=lambda item: item[0]))
         if combination not in self._composed:
-            if len(self._composed) >= _REMEMBERED:
+            if len(self._composed) >= _COMBINED:
                 self._composed.clear()
             self._composed[combination] = self._compose(choices)
         return self._composed[combination]

@@ -15,9 +15,9 @@ _MOST_POINTS = 100_000
 """points that a person's sweep may expand to"""
 
 
-def shown(text: Any) -> str:
+def shown(text: str) -> str:
     """The text as it may be printed, stored and put into a prompt: ASCII, quoted, short."""
-    return ascii(text[:57] + "..." if isinstance(text, str) and len(text) > 60 else text)[:200]
+    return ascii(text[:57] + "..." if len(text) > 60 else text)
 
 
 def listing(overrides: Any, caps: Caps) -> str | None:
@@ -32,7 +32,7 @@ def listing(overrides: Any, caps: Caps) -> str | None:
 def form(text: Any, caps: Caps) -> str | None:
     """The complaint about one override's length, characters, nesting or operators; None when it is fine."""
     if not isinstance(text, str):
-        return f"Write each override as a text key=value; {shown(repr(text)[:40])} is not a text."
+        return f"Write each override as a text key=value; one of these is of type {type(text).__name__}."
     if len(text) > caps.characters:
         return f"Keep each override within {caps.characters} characters; {shown(text)} has {len(text)}."
     if _PRINTABLE.fullmatch(text) is None:

@@ -1,5 +1,6 @@
 """What no input to the gate may do: crash it, hold it, leave a file, read the environment."""
 
+import functools
 import json
 import os
 import re
@@ -90,6 +91,15 @@ def test_anything_gets_an_answer_and_leaves_nothing(overrides: Any) -> None:
     with watched():
         complaints = SPACE.check(overrides)
     assert all(re.fullmatch(r"[ -~]+", complaint) for complaint in complaints)
+
+
+def test_deep_and_large_things_are_answered_at_once() -> None:
+    deep = functools.reduce(lambda inner, _: [inner], range(100_000), [])
+    start = time.thread_time()
+    assert all(
+        SPACE.check([thing]) for thing in (deep, ["x"] * 10**6, "y" * 10**7, {"z": deep}, b"x" * 10**7)
+    )
+    assert time.thread_time() - start < 0.05
 
 
 HEAVY = {
