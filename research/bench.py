@@ -1,5 +1,7 @@
 """Runs arms over seeds by the same path as `train.py`, and knows of them what the database knows."""
 
+import functools
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -7,7 +9,7 @@ from typing import Any, final
 from research import identity
 from research.runner import Job, Outcome
 from research.space import Space
-from research.spend import Spend
+from research.spend import NOTHING, Price, Spend
 from research.stats import summary
 from research.store import Store
 from research.types import Objective, Result, Trial
@@ -29,6 +31,8 @@ class Arm:
     experiment_id: int
     trials: dict[int, int] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    """wall seconds of the trials that this run of the campaign paid for"""
     facts: dict[str, Any] = field(default_factory=dict)
     """what its row in the experiment table says: signature, reasons, and trial ids of each stage"""
 
@@ -76,12 +80,22 @@ class Bench:
         arm.facts |= facts
         self.store.set_experiment(arm.experiment_id, status, arm.facts)
 
-    def new(self, pairs: Sequence[tuple[Arm, int]]) -> int:
-        """How many of the pairs no finished trial answers yet: what running them would cost."""
-        configs = [self.config(arm.overrides, seed) for arm, seed in pairs if seed not in arm.trials]
-        keys = [identity.key(config, self.space.signature(config)) for config in configs]
+    def price(self, pairs: Sequence[tuple[Arm, int]]) -> Price:
+        """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""
+        missing = [(arm, self.config(arm.overrides, seed)) for arm, seed in pairs if seed not in arm.trials]
+        keys = [identity.key(config, self.space.signature(config)) for _, config in missing]
         known = self.store.known(keys)
-        return sum(key not in known for key in keys)
+        new = [arm for (arm, _), key in zip(missing, keys, strict=True) if key not in known]
+        each = {id(arm): self._each(arm) for arm in new}
+        return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NOTHING)
+
+    def _each(self, arm: Arm) -> Price:
+        rows = self.store.trials(ids=list(arm.trials.values()))
+        joules = [self._joules(row.id) for row in rows]
+        seconds = arm.seconds or [row.finished - row.started for row in rows if row.finished is not None]
+        if not seconds or not joules:
+            return self.spend.usual(1)
+        return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
 
     def run(self, pairs: Sequence[tuple[Arm, int]], *, alone: bool = False) -> None:
         """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time."""
@@ -137,6 +151,7 @@ class Bench:
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
         if outcome.status != "known":
+            arm.seconds.append(outcome.wall_s)
             self.spend.add(outcome.wall_s, self._joules(outcome.trial_id))
         self._report(arm, seed, outcome)
 

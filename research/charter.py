@@ -19,10 +19,13 @@ from research.types import Record
 
 @final
 class Promote(Record):
-    """How contenders are promoted: the best `arms` and the control, over `seeds`."""
+    """How contenders are promoted: the best `arms` and the control, over `seeds`.
+
+    Other seeds than the screening's: the best of many was lucky in its seed as well.
+    """
 
     arms: int = Field(default=4, ge=1)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (1, 2, 3)
 
 
 @final

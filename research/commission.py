@@ -11,6 +11,7 @@ from research.charter import Charter, charter
 from research.llm import NONE, Client, connect
 from research.objective import sentence
 from research.proposers.proposer import Proposer
+from research.proposers.vocabulary import narrowed
 from research.report.lines import Lines
 from research.runner import Runner
 from research.space import Space
@@ -19,6 +20,8 @@ from research.sprint import Sprint
 from research.store import Store
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+_SHORTEST_S = 20.0
+"""the shortest time that a trial is given when nobody says: one that hangs may not take the whole budget"""
 
 
 def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
@@ -30,7 +33,7 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     agreed = charter(config, CONF, config["proposer"]["shares"])
     _announce(agreed, lines)
     space = Space(CONF, CONF / "space.yaml")
-    spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules", "dollars")})
+    spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
     store = Store(config["store"]["url"])
     try:
         with _runner(config, agreed) as runner:
@@ -63,9 +66,12 @@ def _announce(agreed: Charter, lines: Lines) -> None:
 
 
 def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
-    limits = config["launcher"]
+    limits, seconds = config["launcher"], config["budget"]["seconds"]
+    timeout_s = limits["timeout_s"]
+    if timeout_s is None and seconds is not None:
+        timeout_s = max(_SHORTEST_S, seconds / 5)
     logs = Path(config["root"]) / "agent" / agreed.name / "logs"
-    return Runner(limits["jobs"], limits["threads"], limits["timeout_s"], logs=logs)
+    return Runner(limits["jobs"], limits["threads"], timeout_s, logs=logs)
 
 
 def _client(config: Mapping[str, Any], store: Store, sprint_id: int, lines: Lines) -> Client | None:
@@ -90,10 +96,8 @@ def _proposers(
     """The proposers of the config, each given what its constructor names."""
     from hydra.utils import instantiate
 
-    vocabulary = space.vocabulary()
-    vocabulary["groups"].pop("data", None)  # the data is the question, not an answer
     at_hand = {
-        "vocabulary": vocabulary,
+        "vocabulary": narrowed(space, agreed.fixed),
         "fixed": agreed.fixed,
         "seed": agreed.seed,
         "conf": CONF,

@@ -119,7 +119,7 @@ class Confirmation:
         for count in range(self._settings.seeds, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
             pairs = [(one, seed) for seed in seeds for one in (control, arm)]
-            reason = self._bench.spend.short(self._bench.new(pairs))
+            reason = self._bench.spend.short(self._bench.price(pairs))
             if reason is None:
                 return seeds, ""
             short = reason

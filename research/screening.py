@@ -1,6 +1,6 @@
 """Screening: proposers take turns, gate and hash sort out, the rest is run cheaply and told to all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from research.bench import Arm, Bench
@@ -9,6 +9,7 @@ from research.llm import LlmUnavailable
 from research.objective import rank
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.proposers.turns import Turns
+from research.spend import Price
 from research.store import Store
 from research.types import Objective, Proposal, Record
 
@@ -51,13 +52,14 @@ class Screening:
         self.arms = [control]
         self._signatures = {self._bench.signature(control.overrides)}
 
-    def run(self, proposers: Sequence[Proposer], keep_back: int) -> None:
-        """Screen until the turns or the budget are used up; `keep_back` trials are left for what follows."""
+    def run(self, proposers: Sequence[Proposer], reserve: Callable[[], Price]) -> None:
+        """Screen until the turns or the budget are used up; `reserve` is kept back for what follows."""
         done = 0
         while done < self._settings.turns:
             size = min(self._settings.at_once, self._settings.turns - done)
             trials = size * len(self._settings.seeds)
-            short = self._bench.spend.short(trials, at_once=size, later=keep_back)
+            spend = self._bench.spend
+            short = spend.short(spend.usual(trials, size), reserve())
             if short:
                 self.notes.append(f"screening ended after {done} proposals: {short}")
                 return

@@ -1,18 +1,32 @@
-"""What a campaign may cost, asked before each spend: trials, seconds, joules, dollars."""
+"""What a campaign's trials may cost, asked before each spend; dollars are the ledger's, see ledger.py."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable
-from typing import final
+from typing import NamedTuple, final
 
 from refusal import Refusal
 
-_LIMITS = ("trials", "seconds", "joules", "dollars")
+
+class Price(NamedTuple):
+    """What trials are expected to cost."""
+
+    trials: int
+    seconds: float
+    joules: float
+
+    def plus(self, other: "Price") -> "Price":
+        """Both together."""
+        return Price(self.trials + other.trials, self.seconds + other.seconds, self.joules + other.joules)
+
+
+NOTHING = Price(0, 0.0, 0.0)
 
 
 @final
 class Spend:
-    """Limits, what is spent, and the prediction of what comes next from the mean of what was."""
+    """Limits, what is spent, and the prediction of what comes next from the median of what was."""
 
     def __init__(
         self,
@@ -20,20 +34,20 @@ class Spend:
         trials: float | None = None,
         seconds: float | None = None,
         joules: float | None = None,
-        dollars: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raise `Refusal` for a limit that is not above 0 (dollars may be 0); None is no limit."""
-        given = dict(zip(_LIMITS, (trials, seconds, joules, dollars), strict=True))
+        """Raise `Refusal` for a limit that is not above 0; None is no limit."""
+        given = {"trials": trials, "seconds": seconds, "joules": joules}
         for name, limit in given.items():
-            if limit is not None and not (limit > 0 or (limit == 0 and name == "dollars")):
+            if limit is not None and not limit > 0:
                 raise Refusal(
                     f"budget.{name}={limit:g} buys nothing: give a number above 0, or null for no limit."
                 )
         self.limits = {name: math.inf if limit is None else float(limit) for name, limit in given.items()}
         self._clock = clock
         self._began = clock()
-        self.trials, self.busy_s, self.joules, self.dollars = 0, 0.0, 0.0, 0.0
+        self._seconds: list[float] = []
+        self._joules: list[float] = []
 
     @property
     def seconds(self) -> float:
@@ -42,34 +56,41 @@ class Spend:
 
     @property
     def each_s(self) -> float:
-        """Mean seconds of a trial so far, 0 before the first."""
-        return self.busy_s / self.trials if self.trials else 0.0
+        """Seconds that a trial usually takes, 0 before the first: the median, for one may have hung."""
+        return statistics.median(self._seconds) if self._seconds else 0.0
 
     @property
     def each_j(self) -> float:
-        """Mean joules of a trial so far, 0 before the first."""
-        return self.joules / self.trials if self.trials else 0.0
+        """Joules that a trial usually takes, 0 before the first."""
+        return statistics.median(self._joules) if self._joules else 0.0
+
+    @property
+    def trials(self) -> int:
+        """Trials that were run."""
+        return len(self._seconds)
+
+    @property
+    def joules(self) -> float:
+        """Joules of all of them."""
+        return sum(self._joules)
 
     def add(self, seconds: float, joules: float) -> None:
         """Count a trial that was run; known ones cost nothing and are not counted."""
-        self.trials += 1
-        self.busy_s += seconds
-        self.joules += joules
+        self._seconds.append(seconds)
+        self._joules.append(joules)
 
-    def short(self, trials: int, *, at_once: int = 1, later: int = 0) -> str | None:
-        """Why `trials` more, `at_once` at a time, do not fit when `later` single ones are kept back; or None.
+    def usual(self, trials: int, at_once: int = 1) -> Price:
+        """What so many trials cost when they are like those before."""
+        return Price(trials, self.each_s * math.ceil(trials / max(1, at_once)), self.each_j * trials)
+
+    def short(self, price: Price, later: Price = NOTHING) -> str | None:
+        """Why a price cannot be paid when another is kept back for later; None when it can.
 
         At most half of a limit is kept back, so that a small budget is not all reserve.
         """
-        turns = math.ceil(trials / max(1, at_once))
-        next_and_later = {
-            "trials": (self.trials + trials, later),
-            "seconds": (self.seconds + self.each_s * turns, self.each_s * later),
-            "joules": (self.joules + self.each_j * trials, self.each_j * later),
-            "dollars": (self.dollars, 0.0),
-        }
+        spent = Price(self.trials, self.seconds, self.joules)
         for name, limit in self.limits.items():
-            soon, reserve = next_and_later[name]
+            soon, reserve = getattr(spent, name) + getattr(price, name), getattr(later, name)
             if soon + min(reserve, limit / 2) > limit:
                 return f"budget.{name}={limit:g} would be passed: {soon:.4g} next, {reserve:.4g} kept back"
         return None

@@ -5,7 +5,7 @@ depend on the charter and the store only, so the same command typed again takes 
 costs nothing, what is missing is run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +23,8 @@ from research.report.sentences import claim_sentence, command
 from research.runner import Outcome
 from research.screening import Screening
 from research.space import Space
-from research.spend import Spend
+from research.spend import Price, Spend
+from research.stats import ENOUGH
 from research.store import Store
 from research.types import Insight, Objective, Proposal
 
@@ -109,7 +110,7 @@ class Sprint:
             self._bench, Turns(proposers, charter.shares), charter.screen, charter.goal.text, wanted, self.id
         )
         screening.start(control)
-        screening.run(proposers, self._kept_back())
+        screening.run(proposers, self._reserve(control))
         self._notes += screening.notes
         contenders = self._promoted(control, screening.best(charter.promote.arms), wanted)
         self._confirmed(control, contenders)
@@ -150,28 +151,46 @@ class Sprint:
             self._notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
         return wanted
 
-    def _kept_back(self) -> int:
-        """Trials that screening must leave for promotion and one look of the confirmation."""
-        charter = self._charter
-        return len(charter.promote.seeds) * (charter.promote.arms + 1) + 2 * charter.confirm.seeds
+    def _reserve(self, control: Arm) -> Callable[[], Price]:
+        """What screening must leave: promotion, and one look of the confirmation."""
+        charter, bench = self._charter, self._bench
+        fresh = range(charter.confirm.first_seed, charter.confirm.first_seed + charter.confirm.seeds)
+        own = bench.price([(control, seed) for seed in (*charter.promote.seeds, *fresh)])
+        others = charter.promote.arms * len(charter.promote.seeds) + charter.confirm.seeds
+        return lambda: own.plus(self._spend.usual(others))
+
+    def _confirming(self, control: Arm, arm: Arm) -> Price:
+        """What the smallest confirmation costs that can decide anything."""
+        first = self._charter.confirm.first_seed
+        fresh = range(first, first + ENOUGH)
+        return self._bench.price([(one, seed) for one in (control, arm) for seed in fresh])
 
     def _promoted(self, control: Arm, best: Sequence[Arm], wanted: Objective) -> list[Arm]:
         """The contenders that beat the control over the promotion seeds, the safest first."""
         seeds = self._charter.promote.seeds
+        best = self._affordable(control, best)
         pairs = [(arm, seed) for seed in seeds for arm in (control, *best)]
-        short = self._spend.short(self._bench.new(pairs)) if best else "no proposal has figures"
-        if short:
-            self._notes.append(f"nothing was promoted: {short}")
-            return []
-        self._bench.run(pairs, alone=is_timed(wanted.metric))
-        for arm in (control, *best):
+        self._bench.run(pairs if best else [], alone=is_timed(wanted.metric))
+        for arm in (control, *best) if best else ():
             ids = [arm.trials[seed] for seed in seeds if seed in arm.trials]
             self._bench.note(arm, "control" if arm is control else "promoted", promoted=ids)
         bar = rank(wanted, self._bench.means(control, seeds))
         better = [arm for arm in best if rank(wanted, self._bench.means(arm, seeds)) < bar]
-        if not better:
+        if best and not better:
             self._notes.append("no proposal beat the control over the promotion seeds: nothing was confirmed")
         return sorted(better, key=lambda arm: rank(wanted, self._bench.cautious(arm, seeds, wanted)))
+
+    def _affordable(self, control: Arm, best: Sequence[Arm]) -> Sequence[Arm]:
+        """As many of the best as can be promoted and still be confirmed."""
+        charter = self._charter
+        short: str | None = "no proposal has figures"
+        for count in range(len(best), 0, -1):
+            pairs = [(arm, seed) for seed in charter.promote.seeds for arm in (control, *best[:count])]
+            short = self._spend.short(self._bench.price(pairs), self._confirming(control, best[0]))
+            if short is None:
+                return best[:count]
+        self._notes.append(f"nothing was promoted: {short}")
+        return []
 
     def _confirmed(self, control: Arm, contenders: Sequence[Arm]) -> None:
         """Confirm contenders one after another until one is supported."""

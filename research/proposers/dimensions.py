@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from research.objective import is_ratio
+
 _DIGITS = 3
 """significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
+_SIZES = 4.0
+"""how much oftener a size is turned than another knob when the goal is a cost"""
 OFF, ON = "off", "on"
 
 
@@ -29,6 +33,11 @@ class Dimension:
     whole: bool = False
     toggle: bool = False
     """whether the key, which may be null, has a value at all: `off` or `on`"""
+
+    @property
+    def is_size(self) -> bool:
+        """Whether it is a whole number on a log scale, as steps, width and batch: what a cost is made of."""
+        return self.whole and self.log
 
     def text(self, value: Any) -> str:
         """A drawn value as it is typed: rounded, and inside the range after rounding."""
@@ -96,13 +105,23 @@ class Dimensions:
         """The control."""
         return self.walk(lambda one: one.default)
 
-    def vary(self, rng: random.Random, turned: int) -> Drawn:
-        """A draw that turns `turned` dimensions and leaves the others as the control has them.
+    def choose(self, rng: random.Random, turned: int, metric: str) -> set[str]:
+        """Names of `turned` dimensions to turn, by lot; asked for a cost, sizes come up oftener.
 
         A draw of every dimension at once rarely trains at all: each of many ranges has its bad ends.
         """
-        names = [dimension.name for dimension, _ in self.default()]
-        chosen = set(rng.sample(names, min(turned, len(names))))
+        weight = _SIZES if is_ratio(metric) else 1.0
+        left = {one.name: weight if one.is_size else 1.0 for one, _ in self.default()}
+        chosen: set[str] = set()
+        while left and len(chosen) < turned:
+            name = rng.choices(list(left), list(left.values()))[0]
+            chosen.add(name)
+            del left[name]
+        return chosen
+
+    def vary(self, rng: random.Random, turned: int, metric: str = "") -> Drawn:
+        """A uniform draw of a few dimensions, with the others as the control has them."""
+        chosen = self.choose(rng, turned, metric)
         return self.walk(lambda one: one.draw(rng) if one.name in chosen else one.default)
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:

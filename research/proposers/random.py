@@ -26,7 +26,8 @@ class Random(Proposer):
         """A new draw, whatever was seen; None where nothing is left to turn."""
         if not self._dimensions.default():
             return None
-        drawn = self._dimensions.vary(self._rng, self._rng.randint(1, _MOST))
+        turned = self._rng.randint(1, _MOST)
+        drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
         return claim(typed(drawn), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:

@@ -14,7 +14,7 @@ _NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "hydra
 
 @final
 class Recipes(Proposer):
-    """Each recipe once, written out as the plain overrides that it stands for, so that the gate reads them."""
+    """Each recipe once, written out as the plain overrides that it stands for: the gate reads those."""
 
     name = "recipes"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.objective import METRICS, is_energy, screening, sentence
+from research.objective import METRICS, is_energy, rank, screening, screening_objective, sentence
 from research.report.findings import Arm, Findings
 from research.report.quantity import quantity
 from research.report.sentences import command, method_words
@@ -109,12 +109,8 @@ def _screened(found: Findings) -> list[str]:
     """The best of the screening: one look, so no interval is worth a claim."""
     arms = found.arms("screened")
     control = [arm for arm in arms if arm.status == "control"]
-    metric, sign = screening(found.objective.metric), 1 if found.objective.direction == "min" else -1
-    rest = sorted((arm for arm in arms if arm not in control), key=lambda arm: sign * arm.of(metric).mean)
-    stages = {"confirmed": 0, "promoted": 1}
-    rest.sort(
-        key=lambda arm: 0 if arm.status in ("supported", "refuted", "open") else stages.get(arm.status, 2)
-    )
+    asked = screening_objective(found.objective)
+    rest = sorted((arm for arm in arms if arm not in control), key=lambda arm: rank(asked, arm.means))
     title = f"Screened, validation split ({len(rest)} of them, {min(len(rest), _SHOWN)} shown)"
     return _table(found, "screened", title, [*control, *rest[:_SHOWN]])
 

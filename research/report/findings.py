@@ -30,6 +30,12 @@ class Arm:
         return summary(result.metrics[metric] for result in self.results if metric in result.metrics)
 
     @property
+    def means(self) -> dict[str, float]:
+        """The mean of every metric."""
+        keys = {key for result in self.results for key in result.metrics}
+        return {key: self.of(key).mean for key in keys}
+
+    @property
     def method(self) -> str:
         """How its joules were taken."""
         found = {energy_method(result) or "not measured" for result in self.results}

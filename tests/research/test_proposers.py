@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
+from research.objective import rank
 from research.proposers.dimensions import Dimensions, typed
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
@@ -94,16 +95,17 @@ def bowl(overrides: tuple[str, ...]) -> float:
 
 
 def searched(proposer: Proposer, turns: int) -> list[tuple[Proposal, float]]:
-    found = []
+    found: list[tuple[Proposal, float]] = []
+    now = state(bowl(()))
     for _ in range(turns):
-        proposal = proposer.ask(state(bowl(())))
+        proposal = proposer.ask(now)
         assert proposal is not None and proposal.proposer == proposer.name
         cost = bowl(proposal.overrides)
-        metrics = {"cost": cost}
-        proposer.tell(
-            proposal, Seen(overrides=proposal.overrides, proposer="x", status="done", metrics=metrics)
-        )
+        seen = Seen(overrides=proposal.overrides, proposer="x", status="done", metrics={"cost": cost})
+        proposer.tell(proposal, seen)
         found.append((proposal, cost))
+        if cost < now.incumbent.metrics["cost"]:
+            now = now.model_copy(update={"incumbent": seen})
     return found
 
 
@@ -119,14 +121,17 @@ def wide(proposer: Proposer, turns: int) -> int:
     """How many of the later half of the draws keep a bound that holds for a width of 1000 and more."""
     bound = Constraint(metric="wide", op=">=", bound=1.0)
     bounded = Objective(metric="cost", direction="min", constraints=(bound,))
-    asked, kept = state().model_copy(update={"objective": bounded}), 0
+    now, kept = state().model_copy(update={"objective": bounded}), 0
     for turn in range(turns):
-        proposal = proposer.ask(asked)
+        proposal = proposer.ask(now)
         width = float(dict(one.split("=") for one in proposal.overrides).get("model.width", 64))
         metrics = {"cost": width, "wide": float(width >= 1000)} if turn % 5 < 4 else {}
         status = "done" if metrics else "failed"
         about = {"overrides": proposal.overrides, "proposer": "x", "status": status, "metrics": metrics}
-        proposer.tell(proposal, Seen.model_validate(about))
+        seen = Seen.model_validate(about)
+        proposer.tell(proposal, seen)
+        if rank(bounded, seen.metrics) < rank(bounded, now.incumbent.metrics):
+            now = now.model_copy(update={"incumbent": seen})
         kept += turn >= turns // 2 and width >= 1000
     return kept
 

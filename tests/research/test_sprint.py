@@ -3,6 +3,7 @@
 import io
 import math
 import random
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -143,8 +144,19 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Memory where there is some: a campaign commits hundreds of rows, each of which a disk would sync."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def lab(folder: Path) -> Iterator[Lab]:
+    made = Lab(folder)
     yield made
     made.store.close()
 
@@ -190,7 +202,7 @@ def test_the_winner_is_confirmed_on_seeds_that_chose_nothing(lab: Lab) -> None:
     found = lab.campaign(lab.charter(energy()))
     looked = {seed for arm in found.arms("screened") + found.arms("promoted") for seed in arm.seeds}
     fresh = {seed for arm in found.arms("confirmed") for seed in arm.seeds}
-    assert looked == {0, 1, 2} and len(fresh) >= 5 and not looked & fresh
+    assert looked == {0, 1, 2, 3} and len(fresh) >= 5 and not looked & fresh
     trials = lab.store.trials(ids=found.insights[-1].verdict.trial_ids)
     assert {trial.seed for trial in trials} == fresh and len(trials) == 2 * len(fresh)
 
@@ -218,10 +230,10 @@ def test_proposers_see_no_test_figure(lab: Lab) -> None:
     assert shown and not [key for seen in shown for key in seen.metrics if key.startswith("test/")]
 
 
-def test_nothing_is_found_where_nothing_differs(tmp_path: Path) -> None:
+def test_nothing_is_found_where_nothing_differs(folder: Path) -> None:
     words = []
     for seed in range(3):
-        lab = Lab(tmp_path / str(seed), flat)
+        lab = Lab(folder / str(seed), flat)
         charter = lab.charter(energy(None), seed=seed, screen=Screen(turns=4))
         words += [
             one.verdict.word
@@ -314,14 +326,14 @@ def test_an_interrupt_reports_what_is_done_and_the_same_command_continues(lab: L
     assert len(lab.ran) == len({*lab.ran})
 
 
-@pytest.mark.parametrize("limits", [{"trials": 26}, {"joules": 900.0}])
+@pytest.mark.parametrize("limits", [{"trials": 40}, {"joules": 600.0}])
 def test_a_budget_is_never_passed(lab: Lab, limits: dict[str, float]) -> None:
     spend = Spend(**limits)
     found = lab.campaign(lab.charter(energy(), screen=Screen(turns=200)), spend=spend)
     name, limit = next(iter(limits.items()))
     assert getattr(spend, name) <= limit * 1.1 and len(lab.ran) > 10
     assert any(f"budget.{name}" in note for note in found.facts["notes"])
-    assert found.insights, "the reserve is kept for the confirmation"
+    assert found.insights, found.facts["notes"]
 
 
 def test_seconds_end_the_screening_and_leave_time_to_confirm(lab: Lab) -> None:
@@ -350,7 +362,7 @@ def test_too_long_a_trial_is_refused_before_it_starts(lab: Lab) -> None:
         return Outcome(job, outcome.status, trial_id=outcome.trial_id, wall_s=8.0)
 
     lab.one = slow
-    charter = lab.charter(energy(None), promote=Promote(arms=1, seeds=(0,)), confirm=Confirm(seeds=3))
+    charter = lab.charter(energy(None), promote=Promote(arms=1, seeds=(1,)), confirm=Confirm(seeds=3))
     found = lab.campaign(charter, [Scripted("budget.steps=2000")], spend=spend)
     assert any("lower budget.steps" in reason for reason in found.reasons("refused"))
 
