@@ -83,7 +83,7 @@ class Usage:
 class Ledger:
     """Counts calls, tokens, dollars and joules against `caps`; safe to share between threads.
 
-    `price` and `joules_per_token` (of a reply) may be None, which is unknown: a cap on what cannot be known
+    `price` and `token_joules` (of a reply) may be None, which is unknown: a cap on what cannot be known
     raises `Refusal`. `already` is what an interrupted campaign had spent before.
     """
 
@@ -92,7 +92,7 @@ class Ledger:
         caps: Caps,
         *,
         price: Price | None = None,
-        joules_per_token: float | None = None,
+        token_joules: float | None = None,
         already: Spent | None = None,
     ) -> None:
         if caps.dollars is not None and price is None:
@@ -101,14 +101,14 @@ class Ledger:
                 "llm.price.input and llm.price.output in dollars per million tokens, or set "
                 "llm.caps.dollars=null."
             )
-        if caps.joules is not None and joules_per_token is None:
+        if caps.joules is not None and token_joules is None:
             raise Refusal(
                 "what a token of this model costs in joules is unknown, so llm.caps.joules cannot be kept: "
-                "give llm.joules_per_token, or set llm.caps.joules=null."
+                "give llm.token_joules, or set llm.caps.joules=null."
             )
-        self._caps, self._price, self._joules_per_token = caps, price, joules_per_token
+        self._caps, self._price, self._token_joules = caps, price, token_joules
         self._spent = already or Spent(
-            dollars=None if price is None else 0.0, joules=None if joules_per_token is None else 0.0
+            dollars=None if price is None else 0.0, joules=None if token_joules is None else 0.0
         )
         self._held: dict[int, dict[str, float]] = {}
         self._tickets = 0
@@ -162,8 +162,8 @@ class Ledger:
         known: dict[str, float] = {"calls": 1, "tokens": tokens_in + tokens_out}
         if self._price is not None:
             known["dollars"] = self._price.dollars(tokens_in, tokens_out)
-        if self._joules_per_token is not None:
-            known["joules"] = self._joules_per_token * tokens_out
+        if self._token_joules is not None:
+            known["joules"] = self._token_joules * tokens_out
         return known
 
 

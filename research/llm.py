@@ -56,7 +56,7 @@ def connect(
         return None
     chosen = settings(config)
     ledger = Ledger(
-        chosen.caps, price=price(chosen), joules_per_token=chosen.joules_per_token, already=already
+        chosen.caps, price=price(chosen), token_joules=chosen.token_joules, already=already
     )
     return Client(chosen, key(chosen), ledger, record)
 

@@ -44,7 +44,7 @@ class Settings(Record):
     break_after: int = Field(default=3, ge=1)
     rest_s: float = Field(default=60, ge=0)
     price: Rates = Rates()
-    joules_per_token: float | None = Field(default=None, ge=0)
+    token_joules: float | None = Field(default=None, ge=0)
     caps: Caps = Caps()
     extra: dict[str, Any] = {}
 

@@ -6,12 +6,14 @@ time is up. Importing LiteLLM costs 5 CPU seconds, so it is done by the first `W
 """
 
 import functools
+import importlib
 import logging
 import os
 import queue
 import re
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, final
 
@@ -56,8 +58,13 @@ def load() -> Any:
     """LiteLLM, with its telemetry, its network price map, its .env reading and its messages off."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     os.environ["LITELLM_MODE"] = "PRODUCTION"
-    import litellm
+    with warnings.catch_warnings():
+        # pydantic warns about LiteLLM's own types, at the import or when the first response is made.
+        warnings.simplefilter("ignore")
+        import litellm
 
+        litellm.ModelResponse()
+        importlib.import_module("litellm.litellm_core_utils.default_encoding")
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     # It repeats what servers say; what matters of it is in our failures.
@@ -77,6 +84,11 @@ class Wire:
         # Without a key of ours LiteLLM would take another provider's from the environment and send it.
         self._fixed = {**settings, "model": model, "api_base": api_base, "api_key": key or "none"}
         self._litellm = load()
+        if self._provider.startswith("ollama"):
+            # LiteLLM asks localhost:11434 about models outside its table, wherever api_base points.
+            free = {"litellm_provider": "ollama", "mode": "chat"}
+            costs = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+            self._litellm.model_cost.setdefault(model, {**free, **costs})
         self._channel: _Channel | None = None
 
     def close(self) -> None:

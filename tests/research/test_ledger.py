@@ -38,7 +38,7 @@ def test_dollars_are_capped_before_the_call() -> None:
 def test_unknown_is_not_free() -> None:
     with pytest.raises(Refusal, match=r"llm\.price\.input"):
         Ledger(Caps(dollars=1.0))
-    with pytest.raises(Refusal, match=r"llm\.joules_per_token"):
+    with pytest.raises(Refusal, match=r"llm\.token_joules"):
         Ledger(Caps(joules=100.0), price=PRICE)
     ledger = Ledger(Caps(calls=5))
     ledger.settle(ledger.reserve(10, 10), Usage(5, 5), 0.1)
@@ -47,7 +47,7 @@ def test_unknown_is_not_free() -> None:
 
 
 def test_joules_are_counted_where_an_estimate_is_given() -> None:
-    ledger = Ledger(Caps(joules=100.0), price=PRICE, joules_per_token=2.0)
+    ledger = Ledger(Caps(joules=100.0), price=PRICE, token_joules=2.0)
     ledger.settle(ledger.reserve(10, 50), Usage(10, 45), 0.1)
     assert ledger.spent.joules == 90.0 and "90 J estimated" in ledger.spent.line()
     with pytest.raises(CapReached, match="joules"):
