@@ -11,7 +11,7 @@ from research.plain import Assignment, Odd, Value, read
 
 _PRINTABLE = re.compile(r"[ -~]*")
 _CODE_KEY = re.compile(r"(?:^|[./])_[A-Za-z0-9_-]*_?(?=[./ =@]|$)")
-_MOST_POINTS = 100_000
+_MOST_POINTS = 10_000
 """points that a person's sweep may expand to"""
 
 
@@ -94,7 +94,7 @@ def points(assignments: Sequence[Assignment]) -> Iterator[tuple[tuple[str, Value
 def expanded(overrides: Sequence[str], options: Any) -> list[list[str]]:
     """The points of a person's sweep as lists of overrides; `options(group)` lists a group for `glob`.
 
-    Raises `Refusal` for what is no override, for an interval, and beyond 100,000 points.
+    Raises `Refusal` for what is no override, for an interval, and beyond 10,000 points.
     """
     axes = [_axis(text, options) for text in overrides]
     size = 1

@@ -156,8 +156,8 @@ def assert_random_points_equal_hydras(folder: Path, root: str, count: int) -> No
     ("folder", "root"), [(GATE, "config"), (ROOT / "conf", "train")], ids=["gate", "conf"]
 )
 def test_random_points_equal_hydras(folder: Path, root: str) -> None:
-    """Four of the thousand that benchmarks/resolve.py compares."""
-    assert_random_points_equal_hydras(folder, root, 4)
+    """Two of the thousand that benchmarks/resolve.py compares."""
+    assert_random_points_equal_hydras(folder, root, 2)
 
 
 @pytest.mark.slow

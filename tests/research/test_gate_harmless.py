@@ -79,7 +79,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(TEXTS, max_size=5) | ANYTHING)
 @example("optimizer=lion")
 @example({"optimizer": "lion"})

@@ -91,7 +91,7 @@ def plain(value: Any) -> Any:
     return "not a number" if isinstance(value, float) and math.isnan(value) else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(overrides())
 @example("name='','a'")
 @example("name=a : b")
