@@ -78,8 +78,8 @@ def _fetched(hub: str) -> Path:
     # The hub's errors are subclasses of these: nothing in its cache, or an answer other than the file.
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise Refusal(
-            f"'{hub}' is neither here nor to be had from the network now: where there is one, run 'hf download "
-            f"{hub} --repo-type dataset --local-dir DIR', then bring DIR here and set data.path=DIR."
+            f"'{hub}' is neither here nor to be had from the network now: where there is one, run "
+            f"'hf download {hub} --repo-type dataset --local-dir DIR', bring DIR here and set data.path=DIR."
         ) from error
     return Path(found)
 

@@ -91,8 +91,9 @@ def _convolution(
         convolution(channels, width, kernel, stride=stride, padding=kernel // 2, bias=not norm)
     ]
     if norm:
-        # Not BatchNorm: its running statistics are hidden state, which vmap over networks forbids.
-        layers.append(nn.GroupNorm(math.gcd(8, width), width))
+        # Not BatchNorm: its running statistics are hidden state, which vmap over networks forbids. Groups of
+        # eight channels and no fewer: where one pixel is left, a group of one channel is always zero.
+        layers.append(nn.GroupNorm(width // 8 if width % 8 == 0 else 1, width))
     return nn.Sequential(*layers, make_activation(activation))
 
 
