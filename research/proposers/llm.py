@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from math import isinf
 from typing import Annotated, Any, final
 
 from pydantic import Field
@@ -112,11 +112,20 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
 
 
 def _lean(value: Any) -> Any:
-    """Nested plain data without what says nothing: nulls, empty texts and lists, infinite bounds."""
+    """Nested plain data without the fields that say nothing; options are names of a group, and all stay."""
     if isinstance(value, Mapping):
-        pairs = ((name, _lean(item)) for name, item in value.items())
-        return {name: item for name, item in pairs if item not in (None, False, "", [], {}, inf, -inf)}
+        pairs = ((name, item if name == "options" else _lean(item)) for name, item in value.items())
+        return {name: item for name, item in pairs if not _silent(item)}
     return [_lean(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _silent(value: Any) -> bool:
+    return (
+        value is None
+        or value is False
+        or value in ("", [], {})
+        or (isinstance(value, float) and isinf(value))
+    )
 
 
 def _objective(objective: Objective) -> str:

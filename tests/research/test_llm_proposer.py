@@ -68,7 +68,11 @@ def test_a_good_reply_becomes_a_proposal(server: ScriptedServer, proposer: LlmPr
     assert found.overrides == ("optimizer=lion", "optimizer.lr=3e-4") and found.control == ()
     (prompt,) = prompts(server)
     assert "maximise val/accuracy with size/parameters <= 50000" in prompt.replace("&lt;", "<")
-    assert '"val/accuracy":0.9512' in prompt and '"optimizer=adamw"' in prompt and "transformer" in prompt
+    assert '"val/accuracy":0.9512' in prompt and '"optimizer=adamw"' in prompt
+    vocabulary = json.loads(re.search(r'<data source="vocabulary">\n\| (.*)\n</data>', prompt)[1])
+    assert vocabulary["groups"]["model"]["options"].keys() == {"cnn", "mlp", "transformer"}
+    dropout = vocabulary["keys"]["model.dropout"]
+    assert (dropout["low"], dropout["high"]) == (0, 0.9) and "unit" not in dropout
     assert proposer.spent()["calls"] == 1 and proposer.spent()["outcomes"] == {"accepted": 1}
 
 
