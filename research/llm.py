@@ -55,9 +55,7 @@ def connect(
     if config.get("model") is None:
         return None
     chosen = settings(config)
-    ledger = Ledger(
-        chosen.caps, price=price(chosen), token_joules=chosen.token_joules, already=already
-    )
+    ledger = Ledger(chosen.caps, price=price(chosen), token_joules=chosen.token_joules, already=already)
     return Client(chosen, key(chosen), ledger, record)
 
 
