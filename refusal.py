@@ -6,8 +6,9 @@ import re
 import sys
 from collections.abc import Callable
 
+# The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
-    r"(?i)(?:^|[^a-z])(?:api[_-]?key|token|secret|password)[^=]*=\s*\S|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
+    r"(?i)(?:api[_-]?key|token|secret|password)\s*=\s*[^\s?]|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
 )
 
 

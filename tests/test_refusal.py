@@ -1,0 +1,50 @@
+"""Keys are refused on the command line, and nothing else is."""
+
+import pytest
+from hydra.errors import HydraException
+
+from refusal import Refusal, refuse_secrets, sentence
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "llm.api_key=abc",
+        "api-key=abc",
+        "llm.token=abc",
+        "store.password = x",
+        "name=sk-0123456789abcdefABCD",
+        "+hf.TOKEN=x",
+    ],
+)
+def test_a_key_on_the_command_line_is_refused_without_being_repeated(argument: str) -> None:
+    with pytest.raises(Refusal, match="environment") as told:
+        refuse_secrets(["seed=1", argument])
+    assert argument.split("=", 1)[1].strip() not in str(told.value).split("looks like")[0].split("'")[1]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "llm.max_tokens=100",
+        "llm.caps.tokens=5",
+        "llm.key_env=OPENAI_API_KEY",
+        "name=token ring",
+        "optimizer.lr=0.1",
+        "goal=90 % accuracy",
+    ],
+)
+def test_what_is_no_key_passes(argument: str) -> None:
+    refuse_secrets([argument])
+
+
+def test_a_refusal_is_told_as_it_is_and_a_bug_keeps_its_traceback() -> None:
+    assert sentence(Refusal("say this")) == "say this"
+    assert sentence(ValueError("a bug")) is None
+
+
+def test_hydras_advice_to_add_unread_keys_is_not_passed_on() -> None:
+    told = sentence(
+        HydraException("Could not override 'x'.\nTo append to your config use +x=1\nKey 'x' is not in struct")
+    )
+    assert told is not None and "+x" not in told and "not in struct" in told
