@@ -3,8 +3,8 @@
     python benchmarks/sweep_overhead.py [--repeats 3] [--seeds 5] [--steps 200] [--logger csv]
 
 Three optimizers times `--seeds` seeds of the digits MLP. Both commands run from a cold start, in turns, in
-empty folders; the CPU seconds are those of the whole command, children and imports included. Printed are the
-median of each over the repeats and their ratio, which should be at most 1/3. A second figure is what a trial
+empty folders; the CPU seconds are those of the whole command, children and imports included. The peer is held
+to one thread, which helps it: torch's default of two burns more CPU on such a net. Printed are the median of each over the repeats and their ratio, which should be at most 1/3. A second figure is what a trial
 costs after the first: the difference of two of our sweeps, of one seed and of all, divided by the trials that
 they differ by; and the same for the peer.
 """
@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def spent(command: list[str]) -> tuple[float, float]:
-    """CPU and wall seconds of a command and all that it starts."""
+    """CPU and wall seconds of a command and all that it starts, in one thread where it sets none itself."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         before, start = os.times(), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False
-        )
+        line = [sys.executable, *command]
+        done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, check=False)
         after, wall = os.times(), time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")

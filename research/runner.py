@@ -19,7 +19,15 @@ from research.forks import Forks
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
-PRELOAD = ("torch", "lightning.pytorch", "models.trial", "research.row")
+PRELOAD = (
+    "models.lean",
+    "torch",
+    "lightning.pytorch",
+    "models.trial",
+    "models.warm",
+    "research.row",
+    "research.warm",
+)
 _SERVER_LOG = "forkserver.log"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
 _GRACE_S = 3.0
