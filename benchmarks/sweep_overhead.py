@@ -4,9 +4,9 @@
 
 Three optimizers times `--seeds` seeds of the digits MLP. Both commands run from a cold start, in turns, in
 empty folders; the CPU seconds are those of the whole command, children and imports included. The peer is held
-to one thread, which helps it: torch's default of two burns more CPU on such a net. Printed are the median of each over the repeats and their ratio, which should be at most 1/3. A second figure is what a trial
-costs after the first: the difference of two of our sweeps, of one seed and of all, divided by the trials that
-they differ by; and the same for the peer.
+to one thread, which helps it: torch's default of two burns more CPU on such a net. Printed are the median of
+each over the repeats and their ratio, which should be at most 1/3. A second figure is what a trial costs after
+the first: the difference of two sweeps, of one seed and of all, divided by the trials that they differ by.
 """
 
 import argparse
