@@ -2,7 +2,8 @@
 
 `model.width % model.heads == 0` reads dotted keys of the resolved config. Beside arithmetic (without powers),
 comparisons, `and`, `or`, `not`, numbers, texts, lists and `key[-1]` there are `has(key)`, `chosen(group)`,
-`len`, `min`, `max` and `abs`. A constraint on a key that the chosen options do not have does not apply.
+`family(group)`, `len`, `min`, `max` and `abs`. A constraint on a key that the chosen options do not have does
+not apply.
 """
 
 import ast
@@ -32,7 +33,7 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"len": len, "min": min, "max": max, "abs": abs}
-_NAMES = {"has", "chosen"}
+_NAMES = {"has", "chosen", "family"}
 Term = Callable[[Point], Any]
 
 
@@ -56,6 +57,11 @@ class Constraint:
             kept = False  # a value that cannot be judged has not passed
         values = ", ".join(f"{key}={at(point.config, key)!a}" for key in self.keys)
         return None if kept else f"{self.say} (here {values})." if values else f"{self.say}."
+
+
+def family(option: Any) -> Any:
+    """The option that a tuned one belongs to: `lion_digits` is of the family `lion`."""
+    return option.partition("_")[0] if isinstance(option, str) else option
 
 
 def constraint(entry: Mapping[str, str]) -> Constraint:
@@ -126,9 +132,11 @@ def _call(name: str, arguments: list[ast.expr], text: str, keys: dict[str, None]
         subject = _key(arguments[0], text)
         if name == "has":
             return lambda point: holds(point.config, subject)
+        if name == "family":
+            return lambda point: family(point.choices.get(subject))
         return lambda point: point.choices.get(subject)
     if name not in _FUNCTIONS:
-        raise Refusal(f"The constraint {text!a} calls {name}: it may call has, chosen, len, min, max, abs.")
+        raise Refusal(f"The constraint {text!a} calls {name}: try has, chosen, family, len, min, max, abs.")
     function, terms = _FUNCTIONS[name], [_term(item, text, keys) for item in arguments]
     return lambda point: function(*(term(point) for term in terms))
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
-from research.constraints import Constraint, constraint
+from research.constraints import Constraint, constraint, family
 from research.signature import INERT
 from research.types import Record
 from research.yaml_file import parsed, text_of
@@ -65,7 +65,7 @@ class Knob(Record):
     forbid: str | None = None
     nullable: bool = False
     per: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """where it differs for an option of its group, for example {lion: {high: 0.01}}"""
+    """where it differs for an option of its group and those tuned from it: {lion: {high: 0.01}}"""
 
     @model_validator(mode="after")
     def _whole(self) -> "Knob":
@@ -90,8 +90,12 @@ class Knob(Record):
         return {option: Knob(**{**own, **changed}) for option, changed in self.per.items()}
 
     def within(self, option: Any) -> "Knob":
-        """The knob under an option of its group; itself where nothing differs."""
-        return self.options.get(option, self) if isinstance(option, str) else self
+        """The knob under an option of its group, or that option's family; itself where nothing differs."""
+        return self.options.get(option) or self.options.get(family(option)) or self
+
+    def differs(self, option: str) -> dict[str, Any]:
+        """What differs under an option of its group."""
+        return self.per.get(option) or self.per.get(family(option)) or {}
 
     def takes(self, value: Any) -> bool:
         """Whether the value has the type and lies in the range."""

@@ -205,7 +205,7 @@ class Space:
         for key, value in values:
             group = key.partition(".")[0]
             option = point.choices.get(group)
-            knob = self.file.keys[key].within(option) if key in self.file.keys else None
+            knob = self.file.keys[key].within(named(option)) if key in self.file.keys else None
             if knob is not None and not knob.takes(value.value):
                 wants, got = knob.wants(), shown(value.text)
                 complaints.append(f"{key} with {group}={option} takes {wants}; {got} is not.")
@@ -224,7 +224,7 @@ class Space:
         entry["group"] = group if group in self.options else None
         entry["default"] = at(base.config, key) if holds(base.config, key) else None
         entry["per"] = {
-            option: {"default": at(self._under(group, option).config, key), **knob.per.get(option, {})}
+            option: {"default": at(self._under(group, option).config, key), **knob.differs(option)}
             for option in self._having(key)
         }
         return entry

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from research.compose import at, holds
+from research.constraints import family
 from research.signature import INERT, signature
 from research.space import Space
 
@@ -73,9 +74,10 @@ def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
 
 
 def fitting(data: str) -> list[str]:
-    """The networks that a person could train on the data."""
+    """The networks that a person could train on the data, those tuned for some data among them."""
     task = SPACE.resolve([f"data={data}"])["data"]["task"]
-    return ["gru", "gpt"] if task != "classification" else ["linear", "mlp", "cnn", "gru", "transformer"]
+    kinds = ["gru", "gpt"] if task != "classification" else ["linear", "mlp", "cnn", "gru", "transformer"]
+    return [model for model in SPACE.options["model"] if family(model) in kinds]
 
 
 @pytest.mark.parametrize("data", DATA)

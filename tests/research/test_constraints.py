@@ -7,7 +7,7 @@ from research.compose import Point
 from research.constraints import constraint
 
 CONFIG = {"model": {"width": 100, "heads": 7, "kind": "gpt", "sizes": [1, 2, 3], "none": None}, "seed": 0}
-POINT = Point(CONFIG, {"model": "transformer", "callbacks": ("a", "b")})
+POINT = Point(CONFIG, {"model": "transformer", "callbacks": ("a", "b"), "optimizer": "lion_digits"})
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ POINT = Point(CONFIG, {"model": "transformer", "callbacks": ("a", "b")})
         "not model.width < 0",
         "model.kind in ['gpt', 'gru'] and model.kind not in ('mlp',)",
         "chosen(model) == 'transformer'",
-        "'a' in chosen(callbacks)",
+        "'a' in chosen(callbacks) and family(model) == 'transformer' and family(optimizer) == 'lion'",
         "has(model.width) and not has(model.depth)",
         "len(model.sizes) == 3 and min(model.sizes) == 1 and max(2, model.heads) == 7 and abs(-1) == 1",
         "model.none == None",

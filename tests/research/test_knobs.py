@@ -48,6 +48,7 @@ def test_a_range_may_differ_for_an_option() -> None:
     knob = Knob(type="float", low=1e-5, high=1, scale="log", per={"lion": {"high": 0.01}})
     assert knob.takes(0.5) and not knob.within("lion").takes(0.5) and knob.within("adam").takes(0.5)
     assert knob.within("lion").scale == "log"
+    assert knob.within("lion_digits") == knob.within("lion") and knob.within("lionlike") is knob
 
 
 @pytest.mark.parametrize(
