@@ -7,40 +7,14 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
-from torch.nn import functional
-from trainings import ADAMW, WATTS, blobs, network, none_at_all
+from trainings import WATTS, bare, blobs, network, none_at_all, weights
 
-from models.data.batches import Batches
 from models.data.dataset import Dataset, Split
 from models.energy import Meter
 from models.fit import Diverged
 from models.losses import CrossEntropy
-from models.optim.groups import groups
-from models.optim.schedules import constant, cosine, linear
+from models.optim.schedules import constant, linear
 from refusal import Refusal
-
-
-def weights(net):
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
-
-
-def bare(steps, clip=None, batch_size=32):
-    """The same training as a plain loop of torch's own calls."""
-    net = network()
-    optimizer = ADAMW(groups(net, 0.1))
-    batches = Batches(blobs(batch_size=batch_size).train, batch_size, 0)
-    losses, norms = [], []
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.01 * cosine((step + 0.5) / steps)
-        inputs, targets = next(batches)
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(net(inputs), targets)
-        loss.backward()
-        norms.append(nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item())
-        optimizer.step()
-        losses.append(loss.item())
-    return net, losses, norms
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 7, 100])

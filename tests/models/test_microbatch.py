@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from trainings import network, parts
+from trainings import network, parts, weights
 
 from models.callbacks.checkpoint import Checkpoint
 from models.fit import fit
@@ -25,10 +25,6 @@ class Hungry(nn.Module):
                 torch.empty(2**55, dtype=torch.uint8)
             self.sizes.append(len(x))
         return self.inner(x)
-
-
-def weights(net):
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
 @pytest.mark.parametrize("after", [0, 17])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
-from trainings import WATTS, blobs, network, parts
+from trainings import WATTS, blobs, network, parts, weights
 
 from models.callbacks.checkpoint import Checkpoint
 from models.data.dataset import Dataset, Split
@@ -13,10 +13,6 @@ from models.fit import Diverged, fit
 from refusal import Refusal
 
 pytestmark = pytest.mark.slow
-
-
-def weights(net):
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
 def sparse():

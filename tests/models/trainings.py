@@ -1,5 +1,6 @@
 """A small training that the engine's tests vary, with a meter whose joules are known."""
 
+import math
 import time
 from dataclasses import replace
 from functools import partial
@@ -7,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from models.budget import Budget
 from models.callbacks.checkpoint import Checkpoint
+from models.data.batches import Batches
 from models.data.dataset import Dataset, Split
 from models.energy import Meter
 from models.losses import CrossEntropy
+from models.optim.groups import groups
 from models.optim.schedules import cosine
 from models.trainer import Settings
 
@@ -68,6 +72,30 @@ def network(seed: int = 0, dropout: float = 0.0, width: int = 16) -> nn.Module:
 
 
 ADAMW = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1, fused=True)
+
+
+def weights(net: nn.Module) -> torch.Tensor:
+    """All parameters as one vector."""
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+def bare(steps: int, clip: float | None = None) -> tuple[nn.Module, list[float], list[float]]:
+    """The same training as a plain loop of torch's own calls."""
+    net = network()
+    optimizer = ADAMW(groups(net, 0.1))
+    batches = Batches(blobs().train, 32, 0)
+    losses, norms = [], []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * cosine((step + 0.5) / steps)
+        inputs, targets = next(batches)
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(net(inputs), targets)
+        loss.backward()
+        norms.append(nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return net, losses, norms
 
 
 def parts(tmp_path: Any, steps: int | None = 40, **changes: Any) -> dict[str, Any]:
