@@ -91,7 +91,7 @@ class Batches:
         rows = order.view(self._chunk, self.world, self.batch_size)[:, self.rank].flatten()
         rows = rows.to(self.split.inputs.device)
         inputs, targets = (
-            _ready(tensor.index_select(0, rows)).unflatten(0, (self._chunk, self.batch_size)).unbind()
+            _widened(tensor.index_select(0, rows)).unflatten(0, (self._chunk, self.batch_size)).unbind()
             for tensor in (self.split.inputs, self.split.targets)
         )
         self._ready = list(zip(inputs, targets, strict=True))[::-1]
@@ -118,10 +118,10 @@ def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
     """Every example once, in order, for evaluation; the last batch may be short. Types as in `Batches`."""
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)
-        yield _ready(split.inputs[part]), _ready(split.targets[part])
+        yield _widened(split.inputs[part]), _widened(split.targets[part])
 
 
-def _ready(tensor: Tensor) -> Tensor:
+def _widened(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_floating_point() else tensor.long()
 
 

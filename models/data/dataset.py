@@ -75,10 +75,12 @@ def _check_split(data: Dataset, name: str, split: Split) -> None:
     if true != data.shape:
         shown = ",".join(str(size) for size in true)
         raise Refusal(f"data.shape {list(data.shape)} is not the data's own: set data.shape=[{shown}].")
-    if data.task == "classification":
-        _check_classes(data, split.targets, exactly=name == "train")
-    else:
-        _check_classes(data, split.targets, exactly=False)
+    per_token = split.targets.dim() == 2 and not split.inputs.is_floating_point()
+    if per_token == (data.task == "classification"):
+        fits = "language or recall" if per_token else "classification"
+        raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {fits}.")
+    _check_classes(data, split.targets, exactly=name == "train" and not per_token)
+    if per_token:
         _check_classes(data, split.inputs, exactly=False)
 
 

@@ -51,6 +51,14 @@ def test_tokens_outside_the_vocabulary_are_refused(part):
         dataset(train=Split(**tokens), val=good, test=good, task="language", shape=[5], classes=8)
 
 
+@pytest.mark.parametrize("task", ["classification", "language"])
+def test_a_task_of_the_other_kind_is_refused(task):
+    tokens = Split(torch.zeros(4, 5, dtype=torch.uint8), torch.zeros(4, 5, dtype=torch.uint8))
+    change = {"train": tokens, "shape": [5], "classes": 1} if task == "classification" else {}
+    with pytest.raises(Refusal, match=f"data.task {task} does not fit"):
+        dataset(task=task, **change)
+
+
 def test_positions_that_are_not_scored_are_no_class():
     tokens = Split(torch.zeros(4, 5, dtype=torch.uint8), torch.full((4, 5), UNSCORED))
     assert dataset(train=tokens, val=tokens, test=tokens, task="recall", shape=[5], classes=8).classes == 8
