@@ -1,5 +1,6 @@
 """Train one model, or sweep many: overrides -> objects -> metrics -> one row of the database."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,4 +93,6 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
+    sys.argv[1:] = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
     main()

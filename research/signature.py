@@ -19,8 +19,9 @@ INERT = (
     "dry_run",
     "question",
     "hydra",
+    "data.path",
 )
-"""keys of the lab's own config that cannot change what is learnt; how joules were taken is a fact of the row"""
+"""keys of the lab's own config that cannot change what is learnt; a path's content has its own digest"""
 
 
 def signature(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> str:
