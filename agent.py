@@ -1,6 +1,7 @@
 """Research a goal: goal -> objective -> proposals -> trials -> verdict -> report.md."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -8,23 +9,32 @@ from omegaconf import DictConfig, OmegaConf
 
 import refusal
 
+READ: list[dict[str, Any]] = []
+"""configurations as Hydra read them; none for --cfg, several for -m"""
+
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="agent")
-def campaign(cfg: DictConfig) -> None:
-    """Run the campaign that the configuration describes."""
-    from research.commission import research
-
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    research(config)
+def read(cfg: DictConfig) -> None:
+    """Keep the configuration; what is done with it runs outside Hydra, which tells errors in its own way."""
+    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    READ.append(config)
 
 
 @refusal.command
 def main() -> None:
-    """Read the command line, with the goal taken as the plain words that it is."""
+    """Read the command line, with the goal taken as the plain words that it is, and run each campaign."""
+    from research import manual
     from research.quoting import quoted
 
+    if set(manual.ASKED) & set(sys.argv[1:]):
+        print(manual.page(Path(__file__).parent / "conf" / "agent.yaml"))
+        return
     sys.argv[1:] = quoted(sys.argv[1:])
-    campaign()
+    read()
+    for config in READ:
+        from research.commission import research
+
+        research(config)
 
 
 if __name__ == "__main__":

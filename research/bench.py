@@ -12,13 +12,15 @@ from research.space import Space
 from research.spend import NOTHING, Price, Spend
 from research.stats import summary
 from research.store import Store
-from research.types import Objective, Result, Trial
+from research.types import Key, Objective, Result, Trial
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 Report = Callable[["Arm", int, Outcome], None]
 
 _CAUTION = 0.6
 """level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
+Pair = tuple["Arm", int]
+"""an arm and a seed: what one trial answers"""
 
 
 @final
@@ -65,6 +67,7 @@ class Bench:
         self._run, self._report, self._sweep = run, report, sweep
         self._quiet, self._harness = tuple(quiet), harness
         self._diverged: dict[Any, str] | None = None
+        self._results: dict[int, Result] = {}
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
         """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
@@ -80,14 +83,22 @@ class Bench:
         arm.facts |= facts
         self.store.set_experiment(arm.experiment_id, status, arm.facts)
 
-    def price(self, pairs: Sequence[tuple[Arm, int]]) -> Price:
+    def price(self, pairs: Sequence[Pair]) -> Price:
         """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""
-        missing = [(arm, self.config(arm.overrides, seed)) for arm, seed in pairs if seed not in arm.trials]
-        keys = [identity.key(config, self.space.signature(config)) for _, config in missing]
-        known = self.store.known(keys)
-        new = [arm for (arm, _), key in zip(missing, keys, strict=True) if key not in known]
+        new = [arm for (arm, _), known in self._found(pairs).items() if known is None]
         each = {id(arm): self._each(arm) for arm in new}
         return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NOTHING)
+
+    def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
+        """For each pair that its arm still misses, the finished trial that answers it, if there is one."""
+        missing = [(arm, seed) for arm, seed in pairs if seed not in arm.trials]
+        keys = {pair: self._key(pair) for pair in missing}
+        known = self.store.known(keys.values())
+        return {pair: known[key].trial_id if key in known else None for pair, key in keys.items()}
+
+    def _key(self, pair: Pair) -> Key:
+        config = self.config(pair[0].overrides, pair[1])
+        return identity.key(config, self.space.signature(config))
 
     def _each(self, arm: Arm) -> Price:
         rows = self.store.trials(ids=list(arm.trials.values()))
@@ -97,14 +108,23 @@ class Bench:
             return self.spend.usual(1)
         return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
 
-    def run(self, pairs: Sequence[tuple[Arm, int]], *, alone: bool = False) -> None:
-        """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time."""
-        jobs = [(arm, seed, self._job(arm, seed)) for arm, seed in pairs if seed not in arm.trials]
-        jobs = [entry for entry in jobs if not self._known_to_diverge(*entry)]
-        owners = {id(job): (arm, seed) for arm, seed, job in jobs}
-        for batch in [[job] for _, _, job in jobs] if alone else [[job for _, _, job in jobs]]:
-            for outcome in self._run(batch):
-                self._take(*owners[id(outcome.job)], outcome)
+    def run(self, pairs: Sequence[Pair], *, alone: bool = False) -> None:
+        """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
+
+        What is known already is taken from the store, without a process.
+        """
+        jobs: dict[int, Pair] = {}
+        batch: list[Job] = []
+        for pair, known in self._found(pairs).items():
+            job = self._job(*pair)
+            if known is not None:
+                self._take(*pair, Outcome(job, "known", trial_id=known))
+            elif not self._known_to_diverge(*pair, job):
+                jobs[id(job)] = pair
+                batch.append(job)
+        for some in [[job] for job in batch] if alone else [batch] if batch else []:
+            for outcome in self._run(some):
+                self._take(*jobs[id(outcome.job)], outcome)
 
     def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
         """The rows of an arm's trials."""
@@ -112,8 +132,14 @@ class Bench:
 
     def results(self, arm: Arm, seeds: Sequence[int]) -> dict[int, Result]:
         """Seed -> what the arm's trial of that seed measured, read from the store."""
-        found = self.store.results([arm.trials[seed] for seed in seeds if seed in arm.trials])
-        return {seed: found[arm.trials[seed]] for seed in seeds if arm.trials.get(seed) in found}
+        found = {seed: self.result(arm.trials.get(seed)) for seed in seeds}
+        return {seed: result for seed, result in found.items() if result}
+
+    def result(self, trial_id: int | None) -> Result | None:
+        """What a trial measured; read once, for a finished trial never changes."""
+        if trial_id is not None and trial_id not in self._results:
+            self._results |= self.store.results([trial_id])
+        return None if trial_id is None else self._results.get(trial_id)
 
     def values(self, arm: Arm, metric: str, seeds: Sequence[int]) -> dict[int, float]:
         """Seed -> value of one metric; NaN where the trial failed or did not measure it."""
@@ -156,8 +182,8 @@ class Bench:
         self._report(arm, seed, outcome)
 
     def _joules(self, trial_id: int | None) -> float:
-        found = self.store.results([trial_id] if trial_id is not None else [])
-        return found[trial_id].metrics.get("train/energy_j", 0.0) if trial_id in found else 0.0
+        found = self.result(trial_id)
+        return found.metrics.get("train/energy_j", 0.0) if found else 0.0
 
     def _known_to_diverge(self, arm: Arm, seed: int, job: Job) -> bool:
         """A trial of this campaign that diverged before would again: it is not paid for twice."""
@@ -167,7 +193,7 @@ class Bench:
             self._diverged = {key: why for key, why in reasons.items() if why.startswith("diverged")}
         if not self._diverged:
             return False
-        reason = self._diverged.get(identity.key(job.config, self.space.signature(job.config)))
+        reason = self._diverged.get(self._key((arm, seed)))
         if reason is not None:
             arm.failures[seed] = reason
             self._report(arm, seed, Outcome(job, "failed", reason))

@@ -34,8 +34,12 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     _announce(agreed, lines)
     space = Space(CONF, CONF / "space.yaml")
     spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
+    space.resolve([*agreed.quiet, *agreed.fixed])
     store = Store(config["store"]["url"])
+    opened: list[int] = []
     try:
+        client = _client(config, store, opened, lines)
+        proposers = _proposers(config["proposer"]["sources"], agreed, space, client)
         with _runner(config, agreed) as runner:
             sprint = Sprint(
                 agreed,
@@ -47,8 +51,8 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
                 harness={"store": config["store"], "root": config["root"]},
                 lines=lines,
             )
-            client = _client(config, store, sprint.id, lines)
-            path = sprint.run(_proposers(config["proposer"]["sources"], agreed, space, client))
+            opened.append(sprint.id)
+            path = sprint.run(proposers)
         _conclude(store, sprint.id, path, lines)
         return path
     finally:
@@ -74,11 +78,14 @@ def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
     return Runner(limits["jobs"], limits["threads"], timeout_s, logs=logs)
 
 
-def _client(config: Mapping[str, Any], store: Store, sprint_id: int, lines: Lines) -> Client | None:
-    """The language model, every exchange of which becomes a row; None with `llm=none`, which is said."""
+def _client(config: Mapping[str, Any], store: Store, opened: list[int], lines: Lines) -> Client | None:
+    """The language model, every exchange of which becomes a row of the sprint that is opened by then.
+
+    None with `llm=none`, which is said.
+    """
 
     def record(**exchange: Any) -> None:
-        store.add_interaction(sprint_id=sprint_id, **exchange)
+        store.add_interaction(sprint_id=opened[-1], **exchange)
 
     llm, dollars = dict(config["llm"]), config["budget"]["dollars"]
     if llm.get("model") is None:

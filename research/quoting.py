@@ -1,17 +1,36 @@
-"""A goal on the command line as Hydra can read it: its grammar knows no `>` and takes commas for lists."""
+"""Words on the command line as Hydra can read them: its grammar knows no `>`, and no `=` inside a list."""
 
 import re
 from collections.abc import Sequence
 
+_TEXTS = ("goal",)
+_LISTS = ("base", "objective.constraints")
+_QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
+
 
 def quoted(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the goal in quotes, so that it is text and nothing else."""
-    return [_quoted(one) if one.startswith("goal=") else one for one in arguments]
+    """The arguments with the goal, and the elements of lists that hold words, in quotes."""
+    return [_argument(one) for one in arguments]
 
 
-def _quoted(argument: str) -> str:
-    text = argument.removeprefix("goal=")
-    if re.fullmatch(r"'[^'$\\]*'|\"[^\"$\\]*\"", text):
-        return argument
-    # `${...}` would be looked up and a backslash would escape: in words neither means anything.
-    return "goal='" + re.sub(r"[$\\]", " ", text).replace("'", "\u2019") + "'"
+def _argument(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if equals and key in _TEXTS:
+        return f"{key}={_quote(value)}"
+    if equals and key in _LISTS and value != "null":
+        inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return f"{key}=[{','.join(map(_quote, _elements(inside)))}]"
+    return argument
+
+
+def _elements(text: str) -> list[str]:
+    """The parts between commas that stand outside brackets and quotes: `a=1,b=[c,d]` is two."""
+    parts = re.findall(r"(?:'[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,])+", text)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _quote(text: str) -> str:
+    """A text in quotes, and nothing but text: Hydra looks `${...}` up, and a backslash escapes."""
+    if _QUOTED.fullmatch(text):
+        return text
+    return "'" + re.sub(r"[$\\]", " ", text).replace("'", "\u2019") + "'"

@@ -131,7 +131,10 @@ class Sprint:
             screened=[control.trials[seed] for seed in seeds if seed in control.trials],
         )
         if reason:
-            raise Refusal(f"The control cannot be run, so nothing can be compared: {reason}")
+            raise Refusal(
+                f"The control cannot be run, so nothing can be compared: {reason.split(' [printed:')[0]} "
+                "(what belongs to train.py goes into base=[key=value])"
+            )
         return control
 
     def _wanted(self, control: Arm) -> Objective:
@@ -223,6 +226,6 @@ class Sprint:
         self._store.add_insight(insight, sprint_id=self.id, experiment_id=arm.experiment_id)
 
     def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._store.results([outcome.trial_id] if outcome.ok and outcome.trial_id else [])
-        metrics = found[outcome.trial_id].metrics if outcome.trial_id in found else {}
+        found = self._bench.result(outcome.trial_id) if outcome.ok else None
+        metrics = found.metrics if found else {}
         self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)

@@ -128,10 +128,12 @@ def _proposals(found: Findings) -> list[str]:
     for proposer, ended in sorted(counts.items()):
         cells = " | ".join(str(ended[name]) for name in names)
         lines.append(f"| {proposer} | {sum(ended.values())} | {cells} |")
-    for status in ("refused", "failed"):
-        for reason, count in found.reasons(status).most_common(5):
-            lines.append(f"- {status} {count} x: {_plain(reason)}")
-    return lines
+    reasons = [
+        f"- {status} {count} x: {_plain(reason)}"
+        for status in ("refused", "failed")
+        for reason, count in found.reasons(status).most_common(5)
+    ]
+    return [*lines, *(["", *reasons] if reasons else [])]
 
 
 def _cost(found: Findings) -> list[str]:

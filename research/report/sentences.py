@@ -22,22 +22,23 @@ def claim_sentence(
     metric = found.metric.removesuffix(" [%]")
     verb = "lowers" if direction == "min" else "raises"
     bounds = " and ".join(shown(one) for one in constraints)
-    told = f"{words(metric)} {difference(found)}"
     method = f" ({method_words(energy_method)})" if is_energy(metric) else ""
     if verdict.word == "supported":
         kept = f", keeping {bounds}" if bounds else ""
-        return f"{arm} {verb} {told} against the control{kept}{method}."
+        gain = improvement(found, direction)
+        return f"{arm} {verb} {words(metric)} by {gain} against the control{kept}{method}."
     if verdict.word == "refuted":
-        return f"The claim that {arm} {verb} {words(metric)} is refuted: {told}; {verdict.reason}{method}."
-    return f"Whether {arm} {verb} {words(metric)} is open: {told}; {verdict.reason}{method}."
+        return f"The claim that {arm} {verb} {words(metric)} is refuted: {verdict.reason}{method}."
+    return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."
 
 
-def difference(found: Comparison) -> str:
-    """A difference with interval and n: `by -43.2 % [-50.1, -35.3] (97.8 % interval, n = 5 pairs)`."""
+def improvement(found: Comparison, direction: Direction) -> str:
+    """A gain with interval and n, without its sign: `43.2 % [35.3, 50.1] (97.8 % interval, n = 5 pairs)`."""
+    sign = -1 if direction == "min" else 1
+    low, high = sorted((sign * found.low, sign * found.high))
     unit = " %" if found.metric.endswith("[%]") else ""
-    interval = f"[{found.low:.4g}, {found.high:.4g}]"
     sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs"
-    return f"by {found.difference:+.4g}{unit} {interval} ({sure})"
+    return f"{sign * found.difference:.4g}{unit} [{low:.4g}, {high:.4g}] ({sure})"
 
 
 def method_words(method: str) -> str:

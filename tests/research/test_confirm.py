@@ -1,0 +1,34 @@
+"""What is claimed of a contender, and how much tighter bounds are screened than confirmed."""
+
+import math
+
+import pytest
+from campaign_lab import energy
+
+from research.confirm import claim, tightened
+from research.types import Constraint, Objective
+
+
+def test_bounds_on_shares_are_screened_one_standard_error_tighter() -> None:
+    tight = tightened(energy(0.9), 360).constraints[0].bound
+    assert tight == pytest.approx(0.9 + math.sqrt(0.9 * 0.1 / 360))
+    assert tightened(energy(1.0), 360).constraints[0].bound == 1.0
+    assert tightened(energy(0.9), 0) == energy(0.9)
+    exact = Objective(
+        metric="test/accuracy",
+        direction="max",
+        constraints=(Constraint(metric="size/parameters", op="<=", bound=5.0),),
+    )
+    assert tightened(exact, 360) == exact
+
+
+def test_the_claim_is_the_objective_where_the_control_keeps_its_bounds() -> None:
+    found = claim(energy(0.9), 0.2, {"val/accuracy": 0.95, "train/energy_j": 10.0})
+    assert (found.metric, found.direction, found.smallest_effect) == ("train/energy_j", "min", 20.0)
+    assert found.reason is None and found.alone
+
+
+def test_the_claim_is_the_bound_that_the_control_breaks() -> None:
+    found = claim(energy(0.9), 0.2, {"val/accuracy": 0.85, "train/energy_j": 10.0})
+    assert (found.metric, found.direction, found.smallest_effect) == ("test/accuracy", "max", 0.0)
+    assert "control" in found.reason and not found.alone

@@ -1,0 +1,182 @@
+"""`python agent.py`: understood or refused in a sentence, and a small campaign through `train.py` itself."""
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from research.quoting import quoted
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "budget.seconds=240",
+    "screen.turns=4",
+    "promote.arms=2",
+    "promote.seeds=[1]",
+    "confirm.seeds=3",
+    "confirm.arms=1",
+    "confirm.looks=1",
+)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    own = (f"root={folder}/runs", f"store.url=sqlite:///{folder}/lab.db")
+    command = [sys.executable, str(ROOT / "agent.py"), *own, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | {"COLUMNS": "300"}, **pipes)
+
+
+def agent(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start(folder, *arguments)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def trained(folder: Path) -> int:
+    with sqlite3.connect(folder / "lab.db") as sql:
+        return sql.execute("select count(*) from trial").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "read"),
+    [
+        ("goal=Design a CNN for CIFAR-10 with >75% accuracy", "Design a CNN for CIFAR-10 with >75% accuracy"),
+        ("goal=accuracy >= 0.9, under 50k parameters", "accuracy >= 0.9, under 50k parameters"),
+        ("goal='fewer joules'", "fewer joules"),
+        ("goal=it's ${oc.env:HOME} \\ [x]", "it’s  {oc.env:HOME}   [x]"),
+        ("goal=", ""),
+        ("goal='", "’"),
+    ],
+)
+def test_a_goal_reaches_hydra_as_plain_words(argument: str, read: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_override(quoted([argument])[0])
+    value = parsed.value()
+    assert (value if isinstance(value, str) else value.text) == read
+
+
+@pytest.mark.parametrize(
+    ("argument", "read"),
+    [
+        ("base=[data=mnist1d,budget.steps=300]", ["data=mnist1d", "budget.steps=300"]),
+        ("base=data=mnist1d", ["data=mnist1d"]),
+        (
+            "base=[callbacks=[checkpoint,divergence], 'name=a,b']",
+            ["callbacks=[checkpoint,divergence]", "name=a,b"],
+        ),
+        ("base=[]", []),
+        (
+            "objective.constraints=[accuracy >= 0.9, under 50k parameters]",
+            ["accuracy >= 0.9", "under 50k parameters"],
+        ),
+        ("objective.constraints=null", None),
+    ],
+)
+def test_lists_of_words_reach_hydra_as_they_were_typed(argument: str, read: list[str] | None) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    value = OverridesParser.create().parse_override(quoted([argument])[0]).value()
+    assert (value if value is None else [getattr(one, "text", one) for one in value]) == read
+
+
+def test_other_arguments_are_left_alone() -> None:
+    assert quoted(["screen.turns=3", "--help", "+x=[a]"]) == ["screen.turns=3", "--help", "+x=[a]"]
+
+
+def test_every_option_that_the_help_names_exists() -> None:
+    text = yaml.safe_load((ROOT / "conf" / "agent.yaml").read_text())["hydra"]["help"]["template"]
+    for group in ("llm", "proposer", "store"):
+        named = text.split(f"\n{group}: ")[1].split("\n")[0].split(", ")
+        assert set(named) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+
+
+@pytest.mark.slow
+def test_help_starts_fast(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = agent(tmp_path, "--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0 and "goal=" in done.stdout and "$CONFIG" not in done.stdout
+    assert "budget:" in done.stdout and "asked before each spend" in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("goal=", "The goal is empty"),
+        ("goal=make me a sandwich", "was not understood"),
+        ("goal=a ResNet-50 for ImageNet", "neither a data set, a network"),
+        ("goal=best accuracy for fewer joules", "two things at once"),
+        ("objective.metric=test/beauty", "objective.direction=min|max"),
+        ("base=[seed=3]", "base cannot hold 'seed=3'"),
+        ("base=[model.widht=3]", "model.widht"),
+        ("base=[data=moon]", "moon"),
+        ("budget.trials=0", "buys nothing"),
+        ("screen.turns=many", "screen.turns"),
+        ("confirm.first_seed=0", "not fresh"),
+        ("llm.api_key=sk-aaaaaaaaaaaaaaaaaaaaaaaa", "environment only"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, argument: str, said: str) -> None:
+    done = agent(tmp_path, argument)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+    if (tmp_path / "lab.db").exists():
+        with sqlite3.connect(tmp_path / "lab.db") as sql:
+            assert sql.execute("select count(*) from sprint").fetchone()[0] == 0
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_had_ends_at_once_with_how_to_bring_it(tmp_path: Path) -> None:
+    done = agent(tmp_path, "goal=Design a CNN for CIFAR-10 with >75% accuracy", "base=[data.path=/nowhere]")
+    assert done.returncode == 2 and "data.path" in done.stderr.splitlines()[-1]
+    assert "objective  maximise test/accuracy" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
+    words = ("goal=90 % accuracy for fewer joules", *SMALL)
+    done = agent(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("objective  minimise train/energy_j")
+    assert "llm=none" in done.stdout and lines[-1].startswith("report")
+    (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
+    assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\n**")
+    first = trained(tmp_path)
+    with sqlite3.connect(tmp_path / "lab.db") as sql:
+        sources = sql.execute("select source, count(*) from trial group by source").fetchall()
+        configs = [json.loads(text) for (text,) in sql.execute("select config from trial")]
+    assert sources == [("agent", first)] and first >= 5 + 3
+    assert {config["data"]["_target_"] for config in configs} == {"models.data.digits.load"}
+    began = time.monotonic()
+    again = agent(tmp_path, *words)
+    assert again.returncode == 0 and trained(tmp_path) == first, again.stdout
+    assert again.stdout.count("(known)") == done.stdout.count("   seed ") == first
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_ctrl_c_reports_and_exits_130(tmp_path: Path) -> None:
+    process = start(tmp_path, *SMALL, "screen.turns=200")
+    assert process.stdout
+    for line in process.stdout:
+        if " tpe " in line or " random " in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
+    assert "interrupted: the same command continues" in report.read_text()
