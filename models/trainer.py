@@ -102,7 +102,8 @@ def build(
     options: dict[str, Any] = {
         "accelerator": settings.accelerator,
         "devices": settings.devices,
-        "strategy": settings.strategy,
+        # One process needs no process group, which would outlive the training.
+        "strategy": settings.strategy if settings.devices > 1 else "auto",
         "precision": settings.precision,
         # Iteration-based in any case: an unlimited number of steps would make Lightning count epochs.
         "max_steps": sys.maxsize if total is None else total,

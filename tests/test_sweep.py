@@ -170,7 +170,7 @@ def test_hydras_own_launchers_still_work(tmp_path: Path, launcher: str) -> None:
 def test_another_config_folder_is_composed_by_hydra(tmp_path: Path) -> None:
     (tmp_path / "more" / "optimizer").mkdir(parents=True)
     adam = (ROOT / "conf" / "optimizer" / "adam.yaml").read_text()
-    (tmp_path / "more" / "optimizer" / "mine.yaml").write_text(adam.replace("lr: 0.001", "lr: 0.0123"))
+    (tmp_path / "more" / "optimizer" / "mine.yaml").write_text(adam.replace("lr: 0.003", "lr: 0.0123"))
     code, _, err = sweep("optimizer=mine", "seed=0,1", *SMALL, "--config-dir", "more", cwd=tmp_path)
     assert code == 0, err
     store = Store(f"sqlite:///{tmp_path}/joulelab.db")

@@ -244,3 +244,10 @@ def test_ctrl_c_comes_out_as_ctrl_c_and_the_next_one_still_works(one_thread, tmp
     resumed = seeded(tmp_path, "trial")
     assert resumed.facts["resumed"]["step"] == 10
     assert_equal(dict(resumed.net.state_dict()), dict(seeded(tmp_path, "whole").net.state_dict()))
+
+
+def test_a_training_that_has_spent_its_seconds_is_only_loaded(train):
+    first = train(steps=None, seconds=0.3)
+    again = train(steps=None, seconds=0.3)
+    assert again.steps == first.steps and again.curve == first.curve
+    assert_equal(dict(again.net.state_dict()), dict(first.net.state_dict()))
