@@ -26,8 +26,8 @@ def load(
     path: str | None = None,
     suffixes: Sequence[str] = (".py",),
     max_bytes: int = 4_000_000,
-    val_share: float = 0.05,
-    test_share: float = 0.05,
+    val_share: float = 0.02,
+    test_share: float = 0.02,
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs and targets (N, T) uint8 with T = `shape[0]`; each target is the byte after its input.
@@ -73,7 +73,7 @@ def _three_ways(texts: list[bytes], val_share: float, test_share: float) -> tupl
     if not (val_share > 0 and test_share > 0 and val_share + test_share < 1):
         raise Refusal(
             f"data.val_share {val_share} and data.test_share {test_share} must be above 0 and leave a rest "
-            "for training: for example 0.05 and 0.05."
+            "for training: for example 0.02 and 0.02."
         )
     ends = np.cumsum([len(text) for text in texts]) / max(1, sum(map(len, texts)))
     tested = int(np.searchsorted(ends, test_share)) + 1

@@ -62,7 +62,7 @@ def test_bytes_that_are_no_text_are_taken_as_they_are(folder):
         ({"shape": [0]}, "one length in bytes"),
         ({"shape": [5000]}, "less than one block of 5001"),
         ({"max_bytes": 150}, "less than one block"),
-        ({"val_share": 0.9, "test_share": 0.2}, "0.05 and 0.05"),
+        ({"val_share": 0.9, "test_share": 0.2}, "0.02 and 0.02"),
         ({"classes": 70}, "set data.classes="),
     ],
 )
