@@ -1,6 +1,6 @@
 """Four trials at once: our threads (cores / jobs) and torch's default, beside the ideal.
 
-    python benchmarks/threads.py [--jobs 4] [--repeats 5] [--steps 1000]
+    python benchmarks/threads.py [--jobs 4] [--repeats 5] [--steps 500]
 
 A trial is a bare loop over the digits MLP. The ideal is the wall time of one trial alone with one thread,
 times the trials, divided by the cores; it is taken in turns with the others. To reach: 1.25 of the ideal.
@@ -50,7 +50,7 @@ def wall(runner: Runner, jobs: int, steps: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, value in (("--jobs", 4), ("--repeats", 5), ("--steps", 1000)):
+    for name, value in (("--jobs", 4), ("--repeats", 5), ("--steps", 500)):
         parser.add_argument(name, type=int, default=value)
     asked = parser.parse_args()
     cores = machine.cores()
