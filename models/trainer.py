@@ -98,7 +98,8 @@ def build(
     folder: Path,
 ) -> Trainer:
     """A Trainer that does what it is told and nothing beside: no bar, summary, sanity check or sampler."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     options: dict[str, Any] = {
         "accelerator": settings.accelerator,
         "devices": settings.devices,
