@@ -1,7 +1,9 @@
 """From the configuration of `agent.py` to a finished campaign: builds the parts, says the objective, runs."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from research.store import Store
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _SHORTEST_S = 20.0
-"""the shortest time that a trial is given when nobody says: one that hangs may not take the whole budget"""
+"""the shortest time that a trial or a question is given when nobody says"""
 
 
 def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
@@ -37,8 +39,7 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     space.resolve([*agreed.quiet, *agreed.fixed])
     store = Store(config["store"]["url"])
     opened: list[int] = []
-    try:
-        client = _client(config, store, opened, lines)
+    with closing(store), _closed(_client(config, store, opened, lines)) as client:
         proposers = _proposers(config["proposer"]["sources"], agreed, space, client)
         with _runner(config, agreed) as runner:
             sprint = Sprint(
@@ -55,8 +56,10 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
             path = sprint.run(proposers)
         _conclude(store, sprint.id, path, lines)
         return path
-    finally:
-        store.close()
+
+
+def _closed(client: Client | None) -> AbstractContextManager[Client | None]:
+    return client if client is not None else nullcontext()
 
 
 def _announce(agreed: Charter, lines: Lines) -> None:
@@ -87,14 +90,22 @@ def _client(config: Mapping[str, Any], store: Store, opened: list[int], lines: L
     def record(**exchange: Any) -> None:
         store.add_interaction(sprint_id=opened[-1], **exchange)
 
-    llm, dollars = dict(config["llm"]), config["budget"]["dollars"]
-    if llm.get("model") is None:
+    if config["llm"].get("model") is None:
         lines.say(NONE)
         return None
-    if dollars is not None:
+    return connect(_within(config["llm"], config["budget"]), record=record)
+
+
+def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's settings inside the campaign's budget: a server that hangs may not take all of its time."""
+    found = dict(llm)
+    if budget["dollars"] is not None:
         cap = llm["caps"].get("dollars")
-        llm["caps"] = {**llm["caps"], "dollars": dollars if cap is None else min(cap, dollars)}
-    return connect(llm, record=record)
+        found["caps"] = {**llm["caps"], "dollars": min(budget["dollars"], math.inf if cap is None else cap)}
+    if budget["seconds"] is not None:
+        longest = max(_SHORTEST_S, budget["seconds"] / 5)
+        found |= {name: min(llm[name], longest) for name in ("patience_s", "timeout_s")}
+    return found
 
 
 def _proposers(
