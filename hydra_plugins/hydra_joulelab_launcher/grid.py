@@ -1,8 +1,10 @@
 """`hydra/sweeper=grid`: Hydra's basic sweeper, without composing every job a second time."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -11,7 +13,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 
-from hydra_plugins.hydra_joulelab_launcher.processes import Processes
 from refusal import Refusal
 
 
@@ -36,7 +37,11 @@ class Grid(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run all combinations; exits with code 1 when a trial failed, raises `Refusal` on bad overrides."""
+        # Not at the top: Hydra's scan runs each module again, and its classes are then others.
+        from hydra_plugins.hydra_joulelab_launcher.processes import Processes
+
         if not isinstance(self.launcher, Processes):
+            _let_workers_import_this()
             return super().sweep(arguments)  # type: ignore[no-any-return]
         returns: list[Sequence[JobReturn]] = []
         for batch in self._batches(arguments):
@@ -54,3 +59,9 @@ class Grid(BasicSweeper):
             return self.split_arguments(overrides, self.max_batch_size)
         except HydraException as error:
             raise Refusal(str(error).strip().splitlines()[0]) from error
+
+
+def _let_workers_import_this() -> None:
+    """Put this project on the path of processes to come: submitit unpickles Hydra's list of plugins there."""
+    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
