@@ -107,8 +107,9 @@ def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
 
 def _check_seeds(found: Charter) -> None:
     used = {*found.screen.seeds, *found.promote.seeds}
+    room = found.screen.at_once * len(found.screen.seeds)
     last = found.confirm.first_seed + found.confirm.seeds * found.confirm.looks
-    if not found.screen.seeds or used & set(range(found.confirm.first_seed, last)):
+    if not found.screen.seeds or used & set(range(found.confirm.first_seed - room, last)):
         raise Refusal(
             f"confirm.first_seed={found.confirm.first_seed} to {last - 1} are not fresh: choose a first seed "
             "above screen.seeds and promote.seeds, because a winner is confirmed on seeds that chose nothing."

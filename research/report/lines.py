@@ -20,6 +20,7 @@ class Lines:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self.shown: tuple[str, ...] = ()
         self.count = 0
+        self._failed: tuple[str | None, ...] = ()
 
     def say(self, text: str, style: str = "") -> None:
         """One line, foreign text included: nothing in it is markup."""
@@ -34,8 +35,12 @@ class Lines:
         metrics: Mapping[str, float],
         reason: str | None,
     ) -> None:
-        """One ended trial."""
+        """One ended trial; an arm that fails in the same way for another seed is told once."""
         self.count += 1
+        failure = (*overrides, reason)
+        if reason and failure == self._failed:
+            return
+        self._failed = failure
         arm = " ".join(overrides) or "control"
         known = " (known)" if status == "known" else ""
         told = "   ".join(self._figure(key, metrics) for key in self.shown if key in metrics)

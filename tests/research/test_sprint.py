@@ -132,7 +132,7 @@ def test_a_control_that_cannot_run_ends_the_campaign_with_its_reason(lab: Lab) -
     sprint = lab.sprint(lab.charter(energy()))
     with pytest.raises(Refusal, match=r"data\.path=FOLDER"):
         sprint.run([Scripted("model.width=64")])
-    assert len(lab.ran) == 1
+    assert len(lab.ran) == 2
     assert [row["status"] for row in lab.store.sprints()] == ["failed"]
 
 
