@@ -4,7 +4,8 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
@@ -14,6 +15,10 @@ _SECRET = re.compile(
 
 class Refusal(Exception):
     """Bad input or a missing part of the machine: one sentence that says what to do instead."""
+
+
+class Ended(Exception):
+    """A training that ended before its time, for a reason that is told in one sentence."""
 
 
 def refuse_secrets(arguments: list[str]) -> None:
@@ -33,8 +38,9 @@ def sentence(error: BaseException) -> str | None:
     Hydra's complaints about the command line are told without its advice to use `+`, which adds a key that
     nothing reads.
     """
-    if isinstance(error, Refusal):
-        return str(error)
+    if isinstance(error, Refusal | Ended):
+        kind = "refused" if isinstance(error, Refusal) else type(error).__name__.lower()
+        return f"{kind}: {error}"
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
     text = str(error).split("Config search path:")[0]
@@ -44,26 +50,40 @@ def sentence(error: BaseException) -> str | None:
         for line in lines
         if not line.startswith(("To append to your config", "full_key:", "object_type="))
     ]
-    return " ".join(kept).rstrip(".") + ": python train.py --help lists every group, option and key."
+    return (
+        "refused: "
+        + " ".join(kept).rstrip(".")
+        + ": python train.py --help lists every group, option and key."
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """End the process on bad input or an ended training with one sentence; bugs keep their traceback.
+
+    Exit code 2 is bad input, 1 a training that ended early, 130 Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        print(said, file=sys.stderr)
+        sys.exit(1 if isinstance(error, Ended) else 2)
 
 
 def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Run a command so that a `Refusal` ends as one sentence and exit code 2; bugs keep their traceback."""
+    """Run a command under `told`, after a look for keys on its command line."""
 
     @functools.wraps(main)
     def run() -> None:
         # Hydra wraps what a job raises in its own report unless it is told to let errors through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        try:
+        with told():
             refuse_secrets(sys.argv[1:])
             main()
-        except KeyboardInterrupt:
-            sys.exit(130)
-        except Exception as error:
-            said = sentence(error)
-            if said is None:
-                raise
-            print(f"refused: {said}", file=sys.stderr)
-            sys.exit(2)
 
     return run

@@ -1,12 +1,14 @@
 """Train one model, or sweep many: overrides -> objects -> metrics -> one row of the database."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import refusal
@@ -85,7 +87,10 @@ def main(cfg: DictConfig) -> float | None:
         from research.plan import show
 
         return show([config], [overrides])
-    answer = trial(config, overrides=overrides)
+    # Inside Hydra's frame, which would print a report of its own first; a sweep's jobs raise to their launcher.
+    alone = HydraConfig.get().mode is RunMode.RUN
+    with refusal.told() if alone else nullcontext():
+        answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])
     from research.report.panel import show_trial
 
     show_trial(answer, overrides)

@@ -3,11 +3,13 @@
 import math
 from typing import Any, final
 
+from refusal import Ended
+
 _STREAK = 20
 """a gradient scaler starts at 2**16 and halves; more skipped steps in a row are not its search for a scale"""
 
 
-class Diverged(Exception):
+class Diverged(Ended):
     """The training cannot go on; the text says why and at which step."""
 
 

@@ -39,7 +39,7 @@ def test_what_is_no_key_passes(argument: str) -> None:
 
 
 def test_a_refusal_is_told_as_it_is_and_a_bug_keeps_its_traceback() -> None:
-    assert sentence(Refusal("say this")) == "say this"
+    assert sentence(Refusal("say this")) == "refused: say this"
     assert sentence(ValueError("a bug")) is None
 
 

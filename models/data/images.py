@@ -62,7 +62,7 @@ def _library() -> Any:
         import datasets
         import PIL.Image  # noqa: F401 - pictures are decoded with it below
     except ImportError as missing:
-        raise Refusal(f"images need {missing.name}: pip install -e '.[data]' pillow.") from missing
+        raise Refusal(f"images need {missing.name}: pip install -e '.[data]'.") from missing
     datasets.disable_progress_bars()
     return datasets
 
