@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from research import identity, lease
 from research.claims import same
 from research.schema import clock, trial
-from research.space import signature
+from research.signature import signature
 from research.store import Store
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from research import identity
 from research.runner import Job, Outcome
-from research.space import signature
+from research.signature import signature
 from research.store import Store
 from research.types import Key, Result
 

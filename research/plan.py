@@ -9,7 +9,7 @@ from typing import Any, final
 from research import identity, lookup, machine
 from research.report.quantity import quantity
 from research.runner import Job
-from research.space import signature
+from research.signature import signature
 from research.store import Store
 from research.types import Result, Trial
 

@@ -1,19 +1,21 @@
 """One line per finished trial, and a bar below it where a terminal can show one."""
 
 import sys
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self, final
 
 from research.report.quantity import quantity
-from research.runner import Outcome
+from research.runner import Job, Outcome
 
 
 @final
 class Progress:
     """Prints each outcome as it comes; a context manager, so that the bar ends before other prints."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._total = len(jobs)
+        self._common = common(jobs)
         self._seen = 0
         self._bar: Any = None
         self._task: Any = None
@@ -37,7 +39,7 @@ class Progress:
     def show(self, outcome: Outcome) -> None:
         """Print the line of one outcome."""
         self._seen += 1
-        text = line(outcome, self._seen, self._total)
+        text = line(outcome, self._seen, self._total, self._common)
         if self._bar is None:
             print(text, flush=True)
             return
@@ -45,9 +47,16 @@ class Progress:
         self._bar.advance(self._task)
 
 
-def line(outcome: Outcome, number: int, total: int) -> str:
+def common(jobs: Sequence[Job]) -> frozenset[str]:
+    """The overrides that all jobs share, and so need not be told of each; none of a single job's."""
+    return (
+        frozenset.intersection(*(frozenset(job.overrides) for job in jobs)) if len(jobs) > 1 else frozenset()
+    )
+
+
+def line(outcome: Outcome, number: int, total: int, shared: Collection[str] = ()) -> str:
     """For example `3/9  done  optimizer=adam seed=2  val/accuracy 0.9722  1.3 s  12 J [estimated]`."""
-    what = " ".join(outcome.job.overrides) or "defaults"
+    what = " ".join(text for text in outcome.job.overrides if text not in shared) or "defaults"
     parts = [f"{number:{len(str(total))}d}/{total}", f"{outcome.status:<6}", what]
     if not outcome.ok:
         return "  ".join([*parts, outcome.reason or ""])

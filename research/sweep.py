@@ -45,16 +45,17 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     runner = Runner(settings["jobs"], settings["threads"], settings["timeout_s"], task=task, logs=logs)
     interrupted = False
     try:
-        with runner, Progress(len(jobs)) as progress:
+        with runner, Progress(jobs) as progress:
             _run(jobs, outcomes, runner, progress)
     except KeyboardInterrupt:
         interrupted = True
     told = [one for one in outcomes if one is not None]
     _tell(told, first, _cpu_seconds() - started)
+    missing = len(jobs) - sum(one.ok for one in told)
+    if missing:
+        why = "stopped" if interrupted else "see above why"
+        print(f"{missing} of {len(jobs)} trials have no numbers ({why}): the command typed again runs those")
     if interrupted:
-        print(
-            f"stopped: {sum(one.ok for one in told)} of {len(jobs)} done; type the command again to finish."
-        )
         raise KeyboardInterrupt
     return told
 
@@ -80,9 +81,6 @@ def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None
             f"orchestration overhead {cpu_s / trained:.2f}: {cpu_s:.1f} CPU s in all "
             f"for {trained:.2f} s of bare training ({done} trials)"
         )
-    for one in told:
-        if not one.ok:
-            print(f"{one.status}: {' '.join(one.job.overrides)}: {one.reason}")
 
 
 def _cpu_seconds() -> float:

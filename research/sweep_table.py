@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from research.objective import METRICS
+from research.progress import common
 from research.report.quantity import quantity
 from research.runner import Outcome
 from research.stats import Summary, summary
@@ -36,10 +37,15 @@ class Arm:
 
 
 def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
-    """Outcomes by their overrides without the seed, in the order in which the arms were asked for."""
+    """Outcomes by their overrides without the seed, in the order in which the arms were asked for.
+
+    An arm's name leaves out what all arms share.
+    """
     found: dict[str, Arm] = {}
+    shared = common([one.job for one in outcomes])
     for one in outcomes:
-        name = " ".join(text for text in one.job.overrides if not text.startswith("seed=")) or "defaults"
+        own = [text for text in one.job.overrides if not text.startswith("seed=") and text not in shared]
+        name = " ".join(own) or " ".join(sorted(shared)) or "defaults"
         found.setdefault(name, Arm(name, [])).outcomes.append(one)
     return list(found.values())
 
@@ -62,37 +68,46 @@ def lower_is_better(metric: str) -> bool:
 
 
 def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
-    """Column heads and the text of each row, the best marked with a star."""
+    """Column heads and the text of each row, the best marked with a star; failures where there are any."""
     twin = "test/" + score.partition("/")[2]
     metrics = [score, twin] if score.startswith("val/") else [score]
-    heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", "failed"]
+    failures = any(arm.failed for arm in compared)
+    heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
     winner = best(compared, score)
     texts = []
     for arm in compared:
         mark = "* " if arm is winner else ""
         figures = [_interval(arm, metric) for metric in metrics]
         counted = [str(arm.over_seeds(score).n), *figures, _joules(arm), _interval(arm, "train/seconds")]
-        texts.append([mark + arm.name, *counted, str(arm.failed or "")])
+        texts.append([mark + arm.name, *counted, *[str(arm.failed or "")] * failures])
     return heads, texts
 
 
 def show(outcomes: Sequence[Outcome], score: str) -> None:
     """Print the table."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     compared = arms(outcomes)
     heads, texts = rows(compared, score)
-    table = Table(
-        caption="mean ± 95 % t-interval over seeds; * best mean, overlapping intervals decide nothing"
-    )
+    table = Table(box=box.SIMPLE_HEAD, caption=caption(compared), caption_justify="left")
     for head in heads:
-        table.add_column(head, justify="left" if head == "arm" else "right", overflow="fold")
+        name = head == "arm"
+        table.add_column(head, justify="left" if name else "right", overflow="fold", no_wrap=not name)
     for text in texts:
         table.add_row(*text, style="bold" if text[0].startswith("* ") else None)
     console = Console()
     # A file is not as narrow as rich takes it to be.
     Console(width=None if console.is_terminal else 160, highlight=False).print(table)
+
+
+def caption(compared: Sequence[Arm]) -> str:
+    """How to read the table, and how its joules were taken."""
+    methods = sorted({method for arm in compared for method in arm.methods})
+    joules = f"; joules: {', '.join(methods)}" if methods else ""
+    star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
+    return f"mean ± 95 % t-interval over seeds{star}{joules}"
 
 
 def _interval(arm: Arm, metric: str) -> str:
@@ -107,4 +122,4 @@ def _joules(arm: Arm) -> str:
     methods = arm.methods
     if len(methods) > 1:
         return "methods differ"  # their figures are never averaged
-    return f"{_interval(arm, 'train/energy_j')} [{methods[0]}]" if methods else "-"
+    return _interval(arm, "train/energy_j") if methods else "-"
