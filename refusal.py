@@ -39,8 +39,7 @@ def sentence(error: BaseException) -> str | None:
     nothing reads.
     """
     if isinstance(error, Refusal | Ended):
-        kind = "refused" if isinstance(error, Refusal) else type(error).__name__.lower()
-        return f"{kind}: {error}"
+        return f"refused: {error}" if isinstance(error, Refusal) else str(error)
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
     text = str(error).split("Config search path:")[0]

@@ -87,7 +87,7 @@ def main(cfg: DictConfig) -> float | None:
         from research.plan import show
 
         return show([config], [overrides])
-    # Inside Hydra's frame, which would print a report of its own first; a sweep's jobs raise to their launcher.
+    # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.
     alone = HydraConfig.get().mode is RunMode.RUN
     with refusal.told() if alone else nullcontext():
         answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from refusal import Refusal
+from refusal import Ended, Refusal
 from research import identity
 from research.objective import METRICS, screening
 from research.redact import redact
@@ -129,5 +129,7 @@ def _failing(row: Row) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
     words = " ".join(str(error).split())[:500]
-    kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted", "Diverged": "diverged"}
+    if isinstance(error, Ended):
+        return words
+    kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted"}
     return f"{kinds.get(type(error).__name__, type(error).__name__)}: {words}".rstrip(": ")
