@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from research.objective import METRICS
+from research.objective import METRICS, is_ratio
 from research.progress import common
 from research.report.quantity import quantity
 from research.runner import Outcome
 from research.stats import Summary, summary
+
+_WIDE = 100
 
 
 @final
@@ -84,22 +86,24 @@ def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]
 
 
 def show(outcomes: Sequence[Outcome], score: str) -> None:
-    """Print the table."""
+    """Print the table; a narrow terminal does without the seconds."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    terminal = Console()
+    # A file is not as narrow as rich takes it to be.
+    console = Console(width=terminal.width if terminal.is_terminal else 160, highlight=False)
     compared = arms(outcomes)
     heads, texts = rows(compared, score)
+    kept = [at for at, head in enumerate(heads) if console.width >= _WIDE or head != "train/seconds"]
     table = Table(box=box.SIMPLE_HEAD, caption=caption(compared), caption_justify="left")
-    for head in heads:
-        name = head == "arm"
-        table.add_column(head, justify="left" if name else "right", overflow="fold", no_wrap=not name)
+    for at in kept:
+        table.add_column(heads[at], justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
     for text in texts:
-        table.add_row(*text, style="bold" if text[0].startswith("* ") else None)
-    console = Console()
-    # A file is not as narrow as rich takes it to be.
-    Console(width=None if console.is_terminal else 160, highlight=False).print(table)
+        style = "bold" if text[0].startswith("* ") else None
+        table.add_row(*(text[at] for at in kept), style=style)
+    console.print(table)
 
 
 def caption(compared: Sequence[Arm]) -> str:
@@ -114,8 +118,16 @@ def _interval(arm: Arm, metric: str) -> str:
     told = arm.over_seeds(metric)
     if not told.n:
         return "-"
-    half = "" if told.half_width is None else f" ± {quantity(metric, told.half_width)}"
-    return quantity(metric, told.mean) + half
+    return quantity(metric, told.mean) + _half(told, metric)
+
+
+def _half(told: Summary, metric: str) -> str:
+    """Half the interval: of a score in its own unit, of a cost in percent of the mean."""
+    if told.half_width is None:
+        return ""
+    if is_ratio(metric) and told.mean:
+        return f" ± {100 * told.half_width / abs(told.mean):.2g} %"
+    return f" ± {told.half_width:.2g}"
 
 
 def _joules(arm: Arm) -> str:

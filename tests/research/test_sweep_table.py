@@ -30,8 +30,8 @@ def test_a_row_has_the_t_interval_over_seeds() -> None:
         arms([outcome("adam", seed, value) for seed, value in enumerate([0.90, 0.92, 0.94])]), "val/accuracy"
     )
     half = 4.302653 * 0.02 / math.sqrt(3)  # t of 0.975 with two degrees of freedom
-    assert (n, score) == ("3", f"0.9200 ± {half:.4f}")
-    assert test == "-" and joules.startswith("3 J ±")
+    assert (n, score) == ("3", f"0.9200 ± {half:.2g}")
+    assert test == "-" and joules == f"3 J ± {100 * 4.302653 / math.sqrt(3) / 3:.2g} %"
 
 
 def test_failed_trials_are_counted_and_not_averaged() -> None:
