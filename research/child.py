@@ -22,7 +22,8 @@ _LONGEST_REASON = 500
 def run(request: dict[str, Any], sheet: IO[bytes], server: int) -> None:
     """Call the task that `request` names and write its answer as JSON on `sheet`.
 
-    The answer has one key: `result`, `refused`, `failed` or `interrupted`.
+    The answer has one key of `result`, `refused`, `failed` and `interrupted`, and beside a result the
+    modules that were `imported` on the way: the server imports them for those that come after.
     """
     os.setpgid(0, 0)
     _die_with(server)
@@ -31,8 +32,11 @@ def run(request: dict[str, Any], sheet: IO[bytes], server: int) -> None:
     atexit._clear()
     os.environ.update(request["environment"])
     sys.argv[:] = request["argv"]
-    answer = json.dumps(_answer(request["task"], request["arguments"]))
-    sheet.write(answer.encode())
+    before = set(sys.modules)
+    answer = _answer(request["task"], request["arguments"])
+    if "result" in answer:
+        answer["imported"] = [name for name in list(sys.modules) if name not in before]
+    sheet.write(json.dumps(answer).encode())
     sheet.flush()
     atexit._run_exitfuncs()
     with contextlib.suppress(OSError):

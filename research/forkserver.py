@@ -172,6 +172,9 @@ def preload(modules: Iterable[str], targets: Iterable[str]) -> None:
 
 
 def _import(name: str) -> bool:
+    """Whether there is such a module; one that cannot be imported is told in the server's log."""
+    if name in sys.modules:
+        return True
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:

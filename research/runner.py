@@ -207,6 +207,8 @@ class Runner:
         if not printed or ("result" in answer and not self._kept):
             one.log.unlink(missing_ok=True)
         if "result" in answer:
+            if self._forks is not None:
+                self._forks.preload(answer["imported"], ())
             told = answer["result"]
             return Outcome(one.job, **{name: told[name] for name in _TOLD if name in told}, **figures)
         status, reason = _end(about, answer, self._timeout_s)

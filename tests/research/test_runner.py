@@ -37,6 +37,8 @@ TASK = """
         facts = {"threads": threads, "argv": sys.argv[1:], "sweep": sweep, "source": source}
         facts |= {"omp": os.environ["OMP_NUM_THREADS"], "stdin": sys.stdin.read() if do == "read" else ""}
         facts["preloaded"] = "colorsys" in sys.modules
+        if do == "import":
+            import colorsys
         metrics = {"train/seconds": 0.1}
         return {"status": "done", "trial_id": 7, "score": 0.5, "metrics": metrics, "facts": facts}
 """
@@ -124,6 +126,12 @@ def test_modules_of_targets_are_imported_before_the_fork(folder: Path) -> None:
             [job("quiet", net={"_target_": "colorsys.rgb_to_hsv"}, gone={"_target_": "no.such.thing"})]
         )
     assert (plain.facts["preloaded"], asked.facts["preloaded"]) == (False, True)
+
+
+def test_what_one_trial_imported_the_next_one_finds(folder: Path) -> None:
+    with runner(folder, jobs=1) as running:
+        ends = list(running.run([job("import"), job("import")]))
+    assert [end.facts["preloaded"] for end in ends] == [False, True]
 
 
 def test_targets_are_found_at_any_depth() -> None:
