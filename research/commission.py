@@ -22,7 +22,7 @@ from research.sprint import Sprint
 from research.store import Store
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-_SHORTEST_S = 20.0
+_SHORTEST_S = 60.0
 """the shortest time that a trial or a question is given when nobody says"""
 
 

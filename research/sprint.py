@@ -131,10 +131,7 @@ class Sprint:
             screened=[control.trials[seed] for seed in seeds if seed in control.trials],
         )
         if reason:
-            raise Refusal(
-                f"The control cannot be run, so nothing can be compared: {reason.split(' [printed:')[0]} "
-                "(what belongs to train.py goes into base=[key=value])"
-            )
+            raise Refusal(_no_control(reason))
         return control
 
     def _company(self) -> range:
@@ -235,3 +232,12 @@ class Sprint:
         found = self._bench.result(outcome.trial_id) if outcome.ok else None
         metrics = found.metrics if found else {}
         self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
+
+
+def _no_control(reason: str) -> str:
+    said = reason.split(" [printed:")[0]
+    if "launcher.timeout_s" in said:
+        hint = "give more by budget.seconds, or make trials shorter, as by base=[budget.steps=100]"
+    else:
+        hint = "what belongs to train.py goes into base=[key=value]"
+    return f"The control cannot be run, so nothing can be compared: {said} ({hint})."

@@ -106,13 +106,17 @@ def _table(found: Findings, stage: str, title: str, arms: Sequence[Arm]) -> list
 
 
 def _screened(found: Findings) -> list[str]:
-    """The best of the screening: one look, so no interval is worth a claim."""
-    arms = found.arms("screened")
-    control = [arm for arm in arms if arm.status == "control"]
-    asked = screening_objective(found.objective)
-    rest = sorted((arm for arm in arms if arm not in control), key=lambda arm: rank(asked, arm.means))
-    title = f"Screened, validation split ({len(rest)} of them, {min(len(rest), _SHOWN)} shown)"
-    return _table(found, "screened", title, [*control, *rest[:_SHOWN]])
+    """The best of the screening: a cheap look, nothing is claimed of it."""
+    arms, left = _best(found)
+    title = f"Screened, validation split (control and the best {len(arms[1:])} of {len(arms[1:]) + left})"
+    return _table(found, "screened", title, arms)
+
+
+def _best(found: Findings) -> tuple[list[Arm], int]:
+    """The control and the best screened arms, and how many more there are."""
+    asked, arms = screening_objective(found.objective), found.arms("screened")
+    rest = sorted(arms[1:], key=lambda arm: rank(asked, arm.means))
+    return [*arms[:1], *rest[:_SHOWN]], max(0, len(rest) - _SHOWN)
 
 
 def _proposals(found: Findings) -> list[str]:
@@ -172,9 +176,10 @@ def _payback(found: Findings, joules: float) -> list[str]:
 
 
 def _repeat(found: Findings) -> list[str]:
-    arms = found.arms("confirmed") or found.arms("screened")[:1]
+    """A command for each row of the tables, in their order."""
+    arms = [*found.arms("confirmed"), *_best(found)[0]]
     lines = [command([*_fixed(found), *arm.overrides], arm.seeds) for arm in arms]
-    said = "Known trials are looked up; `force=true` trains them again."
+    said = "Row by row; known trials are looked up, `force=true` trains them again."
     return ["", "## Repeat it", "", said, "", "```", *lines, "```"]
 
 
