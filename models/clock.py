@@ -89,7 +89,8 @@ class Clock:
         notes = [here.energy.note] if here.energy.note and self._opened is not None else []
         notes += [f"{earlier} earlier session(s) are included"] if earlier else []
         totals = {"seconds": used.seconds, "joules": used.joules, "co2_kg": used.co2_kg}
-        return replace(here.energy, **totals, note="; ".join(notes) or None)
+        sound = here.energy.valid if self._opened is not None else used.joules is not None
+        return replace(here.energy, **totals, valid=sound, note="; ".join(notes) or None)
 
     def state_dict(self) -> dict[str, Any]:
         """What is used up so far, in plain numbers."""
@@ -100,9 +101,10 @@ class Clock:
         self._before = _Used(**state)
 
     def metrics(self) -> dict[str, float]:
-        """Seconds, joules and carbon under `train/`; what the meter could not read is left out."""
-        used = self._used()
+        """Seconds, joules and carbon under `train/`; what the meter does not vouch for is left out."""
+        used, sound = self._used(), self._opened is None or self._opened.energy.valid
         found = {"seconds": used.seconds, "energy_j": used.joules, "co2_kg": used.co2_kg}
+        found = {name: value if sound or name == "seconds" else None for name, value in found.items()}
         return {f"train/{name}": value for name, value in found.items() if value is not None}
 
     def _used(self) -> _Used:

@@ -88,6 +88,7 @@ class Meter:
         sampling_s: how often the counters are read in between, so that none wraps and idleness is seen.
         min_window_s: the shortest window worth measuring; None chooses by method (0.08 s to 2 s).
         concurrent: jobs that run on this machine at a time, this one included.
+        concurrent_gpu: those of them that run on this job's GPU.
         counters: opens the counters of a device; for machines that need other ones, and for tests.
 
     Raises `Refusal` for values out of range or an unknown country.
@@ -100,14 +101,19 @@ class Meter:
         sampling_s: float = 5.0,
         min_window_s: float | None = None,
         concurrent: int = 1,
+        concurrent_gpu: int = 1,
         counters: Callable[[str, Grid, int], tuple[list[Counter], dict[str, str]]] | None = None,
     ) -> None:
-        if sampling_s <= 0 or concurrent < 1 or (min_window_s is not None and min_window_s < 0):
+        if (
+            sampling_s <= 0
+            or min(concurrent, concurrent_gpu) < 1
+            or (min_window_s is not None and min_window_s < 0)
+        ):
             raise Refusal(
                 "meter.sampling_s must be above 0, meter.concurrent at least 1, min_window_s not negative."
             )
         self.grid = grid(country, grid_g_per_kwh)
-        self.sampling_s, self.concurrent = sampling_s, concurrent
+        self.sampling_s, self.concurrent, self.concurrent_gpu = sampling_s, concurrent, concurrent_gpu
         self._min_window_s, self._open = min_window_s, counters or open_counters
         self._counters: Sequence[Counter] = ()
         self._missing: dict[str, str] = {}
@@ -219,10 +225,9 @@ class Meter:
                 found.append(
                     f"{seconds:.3f} s is shorter than the {counter.tick_s} s tick of {counter.method}"
                 )
-            if counter.shared and self.concurrent > 1:
-                found.append(
-                    f"{counter.method} also counted {self.concurrent - 1} other job(s) on this machine"
-                )
+            beside = (self.concurrent_gpu if "gpu" in counter.components else self.concurrent) - 1
+            if counter.shared and beside:
+                found.append(f"{counter.method} also counted {beside} other job(s): use launcher.jobs=1")
             found += counter.doubts(seconds)
         return found
 

@@ -121,6 +121,8 @@ def train_and_measure(
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     facts |= fitted.facts
+    doubt = None if fitted.energy is None or fitted.energy.valid else fitted.energy.note
+    facts["notes"] = [f"no joules of the training: {doubt}"] if doubt else []
     return Measured(fitted.metrics | metrics, facts, fitted.curve)
 
 

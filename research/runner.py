@@ -107,6 +107,7 @@ class Runner:
         self._logs = logs
         self._forks: Forks | None = None
         self._started = 0
+        self._beside: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +136,9 @@ class Runner:
 
         On Ctrl-C the running ones are ended and yielded as `interrupted`, then KeyboardInterrupt goes on.
         """
-        free = deque(self.places(jobs) if jobs else ())
+        places = self.places(jobs) if jobs else []
+        free = deque(places)
+        self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         threads = self._threads or machine.threads(max(1, len(free)))
         waiting = deque(jobs)
         running: dict[int, _Running] = {}
@@ -164,7 +167,7 @@ class Runner:
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
         request = {
             "task": self._task,
-            "arguments": ([job.config], named),
+            "arguments": ([_metered(job.config, self._beside)], named),
             "environment": place,
             "argv": [sys.argv[0], *job.overrides],
             "log": str(one.log),
@@ -225,6 +228,11 @@ def targets(config: Any) -> list[str]:
         own = [config["_target_"]] if isinstance(config.get("_target_"), str) else []
         return own + [target for value in config.values() for target in targets(value)]
     return [target for value in config for target in targets(value)] if isinstance(config, list) else []
+
+
+def _metered(config: dict[str, Any], beside: dict[str, int]) -> dict[str, Any]:
+    """The config with a meter that knows of the jobs beside it, since counters are shared."""
+    return config | {"meter": config["meter"] | beside} if isinstance(config.get("meter"), dict) else config
 
 
 def _answer(text: bytes) -> dict[str, Any]:

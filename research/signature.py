@@ -20,6 +20,8 @@ INERT = (
     "question",
     "hydra",
     "data.path",
+    "callbacks.checkpoint",
+    "trainer.steps_per_call",
 )
 """keys of the lab's own config that cannot change what is learnt; a path's content has its own digest"""
 
