@@ -57,16 +57,16 @@ class Rows:
         return self.sql.execute(query, values).fetchone()[0]
 
 
-@pytest.fixture
-def done(lab: Lab) -> Iterator[tuple[str, Rows, Findings]]:
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Rows, Findings]]:
     """A campaign with a repeat, a refusal and a failure among its proposals: report, rows, findings."""
-    charter = lab.charter(energy())
-    scripted = Scripted("model.width=64", "model.width=64", "model.width=99999", "optimizer.lr=0.09")
-    found = lab.campaign(charter, [scripted, *lab.proposers(charter)])
-    report = Path(found.sprint["folder"]) / "report.md"
-    rows = Rows(lab.folder / "lab.db", found.sprint["id"])
-    yield report.read_text(), rows, found
-    rows.sql.close()
+    with opened(tmp_path_factory.mktemp("report")) as lab:
+        charter = lab.charter(energy())
+        scripted = Scripted("model.width=64", "model.width=64", "model.width=99999", "optimizer.lr=0.09")
+        found = lab.campaign(charter, [scripted, *lab.proposers(charter)])
+        rows = Rows(lab.folder / "lab.db", found.sprint["id"])
+        yield (Path(found.sprint["folder"]) / "report.md").read_text(), rows, found
+        rows.sql.close()
 
 
 def table(report: str, title: str) -> list[dict[str, str]]:
