@@ -23,8 +23,8 @@ def read(cfg: DictConfig) -> None:
 @refusal.command
 def main() -> None:
     """Read the command line, with the goal taken as the plain words that it is, and run each campaign."""
-    from research import manual
-    from research.quoting import quoted
+    from research.goals import manual
+    from research.goals.quoting import quoted
 
     if set(manual.ASKED) & set(sys.argv[1:]):
         print(manual.page(Path(__file__).parent / "conf" / "agent.yaml"))
@@ -32,7 +32,7 @@ def main() -> None:
     sys.argv[1:] = quoted(sys.argv[1:])
     read()
     for config in READ:
-        from research.commission import research
+        from research.campaigns.commission import research
 
         research(config)
 

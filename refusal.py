@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
@@ -52,7 +53,7 @@ def sentence(error: BaseException) -> str | None:
     return (
         "refused: "
         + " ".join(kept).rstrip(".")
-        + ": python train.py --help lists every group, option and key."
+        + f": python {Path(sys.argv[0]).name} --help lists every option and key."
     )
 
 

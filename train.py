@@ -60,7 +60,7 @@ def measure(
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
     from models import loggers, trial
-    from research.redact import redact
+    from research.database.redact import redact
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config[part]) for part in PARTS}
@@ -84,7 +84,7 @@ def main(cfg: DictConfig) -> float | None:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     overrides = list(HydraConfig.get().overrides.task)
     if config["dry_run"]:
-        from research.plan import show
+        from research.sweeps.plan import show
 
         return show([config], [overrides])
     # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.

@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from research.compose import Composer, named  # noqa: E402  the script runs from any folder
+from research.gate.compose import Composer, named  # noqa: E402  the script runs from any folder
 from research.space import Space  # noqa: E402
 
 

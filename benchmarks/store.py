@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research import schema
+from research.database import schema
 from research.store import Claim, Store
 from research.types import Key
 

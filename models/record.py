@@ -9,6 +9,7 @@ _STREAK = 20
 """a gradient scaler starts at 2**16 and halves; more skipped steps in a row are not its search for a scale"""
 
 
+@final
 class Diverged(Ended):
     """The training cannot go on; the text says why and at which step."""
 

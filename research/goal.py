@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refusal import Refusal
-from research.names import find_names, task_of
+from research.goals.names import find_names, task_of
+from research.goals.wishes import Wish, find_relative, find_wishes
+from research.goals.wording import find_bounds
 from research.objective import METRICS
 from research.types import Constraint, Direction, Objective, Record
-from research.wishes import Wish, find_relative, find_wishes
-from research.wording import find_bounds
 
 LONGEST = 1000
 EXAMPLES = (

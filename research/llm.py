@@ -12,17 +12,25 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.breaker import Breaker
-from research.exchange import FORMS, Answer, Form, Messages, WireFailure, prompt_bound, response_format
-from research.ledger import Ledger, Spent, Usage
-from research.llm_settings import Settings, key, price, settings
-from research.prompt import cut
-from research.redact import MASK, redact
-from research.replies import Reading
+from research.database.redact import MASK, redact
+from research.language.breaker import Breaker
+from research.language.exchange import (
+    FORMS,
+    Answer,
+    Form,
+    Messages,
+    WireFailure,
+    prompt_bound,
+    response_format,
+)
+from research.language.ledger import Ledger, Spent, Usage
+from research.language.llm_settings import Settings, key, price, settings
+from research.language.prompt import cut
+from research.language.replies import Reading
 from research.types import Record
 
 if TYPE_CHECKING:
-    from research.wire import Wire
+    from research.language.wire import Wire
 
 T = TypeVar("T", bound=Record)
 Read = Callable[[Answer], Reading[T]]
@@ -152,7 +160,7 @@ class Client:
 
     def _opened(self) -> "Wire":
         if self._wire is None:
-            from research.wire import Wire
+            from research.language.wire import Wire
 
             sent = {"temperature": self.settings.temperature, "max_tokens": self.settings.max_tokens}
             self._wire = Wire(

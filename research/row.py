@@ -13,9 +13,9 @@ from typing import Any, final
 
 from refusal import Ended, Refusal
 from research import identity
+from research.database.redact import redact
+from research.gate.signature import signature
 from research.objective import METRICS, screening
-from research.redact import redact
-from research.signature import signature
 from research.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5

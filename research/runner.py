@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, final
 
 from refusal import Refusal
-from research import machine
-from research.forks import Forks
+from research.processes import machine
+from research.processes.forks import Forks
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
@@ -26,7 +26,7 @@ PRELOAD = (
     "models.trial",
     "models.warm",
     "research.row",
-    "research.warm",
+    "research.processes.warm",
 )
 _SERVER_LOG = "forkserver.log"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
@@ -270,7 +270,7 @@ def _record(job: Job, status: Status, reason: str) -> tuple[int | None, str]:
     """Write the reason into the row that the process left behind; a database that fails is told as well."""
     if "store" not in job.config:
         return None, reason
-    from research import aftermath
+    from research.processes import aftermath
 
     try:
         return aftermath.record(job.config, f"{status}: {reason}"), reason

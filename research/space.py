@@ -3,8 +3,9 @@
 An override from an agent is hostile until proven otherwise. The order of checks: length and count, characters
 and nesting; a plain `key=value` or `group=option`; the allow-list with type and range; the size of the sweep
 before it is expanded; every point composed, with nothing missing; constraints that span keys; predicted cost.
-Texts are read by `research/plain.py`, which takes a linear-time part of Hydra's grammar, instead of Hydra's
-parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra reads alike.
+Texts are read by `research/gate/plain.py`, which takes a linear-time part of Hydra's grammar, instead of
+Hydra's parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra
+reads alike.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.compose import Composer, Point, at, holds, named
-from research.knobs import Knob, SpaceFile, load
-from research.overrides import expanded, form, listing, parsed, points, shown
-from research.plain import Assignment, Value
-from research.signature import signature
+from research.gate.compose import Composer, Point, at, holds, named
+from research.gate.knobs import Knob, SpaceFile, load
+from research.gate.overrides import expanded, form, listing, parsed, points, shown
+from research.gate.plain import Assignment, Value
+from research.gate.signature import signature
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """from the resolved configs of all points to the reason why they cost too much, or None"""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.bench import Arm, Bench, Run
-from research.campaign import Campaign
-from research.charter import Charter
-from research.confirm import Confirmation, Finding, claim, tightened
+from research.campaigns.bench import Arm, Bench, Run
+from research.campaigns.charter import Charter
+from research.campaigns.confirm import Confirmation, Finding, claim, tightened
+from research.campaigns.screening import Screening
+from research.campaigns.spend import Price, Spend
 from research.objective import is_timed, rank, screening_objective, shown
 from research.proposers.proposer import Proposer
 from research.proposers.turns import Turns
@@ -21,9 +22,8 @@ from research.report.campaign import write
 from research.report.lines import Lines
 from research.report.sentences import claim_sentence, command
 from research.runner import Outcome
-from research.screening import Screening
 from research.space import Space
-from research.spend import Price, Spend
+from research.statistics.campaign import Campaign
 from research.stats import ENOUGH
 from research.store import Store
 from research.types import Insight, Objective, Proposal

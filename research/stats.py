@@ -16,7 +16,7 @@ from typing import Literal, final
 
 from refusal import Refusal
 from research.objective import EXACT
-from research.student import critical, two_sided
+from research.statistics.student import critical, two_sided
 from research.types import Comparison, Constraint, Direction, Verdict, VerdictWord
 
 Scale = Literal["difference", "ratio"]
@@ -92,7 +92,7 @@ def judge(
     constraint (given with the treatment's values of its metric) is kept at the same level. `refuted`: the
     interval excludes an improvement of the smallest effect, or a constraint is broken. Else `open`.
     The smallest effect is in the metric's unit, in percent with `scale="ratio"`. Over a campaign the level
-    comes from `research.campaign.Campaign`, else every test errs by itself.
+    comes from `research.statistics.campaign.Campaign`, else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")

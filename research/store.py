@@ -11,12 +11,12 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research import claims
-from research.claims import Claim
-from research.connection import Database, Unreachable
-from research.journal import Journal
-from research.lease import Lost, kept
-from research.schema import FINAL, clock, metric, trial
+from research.database import claims
+from research.database.claims import Claim
+from research.database.connection import Database, Unreachable
+from research.database.journal import Journal
+from research.database.lease import Lost, kept
+from research.database.schema import FINAL, clock, metric, trial
 from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Claim", "Known", "Lost", "Store"]

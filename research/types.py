@@ -1,4 +1,4 @@
-"""The whole vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
+"""The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
 from typing import Any, Literal, NamedTuple
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from research.quoting import quoted
+from research.goals.quoting import quoted
 
 ROOT = Path(__file__).parent.parent
 SMALL = (

@@ -25,9 +25,9 @@ FLOORS = {
         ["nets", "optim", "losses", "data"],
     ],
     "research": [
-        ["sprint", "report"],
-        ["runner", "queue", "roles", "memory", "proposers"],
-        ["space", "store", "stats", "llm"],
+        ["sprint", "report", "campaigns", "sweeps"],
+        ["runner", "row", "processes", "queue", "roles", "memory", "proposers"],
+        ["space", "gate", "store", "database", "stats", "statistics", "llm", "language", "goal", "goals"],
         ["types"],
     ],
 }

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from research.compose import at, holds
-from research.constraints import family
-from research.signature import INERT, signature
+from research.gate.compose import at, holds
+from research.gate.constraints import family
+from research.gate.signature import INERT, signature
 from research.space import Space
 
 CONF = Path(__file__).parent.parent / "conf"

@@ -61,7 +61,7 @@ def in_session(folder: Path) -> list[int]:
 
 
 def test_nine_rows_with_every_key_and_typed_again_nothing_is_trained(tmp_path: Path) -> None:
-    line = ("optimizer=adam,adamw,lion", "seed=0,1,2", *SMALL)
+    line = ("optimizer=adam,adamw,lion", "seed=0,1,2", *SMALL, "budget.steps=200")
     code, out, err = sweep(*line, cwd=tmp_path)
     assert code == 0, err
     assert "9/9  done" in out and "±" in out and "estimated" in out and "orchestration overhead" in out
@@ -76,7 +76,7 @@ def test_nine_rows_with_every_key_and_typed_again_nothing_is_trained(tmp_path: P
     assert code == 0, err
     assert out.count("known") == 9 and "overhead" not in out
     assert [trial.finished for trial in store.trials()] == [trial.finished for trial in trials]
-    code, out, err = sweep("optimizer=adam,sgd", "seed=0,5", *SMALL, "dry_run=true", cwd=tmp_path)
+    code, out, err = sweep("optimizer=adam,sgd", "seed=0,5", *line[2:], "dry_run=true", cwd=tmp_path)
     assert code == 0, err
     assert "known: trial" in out and "4 trials: 1 known, 3 to run" in out and "about" in out
     assert len(store.trials()) == 9
@@ -191,7 +191,7 @@ def test_a_failed_job_is_told_as_hydra_tells_it() -> None:
 
 
 def test_the_name_of_a_sweep_is_of_what_is_run_not_how() -> None:
-    from research.sweep import name
+    from research.sweeps.sweep import name
 
     typed = ["optimizer=adam,lion", "seed=0,1"]
     first = name(typed, ["optimizer", "seed"])

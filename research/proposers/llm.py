@@ -7,9 +7,9 @@ from typing import Annotated, Any, final
 
 from pydantic import Field
 
-from research.dialogue import ask_for
+from research.language.dialogue import ask_for
+from research.language.prompt import RULE, data, data_json
 from research.llm import Client
-from research.prompt import RULE, data, data_json
 from research.proposers.proposer import Proposer, Seen, State
 from research.types import Objective, Proposal, Record
 

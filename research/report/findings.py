@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from research.comparable import energy_method
+from research.statistics.comparable import energy_method
 from research.stats import Summary, summary
 from research.store import Store
 from research.types import Insight, Objective, Proposal, Result

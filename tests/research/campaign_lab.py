@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research import identity
-from research.charter import Charter, Promote
-from research.confirm import Confirm
+from research.campaigns.charter import Charter, Promote
+from research.campaigns.confirm import Confirm
+from research.campaigns.screening import Screen
+from research.campaigns.spend import Spend
 from research.goal import Goal
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
@@ -18,9 +20,7 @@ from research.proposers.tpe import Tpe
 from research.report.findings import Findings
 from research.report.lines import Lines
 from research.runner import Job, Outcome
-from research.screening import Screen
 from research.space import Space
-from research.spend import Spend
 from research.sprint import Sprint
 from research.store import Known, Store
 from research.types import Constraint, Objective, Proposal

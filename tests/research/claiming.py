@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.schema import trial
+from research.database.schema import trial
 from research.store import Busy, Claim, Known, Store
 from research.types import Key
 

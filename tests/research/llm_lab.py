@@ -8,9 +8,9 @@ import pytest
 from scripted_server import ScriptedServer, answer
 
 from research import llm
-from research.exchange import Answer
+from research.language.exchange import Answer
+from research.language.replies import Reading, read
 from research.proposers.llm import Suggestion
-from research.replies import Reading, read
 
 GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion"]}'
 ASK = [{"role": "user", "content": "Propose one experiment as JSON."}]

@@ -1,6 +1,6 @@
 """The circuit breaker: failures in a row open it, a rest lets one try through."""
 
-from research.breaker import Breaker
+from research.language.breaker import Breaker
 
 
 def test_the_breaker_counts_only_failures_in_a_row() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.campaign import Campaign
+from research.statistics.campaign import Campaign
 from research.stats import judge
 
 

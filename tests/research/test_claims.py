@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from research import connection
-from research.schema import metric, trial
+from research.database import connection
+from research.database.schema import metric, trial
 from research.store import Busy, Claim, Known, Lost, Store
 from research.types import Key
 

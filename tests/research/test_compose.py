@@ -12,9 +12,9 @@ from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
 from refusal import Refusal
-from research import compose as module
-from research.compose import Composer
-from research.defaults import Unusual
+from research.gate import compose as module
+from research.gate.compose import Composer
+from research.gate.defaults import Unusual
 
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "tests" / "gate" / "conf"

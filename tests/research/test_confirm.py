@@ -5,7 +5,7 @@ import math
 import pytest
 from campaign_lab import energy
 
-from research.confirm import claim, tightened
+from research.campaigns.confirm import claim, tightened
 from research.types import Constraint, Objective
 
 

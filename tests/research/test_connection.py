@@ -10,8 +10,8 @@ import pytest
 from claiming import ask, mine
 
 from refusal import Refusal
-from research import connection
-from research.connection import journal
+from research.database import connection
+from research.database.connection import journal
 from research.store import Store
 
 

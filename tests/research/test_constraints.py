@@ -3,8 +3,8 @@
 import pytest
 
 from refusal import Refusal
-from research.compose import Point
-from research.constraints import constraint
+from research.gate.compose import Point
+from research.gate.constraints import constraint
 
 CONFIG = {"model": {"width": 100, "heads": 7, "kind": "gpt", "sizes": [1, 2, 3], "none": None}, "seed": 0}
 POINT = Point(CONFIG, {"model": "transformer", "callbacks": ("a", "b"), "optimizer": "lion_digits"})

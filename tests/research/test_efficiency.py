@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from research.comparable import comparable, energy_method
-from research.efficiency import efficiency
+from research.statistics.comparable import comparable, energy_method
+from research.statistics.efficiency import efficiency
 from research.types import Key, Result, Trial
 
 GOOD = {"test/accuracy": 0.9, "train/energy_j": 100.0}

@@ -1,7 +1,7 @@
 """What is put on the wire: the schema of a record, and a bound of the prompt's tokens that holds."""
 
-from research import wire
-from research.exchange import prompt_bound, response_format
+from research.language import wire
+from research.language.exchange import prompt_bound, response_format
 from research.proposers.llm import Suggestion
 
 

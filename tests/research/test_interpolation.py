@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from refusal import Refusal
-from research.interpolation import resolved
+from research.gate.interpolation import resolved
 
 TREES: list[dict[str, Any]] = [
     {"a": {"b": 1, "c": "${a.b}", "d": "${.b}"}, "e": "${a.c}", "f": "x-${a.b}-${e}", "g": "${a}"},

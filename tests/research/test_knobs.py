@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from refusal import Refusal
-from research.knobs import Knob, load
+from research.gate.knobs import Knob, load
 
 WHOLE = Knob(type="int", low=1, high=8)
 REAL = Knob(type="float", low=0, high=1, nullable=True)

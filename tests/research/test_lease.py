@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from claiming import ask, mine
 
 from refusal import Refusal
-from research import lease
-from research.schema import metric, trial
+from research.database import lease
+from research.database.schema import metric, trial
 from research.store import Busy, Claim, Store
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.ledger import CapReached, Caps, Ledger, Price, Spent, Usage
+from research.language.ledger import CapReached, Caps, Ledger, Price, Spent, Usage
 
 PRICE = Price(input=1.0, output=4.0)
 

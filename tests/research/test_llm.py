@@ -12,7 +12,7 @@ from llm_lab import ASK, GOOD, Lab, reader, warm
 from scripted_server import ScriptedServer, answer, only, status
 
 from research import llm
-from research.ledger import CapReached
+from research.language.ledger import CapReached
 from research.proposers.llm import Suggestion
 
 ROOT = Path(__file__).parent.parent.parent

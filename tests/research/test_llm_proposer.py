@@ -10,7 +10,7 @@ import pytest
 from scripted_server import ScriptedServer, answer, status
 
 from research import llm
-from research.ledger import CapReached
+from research.language.ledger import CapReached
 from research.proposers.llm import LlmProposer
 from research.proposers.proposer import Seen, State
 from research.space import Space

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from refusal import Refusal
-from research import llm, prices
+from research import llm
+from research.language import prices
 
 ROOT = Path(__file__).parent.parent.parent
 

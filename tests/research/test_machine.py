@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from research import machine
+from research.processes import machine
 
 
 @pytest.fixture

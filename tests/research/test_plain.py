@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from research.plain import Odd, read
+from research.gate.plain import Odd, read
 
 PARSER = OverridesParser.create()
 NUMBERS = [

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from research import identity, lookup
-from research.aftermath import record
-from research.plan import Prediction, Predictor, show, total
+from research import identity
+from research.gate.signature import signature
+from research.processes.aftermath import record
 from research.runner import Job
-from research.signature import signature
 from research.store import Claim, Store
+from research.sweeps import lookup
+from research.sweeps.plan import Prediction, Predictor, show, total
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_the_row_of_a_dead_process_gets_its_reason_and_a_living_one_is_left(
     assert isinstance(claim, Claim)
     assert record(config, "died: it did not") is None
     assert [row.status for row in store.trials()] == ["running"]
-    monkeypatch.setattr("research.lease.dead", lambda _: True)
+    monkeypatch.setattr("research.database.lease.dead", lambda _: True)
     assert record(config, "died: SIGKILL") == claim.trial_id
     (row,) = store.trials()
     assert (row.status, row.reason) == ("failed", "died: SIGKILL")

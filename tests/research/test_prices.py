@@ -2,7 +2,7 @@
 
 import pytest
 
-from research import prices
+from research.language import prices
 
 
 def test_prices_come_from_the_providers_own_entry() -> None:

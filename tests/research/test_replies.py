@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from research.language.replies import LIMIT, Reading, read
 from research.proposers.llm import Suggestion
-from research.replies import LIMIT, Reading, read
 from research.space import Space
 
 GATE = Path(__file__).parent.parent / "gate"

@@ -113,7 +113,7 @@ def test_what_children_print_is_in_a_file_that_the_reason_names(
 
 
 def test_threads_are_cores_shared_by_the_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("research.machine.cores", lambda: 8)
+    monkeypatch.setattr("research.processes.machine.cores", lambda: 8)
     with runner(folder, jobs=3) as running:
         (end,) = running.run([job("quiet")])
     assert end.facts["threads"] == 2 and end.facts["omp"] == "2"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research import schema
-from research.schema import Json, Words
+from research.database import schema
+from research.database.schema import Json, Words
 from research.store import Store
 
 HERE = sa.create_engine("sqlite://").dialect

@@ -7,11 +7,11 @@ import pytest
 from campaign_lab import Lab, Scripted, energy, opened
 
 from refusal import Refusal
-from research.charter import Promote
-from research.confirm import Confirm
+from research.campaigns.charter import Promote
+from research.campaigns.confirm import Confirm
+from research.campaigns.screening import Screen
+from research.campaigns.spend import NOTHING, Price, Spend
 from research.runner import Job, Outcome
-from research.screening import Screen
-from research.spend import NOTHING, Price, Spend
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from campaign_lab import Lab, Scripted, energy, flat, opened
 
 from refusal import Refusal
+from research.campaigns.screening import Screen
 from research.proposers.random import Random
-from research.screening import Screen
 from research.types import Objective
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from claiming import KEY, ask, elsewhere, end_lease, keys, mine
 
 from refusal import Refusal
-from research import schema
-from research.schema import metric, trial
+from research.database import schema
+from research.database.schema import metric, trial
 from research.store import Busy, Claim, Known, Lost, Store
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from research.student import critical, two_sided
+from research.statistics.student import critical, two_sided
 
 FREEDOM = st.integers(1, 10_000) | st.floats(0.5, 1000)
 

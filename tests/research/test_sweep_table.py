@@ -2,9 +2,9 @@
 
 import math
 
-from research.progress import common, line
 from research.runner import Job, Outcome
-from research.sweep_table import arms, best, caption, lower_is_better, rows
+from research.sweeps.progress import common, line
+from research.sweeps.sweep_table import arms, best, caption, lower_is_better, rows
 
 
 def outcome(

@@ -156,7 +156,7 @@ def hook(name, args):
 sys.addaudithook(hook)
 from research import llm
 from research.proposers.llm import Suggestion
-from research.replies import read
+from research.language.replies import read
 def reader(reply):
     return read(reply.text, reply.finish_reason, Suggestion)
 base = sys.argv[1]

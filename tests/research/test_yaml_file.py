@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from refusal import Refusal
-from research.yaml_file import parsed, text_of
+from research.gate.yaml_file import parsed, text_of
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "tests" / "gate").rglob("*.yaml")])

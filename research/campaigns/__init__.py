@@ -1,0 +1,1 @@
+"""What a sprint is made of: charter, bench of trials, screening, confirming, spending."""

@@ -1,0 +1,200 @@
+"""Runs arms over seeds by the same path as `train.py`, and knows of them what the database knows."""
+
+import functools
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from research import identity
+from research.campaigns.spend import NOTHING, Price, Spend
+from research.runner import Job, Outcome
+from research.space import Space
+from research.stats import summary
+from research.store import Store
+from research.types import Key, Objective, Result, Trial
+
+Run = Callable[[Sequence[Job]], Iterator[Outcome]]
+Report = Callable[["Arm", int, Outcome], None]
+
+_CAUTION = 0.6
+"""level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
+Pair = tuple["Arm", int]
+"""an arm and a seed: what one trial answers"""
+
+
+@final
+@dataclass(eq=False)
+class Arm:
+    """One configuration: its overrides, and for each seed the trial that ran it or why there is none."""
+
+    overrides: tuple[str, ...]
+    proposer: str
+    experiment_id: int
+    trials: dict[int, int] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    """wall seconds of the trials that this run of the campaign paid for"""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """what its row in the experiment table says: signature, reasons, and trial ids of each stage"""
+
+    def failed(self, seeds: Sequence[int]) -> str | None:
+        """Why one of these seeds has no result, None when all have."""
+        missing = [seed for seed in seeds if seed not in self.trials]
+        return self.failures.get(missing[0], "it was not run") if missing else None
+
+
+@final
+class Bench:
+    """Turns an arm and a seed into a trial row; no figure is looked at that is not in the store."""
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        store: Store,
+        run: Run,
+        spend: Spend,
+        fixed: Sequence[str],
+        quiet: Sequence[str],
+        harness: dict[str, Any],
+        sweep: str,
+        report: Report,
+    ) -> None:
+        """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result."""
+        self.space, self.store, self.spend = space, store, spend
+        self.fixed = tuple(fixed)
+        self._run, self._report, self._sweep = run, report, sweep
+        self._quiet, self._harness = tuple(quiet), harness
+        self._diverged: dict[Any, str] | None = None
+        self._results: dict[int, Result] = {}
+
+    def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
+        """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
+        typed = [*self._quiet, *self.fixed, *overrides, f"seed={seed}"]
+        return self.space.resolve(typed) | self._harness
+
+    def signature(self, overrides: Sequence[str]) -> str:
+        """What makes two arms the same arm, whatever the seed."""
+        return self.space.signature(self.config(overrides, 0))
+
+    def note(self, arm: Arm, status: str, **facts: Any) -> None:
+        """Write down how far an arm came, beside what was written of it before."""
+        arm.facts |= facts
+        self.store.set_experiment(arm.experiment_id, status, arm.facts)
+
+    def price(self, pairs: Sequence[Pair]) -> Price:
+        """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""
+        new = [arm for (arm, _), known in self._found(pairs).items() if known is None]
+        each = {id(arm): self._each(arm) for arm in new}
+        return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NOTHING)
+
+    def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
+        """For each pair that its arm still misses, the finished trial that answers it, if there is one."""
+        missing = [(arm, seed) for arm, seed in pairs if seed not in arm.trials]
+        keys = {pair: self._key(pair) for pair in missing}
+        known = self.store.known(keys.values())
+        return {pair: known[key].trial_id if key in known else None for pair, key in keys.items()}
+
+    def _key(self, pair: Pair) -> Key:
+        config = self.config(pair[0].overrides, pair[1])
+        return identity.key(config, self.space.signature(config))
+
+    def _each(self, arm: Arm) -> Price:
+        rows = self.store.trials(ids=list(arm.trials.values()))
+        joules = [self._joules(row.id) for row in rows]
+        seconds = arm.seconds or [row.finished - row.started for row in rows if row.finished is not None]
+        if not seconds or not joules:
+            return self.spend.usual(1)
+        return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
+
+    def run(self, pairs: Sequence[Pair], *, alone: bool = False) -> None:
+        """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
+
+        What is known already is taken from the store, without a process.
+        """
+        jobs: dict[int, Pair] = {}
+        batch: list[Job] = []
+        for pair, known in self._found(pairs).items():
+            job = self._job(*pair)
+            if known is not None:
+                self._take(*pair, Outcome(job, "known", trial_id=known))
+            elif not self._known_to_diverge(*pair, job):
+                jobs[id(job)] = pair
+                batch.append(job)
+        for some in [[job] for job in batch] if alone else [batch] if batch else []:
+            for outcome in self._run(some):
+                self._take(*jobs[id(outcome.job)], outcome)
+
+    def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
+        """The rows of an arm's trials."""
+        return self.store.trials(ids=[arm.trials[seed] for seed in seeds if seed in arm.trials])
+
+    def results(self, arm: Arm, seeds: Sequence[int]) -> dict[int, Result]:
+        """Seed -> what the arm's trial of that seed measured, read from the store."""
+        found = {seed: self.result(arm.trials.get(seed)) for seed in seeds}
+        return {seed: result for seed, result in found.items() if result}
+
+    def result(self, trial_id: int | None) -> Result | None:
+        """What a trial measured; read once, for a finished trial never changes."""
+        if trial_id is not None and trial_id not in self._results:
+            self._results |= self.store.results([trial_id])
+        return None if trial_id is None else self._results.get(trial_id)
+
+    def values(self, arm: Arm, metric: str, seeds: Sequence[int]) -> dict[int, float]:
+        """Seed -> value of one metric; NaN where the trial failed or did not measure it."""
+        found = self.results(arm, seeds)
+        return {
+            seed: found[seed].metrics.get(metric, float("nan")) if seed in found else float("nan")
+            for seed in seeds
+        }
+
+    def means(self, arm: Arm, seeds: Sequence[int]) -> dict[str, float]:
+        """Means over the seeds of what all of them measured; empty when one of them failed."""
+        found = list(self.results(arm, seeds).values())
+        if len(found) < len(seeds):
+            return {}
+        shared = set.intersection(*(set(result.metrics) for result in found))
+        return {key: summary(result.metrics[key] for result in found).mean for key in sorted(shared)}
+
+    def cautious(self, arm: Arm, seeds: Sequence[int], objective: Objective) -> dict[str, float]:
+        """The means, with each bounded metric moved towards its bound by its spread: what it may well be."""
+        means = self.means(arm, seeds)
+        for bound in objective.constraints:
+            half = summary(self.values(arm, bound.metric, seeds).values(), level=_CAUTION).half_width or 0.0
+            means[bound.metric] = means.get(bound.metric, float("nan")) - half * (
+                1 if bound.op == ">=" else -1
+            )
+        return means
+
+    def _job(self, arm: Arm, seed: int) -> Job:
+        overrides = [*self.fixed, *arm.overrides, f"seed={seed}"]
+        return Job(self.config(arm.overrides, seed), overrides, sweep=self._sweep, source="agent")
+
+    def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        if outcome.ok and outcome.trial_id is not None:
+            arm.trials[seed] = outcome.trial_id
+        elif outcome.status != "interrupted":
+            arm.failures[seed] = outcome.reason or outcome.status
+        if outcome.status != "known":
+            arm.seconds.append(outcome.wall_s)
+            self.spend.add(outcome.wall_s, self._joules(outcome.trial_id))
+        self._report(arm, seed, outcome)
+
+    def _joules(self, trial_id: int | None) -> float:
+        found = self.result(trial_id)
+        return found.metrics.get("train/energy_j", 0.0) if found else 0.0
+
+    def _known_to_diverge(self, arm: Arm, seed: int, job: Job) -> bool:
+        """A trial of this campaign that diverged before would again: it is not paid for twice."""
+        if self._diverged is None:
+            rows = self.store.trials(sweep=self._sweep, status="failed")
+            reasons = {row.key: row.reason or "" for row in rows}
+            self._diverged = {key: why for key, why in reasons.items() if why.startswith("diverged")}
+        if not self._diverged:
+            return False
+        reason = self._diverged.get(self._key((arm, seed)))
+        if reason is not None:
+            arm.failures[seed] = reason
+            self._report(arm, seed, Outcome(job, "failed", reason))
+        return reason is not None

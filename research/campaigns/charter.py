@@ -1,0 +1,116 @@
+"""What a campaign is asked, allowed and fixed to: everything that its way depends on beside the store."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from pydantic import Field, ValidationError
+
+from refusal import Refusal
+from research.campaigns.confirm import Confirm
+from research.campaigns.screening import Screen
+from research.goal import Goal, read
+from research.goals.names import DEFAULT_DATA
+from research.types import Record
+
+
+@final
+class Promote(Record):
+    """How contenders are promoted: the best `arms` and the control, over `seeds`.
+
+    Other seeds than the screening's: the best of many was lucky in its seed as well.
+    """
+
+    arms: int = Field(default=4, ge=1)
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+
+@final
+class Charter(Record):
+    """The goal as understood, what is fixed for every trial, and how each stage is done."""
+
+    goal: Goal
+    fixed: tuple[str, ...]
+    """overrides of every trial: the data, what the goal names, and the person's `base`"""
+    quiet: tuple[str, ...] = ()
+    """overrides of every trial that change no result"""
+    seed: int = 0
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    screen: Screen = Screen()
+    promote: Promote = Promote()
+    confirm: Confirm = Confirm()
+    shares: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """The campaign's name, equal for equal charters: the goal's words and a digest of everything."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        words = "-".join(re.findall(r"[a-z0-9]+", self.goal.text.lower()))[:40].strip("-") or "goal"
+        return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) -> Charter:
+    """The charter of a resolved `conf/agent.yaml`.
+
+    Raises:
+        Refusal: the goal is not understood, `base` sets what is not its to set, or a number makes no sense.
+    """
+    base = _base(config["base"])
+    asked = config["objective"]
+    goal = read(
+        str(config["goal"] or ""),
+        conf,
+        metric=asked["metric"],
+        direction=asked["direction"],
+        constraints=asked["constraints"],
+        fixed=base,
+    )
+    fixed = [*goal.overrides, *base]
+    if not {"data", "experiment"} & {one.partition("=")[0].lstrip("+") for one in fixed}:
+        fixed.insert(0, f"data={DEFAULT_DATA}")
+    stages = {name: config[name] for name in ("screen", "promote", "confirm", "seed", "alpha")}
+    quiet = _without(config["quiet"], fixed)
+    try:
+        found = Charter.model_validate(
+            {"goal": goal, "fixed": fixed, "quiet": quiet, "shares": dict(shares), **stages}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refusal(f"{where} is not usable: {first['msg']}.") from None
+    _check_seeds(found)
+    return found
+
+
+def _base(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise Refusal(
+            "base is a list of overrides of train.py, for example base=[data=mnist1d,budget.steps=300]."
+        )
+    lines = tuple(str(one).strip() for one in given)
+    for line in lines:
+        if "=" not in line or line.partition("=")[0] in ("seed", "store", "store.url", "root", "force"):
+            raise Refusal(
+                f"base cannot hold '{line}': it takes key=value of train.py, and seeds, store and folders "
+                "are set in agent.py itself (screen.seeds, store.url, root)."
+            )
+    return lines
+
+
+def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
+    keys = {one.partition("=")[0] for one in fixed}
+    return tuple(one for one in quiet if one.partition("=")[0] not in keys)
+
+
+def _check_seeds(found: Charter) -> None:
+    used = {*found.screen.seeds, *found.promote.seeds}
+    room = found.screen.at_once * len(found.screen.seeds)
+    last = found.confirm.first_seed + found.confirm.seeds * found.confirm.looks
+    if not found.screen.seeds or used & set(range(found.confirm.first_seed - room, last)):
+        raise Refusal(
+            f"confirm.first_seed={found.confirm.first_seed} to {last - 1} are not fresh: choose a first seed "
+            "above screen.seeds and promote.seeds, because a winner is confirmed on seeds that chose nothing."
+        )

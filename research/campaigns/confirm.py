@@ -1,0 +1,160 @@
+"""Confirmation: contender against control on fresh seeds and the test split, judged over the campaign."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from pydantic import Field
+
+from research.campaigns.bench import Arm, Bench
+from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
+from research.statistics.campaign import Campaign
+from research.statistics.comparable import comparable, energy_method
+from research.stats import ENOUGH, judge
+from research.types import Constraint, Direction, Objective, Record, Verdict
+
+
+@final
+class Confirm(Record):
+    """How contenders are confirmed."""
+
+    arms: int = Field(default=2, ge=1)
+    """contenders that may be confirmed, one after another, until one is supported"""
+    seeds: int = Field(default=5, ge=ENOUGH)
+    """fresh seeds of each look"""
+    looks: int = Field(default=2, ge=1)
+    """how often seeds are added while the verdict is open; every look is another comparison"""
+    first_seed: int = Field(default=1000, ge=0)
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed of a contender, settled before its fresh seeds are run."""
+
+    metric: str
+    direction: Direction
+    smallest_effect: float
+    """in percent of the control where arms are compared by their ratio, else in the metric's unit"""
+    constraints: tuple[Constraint, ...]
+    reason: str | None = None
+    """why it is not the goal's own metric: the control breaks this bound"""
+
+    @property
+    def alone(self) -> bool:
+        """Whether its figures would be distorted by a trial that runs beside it."""
+        return any(is_timed(one) for one in (self.metric, *(bound.metric for bound in self.constraints)))
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """A contender's verdict, and the seeds and method that it rests on."""
+
+    arm: Arm
+    claim: Claim
+    verdict: Verdict
+    seeds: tuple[int, ...]
+    energy_method: str
+
+
+def claim(objective: Objective, smallest_effect: float, control: dict[str, float]) -> Claim:
+    """What will be claimed: the objective, or a bound of the goal that the control's screening misses."""
+    for bound in objective.constraints:
+        value = control.get(screening(bound.metric), math.nan)
+        if shortfall(bound, value) > 0:
+            direction: Direction = "max" if bound.op == ">=" else "min"
+            return Claim(bound.metric, direction, 0.0, objective.constraints, "the control breaks this bound")
+    effect = 100 * smallest_effect if is_ratio(objective.metric) else smallest_effect
+    return Claim(objective.metric, objective.direction, effect, objective.constraints)
+
+
+def tightened(objective: Objective, examples: float) -> Objective:
+    """The screening objective with bounds on shares one standard error tighter.
+
+    A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
+    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples.
+    """
+
+    def tight(bound: Constraint) -> Constraint:
+        known = METRICS.get(bound.metric)
+        if bound.op != ">=" or not known or known.unit != "share" or examples <= 0:
+            return bound
+        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples)
+        return bound.model_copy(update={"bound": min(bound.bound + margin, (1 + bound.bound) / 2)})
+
+    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+
+
+@final
+class Confirmation:
+    """Runs control and contender side by side on seeds that no screening has used."""
+
+    def __init__(self, bench: Bench, settings: Confirm, campaign: Campaign, seed: int) -> None:
+        self._bench, self._settings, self._campaign = bench, settings, campaign
+        self._rng = random.Random(f"confirm {seed}")
+
+    def judge(self, control: Arm, arm: Arm, claim: Claim) -> Finding:
+        """Look, and look again with more seeds while the verdict is open and the budget allows."""
+        seeds: list[int] = []
+        verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
+        for _ in range(self._settings.looks):
+            more, short = self._affordable(control, arm, len(seeds))
+            if not more:
+                verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
+                break
+            self._bench.run(self._interleaved(control, arm, more), alone=claim.alone)
+            seeds += more
+            verdict = self._verdict(control, arm, claim, seeds)
+            if verdict.word != "open":
+                break
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds))
+
+    def _affordable(self, control: Arm, arm: Arm, used: int) -> tuple[list[int], str]:
+        """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
+        first = self._settings.first_seed + used
+        short = ""
+        for count in range(self._settings.seeds, ENOUGH - 1, -1):
+            seeds = list(range(first, first + count))
+            pairs = [(one, seed) for seed in seeds for one in (control, arm)]
+            reason = self._bench.spend.short(self._bench.price(pairs))
+            if reason is None:
+                return seeds, ""
+            short = reason
+        return [], short
+
+    def _interleaved(self, control: Arm, arm: Arm, seeds: Sequence[int]) -> list[tuple[Arm, int]]:
+        """Seed by seed, which arm comes first by lot: what drifts on the machine meets both alike."""
+        pairs: list[tuple[Arm, int]] = []
+        for seed in seeds:
+            pairs += self._rng.sample([(control, seed), (arm, seed)], 2)
+        return pairs
+
+    def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
+        trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
+        results = self._bench.store.results([trial.id for trial in trials])
+        verdict = judge(
+            self._bench.values(control, claim.metric, seeds),
+            self._bench.values(arm, claim.metric, seeds),
+            metric=claim.metric,
+            direction=claim.direction,
+            smallest_effect=claim.smallest_effect,
+            scale="ratio" if is_ratio(claim.metric) else "difference",
+            level=self._campaign.level,
+            constraints=[
+                (bound, list(self._bench.values(arm, bound.metric, seeds).values()))
+                for bound in claim.constraints
+            ],
+            trial_ids=[trial.id for trial in trials],
+        )
+        complaint = comparable(claim.metric, trials, results)
+        if complaint:
+            verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
+        self._campaign.record(verdict)
+        return verdict
+
+    def _method(self, arm: Arm, seeds: Sequence[int]) -> str:
+        methods = {energy_method(result) for result in self._bench.results(arm, seeds).values()}
+        return "+".join(sorted(method for method in methods if method)) or "not measured"

@@ -1,0 +1,1 @@
+"""How a goal in words is read: quoting, names of data and networks, bounds, wishes."""

@@ -1,0 +1,1 @@
+"""What verdicts are made of: Student's t, error control over a campaign, what may be compared, efficiency."""

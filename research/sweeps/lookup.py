@@ -1,0 +1,39 @@
+"""What is known of jobs before any process is started for them."""
+
+from collections.abc import Sequence
+
+from research import identity
+from research.gate.signature import signature
+from research.runner import Job, Outcome
+from research.store import Store
+from research.types import Key, Result
+
+
+def keys(jobs: Sequence[Job]) -> list[Key]:
+    """The identity of each job; raises `Refusal` for data that is not there and a GPU that is missing."""
+    return [identity.key(job.config, signature(job.config)) for job in jobs]
+
+
+def known(jobs: Sequence[Job]) -> list[Outcome | None]:
+    """For each job its outcome when a trial with its key is done, else None, as for every `force` job."""
+    asked = [None if job.config.get("force") else key for job, key in zip(jobs, keys(jobs), strict=True)]
+    found: dict[Key, Result] = {}
+    for url in sorted({job.config["store"]["url"] for job in jobs}):
+        store = Store(url)
+        try:
+            found |= store.known([key for key in asked if key is not None])
+        finally:
+            store.close()
+    return [
+        Outcome(
+            job,
+            "known",
+            trial_id=found[key].trial_id,
+            score=found[key].metrics.get(job.config["score"]),
+            metrics=found[key].metrics,
+            facts=found[key].facts,
+        )
+        if key in found
+        else None
+        for job, key in zip(jobs, asked, strict=True)
+    ]

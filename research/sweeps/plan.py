@@ -1,0 +1,120 @@
+"""What a command would run, what of it is known, and what the rest would cost by the trials already done."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, final
+
+from research import identity
+from research.gate.signature import signature
+from research.processes import machine
+from research.report.quantity import quantity
+from research.runner import Job
+from research.store import Store
+from research.sweeps import lookup
+from research.types import Result, Trial
+
+_LOOKED_AT = 2000
+_NEAR = ("data", "model", "trainer", "budget")
+"""groups that set the cost of a trial: the rest changes it little"""
+
+
+@final
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds and joules of one trial, None where nothing tells; `how` says from what."""
+
+    seconds: float | None
+    joules: float | None
+    method: str | None
+    how: str
+
+
+@final
+class Predictor:
+    """Predicts from the trials of one database that ran on this kind of machine."""
+
+    def __init__(self, store: Store) -> None:
+        trials = store.trials(status="done", limit=_LOOKED_AT)
+        results = store.results([trial.id for trial in trials])
+        self._done = [(trial, results[trial.id]) for trial in trials if trial.id in results]
+
+    def predict(self, config: Mapping[str, Any]) -> Prediction:
+        """Predict by other seeds of this arm, else by trials with equal data, model, trainer and budget."""
+        hardware = identity.hardware_class(config["trainer"])
+        here = [pair for pair in self._done if pair[0].key.hardware == hardware]
+        arm = signature({**config, "seed": 0})
+        same = [pair for pair in here if signature({**pair[0].config, "seed": 0}) == arm]
+        if same:
+            return _mean(same, f"{len(same)} done of this arm")
+        near = [pair for pair in here if all(pair[0].config.get(g) == config.get(g) for g in _NEAR)]
+        if near:
+            return _mean(near, f"{len(near)} done with the same {', '.join(_NEAR)}")
+        return Prediction(None, None, None, "unknown: no trial like it is done")
+
+
+def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) -> None:
+    """Print the plan of these trials; nothing is trained."""
+    jobs = [Job(config, list(typed)) for config, typed in zip(configs, overrides, strict=True)]
+    done = lookup.known(jobs)
+    store = Store(jobs[0].config["store"]["url"])
+    try:
+        predictor = Predictor(store)
+        predictions = [
+            None if one else predictor.predict(job.config) for job, one in zip(jobs, done, strict=True)
+        ]
+    finally:
+        store.close()
+    width = len(machine.places(configs, configs[0]["launcher"]["jobs"]))
+    for number, (job, one, expected) in enumerate(zip(jobs, done, predictions, strict=True), start=1):
+        about = f"known: trial {one.trial_id}" if one else _line(expected)
+        print(
+            f"{number:{len(str(len(jobs)))}d}/{len(jobs)}  {' '.join(job.overrides) or 'defaults'}  {about}"
+        )
+    print(total([one for one in predictions if one is not None], len(jobs), min(width, len(jobs))))
+
+
+def total(to_run: Sequence[Prediction], count: int, width: int) -> str:
+    """The last line of a plan: `9 trials: 3 known, 6 to run, 2 at a time: about 12.3 s, 81 J [estimated]`."""
+    said = f"{count} trials: {count - len(to_run)} known, {len(to_run)} to run"
+    if to_run:
+        seconds, joules = ([getattr(one, name) for one in to_run] for name in ("seconds", "joules"))
+        methods = sorted({str(one.method) for one in to_run if one.joules is not None})
+        wall = _sum(seconds, "train/seconds", width)
+        method = f" [{', '.join(methods)}]" if methods else ""
+        said += f", {width} at a time: {wall}, {_sum(joules, 'train/energy_j')}{method}"
+    return f"{said}; nothing was trained"
+
+
+def _sum(values: Sequence[float | None], key: str, share: int = 1) -> str:
+    """The sum of what is predicted, over `share` at a time, and for how many there is no prediction."""
+    told = [value for value in values if value is not None]
+    missing = len(values) - len(told)
+    if not told:
+        return f"unknown {'joules' if 'energy' in key else 'seconds'}"
+    about = f"about {quantity(key, sum(told) / share)}"
+    return f"{about} and {missing} unknown" if missing else about
+
+
+def _line(expected: Prediction | None) -> str:
+    if expected is None or expected.seconds is None:
+        return expected.how if expected else ""
+    joules = "unknown joules"
+    if expected.joules is not None:
+        joules = f"{quantity('train/energy_j', expected.joules)} [{expected.method}]"
+    return f"about {quantity('train/seconds', expected.seconds)}, {joules} (mean of {expected.how})"
+
+
+def _mean(pairs: Sequence[tuple[Trial, Result]], how: str) -> Prediction:
+    seconds = [trial.finished - trial.started for trial, _ in pairs if trial.finished is not None]
+    methods = {str(result.facts.get("energy_method")) for _, result in pairs}
+    joules = [result.metrics.get("train/energy_j", math.nan) for _, result in pairs]
+    finite = [value for value in joules if math.isfinite(value)]
+    comparable = len(methods) == 1 and bool(finite)
+    return Prediction(
+        fmean(seconds) if seconds else None,
+        fmean(finite) if comparable else None,
+        methods.pop() if comparable else None,
+        how,
+    )

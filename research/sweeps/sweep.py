@@ -1,0 +1,89 @@
+"""A sweep from its jobs to its table: what is known is looked up, the rest is run, all of it is told."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from research.row import check_score
+from research.runner import Job, Outcome, Runner
+from research.sweeps import lookup, sweep_table
+from research.sweeps.progress import Progress
+
+_WITHOUT = ("force=", "dry_run=", "launcher.", "logger", "store", "root=", "tags=")
+
+
+def name(typed: Sequence[str], swept: Sequence[str]) -> str:
+    """Name a sweep by what was typed, for example `optimizer-seed-1f3a5c7e`: typed again it is the same.
+
+    What says only how to run it, not what, is left out of the hash; the order of words does not matter.
+    """
+    said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
+    digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
+    given = [text.partition("=")[2] for text in typed if text.startswith("name=")]
+    prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or ["trial"]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join([*prefix, digest]))
+
+
+def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
+    """Run all jobs and print lines and table; outcomes are in the order of the jobs.
+
+    Raises `Refusal` before anything runs for what no trial could run with, and KeyboardInterrupt after
+    printing what is done.
+    """
+    if not jobs:
+        return []
+    first = jobs[0].config
+    for score in {job.config["score"] for job in jobs}:
+        check_score(score)
+    started = _cpu_seconds()
+    outcomes = lookup.known(jobs)
+    logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
+    settings = first["launcher"]
+    runner = Runner(settings["jobs"], settings["threads"], settings["timeout_s"], task=task, logs=logs)
+    interrupted = False
+    try:
+        with runner, Progress(jobs) as progress:
+            _run(jobs, outcomes, runner, progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    told = [one for one in outcomes if one is not None]
+    _tell(told, first, _cpu_seconds() - started)
+    missing = len(jobs) - sum(one.ok for one in told)
+    if missing:
+        why = "stopped" if interrupted else "see above why"
+        print(f"{missing} of {len(jobs)} trials have no numbers ({why}): the command typed again runs those")
+    if interrupted:
+        raise KeyboardInterrupt
+    return told
+
+
+def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, progress: Progress) -> None:
+    """Fill in the outcomes that are not known yet, as they come."""
+    missing = [index for index, one in enumerate(outcomes) if one is None]
+    places = {id(jobs[index]): index for index in missing}
+    for one in filter(None, outcomes):
+        progress.show(one)
+    for one in runner.run([jobs[index] for index in missing]):
+        outcomes[places[id(one.job)]] = one
+        progress.show(one)
+
+
+def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None:
+    if told:
+        sweep_table.show(told, config["score"])
+    trained = sum(one.metrics.get("train/seconds", 0.0) for one in told if one.status == "done")
+    if trained > 0:
+        done = sum(one.status == "done" for one in told)
+        print(
+            f"orchestration overhead {cpu_s / trained:.2f}: {cpu_s:.1f} CPU s in all "
+            f"for {trained:.2f} s of bare training ({done} trials)"
+        )
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of all its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
