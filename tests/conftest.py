@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 os.environ["WANDB_MODE"] = "offline"
+# Networks of tests are tiny: more threads only wait for each other, most of all on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_SILENT"] = "true"
 
 

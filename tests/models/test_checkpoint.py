@@ -80,6 +80,8 @@ def in_a_process(job):
     answers = context.SimpleQueue()
 
     def run():
+        # The threads that torch may have had are not there after a fork: an operation would wait for them.
+        torch.set_num_threads(1)
         try:
             job()
             answers.put(None)
