@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from research import machine  # noqa: E402  the script runs from any folder
+from research.processes import machine  # noqa: E402  the script runs from any folder
 from research.runner import Job, Runner  # noqa: E402
 
 
