@@ -42,6 +42,7 @@ class _StandIn(ModuleType):
         return getattr(real(), name)
 
 
+@final
 class _Compiled(type):
     def __instancecheck__(cls, instance: object) -> bool:
         found = sys.modules.get(_NAME)
