@@ -1,5 +1,6 @@
 """Train one model, or sweep many: overrides -> objects -> metrics -> one row of the database."""
 
+import functools
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -59,7 +60,7 @@ def measure(
     threads: int | None,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
-    from models import loggers, trial
+    from models import lean, loggers, trial  # noqa: F401 - lean comes first: it makes Lightning load less
     from research.database.redact import redact
 
     trial.prepare(folder, config["seed"], threads)
@@ -72,9 +73,13 @@ def measure(
 def build(group: dict[str, Any]) -> Any:
     """Instantiate one group; a `Refusal` of its target comes out as it is, not inside Hydra's report."""
     try:
-        return hydra.utils.instantiate(group, _convert_="all")
+        built = hydra.utils.instantiate(group, _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ if isinstance(error.__cause__, refusal.Refusal) else error from None
+    if not group.get("_partial_"):
+        return built
+    # Hydra's own partial looks at its target again in each call: a millisecond of every training step.
+    return functools.partial(built.func, *built.args, **built.keywords)
 
 
 @refusal.command
@@ -90,7 +95,8 @@ def main(cfg: DictConfig) -> float | None:
     # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.
     alone = HydraConfig.get().mode is RunMode.RUN
     with refusal.told() if alone else nullcontext():
-        answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])
+        sweep = None if alone else Path(HydraConfig.get().sweep.dir).name
+        answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
     from research.report.panel import show_trial
 
     show_trial(answer, overrides)
