@@ -104,6 +104,10 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    from research.goals import manual
+
+    if set(manual.ASKED) & set(sys.argv[1:]):
+        sys.exit(print(manual.page(Path(__file__).parent / "conf" / "train.yaml")))
     # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
     sys.argv[1:] = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
     main()

@@ -11,7 +11,15 @@ def page(root: Path) -> str:
     """The help template of a root config, with its keys as the file explains them in place of $CONFIG."""
     text = root.read_text()
     template = str(yaml.safe_load(text)["hydra"]["help"]["template"])
-    return template.replace("$CONFIG", keys(text))
+    return template.replace("$APP_CONFIG_GROUPS", options(root.parent, text)).replace("$CONFIG", keys(text))
+
+
+def options(folder: Path, text: str) -> str:
+    """One line for each group that the root config names: the group and its options."""
+    defaults = [entry for entry in yaml.safe_load(text)["defaults"] if isinstance(entry, dict)]
+    groups = [name for entry in defaults for name in entry if not str(name).startswith("override ")]
+    files = {group: sorted(path.stem for path in (folder / group).glob("*.yaml")) for group in groups}
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in files.items())
 
 
 def keys(text: str) -> str:
