@@ -81,7 +81,10 @@ def read(text: str) -> Assignment:
 
 def _called(name: str, arguments: str) -> "tuple[Value, ...] | range":
     if name == "choice":
-        return _elements(arguments)
+        values = _elements(arguments)
+        if any(value.value is None for value in values):
+            raise Odd("choice(...) takes no null, a list with commas does: key=null,1")
+        return values
     if name == "range":
         return _range(arguments)
     raise Odd("no function but choice(...) and range(...) is taken")

@@ -93,6 +93,8 @@ def plain(value: Any) -> Any:
 
 @settings(max_examples=100, deadline=None)
 @given(overrides())
+@example("seed=choice(null)")
+@example("m=null,1")
 @example("name='','a'")
 @example("name=a : b")
 @example("m=range(1,stop=5)")
