@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from models.budget import Budget
@@ -28,6 +28,7 @@ from models.lit import Lit
 from models.losses import UNSCORED
 from models.memory import PeakMemory
 from models.microbatch import MicroBatches
+from models.objective import Loss, Objective, objective
 from models.processes import Group, together
 from models.record import Diverged
 from models.resume import Identity, source
@@ -58,7 +59,7 @@ def fit(
     *,
     net: nn.Module,
     data: Dataset,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss | Objective,
     optimizer: Callable[..., Optimizer],
     scheduler: Callable[[float], float],
     settings: Settings,
@@ -111,7 +112,7 @@ def _train(
     *,
     net: nn.Module,
     data: Dataset,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss | Objective,
     optimizer: Callable[..., Optimizer],
     scheduler: Callable[[float], float],
     settings: Settings,
@@ -133,7 +134,7 @@ def _train(
     peak = PeakMemory(device)
     lit = Lit(
         net=net,
-        loss=loss,
+        objective=objective(loss),
         batches=Batches(data.train, data.batch_size, seed),
         optimizer=optimizer,
         scheduler=scheduler,

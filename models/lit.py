@@ -18,6 +18,7 @@ from models.checkpoint import OURS
 from models.clock import Clock, Now
 from models.data.batches import Batches
 from models.microbatch import MicroBatches
+from models.objective import Objective
 from models.optim.groups import groups
 from models.record import Record
 from models.resume import Identity
@@ -45,7 +46,7 @@ class Lit(LightningModule):
         self,
         *,
         net: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        objective: Objective,
         batches: Batches,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[float], float],
@@ -58,7 +59,7 @@ class Lit(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.loss, self.batches = net, loss, batches
+        self.net, self.objective, self.batches = net, objective, batches
         self.settings, self.budget, self.total = settings, budget, total
         self.clock, self.micro, self.identity, self.record = clock, micro, identity, Record()
         self.now, self.resumed_step = Now(0.0, 0.0), -1
@@ -82,7 +83,7 @@ class Lit(LightningModule):
     def on_train_start(self) -> None:
         """Put random generators back where a checkpoint had them, and see whether the budget is spent."""
         largest_norm = self.settings.gradient_clip_val
-        self._step = Step(self, self.net, self.loss, self.batches, self.micro, largest_norm)
+        self._step = Step(self, self.net, self.objective, self.batches, self.micro, largest_norm)
         self._groups = self.trainer.optimizers[0].param_groups
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._alone = self.trainer.world_size == 1

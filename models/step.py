@@ -1,7 +1,7 @@
 """One optimizer step, by the shortest path that is still right."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import final
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from models.calls import hooked
 from models.data.batches import Batches
 from models.microbatch import MicroBatches
+from models.objective import Objective
 from models.optim.gradients import clip, norm_of
 
 
@@ -20,21 +21,22 @@ class Step:
     """Draws a batch, fills the gradients, clips them and moves the weights.
 
     Alone, without a gradient scaler and without callbacks that hook into it, a step is torch's own calls.
-    Otherwise backward and step go through Lightning's strategy and precision plugin, all hooks included.
+    Otherwise backward and step go through Lightning's strategy and precision plugin, all hooks included. An
+    optimizer with `curvature_due()` and `curvature(forward)` is first given a way to the batch's logits.
     """
 
     def __init__(
         self,
         module: LightningModule,
         net: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        objective: Objective,
         batches: Batches,
         micro: MicroBatches,
         largest_norm: float | None,
     ) -> None:
         trainer = module.trainer
         self._module, self._trainer, self._strategy = module, trainer, trainer.strategy
-        self._net, self._loss, self._batches, self._micro = net, loss, batches, micro
+        self._net, self._objective, self._batches, self._micro = net, objective, batches, micro
         self._largest_norm = largest_norm
         self._optimizer: Optimizer = trainer.optimizers[0]
         self._moved = [p for group in self._optimizer.param_groups for p in group["params"]]
@@ -42,6 +44,7 @@ class Step:
         self._together = trainer.world_size > 1
         self._plugged = self._together or self._scaler is not None or hooked(trainer.callbacks)
         self._mixed = trainer.precision != "32-true"
+        self._curved = hasattr(self._optimizer, "curvature")
         self.norm = torch.zeros(())
         """of the latest step's gradients, before clipping"""
 
@@ -53,6 +56,8 @@ class Step:
     def __call__(self, step: int) -> Tensor:
         """Take step `step`; returns the mean loss of this device's share, detached."""
         inputs, targets = next(self._batches)
+        if self._curved and self._optimizer.curvature_due():
+            self._optimizer.curvature(partial(self._logits, inputs))
         loss = self._gradients(step, inputs, targets)
         if self._plugged:
             self._step_by_plugin()
@@ -104,9 +109,13 @@ class Step:
 
     def _forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         if not self._mixed:
-            return self._loss(self._net(inputs), targets)
+            return self._objective(self._net, inputs, targets)
         with self._trainer.precision_plugin.forward_context():
-            return self._loss(self._net(inputs), targets)
+            return self._objective(self._net, inputs, targets)
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        with self._trainer.precision_plugin.forward_context() if self._mixed else nullcontext():
+            return self._net(inputs)
 
     def _backward(self, loss: Tensor) -> None:
         if self._plugged:

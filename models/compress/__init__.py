@@ -1,0 +1,1 @@
+"""Making a network smaller or faster, before, during or after its training; one idea per file."""

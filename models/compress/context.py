@@ -1,0 +1,69 @@
+"""What a compression may use of the trial around it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from models.data.batches import Batches
+from models.data.dataset import Dataset
+from models.evaluate import evaluate
+
+Finetune = Callable[[nn.Module, int, float, Mapping[str, Any]], nn.Module]
+"""(net, steps, factor on the learning rate, callbacks) -> the same network, trained further"""
+
+
+@final
+@dataclass(frozen=True)
+class Context:
+    """Data on the device, and the trial's own way to train; the test split is not for compressions."""
+
+    data: Dataset
+    device: str
+    seed: int
+    precision: str
+    folder: Path
+    train: Finetune
+    names: tuple[str, ...] = ()
+    """of all steps of the trial's compression, in order"""
+
+    @property
+    def batch_size(self) -> int:
+        """Of the optimizer."""
+        return self.data.batch_size
+
+    @property
+    def example(self) -> Tensor:
+        """One training batch: (B, *shape) float32 or (B, T) int64."""
+        return next(self.calibration(1))
+
+    def calibration(self, batches: int) -> Iterator[Tensor]:
+        """Inputs of `batches` training batches, the same for the same seed."""
+        stream = Batches(self.data.train, self.data.batch_size, self.seed)
+        return (inputs for inputs, _ in islice(stream, batches))
+
+    def finetune(
+        self,
+        net: nn.Module,
+        steps: int,
+        lr_factor: float = 0.1,
+        callbacks: Mapping[str, Any] | None = None,
+    ) -> nn.Module:
+        """Train `net` in place for `steps` more, with the trial's optimizer, schedule and objective.
+
+        Its learning rate is `lr_factor` times the trial's. Its joules and steps count as the trial's, and a
+        kill in between costs no more than since the last checkpoint. 0 steps do nothing.
+        """
+        return self.train(net, steps, lr_factor, callbacks or {}) if steps else net
+
+    def score(self, net: nn.Module) -> float:
+        """On the validation split, larger is better: accuracy, or minus bits per byte for a language."""
+        size = 4 * self.data.batch_size
+        autocast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
+        with torch.autocast(torch.device(self.device).type, autocast, enabled=autocast is not None):
+            scores, _ = evaluate(net, self.data.val, self.data.task, size, self.data.classes)
+        return -scores["bits_per_byte"] if self.data.task == "language" else scores["accuracy"]

@@ -1,0 +1,37 @@
+"""What a training minimises, seen from where inputs, logits and targets are at hand together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor, nn
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits, targets) -> scalar"""
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inputs, logits, targets) -> scalar"""
+
+
+@final
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a batch, and what the network itself wants to be small.
+
+    A network with a method `auxiliary_loss()`, such as a mixture of experts that balances its load, has it
+    added: a scalar of the forward pass that was just made.
+    """
+
+    term: Term
+
+    def __call__(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The scalar to minimise, of one forward pass of `net`."""
+        loss = self.term(inputs, net(inputs), targets)
+        auxiliary = getattr(net, "auxiliary_loss", None)
+        return loss if auxiliary is None else loss + auxiliary()
+
+
+def objective(loss: Loss | Objective) -> Objective:
+    """An objective from a plain loss; one that is an objective already is returned as it is."""
+    if isinstance(loss, Objective):
+        return loss
+    return Objective(lambda inputs, logits, targets: loss(logits, targets))
