@@ -20,6 +20,7 @@ PARTS = (
     "loss",
     "optimizer",
     "scheduler",
+    "compress",
     "callbacks",
     "trainer",
     "budget",
@@ -64,7 +65,7 @@ def measure(
     from research.database.redact import redact
 
     trial.prepare(folder, config["seed"], threads)
-    parts = {part: build(config[part]) for part in PARTS}
+    parts = {part: build(config.get(part) or {}) for part in PARTS}
     name = config["name"] or " ".join(overrides) or "defaults"
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
     return trial.run(run=run, seed=config["seed"], ckpt_path=config["ckpt_path"], **parts)

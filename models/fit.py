@@ -151,7 +151,9 @@ def _train(
         key=lambda callback: isinstance(callback, Checkpoint),
     )
     trainer = build(settings, total=total, callbacks=ordered, loggers=loggers, folder=folder)
-    meter.start(device)
+    if not meter.started:
+        # A fine-tuning lies inside of a window that is open.
+        meter.start(device)
     peak.start()
     with _interruptible(), quiet():
         trainer.fit(lit, ckpt_path=found, weights_only=True)

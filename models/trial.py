@@ -13,15 +13,18 @@ import torch
 from torch import nn
 
 from models import cost, latency, loggers
+from models.compress.compression import Compression
+from models.compress.context import Context
+from models.compress.gains import error, gains, shortfalls
+from models.compress.pipeline import Pipeline
 from models.data.batches import sequential
-from models.data.dataset import Dataset
 from models.energy import Meter
 from models.evaluate import evaluate
-from models.fit import Fitted, fit
 from models.numerics import error_vs_fp32
 from models.trainer import Settings
 from refusal import Refusal
 
+_ENERGY = ("train/energy_j", "train/co2_kg")
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -85,67 +88,88 @@ def train_and_measure(
     opened: list[Any],
     folder: Path,
     *,
-    data: Dataset,
+    compress: dict[str, Compression],
     model: nn.Module,
-    loss: Any,
-    optimizer: Any,
-    scheduler: Any,
-    callbacks: dict[str, Any],
     trainer: Settings,
-    budget: Any,
-    meter: Meter,
-    seed: int,
-    ckpt_path: Path | None,
+    **parts: Any,
 ) -> Measured:
-    """Fit the network and take every number on the weights it ends with."""
+    """Fit the network, compress it, and take every number on the weights it ends with."""
     # Lightning's own use of a torch type that torch renames; nothing a user could do.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
-    fitted = fit(
-        net=model,
-        data=data,
-        loss=loss,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        settings=trainer,
-        budget=budget,
-        callbacks=callbacks or {},
-        loggers=opened,
-        meter=meter,
-        seed=seed,
-        folder=folder,
-        ckpt_path=ckpt_path,
-    )
+    parts["callbacks"] = parts["callbacks"] or {}
+    pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
+    fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    metrics, facts = final_numbers(fitted, data, trainer.precision, meter)
+    net = pipeline.compress(fitted.net)
+    metrics, facts = final_numbers(net, pipeline.context, parts["meter"])
+    if pipeline.steps:
+        gained, told = compressed(pipeline, net, metrics)
+        metrics, facts = metrics | gained, facts | told
+    metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     facts |= fitted.facts
-    doubt = None if fitted.energy is None or fitted.energy.valid else fitted.energy.note
-    facts["notes"] = [f"no joules of the training: {doubt}"] if doubt else []
-    return Measured(fitted.metrics | metrics, facts, fitted.curve)
+    doubts = [energy.note for energy in (fitted.energy, pipeline.energy) if energy and not energy.valid]
+    facts["notes"] = [f"no joules of the training: {doubt}" for doubt in doubts] + facts.get("notes", [])
+    return Measured(metrics, facts, fitted.curve)
 
 
-def final_numbers(
-    fitted: Fitted, data: Dataset, precision: str, meter: Meter
-) -> tuple[dict[str, float], dict[str, Any]]:
+def final_numbers(net: nn.Module, context: Context, meter: Meter) -> tuple[dict[str, float], dict[str, Any]]:
     """Score, cost, latency and energy of one and the same network, in the precision of its training."""
-    net = fitted.net
-    device = next(net.parameters()).device
-    data = data.to(device)
-    dtype = AUTOCAST.get(precision)
+    data, device = context.data, torch.device(context.device)
+    dtype = AUTOCAST.get(context.precision)
     example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
+        own = net.metrics() if hasattr(net, "metrics") else {}
         timed, infer = latency.measure(net, batch, meter)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
     counted, uncounted = cost.measure(net, example)
-    metrics |= counted | timed
+    metrics |= counted | timed | own
     metrics["numerics/error_vs_fp32"] = error_vs_fp32(net, batch, dtype)
     facts |= {"infer": infer, **uncounted, **machine(device)}
     return metrics, facts
+
+
+def compressed(
+    pipeline: Pipeline, net: nn.Module, metrics: dict[str, float]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The `compress/` keys: the final network beside the dense one of the same configuration.
+
+    `compress/accuracy_lost` is by validation, what came after the training lost (in bits per byte for a
+    language), and `numerics/error_vs_fp32` how far its answers moved from those of the trained network.
+    """
+    context = pipeline.context
+    batch = next(sequential(context.data.test, context.batch_size))[0]
+    dense = pipeline.dense.to(context.device)
+    dtype = AUTOCAST.get(context.precision)
+    with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
+        gained = gains(dense, net, batch, cost.size(dense)["size/bytes"], metrics["size/bytes"])
+        gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
+    gained["compress/accuracy_lost"] = context.score(pipeline.trained) - context.score(net)
+    return gained, {"compress": pipeline.facts(), "notes": shortfalls(gained)}
+
+
+def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
+    """The training's metrics, with the seconds, joules and carbon that its compression added."""
+    added = pipeline.energy
+    if added is None:
+        return metrics
+    found = {"seconds": added.seconds, "energy_j": added.joules, "co2_kg": added.co2_kg}
+    own = {f"compress/{key}": value for key, value in found.items() if value is not None}
+    totals = {
+        f"train/{key}": metrics[f"train/{key}"] + value
+        for key, value in found.items()
+        if value is not None and f"train/{key}" in metrics
+    }
+    if not added.valid:
+        metrics = {key: value for key, value in metrics.items() if key not in _ENERGY}
+        own = {key: value for key, value in own.items() if key == "compress/seconds"}
+        totals = {key: value for key, value in totals.items() if key not in _ENERGY}
+    return metrics | own | totals
 
 
 def machine(device: torch.device) -> dict[str, Any]:

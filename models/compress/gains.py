@@ -1,0 +1,71 @@
+"""What a compression brought: bytes, seconds and answers of the final network beside the one without it."""
+
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.evaluate import evaluating
+
+_SECONDS = 0.3
+_FEWEST = 5
+
+
+def speedup(dense: nn.Module, final: nn.Module, inputs: Tensor) -> float:
+    """Seconds of a call of `dense` over those of `final`: medians of calls that take turns, for `inputs`.
+
+    In turns, so that other work on the machine slows both alike.
+    """
+    taken: tuple[list[float], list[float]] = ([], [])
+    with evaluating(dense), evaluating(final), torch.inference_mode():
+        for net in (dense, final) * 3:
+            net(inputs)
+        end = time.perf_counter() + _SECONDS
+        while len(taken[0]) < _FEWEST or time.perf_counter() < end:
+            for net, seconds in zip((dense, final), taken, strict=True):
+                seconds.append(_call(net, inputs))
+    return statistics.median(taken[0]) / statistics.median(taken[1])
+
+
+def _call(net: nn.Module, inputs: Tensor) -> float:
+    started = time.perf_counter()
+    net(inputs)
+    if inputs.device.type == "cuda":
+        torch.cuda.synchronize(inputs.device)
+    return time.perf_counter() - started
+
+
+def error(trained: nn.Module, final: nn.Module, inputs: Tensor) -> float:
+    """The largest difference of a logit, relative to the largest logit in size of the same example.
+
+    `inputs` (B, *shape). NaN when either side is not finite.
+    """
+    with evaluating(trained), evaluating(final), torch.inference_mode():
+        exact, seen = trained(inputs).float(), final(inputs).float()
+    scale = exact.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    return float(((seen - exact).abs() / scale).max())
+
+
+def shortfalls(metrics: dict[str, float]) -> list[str]:
+    """A sentence for each way in which the compressed network is no better than the dense one."""
+    found = []
+    for key, what in (("compress/speedup", "whole batches"), ("compress/speedup_single", "single examples")):
+        if metrics[key] < 1.0:
+            found.append(f"the compressed network is slower on {what}: {metrics[key]:.2f} of the dense speed")
+    if metrics["compress/bytes_ratio"] >= 1.0:
+        ratio = metrics["compress/bytes_ratio"]
+        found.append(f"the compressed network is no smaller on disk: {ratio:.2f} of the dense bytes")
+    return found
+
+
+def gains(
+    dense: nn.Module, final: nn.Module, batch: Tensor, dense_bytes: float, final_bytes: float
+) -> dict[str, Any]:
+    """The `compress/` ratios; `batch` (B, *shape) is timed whole and by its first example."""
+    return {
+        "compress/bytes_ratio": final_bytes / dense_bytes,
+        "compress/speedup": speedup(dense, final, batch),
+        "compress/speedup_single": speedup(dense, final, batch[:1]),
+    }

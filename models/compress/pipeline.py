@@ -1,0 +1,108 @@
+"""Runs the steps of a compression around a training, and counts what they cost."""
+
+import copy
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from lightning.pytorch import Callback
+from torch import nn
+
+from models.budget import Budget
+from models.compress.compression import Compression
+from models.compress.context import Context
+from models.data.dataset import Dataset
+from models.energy import Energy, Meter
+from models.fit import Fitted, fit
+from models.objective import Objective, objective
+from models.trainer import Settings
+from refusal import Refusal
+
+
+@final
+class Pipeline:
+    """The steps of `compress=[...]`, in order, on one trial.
+
+    Args:
+        steps: the entries of the list by name.
+        parts: what `fit` takes besides the network, its callbacks and loggers, as keywords.
+
+    Raises:
+        Refusal: a step cannot be done to this network on this machine; nothing was trained then.
+    """
+
+    def __init__(self, steps: Mapping[str, Compression], net: nn.Module, **parts: Any) -> None:
+        self.steps, self._parts = dict(steps), parts
+        self.dense = copy.deepcopy(net) if steps else net
+        """the network as it would be without any compression, with its first weights"""
+        self.trained: nn.Module = self.dense
+        self.energy: Energy | None = None
+        """of all that came after the training"""
+        self.finetuned: list[Fitted] = []
+        settings: Settings = parts["settings"]
+        if steps and settings.devices > 1:
+            raise Refusal("compress works on one device: set trainer.devices=1, or compress=[].")
+        device = settings.device()
+        data: Dataset = parts["data"]
+        self.context = Context(
+            data=data.to(device),
+            device=device,
+            seed=parts["seed"],
+            precision=settings.precision,
+            folder=Path(parts["folder"]),
+            train=self._train,
+            names=tuple(steps),
+        )
+        for step in self.steps.values():
+            step.check(net, self.context)
+        for step in self.steps.values():
+            net = step.before(net, self.context)
+        self._callbacks = copy.deepcopy(dict(parts["callbacks"]))
+        self._objective: Objective = objective(parts["loss"])
+        for step in self.steps.values():
+            self._objective = step.objective(self._objective, self.context)
+        self._net = net
+
+    def fit(self, loggers: Sequence[Any]) -> Fitted:
+        """Train the network that the steps made of the given one."""
+        callbacks: dict[str, Callback] = dict(self._parts["callbacks"])
+        for step in self.steps.values():
+            callbacks |= step.callbacks()
+        own = {"loss": self._objective, "callbacks": callbacks, "loggers": loggers}
+        return fit(net=self._net, **(self._parts | own))
+
+    def compress(self, net: nn.Module) -> nn.Module:
+        """The final network: each step's `after`, in order, on the trained one; its weights may be reused."""
+        if not self.steps:
+            return net
+        self.trained = copy.deepcopy(net)
+        meter: Meter = self._parts["meter"]
+        with meter.window() as window:
+            for step in self.steps.values():
+                net = step.after(net, self.context)
+        self.energy = window.energy
+        return net
+
+    def facts(self) -> dict[str, Any]:
+        """What each step did, by name."""
+        return {name: step.facts for name, step in self.steps.items()}
+
+    def _train(self, net: nn.Module, steps: int, lr_factor: float, callbacks: Mapping[str, Any]) -> nn.Module:
+        own = {
+            "loss": self._objective,
+            "optimizer": slowed(self._parts["optimizer"], lr_factor),
+            "budget": Budget(steps=steps),
+            "callbacks": copy.deepcopy(self._callbacks) | dict(callbacks),
+            "folder": self.context.folder / f"finetune_{len(self.finetuned) + 1}",
+            "ckpt_path": None,
+        }
+        self.finetuned.append(fit(net=net, loggers=[], **(self._parts | own)))
+        return self.finetuned[-1].net
+
+
+def slowed(optimizer: Callable[..., Any], factor: float) -> Callable[..., Any]:
+    """A partial optimizer with every learning rate among its keywords (`lr`, `..._lr`) times `factor`."""
+    keywords: dict[str, Any] = getattr(optimizer, "keywords", {})
+    rates = {name: rate * factor for name, rate in keywords.items() if name == "lr" or name.endswith("_lr")}
+    return functools.partial(optimizer, **rates)
