@@ -1,7 +1,7 @@
 """A causal decoder: each position predicts from itself and those before it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -18,8 +18,9 @@ class GPT(nn.Module):
     """Pre-norm decoder on tokens: (B, T) int64 -> (B, T, classes), T up to `shape[0]`.
 
     `positions` are `rotary` or `learned`; `tied` reads out with the embedding's own weights (Press and Wolf
-    2016, arXiv 1608.05859). Source: Radford et al. (2019), GPT-2.
-    Raises `Refusal` for data that is not tokens, and when heads do not divide the width.
+    2016, arXiv 1608.05859). `pattern` names the mixers, as a list one per layer, repeated over the depth.
+    `feedforward(layer)` gives each block another feed-forward network (B, T, width) -> (B, T, width).
+    Source: Radford et al. (2019), GPT-2. Raises `Refusal` for data that is not tokens, and as `stack` does.
     """
 
     def __init__(
@@ -36,6 +37,9 @@ class GPT(nn.Module):
         tied: bool = False,
         activation: str = "gelu",
         dropout: float = 0.0,
+        pattern: str | Sequence[str] = "softmax",
+        kv_heads: int | None = None,
+        feedforward: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         positive(classes=classes, width=width)
@@ -46,8 +50,20 @@ class GPT(nn.Module):
         self.scale = math.sqrt(width)
         learned = positions == "learned"
         self.positions = nn.Parameter(torch.randn(length, width) * 0.1) if learned else None
-        options = {"expansion": expansion, "activation": activation, "dropout": dropout}
-        self.blocks = stack(depth, width, heads, length, causal=True, rotary=not learned, **options)
+        self.blocks = stack(
+            depth,
+            width,
+            heads,
+            length,
+            feedforward=feedforward,
+            expansion=expansion,
+            activation=activation,
+            dropout=dropout,
+            pattern=pattern,
+            kv_heads=kv_heads,
+            causal=True,
+            rotary=not learned,
+        )
         self.head = None if tied else nn.Linear(width, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ class Transformer(nn.Module):
     """Patches of `patch` points or `patch` x `patch` pixels, learned positions, blocks, mean, read-out.
 
     (B, C, L) or (B, C, H, W) float -> (B, classes). With shape (T,) and a `vocabulary` it reads (B, T) int64
-    tokens instead. Source: Dosovitskiy et al. (2020), ViT, arXiv 2010.11929, with the mean over patches in
-    place of a class token. Raises `Refusal` when the patch does not divide the input, heads do not divide the
-    width, or the task wants one answer per token.
+    tokens instead. `pattern` names the mixers, as a list one per layer, repeated over the depth.
+    Source: Dosovitskiy et al. (2020), ViT, arXiv 2010.11929, with the mean over patches in place of a class
+    token. Raises `Refusal` when the patch does not divide the input, the task wants one answer per token, and
+    as `stack` does.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class Transformer(nn.Module):
         vocabulary: int | None = None,
         activation: str = "gelu",
         dropout: float = 0.0,
+        pattern: str | Sequence[str] = "softmax",
+        kv_heads: int | None = None,
     ) -> None:
         super().__init__()
         one_answer("transformer", task)
@@ -44,8 +47,19 @@ class Transformer(nn.Module):
         length, features = _patches(sizes(shape), patch)
         self.embedding = _embedding(self.dims, features, vocabulary, width)
         self.positions = nn.Parameter(torch.randn(length, width) * 0.02)
-        options = {"expansion": expansion, "activation": activation, "dropout": dropout}
-        self.blocks = stack(depth, width, heads, length, causal=False, rotary=False, **options)
+        self.blocks = stack(
+            depth,
+            width,
+            heads,
+            length,
+            expansion=expansion,
+            activation=activation,
+            dropout=dropout,
+            pattern=pattern,
+            kv_heads=kv_heads,
+            causal=False,
+            rotary=False,
+        )
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,109 @@
+"""What every sequence mixer is: queries, keys and values of each head in, a mixture of values out."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from refusal import Refusal
+
+
+class Mixer(nn.Module, ABC):
+    """Mixes positions, (B, T, width) -> (B, T, width), T up to `length`; one fused projection, one read-out.
+
+    Keys and values have `kv_heads` heads, each read by heads / kv_heads queries (Ainslie et al. 2023,
+    arXiv 2305.13245). With `rotary`, queries and keys turn with their position (Su et al. 2021,
+    arXiv 2104.09864). Raises `Refusal` when `heads` does not divide `width`, `kv_heads` does not divide
+    `heads`, or an odd width per head is left to rotate.
+    """
+
+    def __init__(
+        self, width: int, heads: int, length: int, *, rotary: bool, kv_heads: int | None = None
+    ) -> None:
+        super().__init__()
+        kv_heads = _fitting(width, heads, kv_heads, rotary)
+        self.heads, self.groups, self.rotary = heads, heads // kv_heads, rotary
+        self.qkv = nn.Linear(width, width + 2 * kv_heads * (width // heads), bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        if rotary:
+            cosine, sine = _angles(width // heads, length)
+            self.register_buffer("cosine", cosine, persistent=False)
+            self.register_buffer("sine", sine, persistent=False)
+
+    @abstractmethod
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+        """Mixture for each position, (B, heads, T, D), of q (B, heads, T, D), k and v (B, kv heads, T, D).
+
+        `x` (B, T, width) is what they were made of, for gates.
+        """
+
+    @abstractmethod
+    def state_bytes(self, length: int) -> int:
+        """What inference keeps of `length` positions read, per sequence, in the type of the weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each position's mixture of what it may see."""
+        mixed = self.mix(*self._heads(self.qkv(x)), x)  # (B, heads, T, D)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    @property
+    def kv_heads(self) -> int:
+        """How many heads keys and values have."""
+        return self.heads // self.groups
+
+    @property
+    def head_width(self) -> int:
+        """D, the width of each head."""
+        return self.out.in_features // self.heads
+
+    def bytes_of(self, numbers: int) -> int:
+        """Bytes of so many numbers in the type of the weights."""
+        return numbers * self.out.weight.element_size()
+
+    def _heads(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.groups == 1:
+            qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, D)
+            # Split and unbind, not indices: the gradient of an index fills a tensor of zeros each time.
+            qk, v = qkv.split((2, 1))
+            q, k = (self._turn(qk) if self.rotary else qk).unbind()
+            return q, k, v.squeeze(0)
+        heads = qkv.unflatten(-1, (self.heads + 2 * self.kv_heads, -1)).transpose(1, 2)
+        q, k, v = heads.split((self.heads, self.kv_heads, self.kv_heads), 1)
+        return (self._turn(q), self._turn(k), v) if self.rotary else (q, k, v)
+
+    def _turn(self, qk: Tensor) -> Tensor:
+        steps = qk.shape[-2]
+        left, right = qk.chunk(2, -1)
+        cosine, sine = self.cosine[:steps].to(qk.dtype), self.sine[:steps].to(qk.dtype)
+        return torch.cat([left * cosine - right * sine, left * sine + right * cosine], -1)
+
+
+def _fitting(width: int, heads: int, kv_heads: int | None, rotary: bool) -> int:
+    """`kv_heads`, which default to `heads`, when all divide; else a `Refusal` with what would fit."""
+    kv_heads = heads if kv_heads is None else kv_heads
+    if width % heads:
+        raise Refusal(
+            f"model.heads {heads} does not divide model.width {width}: choose one of {_divisors(width)}."
+        )
+    if kv_heads < 1 or heads % kv_heads:
+        raise Refusal(
+            f"model.kv_heads {kv_heads} does not divide model.heads {heads}: choose one of "
+            f"{_divisors(heads)}, or null for all."
+        )
+    if rotary and width // heads % 2:
+        raise Refusal(
+            f"model.width {width} over model.heads {heads} is odd, and rotary positions turn pairs: "
+            "choose an even quotient, or model.positions=learned."
+        )
+    return kv_heads
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(part) for part in range(1, min(number, 64) + 1) if number % part == 0)
+
+
+def _angles(width: int, length: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (length, width / 2) of position * 10000 ** (-2 i / width)."""
+    speeds = 10_000.0 ** (-torch.arange(0, width, 2) / width)
+    angles = torch.outer(torch.arange(length).float(), speeds)
+    return angles.cos(), angles.sin()
