@@ -44,11 +44,15 @@ def trial(
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
     from research.row import claimed
+    from research.teachers import taught
 
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
         if row.status != "known":
-            measured = measure(config, row.folder, row.digest, overrides, sweep, threads)
-            row.finish(measured.metrics, measured.facts, measured.curve)
+            teach = functools.partial(trial, source=source, threads=threads)
+            with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
+            measured = measure(with_teacher.config, row.folder, row.digest, overrides, sweep, threads)
+            found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
+            row.finish(*found, measured.curve)
     return row.answer(config["score"])
 
 
@@ -106,9 +110,10 @@ def main(cfg: DictConfig) -> float | None:
 
 if __name__ == "__main__":
     from research.goals import manual
+    from research.goals.quoting import quoted
 
     if set(manual.ASKED) & set(sys.argv[1:]):
         sys.exit(print(manual.page(Path(__file__).parent / "conf" / "train.yaml")))
     # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
-    sys.argv[1:] = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
+    sys.argv[1:] = quoted([text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]])
     main()

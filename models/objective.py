@@ -1,6 +1,7 @@
 """What a training minimises, seen from where inputs, logits and targets are at hand together."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import final
 
@@ -22,10 +23,14 @@ class Objective:
     """
 
     term: Term
+    around: Callable[[nn.Module], AbstractContextManager[None]] = nullcontext
+    """what a term needs around the forward pass, to see more of the network than its logits"""
 
     def __call__(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The scalar to minimise, of one forward pass of `net`."""
-        loss = self.term(inputs, net(inputs), targets)
+        with self.around(net):
+            logits = net(inputs)
+        loss = self.term(inputs, logits, targets)
         auxiliary = getattr(net, "auxiliary_loss", None)
         return loss if auxiliary is None else loss + auxiliary()
 

@@ -18,12 +18,14 @@ from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
 from models.compress.pipeline import Pipeline
 from models.data.batches import sequential
-from models.energy import Meter
+from models.energy import Energy, Meter
 from models.evaluate import evaluate
 from models.numerics import error_vs_fp32
 from models.trainer import Settings
 from refusal import Refusal
 
+_BRIEF_S = 0.1
+"""a window below the tick of a counter, of which joules may be taken by the training's mean power"""
 _ENERGY = ("train/energy_j", "train/co2_kg")
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -103,15 +105,15 @@ def train_and_measure(
     fit_seconds = time.perf_counter() - started
     net = pipeline.compress(fitted.net)
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"])
-    if pipeline.steps:
+    facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
+    if pipeline.reshapes:
         gained, told = compressed(pipeline, net, metrics)
         metrics, facts = metrics | gained, facts | told
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     facts |= fitted.facts
-    doubts = [energy.note for energy in (fitted.energy, pipeline.energy) if energy and not energy.valid]
-    facts["notes"] = [f"no joules of the training: {doubt}" for doubt in doubts] + facts.get("notes", [])
+    facts["notes"] = doubts(fitted.energy, pipeline.energy) + facts.get("notes", [])
     return Measured(metrics, facts, fitted.curve)
 
 
@@ -150,26 +152,40 @@ def compressed(
         gained = gains(dense, net, batch, cost.size(dense)["size/bytes"], metrics["size/bytes"])
         gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
     gained["compress/accuracy_lost"] = context.score(pipeline.trained) - context.score(net)
-    return gained, {"compress": pipeline.facts(), "notes": shortfalls(gained)}
+    return gained, {"notes": shortfalls(gained)}
 
 
 def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
-    """The training's metrics, with the seconds, joules and carbon that its compression added."""
+    """The training's metrics, with the seconds, joules and carbon that its compression added.
+
+    What is too short for a counter takes the training's mean power; `compressed` says so in a note.
+    """
     added = pipeline.energy
     if added is None:
         return metrics
-    found = {"seconds": added.seconds, "energy_j": added.joules, "co2_kg": added.co2_kg}
-    own = {f"compress/{key}": value for key, value in found.items() if value is not None}
-    totals = {
-        f"train/{key}": metrics[f"train/{key}"] + value
-        for key, value in found.items()
-        if value is not None and f"train/{key}" in metrics
-    }
-    if not added.valid:
-        metrics = {key: value for key, value in metrics.items() if key not in _ENERGY}
-        own = {key: value for key, value in own.items() if key == "compress/seconds"}
-        totals = {key: value for key, value in totals.items() if key not in _ENERGY}
-    return metrics | own | totals
+    share = added.seconds / metrics["train/seconds"]
+    found = {"seconds": added.seconds}
+    for key, value in (("energy_j", added.joules), ("co2_kg", added.co2_kg)):
+        mean = metrics.get(f"train/{key}")
+        if mean is not None and ((value is not None and added.valid) or brief(added)):
+            found[key] = value if value is not None and added.valid else mean * share
+    kept = {key: value for key, value in metrics.items() if key not in _ENERGY or key[6:] in found}
+    totals = {f"train/{key}": kept[f"train/{key}"] + value for key, value in found.items()}
+    return kept | totals | {f"compress/{key}": value for key, value in found.items()}
+
+
+def doubts(training: Energy, added: Energy | None) -> list[str]:
+    """What must be said of the joules."""
+    if added is not None and brief(added):
+        took = f"{1000 * added.seconds:.0f} ms"
+        return [*doubts(training, None), f"joules of the compression are its {took} at the training's power"]
+    unsound = [energy.note for energy in (training, added) if energy is not None and not energy.valid]
+    return [f"no joules of the training: {note}" for note in unsound]
+
+
+def brief(added: Energy) -> bool:
+    """Whether a compression was too short to be measured, and too short to matter."""
+    return not added.valid and added.seconds < _BRIEF_S
 
 
 def machine(device: torch.device) -> dict[str, Any]:

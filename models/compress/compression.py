@@ -38,6 +38,10 @@ class Compression(ABC):  # noqa: B024 - no hook is one that each must have
         """What acts while training; by `next_stop` (models/calls.py), since a hook on each batch is dear."""
         return {}
 
+    def trained(self, net: nn.Module, context: Context) -> None:
+        """Sees the trained network before the first `after` of all steps; it is a copy, and may be kept."""
+        return None
+
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The final network, from the trained one."""
         return net

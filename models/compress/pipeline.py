@@ -74,9 +74,11 @@ class Pipeline:
 
     def compress(self, net: nn.Module) -> nn.Module:
         """The final network: each step's `after`, in order, on the trained one; its weights may be reused."""
-        if not self.steps:
+        if not self._overridden("after"):
             return net
         self.trained = copy.deepcopy(net)
+        for step in self.steps.values():
+            step.trained(self.trained, self.context)
         meter: Meter = self._parts["meter"]
         with meter.window() as window:
             for step in self.steps.values():
@@ -84,9 +86,19 @@ class Pipeline:
         self.energy = window.energy
         return net
 
+    @property
+    def reshapes(self) -> bool:
+        """Whether any step makes the network itself another one; distillation only teaches it."""
+        return self._overridden("before") or self._overridden("after") or self._overridden("callbacks")
+
     def facts(self) -> dict[str, Any]:
         """What each step did, by name."""
         return {name: step.facts for name, step in self.steps.items()}
+
+    def _overridden(self, hook: str) -> bool:
+        return any(
+            getattr(type(step), hook) is not getattr(Compression, hook) for step in self.steps.values()
+        )
 
     def _train(self, net: nn.Module, steps: int, lr_factor: float, callbacks: Mapping[str, Any]) -> nn.Module:
         own = {
