@@ -26,8 +26,9 @@ class Attention(Mixer):
         causal: bool,
         rotary: bool,
         kv_heads: int | None = None,
+        convolution: int = 0,
     ) -> None:
-        super().__init__(width, heads, length, rotary=rotary, kv_heads=kv_heads)
+        super().__init__(width, heads, length, rotary=rotary, kv_heads=kv_heads, convolution=convolution)
         self.causal = causal
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
@@ -37,4 +38,4 @@ class Attention(Mixer):
 
     def state_bytes(self, length: int) -> int:
         """The cache of all keys and values."""
-        return self.bytes_of(2 * length * self.kv_heads * self.head_width)
+        return self.bytes_of(2 * length * self.kv_heads * self.head_width + self.convolved())

@@ -11,6 +11,8 @@ from models.nets.mixers.choice import mixer as make_mixer
 from models.nets.mixers.choice import names
 from models.nets.mixers.mixer import Mixer
 from models.nets.shapes import positive, probability
+from models.nets.sharing import arranged, distinct
+from models.nets.structured import linear as make_linear
 
 
 @final
@@ -42,47 +44,74 @@ def stack(
     length: int,
     *,
     feedforward: Callable[[int], nn.Module] | None = None,
-    pattern: str | Sequence[str] = "softmax",
     expansion: int = 4,
     activation: str = "gelu",
     dropout: float = 0.0,
+    pattern: str | Sequence[str] = "softmax",
+    sharing: str = "none",
+    shared_blocks: int = 2,
+    delta_rank: int = 4,
+    linear: str = "dense",
+    linear_share: float = 0.5,
+    linear_blocks: int = 4,
     **options: Any,
 ) -> nn.Sequential:
     """`depth` blocks and a last norm; weights that write to the stream shrink with the depth.
 
     `feedforward(layer)` gives the module of a layer (0 is the first), which then starts as it was made; by
-    default it is a two-layer perceptron. `options` are the mixers'. Source of the scale: Radford et al.
-    (2019), GPT-2, section 2.3. Raises `Refusal` for sizes below one, and as the mixers do.
+    default it is a two-layer perceptron of `linear` layers. `sharing` says which layers are one. `options`
+    are the mixers'. Source of the scale: Radford et al. (2019), GPT-2, section 2.3. Raises `Refusal` for
+    sizes below one, and as mixers, sharing and linear layers do.
     """
     positive(depth=depth, width=width, heads=heads, expansion=expansion)
     probability(dropout=dropout)
+    structure = {"share": linear_share, "blocks": linear_blocks}
     blocks = []
-    for layer, name in enumerate(names(pattern, depth)):
+    for layer, name in enumerate(names(pattern, depth)[: distinct(sharing, depth, shared_blocks, pattern)]):
         mixer = make_mixer(name, width, heads, length, **options)
-        own = feedforward(layer) if feedforward else perceptron(width, expansion * width, activation)
+        own = (
+            feedforward(layer)
+            if feedforward
+            else perceptron(width, expansion * width, activation, linear, **structure)
+        )
         blocks.append(Block(width, mixer, own, dropout))
     for block in blocks:
         _start(block, depth, whole=feedforward is None)
-    return nn.Sequential(*blocks, nn.LayerNorm(width, bias=False))
+    return nn.Sequential(*arranged(blocks, depth, sharing, delta_rank), nn.LayerNorm(width, bias=False))
 
 
-def perceptron(width: int, hidden: int, activation: str) -> nn.Sequential:
-    """Two layers without biases: (..., width) -> (..., hidden) -> (..., width)."""
+def perceptron(
+    width: int, hidden: int, activation: str, linear: str = "dense", **structure: Any
+) -> nn.Sequential:
+    """Two layers without biases: (..., width) -> (..., hidden) -> (..., width); raises as `linear` does."""
     return nn.Sequential(
-        nn.Linear(width, hidden, bias=False),
+        make_linear(linear, width, hidden, False, **structure),
         make_activation(activation),
-        nn.Linear(hidden, width, bias=False),
+        make_linear(linear, hidden, width, False, **structure),
     )
 
 
 def _start(block: Block, depth: int, *, whole: bool) -> None:
     """Draw the weights of the mixer, and of the perceptron where `whole`."""
-    writers = [block.mixer.out]
-    drawn = [block.mixer.qkv, block.mixer.out]
+    reads, writes = [block.mixer.qkv], [block.mixer.out]
     if whole:
-        drawn += [block.feedforward[0], block.feedforward[2]]
-        writers += [block.feedforward[2]]
-    for linear in drawn:
-        nn.init.normal_(linear.weight, std=1 / math.sqrt(linear.in_features))
-    for linear in writers:
-        linear.weight.data /= math.sqrt(2 * depth)
+        reads, writes = [*reads, block.feedforward[0]], [*writes, block.feedforward[2]]
+    for pair in zip(reads, writes, strict=True):
+        for layer in pair:
+            _unit(layer)
+    for layer in writes:
+        _last(layer).data /= math.sqrt(2 * depth)
+
+
+def _unit(layer: nn.Module) -> None:
+    """Outputs as large as inputs."""
+    if isinstance(layer, nn.Linear):
+        nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.in_features))
+    else:
+        # A structured layer starts with the variance of a fresh `nn.Linear`, a third of its inputs'.
+        _last(layer).data *= math.sqrt(3)
+
+
+def _last(layer: nn.Module) -> nn.Parameter:
+    """The matrix that the outputs come from."""
+    return [weight for weight in layer.parameters() if weight.ndim > 1][-1]

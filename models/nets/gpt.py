@@ -1,8 +1,8 @@
 """A causal decoder: each position predicts from itself and those before it."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn.functional import linear
 
 from models.nets.block import stack
 from models.nets.shapes import TOKEN_TASKS, positive, sizes
+from models.nets.sharing import layers
 from refusal import Refusal
 
 
@@ -18,8 +19,7 @@ class GPT(nn.Module):
     """Pre-norm decoder on tokens: (B, T) int64 -> (B, T, classes), T up to `shape[0]`.
 
     `positions` are `rotary` or `learned`; `tied` reads out with the embedding's own weights (Press and Wolf
-    2016, arXiv 1608.05859). `pattern` names the mixers, as a list one per layer, repeated over the depth.
-    `feedforward(layer)` gives each block another feed-forward network (B, T, width) -> (B, T, width).
+    2016, arXiv 1608.05859). `blocks` are the options of `stack`: mixers, sharing, the feed-forward networks.
     Source: Radford et al. (2019), GPT-2. Raises `Refusal` for data that is not tokens, and as `stack` does.
     """
 
@@ -32,14 +32,9 @@ class GPT(nn.Module):
         width: int = 64,
         depth: int = 2,
         heads: int = 4,
-        expansion: int = 4,
         positions: str = "rotary",
         tied: bool = False,
-        activation: str = "gelu",
-        dropout: float = 0.0,
-        pattern: str | Sequence[str] = "softmax",
-        kv_heads: int | None = None,
-        feedforward: Callable[[int], nn.Module] | None = None,
+        **blocks: Any,
     ) -> None:
         super().__init__()
         positive(classes=classes, width=width)
@@ -50,20 +45,8 @@ class GPT(nn.Module):
         self.scale = math.sqrt(width)
         learned = positions == "learned"
         self.positions = nn.Parameter(torch.randn(length, width) * 0.1) if learned else None
-        self.blocks = stack(
-            depth,
-            width,
-            heads,
-            length,
-            feedforward=feedforward,
-            expansion=expansion,
-            activation=activation,
-            dropout=dropout,
-            pattern=pattern,
-            kv_heads=kv_heads,
-            causal=True,
-            rotary=not learned,
-        )
+        self.length = length
+        self.blocks = stack(depth, width, heads, length, causal=True, rotary=not learned, **blocks)
         self.head = None if tied else nn.Linear(width, classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,6 +56,14 @@ class GPT(nn.Module):
             stream = stream + self.positions[: x.shape[1]]
         stream = self.blocks(stream)
         return linear(stream, self.embedding.weight) if self.head is None else self.head(stream)
+
+    def state_bytes(self, length: int) -> int:
+        """What inference keeps of `length` tokens read, per sequence, over all layers."""
+        return sum(block.mixer.state_bytes(length) for block in layers(self.blocks))
+
+    def metrics(self) -> dict[str, float]:
+        """`state/bytes` at the full length, in the type of the weights."""
+        return {"state/bytes": float(self.state_bytes(self.length))}
 
 
 def _length(shape: tuple[int, ...], task: str, positions: str) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class Transformer(nn.Module):
     """Patches of `patch` points or `patch` x `patch` pixels, learned positions, blocks, mean, read-out.
 
     (B, C, L) or (B, C, H, W) float -> (B, classes). With shape (T,) and a `vocabulary` it reads (B, T) int64
-    tokens instead. `pattern` names the mixers, as a list one per layer, repeated over the depth.
+    tokens instead. `blocks` are the options of `stack`: mixers that see both ways, sharing, linear layers.
     Source: Dosovitskiy et al. (2020), ViT, arXiv 2010.11929, with the mean over patches in place of a class
     token. Raises `Refusal` when the patch does not divide the input, the task wants one answer per token, and
     as `stack` does.
@@ -33,12 +33,8 @@ class Transformer(nn.Module):
         depth: int = 2,
         heads: int = 4,
         patch: int = 4,
-        expansion: int = 4,
         vocabulary: int | None = None,
-        activation: str = "gelu",
-        dropout: float = 0.0,
-        pattern: str | Sequence[str] = "softmax",
-        kv_heads: int | None = None,
+        **blocks: Any,
     ) -> None:
         super().__init__()
         one_answer("transformer", task)
@@ -47,19 +43,7 @@ class Transformer(nn.Module):
         length, features = _patches(sizes(shape), patch)
         self.embedding = _embedding(self.dims, features, vocabulary, width)
         self.positions = nn.Parameter(torch.randn(length, width) * 0.02)
-        self.blocks = stack(
-            depth,
-            width,
-            heads,
-            length,
-            expansion=expansion,
-            activation=activation,
-            dropout=dropout,
-            pattern=pattern,
-            kv_heads=kv_heads,
-            causal=False,
-            rotary=False,
-        )
+        self.blocks = stack(depth, width, heads, length, causal=False, rotary=False, **blocks)
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

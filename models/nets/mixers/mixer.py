@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from models.nets.mixers.convolution import ShortConvolution
 from refusal import Refusal
 
 
@@ -13,18 +14,27 @@ class Mixer(nn.Module, ABC):
 
     Keys and values have `kv_heads` heads, each read by heads / kv_heads queries (Ainslie et al. 2023,
     arXiv 2305.13245). With `rotary`, queries and keys turn with their position (Su et al. 2021,
-    arXiv 2104.09864). Raises `Refusal` when `heads` does not divide `width`, `kv_heads` does not divide
-    `heads`, or an odd width per head is left to rotate.
+    arXiv 2104.09864). With a `convolution` of so many taps all three are mixed with their last neighbours
+    first, for mixers that are causal. Raises `Refusal` when `heads` does not divide `width`, `kv_heads` does
+    not divide `heads`, or an odd width per head is left to rotate.
     """
 
     def __init__(
-        self, width: int, heads: int, length: int, *, rotary: bool, kv_heads: int | None = None
+        self,
+        width: int,
+        heads: int,
+        length: int,
+        *,
+        rotary: bool,
+        kv_heads: int | None = None,
+        convolution: int = 0,
     ) -> None:
         super().__init__()
         kv_heads = _fitting(width, heads, kv_heads, rotary)
         self.heads, self.groups, self.rotary = heads, heads // kv_heads, rotary
         self.qkv = nn.Linear(width, width + 2 * kv_heads * (width // heads), bias=False)
         self.out = nn.Linear(width, width, bias=False)
+        self.convolution = ShortConvolution(self.qkv.out_features, convolution) if convolution else None
         if rotary:
             cosine, sine = _angles(width // heads, length)
             self.register_buffer("cosine", cosine, persistent=False)
@@ -43,7 +53,10 @@ class Mixer(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each position's mixture of what it may see."""
-        mixed = self.mix(*self._heads(self.qkv(x)), x)  # (B, heads, T, D)
+        qkv = self.qkv(x)
+        if self.convolution is not None:
+            qkv = self.convolution(qkv)
+        mixed = self.mix(*self._heads(qkv), x)  # (B, heads, T, D)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     @property
@@ -59,6 +72,14 @@ class Mixer(nn.Module, ABC):
     def bytes_of(self, numbers: int) -> int:
         """Bytes of so many numbers in the type of the weights."""
         return numbers * self.out.weight.element_size()
+
+    def convolved(self) -> int:
+        """How many numbers the short convolution keeps."""
+        return 0 if self.convolution is None else (len(self.convolution.weight) - 1) * self.qkv.out_features
+
+    def spread(self, shared: Tensor) -> Tensor:
+        """(B, kv heads, ...) -> (B, heads, ...), each head of keys or values for all queries that read it."""
+        return shared if self.groups == 1 else shared.repeat_interleave(self.groups, 1)
 
     def _heads(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.groups == 1:
