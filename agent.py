@@ -1,5 +1,6 @@
-"""Research a goal: goal -> objective -> proposals -> trials -> verdict -> report.md."""
+"""Research a goal, or run a recipe's experiment: trials -> verdict -> report.md."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ def main() -> None:
     if set(manual.ASKED) & set(sys.argv[1:]):
         print(manual.page(Path(__file__).parent / "conf" / "agent.yaml"))
         return
-    sys.argv[1:] = quoted(sys.argv[1:])
+    # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
+    named = [re.sub(r"^\+?experiment=", "recipe=", text) for text in sys.argv[1:]]
+    sys.argv[1:] = quoted(named)
     read()
     for config in READ:
-        from research.campaigns.commission import research
+        from research.experiments.tasks import perform
 
-        research(config)
+        perform(config)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ METRICS: dict[str, Metric] = {
     "train/steps_per_second": Metric("max", "per second", "training steps per second"),
     "train/steps_to_target": Metric("min", "count", "steps to the target"),
     "train/peak_bytes": Metric("min", "bytes", "peak memory of training"),
+    "train/activation_bytes": Metric("min", "bytes", "memory held for the backward pass"),
+    "train/optimizer_bytes": Metric("min", "bytes", "state of the optimizer"),
+    "train/fraction_of_peak": Metric("max", "share", "share of the machine's peak that training used"),
     "step/energy_j": Metric("min", "joules", "energy of a training step"),
     "infer/latency_s_p50": Metric("min", "seconds", "median latency of one example"),
     "infer/latency_s_p95": Metric("min", "seconds", "95th percentile of the latency of one example"),
@@ -41,8 +44,8 @@ METRICS: dict[str, Metric] = {
     "compute/flops_train": Metric("min", "flops", "FLOPs of the training"),
 }
 
-EXACT = ("size/", "compute/")
-"""families that a network has whatever the seed: no spread, so no interval is needed"""
+EXACT = ("size/", "compute/", "train/activation_bytes", "train/optimizer_bytes")
+"""beginnings of metrics that a network has whatever the seed: no spread, so no interval is needed"""
 
 
 def words(metric: str) -> str:

@@ -32,7 +32,8 @@ class Grid(BasicSweeper):
     """Every combination of the swept values, in the order typed; with another launcher just Hydra's own.
 
     Hydra composes each job here to see whether it can be, and again in the launcher: 0.25 s a job. Ours
-    composes all jobs before it starts one, which finds the same errors.
+    composes all jobs before it starts one, which finds the same errors. A job that chooses a recipe with a
+    study becomes the arms of the study over its seeds.
     """
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
@@ -59,6 +60,20 @@ class Grid(BasicSweeper):
             return self.split_arguments(overrides, self.max_batch_size)
         except HydraException as error:
             raise Refusal(str(error).strip().splitlines()[0]) from error
+
+    def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
+        """Every job's overrides in batches, with recipes expanded; Hydra's own `sweep` asks here as well."""
+        from hydra_plugins.hydra_joulelab_launcher.points import only_folder
+        from research.experiments.expansion import expanded
+        from research.gate.compose import Composer
+
+        assert self.config is not None
+        (jobs,) = BasicSweeper.split_arguments(overrides, None)
+        folder = only_folder(self.config)
+        if folder is not None:
+            root = str(self.config.hydra.job.config_name)
+            jobs = expanded(jobs, folder, lambda job: Composer(folder, root).resolve(job).config)
+        return [list(chunk) for chunk in BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size)]
 
 
 def _let_workers_import_this() -> None:

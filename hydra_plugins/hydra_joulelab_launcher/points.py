@@ -20,7 +20,7 @@ def points(master: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str
 
     Raises `Refusal`, with the overrides of the job that cannot be composed.
     """
-    folder = _only_folder(master)
+    folder = only_folder(master)
     if folder is None or any(text.startswith("hydra") for overrides in jobs for text in overrides):
         return [_by_hydra(master, loader, list(overrides)) for overrides in jobs]
     from research.gate.compose import Composer
@@ -29,7 +29,7 @@ def points(master: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str
     return [_quickly(composer, list(overrides)) for overrides in jobs]
 
 
-def _only_folder(master: DictConfig) -> Path | None:
+def only_folder(master: DictConfig) -> Path | None:
     """The folder of the root config; None when --config-dir or a search path adds another place to look."""
     own = [
         source for source in master.hydra.runtime.config_sources if source.provider not in ("hydra", "schema")

@@ -18,17 +18,27 @@ INERT = (
     "force",
     "dry_run",
     "question",
+    "study",
     "hydra",
     "data.path",
+    "budget.ceilings",
     "callbacks.checkpoint",
     "trainer.steps_per_call",
 )
 """keys of the lab's own config that cannot change what is learnt; a path's content has its own digest"""
 
 
+_ORDERED = ("compress",)
+"""groups whose options act in the order in which they were chosen"""
+
+
 def signature(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> str:
-    """sha256 of the canonical JSON of a resolved config, seed included, without its inert keys."""
-    canonical = _canonical(_without(dict(config), inert))
+    """sha256 of the canonical JSON of a resolved config, seed included, without its inert keys.
+
+    The order of keys does not matter, but for the steps of a compression: pruned and then quantized is not
+    quantized and then pruned. No steps are the same as no such group.
+    """
+    canonical = _canonical(_in_order(_without(dict(config), inert)))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -40,6 +50,15 @@ def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
             config.pop(first, None)
         elif isinstance(config.get(first), dict):
             config[first] = _without(dict(config[first]), [rest])
+    return config
+
+
+def _in_order(config: dict[str, Any]) -> dict[str, Any]:
+    """Ordered groups as lists of their pairs, empty ones left out."""
+    for group in _ORDERED:
+        steps = config.pop(group, None)
+        if steps:
+            config[group] = list(steps.items()) if isinstance(steps, Mapping) else steps
     return config
 
 

@@ -9,7 +9,7 @@ from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import claim
 from research.types import Proposal
 
-_NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "hydra"}
+_NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "study", "launcher", "hydra"}
 
 
 @final

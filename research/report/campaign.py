@@ -196,6 +196,8 @@ def figure(metric: str, found: Summary) -> str:
     mean = f"{found.mean:.0f}" if exact else quantity(metric, found.mean)
     if not found.half_width:
         return mean
+    if exact:
+        return f"{mean} ± {found.half_width:.2g}"
     return f"{mean} ± {quantity(metric, found.half_width)}"
 
 

@@ -23,7 +23,8 @@ def name(typed: Sequence[str], swept: Sequence[str]) -> str:
     said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
     digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
     given = [text.partition("=")[2] for text in typed if text.startswith("name=")]
-    prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or ["trial"]
+    recipe = [text.partition("=")[2] for text in typed if text.lstrip("+").startswith("experiment=")]
+    prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join([*prefix, digest]))
 
 
@@ -79,8 +80,21 @@ def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None
         done = sum(one.status == "done" for one in told)
         print(
             f"orchestration overhead {cpu_s / trained:.2f}: {cpu_s:.1f} CPU s in all "
-            f"for {trained:.2f} s of bare training ({done} trials)"
+            f"for {trained:.2f} s of bare training ({done} trials){_peak(told)}"
         )
+
+
+def _peak(told: Sequence[Outcome]) -> str:
+    """What share of the machine's peak the trainings used, where the trials tell it; by their seconds."""
+    shares = [
+        (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])
+        for one in told
+        if one.status == "done" and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+    ]
+    seconds = sum(taken for _, taken in shares)
+    if not seconds:
+        return ""
+    return f"; fraction of peak {sum(share * taken for share, taken in shares) / seconds:.2g}"
 
 
 def _cpu_seconds() -> float:

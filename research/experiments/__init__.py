@@ -1,0 +1,1 @@
+"""What an experiment of conf/experiment is made of: its study, its trials, its verdicts."""
