@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.budget import Budget
@@ -23,13 +23,17 @@ from models.callbacks.curve import Curve
 from models.clock import Clock
 from models.data.batches import Batches
 from models.data.dataset import Dataset
-from models.energy import Energy, Meter
+from models.energy import Meter
+from models.fitted import Fitted, facts_of, metrics_of
 from models.lit import Lit
 from models.losses import UNSCORED
-from models.memory import PeakMemory
+from models.memory import PeakMemory, activation_bytes
 from models.microbatch import MicroBatches
 from models.objective import Loss, Objective, objective
+from models.precision import autocast
+from models.preparation import Prepared, first_step, prepare
 from models.processes import Group, together
+from models.recompute import recompute
 from models.record import Diverged
 from models.resume import Identity, source
 from models.trainer import Settings, build, quiet
@@ -40,67 +44,42 @@ __all__ = ["Diverged", "Fitted", "fit"]
 
 @final
 @dataclass(frozen=True)
-class Fitted:
-    """A trained network and how it came to be."""
+class Parts:
+    """What a training is made of. `settings` may leave open what is measured first."""
 
     net: nn.Module
-    """the network that was given, with its final weights, on the device"""
-    steps: int
-    seconds: float
-    """of all sessions, validations and checkpoints included"""
-    energy: Energy
-    """of all sessions, by the method of the last"""
-    curve: list[dict[str, float]]
-    metrics: dict[str, float]
-    facts: dict[str, Any]
+    data: Dataset
+    loss: Loss | Objective
+    optimizer: Callable[..., Optimizer]
+    scheduler: Callable[[float], float]
+    settings: Settings
+    budget: Budget
+    callbacks: Mapping[str, Callback]
+    meter: Meter
+    seed: int
+    folder: Path
 
 
-def fit(
-    *,
-    net: nn.Module,
-    data: Dataset,
-    loss: Loss | Objective,
-    optimizer: Callable[..., Optimizer],
-    scheduler: Callable[[float], float],
-    settings: Settings,
-    budget: Budget,
-    callbacks: Mapping[str, Callback],
-    loggers: Sequence[Logger],
-    meter: Meter,
-    seed: int,
-    folder: Path,
-    ckpt_path: Path | str | None = None,
-) -> Fitted:
-    """Train `net` in place until `budget` is spent.
+def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **parts: Any) -> Fitted:
+    """Train the network of `parts`, which are those of `Parts` by name, in place until the budget is spent.
 
-    Goes on from `ckpt_path` if it is given, else from the newest checkpoint in `folder`. On the CPU a
+    Goes on from `ckpt_path` if it is given, else from the newest checkpoint in the folder. On the CPU a
     training that is limited by steps or epochs ends bit for bit as if it had never been interrupted.
     `data.batch_size` is the optimizer's batch, whatever the number of devices and micro-batches. With several
     devices each has a process of its own, which imports everything anew.
 
     Raises:
         Diverged: the loss became non-finite, or exploded.
-        Refusal: the machine, the folder or a checkpoint does not fit what is asked.
+        Refusal: the machine, the network, the folder or a checkpoint does not fit what is asked.
         KeyboardInterrupt: Ctrl-C; the last checkpoint stays.
         SystemExit: SIGTERM, with code 143; the training was saved at the step it came at.
     """
+    given = Parts(**parts)
+    settings, net = given.settings, given.net
     settings.check()
-    job = partial(
-        _train,
-        net=net,
-        data=data,
-        loss=loss,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        settings=settings,
-        budget=budget,
-        callbacks=dict(callbacks),
-        meter=meter,
-        seed=seed,
-        folder=folder.absolute(),
-        found=source(folder, None if ckpt_path is None else Path(ckpt_path)),
-        named=ckpt_path is not None,
-    )
+    found = source(given.folder, None if ckpt_path is None else Path(ckpt_path))
+    given = replace(given, folder=given.folder.absolute())
+    job = partial(_train, given, found=found, named=ckpt_path is not None)
     if settings.devices == 1:
         return job(group=Group(), loggers=loggers)
     fitted: Fitted = together(job, settings.devices, loggers)
@@ -109,57 +88,78 @@ def fit(
 
 
 def _train(
-    *,
-    net: nn.Module,
-    data: Dataset,
-    loss: Loss | Objective,
-    optimizer: Callable[..., Optimizer],
-    scheduler: Callable[[float], float],
-    settings: Settings,
-    budget: Budget,
-    callbacks: dict[str, Callback],
-    meter: Meter,
-    seed: int,
-    folder: Path,
-    found: Path | None,
-    named: bool,
-    group: Group,
-    loggers: Sequence[Logger],
+    parts: Parts, *, found: Path | None, named: bool, group: Group, loggers: Sequence[Logger]
 ) -> Fitted:
-    device = settings.device(group.rank)
+    settings, device, meter = parts.settings, parts.settings.device(group.rank), parts.meter
     # Processes that were spawned share the memory of the network that they were given.
-    net = (net if group.world == 1 else copy.deepcopy(net)).train()
-    data = data.to(device)
-    total = budget.total_steps(data.batch_size, len(data.train))
-    peak = PeakMemory(device)
-    lit = Lit(
-        net=net,
-        objective=objective(loss),
-        batches=Batches(data.train, data.batch_size, seed),
-        optimizer=optimizer,
-        scheduler=scheduler,
-        settings=settings,
-        budget=budget,
-        total=total,
-        clock=Clock(meter, group),
-        micro=_micro(settings, data, group),
-        identity=Identity(_values(net, data, optimizer, seed), strict=not named),
-    )
-    # A checkpoint comes last, so that it holds what the others did at its step.
-    ordered = sorted(
-        [*callbacks.values(), Curve(data, settings.val_every, total)],
-        key=lambda callback: isinstance(callback, Checkpoint),
-    )
-    trainer = build(settings, total=total, callbacks=ordered, loggers=loggers, folder=folder)
+    net = (parts.net if group.world == 1 else copy.deepcopy(parts.net)).train()
+    data, wanted = parts.data.to(device), objective(parts.loss)
+    micro, peak = _micro(settings, data, group), PeakMemory(device)
     if not meter.started:
         # A fine-tuning lies inside of a window that is open.
         meter.start(device)
+    with recompute(net, settings.recompute, settings.recompute_keep):
+        ready = prepare(net, wanted, data, parts.optimizer, settings, meter, device, found)
+        parts = replace(parts, net=net, data=data, loss=wanted, settings=ready.settings)
+        lit = _lit(parts, micro, _clock(meter, group, ready), strict=not named)
+        steps = _run(lit, parts, peak, found, loggers)
+        # Lightning takes the network off the device when it is done.
+        net.to(device)
+        held = {"train/peak_bytes": float(peak.read())}
+        held["train/activation_bytes"] = _activations(lit, data, group, device)
+    metrics = metrics_of(lit, steps) | held | ready.metrics
+    facts = facts_of(lit, found) | {"peak_method": peak.method} | ready.facts
+    energy, seconds = lit.clock.energy(), metrics["train/seconds"]
+    return Fitted(net, steps, seconds, energy, lit.record.curve, metrics, facts, ready.settings)
+
+
+def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, strict: bool) -> Lit:
+    return Lit(
+        net=parts.net,
+        objective=objective(parts.loss),
+        batches=Batches(parts.data.train, parts.data.batch_size, parts.seed),
+        optimizer=parts.optimizer,
+        scheduler=parts.scheduler,
+        settings=parts.settings,
+        budget=parts.budget,
+        total=parts.budget.total_steps(parts.data.batch_size, len(parts.data.train)),
+        clock=clock,
+        micro=micro,
+        identity=Identity(_values(parts), strict=strict),
+    )
+
+
+def _clock(meter: Meter, group: Group, ready: Prepared) -> Clock:
+    clock = Clock(meter, group)
+    clock.load_state_dict(ready.spent)
+    return clock
+
+
+def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: Sequence[Logger]) -> int:
+    """All steps of the training; returns how many."""
+    curve = Curve(parts.data, lit.settings.val_every, lit.total)
+    # A checkpoint comes last, so that it holds what the others did at its step.
+    ordered = sorted(
+        [*parts.callbacks.values(), curve], key=lambda callback: isinstance(callback, Checkpoint)
+    )
+    trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
     peak.start()
     with _interruptible(), quiet():
         trainer.fit(lit, ckpt_path=found, weights_only=True)
-    # Lightning takes the network off the device when it is done.
-    net.to(device)
-    return _fitted(lit, net, trainer.global_step, peak, found)
+    return int(trainer.global_step)
+
+
+def _activations(lit: Lit, data: Dataset, group: Group, device: str) -> float:
+    """Of the largest piece of a batch that goes through at once."""
+    # What shared a network out among processes still listens to its gradients.
+    net = lit.net if group.world == 1 else copy.deepcopy(lit.net)
+    step = first_step(net, lit.objective, data, -(-data.batch_size // (lit.micro.pieces * group.world)))
+
+    def forward() -> Tensor:
+        with autocast(lit.settings.precision, device):
+            return step()
+
+    return float(activation_bytes(net, forward))
 
 
 def _micro(settings: Settings, data: Dataset, group: Group) -> MicroBatches:
@@ -174,42 +174,17 @@ def _micro(settings: Settings, data: Dataset, group: Group) -> MicroBatches:
     return MicroBatches(pieces, sparse=sparse, rank=group.rank, world=group.world)
 
 
-def _values(net: nn.Module, data: Dataset, optimizer: Callable[..., Optimizer], seed: int) -> dict[str, Any]:
+def _values(parts: Parts) -> dict[str, Any]:
     """What tells this training from another in the same folder, in plain values."""
-    made = getattr(optimizer, "func", optimizer)
+    made = getattr(parts.optimizer, "func", parts.optimizer)
     return {
-        "model": type(net).__name__,
+        "model": type(parts.net).__name__,
         "optimizer": getattr(made, "__name__", type(made).__name__),
-        "batch_size": data.batch_size,
-        "examples": len(data.train),
-        "seed": seed,
+        "batch_size": parts.data.batch_size,
+        "examples": len(parts.data.train),
+        "seed": parts.seed,
+        "precision": parts.settings.precision,
     }
-
-
-def _fitted(lit: Lit, net: nn.Module, steps: int, peak: PeakMemory, found: Path | None) -> Fitted:
-    energy, used = lit.clock.energy(), lit.clock.metrics()
-    metrics = used | lit.record.metrics() | {"train/peak_bytes": float(peak.read())}
-    metrics["train/steps_per_second"] = steps / used["train/seconds"]
-    if "train/energy_j" in used:
-        metrics["step/energy_j"] = used["train/energy_j"] / steps
-    reached = [row["step"] for row in lit.record.curve if _reached(row, lit.budget.target)]
-    if reached:
-        metrics["train/steps_to_target"] = reached[0]
-    facts: dict[str, Any] = {
-        "energy": energy.facts(),
-        "energy_method": energy.label,
-        "peak_method": peak.method,
-    }
-    facts |= {"precision": lit.settings.precision, "sessions": lit.clock.sessions}
-    if found is not None:
-        facts["resumed"] = {"from": str(found), "step": lit.resumed_step}
-    if lit.micro.events:
-        facts["out_of_memory"] = lit.micro.events
-    return Fitted(net, steps, used["train/seconds"], energy, lit.record.curve, metrics, facts)
-
-
-def _reached(row: dict[str, float], target: float | None) -> bool:
-    return target is not None and row.get("val/accuracy", float("-inf")) >= target
 
 
 @contextmanager

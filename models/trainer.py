@@ -20,9 +20,10 @@ from refusal import Refusal
 _WORDS = {
     "accelerator": ("cpu", "gpu"),
     "strategy": ("auto", "ddp"),
-    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed", "auto"),
+    "recompute_keep": ("nothing", "matmuls"),
 }
-_COUNTS = ("devices", "accumulate_grad_batches", "steps_per_call", "val_every")
+_COUNTS = ("devices", "accumulate_grad_batches", "steps_per_call", "val_every", "memory_bytes")
 
 
 @final
@@ -41,7 +42,7 @@ class Settings:
     strategy: str = "auto"
     """auto for one device, ddp for several"""
     precision: str = "32-true"
-    """of the forward pass and the loss; weights stay float32"""
+    """of the forward pass and the loss; weights stay float32; auto times a few steps of each and chooses"""
     gradient_clip_val: float | None = None
     """largest 2-norm of all gradients together"""
     accumulate_grad_batches: int = 1
@@ -50,6 +51,14 @@ class Settings:
     """optimizer steps between validations; null is a tenth of the budget"""
     steps_per_call: int = 100
     """most optimizer steps in one call of `training_step`; changes no result"""
+    recompute: Sequence[str] | None = None
+    """names of modules that keep only their inputs for the gradient, such as `blocks.*`: see `recompute`"""
+    recompute_keep: str = "nothing"
+    """what recomputed modules keep besides: nothing, or matmuls"""
+    find_batch: bool = False
+    """whether to look for the largest batch that fits before training; it changes no result"""
+    memory_bytes: int | None = None
+    """what that batch may make the training hold; on a GPU null is all there is"""
 
     def __post_init__(self) -> None:
         for name, known in _WORDS.items():
@@ -64,11 +73,32 @@ class Settings:
         clip = self.gradient_clip_val
         if clip is not None and not (isinstance(clip, int | float) and clip > 0):
             raise Refusal("trainer.gradient_clip_val must be a number above 0, or null for no clipping.")
+        self._check_recompute()
+        self._check_devices()
+
+    def _check_recompute(self) -> None:
+        names = self.recompute
+        if isinstance(names, str):
+            raise Refusal(f"trainer.recompute must be a list of names: write trainer.recompute=[{names}].")
+        if names is not None and not all(isinstance(name, str) for name in names):
+            raise Refusal("trainer.recompute must be a list of names such as [blocks.*], or null for none.")
+
+    def _check_devices(self) -> None:
+        if self.devices > 1 and (self.precision == "auto" or self.find_batch):
+            raise Refusal(
+                "trainer.precision=auto and trainer.find_batch measure on one device: set trainer.devices=1, "
+                "or name the precision."
+            )
         if self.devices > 1 and self.strategy != "ddp":
             raise Refusal(f"{self.devices} devices need trainer.strategy=ddp.")
         if self.accelerator == "cpu" and self.precision == "16-mixed":
             # Lightning would silently train in bf16 instead.
             raise Refusal("16-mixed needs a GPU: on the CPU choose trainer.precision=bf16-mixed or 32-true.")
+        if self.accelerator == "cpu" and self.find_batch and self.memory_bytes is None:
+            raise Refusal(
+                "trainer.find_batch on a CPU needs trainer.memory_bytes, the most that the training may "
+                "hold, as running out of memory would end the process."
+            )
 
     def check(self) -> None:
         """Raise `Refusal` when this machine lacks what the settings ask for."""
