@@ -3,6 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -70,7 +71,11 @@ class Pipeline:
         for step in self.steps.values():
             callbacks |= step.callbacks()
         own = {"loss": self._objective, "callbacks": callbacks, "loggers": loggers}
-        return fit(net=self._net, **(self._parts | own))
+        fitted = fit(net=self._net, **(self._parts | own))
+        # What was measured to settle how the training runs holds for all that comes after it.
+        self._parts["settings"] = fitted.settings
+        self.context = replace(self.context, precision=fitted.settings.precision)
+        return fitted
 
     def compress(self, net: nn.Module) -> nn.Module:
         """The final network: each step's `after`, in order, on the trained one; its weights may be reused."""
