@@ -134,8 +134,8 @@ def _same_task(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> None:
         ours, theirs = student["data"].get(key), teacher["data"].get(key)
         if ours != theirs:
             raise Refusal(
-                f"the teacher learnt from other data (data.{key} is {theirs} there, {ours} here): name one of "
-                "the same task, with data=... in its recipe."
+                f"the teacher learnt from other data (data.{key} is {theirs} there, {ours} here): name one "
+                "of the same task, with data=... in its recipe."
             )
 
 
