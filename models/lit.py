@@ -19,7 +19,8 @@ from models.clock import Clock, Now
 from models.data.batches import Batches
 from models.microbatch import MicroBatches
 from models.objective import Objective
-from models.optim.groups import groups
+from models.optim.averaging import settle
+from models.optim.groups import optimizer_for
 from models.record import Record
 from models.resume import Identity
 from models.step import Step
@@ -69,12 +70,8 @@ class Lit(LightningModule):
         self._rng: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Optimizer:
-        """One optimizer over all parameters; its learning rates are kept as `initial_lr`."""
-        decay = getattr(self._make_optimizer, "keywords", {}).get("weight_decay", 0.0)
-        optimizer = self._make_optimizer(groups(self.net, decay))
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return optimizer
+        """One optimizer over all parameters."""
+        return optimizer_for(self._make_optimizer, self.net)
 
     def train_dataloader(self) -> Calls:
         """An endless stream of calls; batches are drawn inside `training_step`."""
@@ -122,6 +119,10 @@ class Lit(LightningModule):
     def on_train_end(self) -> None:
         """Stop the clock, after the callbacks' last validation and checkpoint."""
         self.clock.finish()
+
+    def on_fit_end(self) -> None:
+        """Leave the final weights in the network, also where a finished training was only loaded."""
+        settle(self.trainer.optimizers[0])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that a resumed training needs to be the uninterrupted one."""

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from models.data.dataset import Dataset
 from models.evaluate import evaluate
 from models.microbatch import out_of_memory
+from models.optim.averaging import averaged
 
 POINTS = 10
 """points of a curve when the settings leave their distance open"""
@@ -65,7 +66,8 @@ class Curve(Callback):
         if now.joule is not None:
             row["joule"] = now.joule
         if trainer.is_global_zero:
-            row |= {f"val/{name}": value for name, value in self._scores(trainer, module).items()}
+            with averaged(trainer.optimizers[0]):
+                row |= {f"val/{name}": value for name, value in self._scores(trainer, module).items()}
         self._log(trainer, module.record.add_row(row))
 
     def _scores(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:

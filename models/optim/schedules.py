@@ -1,7 +1,8 @@
 """Learning-rate schedules: functions of progress in [0, 1] that return a factor on the learning rate.
 
 Progress is the largest of the shares of steps, seconds and joules that are spent, so a schedule ends with its
-budget, whichever limit ends it. Each starts with a linear warm-up over the first `warmup` of the progress.
+budget, whichever limit ends it. Each starts with a warm-up over the first `warmup` of the progress,
+a line unless it says otherwise.
 """
 
 import math
@@ -26,7 +27,7 @@ def cosine(progress: float, *, warmup: float = 0.05, floor: float = 0.0) -> floa
     if progress < _share("warmup", warmup):
         return progress / warmup
     done = (progress - warmup) / max(1.0 - warmup, 1e-12)
-    return _share("floor", floor) + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+    return _share("floor", floor) + (1.0 - floor) * _falling(done)
 
 
 def wsd(progress: float, *, warmup: float = 0.05, decay: float = 0.2, floor: float = 0.0) -> float:
@@ -43,6 +44,34 @@ def wsd(progress: float, *, warmup: float = 0.05, decay: float = 0.2, floor: flo
         return _warm(progress, warmup)
     done = min((progress - (1.0 - decay)) / decay, 1.0)
     return 1.0 - (1.0 - _share("floor", floor)) * math.sqrt(done)
+
+
+def onecycle(progress: float, *, warmup: float = 0.3, start: float = 0.04, floor: float = 0.0) -> float:
+    """Half a cosine from `start` up to 1 over the first `warmup`, then half a cosine down to `floor`.
+
+    Source: Smith and Topin 2018, arXiv 1708.07120, in the form of torch's OneCycleLR (`start` is its
+    1 / div_factor), without the cycle of the momentum.
+    """
+    if progress < _share("warmup", warmup):
+        return 1.0 - (1.0 - _share("start", start)) * _falling(progress / warmup)
+    done = (progress - warmup) / max(1.0 - warmup, 1e-12)
+    return _share("floor", floor) + (1.0 - floor) * _falling(done)
+
+
+def rsqrt(progress: float, *, warmup: float = 0.05) -> float:
+    """Up a line to 1 over the first `warmup`, then down as 1 / sqrt(progress): it ends at sqrt(`warmup`).
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762, equation 3. It is the same function of the step whatever
+    the budget, as long as the warm-up is the same number of steps.
+    """
+    if not 0.0 < warmup <= 1.0:
+        raise Refusal(f"scheduler.warmup of rsqrt sets where it falls: choose above 0 to 1, not {warmup}.")
+    return progress / warmup if progress < warmup else math.sqrt(warmup / progress)
+
+
+def _falling(done: float) -> float:
+    """Half a cosine from 1 to 0."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
 
 
 def _warm(progress: float, warmup: float) -> float:

@@ -1,0 +1,38 @@
+"""Optimizers that keep an average of the weights, which is what is validated and what a training returns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.optim import Optimizer
+
+
+def averages(optimizer: Optimizer) -> bool:
+    """Whether an optimizer has `eval()` and `train()`, which put averaged weights in and take them out."""
+    return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
+
+
+@contextmanager
+def averaged(optimizer: Optimizer) -> Iterator[None]:
+    """Averaged weights inside; afterwards the weights of before, bit for bit, so that a look changes nothing.
+
+    With any other optimizer nothing happens. Costs a copy of the weights while it lasts.
+    """
+    if not averages(optimizer):
+        yield
+        return
+    params = [parameter.detach() for group in optimizer.param_groups for parameter in group["params"]]
+    kept = [parameter.clone() for parameter in params]
+    optimizer.eval()
+    try:
+        yield
+    finally:
+        optimizer.train()
+        # `train()` computes them back from the average, which rounds.
+        torch._foreach_copy_(params, kept)
+
+
+def settle(optimizer: Optimizer) -> None:
+    """Leave the averaged weights in the network: the training is over."""
+    if averages(optimizer):
+        optimizer.eval()
