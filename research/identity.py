@@ -27,9 +27,19 @@ def key(config: Mapping[str, Any], signature: str) -> Key:
     return Key(
         signature=signature,
         code=code_digest(config),
-        data=data_digest(config["data"]),
+        data=_with_teacher(data_digest(config["data"]), config),
         hardware=hardware_class(config["trainer"]),
     )
+
+
+def _with_teacher(digest: str, config: Mapping[str, Any]) -> str:
+    """With a teacher from a checkpoint, what it learnt is data too: its path may come to hold another one."""
+    distill = (config.get("compress") or {}).get("distill") or {}
+    teacher = distill.get("teacher")
+    path = teacher.get("checkpoint") if isinstance(teacher, Mapping) else None
+    if path is None or not Path(str(path)).exists():
+        return digest
+    return _sha256([digest, _content(Path(str(path)))])
 
 
 def code_digest(config: Mapping[str, Any] | None = None) -> str:

@@ -152,3 +152,16 @@ def test_a_key_is_the_same_in_every_process_and_needs_no_torch() -> None:
         for seed in ("1", "2")
     ]
     assert told[0] == told[1] == f"{key(config, 's')} False\n"
+
+
+def test_a_teacher_is_known_by_its_checkpoints_content(tmp_path: Path) -> None:
+    file = tmp_path / "teacher.ckpt"
+    config = {"data": {}, "trainer": {"accelerator": "cpu"}}
+    taught = config | {"compress": {"distill": {"teacher": {"checkpoint": str(file)}}}}
+    keys = [identity.key(config, "s")]
+    for content in (b"one", b"another"):
+        file.write_bytes(content)
+        keys.append(identity.key(taught, "s"))
+    assert len({key.data for key in keys}) == 3
+    unnamed = config | {"compress": {"distill": {"teacher": "self"}}}
+    assert identity.key(unnamed, "s") == keys[0]
