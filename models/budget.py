@@ -1,7 +1,8 @@
 """When training ends: by epochs, steps, seconds or joules, whichever is spent first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from refusal import Refusal
 
@@ -25,6 +26,8 @@ class Budget:
     """energy of training by the trial's meter, validations included"""
     target: float | None = None
     """val/accuracy whose first reaching is `train/steps_to_target`; it ends nothing"""
+    ceilings: Mapping[str, Any] | None = None
+    """what a kind of machine takes: a config that exceeds it is refused before; training reads none of it"""
 
     def __post_init__(self) -> None:
         limits = {name: getattr(self, name) for name in ("epochs", "steps", "seconds", "joules")}

@@ -14,6 +14,7 @@ from typing import Any, final
 from refusal import Ended, Refusal
 from research import identity
 from research.database.redact import redact
+from research.gate import profiles
 from research.gate.signature import signature
 from research.objective import METRICS, screening
 from research.store import Busy, Claim, Known, Lost, Store
@@ -81,9 +82,11 @@ def claimed(
 ) -> Iterator[Row]:
     """Hold the row of `config`; a known trial comes with its numbers and status `known`: nothing is to do.
 
-    What the body raises is written as the reason of a failed row and raised again.
+    What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
+    any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
     check_score(config["score"])
+    profiles.refuse(config)
     key = identity.key(config, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))

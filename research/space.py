@@ -2,7 +2,8 @@
 
 An override from an agent is hostile until proven otherwise. The order of checks: length and count, characters
 and nesting; a plain `key=value` or `group=option`; the allow-list with type and range; the size of the sweep
-before it is expanded; every point composed, with nothing missing; constraints that span keys; predicted cost.
+before it is expanded; every point composed, with nothing missing; constraints that span keys; the profile of
+hardware that the budget names; predicted cost.
 Texts are read by `research/gate/plain.py`, which takes a linear-time part of Hydra's grammar, instead of
 Hydra's parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra
 reads alike.
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.gate import profiles
 from research.gate.compose import Composer, Point, at, holds, named
 from research.gate.knobs import Knob, SpaceFile, load
 from research.gate.overrides import expanded, form, listing, parsed, points, shown
@@ -142,8 +144,9 @@ class Space:
 
     def _wrong_options(self, group: str, values: Sequence[Value]) -> list[str]:
         options, several = self.options[group], self.file.groups[group].several
-        wanted = f"{'one or a list of ' if several else 'one of '}{', '.join(options)}"
-        wrong = [value for value in values if not _is_choice(value.value, options, several)]
+        most = self.file.groups[group].most if several else 1
+        wanted = f"{f'one or a list of at most {most} of ' if several else 'one of '}{', '.join(options)}"
+        wrong = [value for value in values if not _is_choice(value.value, options, several, most)]
         return [f"{group} takes {wanted}; {shown(value.text)} is not." for value in wrong[:1]]
 
     def _unknown(self, key: str) -> str:
@@ -210,7 +213,8 @@ class Space:
             if knob is not None and not knob.takes(value.value):
                 wants, got = knob.wants(), shown(value.text)
                 complaints.append(f"{key} with {group}={option} takes {wants}; {got} is not.")
-        return complaints + [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
+        complaints += [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
+        return complaints or profiles.complaints(point.config)
 
     def _group(self, group: str, base: Point) -> dict[str, Any]:
         about = self.file.groups[group]
@@ -236,7 +240,8 @@ def _wrong_values(key: str, values: Sequence[Value], knob: Knob) -> list[str]:
     return [f"{key} takes {knob.wants()}; {shown(value.text)} is not." for value in wrong[:1]]
 
 
-def _is_choice(value: Any, options: Sequence[str], several: bool) -> bool:
+def _is_choice(value: Any, options: Sequence[str], several: bool, most: int = 1) -> bool:
     if several and isinstance(value, list):
-        return all(_is_choice(item, options, False) for item in value) and len(set(value)) == len(value)
+        known = all(_is_choice(item, options, False) for item in value)
+        return known and len(set(value)) == len(value) <= most
     return isinstance(value, str) and value in options

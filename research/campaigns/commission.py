@@ -115,7 +115,7 @@ def _proposers(
     from hydra.utils import instantiate
 
     at_hand = {
-        "vocabulary": narrowed(space, agreed.fixed),
+        "vocabulary": _offered(narrowed(space, agreed.fixed), agreed.goal.objective.metric),
         "fixed": agreed.fixed,
         "seed": agreed.seed,
         "conf": CONF,
@@ -124,6 +124,18 @@ def _proposers(
     }
     makers: list[Callable[..., Proposer]] = [instantiate(source) for source in sources.values()]
     return [make(**wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
+
+
+def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The vocabulary without compressions where the goal asks for nothing that they improve.
+
+    They shrink the final network and lengthen the trial, some by half a minute: a search for a cheaper
+    training would pay for them and learn nothing. The gate takes them whatever the goal.
+    """
+    if not metric.startswith(("size/", "infer/", "compress/", "compute/flops_forward")):
+        vocabulary["groups"].pop("compress", None)
+        vocabulary["keys"] = {k: v for k, v in vocabulary["keys"].items() if v["group"] != "compress"}
+    return vocabulary
 
 
 def _wanted(make: Callable[..., Proposer], at_hand: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from research.experiments import expansion
 from research.experiments.evidence import Evidence, disturbed
 from research.experiments.study import ArmLine, Claim, Study, recipe
 from research.experiments.verdicts import Found, Judged, claim_word, judged
+from research.gate import profiles
 from research.report import experiment as report
 from research.report.lines import Lines
 from research.report.sentences import command
@@ -97,10 +98,11 @@ class Experiment:
     def run(self, lines: Sequence[ArmLine]) -> Path:
         """Run the trials that are missing, judge, and write the report; `lines` are the arms at hand.
 
-        Raises `KeyboardInterrupt` after what is done was written down.
+        Raises `Refusal`, before anything is run, for an arm that does not compose or exceeds its profile;
+        `KeyboardInterrupt` goes on once what is done is written down.
         """
         for line in lines:
-            self._bench.config(line.overrides, self._study.seeds[0])  # composes, before anything is run
+            profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
         pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]

@@ -46,6 +46,8 @@ class Group(Record):
     """the options that may be chosen; None is every file of the folder"""
     several: bool = False
     """whether a list of options is taken, as `compress=[prune,quantize]`"""
+    most: int = 4
+    """options that such a list may have; each once"""
 
 
 @final

@@ -148,7 +148,7 @@ class Dimensions:
     ) -> tuple[Dimension | None, Dimension | None]:
         """Of a key under the options chosen: whether it is on, if it can be null, and its value."""
         group = entry.get("group")
-        option = self._chosen(group, chosen) if group else None
+        option = self._chosen(group, chosen).strip("[]") if group else None
         if key in self._fixed or (group and option not in entry["per"]):
             return None, None
         merged = {**entry, **(entry["per"][option] if option else {})}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from research import identity
+from research.gate import profiles
 from research.gate.signature import signature
 from research.runner import Job, Outcome
 from research.store import Store
@@ -10,7 +11,12 @@ from research.types import Key, Result
 
 
 def keys(jobs: Sequence[Job]) -> list[Key]:
-    """The identity of each job; raises `Refusal` for data that is not there and a GPU that is missing."""
+    """The identity of each job.
+
+    Raises `Refusal` for data that is not there, a GPU that is missing, and a profile that is exceeded.
+    """
+    for job in jobs:
+        profiles.refuse(job.config)
     return [identity.key(job.config, signature(job.config)) for job in jobs]
 
 

@@ -106,7 +106,7 @@ def test_a_part_has_exactly_one_kind_with_a_size_that_makes_sense(given: dict) -
 
 def test_an_unknown_experiment_is_refused_with_the_names(tmp_path: Path) -> None:
     for name in ("nope", "../train", ""):
-        with pytest.raises(Refusal, match="choose one of .*efficient_optimizer"):
+        with pytest.raises(Refusal, match=r"choose one of .*efficient_optimizer"):
             recipe(CONF, name)
     (tmp_path / "experiment").mkdir()
     path = tmp_path / "experiment" / "x.yaml"

@@ -1,0 +1,156 @@
+"""How much memory a training will take, from its config alone: no network is built, torch is not imported.
+
+Bytes = weights x (4 + 4 for gradients + 4 for each state of the optimizer, + 2 for the copy that mixed
+precision computes with) + what the forward pass keeps for the backward one. Both are counted from the sizes
+in the config (width, depth, expansion, patch, experts), so they are estimates: parameters within a factor of
+two of the truth for the networks of conf/model, activations within a factor of three, which a test holds them
+to. What the framework itself takes is not in it: that, and the error, are what a profile's margin is for.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+_FLOAT = 4
+_STATES = {"SGD": 1, "Lion": 1, "Adafactor": 1, "SOAP": 6}
+"""states that an optimizer keeps for each weight, where it is not Adam's two"""
+_DIMENSIONS = 3
+Config = Mapping[str, Any]
+
+
+@final
+class Memory(NamedTuple):
+    """Bytes of one training on one device."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return sum(self)
+
+
+def memory(config: Config) -> Memory:
+    """The estimate for a resolved config; keys that a network does not have count for nothing."""
+    trainer, data = config.get("trainer") or {}, config["data"]
+    mixed = str(trainer.get("precision", "32-true")) not in ("32-true", "auto")
+    weights = parameters(config)
+    pieces = max(1, _whole(trainer.get("accumulate_grad_batches"), 1))
+    devices = max(1, _whole(trainer.get("devices"), 1))
+    examples = max(1.0, data["batch_size"] / pieces / devices)
+    kept = floats_kept(config) * (3 if mixed else _FLOAT)
+    return Memory(
+        weights * (_FLOAT + 2 * mixed),
+        weights * _FLOAT,
+        weights * _FLOAT * _states(config.get("optimizer") or {}),
+        examples * (kept + 2 * _FLOAT * _logits(config)),
+    )
+
+
+def parameters(config: Config) -> float:
+    """How many weights the network has, about."""
+    model, data = config["model"], config["data"]
+    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
+    inputs, classes = math.prod(data["shape"]), data["classes"]
+    if not width:
+        return float(inputs * classes)
+    if "heads" in model:
+        experts = max(1, _whole(model.get("experts"), 1)) + _whole(model.get("shared_experts"), 0)
+        block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
+        blocks = 1 if model.get("sharing") in ("all", "relaxed") else depth
+        return float(blocks * block + _tables(config, width))
+    if "kernel" in model:
+        return _convolutions(config, width, depth)[0]
+    if "bidirectional" in model:
+        ways = 1 + bool(model["bidirectional"])
+        return float(depth * ways * 6 * width * width + _read_out(config, width * ways))
+    return float(inputs * width + (depth - 1) * width * width + width * classes)
+
+
+def floats_kept(config: Config) -> float:
+    """How many floats of one example the forward pass keeps for the backward pass, about."""
+    model, data = config["model"], config["data"]
+    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
+    inputs = math.prod(data["shape"])
+    if not width:
+        return float(inputs)
+    if "heads" in model:
+        experts = max(1, _whole(model.get("top", model.get("top_k")), 1))
+        block = width * (8 + 2 * _whole(model.get("expansion"), 4) * experts)
+        whole = depth if _recomputed(config) is False else 1
+        return float(inputs + tokens(config) * (whole * block + depth * width))
+    if "kernel" in model:
+        return _convolutions(config, width, depth)[1]
+    if "bidirectional" in model:
+        return float(inputs + tokens(config) * width * 10 * depth * (1 + bool(model["bidirectional"])))
+    return float(inputs + 3 * width * depth)
+
+
+def tokens(config: Config) -> int:
+    """Positions that the network sees of one example: tokens, points, or patches."""
+    model, shape = config["model"], list(config["data"]["shape"])
+    if len(shape) == 1:
+        return int(shape[0])
+    cut = max(1, _whole(model.get("patch"), 1) if "heads" in model else _whole(model.get("stride"), 1))
+    space = shape[1:] if "heads" in model or "kernel" in model else shape[1:2]
+    return math.prod(max(1, -(-size // cut)) for size in space)
+
+
+def _convolutions(config: Config, width: int, depth: int) -> tuple[float, float]:
+    """Weights and kept floats of stages that halve each side of the input."""
+    model, (channels, *space) = config["model"], list(config["data"]["shape"])
+    taps = min(_whole(model.get("kernel"), 3), 7) ** min(len(space), _DIMENSIONS)
+    blocks, growth = _whole(model.get("blocks"), 0), _whole(model.get("growth"), 1)
+    weights: float = 0.0
+    kept: float = 0.0
+    places = math.prod(space)
+    for stage in range(depth):
+        wide = width * growth**stage
+        weights += taps * wide * (channels + 2 * blocks * wide)
+        kept += places * channels
+        places, channels = max(1, places // 2 ** len(space)), wide
+        kept += places * wide * (3 + 4 * blocks)
+    flat = places if model.get("readout") == "flatten" else 1
+    return weights + flat * channels * config["data"]["classes"], kept
+
+
+def _tables(config: Config, width: int) -> float:
+    """Embedding and read-out of a network on tokens or patches."""
+    model, data = config["model"], config["data"]
+    if data.get("task") != "classification":
+        return float(width * data["classes"] * (1 if model.get("tied") else 2))
+    positions = tokens(config)
+    features = math.prod(data["shape"]) / positions
+    return float(width * (features + positions + data["classes"]))
+
+
+def _read_out(config: Config, width: int) -> float:
+    model, data = config["model"], config["data"]
+    flat = data.get("task") == "classification" and model.get("readout") == "flatten"
+    embedding = 0 if data.get("task") == "classification" else data["classes"] * width
+    return float(embedding + width * data["classes"] * (tokens(config) if flat else 1))
+
+
+def _logits(config: Config) -> int:
+    data = config["data"]
+    return int(data["classes"]) * (1 if data.get("task") == "classification" else tokens(config))
+
+
+def _states(optimizer: Config) -> float:
+    name = str(optimizer.get("_target_", "")).rpartition(".")[2]
+    if name == "SGD" and not optimizer.get("momentum"):
+        return 0
+    return _STATES.get(name, 2)
+
+
+def _recomputed(config: Config) -> bool:
+    """Whether blocks compute their inside again for the gradient."""
+    trainer = config.get("trainer") or {}
+    return bool(trainer.get("recompute")) and trainer.get("recompute_keep", "nothing") == "nothing"
+
+
+def _whole(value: Any, default: int) -> int:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else default

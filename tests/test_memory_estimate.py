@@ -1,0 +1,51 @@
+"""The estimate of a training's memory against the networks themselves, which research/ never builds."""
+
+from pathlib import Path
+
+import pytest
+
+from research.gate.memory_estimate import memory, parameters
+from research.space import Space
+
+CONF = Path(__file__).parent.parent / "conf"
+SPACE = Space(CONF, CONF / "space.yaml")
+BATCH = 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["digits", "mnist1d", "cifar10", "mqar", "pytext"])
+def test_every_network_is_estimated_within_its_factor(data: str) -> None:
+    import torch
+    from hydra.utils import instantiate
+
+    for model in SPACE.options["model"]:
+        if SPACE.check([f"model={model}"], given=[f"data={data}"]):
+            continue
+        config = SPACE.resolve([f"data={data}", f"model={model}", f"data.batch_size={BATCH}"])
+        net = instantiate(config["model"])
+        shape = (BATCH, *config["data"]["shape"])
+        tokens = config["data"]["task"] != "classification"
+        x = torch.zeros(shape, dtype=torch.int64) if tokens else torch.zeros(shape)
+        weights = sum(one.numel() for one in net.parameters())
+        assert weights / 2 <= parameters(config) <= 2 * weights, (model, data, weights, parameters(config))
+        held, told = kept(net, x), memory(config).activations
+        assert held / 3 <= told <= 3 * held, (model, data, held, told)
+
+
+def kept(net, x) -> int:
+    """Bytes that a forward pass and its loss keep for the backward pass, weights left out, each once."""
+    import torch
+
+    own = {one.untyped_storage().data_ptr() for one in net.parameters()}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = net(x).flatten(0, -2)
+        torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+    return sum(sizes.values())
