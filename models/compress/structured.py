@@ -1,0 +1,158 @@
+"""Structured pruning: heads, hidden units and channels are removed, so the network is a smaller dense one."""
+
+import copy
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from models.compress.blocks import blocks, prune_blocks
+from models.compress.channels import prune_channels
+from models.compress.compression import Compression
+from models.compress.context import Context
+from models.compress.masks import keep, one_of, share
+from models.compress.resize import resize, restate
+from models.cost import cost
+from models.data.batches import sequential
+from models.data.dataset import UNSCORED, Split
+from models.evaluate import evaluating
+from refusal import Refusal
+
+_HALVINGS = 6
+"""of the interval in which the share to keep is looked for"""
+IMPORTANCES = ("taylor", "magnitude")
+
+
+def prune_once(net: nn.Module, example: Tensor, kept: float, round_to: int) -> nn.Module:
+    """A copy of `net` with a share `kept` of its units, gradients of `net` used as in `strength`.
+
+    `example` (1, *shape).
+
+    Raises:
+        Refusal: what to remove cannot be told in this network.
+    """
+    smaller = copy.deepcopy(net)
+    for old, new in zip(net.parameters(), smaller.parameters(), strict=True):
+        new.grad = old.grad
+    with evaluating(smaller):
+        if blocks(smaller):
+            prune_blocks(smaller, kept, round_to)
+        else:
+            prune_channels(smaller, example, kept, round_to)
+    smaller.zero_grad(set_to_none=True)
+    restate(smaller)
+    return smaller
+
+
+def prune_to(net: nn.Module, example: Tensor, flops: float, round_to: int) -> nn.Module:
+    """The largest pruned copy of `net` with at most a share `flops` of its FLOPs, by halving what is kept.
+
+    Raises:
+        Refusal: no smaller network comes below `flops`, or what to remove cannot be told.
+    """
+    dense, found = flops_of(net, example), []
+    for halving in range(1, _HALVINGS + 1):
+        low = 0.5**halving
+        try:
+            best = prune_once(net, example, low, round_to)
+        except Refusal:
+            if not found:
+                raise
+            break
+        found.append(flops_of(best, example) / dense)
+        if found[-1] <= flops:
+            return _largest(net, example, flops * dense, round_to, low, best)
+    raise Refusal(
+        f"compress.structured.flops {flops} cannot be reached: the smallest network that pruning leaves has "
+        f"{min(found):.2f} of the FLOPs; set it above that, or choose a wider model."
+    )
+
+
+def _largest(
+    net: nn.Module, example: Tensor, most: float, round_to: int, low: float, best: nn.Module
+) -> nn.Module:
+    """The largest network of at most `most` FLOPs between `best`, that keeps a share `low`, and twice it."""
+    high = 2 * low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = prune_once(net, example, middle, round_to)
+        if flops_of(tried, example) <= most:
+            low, best = middle, tried
+        else:
+            high = middle
+    return best
+
+
+def flops_of(net: nn.Module, example: Tensor) -> float:
+    """FLOPs of a forward pass of one example."""
+    return cost(net, example)["compute/flops_forward"]
+
+
+@final
+class Structured(Compression):
+    """Prunes the trained network to a share `flops` of its FLOPs, then fine-tunes it.
+
+    `importance` is `taylor`, from gradients on `batches` training batches, or `magnitude`, from weights.
+    Transformer blocks lose heads and hidden units, the same number in each, and keep the width of their
+    stream; other networks lose units and channels, in proportion in each layer.
+
+    Raises:
+        Refusal: a knob is out of range, or the network cannot be pruned so.
+    """
+
+    def __init__(
+        self,
+        flops: float = 0.5,
+        importance: str = "taylor",
+        batches: int = 8,
+        round_to: int = 4,
+        finetune_steps: int = 200,
+        lr_factor: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.flops, self.importance = share("flops", flops), one_of("importance", importance, IMPORTANCES)
+        if batches < 1 or round_to < 1:
+            raise Refusal("compress: batches and round_to of structured must be 1 or more.")
+        self.batches, self.round_to = batches, round_to
+        self.finetune_steps, self.lr_factor = finetune_steps, lr_factor
+
+    def check(self, net: nn.Module, context: Context) -> None:
+        """Prune a copy as it is, since only that shows what a network lets be removed."""
+        with torch.random.fork_rng():
+            copied = copy.deepcopy(net).to(context.device)
+            prune_to(copied, context.example[:1], self.flops, self.round_to)
+
+    def after(self, net: nn.Module, context: Context) -> nn.Module:
+        """The smaller network, fine-tuned."""
+        example = context.example[:1]
+        before = flops_of(net, example)
+        net.zero_grad(set_to_none=True)
+        if self.importance == "taylor":
+            fill_gradients(net, context, self.batches)
+        smaller = prune_to(net, example, self.flops, self.round_to)
+        self.facts |= {"flops": flops_of(smaller, example) / before, "sizes": sizes(net, smaller)}
+        return context.finetune(smaller, self.finetune_steps, self.lr_factor, keep(smaller))
+
+    def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
+        """The sizes of the saved weights."""
+        return resize(net, state)
+
+
+def fill_gradients(net: nn.Module, context: Context, batches: int) -> None:
+    """Add the gradients of the cross-entropy on the first `batches` batches of the training split."""
+    train = context.data.train
+    rows = slice(0, batches * context.batch_size)
+    with evaluating(net), torch.enable_grad():
+        first = Split(train.inputs[rows], train.targets[rows])
+        for inputs, targets in sequential(first, context.batch_size):
+            logits = net(inputs).flatten(0, -2).float()
+            cross_entropy(logits, targets.flatten(), ignore_index=UNSCORED).backward()
+
+
+def sizes(before: nn.Module, after: nn.Module) -> dict[str, str]:
+    """Shapes of the weights that changed, as `[512, 128] -> [256, 128]`."""
+    old = {name: list(weight.shape) for name, weight in before.named_parameters()}
+    new = {name: list(weight.shape) for name, weight in after.named_parameters()}
+    return {name: f"{old[name]} -> {new[name]}" for name in old if old[name] != new[name]}
