@@ -15,6 +15,7 @@ from refusal import Refusal
 from research.gate import compose as module
 from research.gate.compose import Composer
 from research.gate.defaults import Unusual
+from research.gate.signature import signature
 
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "tests" / "gate" / "conf"
@@ -266,3 +267,34 @@ def test_a_wrong_defaults_list_is_never_guessed(
     with pytest.raises(Unusual):
         Composer(tmp_path, "root")
     assert asked
+
+
+COMPRESSIONS = [
+    ["compress=[]"],
+    ["compress=prune50"],
+    ["compress=[prune50,distill_self]"],
+    ["compress=[distill_self,prune50]", "compress.prune50.sparsity=0.6"],
+]
+
+
+@pytest.mark.parametrize("overrides", COMPRESSIONS, ids=str)
+def test_steps_of_a_compression_are_composed_in_their_order_as_hydra_does(overrides: list[str]) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        theirs = OmegaConf.to_container(compose("train", overrides), resolve=True)
+    ours = Composer(ROOT / "conf", "train").resolve(overrides).config
+    assert ours == theirs and list(ours.get("compress", {})) == list(theirs.get("compress", {}))
+
+
+def test_the_order_of_compression_is_part_of_an_identity_and_no_other_order_is() -> None:
+    composer = Composer(ROOT / "conf", "train")
+
+    def signed(*overrides: str) -> str:
+        return signature(composer.resolve(overrides).config)
+
+    there, back = "compress=[prune50,distill_self]", "compress=[distill_self,prune50]"
+    assert signed(there) != signed(back) and signed(there) == signed(there, "seed=0")
+    assert signed("compress=[]") == signed() != signed("compress=prune50") == signed("compress=[prune50]")
+    assert signed("callbacks=[divergence,checkpoint]") == signed("callbacks=[checkpoint,divergence]")
+    config = composer.resolve([there]).config
+    inside = {name: dict(reversed(step.items())) for name, step in config["compress"].items()}
+    assert signature(dict(reversed(config.items())) | {"compress": inside}) == signature(config)
