@@ -15,8 +15,6 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
 def _argument(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if equals and key.lstrip("+") == "experiment":
-        return f"recipe={value}"  # it is a folder of conf/, and so to Hydra a group, which agent.yaml lacks
     if equals and key in _TEXTS:
         return f"{key}={_quote(value)}"
     if equals and key in _LISTS and value != "null":
