@@ -61,7 +61,7 @@ class Sophia(Optimizer):
         # N times the square of the mean's gradient, taken as one square: half precision keeps more of it.
         loss = cross_entropy(logits, labels, reduction="sum") / math.sqrt(len(labels))
         gradients = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
-        self._absorb(dict(zip(params, _over_devices(gradients), strict=True)))
+        self._absorb(dict(zip(params, _of_rank_0(gradients), strict=True)))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -112,11 +112,9 @@ class Sophia(Optimizer):
         return state
 
 
-def _over_devices(gradients: tuple[Tensor, ...]) -> list[Tensor]:
-    """Gradients of the whole batch, of which each device has a share of equal size."""
-    found = list(gradients)
+def _of_rank_0(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One estimate for all devices, which have the batch and perhaps not the same labels."""
     if distributed.is_available() and distributed.is_initialized():
-        for gradient in found:
-            distributed.all_reduce(gradient)
-        torch._foreach_div_(found, math.sqrt(distributed.get_world_size()))
-    return found
+        for gradient in gradients:
+            distributed.broadcast(gradient, 0)
+    return gradients
