@@ -17,6 +17,8 @@ from refusal import Refusal
 _BISECTIONS = 30
 _MULTIPLE = 8
 """ranks are rounded up to it, for the kernels"""
+_WORTH = 0.8
+"""of a layer's weights at most: two products for less than a fifth saved would take longer than one"""
 WHEN = ("before", "after")
 
 
@@ -42,9 +44,9 @@ def rank_for_energy(singular: Tensor, energy: float) -> int:
     return int((held < energy * held[-1]).sum()) + 1 if energy < 1 else len(singular)
 
 
-def break_even(layer: nn.Linear) -> float:
-    """The rank at which two factors have as many weights as `layer`."""
-    return layer.in_features * layer.out_features / (layer.in_features + layer.out_features)
+def largest_rank(layer: nn.Linear) -> int:
+    """The largest at which two factors have a fifth fewer weights than `layer`; 0 where none does."""
+    return int(_WORTH * layer.weight.numel() / (layer.in_features + layer.out_features))
 
 
 @final
@@ -55,7 +57,7 @@ class Factorise(Compression):
     `share` (of the network's parameters, reached with one energy for all layers) says how far. After the
     training, singular values are those of a layer's outputs on `batches` training batches; 0 takes the
     weights' own. Convolutions, embeddings and layers named by `skip` stay, and so does each layer that two
-    factors would not shrink; the facts list them.
+    factors would not shrink by a fifth; the facts list them.
 
     Raises:
         Refusal: not one of the three is given, it is out of range, or no layer would shrink.
@@ -80,7 +82,7 @@ class Factorise(Compression):
     def check(self, net: nn.Module, context: Context) -> None:
         """Refuse a network in which no layer would shrink, or not far enough."""
         layers = self._layers(net)
-        if not any(break_even(layer) > (self.rank or 1) for layer in layers.values()):
+        if not any(largest_rank(layer) >= (self.rank or 1) for layer in layers.values()):
             raise Refusal(
                 "compress=low_rank finds no linear layer that two factors would shrink: choose a wider "
                 "model, a smaller compress.low_rank.rank, or compress=prune50."
@@ -121,19 +123,19 @@ class Factorise(Compression):
         layers = self._layers(net)
         before, ranks = _parameters(net, {}, {}), self._ranks(net, layers, whitening)
         for name, layer in layers.items():
-            if ranks[name] < break_even(layer):
+            if ranks[name] <= largest_rank(layer):
                 thin = _thin(layer, ranks[name])
                 up, down = factors(layer.weight, ranks[name], whitening.get(name))
                 with torch.no_grad():
                     thin.up.weight.copy_(up)
                     thin.down.weight.copy_(down)
                 _replace(net, layer, thin)
-        shrunk = {name: rank for name, rank in ranks.items() if rank < break_even(layers[name])}
+        shrunk = {name: rank for name, rank in ranks.items() if rank <= largest_rank(layers[name])}
         self.facts |= {
             "parameters": _parameters(net, {}, {}) / before,
             "ranks": {name: f"{rank} of {min(layers[name].weight.shape)}" for name, rank in shrunk.items()},
             "skipped": {
-                name: f"rank {rank} would not shrink it: two factors do below {break_even(layers[name]):.0f}"
+                name: f"rank {rank} would not shrink it by a fifth, {largest_rank(layers[name])} would"
                 for name, rank in ranks.items()
                 if name not in shrunk
             },
@@ -187,8 +189,8 @@ def _parameters(net: nn.Module, layers: Mapping[str, nn.Linear], ranks: Mapping[
     """How many `net` has when `layers` get `ranks`, those that would not shrink left as they are."""
     total = float(sum(weight.numel() for weight in net.parameters()))
     for name, layer in layers.items():
-        thin = ranks[name] * (layer.in_features + layer.out_features)
-        total -= max(0, layer.weight.numel() - thin)
+        if ranks[name] <= largest_rank(layer):
+            total -= layer.weight.numel() - ranks[name] * (layer.in_features + layer.out_features)
     return total
 
 
