@@ -19,7 +19,6 @@ from models.clock import Clock, Now
 from models.data.batches import Batches
 from models.microbatch import MicroBatches
 from models.objective import Objective
-from models.optim.averaging import settle
 from models.optim.groups import optimizer_for
 from models.record import Record
 from models.resume import Identity
@@ -119,10 +118,6 @@ class Lit(LightningModule):
     def on_train_end(self) -> None:
         """Stop the clock, after the callbacks' last validation and checkpoint."""
         self.clock.finish()
-
-    def on_fit_end(self) -> None:
-        """Leave the final weights in the network, also where a finished training was only loaded."""
-        settle(self.trainer.optimizers[0])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that a resumed training needs to be the uninterrupted one."""

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from models.data.dataset import Dataset
 from models.evaluate import evaluate
 from models.microbatch import out_of_memory
-from models.optim.averaging import averaged
+from models.optim.averaging import averaged, settle, unsettle
 
 POINTS = 10
 """points of a curve when the settings leave their distance open"""
@@ -20,6 +20,7 @@ class Curve(Callback):
 
     Rows hold step, second, joule (where the meter has one), train/loss (the mean since the row before) and
     val/ scores; they go to the record and to the loggers. Rank 0 validates, on the whole split.
+    An optimizer's averaged weights are what is validated, and what is there after the last row.
     """
 
     def __init__(self, data: Dataset, every: int | None, total: int | None) -> None:
@@ -35,6 +36,7 @@ class Curve(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the loggers what a resumed training has shown before."""
+        unsettle(trainer.optimizers[0])
         self._tenths = self._tenth(pl_module)
         for row in pl_module.record.curve:
             self._log(trainer, row)
@@ -54,6 +56,7 @@ class Curve(Callback):
         curve = pl_module.record.curve
         if not curve or curve[-1]["step"] != trainer.global_step:
             self._add(trainer, pl_module)
+        settle(trainer.optimizers[0])
 
     def _tenth(self, module: LightningModule) -> int:
         """How many tenths of a budget of seconds or joules are over."""

@@ -33,6 +33,12 @@ def averaged(optimizer: Optimizer) -> Iterator[None]:
 
 
 def settle(optimizer: Optimizer) -> None:
-    """Leave the averaged weights in the network: the training is over."""
+    """Leave the averaged weights in the network: the training is over, and its last checkpoint has them."""
     if averages(optimizer):
         optimizer.eval()
+
+
+def unsettle(optimizer: Optimizer) -> None:
+    """Take averaged weights out again, to rounding, where a training goes on after its end."""
+    if averages(optimizer):
+        optimizer.train()

@@ -91,11 +91,23 @@ def test_how_often_it_is_validated_changes_no_weight(train, tmp_path):
     assert torch.equal(weights(often.net), weights(seldom.net))
 
 
-def test_a_finished_training_that_is_loaded_again_returns_the_average(train):
-    options = {"optimizer": partial(ScheduleFreeAdamW, lr=0.01), "scheduler": constant}
-    first, again = train(**options), train(**options)
+OPTIONS = {"optimizer": partial(ScheduleFreeAdamW, lr=0.01), "scheduler": constant}
+
+
+def test_a_finished_training_that_is_loaded_again_returns_the_average_that_it_saved(train, tmp_path):
+    first, again = train(**OPTIONS), train(**OPTIONS)
     assert again.facts["resumed"]["step"] == 40
     assert torch.equal(weights(first.net), weights(again.net))
+    saved = torch.load(tmp_path / "trial" / "checkpoints" / "step_40.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(torch.cat([tensor.flatten() for tensor in saved.values()]), weights(first.net))
+
+
+def test_a_finished_training_goes_on_from_the_weights_that_were_trained(train, tmp_path):
+    train(steps=20, folder=tmp_path / "short", **OPTIONS)
+    end = tmp_path / "short" / "checkpoints" / "step_20.ckpt"
+    longer = train(steps=40, folder=tmp_path / "longer", ckpt_path=end, **OPTIONS)
+    whole = train(steps=40, folder=tmp_path / "whole", **OPTIONS)
+    torch.testing.assert_close(weights(longer.net), weights(whole.net), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"lr": -1.0}, {"weight_decay": -1.0}, {"betas": (0.0, 0.9)}])
