@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from models.nets.mixers.choice import cycle
 from models.nets.shapes import positive
 from refusal import Refusal
 
@@ -91,7 +92,7 @@ def distinct(sharing: str, depth: int, shared_blocks: int, pattern: str | Sequen
         raise Refusal(
             f"model.shared_blocks {blocks} is more than model.depth {depth}: choose at most {depth}."
         )
-    mixers = 1 if isinstance(pattern, str) else len(pattern)
+    mixers = len(cycle(pattern))
     if mixers and blocks % mixers:
         raise Refusal(
             f"model.pattern has {mixers} mixers and model.sharing={sharing} has {blocks} block(s) to repeat: "

@@ -51,12 +51,17 @@ def mixer(
     return (GatedRetention if name == "gated" else DeltaRule)(*sized, **options)
 
 
+def cycle(pattern: str | Sequence[str]) -> list[str]:
+    """The names that repeat: `gated-softmax` is the list of both."""
+    return pattern.split("-") if isinstance(pattern, str) else list(pattern)
+
+
 def names(pattern: str | Sequence[str], depth: int) -> list[str]:
     """The mixer's name of each layer; raises `Refusal` for a pattern that is empty or longer than `depth`."""
-    cycle = [pattern] if isinstance(pattern, str) else list(pattern)
-    if not 1 <= len(cycle) <= depth:
+    repeated = cycle(pattern)
+    if not 1 <= len(repeated) <= depth:
         raise Refusal(
-            f"model.pattern {cycle} has {len(cycle)} layers and model.depth is {depth}: give one name, or "
-            f"a list of 1 to {depth}, which repeats over the depth."
+            f"model.pattern {repeated} has {len(repeated)} layers and model.depth is {depth}: give one name, "
+            f"or a list of 1 to {depth}, which repeats over the depth."
         )
-    return [cycle[layer % len(cycle)] for layer in range(depth)]
+    return [repeated[layer % len(repeated)] for layer in range(depth)]

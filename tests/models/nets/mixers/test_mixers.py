@@ -212,6 +212,7 @@ def test_what_does_not_fit_is_refused_with_what_would(name, options, advice):
 def test_a_pattern_repeats_over_the_depth():
     assert names("delta", 2) == ["delta", "delta"]
     assert names(["linear", "linear", "softmax"], 5) == ["linear", "linear", "softmax", "linear", "linear"]
-    for pattern in ([], ["linear", "softmax"]):
+    assert names("gated-softmax", 3) == ["gated", "softmax", "gated"]
+    for pattern in ([], ["linear", "softmax"], "linear-softmax"):
         with pytest.raises(Refusal, match=r"model\.depth is 1"):
             names(pattern, 1)
