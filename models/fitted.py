@@ -8,6 +8,7 @@ from torch import nn
 
 from models.energy import Energy
 from models.lit import Lit
+from models.optim.footprint import state_bytes
 from models.trainer import Settings
 
 
@@ -42,6 +43,7 @@ def metrics_of(lit: Lit, steps: int) -> dict[str, float]:
     if "train/energy_j" in found:
         found["step/energy_j"] = found["train/energy_j"] / steps
         found["train/energy_j_per_sample"] = found["step/energy_j"] / lit.batches.batch_size
+    found["train/optimizer_bytes"] = float(state_bytes(lit.trainer.optimizers[0]))
     target = lit.budget.target
     reached = [row["step"] for row in lit.record.curve if _reached(row, target)]
     if reached:

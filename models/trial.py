@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import cost, latency, loggers
+from models import cost, latency, loggers, peak
+from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
@@ -20,6 +21,7 @@ from models.compress.pipeline import Pipeline
 from models.data.batches import sequential
 from models.energy import Energy, Meter
 from models.evaluate import evaluate
+from models.fitted import Fitted
 from models.numerics import error_vs_fp32
 from models.trainer import Settings
 from refusal import Refusal
@@ -103,8 +105,9 @@ def train_and_measure(
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
+    used, peak_facts = fraction_of_peak(fitted, pipeline.context)
     net = pipeline.compress(fitted.net)
-    metrics, facts = final_numbers(net, pipeline.context, parts["meter"])
+    metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder)
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
         gained, told = compressed(pipeline, net, metrics)
@@ -112,13 +115,18 @@ def train_and_measure(
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
-    facts |= fitted.facts
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
     facts["notes"] = doubts(fitted.energy, pipeline.energy) + facts.get("notes", [])
     return Measured(metrics, facts, fitted.curve)
 
 
-def final_numbers(net: nn.Module, context: Context, meter: Meter) -> tuple[dict[str, float], dict[str, Any]]:
-    """Score, cost, latency and energy of one and the same network, in the precision of its training."""
+def final_numbers(
+    net: nn.Module, context: Context, meter: Meter, folder: Path
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Score, cost, latency and energy of one and the same network, in the precision of its training.
+
+    Its weights are left in `folder` as `weights.pt`, packed; `size/bytes` are those of that file.
+    """
     data, device = context.data, torch.device(context.device)
     dtype = AUTOCAST.get(context.precision)
     example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
@@ -131,9 +139,16 @@ def final_numbers(net: nn.Module, context: Context, meter: Meter) -> tuple[dict[
     metrics |= {f"test/{key}": value for key, value in test.items()}
     counted, uncounted = cost.measure(net, example)
     metrics |= counted | timed | own
+    metrics["size/bytes"] = float(artefact.save(net, folder / "weights.pt"))
     metrics["numerics/error_vs_fp32"] = error_vs_fp32(net, batch, dtype)
     facts |= {"infer": infer, **uncounted, **machine(device)}
     return metrics, facts
+
+
+def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
+    """`train/fraction_of_peak`, from the arithmetic of the network that was trained."""
+    counted, _ = cost.measure(fitted.net, context.example[:1])
+    return peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
 
 
 def compressed(
@@ -149,7 +164,7 @@ def compressed(
     dense = pipeline.dense.to(context.device)
     dtype = AUTOCAST.get(context.precision)
     with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-        gained = gains(dense, net, batch, cost.size(dense)["size/bytes"], metrics["size/bytes"])
+        gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
         gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
     gained["compress/accuracy_lost"] = context.score(pipeline.trained) - context.score(net)
     return gained, {"notes": shortfalls(gained)}
