@@ -29,7 +29,7 @@ class ScheduleFreeAdamW(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 0.0025,
+        lr: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,

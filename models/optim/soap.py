@@ -11,7 +11,7 @@ from refusal import Refusal
 
 def soap(
     params: Iterable[Any],
-    lr: float = 0.003,
+    lr: float = 0.01,
     betas: Sequence[float] = (0.95, 0.95),
     eps: float = 1e-8,
     weight_decay: float = 0.01,

@@ -30,7 +30,7 @@ class Sophia(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         betas: tuple[float, float] = (0.965, 0.99),
         rho: float = 0.05,
         weight_decay: float = 0.0,
