@@ -1,0 +1,118 @@
+"""What keeps experts equally busy: two losses, a bias that needs none, and the count of who did how much."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+
+def balance_loss(scores: Tensor, taken: Tensor) -> Tensor:
+    """Experts times the sum of each one's share of choices and mean share of scores; 1 when all are equal.
+
+    `scores` and `taken` are (experts, B, T). The gradient is that of the scores, as choices have none.
+    Source: Fedus et al. (2021), Switch Transformer, arXiv 2101.03961, eq. 4, without its factor alpha.
+    """
+    choices = taken.flatten(1).sum(1)
+    shares = (scores / scores.sum(0)).flatten(1).mean(1)
+    return len(scores) * (choices / choices.sum() * shares).sum()
+
+
+def z_loss(logits: Tensor) -> Tensor:
+    """Mean square of the logarithm of the summed exponentials of (experts, B, T): keeps logits small.
+
+    Source: Zoph et al. (2022), ST-MoE, arXiv 2202.08906, eq. 5.
+    """
+    return logits.logsumexp(0).square().mean()
+
+
+@final
+class SelectionBias(nn.Module):
+    """A number for each expert, added to its scores when tokens choose and to nothing else.
+
+    After each step of the optimizer that moves `weight` (the router's), it grows by `rate` for experts with
+    less than the mean load of that step and falls for those with more. The load is of all that `count` was
+    told since the step before, so micro-batches are one batch; what a checkpointed block computes again is
+    not counted again. The buffer is all there is to save: between steps no load is pending. With several
+    devices the load of the first decides, whose buffers torch's DDP gives to the others before each step.
+
+    Source: Wang et al. (2024), arXiv 2408.15664, algorithm 1; DeepSeek-V3, arXiv 2412.19437, section 2.1.2.
+    """
+
+    def __init__(self, experts: int, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("bias", torch.zeros(experts))
+        self._load = [0] * experts
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """What tokens choose by, from scores (experts, B, T)."""
+        return scores.detach() + self.bias[:, None, None]
+
+    def count(self, load: Sequence[int], weight: nn.Parameter) -> None:
+        """Add the load of one forward pass in training mode."""
+        self._load = [old + new for old, new in zip(self._load, load, strict=True)]
+        _listen()
+        _WAITING[id(weight)] = self
+
+    def update(self) -> None:
+        """Move by the load since the last update, as after an optimizer's step."""
+        mean = sum(self._load) / len(self._load)
+        ways = [float((load < mean) - (load > mean)) for load in self._load]
+        self.bias += self.rate * torch.tensor(ways, device=self.bias.device, dtype=self.bias.dtype)
+        self._load = [0] * len(self._load)
+
+
+_WAITING: dict[int, SelectionBias] = {}
+"""biases that have counted a load since their last update, by the identity of the weight they wait for"""
+
+
+@functools.cache
+def _listen() -> None:
+    """Hear of every optimizer's step, once for all biases of a process."""
+    register_optimizer_step_post_hook(_stepped)
+
+
+def _stepped(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    if not _WAITING:
+        return
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            bias = _WAITING.pop(id(weight), None)
+            if bias is not None:
+                bias.update()
+
+
+@final
+class Load:
+    """How many tokens asked for each expert, over all evaluations since `clear`; in plain numbers."""
+
+    def __init__(self, experts: int) -> None:
+        self.experts = experts
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was counted."""
+        self.tokens = self.served = self.idle = 0
+        self.asked = [0] * self.experts
+
+    def add(self, asked: Sequence[int], *, tokens: int, served: int, idle: int) -> None:
+        """Count a forward pass: choices of each expert, tokens, choices within capacity, tokens with none."""
+        self.asked = [old + new for old, new in zip(self.asked, asked, strict=True)]
+        self.tokens, self.served, self.idle = self.tokens + tokens, self.served + served, self.idle + idle
+
+    @property
+    def entropy(self) -> float:
+        """Of the experts' shares of choices: 1 when all are equal, 0 when one has all."""
+        total = sum(self.asked)
+        shares = [count / total for count in self.asked if count]
+        return -sum(share * math.log(share) for share in shares) / math.log(max(2, self.experts))
+
+    @property
+    def violation(self) -> float:
+        """The largest load over the mean load, less 1 (Wang et al. 2024, eq. 4); 0 when all are equal."""
+        return max(self.asked) * self.experts / sum(self.asked) - 1

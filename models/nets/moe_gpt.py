@@ -1,0 +1,114 @@
+"""The causal decoder with a mixture of experts in place of each block's perceptron."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from models.nets.active import active_flops
+from models.nets.balancing import Load
+from models.nets.gpt import GPT
+from models.nets.moe import MixtureOfExperts, Routing
+from models.nets.shapes import positive
+
+_ROUTING = {field.name for field in fields(Routing)}
+
+
+@final
+class MoEGPT(nn.Module):
+    """`GPT` with experts: (B, T) int64 -> (B, T, classes), T up to `shape[0]`.
+
+    `expansion` is the hidden width of one expert in widths, so a token's arithmetic is that of a dense
+    network of expansion `(chosen + shared) * expansion`, and the router's. `options` are those of `Routing`
+    and of `GPT`. Raises `Refusal` as they do.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        task: str = "language",
+        *,
+        width: int = 64,
+        depth: int = 2,
+        expansion: int = 4,
+        activation: str = "gelu",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        positive(expansion=expansion, width=width, depth=depth)
+        routing = Routing(**{name: value for name, value in options.items() if name in _ROUTING})
+        trunk = {name: value for name, value in options.items() if name not in _ROUTING}
+
+        def experts(layer: int) -> nn.Module:
+            return MixtureOfExperts(width, expansion * width, activation, routing, depth)
+
+        made = GPT(shape, classes, task, width=width, depth=depth, feedforward=experts, **trunk)
+        # Its parts under its names, so that what names parts of one decoder finds those of the other.
+        self.embedding, self.positions, self.scale = made.embedding, made.positions, made.scale
+        self.blocks, self.head, self.length = made.blocks, made.head, made.length
+
+    @property
+    def mixtures(self) -> list[MixtureOfExperts]:
+        """The layers of experts, the first block's first."""
+        return [module for module in self.modules() if isinstance(module, MixtureOfExperts)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every position."""
+        return GPT.forward(self, x)
+
+    def state_bytes(self, length: int) -> int:
+        """As the dense decoder's: experts keep nothing."""
+        return GPT.state_bytes(self, length)
+
+    def auxiliary_loss(self) -> Tensor:
+        """The sum over layers of the weighted balancing losses of the latest forward pass in training mode.
+
+        Given once for each forward pass; 0 where there is none, as in evaluation mode.
+        """
+        losses = [loss for layer in self.mixtures if (loss := layer.take_loss()) is not None]
+        return torch.stack(losses).sum() if losses else self.embedding.weight.new_zeros(())
+
+    def metrics(self) -> dict[str, float]:
+        """What is active, and the load of all forward passes since the last switch to evaluation mode.
+
+        `moe/load_entropy` (0 to 1) and `moe/max_violation` are means over the layers (as in the loss-free
+        paper), `moe/max_violation_worst` is the most of a layer. `moe/dropped_share` is of tokens that no
+        expert took, `moe/choices_per_token` counts the routed experts of a token. `moe/active_parameters` and
+        `moe/active_flops` are what a token uses, the latter in a forward pass of the full length, counted as
+        `compute/flops_forward` is. Without any such pass there is no load, and `chosen` experts are active.
+        """
+        loads = [layer.load for layer in self.mixtures if layer.load.tokens]
+        served = [load.served / load.tokens for load in loads] or self._chosen
+        found = GPT.metrics(self) | {
+            "moe/choices_per_token": _mean(served),
+            "moe/active_parameters": self._active(served),
+            "moe/active_flops": active_flops(self, self.mixtures, served, self.length),
+        }
+        return found | (_balance(loads) if loads else {})
+
+    @property
+    def _chosen(self) -> list[float]:
+        return [float(layer.options.chosen) for layer in self.mixtures]
+
+    def _active(self, served: Sequence[float]) -> float:
+        """Parameters without those of the experts that a token does not use."""
+        layers = zip(self.mixtures, served, strict=True)
+        idle = sum((len(layer.experts) - choices) * layer.expert_parameters for layer, choices in layers)
+        return float(sum(weight.numel() for weight in self.parameters()) - idle)
+
+
+def _balance(loads: Sequence[Load]) -> dict[str, float]:
+    violations = [load.violation for load in loads]
+    return {
+        "moe/load_entropy": _mean([load.entropy for load in loads]),
+        "moe/max_violation": _mean(violations),
+        "moe/max_violation_worst": max(violations),
+        "moe/dropped_share": _mean([load.idle / load.tokens for load in loads]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
