@@ -88,11 +88,13 @@ class Space:
     def _allowed(self, group: str) -> tuple[str, ...]:
         existing = self.composer.files.options(group)
         listed = self.file.groups[group].options
-        unknown = set(listed or ()) - set(existing)
+        without = self.file.groups[group].without
+        unknown = set((*(listed or ()), *without)) - set(existing)
         if group not in self.composer.chosen or unknown:
             what = f"option {min(unknown)} of {group}" if unknown else f"group {group}"
             raise Refusal(f"The space file names the {what}, which the config folder does not have.")
-        return existing if listed is None else listed
+        chosen = existing if listed is None else listed
+        return tuple(option for option in chosen if option not in without)
 
     def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
         """What each text sets; stops early, so that no proposal can make reading long."""

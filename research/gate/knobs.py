@@ -44,6 +44,8 @@ class Group(Record):
     help: str = ""
     options: tuple[str, ...] | None = None
     """the options that may be chosen; None is every file of the folder"""
+    without: tuple[str, ...] = ()
+    """options of the folder that only a person chooses, because one trial would take a campaign's time"""
     several: bool = False
     """whether a list of options is taken, as `compress=[prune,quantize]`"""
     most: int = 4

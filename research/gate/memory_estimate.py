@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, final
 _FLOAT = 4
 _STATES = {"SGD": 1, "Lion": 1, "Adafactor": 1, "SOAP": 6}
 """states that an optimizer keeps for each weight, where it is not Adam's two"""
-_DIMENSIONS = 3
 Config = Mapping[str, Any]
 
 
@@ -58,7 +57,7 @@ def parameters(config: Config) -> float:
     if not width:
         return float(inputs * classes)
     if "heads" in model:
-        experts = max(1, _whole(model.get("experts"), 1)) + _whole(model.get("shared_experts"), 0)
+        experts = _whole(model.get("experts"), 1) + _whole(model.get("shared"), 0)
         block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
         blocks = 1 if model.get("sharing") in ("all", "relaxed") else depth
         return float(blocks * block + _tables(config, width))
@@ -78,7 +77,7 @@ def floats_kept(config: Config) -> float:
     if not width:
         return float(inputs)
     if "heads" in model:
-        experts = max(1, _whole(model.get("top", model.get("top_k")), 1))
+        experts = _whole(model.get("chosen"), 1) + _whole(model.get("shared"), 0)
         block = width * (8 + 2 * _whole(model.get("expansion"), 4) * experts)
         whole = depth if _recomputed(config) is False else 1
         return float(inputs + tokens(config) * (whole * block + depth * width))
@@ -100,21 +99,34 @@ def tokens(config: Config) -> int:
 
 
 def _convolutions(config: Config, width: int, depth: int) -> tuple[float, float]:
-    """Weights and kept floats of stages that halve each side of the input."""
+    """Weights and kept floats of stages that halve each side of the input, after a stem that cuts it."""
     model, (channels, *space) = config["model"], list(config["data"]["shape"])
-    taps = min(_whole(model.get("kernel"), 3), 7) ** min(len(space), _DIMENSIONS)
-    blocks, growth = _whole(model.get("blocks"), 0), _whole(model.get("growth"), 1)
-    weights: float = 0.0
-    kept: float = 0.0
-    places = math.prod(space)
+    taps = _whole(model.get("kernel"), 3) ** len(space)
+    cut, growth = _whole(model.get("patch"), 2), _whole(model.get("growth"), 1)
+    weights, kept = 0.0, float(channels * math.prod(space))
+    places = 1
     for stage in range(depth):
         wide = width * growth**stage
-        weights += taps * wide * (channels + 2 * blocks * wide)
-        kept += places * channels
-        places, channels = max(1, places // 2 ** len(space)), wide
-        kept += places * wide * (3 + 4 * blocks)
+        places = math.prod(-(-side // (cut * 2**stage)) for side in space)
+        own, floats = _stage(model, wide, channels, taps)
+        weights += own
+        kept += places * floats
+        channels = wide
     flat = places if model.get("readout") == "flatten" else 1
     return weights + flat * channels * config["data"]["classes"], kept
+
+
+def _stage(model: Config, wide: int, channels: int, taps: int) -> tuple[float, float]:
+    """Weights of one stage, and the floats it keeps for each point."""
+    blocks = _whole(model.get("blocks"), 0)
+    if "expansion" in model:  # depthwise, and mixed from channel to channel
+        expansion = _whole(model["expansion"], 4)
+        own = (1 + blocks) * wide * (2 * expansion * wide + taps) + channels * wide
+        return float(own), float((1 + blocks) * wide * (4 * expansion + 4))
+    if "norm" in model:  # one convolution, and as many residual ones as asked for
+        return float(taps * wide * (channels + 2 * blocks * wide)), float(wide * (3 + 4 * blocks))
+    own = taps * wide * (channels + wide + 2 * blocks * wide)
+    return float(own), float((1 + blocks) * wide * 6)
 
 
 def _tables(config: Config, width: int) -> float:

@@ -171,3 +171,31 @@ def test_a_group_of_several_options_takes_lists_of_them(tmp_path: Path) -> None:
     assert space.check(["optimizer=x"]) != [], "a group that the file does not list"
     assert list(space.resolve(["compress=[quantize,prune]"])["compress"]) == ["quantize", "prune"]
     assert space.vocabulary()["keys"]["compress.prune.share"]["per"] == {"prune": {"default": 0.5}}
+
+
+def test_options_that_only_people_choose_are_refused_but_may_be_given(tmp_path: Path) -> None:
+    text = (
+        (GATE / "space.yaml")
+        .read_text()
+        .replace("{options: [cnn, mlp", "{without: [cnn], options: [cnn, mlp")
+    )
+    assert "without" in text
+    (tmp_path / "space.yaml").write_text(text)
+    space = Space(GATE / "conf", tmp_path / "space.yaml")
+    assert space.check(["model=cnn"]) and space.check(["model=mlp"]) == []
+    assert space.check(["optimizer=lion"], given=["model=cnn"]) == []
+    (tmp_path / "space.yaml").write_text(text.replace("without: [cnn]", "without: [vit]"))
+    with pytest.raises(Refusal, match="option vit of model"):
+        Space(GATE / "conf", tmp_path / "space.yaml")
+
+
+def test_a_list_of_options_is_not_longer_than_the_group_says(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / "steps").mkdir(exist_ok=True)
+        (tmp_path / "steps" / f"{name}.yaml").write_text(f"{name}: {{}}\n")
+    (tmp_path / "root.yaml").write_text("defaults: [_self_, steps: []]\n")
+    (tmp_path / "space.yaml").write_text("root: root\ngroups: {steps: {several: true, most: 2}}\nkeys: {}\n")
+    space = Space(tmp_path, tmp_path / "space.yaml")
+    assert space.check(["steps=[a,b]"]) == [] and space.check(["steps=[],[a],[b,c]"]) == []
+    (complaint,) = space.check(["steps=[a,b,c]"])
+    assert "at most 2" in complaint
