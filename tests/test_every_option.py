@@ -1,0 +1,79 @@
+"""Every option that shapes a trial trains two steps, reports its cost, saves, and loads again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from models.compress.restore import restore
+from models.data.batches import sequential
+from models.evaluate import evaluate
+from refusal import Refusal
+
+CONF = Path(__file__).parent.parent / "conf"
+COSTS = {
+    "size/bytes", "size/parameters", "compute/flops_forward", "infer/latency_s_p50",
+    "infer/samples_per_second", "train/seconds", "train/activation_bytes", "train/optimizer_bytes", "test/accuracy", "test/loss",
+}  # fmt: skip
+TOKENS = ["data=mqar", "data.train_size=64", "data.val_size=64", "data.test_size=64", "data.batch_size=16"]
+SIGNALS = ["data=mnist1d", "data.batch_size=32"]
+OF_TOKENS = ("gpt", "moe_gpt")
+OF_FEATURES = ("linear", "mlp")
+ON_GPU = ("two_four",)
+TAUGHT = {"distill": ["compress.distill.teacher.recipe=['data=digits','budget.steps=2']"]}
+ALONE = {"distill_self": "structured,distill_self"}
+
+
+def options(group: str) -> list[tuple[str, str]]:
+    return [(group, path.stem) for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def line(group: str, name: str) -> list[str]:
+    """Overrides for a trial with this option on data that fit it."""
+    if group == "compress":
+        return [f"compress=[{ALONE.get(name, name)}]", *TAUGHT.get(name, [])]
+    if group != "model" or name.startswith(OF_FEATURES):
+        return [f"{group}={name}"]
+    return [f"model={name}", *(TOKENS if name.startswith(OF_TOKENS) else SIGNALS)]
+
+
+def shortened(config: dict[str, Any]) -> dict[str, Any]:
+    """No fine-tuning longer than two steps."""
+    for step in (config.get("compress") or {}).values():
+        if "finetune_steps" in step:
+            step["finetune_steps"] = 2
+    return config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [*options("model"), *options("optimizer"), *options("scheduler"), *options("loss"), *options("compress")],
+)
+def test_it_trains_saves_loads_and_reports_its_cost(
+    resolve: Callable[..., Any], group: str, name: str
+) -> None:
+    config = shortened(resolve("budget.steps=2", *line(group, name)))
+    if name in ON_GPU and not torch.cuda.is_available():
+        with pytest.raises(Refusal, match="GPU"):
+            train.trial(config, overrides=[])
+        return
+    answer = train.trial(config, overrides=[])
+    assert answer["metrics"].keys() >= COSTS
+    path = Path(answer["folder"]) / "weights.pt"
+    assert path.stat().st_size == answer["metrics"]["size/bytes"]
+
+    data, steps = train.build(config["data"]), train.build(as_loaded(config.get("compress")))
+    example = next(sequential(data.test, 1))[0]
+    net = restore(train.build(config["model"]), steps, path, example)
+    scores, _ = evaluate(net, data.test, data.task, data.batch_size, data.classes)
+    assert scores["loss"] == pytest.approx(answer["metrics"]["test/loss"], rel=1e-4)
+    assert scores["accuracy"] == pytest.approx(answer["metrics"]["test/accuracy"], abs=2e-3)
+
+
+def as_loaded(compress: dict[str, Any] | None) -> dict[str, Any]:
+    """The compressions without a teacher, which only a training needs."""
+    return {name: step for name, step in (compress or {}).items() if not name.startswith("distill")}
