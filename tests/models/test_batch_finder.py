@@ -80,11 +80,11 @@ def test_an_example_that_does_not_fit_is_a_sentence():
 
 def test_a_training_reports_it_and_is_otherwise_the_same(train, tmp_path):
     plain = train(steps=10, net=network(dropout=0.3), folder=tmp_path / "plain")
-    fitted = train(steps=10, net=network(dropout=0.3), find_batch=True, memory_bytes=60_000)
+    fitted = train(steps=10, net=network(dropout=0.3), find_batch=True, memory_bytes=30_000)
     assert torch.equal(weights(fitted.net), weights(plain.net))
     assert 1 < fitted.metrics["train/largest_batch"] < 200
     facts = fitted.facts["largest_batch"]
-    assert facts["batch"] == fitted.metrics["train/largest_batch"] and facts["ceiling_bytes"] == 60_000
+    assert facts["batch"] == fitted.metrics["train/largest_batch"] and facts["ceiling_bytes"] == 30_000
     assert "train/largest_batch" not in plain.metrics and not fitted.settings.find_batch
 
 

@@ -128,9 +128,29 @@ def test_energy_and_time_are_of_the_training(train):
     assert metrics["train/steps_per_second"] == pytest.approx(300 / fitted.seconds)
     assert metrics["train/co2_kg"] == pytest.approx(metrics["train/energy_j"] / 3.6e6 * 0.475)
     assert metrics["train/peak_bytes"] >= 0
+    assert metrics["train/samples_per_second"] == pytest.approx(32 * metrics["train/steps_per_second"])
+    assert metrics["train/energy_j_per_sample"] == pytest.approx(metrics["step/energy_j"] / 32)
     assert fitted.energy.joules == metrics["train/energy_j"]
     assert fitted.facts["energy"]["label"] == fitted.facts["energy_method"] == "estimated"
     assert fitted.facts["sessions"] == 1
+
+
+def test_activations_are_those_of_a_micro_batch_and_fall_when_modules_are_recomputed(train, tmp_path):
+    def bytes_of(name, **options):
+        fitted = train(steps=2, net=deep(), folder=tmp_path / name, **options)
+        return fitted.metrics["train/activation_bytes"]
+
+    plain = bytes_of("plain")
+    # 8 tanh of 32 x 64, and two gradients in passing, in float32, beside one gradient of a weight
+    assert 8 * 32 * 64 * 4 < plain < 11 * 32 * 64 * 4 + 64 * 64 * 4
+    assert bytes_of("pieces", accumulate_grad_batches=4) < 0.5 * plain
+    assert bytes_of("recomputed", recompute=["1.*"]) < 0.8 * plain
+
+
+def deep():
+    torch.manual_seed(0)
+    inside = [nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh()) for _ in range(4)]
+    return nn.Sequential(nn.Linear(12, 64), nn.Sequential(*inside), nn.Linear(64, 4))
 
 
 def test_a_target_is_reached_at_a_step_of_the_curve_or_left_out(train, tmp_path):

@@ -19,6 +19,11 @@ from refusal import Refusal
         ({"gradient_clip_val": 0.0}, r"trainer\.gradient_clip_val"),
         ({"gradient_clip_val": "abc"}, r"trainer\.gradient_clip_val"),
         ({"precision": "16-mixed"}, "16-mixed needs a GPU"),
+        ({"recompute": "blocks.*"}, r"write trainer\.recompute=\[blocks\.\*\]"),
+        ({"recompute": [1]}, "must be a list of names"),
+        ({"recompute_keep": "all"}, "choose nothing or matmuls"),
+        ({"find_batch": True}, r"needs trainer\.memory_bytes"),
+        ({"find_batch": True, "memory_bytes": 0.5}, r"trainer\.memory_bytes must be a whole number"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(changes, sentence):
