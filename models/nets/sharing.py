@@ -44,7 +44,8 @@ class Relaxed(nn.Module):
 
     The sums are formed anew at every call: rank x weights multiply-adds for each layer. U starts at zero, so
     that all layers begin alike. Source: Bae et al. (2024), arXiv 2410.20672, section 2.2, trained from the
-    start and not from a decomposed teacher.
+    start and not from a decomposed teacher. A call raises `Refusal` where a linear layer was replaced, or
+    a module inside is recomputed, which would be done with the weights of no layer.
     """
 
     def __init__(self, block: nn.Module, depth: int, rank: int) -> None:
@@ -68,8 +69,18 @@ class Relaxed(nn.Module):
         return [self.block] * self.depth
 
     def _weights(self, layer: int) -> dict[str, Tensor]:
+        found = dict(_linears(self.block))
+        if {name.replace(".", "_") for name in found} != set(self.down):
+            raise Refusal(
+                "model.sharing=relaxed adds to the weights of dense layers, and some were replaced: choose "
+                "model.sharing=all or cycle with this compression."
+            )
+        if any("forward" in vars(module) for module in self.block.modules()):
+            raise Refusal(
+                "model.sharing=relaxed is recomputed as a whole: set trainer.recompute to [blocks.0]."
+            )
         own = {}
-        for name, linear in _linears(self.block):
+        for name, linear in found.items():
             key = name.replace(".", "_")
             own[f"{name}.weight"] = linear.weight + self.up[key][layer] @ self.down[key][layer]
         return own

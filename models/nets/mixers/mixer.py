@@ -70,8 +70,9 @@ class Mixer(nn.Module, ABC):
         return self.out.in_features // self.heads
 
     def bytes_of(self, numbers: int) -> int:
-        """Bytes of so many numbers in the type of the weights."""
-        return numbers * self.out.weight.element_size()
+        """Bytes of so many numbers in the type of the weights, float32 where those are no floats."""
+        sizes = [weight.element_size() for weight in self.parameters() if weight.is_floating_point()]
+        return numbers * (sizes[0] if sizes else 4)
 
     def convolved(self) -> int:
         """How many numbers the short convolution keeps."""

@@ -8,7 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from models.cost import cost
 from models.nets.gpt import GPT
 from models.nets.sharing import layers
+from models.nets.structured import linear
 from models.nets.transformer import Transformer
+from models.recompute import recompute
 from refusal import Refusal
 
 
@@ -122,6 +124,21 @@ def test_sharing_that_does_not_fit_is_refused_with_what_would(options, advice):
         make(**options)
 
 
+def test_what_would_take_the_weights_of_no_layer_is_refused():
+    net = make(sharing="relaxed")
+    loss = net(TOKENS).square().mean()
+    plain = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+    with recompute(net, ["blocks.0"]):
+        again = torch.autograd.grad(net(TOKENS).square().mean(), list(net.parameters()), allow_unused=True)
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
+    with recompute(net, ["blocks.0.block.mixer"]), pytest.raises(Refusal, match=r"trainer\.recompute"):
+        net(TOKENS)
+    net.blocks[0].block.mixer.out = linear("low_rank", 16, 16, False)
+    with pytest.raises(Refusal, match=r"model\.sharing=all or cycle"):
+        net(TOKENS)
+    assert net.metrics() == make().metrics()
+
+
 def test_a_cycle_repeats_its_pattern():
     net = make(sharing="cycle", pattern=["linear", "softmax"])
     assert [type(block.mixer).__name__ for block in layers(net.blocks)] == [
@@ -135,13 +152,13 @@ def test_classifiers_share_too():
     assert weights(net) == BLOCK + 16 and net(torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("linear", ["low_rank", "grouped", "monarch"])
-def test_structured_feed_forward_networks_start_as_dense_ones_do(linear):
+@pytest.mark.parametrize("kinds", [("dense", kind) for kind in ("low_rank", "grouped", "monarch")])
+def test_structured_feed_forward_networks_start_as_dense_ones_do(kinds):
     torch.manual_seed(0)
     x, spread = torch.randn(500, 64), {}
-    for kind in ("dense", linear):
+    for kind in kinds:
         net = GPT((12,), 20, width=64, depth=8, linear=kind)
         with torch.no_grad():
             outputs = [block.feedforward(x) for block in layers(net.blocks)]
         spread[kind] = float(torch.stack(outputs).std())
-    assert spread[linear] == pytest.approx(spread["dense"], rel=0.25)
+    assert spread[kinds[1]] == pytest.approx(spread["dense"], rel=0.25)
