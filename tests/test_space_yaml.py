@@ -77,9 +77,9 @@ def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
 def fitting(data: str) -> list[str]:
     """The networks that a person could train on the data, those tuned for some data among them."""
     task = SPACE.resolve([f"data={data}"])["data"]["task"]
-    kinds = (
-        ["gru", "gpt", "moe"] if task != "classification" else ["linear", "mlp", "cnn", "gru", "transformer"]
-    )
+    convolves = ["cnn", "mobilenet", "resnet", "convnext"]
+    classifies = ["linear", "mlp", *convolves, "gru", "transformer"]
+    kinds = ["gru", "gpt", "moe"] if task != "classification" else classifies
     return [model for model in SPACE.options["model"] if family(model) in kinds]
 
 
