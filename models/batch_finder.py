@@ -71,11 +71,15 @@ def find(
     with restored(net), torch.enable_grad():
         steps = _Steps(net, objective, data, optimizer, precision, device)
         fits = partial(_really_fits if cuda else _fits_by_bytes, steps, ceiling)
-        batch = largest(fits, len(data.train), 1 if cuda else _guess(steps, ceiling))
+        # The first step makes the optimizer's state.
+        begun = _runs(lambda: steps.take(1))
+        guess = 1 if cuda or not begun else _guess(steps, ceiling)
+        batch = largest(fits, len(data.train), guess) if begun else 0
     if batch == 0:
+        needs = f": it takes {steps.bytes[1]} bytes, of {ceiling}" if 1 in steps.bytes and ceiling else ""
         raise Refusal(
-            f"not one example fits into memory: it takes {steps.bytes.get(1, 'more')} bytes, of {ceiling}: "
-            "choose a smaller model, trainer.recompute, or a larger trainer.memory_bytes."
+            f"not one example fits into memory{needs}: choose a smaller model, trainer.recompute, or a larger "
+            "trainer.memory_bytes."
         )
     limit = "examples" if batch == len(data.train) else "memory"
     seconds = time.perf_counter() - began
@@ -119,11 +123,6 @@ class _Steps:
 
     def __post_init__(self) -> None:
         self._optimizer = optimizer_for(self.make_optimizer, self.net)
-        # The first step makes the optimizer's state.
-        self.take(1)
-        states = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
-        held = [*self.net.parameters(), *self.net.buffers(), *_gradients(self.net)]
-        self.fixed = sum(t.nbytes for t in [*held, *states] if isinstance(t, Tensor))
 
     def take(self, batch: int) -> None:
         """One step of the optimizer."""
@@ -141,30 +140,37 @@ class _Steps:
     def count(self, batch: int) -> int:
         """Bytes that a training with this batch holds at its peak."""
         if batch not in self.bytes:
-            self.bytes[batch] = self.fixed + activation_bytes(self.net, partial(self.forward, batch))
+            self.bytes[batch] = self._fixed() + activation_bytes(self.net, partial(self.forward, batch))
         return self.bytes[batch]
+
+    def _fixed(self) -> int:
+        """What does not depend on the batch, once a step was taken."""
+        states = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
+        held = [*self.net.parameters(), *self.net.buffers(), *_gradients(self.net), *states]
+        return sum(tensor.nbytes for tensor in held if isinstance(tensor, Tensor))
 
 
 def _fits_by_bytes(steps: _Steps, ceiling: int, batch: int) -> bool:
-    steps.tried[batch] = steps.count(batch) <= ceiling
+    steps.tried[batch] = _runs(lambda: steps.count(batch)) and steps.count(batch) <= ceiling
     return steps.tried[batch]
 
 
 def _really_fits(steps: _Steps, ceiling: int | None, batch: int) -> bool:
     torch.cuda.reset_peak_memory_stats(steps.device)
-    steps.tried[batch] = _takes(steps, batch)
+    fits = _runs(lambda: steps.take(batch))
     # Outside of the handler, whose traceback would keep the failed step's tensors.
     for weight in steps.net.parameters():
         weight.grad = None
     torch.cuda.empty_cache()
     steps.bytes[batch] = torch.cuda.max_memory_allocated(steps.device)
-    steps.tried[batch] &= ceiling is None or steps.bytes[batch] <= ceiling
+    steps.tried[batch] = fits and (ceiling is None or steps.bytes[batch] <= ceiling)
     return steps.tried[batch]
 
 
-def _takes(steps: _Steps, batch: int) -> bool:
+def _runs(attempt: Callable[[], Any]) -> bool:
+    """Whether it ends without running out of memory."""
     try:
-        steps.take(batch)
+        attempt()
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
@@ -175,7 +181,9 @@ def _takes(steps: _Steps, batch: int) -> bool:
 def _guess(steps: _Steps, ceiling: int) -> int:
     """Where the line through two small batches meets the ceiling."""
     few, more = (min(size, len(steps.data.train)) for size in _PAIR)
-    each = (steps.count(more) - steps.count(few)) / max(1, more - few)
+    if not (_fits_by_bytes(steps, ceiling, more) and few < more):
+        return few
+    each = (steps.count(more) - steps.count(few)) / (more - few)
     return int(few + (ceiling - steps.count(few)) / each) if each > 0 else more
 
 

@@ -46,7 +46,8 @@ def test_on_a_cpu_it_is_the_last_batch_below_the_ceiling(true):
     found = find(net, LOSS, data, ADAMW, "32-true", "cpu", need(net, data, true + 1) - 1)
     assert (found.batch, found.limit) == (true, "memory")
     assert found.bytes == need(net, data, true) <= found.ceiling_bytes
-    assert found.tried == {true: True, true + 1: False}
+    assert found.tried[true] and not found.tried[true + 1]
+    assert len(found.tried) <= (3 if true > 32 else 9)
     assert torch.equal(weights(net), before) and torch.equal(torch.get_rng_state(), generator)
     assert all(weight.grad is None for weight in net.parameters())
 
@@ -71,6 +72,29 @@ def test_memory_that_is_no_line_is_still_found_exactly():
     net, data = Steep(), blobs()
     found = find(net, LOSS, data, ADAMW, "32-true", "cpu", need(net, data, 151) - 1)
     assert found.batch == 150 and len(found.tried) < 14
+
+
+class Hungry(nn.Module):
+    """Really asks the allocator for more than any machine has above `most` examples."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.inner, self.most = network(), most
+
+    def forward(self, x):
+        if len(x) > self.most:
+            torch.empty(2**55, dtype=torch.uint8)
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("most", [0, 5, 90])
+def test_memory_that_really_runs_out_is_a_batch_that_does_not_fit(most):
+    net = Hungry(most)
+    if most:
+        assert find(net, LOSS, blobs(), ADAMW, "32-true", "cpu", 10**12).batch == most
+        return
+    with pytest.raises(Refusal, match="not one example fits into memory: choose a smaller model"):
+        find(net, LOSS, blobs(), ADAMW, "32-true", "cpu", 10**12)
 
 
 def test_an_example_that_does_not_fit_is_a_sentence():
