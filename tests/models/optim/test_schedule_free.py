@@ -103,10 +103,10 @@ def test_a_finished_training_that_is_loaded_again_returns_the_average_that_it_sa
 
 
 def test_a_finished_training_goes_on_from_the_weights_that_were_trained(train, tmp_path):
-    train(steps=20, folder=tmp_path / "short", **OPTIONS)
-    end = tmp_path / "short" / "checkpoints" / "step_20.ckpt"
-    longer = train(steps=40, folder=tmp_path / "longer", ckpt_path=end, **OPTIONS)
-    whole = train(steps=40, folder=tmp_path / "whole", **OPTIONS)
+    train(steps=10, folder=tmp_path / "short", **OPTIONS)
+    end = tmp_path / "short" / "checkpoints" / "step_10.ckpt"
+    longer = train(steps=20, val_every=20, folder=tmp_path / "longer", ckpt_path=end, **OPTIONS)
+    whole = train(steps=20, val_every=20, folder=tmp_path / "whole", **OPTIONS)
     torch.testing.assert_close(weights(longer.net), weights(whole.net), rtol=1e-4, atol=1e-5)
 
 
