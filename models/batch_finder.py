@@ -78,8 +78,8 @@ def find(
     if batch == 0:
         needs = f": it takes {steps.bytes[1]} bytes, of {ceiling}" if 1 in steps.bytes and ceiling else ""
         raise Refusal(
-            f"not one example fits into memory{needs}: choose a smaller model, trainer.recompute, or a larger "
-            "trainer.memory_bytes."
+            f"not one example fits into memory{needs}: choose a smaller model, trainer.recompute, or "
+            "a larger trainer.memory_bytes."
         )
     limit = "examples" if batch == len(data.train) else "memory"
     seconds = time.perf_counter() - began
