@@ -16,7 +16,8 @@ from refusal import Refusal
 CONF = Path(__file__).parent.parent / "conf"
 COSTS = {
     "size/bytes", "size/parameters", "compute/flops_forward", "infer/latency_s_p50",
-    "infer/samples_per_second", "train/seconds", "train/activation_bytes", "train/optimizer_bytes", "test/accuracy", "test/loss",
+    "infer/samples_per_second", "train/seconds", "train/activation_bytes",
+    "train/optimizer_bytes", "test/accuracy", "test/loss",
 }  # fmt: skip
 TOKENS = ["data=mqar", "data.train_size=64", "data.val_size=64", "data.test_size=64", "data.batch_size=16"]
 SIGNALS = ["data=mnist1d", "data.batch_size=32"]

@@ -35,6 +35,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
             "latency",
             _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
         ),
+        ("vs dense", _join(metrics, ("compress/bytes_ratio", "compress/speedup", "compress/accuracy_lost"))),
         ("training", _join(metrics, ("train/seconds", "train/steps_per_second", "train/peak_bytes"))),
         (
             "energy",

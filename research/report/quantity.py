@@ -28,7 +28,8 @@ def quantity(key: str, value: float) -> str:
     """Return a value in its metric's unit with three significant digits; shares get four decimals."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
-    unit = next((unit for part, unit in _UNITS if part in key), "")
+    ratio = key.endswith(("ratio", "speedup", "speedup_single"))
+    unit = "" if ratio else next((unit for part, unit in _UNITS if part in key), "")
     if unit == "g":
         value *= 1000.0
     if not unit and "parameters" not in key and "nonzeros" not in key:
