@@ -89,7 +89,7 @@ class Space:
         existing = self.composer.files.options(group)
         listed = self.file.groups[group].options
         without = self.file.groups[group].without
-        unknown = set((*(listed or ()), *without)) - set(existing)
+        unknown = {*(listed or ()), *without} - set(existing)
         if group not in self.composer.chosen or unknown:
             what = f"option {min(unknown)} of {group}" if unknown else f"group {group}"
             raise Refusal(f"The space file names the {what}, which the config folder does not have.")

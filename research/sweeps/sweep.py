@@ -80,11 +80,11 @@ def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None
         done = sum(one.status == "done" for one in told)
         print(
             f"orchestration overhead {cpu_s / trained:.2f}: {cpu_s:.1f} CPU s in all "
-            f"for {trained:.2f} s of bare training ({done} trials){_peak(told)}"
+            f"for {trained:.2f} s of bare training ({done} trials){peak_words(told)}"
         )
 
 
-def _peak(told: Sequence[Outcome]) -> str:
+def peak_words(told: Sequence[Outcome]) -> str:
     """What share of the machine's peak the trainings used, where the trials tell it; by their seconds."""
     shares = [
         (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])

@@ -4,6 +4,7 @@ import math
 
 from research.runner import Job, Outcome
 from research.sweeps.progress import common, line
+from research.sweeps.sweep import peak_words
 from research.sweeps.sweep_table import arms, best, caption, lower_is_better, rows
 
 
@@ -72,3 +73,10 @@ def test_a_line_says_what_differs_and_why_a_trial_failed() -> None:
         " 1/12  done    optimizer=adam seed=0  val/accuracy 0.9000  0.0 s  2 J [estimated]"
     )
     assert line(died, 2, 12, shared) == " 2/12  died    optimizer=lion seed=1  killed"
+
+
+def test_the_fraction_of_peak_is_told_by_seconds_where_trials_have_it() -> None:
+    slow = outcome("adam", 0, 0.9, **{"train/fraction_of_peak": 0.3, "train/seconds": 3.0})
+    fast = outcome("adam", 1, 0.9, **{"train/fraction_of_peak": 0.1, "train/seconds": 1.0})
+    assert peak_words([slow, fast, outcome("lion", 0, 0.8)]) == "; fraction of peak 0.25"
+    assert peak_words([outcome("lion", 0, 0.8), outcome("lion", 1, None)]) == ""
