@@ -1,0 +1,54 @@
+"""Experts in the lab's own training: the bias moves once a step, and an interrupted training is none."""
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from models.callbacks.checkpoint import Checkpoint
+from models.data.dataset import Dataset, Split
+from models.nets.moe_gpt import MoEGPT
+
+STEPS, RATE = 8, 0.01
+
+
+class Broken(Callback):
+    """Fails after a step."""
+
+    def next_stop(self, step):
+        return 5 if step < 5 else None
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 5:
+            raise RuntimeError("broken")
+
+
+def text():
+    tokens = torch.randint(0, 20, (60, 9), generator=torch.Generator().manual_seed(0))
+    splits = [Split(tokens[cut, :-1], tokens[cut, 1:]) for cut in (slice(40), slice(40, 50), slice(50, 60))]
+    return Dataset(*splits, "language", (8,), 20, 8)
+
+
+def started(train, tmp_path, folder, **changes):
+    torch.manual_seed(0)
+    net = MoEGPT((8,), 20, width=8, heads=2, depth=1, experts=4, chosen=2, bias_rate=RATE, balance_loss=0.01)
+    saving = {"checkpoint": Checkpoint(None, every_steps=3)} | changes.pop("callbacks", {})
+    return train(STEPS, net=net, data=text(), folder=tmp_path / folder, callbacks=saving, **changes)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_an_interrupted_training_ends_as_if_it_had_not_been_bit_for_bit(train, tmp_path, pieces):
+    options = {"accumulate_grad_batches": pieces}
+    whole = started(train, tmp_path, "whole", **options).net.state_dict()
+    with pytest.raises(RuntimeError, match="broken"):
+        started(train, tmp_path, "broken", callbacks={"broken": Broken()}, **options)
+    resumed = started(train, tmp_path, "broken", **options)
+    assert resumed.facts["resumed"]["step"] == 3
+    assert all(torch.equal(value, whole[name]) for name, value in resumed.net.state_dict().items())
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulate_grad_batches": 4}, {"recompute": ["blocks.*"]}])
+def test_the_bias_moves_once_in_each_step(train, tmp_path, changes):
+    bias = started(train, tmp_path, "trial", **changes).net.mixtures[0].balance.bias / RATE
+    assert torch.allclose(bias, bias.round(), atol=1e-3) and 1 <= bias.abs().max() <= STEPS + 1e-3
+    # An expert moves in each step that its load is not the mean in, so most have the parity of the steps.
+    assert (bias.round() % 2 == STEPS % 2).sum() >= 2
