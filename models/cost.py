@@ -12,6 +12,8 @@ from torch.utils.flop_counter import flop_registry
 
 from models.evaluate import evaluating
 
+_OWN = {torch.ops.aten._weight_int8pack_mm: lambda rows, weight, *_, **__: 2 * rows.numel() * len(weight)}
+"""formulas that torch lacks: (rows, in) by int8 (out, in)"""
 _HEAVY = re.compile(r"mv|mm|dot|conv|attention|rnn|lstm|gru|fft|linear|cdist")
 
 
@@ -24,9 +26,10 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     """Size and compute of `net`; `example` is one input with its batch dimension, (1, *shape).
 
     `size/bytes` are the weights as `torch.save` writes them, really written, to memory. `size/parameters`
-    counts a shared weight once, `size/nonzeros` those that are not 0. `compute/flops_forward` and
-    `compute/flops_train` (forward and backward, no optimizer) are per example: two operations for each
-    multiply-add of matrix products, convolutions and attention, nothing for the rest, zeros not skipped.
+    counts a shared weight once and int8 ones too, `size/nonzeros` those that are not 0.
+    `compute/flops_forward` and `compute/flops_train` (forward and backward, no optimizer) are per example:
+    two operations for each multiply-add of matrix products, convolutions and attention, nothing for the rest,
+    zeros not skipped.
     A network with nothing to train has no `compute/flops_train`. The fact `flops_uncounted` names operations
     that do heavy arithmetic and that torch has no formula for; it is empty for the networks of this lab.
 
@@ -34,6 +37,8 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     plain forms of attention and of recurrent cells are taken, since there is no formula for the fused ones of
     the CPU and of cuDNN; the arithmetic is the same (attention counted whole, as if not causal).
     """
+    # Machine code has no operations to count; it is made of these.
+    net = getattr(net, "eager", net)
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     counter = _Counter()
     plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
@@ -50,7 +55,7 @@ def size(net: nn.Module) -> dict[str, float]:
     """The `size/` metrics."""
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
-    weights = list(net.parameters())
+    weights = [*net.parameters(), *(one for one in net.buffers() if one.dtype == torch.int8)]
     return {
         "size/bytes": float(buffer.tell()),
         "size/parameters": float(sum(weight.numel() for weight in weights)),
@@ -74,7 +79,7 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        formula = flop_registry.get(packet)
+        formula = flop_registry.get(packet) or _OWN.get(packet)
         if formula is not None:
             self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
         elif _HEAVY.search(packet.__name__):

@@ -1,0 +1,31 @@
+"""Weights of 8 bits and activations rounded as they come: no examples needed, linear layers only."""
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import Tensor, nn
+
+from models.compress import int8_static, pt2e
+from models.compress.compression import Compression
+from models.compress.context import Context
+
+
+@final
+class Int8Dynamic(Compression):
+    """Dynamic quantization of linear layers: PT2E with the x86 inductor quantizer, compiled.
+
+    Each layer's input gets the scale that its own largest and smallest value ask for.
+    Facts: `int8` weights by name, `compile_seconds`. Raises `Refusal` as `Int8Static` does.
+    """
+
+    def check(self, net: nn.Module, context: Context) -> None:
+        """Look for CPU and compiler, and export the untrained network."""
+        int8_static.check(net, context, "int8_dynamic")
+
+    def after(self, net: nn.Module, context: Context) -> nn.Module:
+        """The compiled int8 network."""
+        return int8_static.compiled(net, context, None, self.facts)
+
+    def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
+        """The int8 graph of a fresh network."""
+        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True)

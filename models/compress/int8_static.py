@@ -1,0 +1,59 @@
+"""Weights and activations of 8 bits with scales from training examples: the fastest numbers on x86 CPUs."""
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import Tensor, nn
+
+from models.compress import pt2e
+from models.compress.compression import Compression
+from models.compress.context import Context
+from models.compress.exported import Compiled, compiler, export
+from models.compress.number_format import one_format
+from refusal import Refusal
+
+
+@final
+class Int8Static(Compression):
+    """Static post-training quantization: PT2E with the x86 inductor quantizer, compiled.
+
+    `batches` training batches set the activations' scales. Source: Jacob et al. (2017), arXiv 1712.05877.
+    Facts: `int8` weights by name, `compile_seconds`. Raises `Refusal` without an x86 CPU or a C++ compiler,
+    and for a network that has no one graph.
+    """
+
+    def __init__(self, batches: int = 16) -> None:
+        super().__init__()
+        if batches < 1:
+            raise Refusal("compress.int8_static.batches must be 1 or more: scales come from examples.")
+        self.batches = batches
+
+    def check(self, net: nn.Module, context: Context) -> None:
+        """Look for CPU and compiler, and export the untrained network."""
+        check(net, context, "int8_static")
+
+    def after(self, net: nn.Module, context: Context) -> nn.Module:
+        """The compiled int8 network."""
+        return compiled(net, context, self.batches, self.facts)
+
+    def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
+        """The int8 graph of a fresh network, with the saved activation scales."""
+        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False)
+        return pt2e.with_activations(graph, state)
+
+
+def check(net: nn.Module, context: Context, name: str) -> None:
+    """Raise `Refusal` where a compiled int8 network cannot be made of `net`."""
+    one_format(context)
+    pt2e.x86(name, context.device)
+    compiler(name)
+    export(net, context.example, name)
+
+
+def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[str, object]) -> Compiled:
+    """The int8 network; None for `batches` takes activations' scales from each input as it comes."""
+    inputs = context.calibration(batches or 1)
+    graph = pt2e.quantized(net, inputs, "int8", dynamic=batches is None)
+    made = Compiled(graph, graph, context.example)
+    facts |= {"int8": pt2e.layers(graph), "compile_seconds": made.seconds}
+    return made

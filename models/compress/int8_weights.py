@@ -1,0 +1,95 @@
+"""Weights of 8 bits, arithmetic in 16: a quarter of the bytes, and no compiler needed."""
+
+import math
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.compress.compression import Compression
+from models.compress.context import Context
+from models.compress.number_format import one_format
+from models.compress.own_precision import OwnPrecision
+from refusal import Refusal
+
+_FEW_ROWS = 8
+"""up to which torch's int8 kernel, which reads a quarter of the bytes, beats a product of unpacked weights"""
+
+
+@final
+class Int8Weights(Compression):
+    """Each linear layer keeps int8 weights and a scale per output; the layers' products are in bfloat16.
+
+    Symmetric, rounded to nearest: Jacob et al. (2017), arXiv 1712.05877, section 2.1. Layers of fewer than
+    `smallest` weights stay as they are. Facts: `layers` and `kept` layers by name. Raises `Refusal` for a
+    network without such layers.
+    """
+
+    def __init__(self, smallest: int = 256) -> None:
+        super().__init__()
+        self.smallest = smallest
+
+    def check(self, net: nn.Module, context: Context) -> None:
+        """Look for layers."""
+        one_format(context)
+        if not any(_eligible(module, self.smallest) for module in net.modules()):
+            raise Refusal(
+                f"{type(net).__name__} has no linear layer of {self.smallest} weights or more for "
+                "int8_weights: choose compress=[bf16], or compress=[int8_static] for convolutions."
+            )
+
+    def after(self, net: nn.Module, context: Context) -> nn.Module:
+        """The same network, its linear layers replaced in place."""
+        self._replace(net)
+        return OwnPrecision(net.requires_grad_(False))
+
+    def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
+        """The same layers replaced in a fresh network."""
+        self._replace(net)
+        return OwnPrecision(net.requires_grad_(False))
+
+    def _replace(self, net: nn.Module) -> None:
+        linears = [
+            (name, module)
+            for name, module in net.named_modules(remove_duplicate=False)
+            if type(module) is nn.Linear
+        ]
+        chosen = [(name, module) for name, module in linears if _eligible(module, self.smallest)]
+        made: dict[int, Int8Linear] = {}
+        for name, module in chosen:
+            parent, _, last = name.rpartition(".")
+            # A layer that several places share stays shared.
+            setattr(net.get_submodule(parent), last, made.setdefault(id(module), Int8Linear(module)))
+        names = [name for name, _ in chosen]
+        self.facts |= {"layers": names, "kept": [name for name, _ in linears if name not in names]}
+
+
+@final
+class Int8Linear(nn.Module):
+    """`linear` with int8 weights: (..., in) -> (..., out) in the input's type, to bfloat16's precision."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        with torch.no_grad():
+            largest = linear.weight.float().abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
+            scale = largest / 127  # (out,)
+            rounded = (linear.weight.float() / scale[:, None]).round().to(torch.int8)
+        self.register_buffer("weight", rounded)  # (out, in)
+        self.register_buffer("weight_scale", scale)
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Affine map of the last dimension."""
+        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+        if len(rows) <= _FEW_ROWS and x.device.type == "cpu":
+            out = torch._weight_int8pack_mm(rows, self.weight, self.weight_scale.bfloat16())
+        else:
+            out = functional.linear(rows, self.weight.bfloat16()) * self.weight_scale.bfloat16()
+        out = out.to(x.dtype).unflatten(0, x.shape[:-1])
+        return out if self.bias is None else out + self.bias
+
+
+def _eligible(module: nn.Module, smallest: int) -> bool:
+    return type(module) is nn.Linear and math.prod(module.weight.shape) >= smallest

@@ -1,0 +1,210 @@
+"""A graph whose linear layers and convolutions are int8 (PyTorch 2 export quantization, x86 inductor)."""
+
+import copy
+import logging
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from models.compress.exported import export, one_mode, quiet
+from refusal import Refusal
+
+_SCALES, _ZEROS = "activation_scale", "activation_zero_point"
+
+
+def x86(name: str, device: str) -> None:
+    """Raise `Refusal` elsewhere than on an x86 CPU, for whose kernels these graphs are made."""
+    if torch.device(device).type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        raise Refusal(
+            f"{name} computes with the int8 kernels of x86 CPUs; this is {platform.machine()} on {device}: "
+            "choose compress=[int8_weights] or compress=[bf16], or trainer=cpu on such a machine."
+        )
+
+
+def quantized(net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: bool) -> torch.fx.GraphModule:
+    """`net` with int8 weights (symmetric, a scale per output) and 8-bit activations (a scale per tensor).
+
+    `inputs` are batches (B, *shape) that static scales are taken from; with `dynamic`, each batch gets its
+    own, for linear layers only. The weights keep their names, `NAME_scale` beside them; `net` keeps its own.
+    Linear layers and convolutions in one and two dimensions; the rest stays in 32 bits. Slow until compiled.
+
+    Raises:
+        Refusal: the network has no one graph, or nothing in it can be int8.
+    """
+    batches = iter(inputs)
+    first = next(batches)
+    graph = _told(export(_widened(net), first, name))
+    with _silent(), quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86_inductor
+
+        quantizer = x86_inductor.X86InductorQuantizer()
+        quantizer.set_global(x86_inductor.get_default_x86_inductor_quantization_config(is_dynamic=dynamic))
+        prepared = prepare_pt2e(graph, quantizer)
+        with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
+            prepared(first)
+            for batch in batches:
+                prepared(batch)
+        graph = convert_pt2e(prepared, fold_quantize=False)
+    if not _fold(graph):
+        raise Refusal(
+            f"{name} finds no linear layer and no convolution in this network: choose compress=[bf16]."
+        )
+    _keep_activations(graph)
+    return one_mode(graph).requires_grad_(False)
+
+
+def with_activations(graph: torch.fx.GraphModule, state: Mapping[str, Tensor]) -> torch.fx.GraphModule:
+    """`graph` with the activation scales of a saved one; they are constants of its code, not weights."""
+    if _SCALES in state:
+        scales, zeros = state[_SCALES].tolist(), state[_ZEROS].tolist()
+        for node, scale, zero in zip(_activations(graph), scales, zeros, strict=True):
+            node.args = (node.args[0], scale, zero, *node.args[3:])
+        graph.recompile()
+    return graph
+
+
+def layers(graph: torch.fx.GraphModule) -> list[str]:
+    """Names of the int8 weights."""
+    return [name for name, value in graph.state_dict().items() if value.dtype == torch.int8]
+
+
+@final
+class _Wide(nn.Conv2d):
+    """A convolution over signals as one over images of one row: (B, C, L) -> (B, width, L / stride)."""
+
+    def __init__(self, narrow: nn.Conv1d) -> None:
+        sizes = ((1, narrow.kernel_size[0]), (1, narrow.stride[0]), (0, narrow.padding[0]))
+        super().__init__(
+            narrow.in_channels,
+            narrow.out_channels,
+            *sizes,
+            (1, narrow.dilation[0]),
+            narrow.groups,
+            bias=False,
+        )
+        self.weight = nn.Parameter(narrow.weight.detach().unsqueeze(2), requires_grad=False)
+        self.bias = narrow.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.unsqueeze(2)).squeeze(2)
+
+
+def _widened(net: nn.Module) -> nn.Module:
+    """A copy whose convolutions over signals are ones over images, for which alone there are int8 kernels."""
+    net = copy.deepcopy(net)
+    made: dict[nn.Module, _Wide] = {}
+    for name, module in list(net.named_modules(remove_duplicate=False)):
+        if (
+            type(module) is nn.Conv1d
+            and module.padding_mode == "zeros"
+            and not isinstance(module.padding, str)
+        ):
+            parent, _, last = name.rpartition(".")
+            wide = made[module] = made.get(module) or _Wide(module)
+            setattr(net.get_submodule(parent), last, wide)
+    return net
+
+
+def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """Say what the quantizer looks for: each layer's own reading of a weight, the kind of widened layers."""
+    for node in list(graph.graph.nodes):
+        for user in list(node.users)[1:] if node.op == "get_attr" else []:
+            with graph.graph.inserting_before(user):
+                user.replace_input_with(node, graph.graph.node_copy(node))
+        if node.target is torch.ops.aten.conv2d.default:
+            stack = dict(node.meta["nn_module_stack"])
+            path, kind = stack[last := next(reversed(stack))]
+            stack[last] = (path, "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind)
+            node.meta["nn_module_stack"] = stack
+    return graph
+
+
+def _fold(graph: torch.fx.GraphModule) -> int:
+    """Put int8 weights in place of 32-bit ones; returns how many."""
+    per_channel = torch.ops.quantized_decomposed.quantize_per_channel.default
+    found = [node for node in graph.graph.nodes if node.target is per_channel]
+    weights = [_get(graph, node.args[0].target).detach() for node in found]
+    done: dict[int, Tensor] = {}
+    for node, weight in zip(found, weights, strict=True):
+        scale, zeros = (_get(graph, argument.target) for argument in node.args[1:3])
+        # Layers that share a weight share its int8 form.
+        rounded = done.setdefault(weight.data_ptr(), per_channel(weight, scale, zeros, *node.args[3:]))
+        _settle(graph, node, rounded, scale)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    _drop_unused(graph)
+    return len(found)
+
+
+def _settle(graph: torch.fx.GraphModule, node: torch.fx.Node, rounded: Tensor, scale: Tensor) -> None:
+    """Replace a weight's quantization by its result, under the weight's name, with its scale beside it."""
+    source, scales, zeros = node.args[:3]
+    readers = [one for one in graph.graph.nodes if one.op == "get_attr" and one.target == source.target]
+    elsewhere = any(user.target is not node.target for one in readers for user in one.users)
+    name = f"{source.target}_int8" if elsewhere else source.target
+    _set(graph, name, rounded)
+    _set(graph, f"{name}_scale", scale)
+    # Symmetric: all zero, so not worth a byte on disk.
+    _set(graph, zeros.target, _get(graph, zeros.target), persistent=False)
+    scales.target = f"{name}_scale"
+    with graph.graph.inserting_before(node):
+        node.replace_all_uses_with(graph.graph.get_attr(name))
+    graph.graph.erase_node(node)
+
+
+def _keep_activations(graph: torch.fx.GraphModule) -> None:
+    """Keep the scales of static activations, which are numbers in the code, among the saved tensors."""
+    found = _activations(graph)
+    if found:
+        graph.register_buffer(_SCALES, torch.tensor([node.args[1] for node in found]))
+        graph.register_buffer(_ZEROS, torch.tensor([node.args[2] for node in found], dtype=torch.int16))
+
+
+def _activations(graph: torch.fx.GraphModule) -> list[torch.fx.Node]:
+    ops = torch.ops.quantized_decomposed
+    targets = (ops.quantize_per_tensor.default, ops.dequantize_per_tensor.default)
+    return [node for node in graph.graph.nodes if node.target in targets]
+
+
+def _get(graph: torch.fx.GraphModule, name: str) -> Tensor:
+    owner, last = _owner(graph, name)
+    value: Tensor = getattr(owner, last)
+    return value
+
+
+def _set(graph: torch.fx.GraphModule, name: str, value: Tensor, *, persistent: bool = True) -> None:
+    owner, last = _owner(graph, name)
+    if hasattr(owner, last):
+        delattr(owner, last)
+    owner.register_buffer(last, value, persistent=persistent)
+
+
+def _owner(graph: torch.fx.GraphModule, name: str) -> tuple[nn.Module, str]:
+    parent, _, last = name.rpartition(".")
+    return graph.get_submodule(parent), last
+
+
+def _drop_unused(graph: torch.fx.GraphModule) -> None:
+    """Forget what no operation reads: 32-bit weights, scales under their first names."""
+    read = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
+    held = [*graph.named_parameters(remove_duplicate=False), *graph.named_buffers(remove_duplicate=False)]
+    for name, _ in held:
+        if name not in read:
+            owner, last = _owner(graph, name)
+            delattr(owner, last)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the lines that torchao logs about libraries for GPUs that are not here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,192 @@
+"""Int8 weights, graphs and fake rounding; what compiles is in test_int8_compiled.py."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from models.compress import exported, pt2e
+from models.compress.int8_aware import Int8Aware, RoundedInput, RoundedWeight, settle, simulate
+from models.compress.int8_dynamic import Int8Dynamic
+from models.compress.int8_static import Int8Static
+from models.compress.int8_weights import Int8Linear, Int8Weights
+from models.cost import measure
+from models.nets.cnn import CNN
+from models.nets.mlp import MLP
+from refusal import Refusal
+
+
+def mlp():
+    torch.manual_seed(0)
+    return MLP((1, 8, 8), 10, width=64).eval()
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+def test_int8_weights_answer_like_the_layer_on_few_rows_and_on_many(rows):
+    torch.manual_seed(0)
+    linear, x = nn.Linear(64, 32), torch.randn(rows, 3, 64)
+    found, exact = Int8Linear(linear)(x), linear(x)
+    assert found.shape == exact.shape
+    assert float((found - exact).detach().abs().max() / exact.detach().abs().max()) < 0.03
+
+
+def test_rounding_is_to_the_nearest_of_255_steps():
+    linear = nn.Linear(64, 32, bias=False)
+    made = Int8Linear(linear)
+    off = (made.weight * made.weight_scale[:, None] - linear.weight).detach().abs()
+    assert (off <= made.weight_scale[:, None] / 2 + 1e-7).all()
+    assert made.weight.abs().amax(1).eq(127).all()
+
+
+def test_int8_weights_take_a_quarter_of_the_bytes_and_count_as_weights(context):
+    net, x = MLP((1, 8, 8), 10, width=512, depth=2).eval(), context().example
+    dense, _ = measure(net, x[:1])
+    exact, names = net(x), set(net.state_dict())
+    step = Int8Weights()
+    step.check(net, context("int8_weights"))
+    found = step.after(net, context())
+    assert step.facts["layers"] == ["layers.1", "layers.3", "layers.5"] and not step.facts["kept"]
+    numbers, facts = measure(found, x[:1])
+    assert numbers["size/bytes"] < 0.28 * dense["size/bytes"]
+    assert numbers["size/parameters"] == dense["size/parameters"]
+    assert numbers["compute/flops_forward"] == dense["compute/flops_forward"]
+    assert facts == {"flops_uncounted": []}
+    assert names <= set(found.state_dict())
+    assert float((found(x) - exact).detach().abs().max() / exact.detach().abs().max()) < 0.05
+    fresh = Int8Weights().rebuild(MLP((1, 8, 8), 10, width=512, depth=2), found.state_dict(), x[:1])
+    fresh.load_state_dict(found.state_dict())
+    assert torch.equal(fresh.eval()(x), found(x))
+
+
+def test_a_shared_layer_stays_shared(context):
+    one = nn.Linear(64, 64)
+    net = Int8Weights().after(nn.Sequential(nn.Flatten(), one, nn.ReLU(), one), context()).net
+    assert net[1] is net[3] and type(net[1]) is Int8Linear
+
+
+def test_a_network_without_linear_layers_is_refused(context):
+    with pytest.raises(Refusal, match="no linear layer of 256 weights"):
+        Int8Weights().check(nn.Flatten(), context())
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize(
+    "make", [mlp, lambda: CNN((1, 8, 8), 10, width=16, depth=1).eval()], ids=["mlp", "cnn"]
+)
+def test_a_graph_keeps_names_and_arithmetic_and_is_loaded_again(make, dynamic, context):
+    net, x = make(), context().example
+    graph = pt2e.quantized(net, context().calibration(2), "int8", dynamic=dynamic)
+    assert set(net.state_dict()) <= set(graph.state_dict())
+    assert float((graph(x) - net(x)).detach().abs().max() / net(x).detach().abs().max()) < 0.05
+    (dense, _), (found, facts) = measure(net, x[:1]), measure(graph, x[:1])
+    assert found["compute/flops_forward"] == dense["compute/flops_forward"]
+    assert found["size/parameters"] == dense["size/parameters"]
+    assert "compute/flops_train" not in found and facts == {"flops_uncounted": []}
+    # The fresh network's scales come from one example of zeros, so they must come from the file.
+    step = Int8Dynamic() if dynamic else Int8Static()
+    fresh = step.rebuild(copy.deepcopy(make()), graph.state_dict(), torch.zeros_like(x[:1]))
+    fresh.load_state_dict(graph.state_dict())
+    assert torch.equal(fresh(x), graph(x))
+
+
+def test_all_layers_are_int8_convolutions_over_signals_too():
+    net = CNN((1, 40), 10, width=8, depth=2).eval()
+    graph = pt2e.quantized(net, [torch.randn(4, 1, 40)], "int8", dynamic=False)
+    assert pt2e.layers(graph) == ["features.0.0.weight", "features.1.0.weight", "readout.2.weight"]
+    for size in (1, 4, 9):
+        assert graph(torch.randn(size, 1, 40)).shape == (size, 10)
+
+
+def test_a_weight_with_another_use_stays_and_a_shared_one_is_kept_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.mix = nn.Embedding(20, 16), nn.Linear(16, 16)
+
+        def forward(self, tokens):
+            stream = self.mix(self.mix(self.embedding(tokens)))
+            return nn.functional.linear(stream, self.embedding.weight)
+
+    graph = pt2e.quantized(Tied(), [torch.randint(0, 20, (2, 5))], "int8", dynamic=False)
+    state = graph.state_dict()
+    assert sorted(pt2e.layers(graph)) == ["embedding.weight_int8", "mix.weight"]
+    assert state["embedding.weight"].dtype == torch.float32
+
+
+def test_evaluation_mode_can_be_asked_of_a_graph(context):
+    graph = pt2e.quantized(mlp(), [context().example], "int8", dynamic=False)
+    assert not graph.eval().training
+
+
+def test_fake_rounding_is_what_int8_will_read_back(context):
+    net, x = mlp(), context().example
+    latent = copy.deepcopy(net.state_dict())
+    graph = pt2e.quantized(net, [x], "int8", dynamic=False)
+    simulate(net, [x])
+    scale = graph.get_submodule("layers.1").weight_scale
+    int8 = graph.get_submodule("layers.1").weight * scale[:, None]
+    assert torch.allclose(net.layers[1].weight, int8, atol=1e-6)
+    net(x).sum().backward()
+    assert net.layers[1].parametrizations.weight.original.grad.abs().sum() > 0
+    settle(net)
+    assert all(torch.equal(latent[name], value) for name, value in net.state_dict().items())
+    assert not net.layers[1]._forward_pre_hooks
+
+
+def test_rounding_of_weights_and_inputs_by_hand():
+    weight = torch.tensor([[127.5, 0.4, -3.6]])
+    assert RoundedWeight()(weight).tolist() == [[127.0, 0.0, -4.0]]
+    hook = RoundedInput(-1.0, 254.0)
+    assert hook(nn.Identity(), (torch.tensor([-7.0, 0.6, 300.0]),))[0].tolist() == [-1.0, 1.0, 254.0]
+
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.one(x) if x.sum() > 0 else self.other(x)
+
+
+@pytest.mark.parametrize(
+    "step", [Int8Static(), Int8Dynamic(), Int8Aware()], ids=["static", "dynamic", "aware"]
+)
+def test_a_network_whose_path_depends_on_data_is_refused_before_training(step, context):
+    with pytest.raises(Refusal, match=r"cannot turn Branches into a graph .* choose compress="):
+        step.check(Branches(), context())
+
+
+def test_a_network_without_anything_to_round_is_refused(context):
+    with pytest.raises(Refusal, match="finds no linear layer"):
+        pt2e.quantized(nn.Flatten(), [context().example], "int8_static", dynamic=False)
+
+
+def test_other_processors_are_refused(monkeypatch, context):
+    with pytest.raises(Refusal, match="int8 kernels of x86 CPUs"):
+        Int8Static().check(mlp(), context(device="cuda"))
+    monkeypatch.setattr(pt2e.platform, "machine", lambda: "arm64")
+    with pytest.raises(Refusal, match="arm64"):
+        Int8Static().check(mlp(), context())
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_install(monkeypatch, context):
+    monkeypatch.setattr(exported.shutil, "which", lambda name: None)
+    with pytest.raises(Refusal, match="install g\\+\\+"):
+        Int8Static().check(mlp(), context())
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(Refusal, match="1 or more"):
+        Int8Static(batches=0)
+    with pytest.raises(Refusal, match="at least one step"):
+        Int8Aware(steps=0)
+
+
+def test_scales_of_a_dead_output_are_finite():
+    linear = nn.Linear(8, 4)
+    linear.weight.data[0] = 0
+    assert not math.isnan(float(Int8Linear(linear)(torch.ones(1, 8)).detach().sum()))

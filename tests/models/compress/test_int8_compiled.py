@@ -1,0 +1,47 @@
+"""Machine code of int8 and 32-bit networks: same answers for any batch, counted by its eager form."""
+
+import copy
+
+import pytest
+import torch
+from compressing import compressed
+
+from models.compress.compiled import Compile
+from models.compress.exported import Compiled
+from models.compress.int8_aware import Int8Aware
+from models.compress.int8_static import Int8Static
+from models.cost import cost
+from models.evaluate import evaluating
+from models.nets.mlp import MLP
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [Int8Static(), Compile()], ids=["int8", "fp32"])
+def test_code_answers_as_its_graph_for_every_batch_size_and_mode(step, context):
+    torch.manual_seed(0)
+    net = MLP((1, 8, 8), 10, width=32).eval()
+    dense = cost(net, context().example[:1])
+    found = step.after(net, context())
+    assert isinstance(found, Compiled) and step.facts["compile_seconds"] > 0
+    for size in (1, 2, 7, 32, 64):
+        x = torch.randn(size, 1, 8, 8)
+        with evaluating(found), torch.inference_mode():
+            expected = found.eager(x)
+            assert torch.allclose(found(x), expected, atol=1e-3)
+            with torch.autocast("cpu", torch.bfloat16):
+                assert torch.allclose(found(x), expected, atol=1e-3)
+    assert len(found._code._by_size) == 5 and len(set(map(id, found._code._by_size.values()))) == 2
+    counted = cost(found, context().example[:1])
+    assert counted["compute/flops_forward"] == dense["compute/flops_forward"]
+    assert counted["size/parameters"] == dense["size/parameters"]
+    assert torch.equal(copy.deepcopy(found)(x), found(x))
+    assert set(found.state_dict()) == set(found.eager.state_dict())
+
+
+@pytest.mark.slow
+def test_a_network_trained_with_rounding_is_scored_as_int8(tmp_path, one_thread):
+    step = Int8Aware(steps=20)
+    found, made = compressed(tmp_path, step)
+    assert made.finetuned[0].steps == 20 and step.facts["int8"]
+    trained = made.context.score(made.trained)
+    assert made.context.score(found) > trained - 0.1
