@@ -1,9 +1,12 @@
 """Recomputed modules: the same gradients bit for bit, less memory, and nothing left behind."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from hydra.utils import get_object
 from torch import nn
 from torch.nn.functional import cross_entropy
 from trainings import weights
@@ -26,10 +29,17 @@ NETS = {
 }
 
 
+OPTIONS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+}
+
+
 def loss_of(net, x):
     logits = net(x)
     targets = torch.arange(logits[..., 0].numel()) % logits.shape[-1]
-    return cross_entropy(logits.flatten(0, -2).float(), targets)
+    loss = cross_entropy(logits.flatten(0, -2).float(), targets)
+    return loss + net.auxiliary_loss() if hasattr(net, "auxiliary_loss") else loss
 
 
 def gradients(net, x, precision=None, pieces=1):
@@ -39,7 +49,7 @@ def gradients(net, x, precision=None, pieces=1):
         with torch.autocast("cpu", precision or torch.bfloat16, enabled=precision is not None):
             loss = loss_of(net, piece)
         loss.backward()
-    return [weight.grad.clone() for weight in net.parameters()]
+    return [weight.grad.clone() for weight in net.parameters() if weight.grad is not None]
 
 
 @pytest.mark.parametrize("keep", ["nothing", "matmuls"])
@@ -55,6 +65,26 @@ def test_gradients_are_the_plain_ones_bit_for_bit(name, precision, keep, one_thr
         again = gradients(net, x, precision, pieces=2)
     assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
     assert not any("forward" in vars(module) for module in net.modules())
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_network_is_the_same_after_steps_that_recompute_what_is_inside(option, one_thread):
+    given = {name: value for name, value in OPTIONS[option].items() if name != "_target_"}
+    tokens = "gpt" in option
+    given |= {"shape": (24,) if tokens else (1, 8, 8), "classes": 11}
+    given |= {"task": "language" if tokens else "classification"} | ({"width": 8} if "width" in given else {})
+    torch.manual_seed(0)
+    nets = [get_object(OPTIONS[option]["_target_"])(**given)]
+    nets.append(copy.deepcopy(nets[0]))
+    x = TOKENS if tokens else torch.randn(4, 1, 8, 8)
+    inside = next(name for name in ("blocks", "features", "layers") if hasattr(nets[0], name))
+    one = gradients(nets[0], x)
+    with recompute(nets[1], [f"{inside}.*"]):
+        other = gradients(nets[1], x)
+    assert all(map(torch.equal, one, other))
+    assert all(map(torch.equal, nets[0].state_dict().values(), nets[1].state_dict().values()))
+    if hasattr(nets[0], "metrics"):
+        assert nets[0].metrics() == nets[1].metrics()
 
 
 def test_memory_falls_with_the_blocks_and_less_so_when_matrix_products_are_kept(one_thread):
