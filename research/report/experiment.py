@@ -36,8 +36,7 @@ def write(found: Evidence, folder: Path) -> Path:
 def text(found: Evidence) -> str:
     """The report as Markdown; the same evidence gives the same text."""
     parts = [
-        f"# {found.name}",
-        *("", f"Question: {found.study.question}"),
+        f"# {found.name}: {found.study.question}",
         *_answer(found),
         *_table(found),
         *_claims(found),
@@ -49,8 +48,14 @@ def text(found: Evidence) -> str:
 
 
 def _answer(found: Evidence) -> list[str]:
-    lines = [line for one in found.verdicts for line in ("", f"**{one.word.capitalize()}.** {sentence(one)}")]
-    return lines or ["", "**Open.** No arm of a claim can be run here."]
+    words = [one.word for one in found.verdicts]
+    if not words:
+        return ["", "**Open.** No arm of a claim can be run here."]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+    lines = ["", f"{len(words)} claims: {counts}. Expected was: {found.study.claim.rstrip('.')}."]
+    return lines + [
+        line for one in found.verdicts for line in ("", f"**{one.word.capitalize()}.** {sentence(one)}")
+    ]
 
 
 def sentence(one: Judged) -> str:
