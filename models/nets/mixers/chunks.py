@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 CHUNK = 64
-"""positions; measured on a CPU with heads of 16 to 64: 32 and 128 are within a fifth of it"""
+"""positions; of 16 to 256 the best or within 1.3 of it: training on a CPU, heads of 16 and of 64"""
 
 
 def cut(x: Tensor, size: int) -> Tensor:

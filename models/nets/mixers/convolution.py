@@ -13,7 +13,8 @@ class ShortConvolution(nn.Module):
     """Each feature's weighted sum over the last `taps` positions: (B, T, features) -> (B, T, features).
 
     Source: Fu et al. (2023), H3, arXiv 2212.14052 (the shift); Arora et al. (2023), Zoology, arXiv
-    2312.04927. As a sum of shifted products, which a CPU runs faster than a grouped convolution.
+    2312.04927. As a sum of shifted products: as fast on a CPU as a grouped convolution, without its
+    transposes.
     """
 
     def __init__(self, features: int, taps: int) -> None:
