@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.nets.convolutions import Norm
 from refusal import Refusal
 
 _FOLLOWED = (
@@ -34,7 +35,7 @@ def prune_channels(net: nn.Module, example: Tensor, kept: float, round_to: int) 
     # Imported here: it loads most of torch's compiler, which no other option needs.
     import torch_pruning
 
-    _known(net)
+    _scales(net)
     graded = any(weight.grad is not None for weight in net.parameters())
     importance = (
         torch_pruning.importance.GroupTaylorImportance()
@@ -52,6 +53,8 @@ def prune_channels(net: nn.Module, example: Tensor, kept: float, round_to: int) 
                 importance=importance,
                 pruning_ratio=1.0 - kept,
                 ignored_layers=[_read_out(net, example)],
+                customized_pruners={Norm: _norm_pruner(torch_pruning)},
+                unwrapped_parameters=_scales(net),
                 round_to=max(1, round_to // _groups(net)),
             )
             pruner.step()
@@ -70,11 +73,39 @@ def _refused(net: nn.Module, why: str) -> Refusal:
     )
 
 
-def _known(net: nn.Module) -> None:
-    """Refuse weights outside of these layers: torch-pruning guesses, or follows a recurrence for ever."""
+def _scales(net: nn.Module) -> list[tuple[nn.Parameter, int]]:
+    """Weights outside of torch's layers, with their dimension of channels: of one, since it can only be that.
+
+    Raises `Refusal` for those of more: torch-pruning guesses, or follows a recurrence for ever.
+    """
+    found = []
     for path, module in net.named_modules():
-        if not isinstance(module, _FOLLOWED) and any(True for _ in module.parameters(recurse=False)):
-            raise _refused(net, f"its {path or 'own'} weights are of {type(module).__name__}")
+        if not isinstance(module, (*_FOLLOWED, Norm)):
+            for parameter in module.parameters(recurse=False):
+                if parameter.ndim > 1:
+                    raise _refused(net, f"its {path or 'own'} weights are of {type(module).__name__}")
+                found.append((parameter, 0))
+    return found
+
+
+def _norm_pruner(torch_pruning: Any) -> Any:
+    """How torch-pruning takes channels from the norm of points."""
+
+    class NormPruner(torch_pruning.function.BasePruningFunc):  # type: ignore[misc]
+        def prune_out_channels(self, layer: Norm, idxs: Any) -> Norm:
+            kept = sorted(set(range(len(layer.weight))) - set(idxs))
+            layer.weight = self._prune_parameter_and_grad(layer.weight, kept, 0)
+            layer.bias = self._prune_parameter_and_grad(layer.bias, kept, 0)
+            return layer
+
+        prune_in_channels = prune_out_channels
+
+        def get_out_channels(self, layer: Norm) -> int:
+            return len(layer.weight)
+
+        get_in_channels = get_out_channels
+
+    return NormPruner()
 
 
 def _read_out(net: nn.Module, example: Tensor) -> nn.Module:

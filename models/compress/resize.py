@@ -23,7 +23,7 @@ def resize(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
                 empty = torch.empty(saved.shape, dtype=parameter.dtype, device=parameter.device)
                 setattr(module, name, nn.Parameter(empty, parameter.requires_grad))
                 changed = True
-        if changed:
+        if changed and hasattr(module, "weight"):
             describe(module)
     restate(net)
     return net

@@ -6,7 +6,9 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.compress.blocks import blocks, prune_blocks
 from models.compress.channels import prune_channels
@@ -14,14 +16,15 @@ from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.masks import keep, one_of, share
 from models.compress.resize import resize, restate
-from models.cost import cost
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
 from models.evaluate import evaluating
 from refusal import Refusal
 
-_HALVINGS = 6
-"""of the interval in which the share to keep is looked for"""
+_LEAST = 6
+"""halvings of what is kept, after which a target is out of reach"""
+_HALVINGS = 5
+"""of the interval in which the share to keep is then looked for"""
 IMPORTANCES = ("taylor", "magnitude")
 
 
@@ -46,14 +49,16 @@ def prune_once(net: nn.Module, example: Tensor, kept: float, round_to: int) -> n
     return smaller
 
 
-def prune_to(net: nn.Module, example: Tensor, flops: float, round_to: int) -> nn.Module:
+def prune_to(
+    net: nn.Module, example: Tensor, flops: float, round_to: int, halvings: int = _HALVINGS
+) -> nn.Module:
     """The largest pruned copy of `net` with at most a share `flops` of its FLOPs, by halving what is kept.
 
     Raises:
         Refusal: no smaller network comes below `flops`, or what to remove cannot be told.
     """
     dense, found = flops_of(net, example), []
-    for halving in range(1, _HALVINGS + 1):
+    for halving in range(1, _LEAST + 1):
         low = 0.5**halving
         try:
             best = prune_once(net, example, low, round_to)
@@ -63,7 +68,7 @@ def prune_to(net: nn.Module, example: Tensor, flops: float, round_to: int) -> nn
             break
         found.append(flops_of(best, example) / dense)
         if found[-1] <= flops:
-            return _largest(net, example, flops * dense, round_to, low, best)
+            return _largest(net, example, flops * dense, round_to, low, best, halvings)
     raise Refusal(
         f"compress.structured.flops {flops} cannot be reached: the smallest network that pruning leaves has "
         f"{min(found):.2f} of the FLOPs; set it above that, or choose a wider model."
@@ -71,11 +76,11 @@ def prune_to(net: nn.Module, example: Tensor, flops: float, round_to: int) -> nn
 
 
 def _largest(
-    net: nn.Module, example: Tensor, most: float, round_to: int, low: float, best: nn.Module
+    net: nn.Module, example: Tensor, most: float, round_to: int, low: float, best: nn.Module, halvings: int
 ) -> nn.Module:
     """The largest network of at most `most` FLOPs between `best`, that keeps a share `low`, and twice it."""
     high = 2 * low
-    for _ in range(_HALVINGS):
+    for _ in range(halvings):
         middle = (low + high) / 2
         tried = prune_once(net, example, middle, round_to)
         if flops_of(tried, example) <= most:
@@ -86,8 +91,12 @@ def _largest(
 
 
 def flops_of(net: nn.Module, example: Tensor) -> float:
-    """FLOPs of a forward pass of one example."""
-    return cost(net, example)["compute/flops_forward"]
+    """FLOPs of a forward pass of one example, as `models.cost` counts them, without the rest that it does."""
+    counter = FlopCounterMode(display=False)
+    plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+    with evaluating(net), torch.no_grad(), plain[0], plain[1], counter:
+        net(example)
+    return float(counter.get_total_flops())
 
 
 @final
@@ -122,7 +131,7 @@ class Structured(Compression):
         """Prune a copy as it is, since only that shows what a network lets be removed."""
         with torch.random.fork_rng():
             copied = copy.deepcopy(net).to(context.device)
-            prune_to(copied, context.example[:1], self.flops, self.round_to)
+            prune_to(copied, context.example[:1], self.flops, self.round_to, halvings=0)
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The smaller network, fine-tuned."""

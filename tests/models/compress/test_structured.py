@@ -14,10 +14,13 @@ from models.compress.resize import resize
 from models.compress.structured import Structured, flops_of, prune_to, sizes
 from models.data.dataset import Dataset, Split
 from models.nets.cnn import CNN
+from models.nets.convnext import ConvNeXt
 from models.nets.gpt import GPT
 from models.nets.gru import GRU
 from models.nets.linear import Linear
 from models.nets.mlp import MLP
+from models.nets.mobilenet import MobileNet
+from models.nets.resnet import ResNet
 from models.nets.transformer import Transformer
 from refusal import Refusal
 
@@ -27,6 +30,9 @@ NETS = {
     "low_rank mlp": (lambda: MLP((1, 8, 8), 10, width=64, depth=2, linear="low_rank"), IMAGE),
     "cnn 2-D": (lambda: CNN((1, 8, 8), 10, width=32, blocks=1, growth=2, depth=2), IMAGE),
     "cnn 1-D": (lambda: CNN((1, 40), 10, width=32, readout="mean", norm=False), SIGNAL),
+    "resnet": (lambda: ResNet((1, 40), 10, width=16, depth=2), SIGNAL),
+    "mobilenet": (lambda: MobileNet((1, 40), 10, width=16, depth=2), SIGNAL),
+    "convnext": (lambda: ConvNeXt((1, 40), 10, width=16, depth=2), SIGNAL),
     "transformer": (lambda: Transformer((1, 40), 10, width=32, heads=4), SIGNAL),
     "grouped": (lambda: Transformer((1, 40), 10, width=32, heads=8, kv_heads=4), SIGNAL),
     "shared": (lambda: Transformer((1, 40), 10, width=32, sharing="all"), SIGNAL),
@@ -35,7 +41,12 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+QUICK = ("mlp", "cnn 1-D", "resnet", "grouped", "gpt")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NETS]
+)
 def test_flops_fall_to_the_share_and_saved_weights_find_their_structure(name) -> None:
     make, example = NETS[name]
     net = make().eval()
@@ -124,7 +135,7 @@ def test_an_unreachable_share_is_refused_before_training_and_draws_no_random_num
     assert not (tmp_path / "trial").exists()
 
 
-@pytest.mark.parametrize("importance", ["taylor", "magnitude"])
+@pytest.mark.parametrize("importance", ["taylor", pytest.param("magnitude", marks=pytest.mark.slow)])
 def test_a_trained_network_is_pruned_and_fine_tuned(tmp_path, one_thread, importance) -> None:
     net, made = compressed(
         tmp_path, Structured(0.5, importance, finetune_steps=40), net=network(width=64), steps_of_training=80
