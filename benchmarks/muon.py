@@ -4,7 +4,8 @@
 
 Both are tuned over the same number of learning rates, each a factor of 2 from the next, on the same budget of
 steps, on the validation split, with a seed that is not used again. Muon's AdamW for embeddings, read-out and
-gains keeps the rate of its option. Then, on fresh seeds, AdamW trains for all of the steps and Muon for
+gains has a quarter of its rate, as in its option (of 0.003, 0.01 and 0.02 beside 0.04, 0.01 was best after 120
+steps on another seed). Then, on fresh seeds, AdamW trains for all of the steps and Muon for
 shares of them, each with its whole schedule inside its own steps; seeds pair the initial weights and the
 order of batches. Losses are of the whole test split, in bits per byte, after the last step. Intervals are
 95 % t-intervals of the paired differences.
@@ -39,7 +40,7 @@ from models.optim.groups import optimizer_for  # noqa: E402
 from models.optim.muon import MuonAdamW  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
 
-SHARES = (0.5, 0.625, 0.75)
+SHARES = (0.75, 0.625, 0.5)
 TUNING_SEED = 1000
 RATES = {"adamw": (0.008, 0.016, 0.004, 0.032, 0.002, 0.064), "muon": (0.02, 0.04, 0.01, 0.08, 0.005, 0.16)}
 """from the middle outwards, so that fewer are still around it"""
@@ -89,7 +90,7 @@ def make(name: str, rate: float) -> Callable[..., Optimizer]:
     """Equal but for what is compared: the betas and the decay of AdamW are those of Muon's own."""
     if name == "adamw":
         return partial(AdamW, lr=rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
-    return partial(MuonAdamW, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    return partial(MuonAdamW, lr=rate, adamw_lr=rate / 4, betas=(0.9, 0.95), weight_decay=0.01)
 
 
 def interval(differences: list[float]) -> tuple[float, float]:
@@ -115,7 +116,7 @@ def compare(bench: Bench, steps: int, seeds: int, rates: int) -> None:
             f"{mean:+.4f} +- {half:.4f} against adamw, reached on {reached} of {seeds} seeds",
             flush=True,
         )
-        if mean <= 0 and enough is None:
+        if mean <= 0:
             enough = share
     print(f"  least share of AdamW's steps that reached its loss: {enough}   target 0.75")
 
