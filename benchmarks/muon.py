@@ -4,11 +4,11 @@
 
 Both are tuned over the same number of learning rates, each a factor of 2 from the next, on the same budget of
 steps, on the validation split, with a seed that is not used again. Muon's AdamW for embeddings, read-out and
-gains has a quarter of its rate, as in its option (of 0.003, 0.01 and 0.02 beside 0.04, 0.01 was best after 120
-steps on another seed). Then, on fresh seeds, AdamW trains for all of the steps and Muon for
-shares of them, each with its whole schedule inside its own steps; seeds pair the initial weights and the
-order of batches. Losses are of the whole test split, in bits per byte, after the last step. Intervals are
-95 % t-intervals of the paired differences.
+gains has a quarter of its rate, as in its option: of 0.003, 0.01 and 0.02 beside 0.04, 0.01 was best after
+120 steps on one more seed. Then, on fresh seeds, AdamW trains for all of the steps and Muon for shares of
+them, each with its whole schedule inside its own steps; seeds pair the initial weights and the order of
+batches. Losses are of the whole test split, in bits per byte, after the last step. Intervals are 95 %
+t-intervals of the paired differences.
 
 Target: at 0.75 of the steps the mean difference is 0 or below.
 """
