@@ -20,14 +20,14 @@ from models.nets.transformer import Transformer
 
 def cases() -> list[Case]:
     images = digits.load(batch_size=64)
-    after = partial(Factorise, share=0.5, finetune_steps=150)
+    after = partial(Factorise, share=0.5, finetune_steps=100)
     first = partial(Factorise, share=0.5, when="before")
     transformer = partial(Transformer, (1, 8, 8), 10, width=512, heads=8, patch=4)
     wide = partial(MLP, (1, 8, 8), 10, width=1024, depth=3)
     return [
-        Case("after, mlp 3 x 1024, digits", wide, images, 300, 1e-3, after),
-        Case("before, mlp 3 x 1024, digits", wide, images, 300, 1e-3, first),
-        Case("after, transformer 2 x 512, digits", transformer, images, 200, 5e-4, after),
+        Case("after, mlp 3 x 1024, digits", wide, images, 200, 1e-3, after),
+        Case("before, mlp 3 x 1024, digits", wide, images, 200, 1e-3, first),
+        Case("after, transformer 2 x 512, digits", transformer, images, 150, 5e-4, after),
     ]
 
 

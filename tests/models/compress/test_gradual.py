@@ -49,6 +49,7 @@ def test_sparsity_rises_at_its_points_and_never_falls(tmp_path, one_thread) -> N
     assert made.facts()["0"]["layers"]["3.weight"] == pytest.approx(0.9, abs=0.02)
 
 
+@pytest.mark.slow
 def test_how_many_steps_a_call_takes_changes_nothing(tmp_path, one_thread) -> None:
     plan = {"begin": 0.1, "end": 0.9, "updates": 7}
     alone, _ = compressed(tmp_path / "a", Gradual(0.8, **plan), steps_per_call=1)

@@ -147,6 +147,7 @@ def test_a_trained_network_is_pruned_and_fine_tuned(tmp_path, one_thread, import
     assert sizes(made.trained, net) == made.facts()["0"]["sizes"]
 
 
+@pytest.mark.slow
 def test_a_transformer_is_pruned_in_a_trial_of_its_own(tmp_path, one_thread) -> None:
     inputs = torch.randn(64, 1, 40)
     split = Split(inputs, (inputs.mean((1, 2)) > 0).long())
