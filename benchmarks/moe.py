@@ -59,7 +59,8 @@ def built(option: str, data: Dataset, **changes: int) -> nn.Module:
 
 def stepper(net: nn.Module, batches: Batches) -> Callable[[float], None]:
     """A training step, given its learning rate."""
-    optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01, fused=True)
+    # As optimizer=adamw_pytext has it.
+    optimizer = torch.optim.AdamW(net.parameters(), RATE, (0.9, 0.99), weight_decay=0.01, fused=True)
     goal = objective(lambda logits, targets: nn.functional.cross_entropy(logits.mT, targets))
 
     def step(rate: float) -> None:

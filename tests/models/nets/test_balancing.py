@@ -1,11 +1,13 @@
 """Losses against their formulas; the loss-free bias under accumulation, recomputation and resumption."""
 
 import copy
+import gc
 
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from models.nets import balancing
 from models.nets.balancing import Load, SelectionBias, balance_loss, z_loss
 from models.nets.moe import MixtureOfExperts, Routing
 from models.nets.routing import token_choice
@@ -52,13 +54,13 @@ def test_the_z_loss_is_the_squared_logarithm_of_the_sum():
     assert float(z_loss(torch.zeros(4, 2, 8))) == pytest.approx(torch.tensor(4.0).log().square())
 
 
-def test_the_bias_moves_towards_equal_loads_and_by_the_rate():
+def test_the_bias_moves_by_the_rate_and_what_a_load_lacks():
     bias, weight = SelectionBias(3, 0.25), torch.nn.Parameter(torch.zeros(3, 1))
-    bias.count([4, 0, 2], weight)
+    bias.count([3, 1, 2], weight)
     bias.update()
-    assert bias.bias.tolist() == [-0.25, 0.25, 0.0]
+    assert bias.bias.tolist() == [-0.125, 0.125, 0.0]
     bias.update()
-    assert bias.bias.tolist() == [-0.25, 0.25, 0.0], "no load, no movement"
+    assert bias.bias.tolist() == [-0.125, 0.125, 0.0], "no load, no movement"
 
 
 def test_the_bias_changes_who_is_chosen_and_not_the_scores():
@@ -74,7 +76,7 @@ def test_the_bias_moves_once_a_step_in_training_only():
     made(x)
     assert not made.balance.bias.any(), "only a step of the optimizer moves it"
     step(made, optimizer, x)
-    assert made.balance.bias.abs().max() == pytest.approx(0.1)
+    assert 0 < made.balance.bias.abs().max() <= 0.1
     before = made.balance.bias.clone()
     made.eval()(x)
     optimizer.step()
@@ -87,6 +89,17 @@ def test_another_networks_optimizer_does_not_move_it():
     other(torch.ones(1, 2)).sum().backward()
     sgd(other).step()
     assert not made.balance.bias.any()
+
+
+def test_a_bias_does_not_outlive_the_weight_it_waits_for():
+    made = biased()
+    made(torch.randn(2, 8, 6))
+    assert made.router.weight in balancing._WAITING
+    made.take_loss()
+    before = len(balancing._WAITING)
+    del made
+    gc.collect()
+    assert len(balancing._WAITING) < before
 
 
 def test_accumulated_pieces_move_it_as_the_whole_batch():
@@ -142,9 +155,9 @@ def test_training_goes_on_bit_for_bit_from_what_was_saved():
 def test_the_bias_evens_out_what_scores_make_uneven():
     torch.manual_seed(0)
     scores = torch.rand(4, 8, 64) + torch.tensor([0.5, 0.2, 0.0, 0.0])[:, None, None]
-    seen, chooser = Load(4), SelectionBias(4, 0.005)
+    seen, chooser = Load(4), SelectionBias(4, 0.05)
     weight = torch.nn.Parameter(torch.zeros(4, 1))
-    for _ in range(200):
+    for _ in range(100):
         load = token_choice(chooser(scores), 1).flatten(1).sum(1).tolist()
         chooser.count(load, weight)
         chooser.update()
