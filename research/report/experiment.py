@@ -167,8 +167,8 @@ def _notes(found: Evidence) -> list[str]:
     notes = [f"`{line}` was left out: it needs a GPU" for line in found.left_out]
     notes += [f"seed {seed} of `{name}` failed: {why}" for name, seed, why in _failures(found.arms)]
     doubts = [note for arm in found.arms for one in found.results(arm) for note in one.facts.get("notes", [])]
-    counts = {note: doubts.count(note) for note in dict.fromkeys(doubts)}
-    notes += [f"{count} trials: {note}" for note, count in counts.items()]
+    kinds = [note.split(": ")[0] for note in doubts]  # what follows is the trial's own figure
+    notes += [f"{kind} (in {kinds.count(kind)} trials)" for kind in dict.fromkeys(kinds)]
     return ["", "## Notes", "", *(f"- {' '.join(note.split())}" for note in notes)] if notes else []
 
 
