@@ -112,14 +112,16 @@ def _widened(net: nn.Module) -> nn.Module:
 
 def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     """Say what the quantizer looks for: each layer's own reading of a weight, the kind of widened layers."""
+    products = (torch.ops.aten.conv2d.default, torch.ops.aten.linear.default)
     for node in list(graph.graph.nodes):
         for user in list(node.users)[1:] if node.op == "get_attr" else []:
             with graph.graph.inserting_before(user):
                 user.replace_input_with(node, graph.graph.node_copy(node))
-        if node.target is torch.ops.aten.conv2d.default:
+        if node.target in products:
             stack = dict(node.meta["nn_module_stack"])
-            path, kind = stack[last := next(reversed(stack))]
-            stack[last] = (path, "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind)
+            kind = stack[last := next(reversed(stack))][1]
+            # A path of its own: a layer that is used twice in a row would be taken for one use.
+            stack[last] = (node.name, "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind)
             node.meta["nn_module_stack"] = stack
     return graph
 
@@ -129,24 +131,32 @@ def _fold(graph: torch.fx.GraphModule) -> int:
     per_channel = torch.ops.quantized_decomposed.quantize_per_channel.default
     found = [node for node in graph.graph.nodes if node.target is per_channel]
     weights = [_get(graph, node.args[0].target).detach() for node in found]
+    names = [_name(graph, node) for node in found]
     done: dict[int, Tensor] = {}
-    for node, weight in zip(found, weights, strict=True):
+    for node, weight, name in zip(found, weights, names, strict=True):
         scale, zeros = (_get(graph, argument.target) for argument in node.args[1:3])
         # Layers that share a weight share its int8 form.
         rounded = done.setdefault(weight.data_ptr(), per_channel(weight, scale, zeros, *node.args[3:]))
-        _settle(graph, node, rounded, scale)
+        _settle(graph, node, name, rounded, scale)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     _drop_unused(graph)
     return len(found)
 
 
-def _settle(graph: torch.fx.GraphModule, node: torch.fx.Node, rounded: Tensor, scale: Tensor) -> None:
-    """Replace a weight's quantization by its result, under the weight's name, with its scale beside it."""
-    source, scales, zeros = node.args[:3]
-    readers = [one for one in graph.graph.nodes if one.op == "get_attr" and one.target == source.target]
+def _name(graph: torch.fx.GraphModule, node: torch.fx.Node) -> str:
+    """The weight's own, unless something else than quantized layers reads it too."""
+    name: str = node.args[0].target
+    readers = [one for one in graph.graph.nodes if one.op == "get_attr" and one.target == name]
     elsewhere = any(user.target is not node.target for one in readers for user in one.users)
-    name = f"{source.target}_int8" if elsewhere else source.target
+    return f"{name}_int8" if elsewhere else name
+
+
+def _settle(
+    graph: torch.fx.GraphModule, node: torch.fx.Node, name: str, rounded: Tensor, scale: Tensor
+) -> None:
+    """Replace a weight's quantization by its result, named `name`, with its scale beside it."""
+    scales, zeros = node.args[1:3]
     _set(graph, name, rounded)
     _set(graph, f"{name}_scale", scale)
     # Symmetric: all zero, so not worth a byte on disk.

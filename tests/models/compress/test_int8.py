@@ -104,15 +104,17 @@ def test_a_weight_with_another_use_stays_and_a_shared_one_is_kept_once():
         def __init__(self):
             super().__init__()
             self.embedding, self.mix = nn.Embedding(20, 16), nn.Linear(16, 16)
+            self.head = nn.Linear(16, 20, bias=False)
+            self.head.weight = self.embedding.weight
 
         def forward(self, tokens):
-            stream = self.mix(self.mix(self.embedding(tokens)))
-            return nn.functional.linear(stream, self.embedding.weight)
+            return self.head(self.mix(self.mix(self.embedding(tokens))))
 
     graph = pt2e.quantized(Tied(), [torch.randint(0, 20, (2, 5))], "int8", dynamic=False)
     state = graph.state_dict()
-    assert sorted(pt2e.layers(graph)) == ["embedding.weight_int8", "mix.weight"]
-    assert state["embedding.weight"].dtype == torch.float32
+    assert sorted(pt2e.layers(graph)) == ["head.weight_int8", "mix.weight"]
+    assert state["head.weight"].dtype == torch.float32
+    assert sum("dequantize_per_channel" in str(node.target) for node in graph.graph.nodes) == 3
 
 
 def test_evaluation_mode_can_be_asked_of_a_graph(context):

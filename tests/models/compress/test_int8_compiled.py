@@ -26,10 +26,11 @@ def test_code_answers_as_its_graph_for_every_batch_size_and_mode(step, context):
     for size in (1, 2, 7, 32, 64):
         x = torch.randn(size, 1, 8, 8)
         with evaluating(found), torch.inference_mode():
-            expected = found.eager(x)
-            assert torch.allclose(found(x), expected, atol=1e-3)
+            expected, answers = found.eager(x), found(x)
+            # A hidden unit between two steps of int8 may fall to either side.
+            assert torch.allclose(answers, expected, atol=0.02)
             with torch.autocast("cpu", torch.bfloat16):
-                assert torch.allclose(found(x), expected, atol=1e-3)
+                assert torch.equal(found(x), answers)
     assert len(found._code._by_size) == 5 and len(set(map(id, found._code._by_size.values()))) == 2
     counted = cost(found, context().example[:1])
     assert counted["compute/flops_forward"] == dense["compute/flops_forward"]
