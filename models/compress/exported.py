@@ -118,6 +118,8 @@ class _Code:
         self._for(example[:1])
 
     def __call__(self, x: Tensor) -> Tensor:
+        # The code counts on rows that lie one after another.
+        x = x.contiguous()
         code = self._by_size.get(len(x)) or self._for(x)
         with torch.no_grad():
             if not torch.is_autocast_enabled(x.device.type):
@@ -158,7 +160,7 @@ def lower(
     sizes = StatelessSymbolicContext(dynamic_sizes=[first] + [DimDynamic.STATIC] * (example.dim() - 1))
     example = torch.cat([example, example]) if dynamic and len(example) == 1 else example
     fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True).from_tensor(
-        example.detach(), symbolic_context=sizes
+        example.detach().contiguous(), symbolic_context=sizes
     )
     # One thread compiles: workers of their own would cost an import of torch each, and outlive a trial.
     options = {"freezing": True, "compile_threads": 1}

@@ -20,18 +20,18 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 class Int8Aware(Compression):
     """Quantization-aware fine-tuning after the training, then static int8 as `Int8Static` makes it.
 
-    For `steps` steps each linear layer and convolution rounds its weights (per output) and its input (per
+    For `finetune_steps` each linear layer and convolution rounds its weights (per output) and its input (per
     tensor, range of `batches` training batches) as int8 will, and passes gradients straight through.
     Source: Jacob et al. (2017), arXiv 1712.05877, section 3. Not by PT2E's own preparation, which needs an
     exported graph: that has no dropout, no layer-wise learning rates and no vmap. Facts: as `Int8Static`, and
-    `steps`. Raises `Refusal` as `Int8Static` does.
+    `finetune_steps`. Raises `Refusal` as `Int8Static` does.
     """
 
-    def __init__(self, steps: int = 200, lr_factor: float = 0.1, batches: int = 16) -> None:
+    def __init__(self, finetune_steps: int = 200, lr_factor: float = 0.1, batches: int = 16) -> None:
         super().__init__()
-        if steps < 1 or batches < 1:
+        if finetune_steps < 1 or batches < 1:
             raise Refusal("compress.int8_aware needs at least one step and one batch of examples.")
-        self.steps, self.lr_factor, self.batches = steps, lr_factor, batches
+        self.steps, self.lr_factor, self.batches = finetune_steps, lr_factor, batches
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Look for CPU and compiler, and export the untrained network."""
@@ -42,7 +42,7 @@ class Int8Aware(Compression):
         simulate(net, context.calibration(self.batches))
         net = context.finetune(net, self.steps, self.lr_factor)
         settle(net)
-        self.facts |= {"steps": self.steps}
+        self.facts |= {"finetune_steps": self.steps}
         return int8_static.compiled(net, context, self.batches, self.facts)
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:

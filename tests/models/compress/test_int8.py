@@ -185,7 +185,7 @@ def test_nonsense_is_refused():
     with pytest.raises(Refusal, match="1 or more"):
         Int8Static(batches=0)
     with pytest.raises(Refusal, match="at least one step"):
-        Int8Aware(steps=0)
+        Int8Aware(finetune_steps=0)
 
 
 def test_scales_of_a_dead_output_are_finite():

@@ -24,7 +24,7 @@ def test_code_answers_as_its_graph_for_every_batch_size_and_mode(step, context):
     found = step.after(net, context())
     assert isinstance(found, Compiled) and step.facts["compile_seconds"] > 0
     for size in (1, 2, 7, 32, 64):
-        x = torch.randn(size, 1, 8, 8)
+        x = torch.randn(1, 8, 8, size).movedim(-1, 0)  # as rows of a data set may lie: not one by one
         with evaluating(found), torch.inference_mode():
             expected, answers = found.eager(x), found(x)
             # A hidden unit between two steps of int8 may fall to either side.
@@ -41,7 +41,7 @@ def test_code_answers_as_its_graph_for_every_batch_size_and_mode(step, context):
 
 @pytest.mark.slow
 def test_a_network_trained_with_rounding_is_scored_as_int8(tmp_path, one_thread):
-    step = Int8Aware(steps=20)
+    step = Int8Aware(finetune_steps=20)
     found, made = compressed(tmp_path, step)
     assert made.finetuned[0].steps == 20 and step.facts["int8"]
     trained = made.context.score(made.trained)
