@@ -40,7 +40,6 @@ from models.compress.half import Half  # noqa: E402
 from models.compress.int8_dynamic import Int8Dynamic  # noqa: E402
 from models.compress.int8_static import Int8Static  # noqa: E402
 from models.compress.int8_weights import Int8Weights  # noqa: E402
-from models.compress.pipeline import Pipeline  # noqa: E402
 from models.data import digits, mnist1d  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
 from models.energy import Meter  # noqa: E402
@@ -49,6 +48,7 @@ from models.losses import CrossEntropy  # noqa: E402
 from models.nets.mlp import MLP  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
+from models.pipeline import Pipeline  # noqa: E402
 from models.trainer import Settings  # noqa: E402
 
 BATCH = 64

@@ -34,7 +34,6 @@ from models.compress.artefact import measure  # noqa: E402
 from models.compress.compression import Compression  # noqa: E402
 from models.compress.gains import speedup  # noqa: E402
 from models.compress.gradual import Gradual  # noqa: E402
-from models.compress.pipeline import Pipeline  # noqa: E402
 from models.compress.structured import Structured, flops_of  # noqa: E402
 from models.data import digits, mnist1d  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
@@ -45,6 +44,7 @@ from models.nets.cnn import CNN  # noqa: E402
 from models.nets.mlp import MLP  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
+from models.pipeline import Pipeline  # noqa: E402
 from models.trainer import Settings  # noqa: E402
 
 BATCH = 128

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 from torch import Tensor, nn
@@ -39,4 +40,9 @@ def objective(loss: Loss | Objective) -> Objective:
     """An objective from a plain loss; one that is an objective already is returned as it is."""
     if isinstance(loss, Objective):
         return loss
-    return Objective(lambda inputs, logits, targets: loss(logits, targets))
+    return Objective(partial(_plain, loss))
+
+
+def _plain(loss: Loss, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    # No lambda: processes that train together are handed the objective by pickle.
+    return loss(logits, targets)

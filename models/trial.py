@@ -17,12 +17,12 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
-from models.compress.pipeline import Pipeline
 from models.data.batches import sequential
 from models.energy import Energy, Meter
 from models.evaluate import evaluate
 from models.fitted import Fitted
 from models.numerics import error_vs_fp32
+from models.pipeline import Pipeline
 from models.trainer import Settings
 from refusal import Refusal
 

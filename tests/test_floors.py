@@ -20,12 +20,12 @@ TENSORS = {"torch", "lightning", "torchmetrics", "models", "train", "agent"}
 DECISIONS = {"hydra", "omegaconf", "research", "sqlalchemy", "optuna", "litellm", "train", "agent"}
 FLOORS = {
     "models": [
-        ["lit", "fit", "trial"],
+        ["lit", "fit", "pipeline", "trial"],
         ["compress", "energy", "cost", "latency", "recompute"],
         ["nets", "optim", "losses", "data"],
     ],
     "research": [
-        ["sprint", "report", "campaigns", "sweeps"],
+        ["sprint", "report", "campaigns", "experiments", "sweeps"],
         ["runner", "row", "processes", "queue", "roles", "memory", "proposers"],
         ["space", "gate", "store", "database", "stats", "statistics", "llm", "language", "goal", "goals"],
         ["types"],

@@ -4,7 +4,7 @@ Source: Fang et al. (2023), DepGraph, arXiv 2301.12900: what one layer loses, al
 """
 
 import warnings
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +91,7 @@ def _scales(net: nn.Module) -> list[tuple[nn.Parameter, int]]:
 def _norm_pruner(torch_pruning: Any) -> Any:
     """How torch-pruning takes channels from the norm of points."""
 
+    @final
     class NormPruner(torch_pruning.function.BasePruningFunc):  # type: ignore[misc]
         def prune_out_channels(self, layer: Norm, idxs: Any) -> Norm:
             kept = sorted(set(range(len(layer.weight))) - set(idxs))

@@ -69,11 +69,16 @@ def after_each_step(
 ) -> None:
     """Zero the pruned weights after every step of `optimizer`, exactly; costs one pass over them a step.
 
+    With what they are averaged from, where the optimizer averages (schedule-free), or they would come back.
+
     A hook of torch's own optimizers, not of Lightning: steps stay on the engine's shortest path.
     """
 
     def zero(*_: Any) -> None:
-        apply(weights, masks())
+        pruned = masks()
+        apply(weights, pruned)
+        points = {name: optimizer.state[weights[name]].get("z") for name in pruned}
+        apply(points, {name: mask for name, mask in pruned.items() if points[name] is not None})
 
     optimizer.register_step_post_hook(zero)
 

@@ -1,5 +1,6 @@
 """What is minimised: the loss, the network's own term, and what a term wants around the forward pass."""
 
+import pickle
 from contextlib import contextmanager
 
 import torch
@@ -29,6 +30,8 @@ class Regular(nn.Module):
 def test_a_plain_loss_becomes_an_objective_once() -> None:
     whole = objective(CrossEntropy())
     assert objective(whole) is whole
+    # Processes that train together are handed it.
+    whole = pickle.loads(pickle.dumps(whole))
     net, data = network(), blobs()
     expected = functional.cross_entropy(net(data.train.inputs), data.train.targets)
     assert torch.equal(whole(net, data.train.inputs, data.train.targets), expected)

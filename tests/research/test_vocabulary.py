@@ -30,7 +30,7 @@ def test_most_draws_pass_the_gate(space: Space, fixed: list[str]) -> None:
 def test_what_cannot_be_is_not_offered(space: Space) -> None:
     images, text = narrowed(space, ["data=digits"]), narrowed(space, ["data=pytext", "model=gpt"])
     assert "gpt" not in images["groups"]["model"]["options"] and "data" not in images["groups"]
-    assert images["keys"]["trainer.precision"]["of"] == ["32-true", "bf16-mixed"]
+    assert images["keys"]["trainer.precision"]["of"] == ["32-true", "bf16-mixed", "auto"]
     assert not images["keys"]["budget.steps"]["nullable"]
     assert "gpt" in text["groups"]["model"]["options"]
 

@@ -5,7 +5,7 @@ from typing import Any
 from trainings import parts
 
 from models.compress.compression import Compression
-from models.compress.pipeline import Pipeline
+from models.pipeline import Pipeline
 
 
 def pipeline(tmp_path: Any, *steps: Compression, steps_of_training: int = 40, **changes: Any) -> Pipeline:

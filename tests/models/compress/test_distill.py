@@ -12,8 +12,8 @@ from trainings import blobs, network, parts, weights
 
 from models.compress.compression import Compression
 from models.compress.distill import Distill, captured, hard_labels, similarity, soft_labels
-from models.compress.pipeline import Pipeline
 from models.data.dataset import UNSCORED
+from models.pipeline import Pipeline
 from refusal import Refusal
 
 

@@ -9,6 +9,7 @@ from trainings import network, weights
 
 from models.compress.masks import KeepMasks, keep, mark, prunable
 from models.nets.gpt import GPT
+from models.optim.schedule_free import ScheduleFreeAdamW
 from refusal import Refusal
 
 
@@ -35,7 +36,7 @@ def test_marks_are_found_again_in_a_copy() -> None:
     assert set(callback.masks) == {"0.weight"} and int(callback.masks["0.weight"].sum()) == 8 * 12
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "schedule-free"])
 def test_masked_weights_are_zero_after_every_step(train, optimizer) -> None:
     mask = torch.rand(16, 12) > 0.5
     seen = []
@@ -49,6 +50,7 @@ def test_masked_weights_are_zero_after_every_step(train, optimizer) -> None:
     net.append(Look())
     made = {
         "adamw": torch.optim.AdamW,
+        "schedule-free": ScheduleFreeAdamW,
         "sgd": lambda groups, **_: torch.optim.SGD(groups, lr=0.1, momentum=0.9),
     }[optimizer]
     before = weights(net).clone()

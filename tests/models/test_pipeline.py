@@ -9,7 +9,7 @@ from trainings import ADAMW, network, parts, weights
 
 from models.compress.compression import Compression
 from models.compress.gains import error, shortfalls, speedup
-from models.compress.pipeline import Pipeline, slowed
+from models.pipeline import Pipeline, slowed
 from refusal import Refusal
 
 
