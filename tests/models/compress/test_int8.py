@@ -1,4 +1,4 @@
-"""Int8 weights, graphs and fake rounding; what compiles is in test_int8_compiled.py."""
+"""Int8 weights, graphs and fake rounding; slow is what imports torchao, which takes seconds."""
 
 import copy
 import math
@@ -71,6 +71,7 @@ def test_a_network_without_linear_layers_is_refused(context):
         Int8Weights().check(nn.Flatten(), context())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize(
     "make", [mlp, lambda: CNN((1, 8, 8), 10, width=16, depth=1).eval()], ids=["mlp", "cnn"]
@@ -91,6 +92,7 @@ def test_a_graph_keeps_names_and_arithmetic_and_is_loaded_again(make, dynamic, c
     assert torch.equal(fresh(x), graph(x))
 
 
+@pytest.mark.slow
 def test_all_layers_are_int8_convolutions_over_signals_too():
     net = CNN((1, 40), 10, width=8, depth=2).eval()
     graph = pt2e.quantized(net, [torch.randn(4, 1, 40)], "int8", dynamic=False)
@@ -99,6 +101,7 @@ def test_all_layers_are_int8_convolutions_over_signals_too():
         assert graph(torch.randn(size, 1, 40)).shape == (size, 10)
 
 
+@pytest.mark.slow
 def test_a_weight_with_another_use_stays_and_a_shared_one_is_kept_once():
     class Tied(nn.Module):
         def __init__(self):
@@ -117,11 +120,13 @@ def test_a_weight_with_another_use_stays_and_a_shared_one_is_kept_once():
     assert sum("dequantize_per_channel" in str(node.target) for node in graph.graph.nodes) == 3
 
 
+@pytest.mark.slow
 def test_evaluation_mode_can_be_asked_of_a_graph(context):
     graph = pt2e.quantized(mlp(), [context().example], "int8", dynamic=False)
     assert not graph.eval().training
 
 
+@pytest.mark.slow
 def test_fake_rounding_is_what_int8_will_read_back(context):
     net, x = mlp(), context().example
     latent = copy.deepcopy(net.state_dict())
@@ -162,6 +167,7 @@ def test_a_network_whose_path_depends_on_data_is_refused_before_training(step, c
         step.check(Branches(), context())
 
 
+@pytest.mark.slow
 def test_a_network_without_anything_to_round_is_refused(context):
     with pytest.raises(Refusal, match="finds no linear layer"):
         pt2e.quantized(nn.Flatten(), [context().example], "int8_static", dynamic=False)
