@@ -142,16 +142,18 @@ def spread(values: list[float], shown: str) -> str:
 
 def cases() -> list[Case]:
     images, signals = digits.load(batch_size=64), mnist1d.load(batch_size=128)
-    half = partial(Structured, 0.5, finetune_steps=100)
+    half, longer = (partial(Structured, 0.5, finetune_steps=steps) for steps in (100, 400))
     ninety = partial(Gradual, 0.9)
     transformer = partial(Transformer, (1, 8, 8), 10, width=256, heads=8, patch=4)
     wide = partial(MLP, (1, 8, 8), 10, width=512, depth=2)
     return [
         Case("structured, transformer 2 x 256, digits", transformer, images, 200, 1e-3, half),
         Case("structured, mlp 2 x 512, digits", wide, images, 500, 1e-3, half),
-        Case("structured, cnn 3 x 64, mnist1d", lambda: CNN((1, 40), 10, width=64), signals, 400, 3e-3, half),
+        Case(
+            "structured, cnn 3 x 64, mnist1d", lambda: CNN((1, 40), 10, width=64), signals, 600, 3e-3, longer
+        ),
         Case("gradual 90 %, mlp 2 x 512, digits", wide, images, 500, 1e-3, ninety),
-        Case("gradual 90 %, transformer 2 x 256, digits", transformer, images, 250, 1e-3, ninety),
+        Case("gradual 90 %, transformer 2 x 256, digits", transformer, images, 400, 1e-3, ninety),
     ]
 
 

@@ -105,9 +105,9 @@ class Structured(Compression):
 
     `importance` is `taylor`, from gradients on `batches` training batches, or `magnitude`, from weights.
     Transformer blocks lose heads and hidden units, the same number in each, and keep the width of their
-    stream; other networks lose units and channels, in proportion in each layer. Fine-tuning starts at the full rate
-    and falls with the trial's schedule: Renda et al. (2020), arXiv 2003.02389, rate rewinding; on the
-    validation split of digits 0.3 of it left a transformer a point behind.
+    stream; other networks lose units and channels, in proportion in each layer. Fine-tuning starts at the
+    full rate and falls with the trial's schedule: Renda et al. (2020), arXiv 2003.02389, rate rewinding; on
+    the validation split of digits 0.3 of it left a transformer a point behind.
 
     Raises:
         Refusal: a knob is out of range, or the network cannot be pruned so.
