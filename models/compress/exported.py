@@ -17,7 +17,8 @@ from refusal import Refusal
 
 def compiler(name: str) -> None:
     """Raise `Refusal` when torch's inductor cannot compile here; `name` is the option that needs it."""
-    from torch._inductor import config, cpp_builder, exc
+    with quiet():
+        from torch._inductor import config, cpp_builder, exc
 
     try:
         found = cpp_builder.get_cpp_compiler()
@@ -151,9 +152,10 @@ def lower(
     more than a small network takes. `example` (B, *shape) says for which size to plan; without `dynamic` it
     is the only one. The graph stays as it is.
     """
-    from torch._inductor.compile_fx import compile_fx
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+    with quiet():
+        from torch._inductor.compile_fx import compile_fx
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
     shapes = ShapeEnv()
     first = DimDynamic.DYNAMIC if dynamic else DimDynamic.STATIC
