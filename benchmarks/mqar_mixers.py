@@ -2,7 +2,7 @@
 
     python benchmarks/mqar_mixers.py [--seeds 3] [--mixers softmax,linear,gated,delta]
 
-One block of the GPT, alike but for its mixer, trained on multi-query associative recall (Arora et al. 2023,
+One block of the GPT with one head, alike but for its mixer, trained on multi-query associative recall (Arora et al. 2023,
 Zoology, arXiv 2312.04927). A convolution over two tokens lets every mixer see which key a value came after,
 as the paper's networks have; without it one block could not, and two would take several times as long. Each
 mixer's learning rate is the best of one grid by validation accuracy with seed 0; the seeds of the table are
@@ -36,7 +36,7 @@ from models.optim.schedules import cosine  # noqa: E402
 
 LENGTH, PAIRS, CLASSES, BATCH, STEPS = 64, 16, 64, 32, 500
 RATES = (0.003, 0.01, 0.03)
-NET = {"width": 32, "heads": 2, "depth": 1, "expansion": 2, "convolution": 2}
+NET = {"width": 32, "heads": 1, "depth": 1, "expansion": 2, "convolution": 2}
 
 
 @final
@@ -49,7 +49,7 @@ class Trained:
 
 
 def train(mixer: str, rate: float, seed: int, data: Dataset) -> Trained:
-    """The same examples in the same order for each mixer, by AdamW with a warm-up and a cosine."""
+    """The same examples in the same order for each mixer, by AdamW with a warm-up, a cosine and clipped gradients."""
     torch.manual_seed(seed)
     net = GPT(data.shape, data.classes, "recall", pattern=mixer, **NET)
     optimizer = torch.optim.AdamW(groups(net, 0.01), lr=rate, fused=True)
@@ -63,6 +63,7 @@ def train(mixer: str, rate: float, seed: int, data: Dataset) -> Trained:
         optimizer.zero_grad()
         asked = targets != UNSCORED
         torch.nn.functional.cross_entropy(net(inputs)[asked], targets[asked]).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
     return Trained(net.eval(), time.process_time() - began)
 
