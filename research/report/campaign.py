@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from refusal import Refusal
 from research.objective import METRICS, is_energy, rank, screening, screening_objective, sentence
 from research.report.findings import Arm, Findings
+from research.report.page import put
 from research.report.quantity import quantity
 from research.report.sentences import command, method_words
 from research.stats import Summary
@@ -19,17 +19,7 @@ _ALWAYS = ("train/energy_j", "size/parameters", "infer/latency_s_p50")
 
 def write(store: Store, sprint_id: int, folder: Path) -> Path:
     """Write report.md of a sprint, whole or not at all; `Refusal` when the folder cannot be written."""
-    path = folder / "report.md"
-    beside = path.with_suffix(".md.new")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text(Findings(store, sprint_id)))
-        beside.replace(path)
-    except OSError as error:
-        raise Refusal(
-            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
-        ) from error
-    return path
+    return put(text(Findings(store, sprint_id)), folder)
 
 
 def text(found: Findings) -> str:

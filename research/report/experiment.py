@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from refusal import Refusal
 from research.campaigns.bench import Arm
 from research.experiments.evidence import Evidence
 from research.experiments.verdicts import Found, Judged
 from research.objective import is_energy
 from research.report.campaign import figure
+from research.report.page import put
 from research.report.quantity import quantity
 from research.report.sentences import command, method_words
 from research.statistics.comparable import energy_method
@@ -20,17 +20,7 @@ _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/secon
 
 def write(found: Evidence, folder: Path) -> Path:
     """Write report.md, whole or not at all; `Refusal` when the folder cannot be written."""
-    path = folder / "report.md"
-    beside = path.with_suffix(".md.new")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text(found))
-        beside.replace(path)
-    except OSError as error:
-        raise Refusal(
-            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
-        ) from error
-    return path
+    return put(text(found), folder)
 
 
 def text(found: Evidence) -> str:
