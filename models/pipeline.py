@@ -13,6 +13,7 @@ from torch import nn
 from models.budget import Budget
 from models.compress.compression import Compression
 from models.compress.context import Context
+from models.compress.masks import keep
 from models.data.dataset import Dataset
 from models.energy import Energy, Meter
 from models.fit import Fitted, fit
@@ -105,12 +106,13 @@ class Pipeline:
             getattr(type(step), hook) is not getattr(Compression, hook) for step in self.steps.values()
         )
 
-    def _train(self, net: nn.Module, steps: int, lr_factor: float, callbacks: Mapping[str, Any]) -> nn.Module:
+    def _train(self, net: nn.Module, steps: int, lr_factor: float) -> nn.Module:
+        """Further, with what was pruned held at zero whichever step asks for it."""
         own = {
             "loss": self._objective,
             "optimizer": slowed(self._parts["optimizer"], lr_factor),
             "budget": Budget(steps=steps),
-            "callbacks": copy.deepcopy(self._callbacks) | dict(callbacks),
+            "callbacks": copy.deepcopy(self._callbacks) | keep(net),
             "folder": self.context.folder / f"finetune_{len(self.finetuned) + 1}",
             "ckpt_path": None,
         }

@@ -192,8 +192,8 @@ def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str,
 def doubts(training: Energy, added: Energy | None) -> list[str]:
     """What must be said of the joules."""
     if added is not None and brief(added):
-        took = f"{1000 * added.seconds:.0f} ms"
-        return [*doubts(training, None), f"joules of the compression are its {took} at the training's power"]
+        took = f"joules of the compression are its {1000 * added.seconds:.0f} ms at the training's power"
+        return doubts(training, None) + ([took] if added.seconds > 0.001 else [])
     unsound = [energy.note for energy in (training, added) if energy is not None and not energy.valid]
     return [f"no joules of the training: {note}" for note in unsound]
 

@@ -1,10 +1,10 @@
 """What a compression may use of the trial around it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.evaluate import evaluate
 
-Finetune = Callable[[nn.Module, int, float, Mapping[str, Any]], nn.Module]
-"""(net, steps, factor on the learning rate, callbacks) -> the same network, trained further"""
+Finetune = Callable[[nn.Module, int, float], nn.Module]
+"""(net, steps, factor on the learning rate) -> the same network, trained further"""
 
 
 @final
@@ -46,19 +46,13 @@ class Context:
         stream = Batches(self.data.train, self.data.batch_size, self.seed)
         return (inputs for inputs, _ in islice(stream, batches))
 
-    def finetune(
-        self,
-        net: nn.Module,
-        steps: int,
-        lr_factor: float = 0.1,
-        callbacks: Mapping[str, Any] | None = None,
-    ) -> nn.Module:
+    def finetune(self, net: nn.Module, steps: int, lr_factor: float = 0.1) -> nn.Module:
         """Train `net` in place for `steps` more, with the trial's optimizer, schedule and objective.
 
-        Its learning rate is `lr_factor` times the trial's. Its joules and steps count as the trial's, and a
-        kill in between costs no more than since the last checkpoint. 0 steps do nothing.
+        Its learning rate is `lr_factor` times the trial's. Its joules count as the trial's, a kill in between
+        costs no more than since the last checkpoint, and what was pruned stays pruned. 0 steps do nothing.
         """
-        return self.train(net, steps, lr_factor, callbacks or {}) if steps else net
+        return self.train(net, steps, lr_factor) if steps else net
 
     def score(self, net: nn.Module) -> float:
         """On the validation split, larger is better: accuracy, or minus bits per byte for a language."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.masks import keep, one_of, share
+from models.compress.masks import one_of, share
 from models.compress.whitening import roots
 from models.nets.structured import LowRank
 from refusal import Refusal
@@ -105,7 +105,7 @@ class Factorise(Compression):
             return net
         layers = self._layers(net)
         net = self._factorised(net, roots(net, layers, context.calibration(self.batches)))
-        return context.finetune(net, self.finetune_steps, self.lr_factor, keep(net))
+        return context.finetune(net, self.finetune_steps, self.lr_factor)
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """Factors of the saved ranks."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.masks import NO_FASTER, SCOPES, apply, keep, mark, one_of, prunable, share
+from models.compress.masks import NO_FASTER, SCOPES, apply, mark, one_of, prunable, share
 
 
 def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
@@ -75,7 +75,7 @@ class Magnitude(Compression):
         masks = magnitude_masks(weights, self.sparsity, self.scope)
         apply(weights, masks)
         mark(net, masks)
-        net = context.finetune(net, self.finetune_steps, self.lr_factor, keep(net))
+        net = context.finetune(net, self.finetune_steps, self.lr_factor)
         weights = prunable(net, self.skip)
         # An optimizer that averages its weights ends with others than those of its last step.
         apply(weights, masks)

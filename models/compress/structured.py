@@ -14,7 +14,7 @@ from models.compress.blocks import blocks, prune_blocks
 from models.compress.channels import prune_channels
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.masks import keep, one_of, share
+from models.compress.masks import one_of, share
 from models.compress.resize import resize, restate
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
@@ -144,7 +144,7 @@ class Structured(Compression):
             fill_gradients(net, context, self.batches)
         smaller = prune_to(net, example, self.flops, self.round_to)
         self.facts |= {"flops": flops_of(smaller, example) / before, "sizes": sizes(net, smaller)}
-        return context.finetune(smaller, self.finetune_steps, self.lr_factor, keep(smaller))
+        return context.finetune(smaller, self.finetune_steps, self.lr_factor)
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The sizes of the saved weights."""

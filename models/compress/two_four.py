@@ -13,7 +13,7 @@ from torch.nn.functional import linear
 
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.masks import apply, keep, mark, one_of
+from models.compress.masks import apply, mark, one_of
 from refusal import Refusal
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -107,7 +107,7 @@ class TwoFour(Compression):
         masks = {name: two_four_mask(weight) for name, weight in weights.items()}
         apply(weights, masks)
         mark(net, masks)
-        net = context.finetune(net, self.finetune_steps, self.lr_factor, keep(net))
+        net = context.finetune(net, self.finetune_steps, self.lr_factor)
         apply({name: net.get_parameter(name) for name in names}, masks)
         self.facts |= {"layers": sorted(layers), "left": left}
         return sparse(net, layers, self.dtype, packed=True)
