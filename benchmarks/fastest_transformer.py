@@ -72,6 +72,8 @@ def steps_of(combo: str) -> dict[str, Compression]:
 
 
 def pipeline(combo: str, net: nn.Module, data: Dataset, seed: int, folder: Path) -> Pipeline:
+    meter = Meter()
+    meter.start(torch.device("cpu"))  # a network that is trained already is compressed without a `fit`
     return Pipeline(
         steps_of(combo) if combo else {},
         net,
@@ -82,7 +84,7 @@ def pipeline(combo: str, net: nn.Module, data: Dataset, seed: int, folder: Path)
         settings=Settings(accelerator="cpu", precision="bf16-mixed"),
         budget=Budget(steps=STEPS),
         callbacks={},
-        meter=Meter(),
+        meter=meter,
         seed=seed,
         folder=folder,
     )
