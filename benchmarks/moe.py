@@ -6,8 +6,8 @@ Quality: `model=gpt`, `model=moe_gpt` (balanced by a loss) and `model=moe_gpt_lo
 them, learn the standard library's text with the same steps, batches and learning rate; seeds pair initial
 weights and the order of batches. Bits per byte and loads are of the whole test split after the last step, the
 violation (largest load over mean load, less 1) for each layer, given as the mean and the most of the layers.
-Intervals are paired 95 % t-intervals. The learning rate, 0.02, was the better of 0.01 and 0.02 for
-the experts on the validation split with one seed; the dense network scored alike with both.
+Intervals are paired 95 % t-intervals. The test split is 6 % of the text, since loads on the few files of 2 %
+tell more of these files than of the router. The learning rate, 0.01, is `optimizer=adamw_pytext`'s.
 
 Time: CPU seconds of whole training steps of `model=gpt` and `model=moe_gpt_top1`, whose arithmetic differs by
 the router's only, turn by turn on one thread, at two widths; the medians' ratio.
@@ -42,7 +42,7 @@ from models.optim.schedules import cosine  # noqa: E402
 from research.stats import compare, summary  # noqa: E402
 from research.types import Comparison  # noqa: E402
 
-RATE = 0.02
+RATE = 0.01
 ARMS = ("gpt", "moe_gpt", "moe_gpt_loss_free")
 BPB, EVEN, WORST = "test/bits_per_byte", "moe/max_violation", "moe/max_violation_worst"
 Found = dict[str, dict[int, dict[str, float]]]
@@ -89,7 +89,7 @@ def trained(option: str, data: Dataset, steps: int, seed: int) -> dict[str, floa
 
 def quality(seeds: int, steps: int) -> bool:
     """Print the table of arms and the comparisons; whether all targets are reached."""
-    data = pytext.load(batch_size=32, shape=(64,))
+    data = pytext.load(batch_size=32, shape=(64,), test_share=0.06)
     found: Found = {arm: {} for arm in ARMS}
     for seed in range(seeds):
         for arm in ARMS:
