@@ -5,8 +5,8 @@ from torch.nn.modules.conv import _ConvNd
 
 MATRIX, FILTERS, STACK, REST = "matrix", "filters", "stack", "rest"
 """(out, in); (out, in, ...) of a convolution; (..., in, out) of several matrices at once; all others"""
-ENDS = {"embedding", "embeddings", "positions", "head", "readout", "classifier"}
-"""names of the modules and parameters between which a network is hidden"""
+ENDS = {"embedding", "embeddings", "positions", "head", "readout", "classifier", "router"}
+"""names of the modules and parameters between which a network is hidden; a router reads out its experts"""
 
 
 def roles(net: nn.Module) -> dict[nn.Parameter, str]:
