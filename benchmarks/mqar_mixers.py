@@ -5,8 +5,8 @@
 One block of the GPT with one head, alike but for its mixer, trained on multi-query associative recall
 (Arora et al. 2023, Zoology, arXiv 2312.04927). A convolution over two tokens lets every mixer see which key a
 value came after, as the paper's networks have; without it one block could not. Each mixer's learning rate is
-the smallest of one grid within a point of the best by validation accuracy, with seed 0; the seeds of the table
-are fresh, and its accuracy is of the test split. CPU seconds are of one training.
+the smallest of one grid within a point of the best by validation accuracy, with seed 0; the seeds of the
+table are fresh, and its accuracy is of the test split. CPU seconds are of one training.
 
 Expected: softmax above 0.95; linear attention below that, since it can only add to its state, which is a
 quarter of softmax's cache; the delta rule, which replaces what it held for a key, above linear attention at
