@@ -8,9 +8,9 @@ mixer has to follow too.
 import torch
 from torch import Tensor, nn
 
+from models.compress.deltas import refuse_deltas
 from models.nets.block import Block
 from models.nets.mixers.mixer import Mixer
-from models.nets.sharing import Relaxed
 from models.nets.structured import LowRank
 from refusal import Refusal
 
@@ -30,11 +30,7 @@ def prune_blocks(net: nn.Module, kept: float, round_to: int) -> None:
     Raises:
         Refusal: a block mixes or transforms in a way whose units cannot be told apart.
     """
-    if any(isinstance(module, Relaxed) for module in net.modules()):
-        raise Refusal(
-            "compress=structured cannot prune a shared block with deltas for each layer: set model.sharing "
-            "to none, all or cycle, or choose compress=prune50."
-        )
+    refuse_deltas(net, "structured")
     for block in blocks(net):
         _prune_heads(_mixer(block), kept)
         _prune_hidden(*_perceptron(block), kept, round_to)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.compress.compression import Compression
 from models.compress.context import Context
+from models.compress.deltas import refuse_deltas
 from models.compress.masks import one_of, share
 from models.compress.whitening import roots
 from models.nets.structured import LowRank
@@ -81,6 +82,7 @@ class Factorise(Compression):
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Refuse a network in which no layer would shrink, or not far enough."""
+        refuse_deltas(net, "low_rank")
         layers = self._layers(net)
         if not any(largest_rank(layer) >= (self.rank or 1) for layer in layers.values()):
             raise Refusal(

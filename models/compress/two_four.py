@@ -13,6 +13,7 @@ from torch.nn.functional import linear
 
 from models.compress.compression import Compression
 from models.compress.context import Context
+from models.compress.deltas import refuse_deltas
 from models.compress.masks import apply, mark, one_of
 from refusal import Refusal
 
@@ -91,6 +92,7 @@ class TwoFour(Compression):
                 "compress=two_four needs an NVIDIA GPU of compute capability 8.0 or more (Ampere and later): "
                 "set trainer=gpu on such a machine, or choose compress=prune50."
             )
+        refuse_deltas(net, "two_four")
         layers, left = fitting(net, self.skip)
         if not layers:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])

@@ -6,9 +6,11 @@ from compressing import compressed, pipeline
 from torch import nn
 from trainings import network
 
+from models.compress.deltas import refuse_deltas
 from models.compress.low_rank import Factorise, factors, largest_rank, rank_for_energy
 from models.compress.whitening import roots
 from models.nets.cnn import CNN
+from models.nets.gpt import GPT
 from models.nets.structured import LowRank
 from models.nets.transformer import Transformer
 from refusal import Refusal
@@ -109,3 +111,10 @@ def test_networks_without_a_layer_to_shrink_are_refused_before_training(tmp_path
     with pytest.raises(Refusal, match=r"share 0\.1 cannot be reached"):
         pipeline(tmp_path, Factorise(share=0.1), net=network())
     assert not (tmp_path / "trial").exists()
+
+
+def test_a_block_with_deltas_of_each_layer_is_refused() -> None:
+    net = GPT((8,), 16, width=16, depth=2, heads=2, sharing="relaxed")
+    with pytest.raises(Refusal, match=r"model\.sharing=relaxed"):
+        refuse_deltas(net, "low_rank")
+    refuse_deltas(GPT((8,), 16, width=16, depth=2, heads=2, sharing="all"), "low_rank")
