@@ -2,8 +2,8 @@
 
     python benchmarks/fastest_transformer.py [--seeds 3] [--threads 1] [--combos bf16+compiled ...]
 
-A combination is a list of options of conf/compress, as `compress=[a,b]` takes it, joined by `+`; any that
-`train.py` accepts will do. For each seed the network is trained on MNIST-1D once per combination that acts
+A combination is a list of options of conf/compress, as `compress=[a,b]` takes it, joined by `+`, with
+keys of an option after a colon, as `structured:flops=0.35`; any that `train.py` accepts will do. For each seed the network is trained on MNIST-1D once per combination that acts
 before or during training, and once for all that act after it; the speed is that of the dense network run
 eagerly against the final one, called in turns in one process on a batch of 64 and on one signal. Accuracy is
 of the validation split, by which the combination is chosen, and of the test split, which the report is for.
@@ -47,7 +47,11 @@ from models.pipeline import Pipeline  # noqa: E402
 from models.trainer import Settings  # noqa: E402
 
 BATCH, STEPS = 64, 400
-COMBOS = ("bf16+compiled", "int8_static", "structured+bf16+compiled", "structured+int8_static")
+COMBOS = (
+    "int8_static",
+    "structured:flops=0.35,finetune_steps=100+bf16+compiled",
+    "structured:flops=0.35,finetune_steps=100+int8_static",
+)
 
 
 @final
@@ -65,8 +69,10 @@ class Found:
 def steps_of(combo: str) -> dict[str, Compression]:
     """The steps that the options' files describe."""
     found: dict[str, Compression] = {}
-    for name in combo.split("+"):
+    for part in combo.split("+"):
+        name, _, keys = part.partition(":")
         option = OmegaConf.load(ROOT / "conf" / "compress" / f"{name}.yaml")
+        option[name] = OmegaConf.merge(option[name], OmegaConf.from_dotlist(keys.split(",") if keys else []))
         found |= {key: instantiate(node) for key, node in option.items()}
     return found
 
@@ -142,7 +148,7 @@ def report(combo: str, found: list[Found], seconds: float) -> None:
             ("test", "test"),
         )
     ]
-    print(f"  {combo:28}{'; '.join(shown)}; bytes {found[0].bytes:.3f}; {seconds:.0f} s", flush=True)
+    print(f"  {combo}\n    {'; '.join(shown)}; bytes {found[0].bytes:.3f}; {seconds:.0f} s", flush=True)
 
 
 def spread(values: list[float]) -> str:
