@@ -2,11 +2,12 @@
 
     python benchmarks/fastest_transformer.py [--seeds 3] [--threads 1] [--combos bf16+compiled ...]
 
-A combination is a list of options of conf/compress, as `compress=[a,b]` takes it, joined by `+`, with
-keys of an option after a colon, as `structured:flops=0.35`; any that `train.py` accepts will do. For each seed the network is trained on MNIST-1D once per combination that acts
-before or during training, and once for all that act after it; the speed is that of the dense network run
-eagerly against the final one, called in turns in one process on a batch of 64 and on one signal. Accuracy is
-of the validation split, by which the combination is chosen, and of the test split, which the report is for.
+A combination is a list of options of conf/compress, as `compress=[a,b]` takes it, joined by `+`, with keys of
+an option after a colon, as `structured:flops=0.35`; any that `train.py` accepts will do. For each seed the
+network is trained on MNIST-1D once per combination that acts before or during training, and once for all that
+act after it; the speed is that of the dense network run eagerly against the final one, called in turns in one
+process on a batch of 64 and on one signal. Accuracy is of the validation split, by which the combination is
+chosen, and of the test split, which the report is for.
 
 Target: at least 6 times as fast at batch 64, at most 1 point of test accuracy lost.
 """
