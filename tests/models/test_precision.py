@@ -78,9 +78,9 @@ def test_a_training_is_that_of_the_chosen_precision_and_pays_for_the_choice(trai
     )
     assert "precision_reason" not in own.facts
     assert torch.equal(weights(auto.net), weights(own.net))
-    # Ten slow steps at 20 ms were taken to choose.
-    assert auto.metrics["train/seconds"] > own.metrics["train/seconds"] + 0.15
-    assert auto.metrics["train/energy_j"] > own.metrics["train/energy_j"] + 1.5
+    # Ten slow steps that sleep for 20 ms were taken to choose, at 10 W; six quick ones take a tenth of that.
+    assert auto.metrics["train/seconds"] > 0.2
+    assert auto.metrics["train/energy_j"] > 2.0
     assert auto.facts["sessions"] == 1
 
 

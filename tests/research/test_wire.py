@@ -44,7 +44,11 @@ def test_each_provider_answers_with_a_schema_at_the_first_try(
         assert (lab.client.ledger.spent.tokens_in, lab.client.ledger.spent.tokens_out) == (50, 20)
 
 
-@pytest.mark.parametrize("fault", [status(429), status(500), status(503, "<html>"), close, nonsense], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [status(429), status(500), status(503, "<html>"), close, nonsense],
+    ids=["429", "500", "503", "close", "nonsense"],
+)
 def test_a_passing_fault_is_retried(server: ScriptedServer, fault: Any) -> None:
     server.play(fault, fault, answer(GOOD))
     with Lab(server) as lab:
