@@ -98,7 +98,7 @@ def test_gradients_judge_what_the_loss_needs() -> None:
         (lambda: GRU((1, 40), 10, width=8), SIGNAL, "its layers.0 weights are of Scan.*prune50"),
         (lambda: MLP((1, 8, 8), 10, width=64, linear="monarch"), IMAGE, "of Monarch"),
         (lambda: Linear((1, 8, 8), 10), IMAGE, "cannot be reached.*1.00 of the FLOPs"),
-        (lambda: Transformer((1, 40), 10, width=32, sharing="relaxed"), SIGNAL, "model.sharing=all, cycle or none"),
+        (lambda: Transformer((1, 40), 10, width=32, sharing="relaxed"), SIGNAL, "sharing=all, cycle or none"),
         (lambda: GPT((16,), 32, "recall", width=32, pattern="gated"), TOKENS, "set model.pattern to softmax"),
         (lambda: nn.Flatten(), IMAGE, "no linear or convolutional layer"),
     ],
