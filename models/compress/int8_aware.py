@@ -34,7 +34,7 @@ class Int8Aware(Compression):
         self.steps, self.lr_factor, self.batches = finetune_steps, lr_factor, batches
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and export the untrained network."""
+        """Look for CPU and compiler, and quantise the untrained network."""
         int8_static.check(net, context, "int8_aware")
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:

@@ -19,8 +19,8 @@ class Int8Dynamic(Compression):
     """
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and export the untrained network."""
-        int8_static.check(net, context, "int8_dynamic")
+        """Look for CPU and compiler, and quantise the untrained network."""
+        int8_static.check(net, context, "int8_dynamic", dynamic=True)
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The compiled int8 network."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.compress import pt2e
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.exported import Compiled, compiler, export
+from models.compress.exported import Compiled, compiler
 from models.compress.number_format import one_format
 from refusal import Refusal
 
@@ -29,7 +29,7 @@ class Int8Static(Compression):
         self.batches = batches
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and export the untrained network."""
+        """Look for CPU and compiler, and quantise the untrained network."""
         check(net, context, "int8_static")
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
@@ -42,12 +42,12 @@ class Int8Static(Compression):
         return pt2e.with_activations(graph, state)
 
 
-def check(net: nn.Module, context: Context, name: str) -> None:
-    """Raise `Refusal` where a compiled int8 network cannot be made of `net`."""
+def check(net: nn.Module, context: Context, name: str, *, dynamic: bool = False) -> None:
+    """Raise `Refusal` where a compiled int8 network cannot be made of `net`, by making its graph."""
     one_format(context)
     pt2e.x86(name, context.device)
     compiler(name)
-    export(net, context.example, name)
+    pt2e.quantized(net, [context.example[:2]], name, dynamic=dynamic)
 
 
 def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[str, object]) -> Compiled:

@@ -5,6 +5,7 @@ import logging
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import final
 
 import torch
@@ -38,24 +39,39 @@ def quantized(net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: b
     batches = iter(inputs)
     first = next(batches)
     graph = _told(export(_widened(net), first, name))
-    with _silent(), quiet():
-        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86_inductor
-
-        quantizer = x86_inductor.X86InductorQuantizer()
-        quantizer.set_global(x86_inductor.get_default_x86_inductor_quantization_config(is_dynamic=dynamic))
-        prepared = prepare_pt2e(graph, quantizer)
-        with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
-            prepared(first)
-            for batch in batches:
-                prepared(batch)
-        graph = convert_pt2e(prepared, fold_quantize=False)
+    try:
+        graph = _rounded(graph, chain([first], batches), dynamic=dynamic)
+    except Exception as error:  # whatever torchao's passes and observers stumble over
+        raise Refusal(
+            f"{name} cannot round {type(net).__name__} ({type(error).__name__}: {str(error)[:120]}): choose "
+            "compress=[bf16] or compress=[int8_weights]."
+        ) from error
     if not _fold(graph):
         raise Refusal(
             f"{name} finds no linear layer and no convolution in this network: choose compress=[bf16]."
         )
     _keep_activations(graph)
     return one_mode(graph).requires_grad_(False)
+
+
+def _rounded(
+    graph: torch.fx.GraphModule, batches: Iterable[Tensor], *, dynamic: bool
+) -> torch.fx.GraphModule:
+    """`graph` with torchao's roundings of weights, not yet done, and of activations."""
+    with _silent(), quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86_inductor
+
+        quantizer = x86_inductor.X86InductorQuantizer()
+        quantizer.set_global(x86_inductor.get_default_x86_inductor_quantization_config(is_dynamic=dynamic))
+        # Else products of two activations are rounded too: masks, gates and rotations, which gain nothing.
+        quantizer.set_function_type_qconfig(torch.mul, None)
+        prepared = prepare_pt2e(graph, quantizer)
+        with torch.no_grad():
+            for batch in batches:
+                with torch.autocast(batch.device.type, enabled=False):
+                    prepared(batch)
+        return convert_pt2e(prepared, fold_quantize=False)
 
 
 def with_activations(graph: torch.fx.GraphModule, state: Mapping[str, Tensor]) -> torch.fx.GraphModule:

@@ -14,6 +14,7 @@ from models.compress.int8_static import Int8Static
 from models.compress.int8_weights import Int8Linear, Int8Weights
 from models.cost import measure
 from models.nets.cnn import CNN
+from models.nets.gpt import GPT
 from models.nets.mlp import MLP
 from refusal import Refusal
 
@@ -198,3 +199,23 @@ def test_scales_of_a_dead_output_are_finite():
     linear = nn.Linear(8, 4)
     linear.weight.data[0] = 0
     assert not math.isnan(float(Int8Linear(linear)(torch.ones(1, 8)).detach().sum()))
+
+
+@pytest.mark.slow
+def test_a_network_that_torchao_stumbles_over_is_refused(monkeypatch, context):
+    from torchao.quantization.pt2e import quantize_pt2e
+
+    def stumble(*_):
+        raise NotImplementedError('"linspace_cpu" not implemented for Bool')
+
+    monkeypatch.setattr(quantize_pt2e, "prepare_pt2e", stumble)
+    with pytest.raises(Refusal, match=r"int8_static cannot round MLP .*linspace"):
+        Int8Static().check(mlp(), context())
+
+
+@pytest.mark.slow
+def test_products_of_activations_are_left_alone():
+    net = GPT((16,), 20, width=16, depth=1).eval()
+    graph = pt2e.quantized(net, [torch.randint(0, 20, (2, 16))], "int8", dynamic=False)
+    rounded = {user.target for node in pt2e._activations(graph) for user in node.users}
+    assert torch.ops.aten.linear.default in rounded and torch.ops.aten.mul.Tensor not in rounded
