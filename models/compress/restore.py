@@ -25,7 +25,5 @@ def restore(net: nn.Module, steps: Mapping[str, Compression], path: Path, exampl
         getattr(net, "eager", net).load_state_dict(state)
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise Refusal(
-            f"{path} is not of this model with compress=[{','.join(steps)}]: {reason}"
-        ) from error
+        raise Refusal(f"{path} is not of this model with compress=[{','.join(steps)}]: {reason}") from error
     return net.eval()
