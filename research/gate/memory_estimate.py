@@ -119,6 +119,8 @@ def _convolutions(config: Config, width: int, depth: int) -> tuple[float, float]
 def _stage(model: Config, wide: int, channels: int, taps: int) -> tuple[float, float]:
     """Weights of one stage, and the floats it keeps for each point."""
     blocks = _whole(model.get("blocks"), 0)
+    if model.get("block") == "separable":  # each channel alone, then all at one point
+        return float((channels + blocks * wide) * (wide + taps)), float((1 + blocks) * wide * 8)
     if "expansion" in model:  # depthwise, and mixed from channel to channel
         expansion = _whole(model["expansion"], 4)
         own = (1 + blocks) * wide * (2 * expansion * wide + taps) + channels * wide
