@@ -93,7 +93,9 @@ def show(outcomes: Sequence[Outcome], score: str) -> None:
 
     terminal = Console()
     # A file is not as narrow as rich takes it to be.
-    console = Console(width=terminal.width if terminal.is_terminal else 160, highlight=False)
+    width = terminal.width if terminal.is_terminal else 160
+    # Without markup: the brackets of compress=[a,b] are no style.
+    console = Console(width=width, highlight=False, markup=False)
     compared = arms(outcomes)
     heads, texts = rows(compared, score)
     kept = [at for at, head in enumerate(heads) if console.width >= _WIDE or head != "train/seconds"]

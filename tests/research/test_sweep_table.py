@@ -2,10 +2,12 @@
 
 import math
 
+import pytest
+
 from research.runner import Job, Outcome
 from research.sweeps.progress import common, line
 from research.sweeps.sweep import peak_words
-from research.sweeps.sweep_table import arms, best, caption, lower_is_better, rows
+from research.sweeps.sweep_table import arms, best, caption, lower_is_better, rows, show
 
 
 def outcome(
@@ -80,3 +82,13 @@ def test_the_fraction_of_peak_is_told_by_seconds_where_trials_have_it() -> None:
     fast = outcome("adam", 1, 0.9, **{"train/fraction_of_peak": 0.1, "train/seconds": 1.0})
     assert peak_words([slow, fast, outcome("lion", 0, 0.8)]) == "; fraction of peak 0.25"
     assert peak_words([outcome("lion", 0, 0.8), outcome("lion", 1, None)]) == ""
+
+
+def test_lists_of_options_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for options in ("[prune50]", "[prune50,int8_static]"):
+        job = Job({"score": "val/accuracy"}, [f"compress={options}", "seed=0"])
+        told.append(Outcome(job, "done", None, 0, 0.9, {"val/accuracy": 0.9}, {}))
+    show(told, "val/accuracy")
+    printed = capsys.readouterr().out
+    assert "compress=[prune50] " in printed and "compress=[prune50,int8_static]" in printed
