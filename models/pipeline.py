@@ -3,6 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +20,7 @@ from models.energy import Energy, Meter
 from models.fit import Fitted, fit
 from models.objective import Objective, objective
 from models.trainer import Settings
+from models.untouched import untouched
 from refusal import Refusal
 
 
@@ -56,8 +58,10 @@ class Pipeline:
             train=self._train,
             names=tuple(steps),
         )
-        for step in self.steps.values():
-            step.check(net, self.context)
+        # A check may run the network: what it draws or leaves behind must not change the training.
+        with untouched(net.to(device)) if steps else nullcontext():
+            for step in self.steps.values():
+                step.check(net, self.context)
         for step in self.steps.values():
             net = step.before(net, self.context)
         self._callbacks = copy.deepcopy(dict(parts["callbacks"]))
@@ -80,11 +84,13 @@ class Pipeline:
 
     def compress(self, net: nn.Module) -> nn.Module:
         """The final network: each step's `after`, in order, on the trained one; its weights may be reused."""
-        if not self._overridden("after"):
+        if not self.reshapes:
             return net
         self.trained = copy.deepcopy(net)
         for step in self.steps.values():
             step.trained(self.trained, self.context)
+        if not self._overridden("after"):
+            return net
         meter: Meter = self._parts["meter"]
         with meter.window() as window:
             for step in self.steps.values():

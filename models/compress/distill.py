@@ -96,8 +96,9 @@ class Distill(Compression):
         parameters = sum(weight.numel() for weight in self._teacher.parameters())
         own = sum(weight.numel() for weight in net.parameters())
         self.facts = {"teacher_parameters": parameters, "student_share": own / parameters}
-        expected = net.to(context.device)(context.example[:2]).shape
-        answered = self._teacher(context.example[:2]).shape
+        with torch.no_grad():
+            expected = net(context.example[:2]).shape
+            answered = self._teacher(context.example[:2]).shape
         if answered != expected:
             raise Refusal(
                 f"the teacher answers {tuple(answered)} where this task wants {tuple(expected)}: choose a "

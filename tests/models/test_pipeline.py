@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch import nn
 from trainings import ADAMW, network, parts, weights
 
@@ -46,6 +47,32 @@ def test_hooks_act_in_the_order_of_the_list_and_checks_come_first(tmp_path, one_
     made.compress(made.fit([]).net)
     assert log[4:] == ["b after", "a after"] and made.context.names == ("b", "a")
     assert 0 <= made.facts()["b"]["score"] <= 1
+
+
+class Drawing(Compression):
+    """Looks at random answers of the network before, and acts while training only."""
+
+    def check(self, net, context):
+        net.train()(context.example).sum().backward()
+        torch.rand(7)
+
+    def callbacks(self):
+        return {"nothing": Callback()}
+
+
+def test_what_a_check_draws_or_leaves_changes_no_training(tmp_path, one_thread) -> None:
+    nets = []
+    for name, steps in (("plain", {}), ("checked", {"a": Drawing()})):
+        net = network(dropout=0.5)
+        nets.append(pipeline(tmp_path / name, steps, net=net).fit([]).net)
+    assert torch.equal(weights(nets[0]), weights(nets[1]))
+
+
+def test_what_acts_while_training_only_is_compared_with_the_trained_network(tmp_path, one_thread) -> None:
+    made = pipeline(tmp_path, {"a": Drawing()})
+    net = made.compress(made.fit([]).net)
+    assert torch.equal(weights(made.trained), weights(net)) and made.energy is None
+    assert not torch.equal(weights(made.trained), weights(made.dense))
 
 
 def test_without_steps_nothing_is_copied_or_counted(tmp_path, one_thread) -> None:
