@@ -56,6 +56,12 @@ class Proposal(Record):
     refuted_by: str = ""
     domain: str = "optimization"
     proposer: str = "person"
+    parent: int | None = None
+    """the experiment that this one improves upon after a review"""
+    cites: tuple[str, ...] = ()
+    """ids of literature, and `trial 12` or `insight 3` of the database, that the hypothesis rests on"""
+    cost: dict[str, float] = {}
+    """what is expected: `trials`, `seconds`, `joules`"""
 
 
 class Trial(Record):

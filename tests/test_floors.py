@@ -26,9 +26,10 @@ FLOORS = {
         ["nets", "optim", "losses", "data"],
     ],
     "research": [
-        ["sprint", "report", "campaigns", "experiments", "sweeps"],
-        ["runner", "row", "processes", "queue", "roles", "memory", "proposers"],
-        ["space", "gate", "store", "database", "stats", "statistics", "llm", "language", "goal", "goals"],
+        ["lab", "commands", "sprint", "report", "campaigns", "experiments", "sweeps"],
+        ["runner", "row", "processes", "queue", "roles", "team", "memory", "episodes", "proposers"],
+        ["space", "gate", "store", "database", "stats", "statistics", "llm", "language", "literature"],
+        ["goal", "goals", "domains"],
         ["types"],
     ],
 }

@@ -108,6 +108,7 @@ class Journal(ABC):
         prompt: str,
         reply: str | None,
         outcome: str,
+        digest: str | None = None,
         sprint_id: int | None = None,
         tokens_in: int | None = None,
         tokens_out: int | None = None,
@@ -117,7 +118,7 @@ class Journal(ABC):
         facts: Row | None = None,
     ) -> int:
         """Write one exchange with a language model down and return its id; None is unknown, not zero."""
-        told = {"role": role, "model": model, "prompt": prompt, "reply": reply, "outcome": outcome}
+        told = {"role": role, "model": model, "prompt": prompt, "reply": reply, "outcome": outcome, "digest": digest}
         spent = {"tokens_in": tokens_in, "tokens_out": tokens_out, "dollars": dollars}
         values = told | spent | {"seconds": seconds, "joules": joules, "sprint_id": sprint_id}
         return self._add(schema.interaction, values | {"facts": facts or {}})

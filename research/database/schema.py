@@ -141,6 +141,8 @@ interaction = _row(
     sa.Column("role", Words, nullable=False),
     sa.Column("model", Words, nullable=False),
     sa.Column("prompt", Words, nullable=False),
+    # sha256 of what was asked of which model and how: equal digests may share a reply.
+    sa.Column("digest", Words, index=True),
     sa.Column("reply", Words),
     sa.Column("outcome", Words, nullable=False),
     sa.Column("tokens_in", sa.Integer),
@@ -192,8 +194,19 @@ metric = _table(
 )
 FINAL = -1
 
+
+
+def _digests(connection: sa.Connection) -> None:
+    """Version 2 finds an exchange by its digest; a database made by this code has the column from the start."""
+    column = interaction.c.digest
+    present = {found["name"] for found in sa.inspect(connection).get_columns(interaction.name)}
+    if column.name not in present:
+        connection.execute(sa.text(f"ALTER TABLE {interaction.name} ADD COLUMN {column.name} TEXT"))
+        next(index for index in interaction.indexes if column in set(index.columns)).create(connection)
+
+
 Migration = Callable[[sa.Connection], None]
-MIGRATIONS: dict[int, Migration] = {1: metadata.create_all}
+MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests}
 """What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
 
 

@@ -56,7 +56,7 @@ def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
         stores = list(pool.map(Store, [store_url] * 8))
     with stores[0].read() as opened:
         assert set(sa.inspect(opened).get_table_names()) == set(schema.metadata.tables)
-        assert opened.execute(sa.select(schema.schema_version.c.version)).scalars().all() == [1]
+        assert opened.execute(sa.select(schema.schema_version.c.version)).scalars().all() == sorted(schema.MIGRATIONS)
     for store in stores:
         store.close()
 
@@ -72,17 +72,33 @@ def test_migrations_run_in_order_once_and_whole(
         raise ZeroDivisionError
 
     claim = mine(ask(store))
-    monkeypatch.setattr(schema, "MIGRATIONS", {**schema.MIGRATIONS, 2: two, 3: three})
+    released = dict(schema.MIGRATIONS)
+    next_two = (max(released) + 1, max(released) + 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", released | dict(zip(next_two, (two, three), strict=True)))
     with pytest.raises(ZeroDivisionError):
         Store(store_url)
     columns = lambda: {c["name"] for c in sa.inspect(store._database._engine).get_columns("insight")}  # noqa: E731
     assert "rating" not in columns()
-    monkeypatch.setattr(schema, "MIGRATIONS", {**schema.MIGRATIONS, 2: two, 3: lambda connection: None})
+    done = (two, lambda connection: None)
+    monkeypatch.setattr(schema, "MIGRATIONS", released | dict(zip(next_two, done, strict=True)))
     Store(store_url).close()
     newer = Store(store_url)
     assert "rating" in columns()
     with newer.read() as connection:
         versions = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
-    assert sorted(versions) == [1, 2, 3]
+    assert sorted(versions) == [*released, *next_two]
     newer.finish(claim, {"a": 1.0})
     newer.close()
+
+
+def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_url: str) -> None:
+    first = Store(store_url)
+    with first.write() as connection:
+        connection.execute(sa.text("DROP INDEX ix_interaction_digest"))
+        connection.execute(sa.text("ALTER TABLE interaction DROP COLUMN digest"))
+        connection.execute(sa.text("DELETE FROM schema_version WHERE version > 1"))
+    first.close()
+    again = Store(store_url)
+    again.add_interaction(role="r", model="m", prompt="p", reply=None, outcome="lost", digest="abc")
+    assert [row["digest"] for row in again.interactions()] == ["abc"]
+    again.close()
