@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import math
 import re
 import signal
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ PRELOAD = (
     "research.processes.warm",
 )
 _SERVER_LOG = "forkserver.log"
+_OVER = "the time for it was over; the same command goes on with it"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
 _GRACE_S = 3.0
 """How long an interrupted trial may take to close its loggers before it is killed."""
@@ -44,6 +47,13 @@ class Job:
     overrides: list[str]
     sweep: str | None = None
     source: str = "person"
+    until: float | None = None
+    """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that it may still take."""
+        return math.inf if self.until is None else self.until - time.monotonic()
 
 
 @final
@@ -144,9 +154,12 @@ class Runner:
         running: dict[int, _Running] = {}
         try:
             while waiting or running:
+                over = [job for job in waiting if job.left_s <= 0]
+                yield from (Outcome(job, "interrupted", _OVER) for job in over)
+                waiting = deque(job for job in waiting if job not in over) if over else waiting
                 while waiting and free:
                     self._start(running, waiting.popleft(), free.popleft(), threads)
-                for one, about in self._ended(running):
+                for one, about in self._ended(running) if running else ():
                     free.append(one.place)
                     yield self._outcome(one, about)
         except KeyboardInterrupt:
@@ -172,7 +185,8 @@ class Runner:
             "argv": [sys.argv[0], *job.overrides],
             "log": str(one.log),
         }
-        forks.fork(self._started, request, self._timeout_s)
+        longest = min(job.left_s, math.inf if self._timeout_s is None else self._timeout_s)
+        forks.fork(self._started, request, None if math.isinf(longest) else max(longest, 0.01))
 
     def _open(self, threads: int) -> Forks:
         if self._logs is None:
@@ -214,7 +228,7 @@ class Runner:
                 self._forks.preload(answer["imported"], ())
             told = answer["result"]
             return Outcome(one.job, **{name: told[name] for name in _TOLD if name in told}, **figures)
-        status, reason = _end(about, answer, self._timeout_s)
+        status, reason = _end(about, answer, one.job, self._timeout_s)
         trial_id = None
         if status != "failed":  # what fails has written its own row
             trial_id, reason = _record(one.job, status, reason)
@@ -243,7 +257,11 @@ def _answer(text: bytes) -> dict[str, Any]:
     return answer
 
 
-def _end(about: dict[str, Any], answer: dict[str, Any], timeout_s: float | None) -> tuple[Status, str]:
+def _end(
+    about: dict[str, Any], answer: dict[str, Any], job: Job, timeout_s: float | None
+) -> tuple[Status, str]:
+    if about.get("ended_by") == "timeout" and job.left_s <= 0:
+        return "interrupted", _OVER
     if about.get("ended_by") == "timeout":
         return "timeout", f"it did not end within launcher.timeout_s={timeout_s:g} and was killed"
     if about.get("ended_by") == "interrupted" or "interrupted" in answer:
