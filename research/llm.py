@@ -7,6 +7,7 @@ form before it, and remembers the form that worked. Nothing here invents a reply
 """
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -79,6 +80,8 @@ class Client:
         self._breaker = Breaker(settings.break_after, settings.rest_s)
         self._forms = FORMS
         self._wire: Wire | None = None
+        self.left_s: Callable[[], float] = lambda: math.inf
+        """seconds that are left of the time that its questions are asked in; whoever asks sets it"""
 
     def __enter__(self) -> "Client":
         return self
@@ -101,7 +104,10 @@ class Client:
             raise LlmUnavailable(
                 f"no call is made for a while after failures, the last one: {self._breaker.open}"
             )
-        forms, attempt, end = list(self._forms), 0, time.monotonic() + self.settings.patience_s
+        if self.left_s() <= 0:
+            raise LlmUnavailable("the time for questions is over")
+        patience_s = min(self.settings.patience_s, self.left_s())
+        forms, attempt, end = list(self._forms), 0, time.monotonic() + patience_s
         while True:
             try:
                 reading = self._exchange(messages, kind, read, role, forms[0], end)
