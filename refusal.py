@@ -21,6 +21,9 @@ class Refusal(Exception):
 class Ended(Exception):
     """A training that ended before its time, for a reason that is told in one sentence."""
 
+    spent: dict[str, float] | None = None
+    """what it had used by then, where that is known: `train/seconds`, `train/energy_j`, share of the budget"""
+
 
 def refuse_secrets(arguments: list[str]) -> None:
     """Raise `Refusal` when a command-line argument carries a key: it would end in shell history and logs."""

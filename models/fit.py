@@ -37,7 +37,7 @@ from models.recompute import recompute
 from models.record import Diverged
 from models.resume import Identity, source
 from models.trainer import Settings, build, quiet
-from refusal import Refusal
+from refusal import Ended, Refusal
 
 __all__ = ["Diverged", "Fitted", "fit"]
 
@@ -144,7 +144,7 @@ def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: 
     )
     trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
     peak.start()
-    with _interruptible(), quiet():
+    with _accounted(lit), _interruptible(), quiet():
         trainer.fit(lit, ckpt_path=found, weights_only=True)
     return int(trainer.global_step)
 
@@ -185,6 +185,19 @@ def _values(parts: Parts) -> dict[str, Any]:
         "seed": parts.seed,
         "precision": parts.settings.precision,
     }
+
+
+@contextmanager
+def _accounted(lit: Lit) -> Iterator[None]:
+    """Tell what a training that ends early has used: a search that forgets those joules flatters itself."""
+    try:
+        yield
+    except Ended as error:
+        now = lit.clock.read()
+        share = lit.budget.share(lit.trainer.global_step, lit.total, *now)
+        error.spent = (error.spent or {}) | {"train/seconds": now.second, "share": share}
+        error.spent |= {} if now.joule is None else {"train/energy_j": now.joule}
+        raise
 
 
 @contextmanager

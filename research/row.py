@@ -52,7 +52,8 @@ class Row:
         """Write why the trial failed; where that cannot be written, the error says so as well."""
         assert self._store is not None and self._claim is not None
         try:
-            self._store.fail(self._claim, reason(error))
+            spent = error.spent if isinstance(error, Ended) else None
+            self._store.fail(self._claim, reason(error), {"spent": spent} if spent else None)
         except (Refusal, Lost) as trouble:
             error.add_note(f"and its row could not be written: {trouble}")
 

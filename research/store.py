@@ -11,7 +11,7 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.database import claims
+from research.database import claims, episodes
 from research.database.claims import Claim
 from research.database.connection import Database, Unreachable
 from research.database.journal import Journal
@@ -125,16 +125,21 @@ class Store(Journal):
                 claims.owned(connection, claim, done)
                 if rows:
                     connection.execute(sa.insert(metric), rows)
+                episodes.of_trial(connection, claim.trial_id)
 
         _insist(write)
 
-    def fail(self, claim: Claim, reason: str) -> None:
-        """Write the trial as failed with its reason; raises `Lost` when another took over."""
-        failed = {"status": "failed", "finished": clock(), "reason": reason}
+    def fail(self, claim: Claim, reason: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Write the trial as failed with its reason, and what it had spent under `facts["spent"]`.
+
+        Raises `Lost` when another took over.
+        """
+        failed = {"status": "failed", "finished": clock(), "reason": reason, "facts": dict(facts or {})}
 
         def write() -> None:
             with self.write() as connection:
                 claims.owned(connection, claim, failed)
+                episodes.of_trial(connection, claim.trial_id)
 
         _insist(write)
 
@@ -178,6 +183,14 @@ class Store(Journal):
         """What the finished trials among `ids` measured; NaN comes back as NaN."""
         with self.read() as connection:
             return _results(connection, list(ids))
+
+    def lost(self, sweep: str) -> dict[Key, dict[str, float]]:
+        """What each failed trial of a sweep had spent: joules, seconds, share of its budget, where known."""
+        columns = [*(trial.c[part] for part in Key._fields), trial.c.facts]
+        failed = (trial.c.status == "failed") & (trial.c.sweep == sweep)
+        with self.read() as connection:
+            rows = list(connection.execute(sa.select(*columns).where(failed).order_by(trial.c.id)))
+        return {Key(*key): facts["spent"] for *key, facts in rows if facts.get("spent")}
 
     def curve(self, trial_id: int) -> list[dict[str, float]]:
         """The learning curve: points with step, second, joule (NaN where not taken) and what was measured."""

@@ -19,6 +19,8 @@ Report = Callable[["Arm", int, Outcome], None]
 
 _CAUTION = 0.6
 """level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
+STOPPED = "stopped early"
+"""how the reason of a trial begins that was ended because it could not win"""
 Pair = tuple["Arm", int]
 """an arm and a seed: what one trial answers"""
 
@@ -66,7 +68,7 @@ class Bench:
         self.fixed = tuple(fixed)
         self._run, self._report, self._sweep = run, report, sweep
         self._quiet, self._harness = tuple(quiet), harness
-        self._diverged: dict[Any, str] | None = None
+        self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
@@ -108,18 +110,21 @@ class Bench:
             return self.spend.usual(1)
         return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
 
-    def run(self, pairs: Sequence[Pair], *, alone: bool = False) -> None:
+    def run(
+        self, pairs: Sequence[Pair], *, alone: bool = False, halving: dict[str, Any] | None = None
+    ) -> None:
         """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
 
-        What is known already is taken from the store, without a process.
+        What is known already is taken from the store, without a process. `halving` are the settings of the
+        callback of this name, which ends a training that cannot win.
         """
         jobs: dict[int, Pair] = {}
         batch: list[Job] = []
         for pair, known in self._found(pairs).items():
-            job = self._job(*pair)
+            job = self._job(*pair, halving)
             if known is not None:
                 self._take(*pair, Outcome(job, "known", trial_id=known))
-            elif not self._known_to_diverge(*pair, job):
+            elif not self._known_to_end(*pair, job):
                 jobs[id(job)] = pair
                 batch.append(job)
         for some in [[job] for job in batch] if alone else [batch] if batch else []:
@@ -167,9 +172,11 @@ class Bench:
             )
         return means
 
-    def _job(self, arm: Arm, seed: int) -> Job:
-        overrides = [*self.fixed, *arm.overrides, f"seed={seed}"]
-        return Job(self.config(arm.overrides, seed), overrides, sweep=self._sweep, source="agent")
+    def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
+        overrides, config = [*self.fixed, *arm.overrides, f"seed={seed}"], self.config(arm.overrides, seed)
+        if halving:
+            config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
+        return Job(config, overrides, sweep=self._sweep, source="agent")
 
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
@@ -177,24 +184,38 @@ class Bench:
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
         if outcome.status != "known":
+            joules = self._joules(outcome.trial_id) if outcome.ok else self._lost_joules(arm, seed)
             arm.seconds.append(outcome.wall_s)
-            self.spend.add(outcome.wall_s, self._joules(outcome.trial_id))
+            self.spend.add(outcome.wall_s, joules)
         self._report(arm, seed, outcome)
 
     def _joules(self, trial_id: int | None) -> float:
         found = self.result(trial_id)
         return found.metrics.get("train/energy_j", 0.0) if found else 0.0
 
-    def _known_to_diverge(self, arm: Arm, seed: int, job: Job) -> bool:
-        """A trial of this campaign that diverged before would again: it is not paid for twice."""
-        if self._diverged is None:
-            rows = self.store.trials(sweep=self._sweep, status="failed")
-            reasons = {row.key: row.reason or "" for row in rows}
-            self._diverged = {key: why for key, why in reasons.items() if why.startswith("diverged")}
-        if not self._diverged:
+    def _lost_joules(self, arm: Arm, seed: int) -> float:
+        return self.lost(arm, seed).get("train/energy_j", 0.0)
+
+    def lost(self, arm: Arm, seed: int) -> dict[str, float]:
+        """What a trial that failed had spent by then; empty where that is not known."""
+        return self.store.lost(self._sweep).get(self._key((arm, seed)), {})
+
+    def _known_to_end(self, arm: Arm, seed: int, job: Job) -> bool:
+        """A trial of this campaign that diverged, or was stopped by the same bars, is not paid for twice."""
+        if self._ended is None:
+            self._ended = {row.key: row for row in self.store.trials(sweep=self._sweep, status="failed")}
+        row = self._ended.get(self._key((arm, seed))) if self._ended else None
+        if row is None or not _again(row, job):
             return False
-        reason = self._diverged.get(self._key((arm, seed)))
-        if reason is not None:
-            arm.failures[seed] = reason
-            self._report(arm, seed, Outcome(job, "failed", reason))
-        return reason is not None
+        arm.failures[seed] = row.reason or "failed"
+        self._report(arm, seed, Outcome(job, "failed", row.reason))
+        return True
+
+
+def _again(row: Trial, job: Job) -> bool:
+    """Whether a failed trial would end in the same way."""
+    reason = row.reason or ""
+    if reason.startswith(STOPPED):
+        bars = [(config.get("callbacks") or {}).get("halving") for config in (row.config, job.config)]
+        return bars[0] == bars[1]
+    return reason.startswith("diverged")

@@ -23,6 +23,7 @@ INERT = (
     "data.path",
     "budget.ceilings",
     "callbacks.checkpoint",
+    "callbacks.halving",
     "trainer.steps_per_call",
 )
 """keys of the lab's own config that cannot change what is learnt; a path's content has its own digest"""
@@ -30,13 +31,15 @@ INERT = (
 
 _ORDERED = ("compress",)
 """groups whose options act in the order in which they were chosen"""
+_LISTS = ("callbacks", *_ORDERED)
+"""groups of which any number of options may be chosen: none is the same as no such group"""
 
 
 def signature(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> str:
     """sha256 of the canonical JSON of a resolved config, seed included, without its inert keys.
 
     The order of keys does not matter, but for the steps of a compression: pruned and then quantized is not
-    quantized and then pruned. No steps are the same as no such group.
+    quantized and then pruned.
     """
     canonical = _canonical(_in_order(_without(dict(config), inert)))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -55,6 +58,9 @@ def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 def _in_order(config: dict[str, Any]) -> dict[str, Any]:
     """Ordered groups as lists of their pairs, empty ones left out."""
+    for group in _LISTS:
+        if not config.get(group):
+            config.pop(group, None)
     for group in _ORDERED:
         steps = config.pop(group, None)
         if steps:

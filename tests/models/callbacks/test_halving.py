@@ -1,0 +1,42 @@
+"""A training ends where it falls below its bar or runs away with its joules, and is else unchanged."""
+
+import pytest
+from trainings import weights
+
+from models.callbacks.halving import Halving, Stopped
+from refusal import Refusal
+
+
+def test_a_training_that_passes_every_bar_ends_bit_for_bit_as_one_without(train, tmp_path):
+    plain = train(folder=tmp_path / "a")
+    watched = train(callbacks={"halving": Halving(bars={"0.3": 0.0}, joules=1e9)}, folder=tmp_path / "b")
+    assert weights(plain.net).equal(weights(watched.net)) and watched.steps == 40
+
+
+def test_it_ends_at_the_rung_below_its_bar_and_tells_what_it_spent(train):
+    with pytest.raises(
+        Stopped, match=r"val/accuracy is .* of the budget, where what goes on has 1\.5"
+    ) as ended:
+        train(callbacks={"halving": Halving(bars={0.5: 1.5})})
+    spent = ended.value.spent
+    assert 0.5 <= spent["share"] < 1 and spent["train/energy_j"] > 0 and spent["train/seconds"] > 0
+    assert 0 <= spent["at/0.5"] < 1.5
+
+
+def test_less_is_better_where_the_metric_is_a_loss(train, tmp_path):
+    bars = {"metric": "val/loss", "direction": "min"}
+    assert train(callbacks={"h": Halving(**bars, bars={0.5: 1e9})}, folder=tmp_path / "a").steps == 40
+    with pytest.raises(Stopped, match="val/loss"):
+        train(callbacks={"h": Halving(**bars, bars={0.5: 1e-9})}, folder=tmp_path / "b")
+
+
+def test_joules_are_projected_from_the_share_that_is_spent(train):
+    with pytest.raises(Stopped, match=r"J at .* come to more than") as ended:
+        train(steps=200, callbacks={"halving": Halving(joules=1e-6)})
+    assert 0.2 <= ended.value.spent["share"] < 0.6
+
+
+def test_what_makes_no_sense_is_refused():
+    for wrong in ({"bars": {1.0: 0.5}}, {"bars": {0.0: 0.5}}, {"direction": "up"}, {"settled": 1.0}):
+        with pytest.raises(Refusal, match="halving"):
+            Halving(**wrong)
