@@ -25,6 +25,7 @@ _ADVICE = {
     "locked": "another process held the database for more than 30 s: stop it, or use PostgreSQL",
     "full": "the disk is full: free some space and type the command again",
     "no space left": "the disk is full: free some space and type the command again",
+    "no such module": "this build of SQLite lacks FTS5: install another Python, or use PostgreSQL",
     "readonly": "the file or its folder cannot be written: change its rights, or choose another store.url",
     "read-only": "the file or its folder cannot be written: change its rights, or choose another store.url",
     "unable to open": "its folder is missing or cannot be written: create it, or choose another store.url",

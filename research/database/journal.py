@@ -1,15 +1,18 @@
 """What the team did, as rows: sprints, experiments, reviews, exchanges with a language model, insights."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 
-from research.database import schema
+from research.database import episodes, schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
+Index = Callable[[sa.Connection, int], None]
+"""adds the episode of a row that was just written"""
 
 
 class Journal(ABC):
@@ -23,10 +26,13 @@ class Journal(ABC):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
 
-    def _add(self, table: sa.Table, values: Row) -> int:
+    def _add(self, table: sa.Table, values: Row, index: Index | None = None) -> int:
         insert = sa.insert(table).values(created=schema.clock(), **values).returning(table.c.id)
         with self.write() as connection:
-            return int(connection.execute(insert).scalar_one())
+            number = int(connection.execute(insert).scalar_one())
+            if index is not None:
+                index(connection, number)
+        return number
 
     def _rows(self, table: sa.Table, **where: Any) -> list[Row]:
         asked = [table.c[name] == value for name, value in where.items() if value is not None]
@@ -72,7 +78,7 @@ class Journal(ABC):
     ) -> int:
         """Write a proposal down and return its id."""
         values = {"proposal": proposal.model_dump(), "sprint_id": sprint_id, "status": status}
-        return self._add(schema.experiment, values | {"facts": facts or {}})
+        return self._add(schema.experiment, values | {"facts": facts or {}}, episodes.of_experiment)
 
     def set_experiment(self, experiment_id: int, status: str, facts: Row | None = None) -> None:
         """Change an experiment's status, and its facts where given; raises `KeyError` for an unknown id."""
@@ -118,7 +124,14 @@ class Journal(ABC):
         facts: Row | None = None,
     ) -> int:
         """Write one exchange with a language model down and return its id; None is unknown, not zero."""
-        told = {"role": role, "model": model, "prompt": prompt, "reply": reply, "outcome": outcome, "digest": digest}
+        told = {
+            "role": role,
+            "model": model,
+            "prompt": prompt,
+            "reply": reply,
+            "outcome": outcome,
+            "digest": digest,
+        }
         spent = {"tokens_in": tokens_in, "tokens_out": tokens_out, "dollars": dollars}
         values = told | spent | {"seconds": seconds, "joules": joules, "sprint_id": sprint_id}
         return self._add(schema.interaction, values | {"facts": facts or {}})
@@ -138,7 +151,7 @@ class Journal(ABC):
         """Keep what a verdict taught and return its id."""
         values = {"insight": insight.model_dump(), "word": insight.verdict.word}
         links = {"sprint_id": sprint_id, "experiment_id": experiment_id, "facts": facts or {}}
-        return self._add(schema.insight, values | links)
+        return self._add(schema.insight, values | links, episodes.of_insight)
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""

@@ -193,11 +193,23 @@ metric = _table(
     sqlite_with_rowid=False,
 )
 FINAL = -1
-
+episode = _table(
+    "episode",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("created", Number, nullable=False),
+    # Of these three one is set: what the episode is about.
+    _link("trial"),
+    _link("experiment"),
+    _link("insight"),
+    sa.Column("task", Words, index=True),
+    sa.Column("metric", Words),
+    sa.Column("overrides", Json, nullable=False),
+    sa.Column("terms", Words, nullable=False),
+)
 
 
 def _digests(connection: sa.Connection) -> None:
-    """Version 2 finds an exchange by its digest; a database made by this code has the column from the start."""
+    """Version 2 finds an exchange by its digest; a fresh database has the column from the start."""
     column = interaction.c.digest
     present = {found["name"] for found in sa.inspect(connection).get_columns(interaction.name)}
     if column.name not in present:
@@ -205,8 +217,15 @@ def _digests(connection: sa.Connection) -> None:
         next(index for index in interaction.indexes if column in set(index.columns)).create(connection)
 
 
+def _episodes(connection: sa.Connection) -> None:
+    """Version 3 finds episodes by their terms."""
+    from research.database import episodes  # it reads and writes the tables of this file
+
+    episodes.install(connection)
+
+
 Migration = Callable[[sa.Connection], None]
-MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests}
+MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests, 3: _episodes}
 """What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
 
 

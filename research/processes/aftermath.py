@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from research import identity
-from research.database import lease
+from research.database import episodes, lease
 from research.database.claims import same
 from research.database.schema import clock, trial
 from research.gate.signature import signature
@@ -28,6 +28,7 @@ def record(config: Mapping[str, Any], reason: str) -> int | None:
             for row in left:
                 values = {"status": "failed", "reason": reason, "token": row.token + 1, "finished": clock()}
                 connection.execute(sa.update(trial).where(trial.c.id == row.id).values(**values))
+                episodes.of_trial(connection, row.id)
     finally:
         store.close()
     return left[-1].id if left else None

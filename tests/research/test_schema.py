@@ -55,8 +55,10 @@ def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(Store, [store_url] * 8))
     with stores[0].read() as opened:
-        assert set(sa.inspect(opened).get_table_names()) == set(schema.metadata.tables)
-        assert opened.execute(sa.select(schema.schema_version.c.version)).scalars().all() == sorted(schema.MIGRATIONS)
+        made = set(sa.inspect(opened).get_table_names())
+        assert {name for name in made if not name.startswith("episode_terms")} == set(schema.metadata.tables)
+        versions = opened.execute(sa.select(schema.schema_version.c.version)).scalars().all()
+        assert versions == sorted(schema.MIGRATIONS)
     for store in stores:
         store.close()
 
