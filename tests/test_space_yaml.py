@@ -141,3 +141,11 @@ def test_every_network_that_the_gate_accepts_builds_and_runs(data: str) -> None:
         built += 1
         if built == 12:
             return
+
+
+@pytest.mark.parametrize("steps", ["fp16,bf16", "int8_weights,int8_static", "int8_dynamic,compiled"])
+def test_agents_are_told_that_a_network_has_one_number_format(steps: str) -> None:
+    (complaint,) = SPACE.check([f"compress=[{steps}]"])
+    assert "number format" in complaint or "compiler" in complaint
+    for kept in ("prune50,int8_static", "bf16,compiled", "low_rank,fp16"):
+        assert SPACE.check([f"compress=[{kept}]"]) == []

@@ -6,8 +6,9 @@ from typing import final
 
 from torch import Tensor, nn
 
+from models.nets import convolutions
 from models.nets.activations import activation as make_activation
-from models.nets.shapes import one_answer, positive, probability, sizes
+from models.nets.shapes import one_answer, positive, probability
 from refusal import Refusal
 
 
@@ -41,7 +42,7 @@ class CNN(nn.Module):
         one_answer("cnn", task)
         positive(classes=classes, width=width, depth=depth, growth=growth, kernel=kernel)
         probability(dropout=dropout)
-        channels, *space = _space(shape, kernel)
+        channels, *space = convolutions.space("cnn", shape, kernel)
         layers: list[nn.Module] = []
         for stage in range(depth):
             wide = width * growth**stage
@@ -67,20 +68,6 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.branch(x)
-
-
-def _space(shape: Sequence[int], kernel: int) -> tuple[int, ...]:
-    found = sizes(shape)
-    if len(found) == 1:
-        raise Refusal(
-            f"model=cnn convolves over (C, L) or (C, H, W) and the data's shape is {list(found)}: "
-            "choose model=mlp, or data with channels."
-        )
-    if kernel % 2 == 0:
-        raise Refusal(
-            f"model.kernel {kernel} has no middle: set it to an odd number, for example {kernel + 1}."
-        )
-    return found
 
 
 def _convolution(
