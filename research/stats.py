@@ -98,12 +98,17 @@ def judge(
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")
     comparison = compare(control, treatment, metric, level, scale)
     word, reason = _decide(comparison, direction, smallest_effect, metric)
-    failed = sum(not math.isfinite(value) for value in treatment.values())
+    failed = missing(treatment)
     if word == "supported" and failed:
         word, reason = "open", f"{failed} of {len(treatment)} trials of the treatment have no value"
     for constraint, values in constraints:
         word, reason = _constrained(word, reason, constraint, values, level)
     return Verdict(word=word, comparison=comparison, reason=reason, trial_ids=tuple(trial_ids))
+
+
+def missing(arm: Arm) -> int:
+    """How many of an arm's trials have no value."""
+    return sum(not math.isfinite(value) for value in arm.values())
 
 
 def check(constraint: Constraint, values: Iterable[float], level: float = 0.95) -> tuple[VerdictWord, str]:

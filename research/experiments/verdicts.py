@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import final
 
 from research.experiments.study import Claim, Part, Size
-from research.objective import EXACT
-from research.stats import ENOUGH, Scale, check, compare, judge
+from research.statistics.equivalence import Margin, within
+from research.stats import Scale, check, compare, judge
 from research.types import Comparison, Constraint, Direction, VerdictWord
 
 Values = Mapping[int, float]
@@ -106,24 +106,7 @@ def _within(part: Part, control: Values, arm: Values, alpha: float) -> Found:
     found = compare(control, arm, part.metric, 1 - 2 * alpha, scale(part.size))
     low = -math.inf if part.kind == "not_more_by" else change(part.size, -1)
     high = math.inf if part.kind == "not_less_by" else change(part.size, 1)
-    shown = f"{found.difference:+.4g} [{found.low:.4g}, {found.high:.4g}] over {found.n} seeds"
-    margin = f"the margin {_ends(low, high)}"
-    if found.n < ENOUGH:
-        return Found(part, "open", f"{found.n} of the {ENOUGH} paired seeds that a decision needs", found)
-    alike = found.effect_size is None and not part.metric.startswith(EXACT)
-    if alike and found.difference:
-        return Found(part, "open", f"{shown}: all differences are equal; add seeds", found)
-    if low < found.low and found.high < high:
-        return Found(part, "supported", f"{shown}: inside {margin}", found)
-    if found.high < low or found.low > high:
-        return Found(part, "refuted", f"{shown}: outside {margin}", found)
-    return Found(part, "open", f"{shown}: does not settle {margin}", found)
-
-
-def _ends(low: float, high: float) -> str:
-    if math.isinf(low) or math.isinf(high):
-        return f"of {high:+.4g}" if math.isinf(low) else f"of {low:+.4g}"
-    return f"[{low:+.4g}, {high:+.4g}]"
+    return Found(part, *within(found, part.metric, Margin(low, high)), found)
 
 
 def scale(size: Size) -> Scale:
