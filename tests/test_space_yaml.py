@@ -70,7 +70,7 @@ def test_what_is_the_harnesss_cannot_be_turned() -> None:
 def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
     config = SPACE.resolve([])
     assert SPACE.file.inert == INERT and SPACE.signature(config) == signature(config)
-    absent = {"question", "study", "hydra", "data.path", "budget.ceilings"}
+    absent = {"question", "study", "hydra", "data.path", "budget.ceilings", "callbacks.halving"}
     assert {key for key in INERT if not holds(config, key)} <= absent
 
 
