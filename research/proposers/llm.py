@@ -98,25 +98,25 @@ class LlmProposer(Proposer):
 def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]]:
     """The prompt: the task and the vocabulary are ours, everything else stands in marked blocks."""
     parts = [
-        f"Objective: {_objective(state.objective)}.",
+        f"Objective: {said(state.objective)}.",
         "Vocabulary, what may be turned and in which range:",
-        data_json(_lean(vocabulary), "vocabulary", limit=40_000),
+        data_json(lean(vocabulary), "vocabulary", limit=40_000),
         data(state.goal, "goal of the person"),
         data_json(state.fixed, "already fixed for every trial, not yours to set"),
-        data_json(_row(state.control), "control arm"),
-        data_json(_row(state.incumbent), "best so far"),
-        data_json([_row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them"),
+        data_json(row(state.control), "control arm"),
+        data_json(row(state.incumbent), "best so far"),
+        data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them"),
         "Propose the experiment that is most likely to improve the objective over the best so far.",
     ]
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
 
 
-def _lean(value: Any) -> Any:
+def lean(value: Any) -> Any:
     """Nested plain data without the fields that say nothing; options are names of a group, and all stay."""
     if isinstance(value, Mapping):
-        pairs = ((name, item if name == "options" else _lean(item)) for name, item in value.items())
+        pairs = ((name, item if name == "options" else lean(item)) for name, item in value.items())
         return {name: item for name, item in pairs if not _silent(item)}
-    return [_lean(item) for item in value] if isinstance(value, list | tuple) else value
+    return [lean(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _silent(value: Any) -> bool:
@@ -128,20 +128,21 @@ def _silent(value: Any) -> bool:
     )
 
 
-def _objective(objective: Objective) -> str:
+def said(objective: Objective) -> str:
+    """An objective as a model reads it: `minimise train/energy_j with val/accuracy >= 0.9`."""
     bounds = [f"{bound.metric} {bound.op} {bound.bound:g}" for bound in objective.constraints]
     return f"{objective.direction}imise {objective.metric}" + (f" with {', '.join(bounds)}" if bounds else "")
 
 
-def _row(seen: Seen | None) -> dict[str, Any] | None:
+def row(seen: Seen | None) -> dict[str, Any] | None:
     """A proposal as the model sees it: four digits, and no empty fields."""
     if seen is None:
         return None
     metrics = {name: float(f"{value:.4g}") for name, value in seen.metrics.items()}
-    row = {
+    told = {
         "overrides": list(seen.overrides),
         "status": seen.status,
         "metrics": metrics,
         "reason": seen.reason,
     }
-    return {name: value for name, value in row.items() if value}
+    return {name: value for name, value in told.items() if value}
