@@ -1,40 +1,67 @@
-"""report.md of an experiment: the answer first, the figures, how they were judged, what they cost."""
+"""report.md of a recipe's experiment: the answer first, the figures, how they were judged, what they cost."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from research.campaigns.bench import Arm
 from research.experiments.evidence import Evidence
 from research.experiments.verdicts import Found, Judged
-from research.objective import is_energy
-from research.report.campaign import figure
+from research.report import pictures
+from research.report.arms import Arm, joules, measured, method
+from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.page import put
 from research.report.quantity import quantity
+from research.report.repeat import SAID
 from research.report.sentences import command, method_words
-from research.statistics.comparable import energy_method
-from research.stats import summary
+from research.report.tables import arms_table
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")
 
 
 def write(found: Evidence, folder: Path) -> Path:
-    """Write report.md, whole or not at all; `Refusal` when the folder cannot be written."""
-    return put(text(found), folder)
+    """Write report.md and its pictures; `Refusal` when the folder cannot be written."""
+    arms = rows(found)
+    drawn = pictures.of_arms(found.bench.store, arms, found.study.metrics, "Test split, finished networks")
+    for one in drawn:
+        put(one.svg, folder, one.file)
+    return put(text(found, drawn), folder)
 
 
-def text(found: Evidence) -> str:
+def text(found: Evidence, drawn: Sequence[pictures.Picture] = ()) -> str:
     """The report as Markdown; the same evidence gives the same text."""
+    arms = rows(found)
     parts = [
-        f"# {found.name}: {found.study.question}",
+        f"# {plain(found.name)}: {plain(found.study.question)}",
         *_answer(found),
-        *_table(found),
-        *_claims(found),
-        *_cost(found),
-        *_repeat(found),
-        *_notes(found),
+        *section("Figures", arms_table(arms, _columns(found, arms))),
+        *pictures.shown(drawn),
+        *section("How it was judged", _claims(found)),
+        *section("What it cost", _cost(found, arms)),
+        *section("Repeat it", _repeat(found)),
+        *section("Notes", _notes(found)),
     ]
     return "\n".join(parts) + "\n"
+
+
+def rows(found: Evidence) -> list[Arm]:
+    """The arms as rows of the table, the control first, each read from the store."""
+    arms = [
+        measured(
+            found.bench.store,
+            arm.overrides,
+            arm.proposer,
+            "control" if arm.proposer == "control" else "ran",
+            [arm.trials[seed] for seed in found.study.seeds if seed in arm.trials],
+        )
+        for arm in found.arms
+    ]
+    return sorted(arms, key=lambda arm: not arm.control)
+
+
+def sentence(one: Judged) -> str:
+    """The claim, whose it is, and the figures that decided it."""
+    told = "; ".join(_told(part) for part in one.parts)
+    return f"{one.claim.says.rstrip('.')} (`{one.arm}` against `{one.against}`): {told}."
 
 
 def _answer(found: Evidence) -> list[str]:
@@ -42,16 +69,13 @@ def _answer(found: Evidence) -> list[str]:
     if not words:
         return ["", "**Open.** No arm of a claim can be run here."]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    lines = ["", f"{len(words)} claims: {counts}. Expected was: {found.study.claim.rstrip('.')}."]
+    expected = plain(found.study.claim.rstrip("."))
+    lines = ["", f"{len(words)} claims: {counts}. Expected was: {expected}."]
     return lines + [
-        line for one in found.verdicts for line in ("", f"**{one.word.capitalize()}.** {sentence(one)}")
+        line
+        for one in found.verdicts
+        for line in ("", f"**{one.word.capitalize()}.** {prose(sentence(one))}")
     ]
-
-
-def sentence(one: Judged) -> str:
-    """The claim, whose it is, and the figures that decided it."""
-    told = "; ".join(_told(part) for part in one.parts)
-    return f"{one.claim.says.rstrip('.')} (`{one.arm}` against `{one.against}`): {told}."
 
 
 def _told(found: Found) -> str:
@@ -64,43 +88,21 @@ def _told(found: Found) -> str:
     return f"{found.part.metric} {change}, n = {compared.n}{why}"
 
 
-def _table(found: Evidence) -> list[str]:
-    """Means ± half of the 95 % t-interval over seeds, the control first."""
-    measured = {key for arm in found.arms for result in found.results(arm) for key in result.metrics}
-    extra = [key for key in _ALWAYS if key in measured]
-    columns = list(dict.fromkeys([*found.study.metrics, *extra]))
-    methods = " / ".join(_methods(found)) or "not measured"
-    heads = [f"{column} [{methods}]" if is_energy(column) else column for column in columns]
-    lines = ["", "## Figures", "", "| arm | n | " + " | ".join(heads) + " |"]
-    lines.append("|---" * (len(columns) + 2) + "|")
-    for arm in found.arms:
-        results = found.results(arm)
-        cells = [
-            figure(one, summary(result.metrics[one] for result in results if one in result.metrics))
-            for one in columns
-        ]
-        name = f"`{' '.join(arm.overrides)}`" + (" (control)" if arm.proposer == "control" else "")
-        lines.append(f"| {name} | {len(results)} | " + " | ".join(cells) + " |")
-    return [*lines, "", "Mean ± half of the 95 % t-interval over n seeds; a dash was not measured."]
+def _columns(found: Evidence, arms: Sequence[Arm]) -> list[str]:
+    measured_keys = {key for arm in arms for result in arm.results for key in result.metrics}
+    return list(dict.fromkeys([*found.study.metrics, *(key for key in _ALWAYS if key in measured_keys)]))
 
 
 def _claims(found: Evidence) -> list[str]:
     count = len(found.verdicts)
-    lines = ["", "## How it was judged", ""]
-    lines += ["| claim | arm | part | what was found | verdict |", "|---|---|---|---|---|"]
-    for number, one in enumerate(found.verdicts, start=1):
-        for part in one.parts:
-            row = (
-                str(number),
-                f"`{one.arm}`",
-                part.part.words,
-                part.reason.replace("|", "/"),
-                part.word,
-            )
-            lines.append("| " + " | ".join(row) + " |")
+    judged = [
+        [str(number), code(one.arm), plain(part.part.words), plain(part.reason), part.word]
+        for number, one in enumerate(found.verdicts, start=1)
+        for part in one.parts
+    ]
     alpha = found.study.alpha
     return [
-        *lines,
+        *table(["claim", "arm", "part", "what was found", "verdict"], judged),
         "",
         f"Arms are paired by seed (seeds {_span(found.study.seeds)}, test split, finished networks). The "
         f"{count} claims share an error of {alpha:g}, so each is judged at {alpha / max(count, 1):.4g}; a "
@@ -113,31 +115,29 @@ def _span(seeds: tuple[int, ...]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
 
-def _cost(found: Evidence) -> list[str]:
+def _cost(found: Evidence, arms: Sequence[Arm]) -> list[str]:
     trials = found.trials()
-    results = [result for arm in found.arms for result in found.results(arm)]
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
-    joules = [result.metrics["train/energy_j"] for result in results if "train/energy_j" in result.metrics]
-    methods = "+".join(_methods(found)) or "not measured"
-    lines = ["", "## What it cost", "", f"- {len(trials)} trials, {seconds:.1f} s one after another"]
-    if joules:
-        lines.append(
-            f"- {quantity('train/energy_j', sum(joules))} for the training of {len(joules)} of them "
-            f"({method_words(methods)})"
-        )
-    return lines + _machine(found)
+    having = sum("train/energy_j" in result.metrics for arm in arms for result in arm.results)
+    lines = [f"- {len(trials)} trials, {seconds:.1f} s one after another"]
+    if having:
+        spent = quantity("train/energy_j", joules(arms))
+        lines.append(f"- {spent} for the training of {having} of them ({method_words(method(arms))})")
+    return lines + _machine(arms)
 
 
-def _machine(found: Evidence) -> list[str]:
-    trials = found.trials()
-    facts = [result.facts for arm in found.arms for result in found.results(arm)]
+def _machine(arms: Sequence[Arm]) -> list[str]:
+    trials = [trial for arm in arms for trial in arm.trials]
+    facts = [result.facts for arm in arms for result in arm.results]
     if not trials:
         return []
     last = max(trial.finished or trial.started for trial in trials)
     torch, threads = (_several(fact.get(name) for fact in facts) for name in ("torch", "threads"))
     hardware = _several(trial.key.hardware for trial in trials)
     day = time.strftime("%Y-%m-%d", time.gmtime(last))
-    return [f"- on {hardware}, torch {torch}, {threads} threads a trial, the last on {day}"]
+    return [
+        f"- on {plain(hardware)}, torch {plain(torch)}, {plain(threads)} threads a trial, the last on {day}"
+    ]
 
 
 def _several(values: Iterable[object]) -> str:
@@ -148,28 +148,18 @@ def _repeat(found: Evidence) -> list[str]:
     """The whole experiment, and a command for each row of the table."""
     base = found.fixed[1:]
     whole = " ".join(["python agent.py", found.fixed[0], *([f"base=[{','.join(base)}]"] if base else [])])
-    rows = [command([*found.fixed, *arm.overrides], found.study.seeds) for arm in found.arms]
-    said = "The experiment, then row by row; known trials are looked up, `force=true` trains them again."
-    return ["", "## Repeat it", "", said, "", "```", whole, *rows, "```"]
+    each = [command([*found.fixed, *arm.overrides], found.study.seeds) for arm in found.arms]
+    return [f"The experiment, then {SAID[:1].lower()}{SAID[1:]}", "", *fenced([whole, *each])]
 
 
 def _notes(found: Evidence) -> list[str]:
-    notes = [f"`{line}` was left out: it needs a GPU" for line in found.left_out]
-    notes += [f"seed {seed} of `{name}` failed: {why}" for name, seed, why in _failures(found.arms)]
-    doubts = [note for arm in found.arms for one in found.results(arm) for note in one.facts.get("notes", [])]
-    kinds = [note.split(": ")[0] for note in doubts]  # what follows is the trial's own figure
-    notes += [f"{kind} (in {kinds.count(kind)} trials)" for kind in dict.fromkeys(kinds)]
-    return ["", "## Notes", "", *(f"- {' '.join(note.split())}" for note in notes)] if notes else []
-
-
-def _failures(arms: Iterable[Arm]) -> list[tuple[str, int, str]]:
-    return [
-        (" ".join(arm.overrides), seed, why.split(" [printed:")[0])
-        for arm in arms
+    notes = [f"{code(line)} was left out: it needs a GPU" for line in found.left_out]
+    notes += [
+        f"seed {seed} of {code(' '.join(arm.overrides))} failed: {plain(why.split(' [printed:')[0])}"
+        for arm in found.arms
         for seed, why in sorted(arm.failures.items())
     ]
-
-
-def _methods(found: Evidence) -> list[str]:
-    results = [result for arm in found.arms for result in found.results(arm)]
-    return sorted({str(energy_method(result)) for result in results if "train/energy_j" in result.metrics})
+    doubts = [note for arm in found.arms for one in found.results(arm) for note in one.facts.get("notes", [])]
+    kinds = [note.split(": ")[0] for note in doubts]  # what follows is the trial's own figure
+    notes += [f"{plain(kind)} (in {kinds.count(kind)} trials)" for kind in dict.fromkeys(kinds)]
+    return [f"- {note}" for note in notes]

@@ -3,43 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
-from research.statistics.comparable import energy_method
-from research.stats import Summary, summary
+from research.report.arms import DECIDED, Arm, measured
 from research.store import Store
-from research.types import Insight, Objective, Proposal, Result
+from research.types import Insight, Objective, Proposal
 
-RAN = ("control", "screened", "promoted", "supported", "refuted", "open")
+Row = Mapping[str, Any]
+RAN = ("control", "screened", "promoted", *DECIDED)
 """statuses of an experiment that has figures"""
-
-
-@final
-@dataclass(frozen=True)
-class Arm:
-    """One configuration in one stage of the campaign, with the trials behind its row."""
-
-    overrides: tuple[str, ...]
-    proposer: str
-    status: str
-    results: tuple[Result, ...]
-    seeds: tuple[int, ...]
-
-    def of(self, metric: str) -> Summary:
-        """Mean and 95 % interval of a metric over the arm's trials."""
-        return summary(result.metrics[metric] for result in self.results if metric in result.metrics)
-
-    @property
-    def means(self) -> dict[str, float]:
-        """The mean of every metric."""
-        keys = {key for result in self.results for key in result.metrics}
-        return {key: self.of(key).mean for key in keys}
-
-    @property
-    def method(self) -> str:
-        """How its joules were taken."""
-        found = {energy_method(result) or "not measured" for result in self.results}
-        return "+".join(sorted(found)) or "not measured"
+STAGES = ("screened", "promoted", "confirmed")
+_NEAREST = ("supported", "refuted", "open", "promoted", "screened")
+"""of one configuration in several sprints, the status that came furthest is told"""
 
 
 @final
@@ -55,84 +31,154 @@ class Cost:
     calls: int
     tokens: int
     dollars: float | None
+    model_joules: float
+    model_unknown: int
+    """calls of the model whose joules nobody knows"""
 
 
 @final
 class Findings:
-    """One sprint of the store; every attribute is a query."""
+    """Sprints of one campaign in the store; every attribute is a query."""
 
-    def __init__(self, store: Store, sprint_id: int) -> None:
+    def __init__(self, store: Store, *sprint_ids: int) -> None:
         """Raises `KeyError` for an unknown sprint."""
-        self._store = store
-        found = [row for row in store.sprints() if row["id"] == sprint_id]
-        if not found:
-            raise KeyError(f"no sprint {sprint_id}")
-        self.sprint: Mapping[str, Any] = found[0]
-        self.facts: Mapping[str, Any] = found[0]["facts"]
-        self.objective = Objective.model_validate(found[0]["objective"])
-        self._experiments = store.experiments(sprint_id=sprint_id)
-        self.insights: list[Insight] = [row["insight"] for row in store.insights(sprint_id=sprint_id)]
-        self._interactions = store.interactions(sprint_id=sprint_id)
+        self.store = store
+        found = {row["id"]: row for row in store.sprints()}
+        missing = [number for number in sprint_ids if number not in found]
+        if missing or not sprint_ids:
+            raise KeyError(f"no sprint {missing[0] if missing else ''}".strip())
+        self.sprints: list[Row] = [found[number] for number in sprint_ids]
+        self.sprint = self.sprints[-1]
+        self.facts: Mapping[str, Any] = self.sprint["facts"]
+        self.objective = Objective.model_validate(self.sprint["objective"])
+        self.experiments: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
+        self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
+        campaign = self.facts.get("campaign")
+        self.runs: list[Row] = [
+            row for row in found.values() if row is self.sprint or row["facts"].get("campaign") == campaign
+        ]
+        """every run of the command: what they cost is the campaign's cost, also where one was cut short"""
+        self.interactions: list[Row] = [
+            row for one in self.runs for row in store.interactions(sprint_id=one["id"])
+        ]
+        self._arms: dict[str, list[Arm]] = {}
+
+    @property
+    def insights(self) -> list[Insight]:
+        """What was found, in the order in which it was judged."""
+        return [row["insight"] for row in self.found]
+
+    @cached_property
+    def reviews(self) -> list[Row]:
+        """The reviews of these sprints' experiments, oldest first."""
+        own = {row["id"] for row in self.experiments}
+        return [row for row in self.store.reviews() if row["experiment_id"] in own]
+
+    @property
+    def fixed(self) -> list[str]:
+        """The overrides of every trial."""
+        charter = self.facts.get("charter") or {}
+        return [str(one) for one in charter.get("fixed", self.facts.get("fixed", []))]
+
+    @property
+    def winner(self) -> Row | None:
+        """The last finding that was supported: the row of its insight."""
+        return next((row for row in reversed(self.found) if row["word"] == "supported"), None)
 
     def arms(self, stage: str) -> list[Arm]:
         """Arms with trials in a stage (`screened`, `promoted`, `confirmed`), the control first."""
-        rows = [(row, self._ids(row, stage)) for row in self._experiments]
-        found = [self._arm(row, ids) for row, ids in rows if ids]
-        return sorted(found, key=lambda arm: arm.status != "control")
+        if stage not in self._arms:
+            self._arms[stage] = self._read(stage)
+        return self._arms[stage]
+
+    def arm_of(self, insight: Row) -> Arm | None:
+        """The confirmed arm that an insight is of, None when it was an arm of no experiment here."""
+        rows = [row for row in self.experiments if row["id"] == insight["experiment_id"]]
+        overrides = tuple(rows[0]["proposal"].overrides) if rows else None
+        found = [arm for arm in self.arms("confirmed") if not arm.control and arm.overrides == overrides]
+        return found[0] if found else None
 
     def counts(self) -> dict[str, Counter[str]]:
         """Proposer -> how many of its proposals ended how; the control left out."""
         found: dict[str, Counter[str]] = {}
-        for row in self._experiments:
+        for row in self.experiments:
             if row["status"] != "control":
                 proposal: Proposal = row["proposal"]
-                found.setdefault(proposal.proposer, Counter())[_ended(row["status"])] += 1
+                found.setdefault(proposal.proposer, Counter())[ended(row["status"])] += 1
         return found
 
-    def reasons(self, status: str) -> Counter[str]:
-        """Why proposals were `refused` or `failed`, and how often."""
-        rows = [row for row in self._experiments if row["status"] == status]
-        return Counter(reason for row in rows for reason in row["facts"].get("reasons", []))
+    def reasons(self, *statuses: str) -> Counter[str]:
+        """Why proposals of these statuses came to nothing, and how often."""
+        rows = [row for row in self.experiments if row["status"] in statuses]
+        return Counter(str(reason) for row in rows for reason in row["facts"].get("reasons") or [])
+
+    def notes(self) -> list[str]:
+        """What each sprint noted for the reader, each once."""
+        return list(
+            dict.fromkeys(str(one) for row in self.sprints for one in row["facts"].get("notes") or [])
+        )
+
+    def total(self, fact: str, key: str) -> float | None:
+        """The sum of one number over the sprints, as of `pruned` and `trials`; None where none tells it."""
+        told = [(row["facts"].get(fact) or {}).get(key) for row in self.sprints]
+        known = [float(one) for one in told if isinstance(one, int | float)]
+        return sum(known) if known else None
 
     def cost(self) -> Cost:
-        """What the campaign cost, over all runs of the same command; the language model's in this run."""
-        ran = self._store.trials(sweep=str(self.facts["campaign"]))
-        results = self._store.results([trial.id for trial in ran])
-        used = {number for row in self._experiments for number in self._all_ids(row)}
-        dollars = [row["dollars"] for row in self._interactions]
-        tokens = [row["tokens_in"] or 0 for row in self._interactions] + [
-            row["tokens_out"] or 0 for row in self._interactions
-        ]
+        """What the campaign cost, over all its sprints and all runs of the same command."""
+        ran = self.store.trials(sweep=str(self.facts["campaign"]))
+        results = self.store.results([trial.id for trial in ran])
+        used = {number for row in self.experiments for stage in STAGES for number in ids(row, stage)}
+        calls = self.interactions
+        dollars = [row["dollars"] for row in calls]
         return Cost(
             trials=len(results),
             failed=sum(trial.status == "failed" for trial in ran),
             known=len(used - {trial.id for trial in ran}),
             joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values()),
-            seconds=float(self.facts.get("seconds", 0.0)),
-            calls=len(self._interactions),
-            tokens=sum(tokens),
+            seconds=sum(float(row["facts"].get("seconds") or 0.0) for row in self.runs),
+            calls=len(calls),
+            tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
             dollars=None if None in dollars else sum(dollars),
+            model_joules=sum(row["joules"] or 0.0 for row in calls),
+            model_unknown=sum(row["joules"] is None for row in calls),
         )
 
-    def _arm(self, row: Mapping[str, Any], ids: Sequence[int]) -> Arm:
-        results = self._store.results(ids)
-        trials = {trial.id: trial for trial in self._store.trials(ids=ids)}
-        done = [number for number in ids if number in results]
-        return Arm(
-            overrides=tuple(row["proposal"].overrides),
-            proposer=row["proposal"].proposer,
-            status=row["status"],
-            results=tuple(results[number] for number in done),
-            seeds=tuple(trials[number].seed for number in done),
-        )
+    def _read(self, stage: str) -> list[Arm]:
+        """One arm for each configuration; what several sprints measured of it is one row."""
+        rows: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
+        for row in self.experiments:
+            if ids(row, stage):
+                own = (row["status"] == "control", tuple(row["proposal"].overrides))
+                rows.setdefault(own, []).append(row)
+        found = [self._arm(same, stage) for same in rows.values()]
+        return sorted(found, key=lambda arm: not arm.control)
 
-    def _ids(self, row: Mapping[str, Any], stage: str) -> list[int]:
-        return [number for number in row["facts"].get(stage, []) if number is not None]
+    def _arm(self, rows: Sequence[Row], stage: str) -> Arm:
+        statuses = [row["status"] for row in rows]
+        status = next((one for one in _NEAREST if one in statuses), statuses[-1])
+        proposal = rows[-1]["proposal"]
+        numbers = [number for row in rows for number in ids(row, stage)]
+        return measured(self.store, proposal.overrides, proposal.proposer, status, numbers)
 
-    def _all_ids(self, row: Mapping[str, Any]) -> list[int]:
-        return [number for stage in ("screened", "promoted", "confirmed") for number in self._ids(row, stage)]
+
+def of_campaign(store: Store, campaign: str) -> Findings:
+    """The sprints of a campaign, first to last; of one sprint that was continued, its last run.
+
+    Raises `KeyError` when there is none of this name.
+    """
+    rows = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
+    newest = {row["facts"].get("number", 1): row["id"] for row in sorted(rows, key=lambda row: row["id"])}
+    if not newest:
+        raise KeyError(f"no campaign {campaign}")
+    return Findings(store, *(newest[number] for number in sorted(newest)))
 
 
-def _ended(status: str) -> str:
+def ids(row: Row, stage: str) -> list[int]:
+    """The trials of an experiment in a stage."""
+    return [number for number in row["facts"].get(stage) or [] if number is not None]
+
+
+def ended(status: str) -> str:
     """`running` in a finished report is a trial that was interrupted."""
     return "ran" if status in RAN else "interrupted" if status == "running" else status

@@ -1,17 +1,17 @@
-"""A report on disk: whole or not at all."""
+"""A report on disk: each of its files whole or not at all."""
 
 from pathlib import Path
 
 from refusal import Refusal
 
 
-def put(text: str, folder: Path) -> Path:
-    """Write `report.md` in `folder`, which is made; `Refusal` when it cannot be written."""
-    path = folder / "report.md"
-    beside = path.with_suffix(".md.new")
+def put(text: str, folder: Path, name: str = "report.md") -> Path:
+    """Write a file of a report in `folder`, which is made; `Refusal` when it cannot be written."""
+    path = folder / name
+    beside = path.with_name(f"{name}.new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
         raise Refusal(

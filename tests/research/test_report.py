@@ -14,10 +14,11 @@ from campaign_lab import Lab, Scripted, energy, opened
 from scipy.stats import t
 
 from refusal import Refusal
-from research.report.campaign import figure, write
+from research.report.campaign import write
 from research.report.findings import Findings
 from research.report.quantity import quantity
 from research.report.sentences import claim_sentence, command
+from research.report.tables import figure
 from research.stats import summary
 from research.types import Comparison, Constraint, Objective, Verdict
 

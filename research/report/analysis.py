@@ -1,0 +1,190 @@
+"""statistical_analysis.md: every comparison in its order, with what it assumes and what was promised."""
+
+import math
+
+from research.objective import is_ratio
+from research.report.answer import power_words, powered
+from research.report.arms import Arm
+from research.report.findings import Findings, Row
+from research.report.markdown import code, plain, prose, section, table
+from research.report.sentences import method_words
+from research.stats import check, summary
+from research.types import Comparison, Constraint, Verdict
+
+_MOST = 100
+
+
+def text(found: Findings) -> str:
+    """The analysis as Markdown."""
+    parts = [
+        f"# Statistical analysis: {plain(found.sprint['goal'])}",
+        *section("What is promised", _promise(found)),
+        *section("Every comparison, in the order in which it was judged", _order(found)),
+        *(line for at, row in enumerate(found.found[:_MOST], start=1) for line in _one(found, row, at)),
+        *section("What this rests on", _assumptions(found)),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _promise(found: Findings) -> list[str]:
+    alpha = (found.facts.get("charter") or {}).get("alpha")
+    if alpha is None:
+        return ["This was judged without a charter: no error rate of a whole campaign was promised."]
+    return [
+        f"If nothing that was tried had any effect, at most {100 * float(alpha):g} % of campaigns such as "
+        "this would report a finding (family-wise error, A/A guarantee). The budget of errors is handed out "
+        "as the comparisons come, by the online fallback procedure (Tian and Ramdas 2021, Statistical "
+        "Methods in Medical Research 30): comparison k gets a fixed share of it that shrinks with k, plus "
+        "what the comparison before it had if that one was supported. So the campaign may stop when it "
+        "likes, and comparisons may share their control. Each look counts: judging an arm again with more "
+        "seeds is another comparison, and the table has the last look at each.",
+        "",
+        "Screening and promotion only choose what is compared. Their figures are of other seeds and of the "
+        "validation split, and nothing is claimed from them.",
+    ]
+
+
+def _order(found: Findings) -> list[str]:
+    if not found.found:
+        return ["None: no contender was compared with the control on fresh seeds."]
+    heads = ["#", "arm", "metric", "level", "n", "difference", "effect size", "p", "power", "verdict"]
+    rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
+    left = len(found.found) - len(rows)
+    more = ["", f"{left} more comparisons are in the database."] if left > 0 else []
+    return [*table(heads, rows), *more]
+
+
+def _row(found: Findings, row: Row, at: int) -> list[str]:
+    compared = row["insight"].verdict.comparison
+    arm = found.arm_of(row)
+    name = arm.name if arm else "-"
+    if compared is None:
+        return [str(at), name, *["-"] * 7, row["word"]]
+    power = powered(found, compared)
+    at_least = "-" if power is None or not power.effect else f"{100 * power.power:.0f} %"
+    return [
+        str(at),
+        name,
+        plain(compared.metric),
+        f"{100 * compared.level:.4g} %",
+        str(compared.n),
+        _difference(compared),
+        "-" if compared.effect_size is None else f"{compared.effect_size:.3g}",
+        "-" if compared.p_value is None else f"{compared.p_value:.3g}",
+        at_least,
+        row["word"],
+    ]
+
+
+def _difference(compared: Comparison) -> str:
+    unit = " %" if compared.metric.endswith("[%]") else ""
+    return f"{compared.difference:+.4g}{unit} [{compared.low:.4g}, {compared.high:.4g}]"
+
+
+def _one(found: Findings, row: Row, at: int) -> list[str]:
+    """A comparison by itself: the pairs, the power, the bounds, what it is worth."""
+    insight = row["insight"]
+    verdict: Verdict = insight.verdict
+    arm = found.arm_of(row)
+    control = next((one for one in found.arms("confirmed") if one.control), None)
+    lines = [
+        prose(insight.claim),
+        "",
+        f"- verdict: {row['word']}, because {plain(verdict.reason)}",
+        f"- trials: {_trials(verdict)}; energy: {plain(method_words(insight.energy_method))}",
+    ]
+    if verdict.comparison is not None:
+        power = powered(found, verdict.comparison)
+        unit = " %" if verdict.comparison.metric.endswith("[%]") else ""
+        lines += [f"- power: {power_words(power, unit)}"] if power else []
+        lines += _pairs(control, arm, verdict.comparison) if control and arm else []
+    lines += _bounds(found, arm, verdict)
+    lines += _equivalent(row)
+    lines.append(f"- again: {code(insight.command, 2000)}")
+    name = arm.name if arm else "an arm"
+    return ["", f"### {at}. {name}", "", *lines]
+
+
+def _trials(verdict: Verdict) -> str:
+    shown = ", ".join(map(str, verdict.trial_ids[:40]))
+    left = len(verdict.trial_ids) - 40
+    return f"{shown} and {left} more" if left > 0 else shown or "none"
+
+
+def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
+    """The differences themselves, and what needs no assumption about their distribution: their signs."""
+    metric = compared.metric.removesuffix(" [%]")
+    before, after = control.by_seed(metric), arm.by_seed(metric)
+    seeds = [seed for seed in sorted(set(before) & set(after)) if math.isfinite(after[seed] - before[seed])]
+    if not seeds:
+        return []
+    changes = [_change(metric, before[seed], after[seed]) for seed in seeds]
+    shown = ", ".join(f"{one:+.3g}" for one in changes[:30])
+    unit = " %" if is_ratio(metric) else ""
+    lower = sum(after[seed] < before[seed] for seed in seeds)
+    told = summary(changes)
+    spread = "" if told.std is None else f"; their standard deviation is {told.std:.3g}{unit}"
+    return [
+        f"- pairs, seed by seed{' in percent' if unit else ''}: {shown}{spread}",
+        f"- of {len(seeds)} pairs {lower} are lower than the control; a sign test, which assumes nothing of "
+        f"the distribution, gives p = {_sign_test(lower, len(seeds)):.3g}",
+    ]
+
+
+def _change(metric: str, before: float, after: float) -> float:
+    return 100 * (after / before - 1) if is_ratio(metric) and before else after - before
+
+
+def _sign_test(lower: int, n: int) -> float:
+    """Two-sided: the chance of a split as uneven as this one, or more, by tossing a coin."""
+    tail = min(lower, n - lower)
+    return float(min(1.0, 2 * sum(math.comb(n, k) for k in range(tail + 1)) / 2**n))
+
+
+def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
+    """Each bound of the goal as the arm's own trials keep it, at the level of the comparison."""
+    if arm is None or verdict.comparison is None:
+        return []
+    level = verdict.comparison.level
+    return [f"- bound: {_bound(one, arm, level)}" for one in found.objective.constraints]
+
+
+def _bound(bound: Constraint, arm: Arm, level: float) -> str:
+    word, why = check(bound, arm.by_seed(bound.metric).values(), level)
+    return f"{plain(why)} ({word}, one-sided at {100 * level:.4g} %, n = {len(arm.trials)})"
+
+
+def _equivalent(row: Row) -> list[str]:
+    """Whether it is as good as the control in what it was not to lose, where that was tested."""
+    told = row["facts"].get("equivalent") or {}
+    lines = []
+    for metric, one in told.items() if isinstance(told, dict) else []:
+        words = (
+            ", ".join(f"{key} {value}" for key, value in one.items()) if isinstance(one, dict) else str(one)
+        )
+        lines.append(f"- as good as the control in {plain(metric, 60)} (two one-sided tests): {plain(words)}")
+    return lines
+
+
+def _assumptions(found: Findings) -> list[str]:
+    compared = [row["insight"].verdict.comparison for row in found.found]
+    ratio = any(one is not None and one.metric.endswith("[%]") for one in compared)
+    lines = [
+        "- Arms are paired by seed: what a seed does to both arms alike cancels. Seeds of the confirmation "
+        "were used by no screening.",
+        "- The interval is Student's t on the differences. It assumes that they are roughly normal, which "
+        "few pairs cannot check; that is why the pairs are listed and their signs counted.",
+        "- The effect size is Cohen's dz: the mean difference by the standard deviation of the differences.",
+        "- Power is that of the smallest effect of interest with the spread that was seen, never of the "
+        "effect that was seen.",
+    ]
+    if ratio:
+        lines.append(
+            "- Costs are compared by the logarithm of their ratio, and told in percent of the control."
+        )
+    methods = sorted({plain(method_words(row["insight"].energy_method)) for row in found.found})
+    lines += [
+        f"- Energy: {one}; figures of two methods or two kinds of machine are not compared."
+        for one in methods
+    ]
+    return [*lines, "- With fewer than 3 pairs nothing is decided."]

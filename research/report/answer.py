@@ -1,0 +1,117 @@
+"""What a reader looks for first: the finding with its figures, how sure it is, and what was asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from research.objective import sentence
+from research.report.findings import Findings, Row
+from research.report.markdown import code, fenced, plain, prose
+from research.report.sentences import command, method_words
+from research.statistics.power import Powered, told
+from research.types import Comparison
+
+
+def answer(found: Findings) -> list[str]:
+    """The verdict in bold, the line to copy where something was supported, then what else was judged."""
+    if not found.found:
+        return ["", "**Nothing was confirmed.** " + why_nothing(found)]
+    best = found.winner or found.found[-1]
+    insight = best["insight"]
+    lines = ["", f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"]
+    lines += [line for said in _sure(found, best) for line in ("", said)]
+    arm = found.arm_of(best)
+    if best["word"] == "supported" and arm is not None:
+        lines += ["", "The line to copy:", "", *fenced([command([*found.fixed, *arm.overrides], ())])]
+    others = [row for row in found.found if row is not best]
+    return lines + [line for row in others for line in ("", _other(row))]
+
+
+def why_nothing(found: Findings) -> str:
+    """The last reason that a sprint noted, as a sentence."""
+    notes = found.notes()
+    return plain(f"{notes[-1][:1].upper()}{notes[-1][1:]}.") if notes else "No contender was found."
+
+
+def asked(found: Findings) -> list[str]:
+    """The objective as it was understood, what every trial had in common, and the promise about errors."""
+    charter: Mapping[str, Any] = found.facts.get("charter") or {}
+    lines = [f"- {plain(sentence(found.objective))}"]
+    effect = (charter.get("goal") or {}).get("smallest_effect")
+    if effect:
+        lines.append(f"- counts only when it improves by {100 * effect:g} % or more")
+    lines.append(f"- every trial: {code(' '.join(found.fixed))}")
+    status = plain(found.sprint["status"])
+    lines.append(f"- control: the defaults of `conf/train.yaml` with these; this run is {status}")
+    if "alpha" in charter:
+        lines.append(
+            f"- the chance that a campaign without any effect finds one is at most {charter['alpha']:g}"
+        )
+    return lines
+
+
+def smallest_effect(found: Findings, compared: Comparison) -> float:
+    """The smallest effect of interest in a comparison's own unit, 0 where any counts."""
+    goal = (found.facts.get("charter") or {}).get("goal") or {}
+    effect = float(goal.get("smallest_effect") or 0.0)
+    if compared.metric.removesuffix(" [%]") != found.objective.metric:
+        return 0.0
+    return 100 * effect if compared.metric.endswith("[%]") else effect
+
+
+def powered(found: Findings, compared: Comparison | None) -> Powered | None:
+    """What a comparison could have found, at the campaign's smallest effect of interest."""
+    return None if compared is None else told(compared, smallest_effect(found, compared))
+
+
+def power_words(power: Powered, unit: str) -> str:
+    """The power in a sentence: of the smallest effect where there is one, else what could be detected."""
+    could = f"these {power.n} pairs find {power.detectable:.3g}{unit} or more in 80 % of cases"
+    if not power.effect:
+        return could
+    more = f"; 80 % would take {power.needed} pairs" if power.needed and power.power < 0.8 else ""
+    chance = f"{100 * power.power:.0f} %"
+    return f"an effect of {power.effect:g}{unit} is found with a chance of {chance}{more}; {could}"
+
+
+def rating_words(row: Row) -> str | None:
+    """`Rated 7 of 10 by the rubric: ran 1, compared 1, ...`; None where nobody rated it."""
+    rating = row["facts"].get("rating")
+    if not isinstance(rating, int | float):
+        return None
+    points = [
+        f"{plain(name, 40)} {_point(value)}" for name, value in (row["facts"].get("rubric") or {}).items()
+    ]
+    return f"Rated {rating:g} of 10 by the rubric" + (f": {', '.join(points)}." if points else ".")
+
+
+def _point(value: Any) -> str:
+    """One line of the rubric: points or yes and no, with its reason where it has one."""
+    given: Sequence[Any] = (
+        list(value.values())
+        if isinstance(value, Mapping)
+        else (list(value) if isinstance(value, list | tuple) else [value])
+    )
+    words = [("yes" if one else "no") if isinstance(one, bool) else plain(one, 120) for one in given]
+    return f"{words[0]} ({'; '.join(words[1:])})" if len(words) > 1 else "".join(words)
+
+
+def _sure(found: Findings, row: Row) -> list[str]:
+    """How sure the finding is: the method of its joules where they are estimated, its power, its rating."""
+    insight = row["insight"]
+    compared = insight.verdict.comparison
+    power = powered(found, compared)
+    said = []
+    if power is not None and compared is not None:
+        unit = " %" if compared.metric.endswith("[%]") else ""
+        words = power_words(power, unit)
+        said.append(f"Power: {words}.")
+    if "estimated" in insight.energy_method and "estimate" not in insight.claim:
+        said.append(f"Joules: {method_words(insight.energy_method)}.")
+    rated = rating_words(row)
+    return [*said, rated] if rated else said
+
+
+def _other(row: Row) -> str:
+    insight = row["insight"]
+    rated = rating_words(row)
+    return f"{insight.verdict.word.capitalize()}: {prose(insight.claim)}" + (f" {rated}" if rated else "")

@@ -1,0 +1,99 @@
+"""One row of a report's table: a configuration with the trials that it was measured by."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from research.report.markdown import code
+from research.statistics.comparable import comparable, energy_method
+from research.stats import Summary, summary
+from research.store import Store
+from research.types import Result, Trial
+
+DECIDED = ("supported", "refuted", "open")
+
+
+@final
+@dataclass(frozen=True)
+class Arm:
+    """One configuration in one stage, with the trials behind its row, in the order of their seeds."""
+
+    overrides: tuple[str, ...]
+    proposer: str
+    status: str
+    results: tuple[Result, ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def control(self) -> bool:
+        """Whether the others are compared with it."""
+        return self.status == "control"
+
+    @property
+    def name(self) -> str:
+        """What its row is called."""
+        own = code(" ".join(self.overrides)) if self.overrides else ""
+        if self.control:
+            return f"{own} (control)" if own else "control"
+        return own or "`defaults`"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of its trials."""
+        return tuple(trial.seed for trial in self.trials)
+
+    def of(self, metric: str) -> Summary:
+        """Mean and 95 % interval of a metric over the arm's trials."""
+        return summary(result.metrics[metric] for result in self.results if metric in result.metrics)
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Seed -> value; NaN where the trial did not measure it."""
+        pairs = zip(self.trials, self.results, strict=True)
+        return {trial.seed: result.metrics.get(metric, math.nan) for trial, result in pairs}
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of every metric."""
+        keys = {key for result in self.results for key in result.metrics}
+        return {key: self.of(key).mean for key in keys}
+
+    @property
+    def method(self) -> str:
+        """How its joules were taken."""
+        return method([self])
+
+
+def method(arms: Iterable[Arm]) -> str:
+    """How the joules of several arms were taken, each way once: `nvml`, or `estimated / nvml`."""
+    found = {energy_method(result) for arm in arms for result in arm.results}
+    return " / ".join(sorted(str(one) for one in found if one)) or "not measured"
+
+
+def complaint(metric: str, arms: Sequence[Arm]) -> str | None:
+    """Why the arms' figures of a metric must not stand side by side, None when they may."""
+    trials = [trial for arm in arms for trial in arm.trials]
+    results: Mapping[int, Result] = {result.trial_id: result for arm in arms for result in arm.results}
+    having = [one for one in trials if metric in results[one.id].metrics]
+    return comparable(metric, having, results)
+
+
+def measured(store: Store, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
+    """An arm of the finished ones among the trials `ids`, in the order given; read from the store."""
+    wanted = list(dict.fromkeys(ids))
+    results = store.results(wanted)
+    rows = {trial.id: trial for trial in store.trials(ids=wanted)}
+    done = [number for number in wanted if number in results and number in rows]
+    return Arm(
+        overrides=tuple(overrides),
+        proposer=proposer,
+        status=status,
+        results=tuple(results[number] for number in done),
+        trials=tuple(rows[number] for number in done),
+    )
+
+
+def joules(arms: Iterable[Arm]) -> float:
+    """Joules of the training of the arms' trials, each trial once."""
+    spent = {one.trial_id: one.metrics.get("train/energy_j", 0.0) for arm in arms for one in arm.results}
+    return sum(spent.values())

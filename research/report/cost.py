@@ -1,0 +1,66 @@
+"""What a campaign cost, the language model included, and what was not spent because something stopped it."""
+
+from research.report.arms import method
+from research.report.findings import Cost, Findings
+from research.report.payback import payback
+from research.report.quantity import quantity
+from research.report.sentences import method_words
+
+
+def cost(found: Findings) -> list[str]:
+    """The lines of the section."""
+    spent = found.cost()
+    how = method_words(method(found.arms("screened")))
+    joules = quantity("train/energy_j", spent.joules)
+    return [
+        f"- {spent.trials} trials trained, {spent.failed} failed, {spent.known} known from before",
+        f"- {joules} for the training of all its trials ({how}; what their evaluation and the lab's own "
+        "processes took is not in it)",
+        f"- {spent.seconds:.1f} s for {_runs(found)}",
+        *model(spent),
+        *_saved(found, how),
+        *payback(found, spent.joules + spent.model_joules),
+    ]
+
+
+def model(spent: Cost) -> list[str]:
+    """What the language model cost; nothing where none was asked."""
+    if not spent.calls:
+        return []
+    dollars = "an unknown price" if spent.dollars is None else f"${spent.dollars:.4f}"
+    told = f"{spent.calls} calls of the language model, {spent.tokens} tokens, {dollars}"
+    return [f"- {told}; {model_joules(spent)}"]
+
+
+def model_joules(spent: Cost) -> str:
+    """The model's joules: always an estimate, and unknown rather than none where nobody knows."""
+    known = spent.calls - spent.model_unknown
+    if not known:
+        return "its joules are unknown, so they are in no sum"
+    each = quantity("train/energy_j", spent.model_joules)
+    if not spent.model_unknown:
+        return f"its joules are an estimate: {each}"
+    return (
+        f"its joules are an estimate: {each} for {known} calls, unknown for the other {spent.model_unknown}"
+    )
+
+
+def _runs(found: Findings) -> str:
+    count = len(found.runs)
+    return "this run of the command" if count == 1 else f"the {count} sprints and runs of the command"
+
+
+def _saved(found: Findings, how: str) -> list[str]:
+    """Early stopping and predicted failures, where a sprint tells of them."""
+    lines = []
+    stopped, joules = found.total("pruned", "trials"), found.total("pruned", "joules_saved")
+    if stopped is not None and joules is not None:
+        saved = quantity("train/energy_j", joules)
+        lines.append(
+            f"- early stopping ended {stopped:.0f} trials and saved {saved} ({how}; what was left of each)"
+        )
+    refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
+    if refused is not None:
+        checked = "none of them was run to see" if false is None else f"{false:.0f} of them would have run"
+        lines.append(f"- {refused:.0f} proposals were refused because their failure was predicted; {checked}")
+    return lines

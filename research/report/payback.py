@@ -1,0 +1,47 @@
+"""After how many uses the joules of the search are saved, with the interval of the saving."""
+
+import math
+
+from research.report.arms import Arm, complaint
+from research.report.findings import Findings
+from research.report.markdown import plain
+from research.report.quantity import quantity
+from research.stats import ENOUGH, compare
+
+USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}
+
+
+def payback(found: Findings, joules: float) -> list[str]:
+    """A line for each use whose joules the winner saves; none where it saves nothing or none were taken."""
+    row = found.winner
+    winner = None if row is None else found.arm_of(row)
+    controls = [arm for arm in found.arms("confirmed") if arm.control]
+    if winner is None or not controls or not joules > 0:
+        return []
+    lines = [_line(metric, controls[0], winner, joules) for metric in USES]
+    return [line for line in lines if line]
+
+
+def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:
+    one, several = USES[metric]
+    told = compare(control.by_seed(metric), winner.by_seed(metric), metric)
+    if told.n < ENOUGH:
+        return None
+    why = complaint(metric, [control, winner])
+    if why:
+        return f"- whether it is paid back by {several} is not said: {plain(why)}"
+    saved, least, most = -told.difference, -told.high, -told.low
+    if saved <= 0:
+        return None
+    ends = _ends(joules, least, most)
+    each = quantity(metric, saved)
+    after = f"paid back after {joules / saved:.0f} {several} {ends}"
+    return f"- {after}, at {each} saved in each {one} (n = {told.n} pairs)"
+
+
+def _ends(joules: float, least: float, most: float) -> str:
+    """The interval of the number of uses: the more is saved in each, the fewer it takes."""
+    first = f"{joules / most:.0f}" if math.isfinite(most) else "0"
+    if least <= 0:
+        return f"[{first} or more: the interval of the saving includes none, so perhaps never]"
+    return f"[{first}, {joules / least:.0f}]"

@@ -1,0 +1,165 @@
+"""The pictures beside a report: the front of score against cost, and learning curves against joules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from research.objective import METRICS, is_energy, rank, screening, screening_objective, words
+from research.report.arms import Arm, complaint, method
+from research.report.curves import curve
+from research.report.findings import Findings
+from research.report.fronts import front_of
+from research.report.markdown import section
+from research.report.quantity import quantity
+from research.report.svg import Axis, Point, Series, chart
+from research.store import Store
+
+_SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
+_CURVES = 5
+_CONFIRMED = 6
+
+
+@final
+@dataclass(frozen=True)
+class Picture:
+    """One SVG file and what is said of it in the report."""
+
+    file: str
+    title: str
+    svg: str
+    told: str
+
+
+def of_campaign(found: Findings) -> list[Picture]:
+    """The front of what was confirmed, that of what was screened, and curves; each where there is any."""
+    confirmed, screened = found.arms("confirmed"), found.arms("screened")
+    score = score_of(found, confirmed or screened)
+    if score is None:
+        return []
+    costs = list(dict.fromkeys(["train/energy_j", *_cost(found.objective.metric)]))
+    drawn = []
+    for cost in costs:
+        name = cost.replace("/", "-")
+        drawn.append(front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split"))
+        drawn.append(
+            front(f"screened-{name}.svg", screened, screening(score), cost, "Screened, validation split")
+        )
+    wanted = screening_objective(found.objective)
+    best = sorted(screened, key=lambda arm: (not arm.control, rank(wanted, arm.means)))
+    drawn.append(curves("curves.svg", found.store, confirmed or best[:_CURVES], screening(score)))
+    return [one for one in drawn if one]
+
+
+def of_arms(store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str) -> list[Picture]:
+    """The front and the curves of arms of one stage, as of a recipe or a sweep; `asked` scores come first."""
+    score = score_among([one for one in asked if one.startswith("test/")], arms)
+    if score is None:
+        return []
+    seen = score if any(arm.of(score).n for arm in arms) else screening(score)
+    costs = dict.fromkeys(["train/energy_j", *(cost for one in asked for cost in _cost(one))])
+    drawn = [front(f"{cost.replace('/', '-')}.svg", arms, seen, cost, stage) for cost in costs]
+    return [one for one in [*drawn, curves("curves.svg", store, arms, screening(score))] if one]
+
+
+def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
+    """The score that the goal is about, else the first that the arms measured on either split."""
+    asked = [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
+    return score_among([one for one in asked if one.startswith("test/")], arms)
+
+
+def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
+    """The first of the scores that an arm measured, as its key of the test split."""
+    measured = {key for arm in arms for key in arm.means}
+    return next((one for one in [*asked, *_SCORES] if {one, screening(one)} & measured), None)
+
+
+def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> Picture | None:
+    """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
+    shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n and not _apart(arms, arm, cost)]
+    if len(shown) < 2 or complaint(cost, shown):
+        return None
+    best = front_of(shown, score, cost)
+    named = {id(arm): arm for arm in shown if arm.control or arm.status == "supported"}
+    rest = [arm for arm in shown if id(arm) not in named]
+    series = [
+        Series("control" if arm.control else _label(arm), (_point(arm, score, cost),), large=True)
+        for arm in named.values()
+    ]
+    if len(shown) <= _CONFIRMED and any(arm.of(score).half_width for arm in rest):
+        series += [Series(_label(arm), (_point(arm, score, cost),)) for arm in rest]
+    elif rest:
+        series.append(Series(f"other arms ({len(rest)})", tuple(_point(arm, score, cost) for arm in rest)))
+    line = tuple(_point(arm, score, cost) for arm in best)
+    series.append(Series("front: nothing shown is better in both", line, "front"))
+    seeds = sorted({arm.of(score).n for arm in shown})
+    n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
+    bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
+    title = f"{stage}: {_words(score)} against {words(cost)} ({n}{bars})"
+    told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(_label(arm) for arm in best[:8])}."
+    log = min(arm.of(cost).mean for arm in shown) > 0
+    svg = chart(title, told, _axis(cost, shown, log), _axis(score, shown), series)
+    return Picture(file, title, svg, told)
+
+
+def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture | None:
+    """Means over seeds of a metric against the joules spent so far; None where nothing took them."""
+    shown = [arm for arm in arms[:_CONFIRMED] if not _apart(arms, arm, "train/energy_j")]
+    drawn = [(arm, curve(store, arm, metric)) for arm in shown]
+    series = [
+        Series("control" if arm.control else _label(arm), line, "line")
+        for arm, line in drawn
+        if len(line) > 1
+    ]
+    if not series:
+        return None
+    title = f"Learning curves: {_words(metric)} against joules (means over seeds)"
+    told = f"{'; '.join(_end(one, metric) for one in series)}."
+    svg = chart(title, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
+    return Picture(file, title, svg, told)
+
+
+def _end(one: Series, metric: str) -> str:
+    last = one.points[-1]
+    return f"{one.name} ends at {quantity(metric, last.y)} after {quantity('train/energy_j', last.x)}"
+
+
+def shown(drawn: Sequence[Picture]) -> list[str]:
+    """The pictures as the report shows them, what each tells beneath it."""
+    lines = [line for one in drawn for line in (f"![{one.title}]({one.file})", "")]
+    return section("Pictures", lines[:-1])
+
+
+def _apart(arms: Sequence[Arm], arm: Arm, cost: str) -> bool:
+    """Whether the arm's cost was taken otherwise than the first arm's."""
+    return complaint(cost, [arms[0], arm]) is not None
+
+
+def _cost(metric: str) -> list[str]:
+    known = METRICS.get(metric)
+    return [metric] if known and known.better == "min" and not metric.startswith("test/") else []
+
+
+def _point(arm: Arm, score: str, cost: str) -> Point:
+    across, up = arm.of(cost), arm.of(score)
+    label = f"{_label(arm)}: {quantity(score, up.mean)} at {quantity(cost, across.mean)}, n = {up.n}"
+    return Point(across.mean, up.mean, across.half_width or 0.0, up.half_width or 0.0, label)
+
+
+def _label(arm: Arm) -> str:
+    return "control" if arm.control else " ".join(arm.overrides) or "defaults"
+
+
+def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
+    how = f" [{method(arms)}]" if is_energy(metric) else ""
+    plain = metric.startswith(("test/", "val/"))
+    return Axis(
+        f"{metric}{how}",
+        (lambda value: f"{value:g}") if plain else (lambda value: quantity(metric, value)),
+        log,
+    )
+
+
+def _words(metric: str) -> str:
+    if not metric.startswith("val/"):
+        return words(metric)
+    return f"{words('test/' + metric.removeprefix('val/')).removeprefix('test/')} on the validation split"

@@ -1,0 +1,126 @@
+"""research_summary.md: two pages for a colleague: asked, found and how sure, what failed, next, the cost."""
+
+from collections.abc import Sequence
+
+from research.objective import sentence
+from research.report.answer import power_words, powered, rating_words, why_nothing
+from research.report.cost import cost
+from research.report.findings import RAN, Findings, Row
+from research.report.markdown import capped, code, fenced, plain, prose, section
+from research.report.tried import refused
+
+_EACH = 8
+
+
+def text(found: Findings) -> str:
+    """The summary as Markdown."""
+    parts = [
+        f"# Summary: {plain(found.sprint['goal'])}",
+        *section("What was asked", _asked(found)),
+        *section("What was found, and how sure it is", _found(found)),
+        *section("What was tried and did not work", _failed(found)),
+        *section("What to do next", _next(found)),
+        *section("What it cost", cost(found)),
+        "",
+        "The tables and commands are in `report.md`, every comparison is in `statistical_analysis.md`.",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _asked(found: Findings) -> list[str]:
+    count = len(found.sprints)
+    worked = "one sprint" if count == 1 else f"{count} sprints"
+    state = {"done": "is done", "running": "still runs", "interrupted": "was interrupted", "failed": "failed"}
+    status = state.get(found.sprint["status"], f"is {plain(found.sprint['status'])}")
+    return [
+        f"The goal, as it was understood: {plain(sentence(found.objective))}. Every trial ran with "
+        f"{code(' '.join(found.fixed))}, and the control is the lab's default with these. The campaign took "
+        f"{worked}; the last one {status}."
+    ]
+
+
+def _found(found: Findings) -> list[str]:
+    if not found.found:
+        return [f"Nothing was confirmed. {why_nothing(found)}", "", _looked(found)]
+    lines = [line for row in found.found for line in (_finding(found, row), "")]
+    return [*lines, _looked(found), *_copy(found)]
+
+
+def _finding(found: Findings, row: Row) -> str:
+    insight = row["insight"]
+    compared = insight.verdict.comparison
+    said = f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"
+    power = powered(found, compared)
+    if power is not None and compared is not None:
+        unit = " %" if compared.metric.endswith("[%]") else ""
+        said += f" Of its power: {power_words(power, unit)}."
+    rated = rating_words(row)
+    return f"{said} {rated}" if rated else said
+
+
+def _looked(found: Findings) -> str:
+    """How many proposals the findings were picked from: a finding weighs less when many were looked at."""
+    own = [row for row in found.experiments if row["status"] != "control"]
+    ran = sum(row["status"] in RAN for row in own)
+    judged = len(found.found)
+    alpha = (found.facts.get("charter") or {}).get("alpha")
+    promise = f", under an error rate of {alpha:g} for the whole campaign" if alpha else ""
+    return (
+        f"{len(own)} proposals were made and {ran} of them ran; {judged} "
+        f"{'was' if judged == 1 else 'were'} compared with the control on fresh seeds{promise}."
+    )
+
+
+def _copy(found: Findings) -> list[str]:
+    row = found.winner
+    return [] if row is None else ["", "To repeat the comparison:", "", *fenced([row["insight"].command])]
+
+
+def _failed(found: Findings) -> list[str]:
+    """What was refuted or stayed open, what ran and lost, what never ran."""
+    lost = [row for row in found.experiments if row["status"] == "promoted"]
+    lines = [f"- refuted: {prose(row['insight'].claim)}" for row in found.found if row["word"] == "refuted"]
+    lines += [f"- promoted, but not confirmed: {_named(row)}" for row in lost]
+    lines = capped(lines, _EACH, "that did not hold")
+    screened = sum(row["status"] == "screened" for row in found.experiments)
+    if screened:
+        lines.append(f"- {screened} proposals ran once in the screening and did not come further")
+    return [*lines, *refused(found)]
+
+
+def _named(row: Row) -> str:
+    """A proposal by its overrides and its idea."""
+    proposal = row["proposal"]
+    return f"{code(' '.join(proposal.overrides), 160)} ({plain(proposal.hypothesis, 160)})"
+
+
+def _next(found: Findings) -> list[str]:
+    """What the validator named, then what follows from the figures themselves."""
+    named = [str(one) for row in found.found for one in row["facts"].get("next") or []]
+    lines = capped([f"- {plain(one)}" for one in dict.fromkeys(named)], _EACH, "suggestions")
+    lines += [f"- {words}" for words in _settle(found)]
+    if found.sprint["status"] in ("interrupted", "running"):
+        lines.append("- type the same command again: it continues where it stopped")
+    if not found.found and found.sprint["status"] == "done":
+        lines.append(
+            "- give the campaign more proposals (`screen.turns`) or a longer budget (`budget.seconds`)"
+        )
+    return lines
+
+
+def _settle(found: Findings) -> Sequence[str]:
+    """How many pairs would settle what stayed open, by the spread that was seen."""
+    words = []
+    for row in found.found:
+        power = powered(found, row["insight"].verdict.comparison)
+        if row["word"] != "open" or power is None:
+            continue
+        arm = found.arm_of(row)
+        name = "the open claim" if arm is None else arm.name
+        if power.effect and power.needed:
+            size = "an effect of the smallest size of interest"
+            words.append(f"{name}: {size} takes {power.needed} pairs of seeds, {power.n} were run")
+        else:
+            less = f"a difference smaller than {power.detectable:.3g}"
+            words.append(f"{name}: more seeds (`confirm.seeds`) if {less} matters")
+    return words

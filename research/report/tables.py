@@ -1,0 +1,61 @@
+"""The table of arms: means with intervals, the control first, and no figure beside one of another kind."""
+
+from collections.abc import Sequence
+
+from research.objective import METRICS, is_energy
+from research.report.arms import DECIDED, Arm, complaint, method
+from research.report.markdown import plain, table
+from research.report.quantity import quantity
+from research.stats import Summary
+
+HOW = "Mean ± half of the 95 % t-interval over n seeds; a dash was not measured."
+
+
+def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
+    """Rows of figures; a column's cell is `not comparable` where another machine or meter took it.
+
+    What the arms are compared with is the first of them; below stands why a cell was left out.
+    """
+    verdicts = any(arm.status in DECIDED for arm in arms)
+    against = {metric: _why_not(metric, arms) for metric in columns}
+    rows = []
+    for at, arm in enumerate(arms):
+        cells = [
+            "not comparable" if at in against[metric] else figure(metric, arm.of(metric))
+            for metric in columns
+        ]
+        word = [arm.status if arm.status in DECIDED else ""] * verdicts
+        rows.append([arm.name, str(len(arm.results)), *cells, *word])
+    heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns), *["verdict"] * verdicts]
+    reasons = dict.fromkeys(plain(why) for found in against.values() for why in found.values())
+    return [
+        *table(heads, rows),
+        "",
+        HOW,
+        *(line for why in reasons for line in ("", f"Not comparable: {why}")),
+    ]
+
+
+def figure(metric: str, found: Summary) -> str:
+    """A mean with its interval as a cell: `12.1 J ± 0.42 J`; a dash where nothing was measured."""
+    if not found.n:
+        return "-"
+    exact = metric in METRICS and METRICS[metric].unit == "count"
+    mean = f"{found.mean:.0f}" if exact else quantity(metric, found.mean)
+    if not found.half_width:
+        return mean
+    if exact:
+        return f"{mean} ± {found.half_width:.2g}"
+    return f"{mean} ± {quantity(metric, found.half_width)}"
+
+
+def _head(metric: str, first: Sequence[Arm]) -> str:
+    return f"{metric} [{method(first)}]" if is_energy(metric) else metric
+
+
+def _why_not(metric: str, arms: Sequence[Arm]) -> dict[int, str]:
+    """Row -> why its figure must not stand beside the first row's."""
+    if not arms or complaint(metric, arms) is None:
+        return {}
+    found = {at: complaint(metric, [arms[0], arm]) for at, arm in enumerate(arms)}
+    return {at: why for at, why in found.items() if why}

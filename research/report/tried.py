@@ -1,0 +1,134 @@
+"""What was tried: who proposed, what was refused, dropped or failed and why, what reviewers said."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from research.report.findings import Findings, Row
+from research.report.markdown import capped, code, plain, table
+
+_ENDS = ("ran", "repeat", "refused", "dropped", "failed", "interrupted")
+_REASONS = 5
+_REVIEWS = 12
+
+
+def proposers(found: Findings) -> list[str]:
+    """A row for each proposer, then the most frequent reasons."""
+    counts = found.counts()
+    shown = [name for name in _ENDS if name != "dropped" or any(ended[name] for ended in counts.values())]
+    turns = _turns(found)
+    heads = ["proposer", "proposed", *shown, *["gain per joule"] * bool(turns)]
+    rows = []
+    for name, ended in sorted(counts.items()):
+        gain = [turns.get(name, "-")] * bool(turns)
+        rows.append([plain(name), str(sum(ended.values())), *(str(ended[one]) for one in shown), *gain])
+    reasons = refused(found)
+    return [*table(heads, rows), *(["", *reasons] if reasons else [])] if rows else []
+
+
+def refused(found: Findings) -> list[str]:
+    """Why proposals came to nothing, the most frequent reasons of each kind first."""
+    lines = []
+    for status in ("refused", "dropped", "failed"):
+        reasons = found.reasons(status).most_common()
+        told = [f"- {status} {count} x: {plain(reason)}" for reason, count in reasons]
+        lines += capped(told, _REASONS, f"reasons for which proposals were {status}")
+    return lines
+
+
+def reviews(found: Findings) -> list[str]:
+    """What reviewers said: one row for each review, those that decided against a proposal first."""
+    if not found.reviews:
+        return []
+    by_id = {row["id"]: row for row in found.experiments}
+    order = sorted(
+        found.reviews, key=lambda row: (by_id[row["experiment_id"]]["status"] != "dropped", row["id"])
+    )
+    rows = [_review(row, by_id[row["experiment_id"]]) for row in order[:_REVIEWS]]
+    left = len(order) - len(rows)
+    stand_ins = sum(_by(row) != "model" for row in found.reviews)
+    said = f"{len(found.reviews)} reviews, {stand_ins} of them by a statistical stand-in"
+    more = f"; {left} more are in the database" if left else ""
+    heads = ["experiment", "proposal", "score", "round", "by", "ended", "first reason"]
+    return [f"{said}{more}.", "", *table(heads, rows)]
+
+
+def sprints(found: Findings) -> list[str]:
+    """One row for each sprint: how it ended, what it judged, how its time was used."""
+    boxed = any(row["facts"].get("boxes") for row in found.sprints)
+    heads = [
+        "sprint",
+        "status",
+        "proposals",
+        "judged",
+        "seconds",
+        *["discuss / implement / validate"] * boxed,
+    ]
+    rows = []
+    for at, row in enumerate(found.sprints, start=1):
+        own = [
+            one for one in found.experiments if one["sprint_id"] == row["id"] and one["status"] != "control"
+        ]
+        words = [one["word"] for one in found.found if one["sprint_id"] == row["id"]]
+        judged = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing"
+        told = [str(row["facts"].get("number", at)), plain(row["status"]), str(len(own)), judged]
+        seconds = f"{float(row['facts'].get('seconds') or 0.0):.1f}"
+        rows.append([*told, seconds, *[_boxes(row["facts"].get("boxes") or {})] * boxed])
+    return table(heads, rows)
+
+
+def memory(found: Findings) -> list[str]:
+    """What was recalled from earlier work, where a sprint tells of it."""
+    lines = []
+    for row in found.sprints:
+        told = row["facts"].get("memory") or {}
+        recalled = told.get("recalled") if isinstance(told, Mapping) else None
+        if isinstance(recalled, list | tuple) and recalled:
+            shown = ", ".join(plain(one, 40) for one in recalled[:20])
+            rest = f" and {len(recalled) - 20} more" if len(recalled) > 20 else ""
+            mode = plain(told.get("mode", "on"), 20)
+            lines.append(f"- memory={mode}: {len(recalled)} episodes were recalled ({shown}{rest})")
+    return lines
+
+
+def _review(row: Row, experiment: Row) -> list[str]:
+    content = row["content"] or {}
+    reasons = content.get("reasons") or ["-"]
+    score = "-" if row["score"] is None else f"{row['score']:.1f}"
+    rounds = (experiment["facts"].get("review") or {}).get("round", "-")
+    proposal = code(" ".join(experiment["proposal"].overrides), 120)
+    return [
+        str(row["experiment_id"]),
+        proposal,
+        score,
+        plain((row["facts"] or {}).get("round", rounds), 10),
+        "model" if _by(row) == "model" else "stand-in",
+        plain(experiment["status"], 20),
+        plain(reasons[0], 160),
+    ]
+
+
+def _by(row: Row) -> str:
+    return str((row["content"] or {}).get("by", "stand-in"))
+
+
+def _turns(found: Findings) -> dict[str, str]:
+    """Proposer -> gain per joule as the bandit learnt it, summed over the sprints; empty where none tells."""
+    gains: dict[str, float] = {}
+    joules: dict[str, float] = {}
+    for row in found.sprints:
+        for name, told in (row["facts"].get("turns") or {}).items():
+            if isinstance(told, Mapping):
+                gains[name] = gains.get(name, 0.0) + _number(told.get("gain"))
+                joules[name] = joules.get(name, 0.0) + _number(told.get("joules"))
+    return {name: f"{gains[name] / joules[name]:.2g}" for name in gains if joules[name] > 0}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _boxes(boxes: Mapping[str, Any]) -> str:
+    told = [boxes.get(name) or {} for name in ("discuss", "implement", "validate")]
+    return " / ".join(
+        f"{_number(one.get('used_s')):.0f} of {_number(one.get('limit_s')):.0f} s" for one in told
+    )
