@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.statistics.campaign import Campaign
+from research.statistics.campaign import Campaign, earlier
 from research.stats import judge
+from research.types import Verdict
 
 
 def gaussian(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -82,3 +83,30 @@ def test_the_first_rates_are_the_published_ones() -> None:
     assert campaign.alpha == pytest.approx(0.05 / 2.285766, rel=1e-6)
     with pytest.raises(Refusal, match="error rate"):
         Campaign(5.0)
+
+
+def verdict(word: str) -> Verdict:
+    return Verdict(word=word, comparison=None, reason="", trial_ids=())  # type: ignore[arg-type]
+
+
+@given(st.lists(st.lists(st.sampled_from(["supported", "refuted", "open"]), max_size=6), max_size=5))
+def test_sprint_by_sprint_a_campaign_is_the_same_as_in_one(sprints: list[list[str]]) -> None:
+    whole, rows = Campaign(0.05), []
+    for number, words in enumerate(sprints, start=1):
+        campaign = Campaign(0.05, earlier(rows, "mine", number))
+        for word in words:
+            assert campaign.alpha == whole.alpha
+            for one in (campaign, whole):
+                one.record(verdict(word))
+        assert campaign.words == tuple(words)
+        facts = {"campaign": "mine", "number": number, "comparisons": list(campaign.words)}
+        rows.append({"facts": facts})
+        rows.append({"facts": facts | {"comparisons": words[:1]}})  # killed, and typed again
+        rows.append({"facts": facts | {"campaign": "another"}})
+    assert Campaign(0.05, earlier(rows, "mine", len(sprints) + 1)).alpha == whole.alpha
+
+
+def test_a_sprint_that_is_run_again_starts_where_its_first_run_did() -> None:
+    facts = {"campaign": "mine", "number": 2, "comparisons": ["supported", "open"]}
+    rows = [{"facts": {"campaign": "mine"}}, {"facts": facts}, {"facts": {}}]
+    assert earlier(rows, "mine", 2) == [] and earlier(rows, "mine", 3) == [True, False]
