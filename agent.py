@@ -1,43 +1,56 @@
-"""Research a goal, or run a recipe's experiment: trials -> verdict -> report.md."""
+"""Research a goal, or any other task of the lab; the work is in research/commands."""
 
-import re
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
 import refusal
 
+CONF = Path(__file__).parent / "conf"
 READ: list[dict[str, Any]] = []
 """configurations as Hydra read them; none for --cfg, several for -m"""
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="agent")
-def read(cfg: DictConfig) -> None:
-    """Keep the configuration; what is done with it runs outside Hydra, which tells errors in its own way."""
-    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    READ.append(config)
+def by_hydra() -> list[dict[str, Any]]:
+    """Let Hydra read the command line: flags, sweeps, and mistakes, which it words well."""
+    import hydra
+    from omegaconf import DictConfig, OmegaConf
 
+    from research.commands.settings import arguments
 
-@refusal.command
-def main() -> None:
-    """Read the command line, with the goal taken as the plain words that it is, and run each campaign."""
-    from research.goals import manual
-    from research.goals.quoting import quoted
+    @hydra.main(version_base="1.3", config_path="conf", config_name="agent")
+    def read(cfg: DictConfig) -> None:
+        """Keep the configuration: what is done with it runs outside Hydra, which words errors its own way."""
+        config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        READ.append(config)
 
-    if set(manual.ASKED) & set(sys.argv[1:]):
-        print(manual.page(Path(__file__).parent / "conf" / "agent.yaml"))
-        return
-    # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
-    named = [re.sub(r"^\+?experiment=", "recipe=", text) for text in sys.argv[1:]]
-    sys.argv[1:] = quoted(named)
+    sys.argv[1:] = arguments(sys.argv[1:])
+    # Hydra wraps what a job raises in its own report unless it is told to let errors through.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     read()
-    for config in READ:
-        from research.experiments.tasks import perform
+    return READ
 
-        perform(config)
+
+def main() -> None:
+    """Read the command line and do each task that it asks for."""
+    from research.commands import settings, spoken
+
+    typed = sys.argv[1:]
+    as_json = spoken.asked(typed)
+    with spoken.told(as_json) as out:
+        refusal.refuse_secrets(typed)
+        from research.commands.desk import Desk
+        from research.commands.help import asked, page
+        from research.commands.tasks import perform
+
+        if asked(typed):
+            spoken.say(page(typed, CONF), as_json, out)
+            return
+        quick = settings.quickly(typed, CONF)
+        for config in by_hydra() if quick is None else [quick]:
+            with Desk(config) as desk:
+                spoken.say(perform(desk), bool(config["json"]), out)
 
 
 if __name__ == "__main__":

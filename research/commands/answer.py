@@ -1,0 +1,66 @@
+"""What every task answers with: a frozen record that is one JSON document, and the text that people read."""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from research.types import Record
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Answer(Record, ABC):
+    """The result of one task."""
+
+    told: ClassVar[bool] = False
+    """whether a person was told all of it while it was made"""
+
+    @abstractmethod
+    def text(self) -> str:
+        """The answer as people read it."""
+
+    def document(self) -> str:
+        """The answer as one JSON document; what is not a number is null."""
+        return self.model_dump_json(indent=2)
+
+
+def plain(text: str) -> str:
+    """Text for a terminal: what models and logs say cannot move its cursor or change its colours."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def short(text: str, longest: int = 90) -> str:
+    """A text in one line of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def pairs(fields: Mapping[str, Any], indent: str = "") -> list[str]:
+    """One line for each field, its names aligned; what is empty or None is left out."""
+    told = {name: _told(value) for name, value in fields.items()}
+    width = max((len(name) for name, text in told.items() if text), default=0)
+    return [f"{indent}{name:<{width}}  {text}" for name, text in told.items() if text]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their longest cell; the last one is as long as it likes."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(heads) - 1)]
+    return [
+        "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _told(value: Any) -> str:
+    if value is None or value == "" or value == {} or value == () or value == []:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)

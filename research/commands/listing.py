@@ -1,0 +1,150 @@
+"""`task=list`: experiments, trials and insights, newest last, and the recipes of conf/experiment."""
+
+from collections.abc import Callable
+from typing import Any, final, get_args
+
+from refusal import Refusal
+from research.commands.answer import Answer, short, table
+from research.commands.desk import Desk
+from research.experiments.study import names, recipe
+from research.types import Proposal, TrialStatus, VerdictWord
+
+EXPERIMENT_STATUSES = (
+    *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
+    *("failed", "repeat", "refused", "dropped", "control"),
+)
+STATUSES: dict[str, tuple[str, ...]] = {
+    "experiments": EXPERIMENT_STATUSES,
+    "trials": get_args(TrialStatus),
+    "insights": get_args(VerdictWord),
+    "recipes": (),
+}
+
+
+@final
+class Listing(Answer):
+    """Rows of one kind as plain mappings with equal keys."""
+
+    what: str
+    rows: tuple[dict[str, Any], ...]
+
+    def text(self) -> str:
+        """A table; recipes as blocks, for their sentences are long."""
+        if not self.rows:
+            return f"no {self.what}"
+        if self.what == "recipes":
+            return "\n\n".join(map(_block, self.rows))
+        heads = list(self.rows[0])
+        return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
+
+
+def listing(desk: Desk) -> Listing:
+    """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
+    what, status = desk.config["what"], desk.config["status"]
+    if what not in STATUSES:
+        raise Refusal(f"what={what} cannot be listed: choose what={'|'.join(STATUSES)}.")
+    if status is not None and status not in STATUSES[what]:
+        known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
+        raise Refusal(f"No {what} have status={status}: {known}.")
+    limit = desk.config["limit"]
+    if not isinstance(limit, int) or limit < 1:
+        raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
+    find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
+        "experiments": _experiments,
+        "trials": _trials,
+        "insights": _insights,
+        "recipes": _recipes,
+    }
+    return Listing(what=what, rows=tuple(find[what](desk, status, limit)))
+
+
+def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
+    import sqlalchemy as sa
+
+    from research.database import schema
+
+    rows = schema.metadata.tables[name]
+    query = sa.select(rows).order_by(rows.c.id.desc()).limit(limit)
+    if status is not None:
+        query = query.where(rows.c[column] == status)
+    with desk.known.read() as connection:
+        return list(connection.execute(query).mappings())[::-1]
+
+
+def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    found = []
+    for row in _newest(desk, "experiment", "status", status, limit):
+        proposal = Proposal.model_validate(row["proposal"])
+        found.append(
+            {
+                "id": row["id"],
+                "status": row["status"],
+                "score": (row["facts"].get("review") or {}).get("score"),
+                "proposer": proposal.proposer,
+                "overrides": proposal.overrides,
+                "hypothesis": proposal.hypothesis,
+            }
+        )
+    return found
+
+
+def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    rows = desk.known.trials(status=status, limit=limit)
+    results = desk.known.results([row.id for row in rows])
+    found = []
+    for row in rows:
+        metrics = results[row.id].metrics if row.id in results else {}
+        facts = results[row.id].facts if row.id in results else {}
+        found.append(
+            {
+                "id": row.id,
+                "status": row.status,
+                "score": metrics.get(str(row.config.get("score"))),
+                "joules": metrics.get("train/energy_j"),
+                "method": facts.get("energy_method"),
+                "seed": row.seed,
+                "overrides": row.overrides,
+                "reason": row.reason,
+            }
+        )
+    return found
+
+
+def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row["id"],
+            "verdict": row["word"],
+            "rating": row["facts"].get("rating"),
+            "sprint": row["sprint_id"],
+            "claim": row["insight"]["claim"],
+            "command": row["insight"]["command"],
+        }
+        for row in _newest(desk, "insight", "word", word, limit)
+    ]
+
+
+def _recipes(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    """Every recipe with its question, claim, expected result and cost, whatever the limit: there are few."""
+    found = []
+    for name in names(desk.conf):
+        one = recipe(desk.conf, name)
+        if one.study is not None:
+            told = {"question": one.study.question, "claim": one.study.claim}
+            told["expected"] = one.header.get("Expected", "not measured yet")
+            told["cost"] = one.header.get("Cost", "unknown")
+            found.append({"name": name, **told, "run": f"python agent.py experiment={name}"})
+    return found
+
+
+def _block(row: dict[str, Any]) -> str:
+    lines = [f"  {key:<9} {value}" for key, value in row.items() if key != "name"]
+    return "\n".join([str(row["name"]), *lines])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return short(" ".join(value) if isinstance(value, tuple | list) else str(value))

@@ -1,0 +1,40 @@
+"""What a person points at: `12` or `trial:12`, `experiment:3`, `insight:2`, `sprint:1`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from refusal import Refusal
+
+KINDS = ("trial", "experiment", "insight", "sprint")
+
+
+class Reference(NamedTuple):
+    """A row of one of the tables."""
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.number}"
+
+
+def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
+    """Read what was given for `key`; a bare number is of the first of `kinds`. Raises `Refusal`."""
+    text = "" if given is None else str(given).strip()
+    found = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
+    kind = (found[1] or kinds[0]) if found else ""
+    if not found or kind not in kinds:
+        shown = f"{key}={text}" if text else f"{key}=..."
+        forms = " or ".join(
+            [f"the number of one {kinds[0]}, as {key}=12", *(f"{one}:3" for one in kinds[1:])]
+        )
+        raise Refusal(f"{shown} names nothing here: give {forms}.")
+    return Reference(kind, int(found[2]))
+
+
+def absent(wanted: Reference) -> Refusal:
+    """What to say of a row that is not there."""
+    what = {"trial": "trials", "experiment": "experiments", "insight": "insights"}.get(wanted.kind)
+    hint = f"task=list what={what} lists what there is" if what else "task=status lists what there is"
+    return Refusal(f"There is no {wanted.kind} {wanted.number} in this database: {hint}.")
