@@ -5,8 +5,10 @@ model or by a content filter is not argued with. What is still wrong after the l
 caller counts it, nothing replaces it.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf, isinf
 from typing import Generic, TypeVar, final
 
 from research.language.exchange import Answer, Messages
@@ -39,18 +41,33 @@ def ask_for(
     role: str,
     check: Callable[[T], Sequence[str]],
     repairs: int = 2,
+    model: str | None = None,
+    temperature: float | None = None,
+    deadline_s: float | None = None,
 ) -> Dialogue[T]:
-    """Ask for a `kind` that `check` has no complaint about; passes on what `Client.ask` raises."""
+    """Ask for a `kind` that `check` has no complaint about; passes on what `Client.ask` raises.
+
+    `deadline_s` bounds the repairs too: what is not mended by then raises `LlmUnavailable`.
+    """
+    end = inf if deadline_s is None else time.monotonic() + deadline_s
     outcomes: list[Outcome] = []
     reading: Reading[T] = Reading("empty")
     turn = list(messages)
     for _ in range(1 + repairs):
         replies: list[str | None] = []
-        reading = client.ask(turn, kind, _reader(kind, check, replies), role=role)
+        reading = client.ask(
+            turn,
+            kind,
+            _reader(kind, check, replies),
+            role=role,
+            model=model,
+            temperature=temperature,
+            deadline_s=None if isinf(end) else end - time.monotonic(),
+        )
         outcomes.append(reading.outcome)
         if not reading.repairable:
             break
-        turn = [*messages, {"role": "user", "content": _repair(reading, replies[0])}]
+        turn = [*messages, {"role": "user", "content": _repair(reading, replies[-1])}]
     return Dialogue(reading.record, tuple(outcomes), reading.complaints)
 
 

@@ -1,27 +1,21 @@
 """What the language model may cost and has cost: caps are reserved before a call and settled after it."""
 
 import threading
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, final
 
 from pydantic import Field
 
 from refusal import Refusal
+from research.language.ecologits import Energy
+from research.language.rate import Rate, Usage
 from research.types import Record
 
+CACHED = "cached"
+"""the outcome of an exchange that repeated a known reply"""
 _COUNTABLE = 2**31 - 1  # what an integer column of the database holds
-
-
-@final
-class Price(Record):
-    """Dollars per million tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-    def dollars(self, tokens_in: int, tokens_out: int) -> float:
-        """What so many tokens cost; cached tokens are counted at the full price."""
-        return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
 
 @final
@@ -59,58 +53,50 @@ class Spent:
     seconds: float = 0.0
     estimated_calls: int = 0
     """calls whose server told no token counts, or may have billed without answering: taken at their bound"""
+    cached: int = 0
+    """replies that were known from an equal question: no call, no cost"""
 
     def line(self) -> str:
         """One line for a person."""
         dollars = "dollars unknown" if self.dollars is None else f"${self.dollars:.4f}"
-        joules = "joules unknown" if self.joules is None else f"{self.joules:.0f} J estimated"
+        joules = "joules unknown" if self.joules is None else f"at most {self.joules:.0f} J estimated"
         bound = f" ({self.estimated_calls} calls at their upper bound)" if self.estimated_calls else ""
         tokens = f"{self.tokens_in} + {self.tokens_out} tokens{bound}"
-        return f"{self.calls} calls, {tokens}, {dollars}, {joules}, {self.seconds:.1f} s"
+        repeated = f", {self.cached} replies from the cache" if self.cached else ""
+        return f"{self.calls} calls, {tokens}, {dollars}, {joules}, {self.seconds:.1f} s{repeated}"
 
 
 @final
 @dataclass(frozen=True)
-class Usage:
-    """Tokens of one call; `estimated` when the server did not tell them."""
+class Cost:
+    """What one call cost; None is unknown. The joules are the upper end of the range that `energy` holds."""
 
-    tokens_in: int
-    tokens_out: int
-    estimated: bool = False
+    dollars: float | None
+    energy: Energy | None
+
+    @property
+    def joules(self) -> float | None:
+        """The upper end: what a search costs is never told too low."""
+        return None if self.energy is None else self.energy.high_j
+
+    @classmethod
+    def none(cls) -> "Cost":
+        """What a known reply costs."""
+        return cls(0.0, Energy(low_j=0.0, high_j=0.0, method="no call was made"))
 
 
 @final
 class Ledger:
     """Counts calls, tokens, dollars and joules against `caps`; safe to share between threads.
 
-    `price` and `token_joules` (of a reply) may be None, which is unknown: a cap on what cannot be known
-    raises `Refusal`. `already` is what an interrupted campaign had spent before.
+    Every call comes with the `Rate` of the model that is asked. `already` is what an interrupted campaign
+    had spent before.
     """
 
-    def __init__(
-        self,
-        caps: Caps,
-        *,
-        price: Price | None = None,
-        token_joules: float | None = None,
-        already: Spent | None = None,
-    ) -> None:
-        if caps.dollars is not None and price is None:
-            raise Refusal(
-                "the price of this model is unknown, so llm.caps.dollars cannot be kept: give "
-                "llm.price.input and llm.price.output in dollars per million tokens, or set "
-                "llm.caps.dollars=null."
-            )
-        if caps.joules is not None and token_joules is None:
-            raise Refusal(
-                "what a token of this model costs in joules is unknown, so llm.caps.joules cannot be kept: "
-                "give llm.token_joules, or set llm.caps.joules=null."
-            )
-        self._caps, self._price, self._token_joules = caps, price, token_joules
-        self._spent = already or Spent(
-            dollars=None if price is None else 0.0, joules=None if token_joules is None else 0.0
-        )
-        self._held: dict[int, dict[str, float]] = {}
+    def __init__(self, caps: Caps, *, already: Spent | None = None) -> None:
+        self._caps = caps
+        self._spent = already or Spent(dollars=0.0, joules=0.0)
+        self._held: dict[int, tuple[Rate, dict[str, float]]] = {}
         self._tickets = 0
         self._lock = threading.Lock()
 
@@ -119,52 +105,93 @@ class Ledger:
         """What settled calls have used."""
         return self._spent
 
-    def reserve(self, tokens_in: int, tokens_out: int) -> int:
+    def admit(self, model: str, rate: Rate) -> None:
+        """Raise `Refusal` when a cap cannot be kept with a model: what is unknown is not free."""
+        if self._caps.dollars is not None and rate.price is None:
+            raise Refusal(
+                f"the price of this model is unknown ({model}), so llm.caps.dollars cannot be kept: give "
+                "llm.price.input and llm.price.output in dollars per million tokens, or set "
+                "llm.caps.dollars=null."
+            )
+        if self._caps.joules is not None and not rate.tells_joules:
+            raise Refusal(
+                f"what a token of this model costs in joules is unknown ({model}), so llm.caps.joules cannot "
+                "be kept: give llm.token_joules, or llm.ecologits, or set llm.caps.joules=null."
+            )
+
+    def reserve(self, tokens_in: int, tokens_out: int, rate: Rate) -> int:
         """Hold an upper bound for one call and return its ticket; raises `CapReached` if it could pass."""
-        wanted = self._amounts(tokens_in, tokens_out)
+        wanted = self._bound(Usage(tokens_in, tokens_out), rate)
         with self._lock:
             for cap, bound in self._caps.model_dump(exclude_none=True).items():
-                used = self._used(cap) + sum(held[cap] for held in self._held.values())
+                used = self._used(cap) + sum(held[cap] for _, held in self._held.values())
                 if used + wanted[cap] > bound:
                     raise CapReached(cap, bound, used)
             self._tickets += 1
-            self._held[self._tickets] = wanted
+            self._held[self._tickets] = (rate, wanted)
             return self._tickets
 
-    def settle(self, ticket: int, usage: Usage, seconds: float) -> None:
-        """Replace what a ticket held by what the call used; no tokens for one that was refused unbilled."""
-        cost = self._amounts(usage.tokens_in, usage.tokens_out)
+    def settle(self, ticket: int, usage: Usage, seconds: float) -> Cost:
+        """Replace what a ticket held by what the call used, and return that.
+
+        A call that was refused unbilled used no tokens.
+        """
+        rate, _ = self._held[ticket]
+        cost = Cost(rate.dollars(usage), rate.energy(usage, seconds))
         with self._lock:
             del self._held[ticket]
             before = self._spent
-            self._spent = Spent(
+            self._spent = replace(
+                before,
                 calls=before.calls + 1,
                 tokens_in=min(before.tokens_in + usage.tokens_in, _COUNTABLE),
                 tokens_out=min(before.tokens_out + usage.tokens_out, _COUNTABLE),
-                dollars=_sum(before.dollars, cost.get("dollars")),
-                joules=_sum(before.joules, cost.get("joules")),
+                dollars=_sum(before.dollars, cost.dollars),
+                joules=_sum(before.joules, cost.joules),
                 seconds=before.seconds + seconds,
                 estimated_calls=before.estimated_calls + usage.estimated,
             )
+        return cost
 
-    def cost(self, usage: Usage) -> dict[str, float | None]:
-        """What one call cost in dollars and joules; None is unknown."""
-        known = self._amounts(usage.tokens_in, usage.tokens_out)
-        return {"dollars": known.get("dollars"), "joules": known.get("joules")}
+    def repeated(self) -> None:
+        """Count a reply that was known and cost nothing."""
+        with self._lock:
+            self._spent = replace(self._spent, cached=self._spent.cached + 1)
 
     def _used(self, cap: str) -> float:
         if cap == "tokens":
             return self._spent.tokens_in + self._spent.tokens_out
-        return float(getattr(self._spent, cap) or 0.0)
+        used = getattr(self._spent, cap)
+        return inf if used is None else float(used)
 
-    def _amounts(self, tokens_in: int, tokens_out: int) -> dict[str, float]:
-        """What is known of a call's cost, by the names of the caps."""
-        known: dict[str, float] = {"calls": 1, "tokens": tokens_in + tokens_out}
-        if self._price is not None:
-            known["dollars"] = self._price.dollars(tokens_in, tokens_out)
-        if self._token_joules is not None:
-            known["joules"] = self._token_joules * tokens_out
-        return known
+    def _bound(self, usage: Usage, rate: Rate) -> dict[str, float]:
+        """The most that a call may use, by the names of the caps that are set; what is unknown is endless."""
+        wanted: dict[str, float] = {"calls": 1, "tokens": usage.tokens_in + usage.tokens_out}
+        if self._caps.dollars is not None:
+            dollars = rate.dollars(usage)
+            wanted["dollars"] = inf if dollars is None else dollars
+        if self._caps.joules is not None:
+            energy = rate.energy(usage)
+            wanted["joules"] = inf if energy is None else energy.high_j
+        return wanted
+
+
+def tally(rows: Iterable[Mapping[str, Any]]) -> Spent:
+    """What an interrupted campaign had spent, from its rows of the `interaction` table."""
+    spent = Spent(dollars=0.0, joules=0.0)
+    for row in rows:
+        known = row["outcome"] == CACHED
+        spent = Spent(
+            calls=spent.calls + (not known),
+            tokens_in=spent.tokens_in + (row["tokens_in"] or 0),
+            tokens_out=spent.tokens_out + (row["tokens_out"] or 0),
+            dollars=_sum(spent.dollars, row["dollars"]),
+            joules=_sum(spent.joules, row["joules"]),
+            seconds=spent.seconds + (row["seconds"] or 0.0),
+            estimated_calls=spent.estimated_calls + bool(row["facts"].get("tokens_estimated")),
+            cached=spent.cached + known,
+        )
+    return spent
 
 
 def _sum(before: float | None, more: float | None) -> float | None:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.language import prices
-from research.language.ledger import Caps, Price
+from research.language import ecologits, prices
+from research.language.ledger import Caps
+from research.language.rate import Price, Rate
 from research.types import Record
 
 _OURS = {"model", "api_base", "api_key", "messages", "response_format", "client", "timeout", "stream"}
@@ -45,6 +46,9 @@ class Settings(Record):
     rest_s: float = Field(default=60, ge=0)
     price: Rates = Rates()
     token_joules: float | None = Field(default=None, ge=0)
+    ecologits: str | None = Field(default=None, pattern=r"^[\w-]+/[\w.:/-]+$", max_length=200)
+    fallback: tuple[str | dict[str, Any], ...] = Field(default=(), max_length=8)
+    cache: bool = False
     caps: Caps = Caps()
     extra: dict[str, Any] = {}
 
@@ -71,6 +75,26 @@ def _check_address(api_base: str | None) -> None:
         raise Refusal("llm.api_base must be an address such as http://localhost:8000/v1.")
     if "@" in parts.netloc or parts.query:
         raise Refusal("llm.api_base must hold no user, password or query: llm.key_env names the key.")
+
+
+def rate(chosen: Settings) -> Rate:
+    """What a call costs, as far as the config, LiteLLM's prices and EcoLogits know it.
+
+    EcoLogits is not asked about a server of one's own, which serves one request at a time where EcoLogits
+    assumes 64, unless `llm.ecologits` names the model. Raises `Refusal` when it knows no such name.
+    """
+    known = chosen.ecologits
+    if chosen.token_joules is not None:
+        return Rate(price(chosen), chosen.token_joules)
+    if known is not None and not ecologits.knows(known):
+        raise Refusal(
+            f"EcoLogits knows no model {known}: write its provider and name as in https://ecologits.ai, "
+            "for example openai/gpt-5.4-mini or huggingface_hub/meta-llama/Meta-Llama-3.1-8B-Instruct, or "
+            "set llm.ecologits=null."
+        )
+    if known is None and chosen.api_base is None:
+        known = ecologits.known_as(chosen.model)
+    return Rate(price(chosen), None, known)
 
 
 def price(chosen: Settings) -> Price | None:

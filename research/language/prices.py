@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from research.language.ledger import Price
+from research.language.rate import Price
 
 _TABLE = "model_prices_and_context_window_backup.json"
 

@@ -13,8 +13,10 @@ import queue
 import re
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, final
 
 import httpx
@@ -97,11 +99,19 @@ class Wire:
             self._channel.http.close()
             self._channel = None
 
-    def send(self, messages: Messages, response_format: dict[str, Any] | None, timeout_s: float) -> Answer:
+    def send(
+        self,
+        messages: Messages,
+        response_format: dict[str, Any] | None,
+        timeout_s: float,
+        temperature: float | None = None,
+    ) -> Answer:
         """Ask once; raises `WireFailure` at the latest after `timeout_s`."""
         channel = self._channel = self._channel or _Channel()
         channel.status = None
         call = self._call(channel.http, messages, response_format, timeout_s)
+        if temperature is not None:
+            call["temperature"] = temperature
         outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
         def exchange() -> None:
@@ -276,8 +286,11 @@ def _unconnected(error: Exception) -> bool:
 
 
 def _wait(error: Exception) -> float | None:
+    """The seconds of a `Retry-After`, which may also be a date (RFC 9110, 10.2.3)."""
     headers = getattr(error, "litellm_response_headers", None) or {}
+    told = headers.get("retry-after", "")
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
+        dated = not told.replace(".", "", 1).isdigit()
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time() if dated else float(told))
+    except (ValueError, OverflowError):
         return None

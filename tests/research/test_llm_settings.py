@@ -9,6 +9,8 @@ import yaml
 from refusal import Refusal
 from research import llm
 from research.language import prices
+from research.language.choices import line, other
+from research.language.llm_settings import rate, settings
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,13 +66,24 @@ def test_a_local_server_needs_no_key_and_no_price(name: str) -> None:
             {"api_base": "https://gateway.example.com/v1", "caps": {"dollars": 1.0}},
             "price of this model is unknown",
         ),
-        ({"caps": {"joules": 5}}, "llm.token_joules"),
+        ({"model": "openai/unheard-of", "caps": {"joules": 5}}, "llm.token_joules"),
+        ({"ecologits": "openai/unheard-of"}, "EcoLogits knows no model"),
+        ({"fallback": ["olama"]}, "llm has no option olama: choose anthropic, ollama"),
+        ({"fallback": ["none"]}, "llm has no option none"),
+        ({"fallback": ["cohere/command-r7b"]}, "no option of conf/llm speaks to cohere"),
+        ({"fallback": ["anthropic"]}, "set ANTHROPIC_API_KEY"),
+        ({"fallback": [{"model": "openai/x", "caps": {}}]}, "sets caps: that stands once"),
+        ({"fallback": [{"model": "openai/x", "cache": True, "fallback": []}]}, "sets cache, fallback"),
+        ({"fallback": [{"model": "nameless"}]}, "llm.model is not usable"),
+        ({"fallback": ["openai/unheard-of"]}, "price of this model is unknown (openai/unheard-of)"),
+        ({"caps": {"joules": 9}, "fallback": ["ollama"]}, "in joules is unknown (ollama_chat/qwen3:4b)"),
     ],
 )
 def test_a_bad_setting_is_refused_with_a_sentence(
     change: dict[str, Any], sentence: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     with pytest.raises(Refusal) as refused:
         llm.connect(config("openai") | change, record=print)
     assert sentence in str(refused.value) and "sk-abc" not in str(refused.value)
@@ -86,3 +99,41 @@ def test_a_price_in_the_config_keeps_a_dollar_cap(monkeypatch: Any) -> None:
 def test_the_models_of_the_config_have_a_list_price(name: str) -> None:
     known = prices.lookup(config(name)["model"])
     assert known is not None and 0 < known.input < known.output
+
+
+def test_a_fallback_is_an_option_a_model_or_settings_of_its_own() -> None:
+    first = config("openai") | {"timeout_s": 5, "token_joules": 3.0, "price": {"input": 1.0, "output": 2.0}}
+    given = {"model": "mistral/mistral-small-latest", "key_env": "MISTRAL_API_KEY", "timeout_s": 9}
+    names = ["ollama", "openai/gpt-5.4-nano", "anthropic/claude-opus-4-5", given]
+    chosen, local, nano, opus, own = line(settings(first | {"fallback": names}))
+    assert chosen.model == config("openai")["model"]
+    assert (local.model, local.api_base) == ("ollama_chat/qwen3:4b", "http://localhost:11434")
+    assert local.key_env is None and local.timeout_s == 5 and local.extra == {"num_ctx": 16384}
+    assert (nano.key_env, nano.timeout_s) == ("OPENAI_API_KEY", 5)
+    assert nano.price.input is None and nano.token_joules is None
+    assert (opus.model, opus.key_env) == ("anthropic/claude-opus-4-5", "ANTHROPIC_API_KEY")
+    assert (own.key_env, own.timeout_s, own.temperature) == ("MISTRAL_API_KEY", 9, None)
+
+
+def test_a_model_of_the_same_server_is_asked_there() -> None:
+    server = settings(config("vllm") | {"api_base": "http://gpu.local:8000/v1"})
+    assert other("hosted_vllm/other", server).api_base == "http://gpu.local:8000/v1"
+    assert other("openai", server).api_base is None
+
+
+def test_joules_are_estimated_where_the_provider_itself_serves_a_known_model() -> None:
+    assert rate(settings(config("openai"))).known_as == "openai/gpt-5.4-mini"
+    assert rate(settings(config("anthropic"))).tells_joules
+    for own in ("ollama", "vllm"):
+        assert not rate(settings(config(own))).tells_joules
+    gateway = config("openai") | {"api_base": "https://gateway.example.com/v1"}
+    assert rate(settings(gateway)).known_as is None
+    assert rate(settings(gateway | {"ecologits": "openai/gpt-5.4-mini"})).known_as == "openai/gpt-5.4-mini"
+    measured = rate(settings(config("openai") | {"token_joules": 0.5}))
+    assert (measured.token_joules, measured.known_as) == (0.5, None)
+
+
+def test_a_cache_needs_the_store_that_it_repeats(monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ValueError, match="store"):
+        llm.connect(config("openai") | {"cache": True}, record=print)
