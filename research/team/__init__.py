@@ -1,0 +1,1 @@
+"""The research team: what its roles may answer, how they discuss, review, improve and word a verdict."""

@@ -1,0 +1,147 @@
+"""The discussion of a sprint: hypotheses, a plan, its overrides; each step asks every role of its form."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from research.language.prompt import data_json
+from research.team.brief import Brief, Lessons
+from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
+from research.team.team import Team
+from research.types import Proposal
+
+PROPOSER = "llm"
+"""who the team's proposals are booked under: the turns, shares and costs of the language model"""
+Check = Callable[[list[str]], Sequence[str]]
+"""overrides -> what is wrong with them: the gate, and what was tried before"""
+
+
+@final
+@dataclass(frozen=True)
+class Discussion:
+    """What came of it; `notes` say which step had no answer and what stood in for it."""
+
+    proposals: tuple[Proposal, ...] = ()
+    plan: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def discuss(team: Team, brief: Brief, lessons: Lessons, check: Check) -> Discussion:
+    """Ask researchers, whoever remarks, architects and engineers, in this order; raises nothing of theirs."""
+    hypotheses = _hypotheses(team, brief, lessons)
+    if not hypotheses:
+        return Discussion(notes=(_silent(team, Hypotheses, "no hypothesis was stated: samplers propose"),))
+    remarks = _remarks(team, brief, lessons, hypotheses)
+    plan, notes = _plan(team, brief, lessons, hypotheses, remarks)
+    builds = _builds(team, brief, lessons, plan, check)
+    if not builds:
+        notes = (*notes, _silent(team, Builds, "nothing of the plan was built: samplers propose"))
+    proposals = tuple(_proposal(brief, hypotheses, plan.arms[build.arm - 1], build) for build in builds)
+    return Discussion(proposals[: brief.count], plan.model_dump(mode="json"), remarks, notes)
+
+
+def _silent(team: Team, kind: type[Any], otherwise: str) -> str:
+    """Why nobody answered with a form, and what happens instead."""
+    names = [role.name for role in team.of(kind)]
+    if not names:
+        return f"no role answers with {kind.__name__}: {otherwise}"
+    return f"{', '.join(names)}: {team.silence.get(names[0], 'no answer')}; {otherwise}"
+
+
+def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis, ...]:
+    found: list[Hypothesis] = []
+    for role in team.of(Hypotheses):
+        parts = [
+            *brief.task(lessons(role.phase)),
+            brief.words(),
+            f"State at most {brief.count} hypotheses, the most promising first.",
+        ]
+        told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
+        found += told.hypotheses if told else ()
+    return tuple(found)
+
+
+def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
+    return brief.unknown([one for hypothesis in answer.hypotheses for one in hypothesis.cites])
+
+
+def _listed(hypotheses: Sequence[Hypothesis]) -> str:
+    rows = [{"number": n, **one.model_dump()} for n, one in enumerate(hypotheses, 1)]
+    return data_json(rows, "hypotheses of the researchers")
+
+
+def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
+    found: list[str] = []
+    for role in team.of(Remarks):
+        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses), "Say what matters to the plan."]
+        told = team.ask(role, Remarks, parts)
+        found += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
+    return tuple(found)
+
+
+def _plan(
+    team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis], remarks: Sequence[str]
+) -> tuple[Plan, tuple[str, ...]]:
+    """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
+    for role in team.of(Plan):
+        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses)]
+        parts += [data_json(remarks, "remarks of other roles")] if remarks else []
+        parts.append(f"Plan at most {brief.count} arms; the metric that decides is the objective's.")
+        told = team.ask(role, Plan, parts, lambda plan: _unplanned(brief, hypotheses, plan))
+        if told:
+            return told, ()
+    arms = tuple(
+        PlannedArm(hypothesis=n, change=one.claim, refuted_by=f"an interval that excludes: {one.claim}"[:600])
+        for n, one in enumerate(hypotheses[:8], 1)
+    )
+    asked = brief.state.objective.metric
+    plan = Plan(control="no overrides", metric=asked, seeds=1, seconds=0.0, arms=arms)
+    return plan, (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
+
+
+def _unplanned(brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan) -> list[str]:
+    wrong = [arm.hypothesis for arm in plan.arms if arm.hypothesis > len(hypotheses)]
+    complaints = [f"arms name hypothesis {n}: there are {len(hypotheses)}." for n in wrong[:1]]
+    asked = brief.state.objective.metric
+    if plan.metric.strip() != asked:
+        complaints.append(f"metric must be {asked}, which the objective decides by.")
+    return complaints
+
+
+def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check) -> list[Build]:
+    """The arms as overrides; an arm that several engineers build is taken from the first."""
+    arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
+    found: dict[int, Build] = {}
+    for role in team.of(Builds):
+        parts = [*brief.task(lessons(role.phase)), brief.words(), data_json(arms, "arms of the plan")]
+        parts.append("Write each arm as overrides.")
+        told = team.ask(role, Builds, parts, lambda answer: _unbuilt(plan, answer, check))
+        for build in told.builds if told else ():
+            found.setdefault(build.arm, build)
+    return list(found.values())
+
+
+def _unbuilt(plan: Plan, answer: Builds, check: Check) -> list[str]:
+    """What is wrong with the builds, arm by arm, as the gate says it."""
+    complaints = []
+    for build in answer.builds:
+        if build.arm > len(plan.arms):
+            complaints.append(f"builds name arm {build.arm}: there are {len(plan.arms)}.")
+        else:
+            complaints += [f"arm {build.arm}: {fault}" for fault in check(list(build.overrides))[:2]]
+    return complaints
+
+
+def _proposal(brief: Brief, hypotheses: Sequence[Hypothesis], arm: PlannedArm, build: Build) -> Proposal:
+    hypothesis = hypotheses[arm.hypothesis - 1]
+    return Proposal(
+        hypothesis=hypothesis.claim,
+        overrides=build.overrides,
+        metric=brief.state.objective.metric,
+        direction=brief.state.objective.direction,
+        refuted_by=arm.refuted_by,
+        domain=brief.domain,
+        proposer=PROPOSER,
+        cites=hypothesis.cites,
+    )

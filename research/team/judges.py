@@ -1,0 +1,88 @@
+"""Who reviews and improves: the model's roles where it speaks, else their stand-ins, and which it was."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from research.language.prompt import data_json
+from research.team import stand_ins
+from research.team.brief import Brief, Lessons
+from research.team.discussion import Check
+from research.team.facts import Facts
+from research.team.forms import FACETS, Review, Revision
+from research.team.review import Opinion
+from research.team.stand_ins import Revised
+from research.team.team import Team
+from research.types import Proposal
+
+Known = Callable[[Proposal], Facts | None]
+"""what code knows of a proposal; None for one that the gate refuses or that was tried before"""
+
+
+@final
+class Judges:
+    """Reviews and improves one proposal at a time; `team=None` has stand-ins for all of it."""
+
+    def __init__(self, team: Team | None, brief: Brief | None, lessons: Lessons, check: Check) -> None:
+        self._team, self._brief, self._lessons, self._check = team, brief, lessons, check
+
+    def review(self, proposal: Proposal, facts: Facts) -> list[Opinion]:
+        """One opinion of each reviewer that answers; the stand-in's alone where none does."""
+        found: list[Opinion] = []
+        if self._team is not None and self._brief is not None:
+            for role in self._team.of(Review):
+                parts = [*self._brief.task(self._lessons(role.phase)), *_case(proposal), _facts(facts)]
+                told = self._team.ask(role, Review, [*parts, "Review the proposal."])
+                found += [_opinion(role.name, told, facts)] if told else []
+        return found or [stand_ins.review(proposal, facts)]
+
+    def improve(self, proposal: Proposal, opinions: Sequence[Opinion], known: Known) -> Revised | None:
+        """The rewritten proposal with what changed, its parent kept by the caller; None when nobody can."""
+        if self._team is not None and self._brief is not None:
+            for role in self._team.of(Revision):
+                parts = [*self._brief.task(self._lessons(role.phase)), self._brief.words()]
+                parts += [*_case(proposal), _reviews(opinions), "Rewrite the proposal."]
+                told = self._team.ask(role, Revision, parts, lambda answer: self._wrong(answer, proposal))
+                if told:
+                    more = {"hypothesis": told.hypothesis, "overrides": told.overrides}
+                    rewritten = proposal.model_copy(update=more)
+                    return Revised(proposal=rewritten, changed=told.changed, by="model")
+        return stand_ins.improve(proposal, opinions[0], known)
+
+    def _wrong(self, answer: Revision, before: Proposal) -> list[str]:
+        if set(answer.overrides) == set(before.overrides):
+            return ["overrides are those of the proposal: change at least one by a reason of the review."]
+        return list(self._check(list(answer.overrides)))
+
+
+def _case(proposal: Proposal) -> list[str]:
+    shown = {
+        "hypothesis": proposal.hypothesis,
+        "overrides": list(proposal.overrides),
+        "refuted_by": proposal.refuted_by,
+        "cites": list(proposal.cites),
+    }
+    return [data_json(shown, "the proposal")]
+
+
+def _facts(facts: Facts) -> str:
+    return data_json(facts.told(), "what code has checked; cost in seconds, joules and times the control's")
+
+
+def _reviews(opinions: Sequence[Opinion]) -> str:
+    shown: list[dict[str, Any]] = [
+        {"score": one.score, "scores": one.scores, "reasons": one.reasons, "risks": one.risks}
+        for one in opinions
+    ]
+    return data_json(shown, "its reviews")
+
+
+def _opinion(role: str, told: Review, facts: Facts) -> Opinion:
+    return Opinion(
+        role=role,
+        scores={facet: getattr(told, facet) for facet in FACETS},
+        reasons=told.reasons,
+        risks=told.risks,
+        chance=told.chance,
+        by="model",
+        facts=facts.told(),
+    )

@@ -1,0 +1,115 @@
+"""What a validator may say of a finding: nothing that contradicts the verdict or that the evidence lacks."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
+
+from research.language.prompt import data_json
+from research.team.forms import Wording
+from research.team.review import By
+from research.team.team import Team
+from research.types import Record, VerdictWord
+
+_WORDS: dict[VerdictWord, str] = {
+    "supported": r"support(?:s|ed|ing)?|confirm(?:s|ed|ing)?|prove[sdn]?|proving|proof|established",
+    "refuted": r"refut(?:e|es|ed|ing|ation)|disprove[sdn]?|falsified|rejected|wrong|false",
+    "open": r"open|inconclusive|undecided|unsettled|unclear",
+}
+"""words that state a verdict; the others than the computed one may not be used at all"""
+_NEGATED = r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bcannot)\b(?:\W+\w+){0,3}?\W+"
+"""what turns a verdict's own word into another verdict"""
+_TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_ROW = re.compile(r"\b(trial|insight|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
+
+
+@final
+class Evidence(Record):
+    """What a validator is shown, and all that it may say."""
+
+    word: VerdictWord
+    sentence: str
+    """the computed sentence, which stands whatever the validator says"""
+    figures: dict[str, Any]
+    """difference, interval, n, level, reason, rating with its points"""
+    rows: frozenset[str]
+    """`trial 12` and `insight 3`: what may be cited"""
+
+
+@final
+class Worded(Record):
+    """Words about a finding, and whose they are; the stand-in's are the computed sentence."""
+
+    text: str
+    by: By
+    cites: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+
+
+def worded(team: Team | None, evidence: Evidence, task: Callable[[], Sequence[str]]) -> Worded:
+    """The first validator's words that hold, else the computed sentence; what is refused is counted."""
+    for role in team.of(Wording) if team is not None else ():
+        assert team is not None
+        shown = {"verdict": evidence.word, "sentence": evidence.sentence, **evidence.figures}
+        parts = [
+            *task(),
+            data_json(shown, "the finding"),
+            data_json(sorted(evidence.rows), "what may be cited"),
+        ]
+        told = team.ask(role, Wording, [*parts, "Word the finding."], lambda said: faults(said, evidence))
+        if told:
+            return Worded(text=told.words, by="model", cites=told.cites, next=told.next)
+    return Worded(text=evidence.sentence, by="stand-in")
+
+
+def faults(said: Wording, evidence: Evidence) -> list[str]:
+    """Why a validator's words cannot stand; empty when they can."""
+    everything = " ".join([said.words, *said.cites])
+    named = {f"{kind.lower()} {number}" for kind, number in _ROW.findall(everything)}
+    unknown = sorted((named | set(said.cites)) - evidence.rows)
+    found = [f"{one[:60]} is not among the evidence: cite what you were given." for one in unknown[:2]]
+    for word, pattern in _WORDS.items():
+        used = re.search(rf"\b(?:{pattern})\b", said.words, re.IGNORECASE)
+        if word != evidence.word and used:
+            found.append(f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out.")
+    denied = re.search(rf"{_NEGATED}\b(?:{_WORDS[evidence.word]})\b", said.words, re.IGNORECASE)
+    if denied:
+        found.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
+    strange = _strange(_ROW.sub("", said.words), evidence)
+    return found + [f"{one} does not occur in the evidence: leave it out." for one in strange[:3]]
+
+
+def _strange(text: str, evidence: Evidence) -> list[str]:
+    """Numbers that the evidence lacks; one of it may be rounded, lose its sign, or become a percentage.
+
+    A word with a digit, such as a data set's name, is fine where the evidence has it.
+    """
+    given = f"{evidence.sentence} {_flat(evidence.figures)}"
+    known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
+    said = [token for token in _TOKEN.findall(text) if token.lower().strip(".,") not in words]
+    numbers = [shown for token in said for shown in _NUMBER.findall(token)]
+    return [shown for shown in numbers if not any(_same(shown, one) for one in known)]
+
+
+def _numbers(text: str) -> Iterable[float]:
+    return (_value(shown) for shown in _NUMBER.findall(text))
+
+
+def _value(shown: str) -> float:
+    return float(shown.replace(",", ""))
+
+
+def _same(shown: str, known: float) -> bool:
+    plain = shown.replace(",", "").lower().partition("e")[0]
+    digits = len(plain.partition(".")[2])
+    value = _value(shown)
+    return any(value == round(one, digits) or value == one for one in (known, 100 * known))
+
+
+def _flat(value: Any) -> str:
+    """All texts and numbers of nested plain data."""
+    if isinstance(value, dict):
+        return " ".join(_flat(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return " ".join(_flat(one) for one in value)
+    return "" if isinstance(value, bool) or value is None else str(value)
