@@ -70,6 +70,8 @@ class Bench:
         self._quiet, self._harness = tuple(quiet), harness
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
+        self.until: float | None = None
+        """when its trials must end by `time.monotonic`: what runs then is interrupted, the rest not begun"""
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
         """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
@@ -176,14 +178,14 @@ class Bench:
         overrides, config = [*self.fixed, *arm.overrides, f"seed={seed}"], self.config(arm.overrides, seed)
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
-        return Job(config, overrides, sweep=self._sweep, source="agent")
+        return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
 
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
             arm.trials[seed] = outcome.trial_id
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
-        if outcome.status != "known":
+        if outcome.status != "known" and (outcome.wall_s or outcome.status != "interrupted"):
             joules = self._joules(outcome.trial_id) if outcome.ok else self._lost_joules(arm, seed)
             arm.seconds.append(outcome.wall_s)
             self.spend.add(outcome.wall_s, joules)

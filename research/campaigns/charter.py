@@ -14,6 +14,7 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.goal import Goal, read
 from research.goals.names import DEFAULT_DATA
+from research.team.review import Thresholds
 from research.types import Record
 
 
@@ -26,6 +27,15 @@ class Promote(Record):
 
     arms: int = Field(default=4, ge=1)
     seeds: tuple[int, ...] = (1, 2, 3)
+
+
+@final
+class Sprints(Record):
+    """How long the campaign goes on: it ends earlier with its budget, or with a confirmed target."""
+
+    count: int = Field(default=1, ge=1)
+    minutes: float = Field(default=15.0, gt=0, le=60 * 24 * 31)
+    """of each sprint, shared among its boxes"""
 
 
 @final
@@ -43,6 +53,13 @@ class Charter(Record):
     promote: Promote = Promote()
     confirm: Confirm = Confirm()
     shares: dict[str, float] = {}
+    sprint: Sprints = Sprints()
+    review: Thresholds = Thresholds()
+    budget: dict[str, float | None] = {}
+    team: dict[str, str | None] = {}
+    """model, memory and literature: with others the campaign would take another way"""
+    setting: str = ""
+    """digest of the code, data and hardware of its trials: with others they would not be known"""
 
     @property
     def name(self) -> str:
@@ -71,11 +88,19 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) 
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & {one.partition("=")[0].lstrip("+") for one in fixed}:
         fixed.insert(0, f"data={DEFAULT_DATA}")
-    stages = {name: config[name] for name in ("screen", "promote", "confirm", "seed", "alpha")}
+    named = ("screen", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
+    stages = {name: config[name] for name in named if name in config}
     quiet = _without(config["quiet"], fixed)
     try:
         found = Charter.model_validate(
-            {"goal": goal, "fixed": fixed, "quiet": quiet, "shares": dict(shares), **stages}
+            {
+                "goal": goal,
+                "fixed": fixed,
+                "quiet": quiet,
+                "shares": dict(shares),
+                "team": _team(config),
+                **stages,
+            }
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -83,6 +108,17 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) 
         raise Refusal(f"{where} is not usable: {first['msg']}.") from None
     _check_seeds(found)
     return found
+
+
+def _team(config: Mapping[str, Any]) -> dict[str, str | None]:
+    """Who else has a say: model, memory, literature, as far as the config names them."""
+    chosen = {"llm": "model", "memory": "mode", "literature": "path"}
+    groups = {name: config.get(name) for name in chosen}
+    return {
+        name: None if group.get(chosen[name]) is None else str(group[chosen[name]])
+        for name, group in groups.items()
+        if isinstance(group, Mapping)
+    }
 
 
 def _base(given: Any) -> tuple[str, ...]:

@@ -1,0 +1,62 @@
+"""The experiment rows of a sprint: a new proposal opens one, a continued sprint finds its own again."""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+from research.store import Store
+from research.team.review import Opinion
+from research.types import Proposal
+
+Row = Mapping[str, Any]
+_ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "open", "failed")
+"""statuses of a proposal that was accepted: a continued sprint need not ask for it again"""
+
+
+@final
+class Rows:
+    """Opens rows, and hands out those that an interrupted run of the same sprint has left.
+
+    A sprint that continues takes the same way again, because what its trials measured is in the store. So a
+    proposal of equal proposer and overrides is the row that was written for it before, in the order of rows.
+    """
+
+    def __init__(self, store: Store, sprint_id: int, queued: Sequence[Row] = ()) -> None:
+        """`queued` are rows of earlier sprints that still wait to be run."""
+        self._store, self._sprint_id = store, sprint_id
+        self.before: list[Row] = [*queued, *store.experiments(sprint_id=sprint_id)]
+        self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
+        for row in self.before:
+            self._left[_key(row["proposal"])].append(row)
+
+    def accepted(self, proposer: str) -> list[Row]:
+        """The rows of a proposer that were accepted before, in their order."""
+        return [
+            row for row in self.before if row["proposal"].proposer == proposer and row["status"] in _ALIVE
+        ]
+
+    def open(
+        self, proposal: Proposal, status: str, facts: Mapping[str, Any], opinions: Sequence[Opinion] = ()
+    ) -> int:
+        """The id of a proposal's row, written with its reviews unless it is there."""
+        left = self._left[_key(proposal)]
+        if left:
+            return int(left.popleft()["id"])
+        number = self._store.add_experiment(
+            proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
+        )
+        for one in opinions:
+            self._store.add_review(number, role=one.role, score=one.score, content=one.content())
+        return number
+
+    def keep(self, number: int, proposal: Proposal) -> None:
+        """Leave a row that was opened to whoever comes with its proposal next: it waits in the queue."""
+        self._left[_key(proposal)].append({"id": number, "proposal": proposal, "status": "queued"})
+
+    def facts(self, number: int) -> dict[str, Any]:
+        """What a row that was there before says beside its proposal."""
+        return next((dict(row["facts"]) for row in self.before if row["id"] == number), {})
+
+
+def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
+    return proposal.proposer, tuple(proposal.overrides)
