@@ -88,6 +88,8 @@ class Client:
         self.ledger = ledger
         self._endpoints, self._replies = endpoints, replies
         self._named: dict[str, Endpoint] = {}
+        self.left_s: Callable[[], float] = lambda: inf
+        """seconds that are left of the time in which it may be asked; whoever boxes the time sets it"""
         self._scribe = Scribe(record, self._all, replies)
 
     def __enter__(self) -> "Client":
@@ -136,7 +138,10 @@ class Client:
         `LlmUnavailable` when no model answers within its `retries` and `patience_s`, `ledger.CapReached`
         before a call that could pass a cap, and what `admit` raises.
         """
-        end = inf if deadline_s is None else time.monotonic() + deadline_s
+        left_s = min(self.left_s(), inf if deadline_s is None else deadline_s)
+        if left_s <= 0:
+            raise LlmUnavailable("the time for questions is over")
+        end = time.monotonic() + left_s
         question = Question(messages, kind, read, role, temperature, end)
         reasons = []
         for endpoint in self._line(model):
