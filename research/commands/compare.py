@@ -1,0 +1,187 @@
+"""`task=compare a=... b=...`: two configurations paired by seed, metric by metric, or why they cannot be."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from refusal import Refusal
+from research.commands.answer import Answer, table
+from research.commands.desk import Desk
+from research.commands.reference import Reference, absent, reference
+from research.commands.show import STAGES, row_of
+from research.commands.siblings import first_of_each_seed, siblings
+from research.objective import METRICS, is_ratio, screening
+from research.report.quantity import quantity
+from research.statistics.comparable import comparable
+from research.stats import judge, summary
+from research.types import Comparison, Record, Result, Trial
+
+if TYPE_CHECKING:
+    from research.store import Store
+
+_NOTE = (
+    "b against a, paired by seed; each 95 % interval stands alone: nothing here corrects for looking at many "
+    "metrics, so what matters is confirmed by task=research"
+)
+Word = Literal["better", "worse", "equal", "open"]
+
+
+@final
+class Side(Record):
+    """One of the two: what was pointed at, and the trial of each seed."""
+
+    name: str
+    overrides: tuple[str, ...]
+    trials: dict[int, int]
+    """seed -> trial"""
+
+
+@final
+class Row(Record):
+    """One metric: the means over the shared seeds, and the difference b minus a with its interval."""
+
+    metric: str
+    a: float
+    b: float
+    word: Word
+    """what b is against a"""
+    comparison: Comparison | None
+    reason: str
+    """why it is open or cannot be compared, else what decided"""
+
+
+@final
+class Compared(Answer):
+    """Both sides and their metrics; `why` says what keeps them from being compared at all."""
+
+    a: Side
+    b: Side
+    stage: str | None
+    """of two experiments: the stage whose trials are compared"""
+    seeds: tuple[int, ...]
+    comparable: bool
+    why: str | None
+    rows: tuple[Row, ...] = ()
+    note: str = _NOTE
+
+    def text(self) -> str:
+        """A table, b's difference with its interval."""
+        head = [
+            f"a  {self.a.name}  {' '.join(self.a.overrides)}",
+            f"b  {self.b.name}  {' '.join(self.b.overrides)}",
+        ]
+        if not self.comparable:
+            return "\n".join([*head, f"not comparable: {self.why}"])
+        cells = [_cells(row) for row in self.rows]
+        lines = table(("metric", "a", "b", "b - a", "n", "b is", "why"), cells)
+        return "\n".join([*head, "", *lines, "", self.note])
+
+
+def compare(desk: Desk) -> Compared:
+    """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
+    wanted = [reference(desk.config[key], key, ("trial", "experiment")) for key in ("a", "b")]
+    if wanted[0] == wanted[1]:
+        raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
+    store = desk.known
+    stage = _stage(store, wanted)
+    sides = [_trials(store, one, stage) for one in wanted]
+    seeds = tuple(sorted(set(sides[0]) & set(sides[1])))
+    a, b = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
+    why = _unlike(sides, seeds)
+    rows = () if why else tuple(_rows(store, sides, seeds))
+    return Compared(a=a, b=b, stage=stage, seeds=seeds, comparable=why is None, why=why, rows=rows)
+
+
+def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
+    """The last stage that both experiments reached; None where a trial is pointed at."""
+    if any(one.kind != "experiment" for one in wanted):
+        return None
+    facts = [row_of(store, one)["facts"] for one in wanted]
+    reached = [stage for stage in STAGES if all(one.get(stage) for one in facts)]
+    if not reached:
+        raise Refusal(
+            f"{wanted[0]} and {wanted[1]} have no stage in common that was run: task=run id=... runs one."
+        )
+    return reached[-1]
+
+
+def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
+    """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
+    if wanted.kind == "experiment":
+        facts = row_of(store, wanted)["facts"]
+        stages = [stage] if stage else [one for one in reversed(STAGES) if facts.get(one)][:1]
+        ids = [number for one in stages for number in facts.get(one, []) if number is not None]
+        found = [one for one in store.trials(ids=ids) if one.status == "done"] if ids else []
+    else:
+        rows = store.trials(ids=[wanted.number])
+        if not rows:
+            raise absent(wanted)
+        found = siblings(store, rows[0]) if rows[0].status == "done" else []
+    if not found:
+        raise Refusal(f"{wanted} has no finished trial: there is nothing to compare yet.")
+    return first_of_each_seed(found)
+
+
+def _side(wanted: Reference, trials: dict[int, Trial]) -> Side:
+    first = next(iter(trials.values()))
+    overrides = tuple(text for text in first.overrides if not text.startswith("seed="))
+    return Side(name=str(wanted), overrides=overrides, trials={seed: one.id for seed, one in trials.items()})
+
+
+def _unlike(sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> str | None:
+    """Why nothing of the two can be compared."""
+    if not seeds:
+        listed = [", ".join(map(str, sorted(side))) for side in sides]
+        return f"they share no seed (a has {listed[0]}, b has {listed[1]}): run both over the same seeds."
+    first, second = (side[seeds[0]] for side in sides)
+    data = [str((one.config.get("data") or {}).get("_target_")) for one in (first, second)]
+    if data[0] != data[1]:
+        return f"a was trained on {data[0]} and b on {data[1]}: compare trials of one data set."
+    if first.key.data != second.key.data:
+        return "the data changed between them: run the older one again."
+    return None
+
+
+def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> list[Row]:
+    trials = [side[seed] for side in sides for seed in seeds]
+    results = store.results([one.id for one in trials])
+    measured = set.intersection(*(set(result.metrics) for result in results.values()))
+    known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
+    return [_row(key, sides, seeds, trials, results) for key in known if key in measured]
+
+
+def _row(
+    metric: str,
+    sides: Sequence[dict[int, Trial]],
+    seeds: Sequence[int],
+    trials: Sequence[Trial],
+    results: dict[int, Result],
+) -> Row:
+    values = [{seed: results[side[seed].id].metrics[metric] for seed in seeds} for side in sides]
+    a, b = (summary(side.values()).mean for side in values)
+    complaint = comparable(metric, trials, results)
+    if complaint:
+        return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint)
+    better = METRICS.get(metric) or METRICS[f"test/{metric.removeprefix('val/')}"]
+    asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
+    found = judge(*values, **asked, direction=better.better)
+    back = judge(*values, **asked, direction="min" if better.better == "max" else "max")
+    word: Word = "better" if found.word == "supported" else "worse" if back.word == "supported" else "open"
+    if values[0] == values[1]:
+        word = "equal"
+    return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    found = row.comparison
+    told = "" if found is None else _interval(found)
+    why = row.reason if row.word == "open" and (found is None or found.n < 3) else ""
+    n = "" if found is None else str(found.n)
+    return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)
+
+
+def _interval(found: Comparison) -> str:
+    unit = " %" if found.metric.endswith("[%]") else ""
+    if not math.isfinite(found.low):
+        return f"{found.difference:+.4g}{unit}"
+    return f"{found.difference:+.4g}{unit} [{found.low:.4g}, {found.high:.4g}]"

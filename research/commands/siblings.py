@@ -1,0 +1,47 @@
+"""Trials of one configuration: the same network on the same data and machine, whatever their seed."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from research.gate.signature import signature
+from research.types import Trial
+
+if TYPE_CHECKING:
+    from research.store import Store
+
+_OWN = ("seed", "force", "name", "tags", "logger", "root", "store")
+"""keys that do not make another configuration: looked at as text first, for that costs no JSON"""
+
+
+def siblings(store: "Store", trial: Trial) -> list[Trial]:
+    """The finished trials of the trial's configuration, whatever their seed, itself among them, oldest first."""
+    import sqlalchemy as sa
+
+    from research.database.schema import trial as rows
+
+    c = rows.c
+    done = [c.status == "done", c.code == trial.key.code, c.data == trial.key.data]
+    query = sa.select(c.id, c.overrides).where(*done, c.hardware == trial.key.hardware)
+    wanted = _choices(trial.overrides)
+    with store.read() as connection:
+        near = [row.id for row in connection.execute(query) if _choices(row.overrides) == wanted]
+    own = configuration(trial)
+    return [one for one in store.trials(ids=near) if configuration(one) == own]
+
+
+def configuration(trial: Trial) -> str:
+    """What makes two trials the same but for their seed."""
+    return signature(trial.config | {"seed": 0})
+
+
+def first_of_each_seed(trials: Iterable[Trial]) -> dict[int, Trial]:
+    """Seed -> its first trial: a replicate is no pair of its own."""
+    found: dict[int, Trial] = {}
+    for one in sorted(trials, key=lambda trial: (trial.replicate, trial.id)):
+        found.setdefault(one.seed, one)
+    return found
+
+
+def _choices(overrides: Iterable[str]) -> frozenset[str]:
+    plain = (text.lstrip("+") for text in overrides)
+    return frozenset(text for text in plain if text.partition("=")[0].partition(".")[0] not in _OWN)
