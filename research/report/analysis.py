@@ -7,7 +7,7 @@ from research.report.answer import power_words, powered
 from research.report.arms import Arm
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
-from research.report.sentences import method_words
+from research.report.sentences import difference, method_words
 from research.stats import check, summary
 from research.types import Comparison, Constraint, Verdict
 
@@ -68,17 +68,12 @@ def _row(found: Findings, row: Row, at: int) -> list[str]:
         plain(compared.metric),
         f"{100 * compared.level:.4g} %",
         str(compared.n),
-        _difference(compared),
+        difference(compared),
         "-" if compared.effect_size is None else f"{compared.effect_size:.3g}",
         "-" if compared.p_value is None else f"{compared.p_value:.3g}",
         at_least,
         row["word"],
     ]
-
-
-def _difference(compared: Comparison) -> str:
-    unit = " %" if compared.metric.endswith("[%]") else ""
-    return f"{compared.difference:+.4g}{unit} [{compared.low:.4g}, {compared.high:.4g}]"
 
 
 def _one(found: Findings, row: Row, at: int) -> list[str]:

@@ -1,6 +1,6 @@
 """What a reader looks for first: the finding with its figures, how sure it is, and what was asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from research.objective import sentence
@@ -65,7 +65,7 @@ def powered(found: Findings, compared: Comparison | None) -> Powered | None:
 
 def power_words(power: Powered, unit: str) -> str:
     """The power in a sentence: of the smallest effect where there is one, else what could be detected."""
-    could = f"these {power.n} pairs find {power.detectable:.3g}{unit} or more in 80 % of cases"
+    could = f"these {power.n} pairs find a change of {power.detectable:.3g}{unit} or more in 80 % of cases"
     if not power.effect:
         return could
     more = f"; 80 % would take {power.needed} pairs" if power.needed and power.power < 0.8 else ""
@@ -74,25 +74,28 @@ def power_words(power: Powered, unit: str) -> str:
 
 
 def rating_words(row: Row) -> str | None:
-    """`Rated 7 of 10 by the rubric: ran 1, compared 1, ...`; None where nobody rated it."""
+    """`Rated 7 of 10 by the rubric. Counted: ran, compared. Missing: new.`; None where nobody rated it."""
     rating = row["facts"].get("rating")
     if not isinstance(rating, int | float):
         return None
-    points = [
-        f"{plain(name, 40)} {_point(value)}" for name, value in (row["facts"].get("rubric") or {}).items()
-    ]
-    return f"Rated {rating:g} of 10 by the rubric" + (f": {', '.join(points)}." if points else ".")
+    rubric = row["facts"].get("rubric") or {}
+    counted = [plain(name, 40) for name, point in rubric.items() if _holds(point)]
+    missing = [f"{plain(name, 40)}{_why(point)}" for name, point in rubric.items() if not _holds(point)]
+    said = f"Rated {rating:g} of 10 by the rubric."
+    said += f" Counted: {', '.join(counted)}." if counted else ""
+    return said + (f" Missing: {', '.join(missing)}." if missing else "")
 
 
-def _point(value: Any) -> str:
-    """One line of the rubric: points or yes and no, with its reason where it has one."""
-    given: Sequence[Any] = (
-        list(value.values())
-        if isinstance(value, Mapping)
-        else (list(value) if isinstance(value, list | tuple) else [value])
-    )
-    words = [("yes" if one else "no") if isinstance(one, bool) else plain(one, 120) for one in given]
-    return f"{words[0]} ({'; '.join(words[1:])})" if len(words) > 1 else "".join(words)
+def _holds(point: Any) -> bool:
+    """Whether a line of the rubric counts: it is a record with `holds` or `points`, or a number."""
+    if isinstance(point, Mapping):
+        return bool(point.get("holds", point.get("points")))
+    return bool(point[0] if isinstance(point, list | tuple) and point else point)
+
+
+def _why(point: Any) -> str:
+    why = point.get("why") if isinstance(point, Mapping) else None
+    return f" ({plain(why, 120)})" if why else ""
 
 
 def _sure(found: Findings, row: Row) -> list[str]:

@@ -9,6 +9,7 @@ from research.report.answer import answer, asked
 from research.report.arms import Arm
 from research.report.cost import cost
 from research.report.findings import Findings
+from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
 from research.report.page import put
@@ -47,6 +48,7 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *answer(found),
         *section("What was asked", asked(found)),
         *_table(found, "Confirmed on fresh seeds, test split", confirmed, "confirmed"),
+        *section("Score against cost", fronts(confirmed, _asked(found))),
         *pictures.shown(drawn),
         *_screened(found),
         *section("With and without the model", lanes(found)),
@@ -61,11 +63,13 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _asked(found: Findings) -> list[str]:
+    return [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
+
+
 def _columns(found: Findings, stage: str) -> list[str]:
-    objective = found.objective
-    wanted = [objective.metric, *(bound.metric for bound in objective.constraints)]
     claims = [one.verdict.comparison.metric for one in found.insights if one.verdict.comparison]
-    wanted += [*(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
+    wanted = [*_asked(found), *(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
     return list(dict.fromkeys(screening(one) if stage == "screened" else one for one in wanted))
 
 

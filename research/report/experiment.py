@@ -12,7 +12,7 @@ from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.page import put
 from research.report.quantity import quantity
 from research.report.repeat import SAID
-from research.report.sentences import command, method_words
+from research.report.sentences import command, difference, method_words
 from research.report.tables import arms_table
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")
@@ -82,10 +82,8 @@ def _told(found: Found) -> str:
     compared = found.comparison
     if compared is None or not compared.n:
         return f"{found.part.words}: {found.reason.rstrip('.')}"
-    unit = " %" if compared.metric.endswith("[%]") else ""
-    change = f"{compared.difference:+.4g}{unit} [{compared.low:.4g}, {compared.high:.4g}]"
     why = f", {found.reason.rstrip('.')}" if found.word == "open" else ""
-    return f"{found.part.metric} {change}, n = {compared.n}{why}"
+    return f"{found.part.metric} {difference(compared)}, n = {compared.n}{why}"
 
 
 def _columns(found: Evidence, arms: Sequence[Arm]) -> list[str]:

@@ -18,7 +18,7 @@ _ACTIVE = re.compile(
     r"|&(?=[#A-Za-z])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # entities, emphasis
     r"|(?<=:)//|(?<=www)\."  # addresses that become links by themselves
 )
-_OPENING = re.compile(r"[-+=#>\[]|\d+(?=[.)])")
+_OPENING = re.compile(r"[-+](?=[\s-]|$)|[=#>\[]|\d+(?=[.)](?:\s|$))")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 

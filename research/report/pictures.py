@@ -8,15 +8,15 @@ from research.objective import METRICS, is_energy, rank, screening, screening_ob
 from research.report.arms import Arm, complaint, method
 from research.report.curves import curve
 from research.report.findings import Findings
-from research.report.fronts import front_of
+from research.report.fronts import front_of, score_among
 from research.report.markdown import section
 from research.report.quantity import quantity
 from research.report.svg import Axis, Point, Series, chart
 from research.store import Store
 
-_SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
 _CURVES = 5
 _CONFIRMED = 6
+_CURVE_NOTE = "Learning curves against the joules spent so far; means over seeds"
 
 
 @final
@@ -67,12 +67,6 @@ def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
     return score_among([one for one in asked if one.startswith("test/")], arms)
 
 
-def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
-    """The first of the scores that an arm measured, as its key of the test split."""
-    measured = {key for arm in arms for key in arm.means}
-    return next((one for one in [*asked, *_SCORES] if {one, screening(one)} & measured), None)
-
-
 def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> Picture | None:
     """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
     shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n and not _apart(arms, arm, cost)]
@@ -94,11 +88,11 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> 
     seeds = sorted({arm.of(score).n for arm in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
-    title = f"{stage}: {_words(score)} against {words(cost)} ({n}{bars})"
+    title, note = f"{_first(words(_tested(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
     told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(_label(arm) for arm in best[:8])}."
     log = min(arm.of(cost).mean for arm in shown) > 0
-    svg = chart(title, told, _axis(cost, shown, log), _axis(score, shown), series)
-    return Picture(file, title, svg, told)
+    svg = chart(title, note, told, _axis(cost, shown, log), _axis(score, shown), series)
+    return Picture(file, f"{title}: {note}", svg, told)
 
 
 def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture | None:
@@ -112,10 +106,10 @@ def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture
     ]
     if not series:
         return None
-    title = f"Learning curves: {_words(metric)} against joules (means over seeds)"
+    title, note = f"{_first(words(_tested(metric)))} while training", _CURVE_NOTE
     told = f"{'; '.join(_end(one, metric) for one in series)}."
-    svg = chart(title, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
-    return Picture(file, title, svg, told)
+    svg = chart(title, note, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
+    return Picture(file, f"{title}: {note[:1].lower()}{note[1:]}", svg, told)
 
 
 def _end(one: Series, metric: str) -> str:
@@ -159,7 +153,10 @@ def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
     )
 
 
-def _words(metric: str) -> str:
-    if not metric.startswith("val/"):
-        return words(metric)
-    return f"{words('test/' + metric.removeprefix('val/')).removeprefix('test/')} on the validation split"
+def _tested(metric: str) -> str:
+    """The twin on the test split, which has the words."""
+    return "test/" + metric.removeprefix("val/") if metric.startswith("val/") else metric
+
+
+def _first(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:]}"

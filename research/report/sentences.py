@@ -1,5 +1,6 @@
 """Findings as sentences: what is claimed, how sure it is, and the command that repeats it."""
 
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 
@@ -39,6 +40,16 @@ def improvement(found: Comparison, direction: Direction) -> str:
     unit = " %" if found.metric.endswith("[%]") else ""
     sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs"
     return f"{sign * found.difference:.4g}{unit} [{low:.4g}, {high:.4g}] ({sure})"
+
+
+def difference(found: Comparison) -> str:
+    """Treatment minus control with its interval, `-12.1 % [-14, -9.8]`; one pair has none."""
+    unit = " %" if found.metric.endswith("[%]") else ""
+    if not found.n:
+        return "not measured in pairs"
+    known = math.isfinite(found.high - found.low)
+    interval = f"[{found.low:.4g}, {found.high:.4g}]" if known else "(no interval)"
+    return f"{found.difference:+.4g}{unit} {interval}"
 
 
 def method_words(method: str) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from research.objective import sentence
+from research.objective import screening, sentence
 from research.report.answer import power_words, powered, rating_words, why_nothing
+from research.report.arms import Arm, complaint
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row
 from research.report.markdown import capped, code, fenced, plain, prose, section
+from research.report.tables import figure
 from research.report.tried import refused
 
 _EACH = 8
@@ -55,7 +57,9 @@ def _finding(found: Findings, row: Row) -> str:
         unit = " %" if compared.metric.endswith("[%]") else ""
         said += f" Of its power: {power_words(power, unit)}."
     rated = rating_words(row)
-    return f"{said} {rated}" if rated else said
+    said += f" {rated}" if rated else ""
+    arm, arms = found.arm_of(row), found.arms("confirmed")
+    return f"{said} The figures: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
 
 
 def _looked(found: Findings) -> str:
@@ -78,9 +82,10 @@ def _copy(found: Findings) -> list[str]:
 
 def _failed(found: Findings) -> list[str]:
     """What was refuted or stayed open, what ran and lost, what never ran."""
-    lost = [row for row in found.experiments if row["status"] == "promoted"]
+    lost = [arm for arm in found.arms("promoted") if arm.status == "promoted"]
+    control = next((arm for arm in found.arms("promoted") if arm.control), None)
     lines = [f"- refuted: {prose(row['insight'].claim)}" for row in found.found if row["word"] == "refuted"]
-    lines += [f"- promoted, but not confirmed: {_named(row)}" for row in lost]
+    lines += [f"- promoted, but not confirmed: {_beside(found, arm, control, screened=True)}" for arm in lost]
     lines = capped(lines, _EACH, "that did not hold")
     screened = sum(row["status"] == "screened" for row in found.experiments)
     if screened:
@@ -88,10 +93,16 @@ def _failed(found: Findings) -> list[str]:
     return [*lines, *refused(found)]
 
 
-def _named(row: Row) -> str:
-    """A proposal by its overrides and its idea."""
-    proposal = row["proposal"]
-    return f"{code(' '.join(proposal.overrides), 160)} ({plain(proposal.hypothesis, 160)})"
+def _beside(found: Findings, arm: Arm, control: Arm | None, *, screened: bool = False) -> str:
+    """An arm with what the goal asks for and its bounds, beside the control's where both may be."""
+    asked = [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
+    told = []
+    for metric in dict.fromkeys(screening(one) if screened else one for one in asked):
+        if control is None or not arm.of(metric).n or complaint(metric, [control, arm]):
+            continue
+        own, other = figure(metric, arm.of(metric)), figure(metric, control.of(metric))
+        told.append(f"{metric} {own} (control {other}, n = {arm.of(metric).n})")
+    return f"{arm.name}: {'; '.join(told)}" if told else arm.name
 
 
 def _next(found: Findings) -> list[str]:

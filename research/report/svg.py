@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape
 
 from research.report.markdown import readable
 
-WIDTH, PLOT = 720, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 86, 20, 40, 56, 20
+WIDTH, PLOT = 720, 398
+_LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 86, 20, 58, 56, 20
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c00", "#7a7a7a")
 _DARK = ("#4ba3e3", "#ff8a4c", "#2fc79a", "#e7a3c8", "#f2b632", "#8fd0f5", "#d4d44a", "#b0b0b0")
 _SHAPES = ("circle", "square", "triangle", "diamond")
@@ -65,8 +65,8 @@ class Axis:
     log: bool = False
 
 
-def chart(title: str, told: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
-    """The SVG document; `told` says in words what it shows, for those who cannot see it.
+def chart(title: str, note: str, told: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
+    """The SVG document: a title, a note below it, and in `told` what it shows, for those who cannot see it.
 
     Points that are not finite, or not above zero on a logarithmic axis, are left out; so are series that
     have none left.
@@ -84,7 +84,8 @@ def chart(title: str, told: str, x: Axis, y: Axis, series: Sequence[Series]) -> 
         f'<desc id="desc">{_text(told)}</desc>',
         f"<style>{_style(len(kept))}</style>",
         f'<rect class="paper" width="{WIDTH}" height="{height}"/>',
-        f'<text class="head" x="{_LEFT}" y="22">{_text(title, 80)}</text>',
+        f'<text class="head" x="{_LEFT}" y="22">{_text(title, 76)}</text>',
+        f'<text class="small" x="{_LEFT}" y="42">{_text(note, 96)}</text>',
         *_across(x, across),
         *_up(y, up),
         *(part for at, one in enumerate(kept) for part in _drawn(one, at, across, up)),

@@ -1,0 +1,169 @@
+"""report.md of a sweep of `train.py -m`: which arm is best, how sure that is, and what it cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from refusal import Refusal
+from research.objective import METRICS, is_ratio, words
+from research.report import pictures
+from research.report.arms import Arm, complaint, joules, measured, method
+from research.report.markdown import capped, code, plain, section, table
+from research.report.page import put
+from research.report.quantity import quantity
+from research.report.repeat import repeat
+from research.report.sentences import difference, method_words
+from research.report.tables import arms_table
+from research.stats import ENOUGH, compare
+from research.store import Store
+from research.types import Comparison, Trial
+
+_ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")
+_SHOWN = 30
+_ALPHA = 0.05
+
+
+def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Path:
+    """Write report.md of a sweep and its pictures; `ids` are trials of it that were known from before.
+
+    The first arm that was asked for is what the others are compared with. Raises `Refusal` when the database
+    has no such sweep, or the folder cannot be written.
+    """
+    rows = {trial.id: trial for trial in [*store.trials(sweep=sweep), *store.trials(ids=ids)]}
+    trials = [rows[number] for number in sorted(rows)]
+    if not trials:
+        hint = "python agent.py task=list what=trials shows some"
+        raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
+    arms = _arms(store, trials)
+    score = str(trials[0].config.get("score") or "val/accuracy")
+    drawn = pictures.of_arms(store, arms, [_twin(score)], "Sweep")
+    for one in drawn:
+        put(one.svg, folder, one.file)
+    return put(_text(sweep, arms, trials, score, drawn), folder)
+
+
+def _text(
+    sweep: str, arms: Sequence[Arm], trials: Sequence[Trial], score: str, drawn: Sequence[pictures.Picture]
+) -> str:
+    metric = _judged(arms, score)
+    columns = [
+        one for one in dict.fromkeys([score, _twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
+    ]
+    left = len(arms) - _SHOWN
+    more = ["", f"{left} more arms are in the database."] if left > 0 else []
+    parts = [
+        f"# Sweep {plain(sweep)}: which of {len(arms)} arms is best by {plain(metric)}?",
+        *_answer(arms, metric),
+        *section("Figures", [*arms_table(arms[:_SHOWN], columns), *more] if arms else []),
+        *section("Against the first arm", _compared(arms, metric)),
+        *pictures.shown(drawn),
+        *section("What failed", _failed(trials)),
+        *section("What it cost", _cost(arms, trials)),
+        *section("Repeat it", repeat((), arms[:_SHOWN])),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
+    """Finished trials by their overrides without the seed, in the order of the first trial of each."""
+    by_line: dict[tuple[str, ...], list[int]] = {}
+    for trial in trials:
+        if trial.status == "done":
+            line = tuple(text for text in trial.overrides if text.partition("=")[0] != "seed")
+            by_line.setdefault(line, []).append(trial.id)
+    found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
+    return [arm for arm in found if arm.results]
+
+
+def _judged(arms: Sequence[Arm], score: str) -> str:
+    """The score of the sweep on the test split where the arms have it, else as it was asked for."""
+    twin = _twin(score)
+    return twin if arms and all(arm.of(twin).n for arm in arms) else score
+
+
+def _twin(score: str) -> str:
+    return "test/" + score.partition("/")[2] if score.startswith("val/") else score
+
+
+def _answer(arms: Sequence[Arm], metric: str) -> list[str]:
+    """The best mean, and whether its difference from the first arm is settled."""
+    scored = [arm for arm in arms if arm.of(metric).n]
+    if not scored:
+        return ["", f"**No answer.** No trial of it measured {plain(metric)}."]
+    best = sorted(scored, key=lambda arm: arm.of(metric).mean, reverse=_more(metric))[0]
+    told = best.of(metric)
+    said = f"{best.name} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
+    if best is arms[0]:
+        return ["", f"**{said}**: it is the first arm, which the others are compared with below."]
+    return ["", f"**{said}.** {_settled(arms, best, metric)}"]
+
+
+def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
+    found = _against(arms, best, metric)
+    why = complaint(metric, [arms[0], best])
+    if why:
+        return plain(why)
+    if found is None or found.n < ENOUGH:
+        return f"That is not settled: it takes {ENOUGH} seeds in common with the first arm to decide."
+    word = "settled" if _excludes(found) else "not settled, the interval holds no difference too"
+    return f"Its difference from the first arm is {difference(found)}, n = {found.n} pairs: {word}."
+
+
+def _compared(arms: Sequence[Arm], metric: str) -> list[str]:
+    """Every arm against the first, the error shared out over them all (Bonferroni)."""
+    count = len(arms) - 1
+    if count < 1:
+        return []
+    said = (
+        f"{words(metric)} of each arm minus that of {arms[0].name}, paired by seed, with the "
+        f"{100 * (1 - _ALPHA / count):.4g} % interval: all {count} comparisons together err with a chance of "
+        f"at most {_ALPHA:g}. A sweep chooses on the seeds that it was run on: what it finds is a candidate, "
+        "which `agent.py` confirms on others."
+    )
+    rows = [_row(arms, arm, metric) for arm in arms[1:_SHOWN]]
+    return [said[:1].upper() + said[1:], "", *table(["arm", "n", "difference", "word"], rows)]
+
+
+def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:
+    found = _against(arms, arm, metric)
+    why = complaint(metric, [arms[0], arm])
+    told = plain(why) if why else "-" if found is None else difference(found)
+    settled = found is not None and not why and found.n >= ENOUGH and _excludes(found)
+    return [arm.name, str(found.n if found else 0), told, "settled" if settled else "open"]
+
+
+def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Comparison | None:
+    first, own = arms[0].by_seed(metric), arm.by_seed(metric)
+    if not set(first) & set(own):
+        return None
+    level = 1 - _ALPHA / max(1, len(arms) - 1)
+    return compare(first, own, metric, level, "ratio" if is_ratio(metric) else "difference")
+
+
+def _excludes(found: Comparison) -> bool:
+    return found.effect_size is not None and (found.low > 0 or found.high < 0)
+
+
+def _more(metric: str) -> bool:
+    known = METRICS.get(metric) or METRICS.get("test/" + metric.partition("/")[2])
+    return known is None or known.better == "max"
+
+
+def _failed(trials: Sequence[Trial]) -> list[str]:
+    lines = [
+        f"- {code(' '.join(trial.overrides))}: {plain(str(trial.reason).split(' [printed:')[0])}"
+        for trial in trials
+        if trial.status == "failed"
+    ]
+    return capped(lines, 10, "trials that failed")
+
+
+def _cost(arms: Sequence[Arm], trials: Sequence[Trial]) -> list[str]:
+    ended = ("done", "failed", "running")
+    counts = {status: sum(trial.status == status for trial in trials) for status in ended}
+    seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    spent = quantity("train/energy_j", joules(arms))
+    lines = [f"- {len(trials)} trials ({told}), {seconds:.1f} s one after another"]
+    if any(arm.of("train/energy_j").n for arm in arms):
+        lines.append(f"- {spent} for the training of those that are done ({method_words(method(arms))})")
+    return lines
