@@ -1,0 +1,178 @@
+"""Literature from arXiv's API through its package: polite, remembered in a file, and never a reason to stop.
+
+arXiv asks for no more than one request in three seconds (https://info.arxiv.org/help/api/tou.html). What
+was found is kept, so that the same campaign typed again asks nobody. An outage is a counted note.
+"""
+
+import importlib.util
+import logging
+import queue
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from refusal import Refusal
+from research.language.breaker import Breaker
+from research.language.prompt import one_line
+from research.literature.library import Library
+from research.literature.ranking import terms
+from research.literature.shelf import Shelf
+from research.literature.source import Source, source
+
+_WORDS = 8
+"""words of a query that arXiv is asked for, the first that carry meaning"""
+_MOST = 50
+_ID = re.compile(r"/abs/(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?$")
+_VERSION = re.compile(r"v\d+$")
+_CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
+_REST_S = 300.0
+
+
+@final
+class Arxiv(Library):
+    """Asks `url` for abstracts in `categories`; ids are `arxiv:2310.01234`, without a version.
+
+    `timeout_s` bounds one question with its `retries` and the pauses of `delay_s` between requests. After
+    two outages in a row nobody is asked for five minutes. Raises `Refusal` for a missing package and for
+    settings that cannot be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        categories: Sequence[str],
+        path: str,
+        delay_s: float,
+        timeout_s: float,
+        retries: int,
+    ) -> None:
+        super().__init__()
+        _check(url, categories, timeout_s)
+        self._url, self._categories, self._timeout_s = url, list(categories), timeout_s
+        self._delay_s, self._retries = delay_s, retries
+        self._shelf = Shelf(Path(path))
+        if self._shelf.note:
+            self.notes.append(self._shelf.note)
+        self._breaker = Breaker(2, _REST_S)
+        self._client: Any = None
+        self._counts = {"asked": 0, "repeated": 0, "outages": 0, "resting": 0}
+
+    def find(self, query: str, count: int) -> tuple[Source, ...]:
+        """The abstracts that arXiv finds most relevant to the words of `query`, at most 50."""
+        asked, count = self._query(query), min(count, _MOST)
+        if not asked or count < 1:
+            return ()
+        known = self._shelf.found(f"{count} of {asked}")
+        if known is not None:
+            self._counts["repeated"] += 1
+            return known
+        if self._breaker.open:
+            self._counts["resting"] += 1
+            return ()
+        return self._answer(asked, count)
+
+    def get(self, id: str) -> Source | None:
+        """A source that was found before, in whichever version."""
+        return self._shelf.get(_VERSION.sub("", id))
+
+    def facts(self) -> dict[str, Any]:
+        """Where, how often asked, repeated and failed, and what failed."""
+        return {"literature": self._url, **self._counts, "notes": self.notes}
+
+    def _query(self, query: str) -> str:
+        # Any word may match, arXiv ranks: a goal's words all together stand in no abstract.
+        words = list(dict.fromkeys(word for word in terms(query) if word.isascii() and not word.isdigit()))
+        if not words:
+            return ""
+        asked = " OR ".join(f"all:{word}" for word in words[:_WORDS])
+        within = " OR ".join(f"cat:{category}" for category in self._categories)
+        return f"({asked}) AND ({within})" if within else asked
+
+    def _answer(self, asked: str, count: int) -> tuple[Source, ...]:
+        self._counts["asked"] += 1
+        try:
+            found = self._fetched(asked, count)
+        except _Outage as outage:
+            self._counts["outages"] += 1
+            self._breaker.fail(str(outage))
+            self.notes.append(f"arXiv gave no answer, so nothing of it is cited here: {outage}.")
+            return ()
+        self._breaker.succeed()
+        self._shelf.keep(f"{count} of {asked}", found)
+        return found
+
+    def _fetched(self, asked: str, count: int) -> tuple[Source, ...]:
+        """Ask in a thread that is given up when the time is over: the package bounds no request."""
+        outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        client, search = self._opened(count), self._search(asked, count)
+
+        def fetch() -> None:
+            try:
+                outcome.put(list(client.results(search)))
+            except Exception as error:
+                outcome.put(error)
+
+        threading.Thread(target=fetch, daemon=True, name="arxiv").start()
+        try:
+            results = outcome.get(timeout=self._timeout_s)
+        except queue.Empty:
+            self._client = None
+            raise _Outage(f"no answer within {self._timeout_s:g} s") from None
+        if isinstance(results, Exception):
+            raise _Outage(one_line(f"{type(results).__name__}: {results}")) from results
+        return tuple(one for result in results if (one := self._source(result)) is not None)
+
+    def _source(self, result: Any) -> Source | None:
+        named = _ID.search(result.entry_id)
+        authors, year = [author.name for author in result.authors], str(result.published.year)
+        if named is None:
+            found = None
+        else:
+            found = source("arxiv", named[1], result.title, result.summary, year=year, authors=authors)
+        if named is None or found is None:
+            self.notes.append(f"an entry of arXiv's answer is left out: {one_line(result.entry_id, 80)}.")
+            return None
+        return found.model_copy(update={"url": f"https://arxiv.org/abs/{named[1]}"})
+
+    def _search(self, asked: str, count: int) -> Any:
+        import arxiv
+
+        return arxiv.Search(query=asked, max_results=count)
+
+    def _opened(self, count: int) -> Any:
+        """The package's client, the same one for all questions, as it keeps the pauses between them."""
+        import arxiv
+
+        from research.literature.transport import Transport
+
+        if self._client is None:
+            # What it warns of, entries that it skips, is no message to a person.
+            logging.getLogger("arxiv").setLevel(logging.CRITICAL + 1)
+            self._client = arxiv.Client(delay_seconds=self._delay_s, num_retries=self._retries)
+            self._client.query_url_format = self._url + "?{}"
+            self._client._session.mount(self._url, Transport(self._timeout_s))
+        self._client.page_size = count
+        return self._client
+
+
+class _Outage(Exception):
+    """No answer, for a reason told in one line."""
+
+
+def _check(url: str, categories: Sequence[str], timeout_s: float) -> None:
+    if importlib.util.find_spec("arxiv") is None:
+        raise Refusal(
+            "literature=arxiv needs the package arxiv: pip install 'joulelab[literature]', or choose "
+            "literature=folder or none."
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise Refusal("literature.url must be an address such as https://export.arxiv.org/api/query.")
+    unknown = [category for category in categories if not _CATEGORY.fullmatch(str(category))]
+    if unknown:
+        raise Refusal(f"literature.categories are arXiv's, such as cs.LG: {unknown[0]} is none.")
+    if timeout_s <= 0:
+        raise Refusal("literature.timeout_s must be above 0.")
