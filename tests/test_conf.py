@@ -10,7 +10,8 @@ import yaml
 from hydra.utils import get_object
 
 ROOT = Path(__file__).parent.parent
-FILES = sorted((ROOT / "conf").rglob("*.yaml"))
+# What campaigns wrote on this machine is no part of the house.
+FILES = sorted(path for path in (ROOT / "conf").rglob("*.yaml") if path.parent.name != "discovered")
 
 
 def name(path: Path) -> str:
@@ -48,7 +49,7 @@ def test_nothing_secret_is_in_a_config(path: Path) -> None:
     assert not re.search(r"\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}|oc\.env", path.read_text())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "experiment").rglob("*.yaml")), ids=name)
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=name)
 def test_a_recipe_chooses_and_sets_no_number_inside_a_group(path: Path) -> None:
     groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
     content = yaml.safe_load(path.read_text()) or {}

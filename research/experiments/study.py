@@ -193,7 +193,7 @@ class Recipe(NamedTuple):
 def recipe(conf: Path, name: str) -> Recipe:
     """Read a recipe. Raises `Refusal` when there is none of this name, or its study is not usable."""
     path = conf / "experiment" / f"{name}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name) or not path.is_file():
+    if not re.fullmatch(r"(?:[A-Za-z0-9_]+/)?[A-Za-z0-9_]+", name) or not path.is_file():
         raise Refusal(f"There is no experiment {name[:60]!a}: choose one of {', '.join(names(conf))}.")
     text = text_of(path)
     given = parsed(text, path).get("study")
@@ -206,8 +206,10 @@ def recipe(conf: Path, name: str) -> Recipe:
 
 
 def names(conf: Path) -> list[str]:
-    """The names of all recipes, `none` left out."""
-    return sorted(path.stem for path in (conf / "experiment").glob("*.yaml") if path.stem != "none")
+    """The names of all recipes, those that campaigns wrote as `discovered/NAME`; `none` is left out."""
+    folder = conf / "experiment"
+    found = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return sorted((name for name in found if name != "none"), key=lambda name: ("/" in name, name))
 
 
 def header(text: str) -> dict[str, str]:

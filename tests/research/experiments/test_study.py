@@ -14,7 +14,7 @@ from research.space import Space
 
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
-STUDIED = [name for name in names(CONF) if recipe(CONF, name).study]
+STUDIED = [name for name in names(CONF) if "/" not in name and recipe(CONF, name).study]
 KEYS = ("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Command", "Expected", "Cost")
 SMALL = {
     "question": "q",

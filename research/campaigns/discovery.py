@@ -1,0 +1,131 @@
+"""A confirmed discovery as a recipe: `conf/experiment/discovered/NAME.yaml`, which both programs run again.
+
+What the campaign fixed for every trial is the recipe's own choice and the contender is its arm, so its trials
+are the campaign's, and `agent.py experiment=discovered/NAME` finds them in the database. Numbers of a group
+that a sweep may swap stand in the recipe too where the person had fixed them: without them the control would
+be another.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from refusal import Refusal
+from research.campaigns.discovery_text import Discovery, body, card, line, values
+from research.gate.compose import at, holds
+from research.objective import words
+from research.proposers.recipes import plain
+from research.report.page import put
+from research.space import Space
+from research.statistics.rubric import Rating
+from research.types import Constraint, Insight
+
+_SEAL = re.compile(r"^# Seal: ([0-9a-f]{16})\b.*\n", re.MULTILINE)
+
+
+def write_recipe(
+    folder: Path,
+    insight: Insight,
+    fixed: Sequence[str],
+    overrides: Sequence[str],
+    seeds: Sequence[int],
+    rating: Rating,
+    campaign: str,
+    date: str,
+    *,
+    space: Space,
+    smallest_effect: float = 0.0,
+    constraints: Sequence[Constraint] = (),
+    machine: str = "",
+) -> Path:
+    """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
+
+    `fixed` are the overrides of every trial, `overrides` the contender's, `seeds` the fresh ones on which it
+    was confirmed; `smallest_effect` is in percent where arms are compared by their ratio. The same discovery
+    has the same name. A file that was edited since it was written is a person's and stays.
+
+    Raises:
+        Refusal: the finding is not supported, an override cannot stand in a recipe, the file was edited, or
+            the folder cannot be written.
+    """
+    if insight.verdict.word != "supported" or insight.verdict.comparison is None:
+        raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
+    held, arm = _fixed(fixed, space), values(overrides)
+    found = Discovery(
+        insight=insight,
+        fixed=held,
+        arm=arm,
+        control=_control(held, arm, space),
+        seeds=tuple(seeds),
+        smallest_effect=smallest_effect,
+        constraints=tuple(constraints),
+        groups=space.composer.groups,
+    )
+    name = _name(found)
+    head = card(found, f"{folder.name}/{name}", f"{date}, {machine}" if machine else date)
+    head += [f"Rating: {rating.score} of 10, {rating.words}", f"Found by: the campaign {campaign}"]
+    return _put(_sealed(head, body(found)), folder, f"{name}.yaml")
+
+
+def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
+    """What every trial has; a recipe that the person built on is written out."""
+    found: dict[str, Any] = {}
+    for key, value in values([text.lstrip("+") for text in overrides]).items():
+        if key == "experiment":
+            inner = plain(space.composer.files.folder / "experiment" / f"{value}.yaml")
+            found |= values([f"{name}={text}" for name, text in inner.items()])
+        else:
+            found[key] = value
+    return found
+
+
+def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """What the control has where the arm differs; a key that only the arm's options have is left out."""
+    point = space.composer.resolve(line(fixed))
+    found: dict[str, Any] = {}
+    for key in arm:
+        if key in space.composer.groups:
+            found[key] = point.choices[key]
+        elif holds(point.config, key) and not isinstance(at(point.config, key), dict):
+            found[key] = at(point.config, key)
+    return found or {"data": point.choices["data"]}
+
+
+def _name(found: Discovery) -> str:
+    """Words for people and a digest of what was compared, whatever the seeds and the day."""
+    kept = [one.model_dump() for one in found.constraints]
+    same = [dict(found.fixed), dict(found.arm), found.metric, found.direction, kept]
+    digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
+    said = f"{found.fixed.get('data', '')} {words(found.metric)}"
+    return "_".join([*re.findall(r"[a-z0-9]+", said.lower()), digest[:8]])
+
+
+def _sealed(head: Sequence[str], content: Mapping[str, Any]) -> str:
+    """The file's text, with a digest of itself that tells whether a person edited it."""
+    import yaml
+
+    top = "# @package _global_\n" + "".join(f"# {one}\n" for one in head)
+    rest = yaml.safe_dump(dict(content), sort_keys=False, width=1000, allow_unicode=True)
+    return f"{top}# Seal: {_digest(top + rest)}; edited by a person, the file stays as it is\n{rest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _put(text: str, folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.is_file():
+        before = path.read_text(encoding="utf-8")
+        seal = _SEAL.search(before)
+        if seal is None or _digest(_SEAL.sub("", before)) != seal[1]:
+            raise Refusal(f"{path} was edited by a person and stays: move it to have it written anew.")
+        if before == text:
+            return path
+    try:
+        return put(text, folder, name)
+    except Refusal:
+        raise Refusal(f"{folder} cannot be written: name another by discovered=FOLDER, or null.") from None

@@ -1,0 +1,286 @@
+"""A confirmed discovery becomes a recipe that both programs run, and a person's edits stay."""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaign_lab import Lab, opened
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from refusal import Refusal
+from research.campaigns.discovery import write_recipe
+from research.experiments import conduct as module
+from research.experiments.conduct import conduct
+from research.experiments.study import names, recipe
+from research.report.lines import Lines
+from research.runner import Job
+from research.space import Space
+from research.statistics.rubric import RubricFacts, rating
+from research.stats import judge
+from research.types import Constraint, Insight, Verdict
+
+ROOT = Path(__file__).parents[3]
+KEYS = ("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Command", "Expected", "Cost")
+FIXED = ("data=digits", "budget.steps=300", "model.width=64")
+ARM = ("optimizer=lion", "optimizer.lr=1e-3", "compress=[prune50, int8_static]", "model.depth=2")
+FLOOR = Constraint(metric="test/accuracy", op=">=", bound=0.9)
+RATED = rating(RubricFacts(ran=True, pairs=5, word="supported", fresh=True, new=True))
+
+
+def joules(factor: float = 0.5) -> Insight:
+    control = {1000 + seed: 10.0 + seed for seed in range(5)}
+    arm = {seed: value * (factor + 0.001 * (seed % 3)) for seed, value in control.items()}
+    verdict = judge(control, arm, metric="train/energy_j", direction="min", scale="ratio", smallest_effect=20)
+    return Insight(claim="c", verdict=verdict, energy_method="estimated", command="python train.py")
+
+
+def written(conf: Path, **changed: Any) -> Path:
+    given = {
+        "insight": joules(),
+        "fixed": FIXED,
+        "overrides": ARM,
+        "seeds": tuple(range(1000, 1005)),
+        "rating": RATED,
+        "campaign": "fewer-joules-1a2b3c4d",
+        "date": "2026-11-22",
+        "space": Space(conf, conf / "space.yaml"),
+        "smallest_effect": 20.0,
+        "constraints": (FLOOR,),
+        "machine": "cpu:Xeon x2",
+    }
+    return write_recipe(conf / "experiment" / "discovered", **{**given, **changed})
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(ROOT / "conf", tmp_path_factory.mktemp("lab") / "conf")
+
+
+@pytest.fixture
+def conf(own: Path) -> Iterator[Path]:
+    """The lab's own config folder, to write into."""
+    folder = own / "experiment" / "discovered"
+    shutil.rmtree(folder, ignore_errors=True)
+    yield own
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_recipe_is_the_campaigns_control_and_arm(conf: Path) -> None:
+    path = written(conf)
+    name = f"discovered/{path.stem}"
+    assert re.fullmatch(r"discovered/digits_training_energy_[0-9a-f]{8}", name) and name in names(conf)
+    study, space = recipe(conf, name).study, Space(conf, conf / "space.yaml")
+    assert study is not None and study.seeds == tuple(range(1000, 1005)) and study.timed
+
+    def signed(*overrides: str) -> str:
+        return space.signature(space.resolve(overrides))
+
+    base = f"experiment={name}"
+    assert signed(base) == signed(base, *study.control.split()) == signed(*FIXED)
+    assert signed(base, *study.arms[0].overrides) == signed(*FIXED, *ARM)
+    assert space.resolve([base])["launcher"]["jobs"] == 1
+
+
+@pytest.mark.slow
+def test_hydra_reads_it_as_the_gate_does(conf: Path) -> None:
+    name = f"discovered/{written(conf).stem}"
+    study = recipe(conf, name).study
+    line = [f"experiment={name}", *study.arms[0].overrides, "seed=1000"]
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        config = OmegaConf.to_container(compose("train", line), resolve=True)
+    assert Space(conf, conf / "space.yaml").resolve(line) == config
+
+
+def test_its_card_says_what_the_others_say_and_what_was_found(conf: Path) -> None:
+    path = written(conf)
+    name = f"discovered/{path.stem}"
+    found = recipe(conf, name)
+    assert set(KEYS) <= found.header.keys()
+    assert found.header["Command"].startswith(
+        f"python agent.py experiment={name} by hand: python train.py -m"
+    )
+    assert found.header["Smallest effect"] == "20 %, keeping test/accuracy >= 0.9"
+    assert found.header["Control"] == "optimizer=adamw optimizer.lr=0.003 compress=[] model.depth=1"
+    assert found.header["Arms"].startswith("optimizer=lion optimizer.lr=0.001 compress=[prune50,int8_static]")
+    expected = (
+        r"supported: lowers training energy by 49\.88 % \[.*\] \(95 % interval, n = 5 pairs\); an estimate"
+    )
+    assert re.match(expected, found.header["Expected"])
+    assert "(2026-11-22, cpu:Xeon x2)" in found.header["Expected"]
+    assert found.header["Rating"] == "7 of 10, publishable"
+    assert [part.words for part in found.study.claims[0].all] == [
+        "train/energy_j less by 20 %",
+        "test/accuracy at least 0.9",
+    ]
+
+
+def test_the_same_discovery_has_the_same_file_and_another_another(conf: Path) -> None:
+    path = written(conf)
+    text = path.read_text()
+    assert written(conf) == path and path.read_text() == text
+    again = written(
+        conf, date="2026-12-01", fixed=FIXED[::-1], overrides=(*ARM[:1], "optimizer.lr=0.001", *ARM[2:])
+    )
+    assert again == path and "2026-12-01" in path.read_text()
+    assert written(conf, overrides=("optimizer=lion",)) != path
+    assert written(conf, fixed=("data=mnist1d",)) != path
+    assert written(conf, constraints=()) != path
+    assert not list(path.parent.glob("*.new"))
+
+
+@pytest.mark.parametrize(
+    "edit", [("seeds:", "seeds: "), ("# Seal: ", "# Sealed: "), ("Rating: 7", "Rating: 9")]
+)
+def test_what_a_person_edited_stays(conf: Path, edit: tuple[str, str]) -> None:
+    path = written(conf)
+    text = path.read_text().replace(*edit)
+    path.write_text(text)
+    with pytest.raises(Refusal, match="edited by a person"):
+        written(conf, date="2026-12-01")
+    assert path.read_text() == text
+
+
+def test_a_recipe_that_the_person_built_on_is_written_out(conf: Path) -> None:
+    path = written(
+        conf, fixed=("+experiment=efficient_optimizer", "budget.steps=200"), overrides=("optimizer=lion",)
+    )
+    space = Space(conf, conf / "space.yaml")
+    fixed = space.resolve(["experiment=efficient_optimizer", "budget.steps=200"])
+    assert space.signature(space.resolve([f"experiment=discovered/{path.stem}"])) == space.signature(fixed)
+
+
+def test_an_arm_that_only_its_own_option_has_is_compared_with_the_control(conf: Path) -> None:
+    path = written(conf, overrides=("model.experts=4",), fixed=("data=mqar", "model=moe_gpt"), constraints=())
+    assert "control: model.experts=" in path.read_text()
+    alone = written(
+        conf, overrides=("compress=[prune50]", "compress.prune50.sparsity=0.7"), fixed=("data=digits",)
+    )
+    study = recipe(conf, f"discovered/{alone.stem}").study
+    assert study is not None and study.control == "compress=[]"
+
+
+def test_accuracy_is_claimed_in_its_own_unit(conf: Path) -> None:
+    control = {seed: 0.9 + 0.001 * seed for seed in range(5)}
+    better = {seed: value + 0.03 + 0.001 * (seed % 2) for seed, value in control.items()}
+    verdict = judge(control, better, metric="test/accuracy", smallest_effect=0.01)
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    path = written(conf, insight=insight, smallest_effect=0.01, constraints=())
+    study = recipe(conf, f"discovered/{path.stem}").study
+    assert study.claims[0].all[0].words == "test/accuracy more by 0.01" and not study.timed
+    path = written(conf, insight=insight, smallest_effect=0.0, constraints=())
+    assert recipe(conf, f"discovered/{path.stem}").study.claims[0].all[0].words == "test/accuracy more"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"overrides": ("name='a b'",)}, "without spaces"),
+        ({"overrides": ("optimizer=adam,lion",)}, "one plain value"),
+        ({"overrides": ("name=${oc.env:HOME}",)}, "cannot stand in a recipe"),
+        ({"fixed": ("~data",)}, "cannot stand in a recipe"),
+        ({"insight": joules(1.2)}, "refuted is no discovery"),
+    ],
+)
+def test_what_cannot_be_a_recipe_is_refused_and_nothing_is_written(
+    conf: Path, changed: dict, says: str
+) -> None:
+    with pytest.raises(Refusal, match=says):
+        written(conf, **changed)
+    assert not (conf / "experiment" / "discovered").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(conf: Path) -> None:
+    (conf / "experiment" / "discovered").write_text("in the way")
+    with pytest.raises(Refusal, match="discovered=FOLDER"):
+        written(conf)
+    (conf / "experiment" / "discovered").unlink()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with opened(tmp_path) as made:
+        folder = made.folder / "conf"
+        first, rest = (folder / "train.yaml").read_text().split("\n", 1)
+        launcher = "launcher: {jobs: null, threads: null, timeout_s: null}\n"
+        (folder / "train.yaml").write_text(
+            f"{first.replace('[', '[_self_, ').replace(']', ', {experiment: none}]')}\n{rest}{launcher}"
+        )
+        (folder / "experiment").mkdir()
+        (folder / "experiment" / "none.yaml").write_text("# @package _global_\n")
+        space = (folder / "space.yaml").read_text().replace("inert: [", "inert: [launcher, study, ")
+        (folder / "space.yaml").write_text(space)
+        made.space = Space(folder, folder / "space.yaml")
+        monkeypatch.setattr(module, "CONF", folder)
+        yield made
+
+
+def ran(lab: Lab, overrides: list[str], metric: str) -> dict[int, float]:
+    """What trials of a campaign measured, run as it runs them."""
+    jobs = {
+        seed: Job(lab.space.resolve(line) | {"root": "elsewhere"}, line)
+        for seed in range(1000, 1005)
+        for line in [[*overrides, f"seed={seed}"]]
+    }
+    found = {seed: lab.one(job).trial_id for seed, job in jobs.items()}
+    results = lab.store.results(list(found.values()))
+    return {seed: results[number].metrics[metric] for seed, number in found.items()}
+
+
+def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: Lab) -> None:
+    fixed, arm = ["data=digits", "budget.steps=300"], ["optimizer.lr=0.01", "model.width=32"]
+    metric = "train/energy_j"
+    before, after = ran(lab, fixed, metric), ran(lab, [*fixed, *arm], metric)
+    verdict = judge(before, after, metric=metric, direction="min", scale="ratio", smallest_effect=10)
+    assert verdict.word == "supported"
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    path = write_recipe(
+        lab.folder / "conf" / "experiment" / "discovered",
+        *(insight, fixed, arm, list(before), RATED, "c", "2026-11-22"),
+        space=lab.space,
+        smallest_effect=10,
+        constraints=(FLOOR,),
+    )
+    count = len(lab.ran)
+    launcher = {"jobs": None, "threads": None, "timeout_s": None}
+    config = {"recipe": f"discovered/{path.stem}", "base": [], "quiet": [], "root": str(lab.folder / "runs")}
+    config |= {"store": {"url": f"sqlite:///{lab.folder / 'lab.db'}"}, "launcher": launcher}
+    told = Lines(Console(record=True, width=300, file=io.StringIO()))
+    report = conduct(config, run=lab.run, lines=told).read_text()
+    assert len(lab.ran) == count, "every trial is known"
+    assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
+
+
+def test_open_is_no_discovery(lab: Lab) -> None:
+    verdict = Verdict(word="open", comparison=None, reason="", trial_ids=())
+    insight = Insight(claim="c", verdict=verdict, energy_method="", command="x")
+    with pytest.raises(Refusal, match="confirm it first"):
+        write_recipe(lab.folder, insight, (), (), (), RATED, "c", "2026-11-22", space=lab.space)
+
+
+@pytest.mark.slow
+def test_train_py_plans_it_and_agent_py_lists_it(conf: Path, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    path = written(conf, constraints=())
+    shutil.copytree(conf, lab / "conf")
+    for name in ("research", "models", "hydra_plugins"):
+        shutil.copytree(ROOT / name, lab / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("train.py", "agent.py", "refusal.py"):
+        shutil.copy(ROOT / name, lab / name)
+
+    def typed(*line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, *line], cwd=lab, capture_output=True, text=True, check=False)
+
+    plan = typed("train.py", "-m", f"experiment=discovered/{path.stem}", "dry_run=true")
+    assert "10 trials: 0 known, 10 to run" in plan.stdout, plan.stderr
+    listed = typed("agent.py", "task=list", "what=recipes")
+    assert f"discovered/{path.stem}" in listed.stdout, listed.stderr
+    wrong = typed("agent.py", f"experiment=discovered/{path.stem}", "base=[optimizer=sgd]")
+    assert wrong.returncode == 2 and "base cannot set optimizer" in wrong.stderr, wrong.stderr
