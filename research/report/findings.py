@@ -18,6 +18,9 @@ _NEAREST = ("supported", "refuted", "open", "promoted", "screened")
 """of one configuration in several sprints, the status that came furthest is told"""
 
 
+NO_CAMPAIGN = "The database has no campaign {!a}: python agent.py task=status lists what it has."
+
+
 @final
 @dataclass(frozen=True)
 class Cost:

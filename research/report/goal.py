@@ -4,7 +4,7 @@ from pathlib import Path
 
 from refusal import Refusal
 from research.report import analysis, campaign, summary
-from research.report.findings import of_campaign
+from research.report.findings import NO_CAMPAIGN, of_campaign
 from research.report.page import put
 from research.store import Store
 
@@ -17,9 +17,7 @@ def write(store: Store, name: str, folder: Path) -> list[Path]:
     try:
         found = of_campaign(store, name)
     except KeyError:
-        raise Refusal(
-            f"The database has no campaign {name[:80]!a}: python agent.py task=status lists what it has."
-        ) from None
+        raise Refusal(NO_CAMPAIGN.format(name[:80])) from None
     report = campaign.written(found, folder)
     papers = [
         put(summary.text(found), folder, "research_summary.md"),
