@@ -115,7 +115,7 @@ class Desk:
         return parsed(text_of(path), path)
 
     @contextmanager
-    def running(self, name: str, *, alone: bool = False) -> Iterator["Run"]:
+    def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:
         """Processes that run trials, a fifth of the time budget for each; their logs under `name`."""
         if self.given_run is not None:
             yield self.given_run
@@ -125,5 +125,7 @@ class Desk:
         limits, seconds = self.config["launcher"], self.config["budget"]["seconds"]
         longest = limits["timeout_s"] or (None if seconds is None else max(60.0, seconds / 5))
         logs = Path(self.config["root"]) / "agent" / name / "logs"
-        with Runner(1 if alone else limits["jobs"], limits["threads"], longest, logs=logs) as runner:
+        with Runner(
+            1 if alone else limits["jobs"], threads or limits["threads"], longest, logs=logs
+        ) as runner:
             yield runner.run

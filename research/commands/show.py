@@ -35,9 +35,9 @@ class Shown(Answer):
         """Fields in lines, figures with their units, the command last."""
         lines = [f"{self.kind} {self.id}", *pairs(self.about, "  ")]
         lines += pairs({key: quantity(key, value) for key, value in self.figures.items()}, "  ")
-        for name, rows in self.related.items():
-            lines += [f"  {name}", *(f"    {_line(row)}" for row in rows)] if isinstance(rows, list) else []
-            lines += [] if isinstance(rows, list) else [f"  {name}  {_line(rows)}"]
+        for name, found in self.related.items():
+            rows = [_line(row) for row in (found if isinstance(found, list) else [found])]
+            lines += [f"  {name}", *(f"    {row}" for row in rows)] if any(rows) else []
         return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
 
 
@@ -99,7 +99,12 @@ def _experiment(store: "Store", wanted: Reference) -> Shown:
         kind="experiment",
         id=wanted.number,
         about={"status": row["status"], "sprint": row["sprint_id"], **row["proposal"]},
-        related={**related, "facts": _but(row["facts"], *STAGES), "reviews": reviews, "insights": insights},
+        related={
+            **related,
+            "facts": _but(row["facts"], *STAGES, "charter", "lease"),
+            "reviews": reviews,
+            "insights": insights,
+        },
     )
 
 

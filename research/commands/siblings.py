@@ -14,7 +14,7 @@ _OWN = ("seed", "force", "name", "tags", "logger", "root", "store")
 
 
 def siblings(store: "Store", trial: Trial) -> list[Trial]:
-    """The finished trials of the trial's configuration, whatever their seed, itself among them, oldest first."""
+    """The finished trials of the trial's configuration, whatever their seed, itself among them."""
     import sqlalchemy as sa
 
     from research.database.schema import trial as rows

@@ -1,0 +1,48 @@
+"""A campaign's bench for a single task: the charter that is agreed on, and what runs its trials."""
+
+from typing import TYPE_CHECKING, Any
+
+from research.campaigns.bench import Arm, Bench
+from research.campaigns.charter import Charter, charter
+from research.campaigns.spend import Spend
+from research.commands.desk import Desk
+from research.objective import screening_objective
+
+if TYPE_CHECKING:
+    from research.campaigns.bench import Run
+    from research.runner import Outcome
+
+
+def agreed(desk: Desk) -> Charter:
+    """The charter of what was asked. Raises `Refusal` for a goal that is not understood."""
+    return charter(desk.asked, desk.conf, desk.asked["proposer"]["shares"])
+
+
+def spend(desk: Desk) -> Spend:
+    """What may be spent. Raises `Refusal` for a budget of zero."""
+    return Spend(**{name: desk.config["budget"][name] for name in ("trials", "seconds", "joules")})
+
+
+def bench(desk: Desk, found: Charter, run: "Run") -> Bench:
+    """What runs the arms of a charter, telling each trial in a line."""
+    wanted = screening_objective(found.goal.objective)
+    desk.lines.shown = (wanted.metric, *(bound.metric for bound in wanted.constraints))
+    made: Bench | None = None
+
+    def ended(arm: Arm, seed: int, outcome: "Outcome") -> None:
+        result = made.result(outcome.trial_id) if made and outcome.ok else None
+        metrics: dict[str, Any] = result.metrics if result else {}
+        desk.lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
+
+    made = Bench(
+        space=desk.space,
+        store=desk.store,
+        run=run,
+        spend=spend(desk),
+        fixed=found.fixed,
+        quiet=found.quiet,
+        harness={"store": desk.config["store"], "root": desk.config["root"]},
+        sweep=found.name,
+        report=ended,
+    )
+    return made

@@ -1,0 +1,155 @@
+"""What proposing and reviewing need of a campaign: its charter, what was tried, the vocabulary, the team."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+from research.campaigns.charter import Charter
+from research.commands.bench import agreed, bench, spend
+from research.commands.desk import Desk
+from research.domains.scope import Scope
+from research.objective import rank, screening_objective
+from research.proposers.proposer import Seen, SeenStatus, State
+from research.proposers.vocabulary import narrowed
+from research.store import Store
+from research.types import Proposal
+
+if TYPE_CHECKING:
+    from research.campaigns.bench import Bench
+    from research.llm import Client
+
+SETTLED = ("queued", "proposed", "dropped", "failed", "screened", "promoted", "supported", "refuted", "open")
+"""statuses of experiments that nobody need propose again"""
+
+
+def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
+    raise AssertionError("proposing runs no trial")
+
+
+@final
+class Scene:
+    """One goal in one field, and what the database knows of it; nothing is run here.
+
+    Raises `Refusal` for a goal that is not understood, and a field with nothing to turn.
+    """
+
+    def __init__(self, desk: Desk, client: "Client | None" = None) -> None:
+        self.desk, self.client = desk, client
+        self.charter: Charter = agreed(desk)
+        spend(desk)  # a budget of zero is refused before anything is proposed
+        self.scope = Scope(desk.domain)
+        self.objective = screening_objective(self.charter.goal.objective)
+        whole = narrowed(desk.space, self.charter.fixed)
+        self.vocabulary = self.scope.narrowed(whole, self.charter.fixed)
+        """what may be turned: the field's part of the space"""
+        self.bench: Bench = bench(desk, self.charter, _nothing_runs)
+
+    @cached_property
+    def tried(self) -> list[tuple[Proposal, Seen]]:
+        """Experiments of the same question, oldest first, with their screened means."""
+        rows = self.desk.store.experiments() if self.desk.exists else []
+        alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
+        return [(row["proposal"], self._seen(row)) for row in alike]
+
+    @cached_property
+    def signatures(self) -> set[str]:
+        """Configurations that were proposed before, whatever came of them."""
+        rows = self.desk.store.experiments() if self.desk.exists else []
+        known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
+        return known | {self.bench.signature(())}
+
+    @cached_property
+    def state(self) -> State:
+        """The search as proposers see it: validation figures only."""
+        seen = [one for _, one in self.tried]
+        done = [one for one in seen if one.metrics]
+        best = min(done, key=lambda one: rank(self.objective, one.metrics), default=None)
+        return State(
+            goal=self.charter.goal.text,
+            objective=self.objective,
+            fixed=self.charter.fixed,
+            control=None,
+            incumbent=best,
+            seen=tuple(seen),
+        )
+
+    def complaints(self, overrides: Sequence[str]) -> list[str]:
+        """What is wrong with overrides: the field's and the gate's complaints, else that they repeat."""
+        outside = self.scope.outside(overrides)
+        found = outside or self.desk.space.check(
+            list(overrides), lambda configs: None, given=self.charter.fixed
+        )
+        if not found and self.bench.signature(overrides) in self.signatures:
+            return ["exactly this configuration was proposed before: propose something else."]
+        return found
+
+    def _alike(self, row: Mapping[str, Any]) -> bool:
+        """Whether an experiment was made for the same metric under the same fixed overrides."""
+        kept = row["facts"].get("charter") or self._charters.get(row["sprint_id"])
+        if not kept:
+            return False
+        same = sorted(kept["fixed"]) == sorted(self.charter.fixed)
+        return same and kept["goal"]["objective"]["metric"] == self.charter.goal.objective.metric
+
+    @cached_property
+    def _charters(self) -> dict[int, Any]:
+        return {row["id"]: row["facts"].get("charter") for row in self.desk.store.sprints()}
+
+    def _seen(self, row: Mapping[str, Any]) -> Seen:
+        proposal: Proposal = row["proposal"]
+        store: Store = self.desk.store
+        ids = [number for number in row["facts"].get("screened", ()) if number is not None]
+        results = list(store.results(ids).values()) if ids else []
+        keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
+        means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
+        reasons = row["facts"].get("reasons") or [None]
+        status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
+        return Seen(
+            overrides=proposal.overrides,
+            proposer=proposal.proposer,
+            status=status,
+            metrics={key: value for key, value in means.items() if not key.startswith("test/")},
+            reason=reasons[0],
+        )
+
+
+@contextmanager
+def scene(desk: Desk) -> Iterator[Scene]:
+    """The scene with the language model that the config names; its exchanges become rows."""
+    from research.llm import connect
+
+    with ExitStack() as stack:
+        client = None
+        if desk.config["llm"].get("model") is not None:
+            client = connect(desk.config["llm"], record=desk.store.add_interaction, store=desk.store)
+            if client is not None:
+                stack.enter_context(client)
+        yield Scene(desk, client)
+
+
+def proposers(here: Scene) -> list[Any]:
+    """The proposers of the config that can work with what is at hand, the largest share of turns first."""
+    import inspect
+
+    from hydra.utils import instantiate
+
+    config = here.desk.config["proposer"]
+    at_hand: dict[str, Any] = {
+        "vocabulary": here.vocabulary,
+        "fixed": here.charter.fixed,
+        "seed": here.charter.seed,
+        "conf": here.desk.conf,
+        "client": here.client,
+        "check": here.complaints,
+    }
+    found = []
+    for source in config["sources"].values():
+        make: Callable[..., Any] = instantiate(source)
+        asked = inspect.signature(make).parameters.items()
+        names = [name for name, one in asked if one.default is inspect.Parameter.empty]
+        if all(at_hand.get(name) is not None for name in names):
+            found.append(make(**{name: at_hand[name] for name in names}))
+    shares = config["shares"]
+    wanted = [one for one in found if shares.get(one.name, 0.0) > 0]
+    return sorted(wanted, key=lambda one: -float(shares[one.name]))
