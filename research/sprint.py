@@ -1,37 +1,44 @@
-"""A campaign from its charter to a report: control, screening, promotion, confirmation, insight.
+"""One sprint of a campaign: discuss, implement, validate, each in its time box, then a folder and a report.
 
 Every figure that decides is read from the store, and what runs is the same path as `train.py`. The steps
 depend on the charter and the store only, so the same command typed again takes the same way: what is known
-costs nothing, what is missing is run.
+costs nothing, what is missing is run, and no row is written twice. A sprint that is done is taken as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
-from refusal import Refusal
+from research.campaigns.admission import Admission
 from research.campaigns.bench import Arm, Bench, Run
+from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import Confirmation, Finding, claim, tightened
+from research.campaigns.confirm import Confirmation, claim
+from research.campaigns.control import control_arm, wanted_of
+from research.campaigns.council import behind_queue, evidence
+from research.campaigns.equipment import Equipment
+from research.campaigns.folder import leave
+from research.campaigns.history import Past, past, rows_of
+from research.campaigns.promotion import Promotion
+from research.campaigns.rows import Rows
 from research.campaigns.screening import Screening
-from research.campaigns.spend import Price, Spend
-from research.objective import is_timed, rank, screening_objective, shown
+from research.campaigns.spend import Spend
+from research.objective import screening_objective
 from research.proposers.proposer import Proposer
 from research.proposers.turns import Turns
-from research.report.campaign import write
 from research.report.lines import Lines
-from research.report.sentences import claim_sentence, command
 from research.runner import Outcome
 from research.space import Space
-from research.statistics.campaign import Campaign
-from research.stats import ENOUGH
+from research.statistics.campaign import Campaign, earlier
 from research.store import Store
-from research.types import Insight, Objective, Proposal
+from research.team.judges import Judges
+from research.team.queued import Queued
+from research.types import Proposal
 
 
 @final
 class Sprint:
-    """One run of a campaign."""
+    """One sprint; `run` may be called once."""
 
     def __init__(
         self,
@@ -44,18 +51,23 @@ class Sprint:
         root: Path,
         harness: dict[str, Any],
         lines: Lines,
+        number: int = 1,
+        equipment: Equipment | None = None,
     ) -> None:
-        """`run` runs jobs and yields outcomes; `harness` are root keys of a trial that change no result."""
+        """`run` runs jobs and yields outcomes; `harness` are root keys of a trial that change no result.
+
+        `number` counts from 1 in the campaign; `equipment` is who else has a say: team, memory, recipes.
+        """
         self._charter, self._store, self._spend, self._lines = charter, store, spend, lines
-        self._root, self._notes = root, list[str]()
-        asked = charter.goal.objective
-        self.folder = root / "agent" / charter.name
-        self.id = store.add_sprint(
-            charter.goal.text,
-            objective=asked.model_dump(mode="json"),
-            folder=str(self.folder),
-            facts=self._facts([]),
-        )
+        self._number, self._equipment = number, equipment or Equipment()
+        self._notes, self._plan = list[str](), dict[str, Any]()
+        self._boxes = Boxes(charter.sprint.minutes, spend.clock)
+        self.folder = root / "agent" / charter.name / f"sprint-{number}"
+        self._rows_of = rows_of(store, charter.name)
+        self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
+        self._turns: Turns | None = None
+        self._admission: Admission | None = None
+        self.id = self._opened()
         self._bench = Bench(
             space=space,
             store=store,
@@ -67,177 +79,162 @@ class Sprint:
             sweep=charter.name,
             report=self._ended,
         )
-        watched = screening_objective(asked)
+        watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
 
+    @property
+    def done(self) -> bool:
+        """Whether it was finished before: then it is taken as it is."""
+        row = self._rows_of.get(self._number)
+        return row is not None and row["status"] == "done"
+
     def run(self, proposers: Sequence[Proposer]) -> Path:
-        """Run the campaign until it ends or its budget does, write the report, and return its path.
+        """Run the sprint until its boxes or the budget end, and return the path of its report.
 
         Raises:
             Refusal: the control cannot be run, or does not measure what the goal asks for.
             KeyboardInterrupt: it was interrupted; the report of what is done was written before.
         """
+        if self.done:
+            return leave(self._store, self.id, self.folder)
+        wrapped, queue = behind_queue(proposers)
         try:
-            self._research(proposers)
+            self._research(wrapped, queue)
         except KeyboardInterrupt:
             self._notes.append("interrupted: the same command continues")
-            self._close("interrupted", proposers)
+            self._close("interrupted", wrapped)
             raise
         except BaseException:
-            self._store.set_sprint(self.id, "failed", self._facts(proposers))
+            self._store.set_sprint(self.id, "failed", self._facts(wrapped))
             raise
-        return self._close("done", proposers)
+        return self._close("done", wrapped)
+
+    def _opened(self) -> int:
+        """The sprint's row: the one that an earlier run of this command has left, else a new one."""
+        row = self._rows_of.get(self._number)
+        if row is None:
+            asked, folder = self._charter.goal.objective.model_dump(mode="json"), str(self.folder)
+            goal, facts = self._charter.goal.text, self._facts([])
+            return self._store.add_sprint(goal, objective=asked, folder=folder, facts=facts)
+        if row["status"] != "done":
+            self._store.set_sprint(row["id"], "running")
+        return int(row["id"])
 
     def _close(self, status: str, proposers: Sequence[Proposer]) -> Path:
         self._store.set_sprint(self.id, status, self._facts(proposers))
-        return write(self._store, self.id, self.folder)
+        return leave(self._store, self.id, self.folder)
 
     def _facts(self, proposers: Sequence[Proposer]) -> dict[str, Any]:
         """What the report needs beside the rows of experiments, trials and insights."""
+        predicted = self._admission.predicted if self._admission else 0
         return {
             "campaign": self._charter.name,
+            "number": self._number,
             "charter": self._charter.model_dump(mode="json"),
-            "notes": list(self._notes),
+            "notes": list(dict.fromkeys(self._notes)),
             "seconds": self._spend.seconds,
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
+            "boxes": self._boxes.facts(),
+            "turns": dict(self._turns.taken) if self._turns else {},
+            "comparisons": list(self._campaign.words),
+            "predicted": {"refused": predicted, "false": None},
+            "plan": self._plan,
+            **self._equipment.facts(),
         }
 
-    def _research(self, proposers: Sequence[Proposer]) -> None:
-        charter = self._charter
-        control = self._control()
-        wanted = self._wanted(control)
-        screening = Screening(
-            self._bench, Turns(proposers, charter.shares), charter.screen, charter.goal.text, wanted, self.id
-        )
-        screening.start(control)
-        screening.run(proposers, self._reserve(control))
-        self._notes += screening.notes
-        contenders = self._promoted(control, screening.best(charter.promote.arms), wanted)
-        self._confirmed(control, contenders)
-
-    def _control(self) -> Arm:
-        """The default configuration with what is fixed; without it nothing can be compared."""
-        hypothesis = "The control: the defaults with what the goal and the person fix."
-        proposal = Proposal(hypothesis=hypothesis, overrides=(), proposer="control")
-        number = self._store.add_experiment(proposal, sprint_id=self.id, status="running")
-        control = Arm((), "control", number)
-        seeds = self._charter.screen.seeds
-        self._bench.run([(control, seed) for seed in (*seeds, *self._company())])
-        reason = control.failed(seeds)
-        self._bench.note(
-            control,
-            "failed" if reason else "control",
-            reasons=[reason] if reason else [],
-            screened=[control.trials[seed] for seed in seeds if seed in control.trials],
-        )
-        if reason:
-            raise Refusal(_no_control(reason))
-        return control
-
-    def _company(self) -> range:
-        """Seeds that keep the machine as busy as proposals will find it: alone, the control looks cheap."""
-        screen, last = self._charter.screen, self._charter.confirm.first_seed
-        busy = screen.at_once * len(screen.seeds) if is_timed(self._charter.goal.objective.metric) else 0
-        return range(last - max(0, busy - len(screen.seeds)), last)
-
-    def _wanted(self, control: Arm) -> Objective:
-        """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
-        results = list(self._bench.results(control, self._charter.screen.seeds).values())
-        examples = min(float(result.facts.get("scored", 0)) for result in results)
-        wanted = screening_objective(tightened(self._charter.goal.objective, examples))
-        measured = results[0].metrics
-        for metric in (wanted.metric, *(bound.metric for bound in wanted.constraints)):
-            if metric not in measured:
-                raise Refusal(
-                    f"A trial here does not measure {metric}: name another metric, "
-                    f"for example {', '.join(sorted(measured))}."
-                )
-        tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
-        if tight:
-            self._notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
-        return wanted
-
-    def _reserve(self, control: Arm) -> Callable[[], Price]:
-        """What screening must leave: promotion, and one look of the confirmation."""
+    def _research(self, proposers: Sequence[Proposer], queue: Queued | None) -> None:
         charter, bench = self._charter, self._bench
-        fresh = range(charter.confirm.first_seed, charter.confirm.first_seed + charter.confirm.seeds)
-        own = bench.price([(control, seed) for seed in (*charter.promote.seeds, *fresh)])
-        others = charter.promote.arms * len(charter.promote.seeds) + charter.confirm.seeds
-        return lambda: own.plus(self._spend.usual(others))
+        left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
+        rows = Rows(self._store, self.id)
+        admission = self._admission = Admission(
+            bench, rows, charter.review, self._left_s, self._equipment.doubted
+        )
+        with self._box("implement"):
+            control = control_arm(charter, bench, rows)
+        admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
+        self._turns = Turns(proposers, charter.shares)
+        judges = Judges(None, None, lambda phase: (), admission.complaints)
+        screening = Screening(bench, admission, self._turns, charter.screen, charter.goal.text, judges)
+        screening.start(control, left, proposers)
+        with self._box("discuss"):
+            self._discuss(screening, admission, left, queue)
+        with self._box("implement"):
+            promotion = Promotion(charter, bench, self._boxes, control)
+            screening.run(proposers, promotion.short)
+            best = [arm for arm in screening.best(len(screening.arms)) if not self._settled(arm, left)]
+            contenders = promotion.run(self._carried(best[: charter.promote.arms], left, rows), wanted)
+        self._notes += [*screening.notes, *promotion.notes]
+        with self._box("validate"):
+            self._confirmed(control, contenders)
 
-    def _confirming(self, control: Arm, arm: Arm) -> Price:
-        """What the smallest confirmation costs that can decide anything."""
-        first = self._charter.confirm.first_seed
-        fresh = range(first, first + ENOUGH)
-        return self._bench.price([(one, seed) for one in (control, arm) for seed in fresh])
+    def _before(self) -> list[Any]:
+        return [row for number, row in sorted(self._rows_of.items()) if number < self._number]
 
-    def _promoted(self, control: Arm, best: Sequence[Arm], wanted: Objective) -> list[Arm]:
-        """The contenders that beat the control over the promotion seeds, the safest first."""
-        seeds = self._charter.promote.seeds
-        best = self._affordable(control, best)
-        pairs = [(arm, seed) for seed in seeds for arm in (control, *best)]
-        self._bench.run(pairs if best else [], alone=is_timed(wanted.metric))
-        for arm in (control, *best) if best else ():
-            ids = [arm.trials[seed] for seed in seeds if seed in arm.trials]
-            self._bench.note(arm, "control" if arm is control else "promoted", promoted=ids)
-        bar = rank(wanted, self._bench.means(control, seeds))
-        better = [arm for arm in best if rank(wanted, self._bench.means(arm, seeds)) < bar]
-        if best and not better:
-            self._notes.append("no proposal beat the control over the promotion seeds: nothing was confirmed")
-        return sorted(better, key=lambda arm: rank(wanted, self._bench.cautious(arm, seeds, wanted)))
+    def _left_s(self) -> float:
+        return min(self._spend.left_s(), self._boxes.left_s())
 
-    def _affordable(self, control: Arm, best: Sequence[Arm]) -> Sequence[Arm]:
-        """As many of the best as can be promoted and still be confirmed."""
-        charter = self._charter
-        short: str | None = "no proposal has figures"
-        for count in range(len(best), 0, -1):
-            pairs = [(arm, seed) for seed in charter.promote.seeds for arm in (control, *best[:count])]
-            short = self._spend.short(self._bench.price(pairs), self._confirming(control, best[0]))
-            if short is None:
-                return best[:count]
-        self._notes.append(f"nothing was promoted: {short}")
-        return []
+    def _box(self, name: Any) -> Any:
+        return self._equipment.boxed(self._boxes, name, self._bench)
+
+    def _discuss(self, screening: Screening, admission: Admission, left: Past, queue: Queued | None) -> None:
+        """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
+        council = self._equipment.council
+        if queue is None or council is None or not council.team.speaks:
+            return
+        waiting = [(row["id"], row["proposal"]) for row in admission.rows.accepted(queue.name)]
+        if not waiting:
+            waiting = self._taken_over(left, admission.rows)
+        for number, proposal in waiting:
+            admission.reserve(number, proposal)
+        queue.put(proposal for _, proposal in waiting)
+        if len(waiting) < council.count:
+            cited = evidence(self._store)
+            proposals, found = council.convene(screening, admission, cited, self._equipment.lane)
+            queue.put(proposals)
+            self._plan = {**found.plan, "remarks": found.remarks} if found.plan else {}
+            self._notes += found.notes
+
+    def _taken_over(self, left: Past, rows: Rows) -> list[tuple[int, Proposal]]:
+        """What waits from earlier sprints, each in a row of this one."""
+        found = []
+        for row in left.queued:
+            number = rows.open(row["proposal"], "queued", row["facts"] | {"carried": row["id"]})
+            why = [f"it waits on as experiment {number} of the next sprint"]
+            self._store.set_experiment(row["id"], "dropped", row["facts"] | {"reasons": why})
+            found.append((number, row["proposal"]))
+        return found
+
+    def _settled(self, arm: Arm, left: Past) -> bool:
+        return str(arm.facts.get("signature")) in left.settled
+
+    def _carried(self, best: Sequence[Arm], left: Past, rows: Rows) -> list[Arm]:
+        """The best arms, those of earlier sprints in rows of this one."""
+        found = []
+        for arm in best:
+            proposal = left.proposals.get(arm.experiment_id)
+            if proposal is not None:
+                facts = arm.facts | {"carried": arm.experiment_id}
+                number = rows.open(proposal, "promoted", facts)
+                arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
+            found.append(arm)
+        return found
 
     def _confirmed(self, control: Arm, contenders: Sequence[Arm]) -> None:
         """Confirm contenders one after another until one is supported."""
-        charter = self._charter
-        means = self._bench.means(control, charter.promote.seeds)
-        asked = claim(charter.goal.objective, charter.goal.smallest_effect, means)
-        confirmation = Confirmation(self._bench, charter.confirm, Campaign(charter.alpha), charter.seed)
+        charter, bench = self._charter, self._bench
+        asked = claim(
+            charter.goal.objective, charter.goal.smallest_effect, bench.means(control, charter.promote.seeds)
+        )
+        conclusions = self._equipment.conclusions(charter, bench, self.id)
+        confirmation = Confirmation(bench, charter.confirm, self._campaign, charter.seed, self._boxes.short)
         for arm in contenders[: charter.confirm.arms]:
             finding = confirmation.judge(control, arm, asked)
-            self._keep(control, finding)
+            conclusions.keep(control, finding)
             if finding.verdict.word == "supported":
-                return
-
-    def _keep(self, control: Arm, finding: Finding) -> None:
-        """Write a finding down: the experiment's word, the trials behind it, and the insight."""
-        arm, asked, seeds = finding.arm, finding.claim, finding.seeds
-        for one, status in ((control, "control"), (arm, finding.verdict.word)):
-            ids = [one.trials[seed] for seed in seeds if seed in one.trials]
-            before = one.facts.get("confirmed", [])
-            self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])))
-        said = claim_sentence(
-            arm.overrides, finding.verdict, asked.direction, asked.constraints, finding.energy_method
-        )
-        insight = Insight(
-            claim=f"{said} ({asked.reason})" if asked.reason else said,
-            verdict=finding.verdict,
-            energy_method=finding.energy_method,
-            command=command([*self._charter.fixed, *arm.overrides], seeds),
-        )
-        self._store.add_insight(insight, sprint_id=self.id, experiment_id=arm.experiment_id)
+                break
+        self._notes += conclusions.notes
 
     def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         found = self._bench.result(outcome.trial_id) if outcome.ok else None
         metrics = found.metrics if found else {}
         self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
-
-
-def _no_control(reason: str) -> str:
-    said = reason.split(" [printed:")[0]
-    if "launcher.timeout_s" in said:
-        hint = "give more by budget.seconds, or make trials shorter, as by base=[budget.steps=100]"
-    else:
-        hint = "what belongs to train.py goes into base=[key=value]"
-    return f"The control cannot be run, so nothing can be compared: {said} ({hint})."

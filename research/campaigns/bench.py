@@ -45,6 +45,10 @@ class Arm:
         missing = [seed for seed in seeds if seed not in self.trials]
         return self.failures.get(missing[0], "it was not run") if missing else None
 
+    def cut(self, seeds: Sequence[int]) -> bool:
+        """Whether a seed has neither a result nor a failure: its time was over before it ended."""
+        return any(seed not in self.trials and seed not in self.failures for seed in seeds)
+
 
 @final
 class Bench:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -58,6 +58,8 @@ class Finding:
     verdict: Verdict
     seeds: tuple[int, ...]
     energy_method: str
+    looks: int = 0
+    """comparisons that were judged, the last one's verdict is this one"""
 
 
 def claim(objective: Objective, smallest_effect: float, control: dict[str, float]) -> Claim:
@@ -92,25 +94,40 @@ def tightened(objective: Objective, examples: float) -> Objective:
 class Confirmation:
     """Runs control and contender side by side on seeds that no screening has used."""
 
-    def __init__(self, bench: Bench, settings: Confirm, campaign: Campaign, seed: int) -> None:
-        self._bench, self._settings, self._campaign = bench, settings, campaign
+    def __init__(
+        self,
+        bench: Bench,
+        settings: Confirm,
+        campaign: Campaign,
+        seed: int,
+        boxed: Callable[[float], str | None] = lambda seconds: None,
+    ) -> None:
+        """`boxed` says why so many seconds do not fit into the time that is left, None when they do."""
+        self._bench, self._settings, self._campaign, self._boxed = bench, settings, campaign, boxed
         self._rng = random.Random(f"confirm {seed}")
 
     def judge(self, control: Arm, arm: Arm, claim: Claim) -> Finding:
         """Look, and look again with more seeds while the verdict is open and the budget allows."""
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
+        looks = 0
         for _ in range(self._settings.looks):
             more, short = self._affordable(control, arm, len(seeds))
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
             self._bench.run(self._interleaved(control, arm, more), alone=claim.alone)
-            seeds += more
+            whole = [seed for seed in more if not (control.cut([seed]) or arm.cut([seed]))]
+            if not whole or len(seeds) + len(whole) < ENOUGH:
+                reason = f"{verdict.reason}; the time of its box was over"
+                verdict = verdict.model_copy(update={"reason": reason})
+                break
+            seeds += whole
+            looks += 1
             verdict = self._verdict(control, arm, claim, seeds)
             if verdict.word != "open":
                 break
-        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds))
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks)
 
     def _affordable(self, control: Arm, arm: Arm, used: int) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
@@ -119,7 +136,8 @@ class Confirmation:
         for count in range(self._settings.seeds, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
             pairs = [(one, seed) for seed in seeds for one in (control, arm)]
-            reason = self._bench.spend.short(self._bench.price(pairs))
+            price = self._bench.price(pairs)
+            reason = self._bench.spend.short(price) or self._boxed(price.seconds)
             if reason is None:
                 return seeds, ""
             short = reason

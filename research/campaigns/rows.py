@@ -21,10 +21,10 @@ class Rows:
     proposal of equal proposer and overrides is the row that was written for it before, in the order of rows.
     """
 
-    def __init__(self, store: Store, sprint_id: int, queued: Sequence[Row] = ()) -> None:
-        """`queued` are rows of earlier sprints that still wait to be run."""
+    def __init__(self, store: Store, sprint_id: int) -> None:
         self._store, self._sprint_id = store, sprint_id
-        self.before: list[Row] = [*queued, *store.experiments(sprint_id=sprint_id)]
+        self.before: list[Row] = list(store.experiments(sprint_id=sprint_id))
+        """what an interrupted run of this sprint has left"""
         self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
         for row in self.before:
             self._left[_key(row["proposal"])].append(row)
@@ -46,7 +46,8 @@ class Rows:
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
         for one in opinions:
-            self._store.add_review(number, role=one.role, score=one.score, content=one.content())
+            told = {"round": (facts.get("review") or {}).get("round", 0)}
+            self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
         return number
 
     def keep(self, number: int, proposal: Proposal) -> None:

@@ -1,17 +1,22 @@
-"""Screening: proposers take turns, gate and hash sort out, the rest is run cheaply and told to all."""
+"""Screening: proposers take turns, the admission sorts out, the rest is run cheaply and told to all."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import final
 
+from research.campaigns.admission import Admission
 from research.campaigns.bench import Arm, Bench
+from research.campaigns.history import Past
 from research.campaigns.spend import Price
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.proposers.turns import Turns
-from research.store import Store
+from research.team.judges import Judges
 from research.types import Objective, Proposal, Record
+
+Short = Callable[[Price], str | None]
+"""why a price cannot be paid now and still leave what must follow; None when it can"""
 
 _TRIES = 12
 """proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
@@ -35,31 +40,38 @@ class Screening:
     """One campaign's screening; `arms` are the proposals that have figures, the control first."""
 
     def __init__(
-        self, bench: Bench, turns: Turns, settings: Screen, goal: str, objective: Objective, sprint_id: int
+        self, bench: Bench, admission: Admission, turns: Turns, settings: Screen, goal: str, judges: Judges
     ) -> None:
-        self._bench, self._turns, self._settings = bench, turns, settings
-        self._goal, self.objective, self._sprint_id = goal, objective, sprint_id
-        self._store: Store = bench.store
-        self._signatures: set[str] = set()
+        self._bench, self._admission, self._turns = bench, admission, turns
+        self._settings, self._goal, self._judges = settings, goal, judges
         self._silent: dict[str, int] = {}
-        self._seen: list[Seen] = []
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
 
-    def start(self, control: Arm) -> None:
-        """Take the control, whose trials are done, as the first arm."""
-        self.arms = [control]
-        self._signatures = {self._bench.signature(control.overrides)}
+    @property
+    def objective(self) -> Objective:
+        """As it is screened: on the validation split."""
+        assert self._admission.objective is not None
+        return self._admission.objective
 
-    def run(self, proposers: Sequence[Proposer], reserve: Callable[[], Price]) -> None:
-        """Screen until the turns or the budget are used up; `reserve` is kept back for what follows."""
+    def start(self, control: Arm, past: Past, proposers: Sequence[Proposer]) -> None:
+        """Take the control, whose trials are done, as the first arm, and what earlier sprints have left."""
+        self.arms = [control, *past.arms]
+        self._admission.signatures |= {self._bench.signature(arm.overrides) for arm in self.arms}
+        for proposal, seen in past.seen:
+            self._admission.seen.append(seen)
+            for proposer in proposers:
+                proposer.tell(proposal, seen)
+
+    def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
+        """Screen until the turns, the time or the budget are used up."""
         done = 0
         while done < self._settings.turns:
             size = min(self._settings.at_once, self._settings.turns - done)
             trials = size * len(self._settings.seeds)
             spend = self._bench.spend
-            short = spend.short(spend.usual(trials, size), reserve())
+            short = short_of(spend.usual(trials, size))
             if short:
                 self.notes.append(f"screening ended after {done} proposals: {short}")
                 return
@@ -88,7 +100,7 @@ class Screening:
             fixed=self._bench.fixed,
             control=control,
             incumbent=self._shown(best) if best else None,
-            seen=tuple(self._seen),
+            seen=tuple(self._admission.seen),
         )
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
@@ -109,10 +121,11 @@ class Screening:
                 proposal = proposer.ask(self.state())
                 if proposal is None:
                     break
-                arm = self._accepted(proposal, proposer)
-                if arm:
+                found = self._admission.admit(proposal, self._judges)
+                if found.arm:
                     self._silent[proposer.name] = 0
-                    return arm, proposal
+                    return found.arm, found.proposal
+                self._tell(proposal, found.status, {}, found.reason, (proposer,))
         except (LlmUnavailable, CapReached) as reason:
             self._leave(proposer, str(reason))
             return None
@@ -125,39 +138,12 @@ class Screening:
         self._turns.leave(proposer)
         self.notes.append(f"{proposer.name} stopped proposing: {reason}")
 
-    def _accepted(self, proposal: Proposal, proposer: Proposer) -> Arm | None:
-        """The proposal as an arm, unless the gate refuses it or its signature is known in this campaign."""
-        complaints = self._complaints(list(proposal.overrides))
-        signature = None if complaints else self._bench.signature(proposal.overrides)
-        status: SeenStatus | None = "refused" if complaints else None
-        if signature in self._signatures:
-            status, complaints = "repeat", ["it resolves to a configuration that was proposed before"]
-        number = self._store.add_experiment(
-            proposal,
-            sprint_id=self._sprint_id,
-            status=status or "running",
-            facts={"signature": signature, "reasons": complaints},
-        )
-        if status is None and signature:
-            self._signatures.add(signature)
-            return Arm(proposal.overrides, proposer.name, number, facts={"signature": signature})
-        self._tell(proposal, status or "refused", {}, complaints[0], (proposer,))
-        return None
-
-    def _complaints(self, overrides: list[str]) -> list[str]:
-        return self._bench.space.check(overrides, self._too_dear, given=self._bench.fixed)
-
-    def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
-        """The gate's last question: a trial as long as this one must fit into what is left of the time."""
-        usual = _steps(self._bench.config((), 0))
-        steps = max((_steps(config) for config in configs), default=0.0)
-        predicted = self._bench.spend.each_s * max(1.0, steps / usual if usual else 1.0)
-        left = self._bench.spend.left_s()
-        if predicted <= left / 4:
-            return None
-        return f"This would take about {predicted:.0f} s and {left:.0f} s are left: lower budget.steps."
-
     def _settle(self, arm: Arm, proposal: Proposal, proposers: Sequence[Proposer]) -> None:
+        if arm.cut(self._settings.seeds):
+            # Nothing is known of it, so nobody is told; what a model has reviewed waits for the next sprint.
+            by = (arm.facts.get("review") or {}).get("by")
+            self._bench.note(arm, "queued" if by == "model" else "running")
+            return
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
@@ -184,7 +170,7 @@ class Screening:
             metrics=told,
             reason=reason,
         )
-        self._seen.append(seen)
+        self._admission.seen.append(seen)
         for proposer in proposers:
             proposer.tell(proposal, seen)
 
@@ -194,8 +180,3 @@ class Screening:
     def _shown(self, arm: Arm) -> Seen:
         told = {key: value for key, value in self._means(arm).items() if not key.startswith("test/")}
         return Seen(overrides=arm.overrides, proposer=arm.proposer, status="done", metrics=told)
-
-
-def _steps(config: Mapping[str, Any]) -> float:
-    budget = config.get("budget")
-    return float(budget.get("steps") or 0) if isinstance(budget, Mapping) else 0.0

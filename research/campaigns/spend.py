@@ -44,7 +44,7 @@ class Spend:
                     f"budget.{name}={limit:g} buys nothing: give a number above 0, or null for no limit."
                 )
         self.limits = {name: math.inf if limit is None else float(limit) for name, limit in given.items()}
-        self._clock = clock
+        self.clock = clock
         self._began = clock()
         self._seconds: list[float] = []
         self._joules: list[float] = []
@@ -52,7 +52,7 @@ class Spend:
     @property
     def seconds(self) -> float:
         """Seconds since the campaign began."""
-        return self._clock() - self._began
+        return self.clock() - self._began
 
     @property
     def each_s(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from research.language.prompt import data, data_json
+from research.literature.source import Source
 from research.proposers.llm import lean, row, said
 from research.proposers.proposer import State
 from research.roles import Phase
@@ -11,16 +12,6 @@ from research.types import Record
 
 _SHOWN = 20
 _SOURCES, _ABSTRACT = 8, 600
-
-
-@final
-class Source(Record):
-    """A work of the literature that may be cited by its id."""
-
-    id: str
-    title: str
-    abstract: str = ""
-    year: int | None = None
 
 
 Lessons = Callable[[Phase], Sequence[str]]

@@ -1,0 +1,194 @@
+"""From a proposal to an arm that may be run: gate, repeats, predicted failure, review, improvement."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from research.campaigns.bench import Arm, Bench
+from research.campaigns.rows import Rows
+from research.proposers.proposer import Seen, SeenStatus
+from research.team.facts import Facts, neighbourhood
+from research.team.judges import Judges
+from research.team.review import Opinion, Thresholds, panel
+from research.types import Objective, Proposal
+
+Doubted = Callable[[Mapping[str, Any]], tuple[float, str] | None]
+"""a resolved config -> the chance that it fails and why, from memory; None where memory has no doubt"""
+_REFUSED_FROM = 0.5
+"""chance of failure from which a proposal is refused before anybody reviews it"""
+
+
+@final
+@dataclass(frozen=True)
+class Admitted:
+    """What became of a proposal: an arm, or how and why it ended."""
+
+    proposal: Proposal
+    arm: Arm | None = None
+    status: SeenStatus = "refused"
+    reason: str = ""
+
+
+@final
+class Admission:
+    """One sprint's door; facts come before opinions, and each step writes the rows that it leaves."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        rows: Rows,
+        thresholds: Thresholds,
+        left_s: Callable[[], float],
+        doubted: Doubted = lambda config: None,
+    ) -> None:
+        self._bench, self.rows, self._thresholds = bench, rows, thresholds
+        self._left_s, self._doubted = left_s, doubted
+        self._reserved: dict[str, tuple[int, Proposal]] = {}
+        self.signatures: set[str] = set()
+        self.seen: list[Seen] = []
+        """what was tried in the whole campaign, for the facts of what comes next"""
+        self.objective: Objective | None = None
+        self.predicted = 0
+        """proposals that were refused because memory predicts that they fail"""
+
+    def admit(
+        self, proposal: Proposal, judges: Judges, status: str = "running", lane: str | None = None
+    ) -> Admitted:
+        """Let a proposal in, improved where its review asks for it; what is not let in has its reason."""
+        waiting = self._waiting(proposal)
+        if waiting is not None:
+            return waiting
+        first: float | None = None
+        facts: dict[str, Any] = {"lane": lane} if lane else {}
+        for round_ in range(1 + 2):
+            fault, reason, signature = self._fault(proposal)
+            if fault is not None:
+                self.rows.open(proposal, fault, facts | {"signature": signature, "reasons": [reason]})
+                return Admitted(proposal, status=fault, reason=reason)
+            known = self._facts(proposal)
+            proposal = proposal.model_copy(update={"cost": self._cost(known)})
+            opinions = judges.review(proposal, known)
+            score = panel(opinions)
+            first = score if round_ == 0 else first
+            facts |= {"signature": signature, "reasons": [], "review": _review(score, round_, opinions)}
+            if self._thresholds.accepted(score):
+                return self._opened(proposal, status, facts, opinions, signature)
+            last = round_ >= self._thresholds.improvements(first)
+            better = None if last else judges.improve(proposal, opinions, self.known)
+            why = _dropped(
+                score, self._thresholds.accept, opinions, None if better is None else better.changed
+            )
+            number = self.rows.open(proposal, "dropped", facts | {"reasons": [why]}, opinions)
+            if better is None:
+                return Admitted(proposal, reason=why)
+            proposal = better.proposal.model_copy(update={"parent": number})
+            facts = facts | {"changed": better.changed}
+        raise AssertionError("a proposal is improved twice at most")
+
+    def reserve(self, number: int, proposal: Proposal) -> None:
+        """Keep a queued row's place: it is run when its proposer comes with it, and nobody repeats it."""
+        self._reserved[self._bench.signature(proposal.overrides)] = (number, proposal)
+
+    def known(self, proposal: Proposal) -> Facts | None:
+        """What code knows of a proposal; None where it would not be let in."""
+        return None if self._fault(proposal, count=False)[0] else self._facts(proposal)
+
+    def complaints(self, overrides: Sequence[str]) -> list[str]:
+        """What is wrong with overrides: the gate's complaints, else that they were tried before."""
+        found = self._gate(overrides)
+        if not found and self._bench.signature(overrides) in self.signatures | self._reserved.keys():
+            return ["exactly this configuration was proposed before: propose something else."]
+        return found
+
+    def _waiting(self, proposal: Proposal) -> Admitted | None:
+        """A proposal that was reviewed and queued before: only the gate is asked again."""
+        if not self._reserved or self._gate(proposal.overrides):
+            return None
+        signature = self._bench.signature(proposal.overrides)
+        number, own = self._reserved.get(signature, (None, None))
+        if number is None or own is None or own.proposer != proposal.proposer:
+            return None
+        del self._reserved[signature]
+        self.signatures.add(signature)
+        facts = self.rows.facts(number) or {"signature": signature}
+        return Admitted(own, Arm(own.overrides, own.proposer, number, facts=dict(facts)))
+
+    def _fault(self, proposal: Proposal, count: bool = True) -> tuple[SeenStatus | None, str, str | None]:
+        """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""
+        complaints = self._gate(proposal.overrides)
+        if complaints:
+            return "refused", complaints[0], None
+        signature = self._bench.signature(proposal.overrides)
+        if signature in self.signatures or signature in self._reserved:
+            return "repeat", "it resolves to a configuration that was proposed before", signature
+        doubt = self._doubted(self._bench.config(proposal.overrides, 0))
+        if doubt is not None and doubt[0] >= _REFUSED_FROM:
+            self.predicted += count
+            return "refused", doubt[1], signature
+        return None, "", signature
+
+    def _opened(
+        self,
+        proposal: Proposal,
+        status: str,
+        facts: dict[str, Any],
+        opinions: Sequence[Opinion],
+        signature: str | None,
+    ) -> Admitted:
+        number = self.rows.open(proposal, status, facts, opinions)
+        arm = Arm(proposal.overrides, proposal.proposer, number, facts=dict(facts))
+        if status == "queued":
+            self.rows.keep(number, proposal)
+            self.reserve(number, proposal)
+        elif signature:
+            self.signatures.add(signature)
+        return Admitted(proposal, arm)
+
+    def _facts(self, proposal: Proposal) -> Facts:
+        near = neighbourhood(proposal, self.seen, self.objective) if self.objective else {}
+        ratio, spend = self._ratio(proposal.overrides), self._bench.spend
+        doubt = self._doubted(self._bench.config(proposal.overrides, 0))
+        if doubt is not None:
+            near |= {"failure": doubt[0], "doubt": doubt[1]}
+        cost = {"seconds": spend.each_s * ratio or None, "joules": spend.each_j * ratio or None}
+        return Facts.model_validate({"cost_ratio": ratio, **cost, **near})
+
+    def _cost(self, facts: Facts) -> dict[str, float]:
+        told = {"seconds": facts.seconds, "joules": facts.joules}
+        return {name: float(f"{value:.4g}") for name, value in told.items() if value is not None}
+
+    def _ratio(self, overrides: Sequence[str]) -> float:
+        usual, own = (_steps(self._bench.config(one, 0)) for one in ((), overrides))
+        return own / usual if usual and own else 1.0
+
+    def _gate(self, overrides: Sequence[str]) -> list[str]:
+        return self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+
+    def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
+        """The gate's last question: a trial as long as this one must fit into what is left of the time."""
+        usual = _steps(self._bench.config((), 0))
+        steps = max((_steps(config) for config in configs), default=0.0)
+        predicted = self._bench.spend.each_s * max(1.0, steps / usual if usual else 1.0)
+        left = self._left_s()
+        if predicted <= left / 4:
+            return None
+        return f"This would take about {predicted:.0f} s and {left:.0f} s are left: lower budget.steps."
+
+
+def _review(score: float | None, round_: int, opinions: Sequence[Opinion]) -> dict[str, Any]:
+    by = "model" if any(one.by == "model" for one in opinions) else "stand-in"
+    return {"score": score, "round": round_, "by": by}
+
+
+def _dropped(score: float | None, accept: float, opinions: Sequence[Opinion], changed: str | None) -> str:
+    """Why a version did not pass: its score and first reason, and what was made of it."""
+    said = "it could not be scored" if score is None else f"reviewed {score:.1f}, below {accept:g}"
+    worst = opinions[0].worst
+    reason = next((one for one in opinions[0].reasons if worst and one.startswith(worst)), None)
+    why = f"{said}: {reason or (opinions[0].reasons or ('no reason was given',))[0]}"
+    return f"{why}; improved: {changed}" if changed else why
+
+
+def _steps(config: Mapping[str, Any]) -> float:
+    budget = config.get("budget")
+    return float(budget.get("steps") or 0) if isinstance(budget, Mapping) else 0.0

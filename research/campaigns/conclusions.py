@@ -1,0 +1,165 @@
+"""What is written down of a finding: the sentence, its rating by the rubric, its power, words, the recipe."""
+
+import datetime
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research.campaigns.bench import Arm, Bench
+from research.campaigns.charter import Charter
+from research.campaigns.confirm import Finding
+from research.campaigns.discovery import write_recipe
+from research.objective import is_energy, sentence
+from research.report.sentences import claim_sentence, command
+from research.statistics import power, rubric
+from research.statistics.efficiency import Efficiency, efficiency
+from research.statistics.rubric import Rating
+from research.team.team import Team
+from research.team.wording import Evidence, Worded, worded
+from research.types import Insight
+
+
+@final
+class Conclusions:
+    """Keeps the findings of one sprint; a sprint that continues keeps none twice."""
+
+    def __init__(
+        self,
+        charter: Charter,
+        bench: Bench,
+        sprint_id: int,
+        team: Team | None = None,
+        lessons: Callable[[], Sequence[str]] = lambda: (),
+        discovered: Path | None = None,
+    ) -> None:
+        """`discovered` is the folder that recipes of confirmed discoveries are written to, None for none."""
+        self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
+        self._team, self._lessons, self._discovered = team, lessons, discovered
+        self._kept = {row["experiment_id"] for row in bench.store.insights(sprint_id=sprint_id)}
+        self.notes: list[str] = []
+
+    def keep(self, control: Arm, finding: Finding) -> None:
+        """Write a finding down: the experiments' words, the trials behind it, and the insight."""
+        arm, seeds = finding.arm, finding.seeds
+        for one, status in ((control, "control"), (arm, finding.verdict.word)):
+            ids = [one.trials[seed] for seed in seeds if seed in one.trials]
+            before = one.facts.get("confirmed", [])
+            more = {} if one is control else {"looks": finding.looks}
+            self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
+        if arm.experiment_id not in self._kept:
+            insight = self._insight(finding)
+            facts = self._facts(control, finding, insight)
+            links = {"sprint_id": self._sprint_id, "experiment_id": arm.experiment_id}
+            self._bench.store.add_insight(insight, facts=facts, **links)
+
+    def _insight(self, finding: Finding) -> Insight:
+        asked, verdict = finding.claim, finding.verdict
+        overrides, method = finding.arm.overrides, finding.energy_method
+        said = claim_sentence(overrides, verdict, asked.direction, asked.constraints, method)
+        return Insight(
+            claim=f"{said} ({asked.reason})" if asked.reason else said,
+            verdict=verdict,
+            energy_method=method,
+            command=command([*self._charter.fixed, *overrides], finding.seeds),
+        )
+
+    def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
+        rated = self._rating(control, finding)
+        compared, asked = finding.verdict.comparison, finding.claim
+        powered = power.told(compared, asked.smallest_effect) if compared else None
+        facts: dict[str, Any] = {
+            "rating": rated.score,
+            "rubric": {name: point.model_dump() for name, point in rated.points.items()},
+            "power": None if powered is None else powered.model_dump(),
+            "looks": finding.looks,
+        }
+        words = self._words(finding, insight, rated)
+        facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
+        return facts | {"recipe": self._recipe(finding, insight, rated)}
+
+    def _rating(self, control: Arm, finding: Finding) -> Rating:
+        """The rubric over what the store says of this finding and of those before it."""
+        verdict, seeds, arm = finding.verdict, finding.seeds, finding.arm
+        line = command([*self._charter.fixed, *arm.overrides], ())
+        earlier = [row["insight"] for row in self._bench.store.insights(word=verdict.word)]
+        same = [one for one in earlier if one.command.startswith(line) and _metric(one) == _metric(verdict)]
+        others = [one for one in same if not set(one.verdict.trial_ids) & set(verdict.trial_ids)]
+        energy = verdict if verdict.comparison and is_energy(verdict.comparison.metric) else None
+        return rubric.rating(
+            rubric.gathered(
+                verdict,
+                ran=bool(seeds) and arm.failed(seeds) is None,
+                fresh=bool(seeds),
+                new=not same,
+                reproduced=verdict.word == "supported" and bool(others),
+                energy=energy,
+                efficiency=self._efficiency(control, finding),
+            )
+        )
+
+    def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
+        """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
+        floors = [
+            one for one in finding.claim.constraints if one.metric == "test/accuracy" and one.op == ">="
+        ]
+        pairs = [(finding.arm.trials.get(seed), control.trials.get(seed)) for seed in finding.seeds]
+        whole = [(one, other) for one, other in pairs if one is not None and other is not None]
+        if not floors or not whole:
+            return None
+        numbers = [number for pair in whole for number in pair]
+        trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
+        results = self._bench.store.results(numbers)
+        told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
+        unknown = [one for one in told if one.value is None]
+        return unknown[0] if unknown else min(told, key=lambda one: one.value or 0.0)
+
+    def _words(self, finding: Finding, insight: Insight, rated: Rating) -> Worded:
+        """A validator's words that hold, else the computed sentence."""
+        verdict = finding.verdict
+        rows = {f"trial {number}" for number in verdict.trial_ids}
+        evidence = Evidence(
+            word=verdict.word,
+            sentence=insight.claim,
+            figures={
+                "comparison": verdict.comparison.model_dump() if verdict.comparison else None,
+                "reason": verdict.reason,
+                "energy": finding.energy_method,
+                "rating": rated.score,
+                "seeds": len(finding.seeds),
+            },
+            rows=frozenset(rows),
+        )
+        asked = f"Objective: {sentence(self._charter.goal.objective)}."
+        return worded(self._team, evidence, lambda: [asked, *self._lessons()])
+
+    def _recipe(self, finding: Finding, insight: Insight, rated: Rating) -> str | None:
+        """The path of the discovery's recipe; None where nothing is discovered or none can be written."""
+        if self._discovered is None or finding.verdict.word != "supported":
+            return None
+        try:
+            path = write_recipe(
+                self._discovered,
+                insight,
+                self._charter.fixed,
+                finding.arm.overrides,
+                finding.seeds,
+                rated,
+                self._charter.name,
+                datetime.datetime.now(datetime.UTC).date().isoformat(),
+                space=self._bench.space,
+                smallest_effect=finding.claim.smallest_effect,
+                constraints=finding.claim.constraints,
+                machine=platform.machine(),
+            )
+        except Refusal as reason:
+            self.notes.append(f"no recipe was written of the discovery: {reason}")
+            return None
+        return str(path)
+
+
+def _metric(of: Any) -> str | None:
+    """The compared metric of a verdict or of an insight's."""
+    found = getattr(of, "verdict", of).comparison
+    return None if found is None else str(found.metric)

@@ -1,0 +1,63 @@
+"""The control of a sprint: the default configuration with what is fixed, which all else is compared with."""
+
+from refusal import Refusal
+from research.campaigns.bench import Arm, Bench
+from research.campaigns.charter import Charter
+from research.campaigns.confirm import tightened
+from research.campaigns.rows import Rows
+from research.objective import is_timed, screening_objective, shown
+from research.types import Objective, Proposal
+
+
+def control_arm(charter: Charter, bench: Bench, rows: Rows) -> Arm:
+    """The control with its screening trials; raises `Refusal` where it cannot be run."""
+    hypothesis = "The control: the defaults with what the goal and the person fix."
+    proposal = Proposal(hypothesis=hypothesis, overrides=(), proposer="control")
+    control = Arm((), "control", rows.open(proposal, "running", {}))
+    seeds = charter.screen.seeds
+    bench.run([(control, seed) for seed in (*seeds, *_company(charter))])
+    reason = control.failed(seeds)
+    bench.note(
+        control,
+        "failed" if reason else "control",
+        reasons=[reason] if reason else [],
+        screened=[control.trials[seed] for seed in seeds if seed in control.trials],
+    )
+    if reason:
+        over = "its box was over, give more by sprint.minutes"
+        raise Refusal(_no_control(over if control.cut(seeds) else reason))
+    return control
+
+
+def _company(charter: Charter) -> range:
+    """Seeds that keep the machine as busy as proposals will find it: alone, the control looks cheap."""
+    screen, last = charter.screen, charter.confirm.first_seed
+    busy = screen.at_once * len(screen.seeds) if is_timed(charter.goal.objective.metric) else 0
+    return range(last - max(0, busy - len(screen.seeds)), last)
+
+
+def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) -> Objective:
+    """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
+    results = list(bench.results(control, charter.screen.seeds).values())
+    examples = min(float(result.facts.get("scored", 0)) for result in results)
+    wanted = screening_objective(tightened(charter.goal.objective, examples))
+    measured = results[0].metrics
+    for metric in (wanted.metric, *(bound.metric for bound in wanted.constraints)):
+        if metric not in measured:
+            raise Refusal(
+                f"A trial here does not measure {metric}: name another metric, "
+                f"for example {', '.join(sorted(measured))}."
+            )
+    tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
+    if tight:
+        notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
+    return wanted
+
+
+def _no_control(reason: str) -> str:
+    said = reason.split(" [printed:")[0]
+    if "launcher.timeout_s" in said:
+        hint = "give more by budget.seconds, or make trials shorter, as by base=[budget.steps=100]"
+    else:
+        hint = "what belongs to train.py goes into base=[key=value]"
+    return f"The control cannot be run, so nothing can be compared: {said} ({hint})."

@@ -1,0 +1,75 @@
+"""The team in a sprint: what it is told, its discussion in the discuss box, and the queue that it fills."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from research.campaigns.admission import Admission
+from research.campaigns.screening import Screening
+from research.literature.source import Source
+from research.proposers.proposer import Proposer
+from research.roles import Phase
+from research.store import Store
+from research.team.brief import Brief
+from research.team.discussion import PROPOSER, Discussion, discuss
+from research.team.judges import Judges
+from research.team.queued import Queued
+from research.team.team import Team
+from research.types import Proposal
+
+_RECENT = 30
+"""latest insights that may be cited"""
+
+
+@final
+@dataclass(frozen=True)
+class Council:
+    """What a team has at hand in every sprint of a campaign."""
+
+    team: Team
+    vocabulary: dict[str, Any]
+    lessons: Callable[[Phase], Sequence[str]] = lambda phase: ()
+    sources: Callable[[], tuple[Source, ...]] = lambda: ()
+    domain: str = "optimization"
+    focus: str = ""
+    count: int = 4
+    """proposals that a discussion aims at"""
+
+    def brief(self, screening: Screening, evidence: frozenset[str]) -> Brief:
+        """What the roles are told now."""
+        return Brief(
+            state=screening.state(),
+            vocabulary=self.vocabulary,
+            sources=self.sources(),
+            evidence=evidence,
+            domain=self.domain,
+            focus=self.focus,
+            count=self.count,
+        )
+
+    def convene(
+        self, screening: Screening, admission: Admission, evidence: frozenset[str], lane: str | None
+    ) -> tuple[list[Proposal], Discussion]:
+        """Discuss, review and improve; what is accepted stands in the queue, its row says so."""
+        brief = self.brief(screening, evidence)
+        found = discuss(self.team, brief, self.lessons, admission.complaints)
+        judges = Judges(self.team, brief, self.lessons, admission.complaints)
+        queued = []
+        for proposal in found.proposals:
+            admitted = admission.admit(proposal, judges, "queued", lane)
+            if admitted.arm:
+                queued.append(admitted.proposal)
+        return queued, found
+
+
+def behind_queue(proposers: Sequence[Proposer]) -> tuple[list[Proposer], Queued | None]:
+    """The proposers with the model's one behind the team's queue; None where no model proposes."""
+    wrapped = [Queued(one) if one.name == PROPOSER else one for one in proposers]
+    return wrapped, next((one for one in wrapped if isinstance(one, Queued)), None)
+
+
+def evidence(store: Store) -> frozenset[str]:
+    """Ids that may be cited: the latest insights of the database, and the trials that they rest on."""
+    rows = store.insights()[-_RECENT:]
+    trials = {f"trial {number}" for row in rows for number in row["insight"].verdict.trial_ids}
+    return frozenset({f"insight {row['id']}" for row in rows} | trials)

@@ -1,0 +1,54 @@
+"""Who has a say in a campaign beside its charter: the team, memory, and where discoveries are written."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from research.campaigns.admission import Doubted
+from research.campaigns.bench import Bench
+from research.campaigns.boxes import Boxes, Name
+from research.campaigns.charter import Charter
+from research.campaigns.conclusions import Conclusions
+from research.campaigns.council import Council
+
+
+@final
+@dataclass(frozen=True)
+class Equipment:
+    """The same for every sprint of a campaign; with nothing in it stand-ins do all."""
+
+    council: Council | None = None
+    doubted: Doubted = lambda config: None
+    discovered: Path | None = None
+    lane: str | None = None
+    """the lane of the team's proposals where a control lane runs beside it"""
+    told: Callable[[], Mapping[str, Any]] = dict
+    """what a sprint's facts say of memory and literature"""
+
+    @contextmanager
+    def boxed(self, boxes: Boxes, name: Name, bench: Bench) -> Iterator[None]:
+        """Open a box: trials and questions to the model end with it."""
+        client = self.council.team.client if self.council else None
+        with boxes.open(name):
+            bench.until = boxes.until()
+            if client is not None:
+                client.left_s = boxes.left_s
+            yield
+        bench.until = None
+
+    def conclusions(self, charter: Charter, bench: Bench, sprint_id: int) -> Conclusions:
+        """What keeps the findings of a sprint."""
+        council = self.council
+        if council is None:
+            return Conclusions(charter, bench, sprint_id, discovered=self.discovered)
+        lessons = council.lessons
+        return Conclusions(
+            charter, bench, sprint_id, council.team, lambda: lessons("evaluation"), self.discovered
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What a sprint's facts say of them."""
+        team = self.council.team.facts() if self.council else None
+        return {**({"team": team} if team else {}), **self.told()}
