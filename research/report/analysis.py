@@ -49,9 +49,11 @@ def _order(found: Findings) -> list[str]:
         return ["None: no contender was compared with the control on fresh seeds."]
     heads = ["#", "arm", "metric", "level", "n", "difference", "effect size", "p", "power", "verdict"]
     rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
+    words = found.facts.get("comparisons") or []
+    looks = [f"Looks at data in all: {len(words)} ({', '.join(plain(one, 20) for one in words[:40])})."]
     left = len(found.found) - len(rows)
     more = ["", f"{left} more comparisons are in the database."] if left > 0 else []
-    return [*table(heads, rows), *more]
+    return [*table(heads, rows), *(["", *looks] if words else []), *more]
 
 
 def _row(found: Findings, row: Row, at: int) -> list[str]:

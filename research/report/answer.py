@@ -110,8 +110,21 @@ def _sure(found: Findings, row: Row) -> list[str]:
         said.append(f"Power: {words}.")
     if "estimated" in insight.energy_method and "estimate" not in insight.claim:
         said.append(f"Joules: {method_words(insight.energy_method)}.")
-    rated = rating_words(row)
-    return [*said, rated] if rated else said
+    return [*said, *filter(None, [rating_words(row), worded(row), kept(row)])]
+
+
+def worded(row: Row) -> str | None:
+    """The validator's own words where a model gave some; the computed sentence stands above them."""
+    words = row["facts"].get("words") or {}
+    if not words.get("text") or words.get("by") != "model":
+        return None
+    return f"In the words of the model that validated it: {plain(words['text'], 1200)}"
+
+
+def kept(row: Row) -> str | None:
+    """Where the discovery was written as a recipe."""
+    path = row["facts"].get("recipe")
+    return f"It is kept as the recipe {code(path)}." if path else None
 
 
 def _other(row: Row) -> str:

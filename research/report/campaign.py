@@ -15,7 +15,7 @@ from research.report.markdown import plain, section
 from research.report.page import put
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.report.tried import memory, proposers, reviews, sprints
+from research.report.tried import memory, proposers, reviews, sprints, team
 from research.store import Store
 
 _SHOWN = 10
@@ -54,6 +54,7 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("With and without the model", lanes(found)),
         *section("Who proposed", proposers(found)),
         *section("Reviews", reviews(found)),
+        *section("The team", team(found)),
         *section("Sprints", several),
         *section("What was remembered", memory(found)),
         *section("What the search cost", cost(found)),

@@ -16,7 +16,7 @@ def cost(found: Findings) -> list[str]:
         f"- {spent.trials} trials trained, {spent.failed} failed, {spent.known} known from before",
         f"- {joules} for the training of all its trials ({how}; what their evaluation and the lab's own "
         "processes took is not in it)",
-        f"- {spent.seconds:.1f} s for {_runs(found)}",
+        f"- {spent.seconds:.1f} s by the clock for {_runs(found)}",
         *model(spent),
         *_saved(found, how),
         *payback(found, spent.joules + spent.model_joules),
@@ -46,8 +46,12 @@ def model_joules(spent: Cost) -> str:
 
 
 def _runs(found: Findings) -> str:
-    count = len(found.runs)
-    return "this run of the command" if count == 1 else f"the {count} sprints and runs of the command"
+    """A command that was killed and typed again has no clock of its own for what was before."""
+    return (
+        "this run of the command"
+        if len(found.runs) == 1
+        else "the last run of the command, to this sprint's end"
+    )
 
 
 def _saved(found: Findings, how: str) -> list[str]:

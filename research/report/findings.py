@@ -54,7 +54,10 @@ class Findings:
         self.sprint = self.sprints[-1]
         self.facts: Mapping[str, Any] = self.sprint["facts"]
         self.objective = Objective.model_validate(self.sprint["objective"])
-        self.experiments: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
+        self.rows: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
+        """every proposal's row, also of those that a later sprint carried on"""
+        carried = {row["facts"].get("carried") for row in self.rows}
+        self.experiments: list[Row] = [row for row in self.rows if row["id"] not in carried]
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
         campaign = self.facts.get("campaign")
         self.runs: list[Row] = [
@@ -74,7 +77,7 @@ class Findings:
     @cached_property
     def reviews(self) -> list[Row]:
         """The reviews of these sprints' experiments, oldest first."""
-        own = {row["id"] for row in self.experiments}
+        own = {row["id"] for row in self.rows}
         return [row for row in self.store.reviews() if row["experiment_id"] in own]
 
     @property
@@ -139,7 +142,7 @@ class Findings:
             failed=sum(trial.status == "failed" for trial in ran),
             known=len(used - {trial.id for trial in ran}),
             joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values()),
-            seconds=sum(float(row["facts"].get("seconds") or 0.0) for row in self.runs),
+            seconds=float(self.facts.get("seconds") or 0.0),
             calls=len(calls),
             tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
             dollars=None if None in dollars else sum(dollars),

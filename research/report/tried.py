@@ -39,7 +39,7 @@ def reviews(found: Findings) -> list[str]:
     """What reviewers said: one row for each review, those that decided against a proposal first."""
     if not found.reviews:
         return []
-    by_id = {row["id"]: row for row in found.experiments}
+    by_id = {row["id"]: row for row in found.rows}
     order = sorted(
         found.reviews, key=lambda row: (by_id[row["experiment_id"]]["status"] != "dropped", row["id"])
     )
@@ -74,6 +74,20 @@ def sprints(found: Findings) -> list[str]:
         seconds = f"{float(row['facts'].get('seconds') or 0.0):.1f}"
         rows.append([*told, seconds, *[_boxes(row["facts"].get("boxes") or {})] * boxed])
     return table(heads, rows)
+
+
+def team(found: Findings) -> list[str]:
+    """How the questions to each role ended, and why one was last silent; nothing without a team."""
+    lines = []
+    for row in found.sprints:
+        told = row["facts"].get("team") or {}
+        ends = told.get("outcomes") if isinstance(told, Mapping) else None
+        for role, counts in (ends or {}).items():
+            words = ", ".join(f"{count} {plain(end, 40)}" for end, count in counts.items())
+            lines.append(f"- sprint {row['facts'].get('number', 1)}, {plain(role, 40)}: {words}")
+        if ends and told.get("silence"):
+            lines.append(f"- last silent because: {plain(told['silence'])}")
+    return capped(lines, 4 * _REASONS, "lines of this kind")
 
 
 def memory(found: Findings) -> list[str]:
@@ -112,15 +126,11 @@ def _by(row: Row) -> str:
 
 
 def _turns(found: Findings) -> dict[str, str]:
-    """Proposer -> gain per joule as the bandit learnt it, summed over the sprints; empty where none tells."""
-    gains: dict[str, float] = {}
-    joules: dict[str, float] = {}
-    for row in found.sprints:
-        for name, told in (row["facts"].get("turns") or {}).items():
-            if isinstance(told, Mapping):
-                gains[name] = gains.get(name, 0.0) + _number(told.get("gain"))
-                joules[name] = joules.get(name, 0.0) + _number(told.get("joules"))
-    return {name: f"{gains[name] / joules[name]:.2g}" for name in gains if joules[name] > 0}
+    """Proposer -> gain per joule as the bandit learnt it, by the last sprint that tells of it."""
+    told = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), {})
+    records = {name: one for name, one in told.items() if isinstance(one, Mapping)}
+    paid = {name: (_number(one.get("gain")), _number(one.get("joules"))) for name, one in records.items()}
+    return {name: f"{gain / joules:.2g}" for name, (gain, joules) in paid.items() if joules > 0}
 
 
 def _number(value: Any) -> float:
