@@ -123,34 +123,36 @@ def test_a_cap_of_zero_lets_nothing_through() -> None:
             Ledger(caps).reserve(1, 1, PRICE)
 
 
-@settings(deadline=None)
-@given(
-    st.integers(0, 3000),
-    st.lists(
-        st.tuples(st.integers(0, 500), st.integers(0, 500), st.floats(0, 1), st.booleans()), max_size=20
-    ),
+RATES = (
+    Rate(PRICE.price, token_joules=2.0),
+    Rate(Price(input=9.0, output=90.0), known_as="openai/gpt-5.4-mini"),
+    Rate(Price(input=0.0, output=0.0), known_as="mistralai/mistral-small-latest"),
 )
-def test_no_order_of_calls_passes_a_cap(cap: int, calls: list[tuple[int, int, float, bool]]) -> None:
-    ledger = Ledger(Caps(tokens=cap, dollars=cap * 4e-6))
-    waiting = []
-    for tokens_in, tokens_out, share, at_once in calls:
+CALL = st.tuples(
+    st.integers(0, 500), st.integers(0, 500), st.floats(0, 1), st.booleans(), st.sampled_from(RATES)
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 3000), st.lists(CALL, max_size=10))
+def test_no_order_of_calls_to_any_models_passes_a_cap(
+    cap: int, calls: list[tuple[int, int, float, bool, Rate]]
+) -> None:
+    caps = Caps(tokens=cap, dollars=cap * 4e-6, joules=float(cap))
+    ledger, waiting = Ledger(caps), []
+    for tokens_in, tokens_out, share, at_once, rate in calls:
         try:
-            waiting.append(
-                (
-                    ledger.reserve(tokens_in, tokens_out, PRICE),
-                    int(tokens_in * share),
-                    int(tokens_out * share),
-                )
-            )
+            ticket = ledger.reserve(tokens_in, tokens_out, rate)
         except CapReached:
             continue
+        waiting.append((ticket, Usage(int(tokens_in * share), int(tokens_out * share))))
         if at_once:
-            ticket, used_in, used_out = waiting.pop()
-            ledger.settle(ticket, Usage(used_in, used_out), 0.0)
-    for ticket, used_in, used_out in waiting:
-        ledger.settle(ticket, Usage(used_in, used_out), 0.0)
+            ledger.settle(*waiting.pop(), 3.0 * share)
+    for ticket, usage in waiting:
+        ledger.settle(ticket, usage, 0.5)
     assert ledger.spent.tokens_in + ledger.spent.tokens_out <= cap
-    assert ledger.spent.dollars is not None and ledger.spent.dollars <= cap * 4e-6 + 1e-12
+    assert ledger.spent.dollars is not None and ledger.spent.dollars <= caps.dollars + 1e-12
+    assert ledger.spent.joules is not None and ledger.spent.joules <= caps.joules + 1e-9
 
 
 def test_threads_share_a_cap() -> None:
