@@ -16,14 +16,19 @@ def answer(found: Findings) -> list[str]:
     if not found.found:
         return ["", "**Nothing was confirmed.** " + why_nothing(found)]
     best = found.winner or found.found[-1]
-    insight = best["insight"]
-    lines = ["", f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"]
-    lines += [line for said in _sure(found, best) for line in ("", said)]
+    lines = finding(found, best)
     arm = found.arm_of(best)
     if best["word"] == "supported" and arm is not None:
         lines += ["", "The line to copy:", "", *fenced([command([*found.fixed, *arm.overrides], ())])]
     others = [row for row in found.found if row is not best]
     return lines + [line for row in others for line in ("", _other(row))]
+
+
+def finding(found: Findings, row: Row) -> list[str]:
+    """One verdict in bold with its claim, and what tells how sure it is."""
+    insight = row["insight"]
+    lines = ["", f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"]
+    return lines + [line for said in _sure(found, row) for line in ("", said)]
 
 
 def why_nothing(found: Findings) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from research.objective import rank, screening, screening_objective
+from research.objective import rank, screening_objective
 from research.report import pictures
 from research.report.answer import answer, asked
 from research.report.arms import Arm
@@ -20,7 +20,6 @@ from research.store import Store
 
 _SHOWN = 10
 """screened arms in the table; the database has them all"""
-_ALWAYS = ("train/energy_j", "size/parameters", "infer/latency_s_p50")
 
 
 def write(store: Store, sprint_id: int, folder: Path) -> Path:
@@ -48,7 +47,7 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *answer(found),
         *section("What was asked", asked(found)),
         *_table(found, "Confirmed on fresh seeds, test split", confirmed, "confirmed"),
-        *section("Score against cost", fronts(confirmed, _asked(found))),
+        *section("Score against cost", fronts(confirmed, found.asked)),
         *pictures.shown(drawn),
         *_screened(found),
         *section("With and without the model", lanes(found)),
@@ -64,18 +63,8 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _asked(found: Findings) -> list[str]:
-    return [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
-
-
-def _columns(found: Findings, stage: str) -> list[str]:
-    claims = [one.verdict.comparison.metric for one in found.insights if one.verdict.comparison]
-    wanted = [*_asked(found), *(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
-    return list(dict.fromkeys(screening(one) if stage == "screened" else one for one in wanted))
-
-
 def _table(found: Findings, title: str, arms: Sequence[Arm], stage: str) -> list[str]:
-    return section(title, arms_table(arms, _columns(found, stage))) if arms else []
+    return section(title, arms_table(arms, found.columns(stage))) if arms else []
 
 
 def _screened(found: Findings) -> list[str]:

@@ -47,11 +47,7 @@ def model_joules(spent: Cost) -> str:
 
 def _runs(found: Findings) -> str:
     """A command that was killed and typed again has no clock of its own for what was before."""
-    return (
-        "this run of the command"
-        if len(found.runs) == 1
-        else "the last run of the command, to this sprint's end"
-    )
+    return "this run of the command" if len(found.runs) == 1 else "the last run of the command"
 
 
 def _saved(found: Findings, how: str) -> list[str]:

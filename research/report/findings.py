@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.objective import screening
 from research.report.arms import DECIDED, Arm, measured
 from research.store import Store
 from research.types import Insight, Objective, Proposal
@@ -14,6 +15,7 @@ Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
 """statuses of an experiment that has figures"""
 STAGES = ("screened", "promoted", "confirmed")
+_ALWAYS = ("train/energy_j", "size/parameters", "infer/latency_s_p50")
 _NEAREST = ("supported", "refuted", "open", "promoted", "screened")
 """of one configuration in several sprints, the status that came furthest is told"""
 
@@ -90,6 +92,17 @@ class Findings:
     def winner(self) -> Row | None:
         """The last finding that was supported: the row of its insight."""
         return next((row for row in reversed(self.found) if row["word"] == "supported"), None)
+
+    @property
+    def asked(self) -> list[str]:
+        """The goal's metric, then those that it bounds."""
+        return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+
+    def columns(self, stage: str) -> list[str]:
+        """The metrics of a stage's table: what was asked and claimed, and what is always told."""
+        claims = [one.verdict.comparison.metric for one in self.insights if one.verdict.comparison]
+        wanted = [*self.asked, *(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
+        return list(dict.fromkeys(one if stage == "confirmed" else screening(one) for one in wanted))
 
     def arms(self, stage: str) -> list[Arm]:
         """Arms with trials in a stage (`screened`, `promoted`, `confirmed`), the control first."""

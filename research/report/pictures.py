@@ -63,8 +63,7 @@ def of_arms(store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str)
 
 def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
     """The score that the goal is about, else the first that the arms measured on either split."""
-    asked = [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
-    return score_among([one for one in asked if one.startswith("test/")], arms)
+    return score_among(found.asked, arms)
 
 
 def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> Picture | None:

@@ -95,9 +95,8 @@ def _failed(found: Findings) -> list[str]:
 
 def _beside(found: Findings, arm: Arm, control: Arm | None, *, screened: bool = False) -> str:
     """An arm with what the goal asks for and its bounds, beside the control's where both may be."""
-    asked = [found.objective.metric, *(bound.metric for bound in found.objective.constraints)]
     told = []
-    for metric in dict.fromkeys(screening(one) if screened else one for one in asked):
+    for metric in dict.fromkeys(screening(one) if screened else one for one in found.asked):
         if control is None or not arm.of(metric).n or complaint(metric, [control, arm]):
             continue
         own, other = figure(metric, arm.of(metric)), figure(metric, control.of(metric))

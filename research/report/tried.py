@@ -1,6 +1,6 @@
 """What was tried: who proposed, what was refused, dropped or failed and why, what reviewers said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from research.report.findings import Findings, Row
@@ -36,20 +36,23 @@ def refused(found: Findings) -> list[str]:
 
 
 def reviews(found: Findings) -> list[str]:
-    """What reviewers said: one row for each review, those that decided against a proposal first."""
+    """What reviewers said, and how many of them were no model."""
     if not found.reviews:
         return []
-    by_id = {row["id"]: row for row in found.rows}
-    order = sorted(
-        found.reviews, key=lambda row: (by_id[row["experiment_id"]]["status"] != "dropped", row["id"])
-    )
-    rows = [_review(row, by_id[row["experiment_id"]]) for row in order[:_REVIEWS]]
-    left = len(order) - len(rows)
     stand_ins = sum(_by(row) != "model" for row in found.reviews)
-    said = f"{len(found.reviews)} reviews, {stand_ins} of them by a statistical stand-in"
-    more = f"; {left} more are in the database" if left else ""
+    left = len(found.reviews) - _REVIEWS
+    more = f"; {left} of them are only in the database" if left > 0 else ""
+    said = f"{len(found.reviews)} reviews, {stand_ins} of them by a statistical stand-in{more}."
+    return [said, "", *review_table(found.reviews, found)]
+
+
+def review_table(given: Sequence[Row], found: Findings) -> list[str]:
+    """A row for each review, those of dropped proposals first; the first dozen of them."""
+    by_id = {row["id"]: row for row in found.rows}
+    order = sorted(given, key=lambda row: (by_id[row["experiment_id"]]["status"] != "dropped", row["id"]))
     heads = ["experiment", "proposal", "score", "round", "by", "ended", "first reason"]
-    return [f"{said}{more}.", "", *table(heads, rows)]
+    rows = [_review(row, by_id[row["experiment_id"]]) for row in order[:_REVIEWS]]
+    return table(heads, rows) if rows else []
 
 
 def sprints(found: Findings) -> list[str]:
@@ -127,8 +130,8 @@ def _by(row: Row) -> str:
 
 def _turns(found: Findings) -> dict[str, str]:
     """Proposer -> gain per joule as the bandit learnt it, by the last sprint that tells of it."""
-    told = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), {})
-    records = {name: one for name, one in told.items() if isinstance(one, Mapping)}
+    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
+    records: dict[str, Any] = {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
     paid = {name: (_number(one.get("gain")), _number(one.get("joules"))) for name, one in records.items()}
     return {name: f"{gain / joules:.2g}" for name, (gain, joules) in paid.items() if joules > 0}
 

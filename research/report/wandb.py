@@ -127,7 +127,7 @@ def _panels(found: Findings) -> list[Any]:
     wr = _package()
 
     arms = found.arms("confirmed") or found.arms("screened")
-    score = score_among([found.objective.metric, *(one.metric for one in found.objective.constraints)], arms)
+    score = score_among(found.asked, arms)
     if score is None:
         return [wr.RunComparer(layout=wr.Layout(0, 0, 24, 10))]
     costs = costs_among([found.objective.metric], arms) or ["train/energy_j"]
@@ -155,9 +155,7 @@ def _tables(found: Findings) -> list[Any]:
     arms = found.arms("confirmed")
     if not arms:
         return []
-    asked = [found.objective.metric, *(one.metric for one in found.objective.constraints)]
-    columns = list(dict.fromkeys([*asked, "train/energy_j"]))
-    text = "\n".join(arms_table(arms, columns))
+    text = "\n".join(arms_table(arms, found.columns("confirmed")))
     return [wr.H2(text="Confirmed on fresh seeds, test split"), wr.MarkdownBlock(text=text)]
 
 

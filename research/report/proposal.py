@@ -1,0 +1,99 @@
+"""report.md of one experiment of a campaign: its question, its verdict, its figures beside the control's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from refusal import Refusal
+from research.report import pictures
+from research.report.answer import finding
+from research.report.arms import Arm, measured
+from research.report.findings import STAGES, Findings, Row, ids
+from research.report.markdown import code, plain, prose, section
+from research.report.page import put
+from research.report.quantity import quantity
+from research.report.repeat import repeat
+from research.report.tables import arms_table
+from research.report.tried import review_table
+from research.store import Store
+
+_TITLES = {
+    "screened": "Screened, validation split",
+    "promoted": "Promoted, validation split",
+    "confirmed": "Confirmed on fresh seeds, test split",
+}
+
+
+def write(store: Store, experiment_id: int, folder: Path) -> Path:
+    """Write report.md of one experiment and its learning curves; returns the report's path.
+
+    Raises `Refusal` when the database has no such experiment of a sprint, or the folder cannot be written.
+    """
+    rows = [row for row in store.experiments() if row["id"] == experiment_id and row["sprint_id"] is not None]
+    if not rows:
+        raise Refusal(f"The database has no experiment {experiment_id} of a sprint: task=list shows some.")
+    found = Findings(store, rows[0]["sprint_id"])
+    stages = {stage: _side_by_side(found, rows[0], stage) for stage in STAGES}
+    last = next((arms for arms in reversed(stages.values()) if len(arms) > 1), [])
+    drawn = pictures.of_arms(store, last, [found.objective.metric], "beside the control") if last else []
+    for one in drawn:
+        put(one.svg, folder, one.file)
+    return put(_text(found, rows[0], stages, drawn), folder)
+
+
+def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequence[pictures.Picture]) -> str:
+    own = [one for one in found.reviews if one["experiment_id"] == row["id"]]
+    shown = [(stage, arms) for stage, arms in reversed(stages.items()) if arms]
+    parts = [
+        f"# Experiment {row['id']}: {plain(row['proposal'].hypothesis)}",
+        *_answer(found, row),
+        *section("What was proposed", _proposed(row)),
+        *(line for stage, arms in shown for line in section(_TITLES[stage], _table(found, stage, arms))),
+        *pictures.shown(drawn),
+        *section(
+            "Reviews",
+            review_table(own, found),
+        ),
+        *section("Repeat it", repeat(found.fixed, [arm for _, arms in shown for arm in arms])),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _answer(found: Findings, row: Row) -> list[str]:
+    insights = [one for one in found.found if one["experiment_id"] == row["id"]]
+    if insights:
+        return [line for one in insights for line in finding(found, one)]
+    reasons = [plain(one) for one in row["facts"].get("reasons") or []]
+    why = f": {'; '.join(reasons)}" if reasons else ", so nothing is claimed of it"
+    return ["", f"**{plain(row['status']).capitalize()}**{why}."]
+
+
+def _proposed(row: Row) -> list[str]:
+    proposal, facts = row["proposal"], row["facts"]
+    lines = [f"- overrides: {code(' '.join(proposal.overrides))}, by {plain(proposal.proposer)}"]
+    lines += [f"- refuted by: {prose(proposal.refuted_by)}"] if proposal.refuted_by else []
+    lines += [f"- improves experiment {proposal.parent}"] if proposal.parent is not None else []
+    lines += [f"- changed after the review: {plain(facts['changed'])}"] if facts.get("changed") else []
+    lines += (
+        [f"- rests on: {', '.join(plain(one, 60) for one in proposal.cites[:20])}"] if proposal.cites else []
+    )
+    expected = [_expected(name, value) for name, value in proposal.cost.items()]
+    return [*lines, *([f"- expected to cost {', '.join(expected)}"] if expected else [])]
+
+
+def _expected(name: str, value: float) -> str:
+    known = {"joules": "train/energy_j", "seconds": "train/seconds"}
+    return quantity(known[name], value) if name in known else f"{value:g} {plain(name, 40)}"
+
+
+def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
+    """The control and the experiment, each over its seeds of the stage; none where it did not run."""
+    if not ids(row, stage):
+        return []
+    proposal = row["proposal"]
+    own = measured(found.store, proposal.overrides, proposal.proposer, row["status"], ids(row, stage))
+    controls = [arm for arm in found.arms(stage) if arm.control]
+    return [*controls, own] if not own.control else [own]
+
+
+def _table(found: Findings, stage: str, arms: Sequence[Arm]) -> list[str]:
+    return arms_table(arms, found.columns(stage))
