@@ -37,11 +37,13 @@ class Powered(Record):
     """spread of the differences that was seen; of their logarithms where it is a ratio"""
     alpha: float
     power: float
-    """the chance that an effect of this size is `supported` with these n pairs"""
+    """the chance that n pairs tell an effect of this size from none; alpha / 2 where the size is 0"""
     needed: int | None
     """pairs for a power of 80 %, None beyond 10,000"""
     detectable: float
-    """the smallest effect that n pairs find in 80 % of cases"""
+    """the smallest effect that n pairs tell from none in 80 % of cases"""
+    supportable: float
+    """the smallest effect of which n pairs say in 80 % of cases that it is beyond the smallest of interest"""
 
 
 def power(n: int, effect: float, sd: float, alpha: float) -> float:
@@ -102,7 +104,8 @@ def told(found: Comparison, smallest_effect: float, level: float | None = None) 
         alpha=alpha,
         power=power(found.n, size, sd, alpha),
         needed=needed(size, sd, alpha),
-        detectable=back(detectable(found.n, sd, alpha)),
+        detectable=back(found_by := detectable(found.n, sd, alpha)),
+        supportable=back(size + found_by),
     )
 
 

@@ -86,6 +86,7 @@ def test_a_comparison_is_told_what_it_could_find() -> None:
     assert found is not None and found.sd == pytest.approx(np.std([0.1, 0.4, 0.2, 0.1, 0.2], ddof=1))
     assert found.power == pytest.approx(power(5, 0.2, found.sd, 0.05)) and found.n == 5
     assert found.detectable == pytest.approx(detectable(5, found.sd, found.alpha))
+    assert found.supportable == pytest.approx(0.2 + found.detectable)
     stricter = told(compare(control, moved, "m"), 0.2, level=0.99)
     assert stricter is not None and stricter.power < found.power and stricter.alpha == pytest.approx(0.01)
     assert told(compare(control, control, "m"), 0.2) is None
@@ -100,6 +101,7 @@ def test_a_ratio_is_told_in_percent(factors: list[float]) -> None:
     assert found is not None and found.sd == pytest.approx(np.std(np.log(factors), ddof=1))
     size = abs(math.log(0.8 if factors[0] < 1 else 1.2))
     assert found.power == pytest.approx(power(3, size, found.sd, 0.05))
+    assert found.supportable > max(found.detectable, 20)
     factor = 1 - found.detectable / 100 if factors[0] < 1 else 1 + found.detectable / 100
     assert abs(math.log(factor)) == pytest.approx(detectable(3, found.sd, 0.05))
 

@@ -1,0 +1,246 @@
+"""How often a campaign without any effect finds one, and what it could find.
+
+    python benchmarks/false_findings.py [CAMPAIGNS]
+
+A/A: 1,000 simulated campaigns of 50 comparisons each in which no arm is any better than its control, judged
+by the lab's own `judge` and `as_good_as` at the levels of its own `Campaign`. A finding is a `supported`
+claim. `refuted` is counted beside it, although it is right, for it names a difference that is not there.
+Then, on the same streams: a t-test at 5 % for each comparison, and keep-if-better, which keeps whatever has a
+higher mean than the best before.
+Power: how often an effect of 1, 2 or 3 SD (of a pair's difference) is found by n = 3, 5, 8 pairs.
+"""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binomtest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from research.statistics.campaign import Campaign
+from research.statistics.equivalence import as_good_as
+from research.statistics.power import detectable, needed, power
+from research.stats import judge
+from research.types import Verdict
+
+ALPHA, COMPARISONS, EXAMPLES = 0.05, 50, 360
+PAIRS, EFFECTS = (3, 5, 8), (1.0, 2.0, 3.0)
+STREAMS = 2000
+"""simulated comparisons for each figure of power"""
+Values = list[float]
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.normal(0.9, 0.01, shape)
+
+
+def coarse(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Accuracies on 360 examples: multiples of 1/360, many of them equal."""
+    return rng.binomial(EXAMPLES, 0.97, shape) / EXAMPLES
+
+
+def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Student's t with two degrees: a variance without end, as of seconds on a busy machine."""
+    return 0.9 + 0.01 * rng.standard_t(2, shape)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Costs, where a few seeds take much longer."""
+    return rng.lognormal(0.0, 0.5, shape)
+
+
+@dataclass
+class Stream:
+    """One campaign as three searchers would read it."""
+
+    campaign: Campaign = field(default_factory=lambda: Campaign(ALPHA))
+    found: bool = False
+    refuted: bool = False
+    naive: bool = False
+    kept: int = 0
+    best: float = -math.inf
+
+    def look(self, control: Values, arm: Values) -> Verdict:
+        """Judge an improvement, which is none."""
+        return self._count(judge(_arm(control), _arm(arm), metric="m", level=self.campaign.level))
+
+    def alike(self, control: Values, arm: Values) -> None:
+        """Judge a claim of being as good, which is false: the arm loses exactly the margin."""
+        given = {"metric": "m", "margin": 0.01, "level": self.campaign.level}
+        self._count(as_good_as(_arm(control), _arm(arm), direction="max", **given))
+
+    def keep(self, arm: Values) -> None:
+        """Keep it if better."""
+        mean = statistics.fmean(arm)
+        if mean > self.best:
+            self.kept, self.best = self.kept + 1, mean
+
+    def _count(self, verdict: Verdict) -> Verdict:
+        self.campaign.record(verdict)
+        self.found |= verdict.word == "supported"
+        self.refuted |= verdict.word == "refuted"
+        p = verdict.comparison.p_value if verdict.comparison else None
+        self.naive |= p is not None and p < ALPHA
+        return verdict
+
+
+def _arm(values: Values) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+def each_its_control(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    stream = Stream()
+    drawn = draw(rng, (2 * COMPARISONS, n)).tolist()
+    stream.best = statistics.fmean(drawn[0])
+    for control, arm in zip(drawn[::2], drawn[1::2], strict=True):
+        stream.look(control, arm)
+        stream.keep(arm)
+    return stream
+
+
+def one_control(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    stream = Stream()
+    control, *arms = draw(rng, (COMPARISONS + 1, n)).tolist()
+    stream.best = statistics.fmean(control)
+    for arm in arms:
+        stream.look(control, arm)
+        stream.keep(arm)
+    return stream
+
+
+def more_seeds_while_open(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    """Up to three looks at each arm, the seeds added; it stops at its first finding, as a searcher would."""
+    stream, looks = Stream(), 3
+    control, *arms = draw(rng, (COMPARISONS + 1, looks * n)).tolist()
+    stream.best = statistics.fmean(control[:n])
+    for arm, used in _looks(arms, looks, n):
+        if stream.campaign.count == COMPARISONS or stream.found:
+            break
+        stream.look(control[:used], arm[:used])
+        stream.keep(arm[:used])
+    return stream
+
+
+def _looks(arms: list[Values], looks: int, n: int) -> Iterator[tuple[Values, int]]:
+    return ((arm, n * look) for arm in arms for look in range(1, looks + 1))
+
+
+def most_promising_again(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    """Ten arms, then 40 times n more seeds for the one with the smallest p-value: peeking at its worst."""
+    stream, arms = Stream(), 10
+    control, *rows = draw(rng, (arms + 1, n * (COMPARISONS - arms + 1))).tolist()
+    stream.best = statistics.fmean(control[:n])
+    used, p = [0] * arms, [0.0] * arms
+    for _ in range(COMPARISONS):
+        one = min(range(arms), key=lambda arm: (used[arm] > 0, p[arm]))
+        used[one] += n
+        told = stream.look(control[: used[one]], rows[one][: used[one]]).comparison
+        p[one] = 1.0 if told is None or told.p_value is None else told.p_value
+        stream.keep(rows[one][: used[one]])
+    return stream
+
+
+def worse_by_the_margin(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    """As each_its_control, but every arm loses the margin and is claimed to be as good."""
+    stream = Stream()
+    drawn = draw(rng, (2 * COMPARISONS, n))
+    drawn[1::2] -= 0.01
+    for control, arm in zip(drawn[::2].tolist(), drawn[1::2].tolist(), strict=True):
+        stream.alike(control, arm)
+    return stream
+
+
+SETTINGS: list[tuple[str, Callable[..., Stream], tuple[int, ...]]] = [
+    ("normal, each its control", partial(each_its_control, normal), PAIRS),
+    ("normal, one control", partial(one_control, normal), (3,)),
+    ("k/360, one control", partial(one_control, coarse), PAIRS),
+    ("heavy tails, one control", partial(one_control, heavy), (3, 8)),
+    ("skewed, one control", partial(one_control, skewed), (5,)),
+    ("k/360, more seeds while open", partial(more_seeds_while_open, coarse), (3, 5)),
+    ("normal, most promising again", partial(most_promising_again, normal), (3,)),
+    ("as good as, worse by the margin", partial(worse_by_the_margin, normal), (3, 5)),
+]
+"""name, procedure, and the seeds of a look; in the last, refuting the claim would be right"""
+
+
+def false_findings(campaigns: int) -> bool:
+    """Print the table; whether no row's share lies beyond 5 % by more than chance."""
+    print(
+        f"A/A: share of {campaigns} campaigns of {COMPARISONS} comparisons with a finding [95 % interval]\n"
+    )
+    print(
+        f"{'noise and procedure':32} n  finding              or refuted  t-test each  keep-if-better (kept)"
+    )
+    good = True
+    for number, (name, procedure, pairs) in enumerate(SETTINGS):
+        for n in pairs:
+            rng = np.random.default_rng([number, n])
+            streams = [procedure(rng, n) for _ in range(campaigns)]
+            found = sum(one.found for one in streams)
+            ends = binomtest(found, campaigns).proportion_ci(method="exact")
+            share = f"{found / campaigns:5.1%} [{ends.low:.1%}, {ends.high:.1%}]"
+            beside = "" if "margin" in name else _beside(streams)
+            print(f"{name:32} {n}  {share:19}{beside}", flush=True)
+            good &= ends.low <= ALPHA
+    print(f"\nAt most {ALPHA:.0%} in every row, up to chance: {'yes' if good else 'NO'}")
+    return good
+
+
+def _beside(streams: list[Stream]) -> str:
+    """What else the same streams would have told."""
+    either = statistics.fmean(one.found or one.refuted for one in streams)
+    naive = statistics.fmean(one.naive for one in streams)
+    some = statistics.fmean(one.kept > 0 for one in streams)
+    kept = statistics.fmean(one.kept for one in streams)
+    return f"{either:12.1%}{naive:13.1%}{some:15.1%} ({kept:.1f})"
+
+
+def levels() -> dict[str, float]:
+    """Alpha of a campaign's first and tenth comparison, when none before was supported."""
+    return {"first": Campaign(ALPHA).alpha, "tenth": Campaign(ALPHA, [False] * 9).alpha}
+
+
+def simulated(n: int, effect: float, alpha: float) -> float:
+    """How often the judge supports it: control and arm normal, a pair's difference with an SD of 1."""
+    rng = np.random.default_rng([n, int(effect)])
+    drawn = rng.normal(0.0, math.sqrt(0.5), (STREAMS, 2, n))
+    drawn[:, 1] += effect
+    words = [judge(_arm(a), _arm(b), metric="m", level=1 - alpha).word for a, b in drawn.tolist()]
+    return words.count("supported") / STREAMS
+
+
+def powers() -> None:
+    """Print what n pairs can find."""
+    print("\nPower: share of true effects that are supported; computed (simulated by the judge)\n")
+    heads = "".join(f"{f'{effect:g} SD':>16}" for effect in EFFECTS)
+    print(f"comparison      n{heads}   found in 80 %")
+    for name, alpha in levels().items():
+        for n in PAIRS:
+            cells = [
+                f"{power(n, effect, 1.0, alpha):8.1%} ({simulated(n, effect, alpha):5.1%})"
+                for effect in EFFECTS
+            ]
+            least = detectable(n, 1.0, alpha)
+            print(f"{name} ({alpha:.4f})  {n}{''.join(f'{cell:>16}' for cell in cells)}{least:12.2f} SD")
+        pairs = ", ".join(f"{needed(effect, 1.0, alpha)} for {effect:g} SD" for effect in EFFECTS)
+        print(f"  pairs for a power of 80 %: {pairs}")
+
+
+def main() -> None:
+    began = time.process_time()
+    good = false_findings(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    powers()
+    print(f"\n{time.process_time() - began:.0f} CPU seconds")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
