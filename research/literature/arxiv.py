@@ -122,7 +122,7 @@ class Arxiv(Library):
             self._client = None
             raise _Outage(f"no answer within {self._timeout_s:g} s") from None
         if isinstance(results, Exception):
-            raise _Outage(one_line(f"{type(results).__name__}: {results}")) from results
+            raise _Outage(_reason(results)) from results
         return tuple(one for result in results if (one := self._source(result)) is not None)
 
     def _source(self, result: Any) -> Source | None:
@@ -160,6 +160,13 @@ class Arxiv(Library):
 
 class _Outage(Exception):
     """No answer, for a reason told in one line."""
+
+
+def _reason(error: BaseException) -> str:
+    """What is at the bottom of an error: the layers above repeat the address."""
+    while under := error.__cause__ or error.__context__:
+        error = under
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _check(url: str, categories: Sequence[str], timeout_s: float) -> None:

@@ -1,7 +1,6 @@
 """Known replies: an equal question asks nobody, what differs does, and what was masked is asked anew."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +20,6 @@ BAD = '{"hypothesis":"x","overrides":["hydra.run.dir=/etc"]}'
 def server() -> Iterator[ScriptedServer]:
     with warm() as running:
         yield running
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path}/lab.db")
-    yield opened
-    opened.close()
 
 
 def client(server: ScriptedServer, store: Store, **config: Any) -> llm.Client:

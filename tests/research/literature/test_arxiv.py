@@ -80,7 +80,7 @@ def test_nothing_found_is_an_answer_too(server: AtomServer, tmp_path: Path) -> N
         (says(429), "HTTP 429"),
         (says(200, b"<html>log in here</html>", "text/html"), "text/html, not Atom"),
         (says(200, b" " * 11_000_000), "longer than"),
-        (lambda handler: handler.wfile.write(b"\x00nonsense\r\n\r\n"), "ConnectionError"),
+        (lambda handler: handler.wfile.write(b"\x00nonsense\r\n\r\n"), "BadStatusLine"),
         (feed(entry("2302.06675", "x", published="yesterday")), "ValueError"),
     ],
     ids=["503", "429", "login", "flood", "nonsense", "date"],
