@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
@@ -89,6 +89,7 @@ def verdict(word: str) -> Verdict:
     return Verdict(word=word, comparison=None, reason="", trial_ids=())  # type: ignore[arg-type]
 
 
+@settings(max_examples=20)
 @given(st.lists(st.lists(st.sampled_from(["supported", "refuted", "open"]), max_size=6), max_size=5))
 def test_sprint_by_sprint_a_campaign_is_the_same_as_in_one(sprints: list[list[str]]) -> None:
     whole, rows = Campaign(0.05), []

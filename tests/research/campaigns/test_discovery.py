@@ -28,6 +28,7 @@ from research.stats import judge
 from research.types import Constraint, Insight, Verdict
 
 ROOT = Path(__file__).parents[3]
+SPACE = Space(ROOT / "conf", ROOT / "conf" / "space.yaml")
 KEYS = ("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Command", "Expected", "Cost")
 FIXED = ("data=digits", "budget.steps=300", "model.width=64")
 ARM = ("optimizer=lion", "optimizer.lr=1e-3", "compress=[prune50, int8_static]", "model.depth=2")
@@ -51,7 +52,7 @@ def written(conf: Path, **changed: Any) -> Path:
         "rating": RATED,
         "campaign": "fewer-joules-1a2b3c4d",
         "date": "2026-11-22",
-        "space": Space(conf, conf / "space.yaml"),
+        "space": SPACE,
         "smallest_effect": 20.0,
         "constraints": (FLOOR,),
         "machine": "cpu:Xeon x2",
@@ -234,6 +235,7 @@ def ran(lab: Lab, overrides: list[str], metric: str) -> dict[int, float]:
     return {seed: results[number].metrics[metric] for seed, number in found.items()}
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: Lab) -> None:
     fixed, arm = ["data=digits", "budget.steps=300"], ["optimizer.lr=0.01", "model.width=32"]
     metric = "train/energy_j"

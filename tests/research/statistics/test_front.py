@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.statistics.front import better, dominance, dominates, front
 from research.stats import compare
 
+FEW = settings(max_examples=15)
 WAYS = {"test/accuracy": "max", "train/energy_j": "min", "size/bytes": "min"}
 VALUE = st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan, math.inf, -math.inf])
 POINTS = st.lists(st.dictionaries(st.sampled_from(list(WAYS)), VALUE), max_size=12)
@@ -20,6 +21,7 @@ def whole(point: dict[str, float]) -> bool:
     return all(math.isfinite(point.get(metric, math.nan)) for metric in WAYS)
 
 
+@FEW
 @given(POINTS)
 def test_the_front_is_what_no_other_point_dominates(points: list[dict[str, float]]) -> None:
     expected = [
@@ -31,6 +33,7 @@ def test_the_front_is_what_no_other_point_dominates(points: list[dict[str, float
     assert bool(expected) == any(map(whole, points))
 
 
+@FEW
 @given(POINTS, st.randoms())
 def test_the_front_does_not_know_the_order_and_what_is_off_it_does_not_matter(points, lot) -> None:
     kept = [points[place] for place in front(points, WAYS)]
@@ -43,9 +46,10 @@ def test_the_front_does_not_know_the_order_and_what_is_off_it_does_not_matter(po
     )
 
 
+@FEW
 @given(POINTS)
 def test_domination_is_an_order(points: list[dict[str, float]]) -> None:
-    for one, two, three in itertools.product(points[:5], repeat=3):
+    for one, two, three in itertools.product(points[:4], repeat=3):
         assert not dominates(one, one, WAYS)
         assert not (dominates(one, two, WAYS) and dominates(two, one, WAYS))
         if dominates(one, two, WAYS) and dominates(two, three, WAYS):
@@ -136,7 +140,7 @@ def test_it_covers_as_often_as_it_says() -> None:
     """Of true and false dominations by lot, those told with 90 % or more are true in most cases."""
     rng, told, true = np.random.default_rng(0), 0, 0
     zero = arm([0.0] * 5)
-    for _ in range(400):
+    for _ in range(200):
         shift = rng.normal(0, 1, 2)
         drawn = rng.normal(shift[:, None], 1.0, (2, 5))
         one = {"val/a": arm(drawn[0].tolist()), "val/b": arm(drawn[1].tolist())}
@@ -144,4 +148,4 @@ def test_it_covers_as_often_as_it_says() -> None:
         found = dominance(one, {"val/a": zero, "val/b": zero}, ways, draws=1000)
         if found.probability >= 0.9:
             told, true = told + 1, true + bool((shift > 0).all())
-    assert told > 20 and true / told >= 0.9
+    assert told > 10 and true / told >= 0.9

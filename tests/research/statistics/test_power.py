@@ -11,6 +11,7 @@ from refusal import Refusal
 from research.statistics.power import detectable, needed, power, told
 from research.stats import compare, judge
 
+FEW = settings(max_examples=10)
 ALPHA = st.sampled_from([0.05, 0.0219, 0.001, 1e-5])
 EFFECT = st.floats(0, 20)
 SCIPY = [
@@ -34,6 +35,7 @@ def test_it_is_the_noncentral_t_of_scipy(n: int) -> None:
             assert found == pytest.approx(expected, abs=1e-8), (alpha, shift)
 
 
+@FEW
 @given(st.sampled_from([3, 4, 5, 8, 30]), EFFECT, EFFECT, ALPHA)
 def test_it_grows_with_the_effect_the_pairs_and_the_error(n: int, one: float, two: float, alpha) -> None:
     small, large = sorted((one, two))
@@ -43,7 +45,7 @@ def test_it_grows_with_the_effect_the_pairs_and_the_error(n: int, one: float, tw
     assert power(n, 3 * large, 3, alpha) == pytest.approx(power(n, large, 1, alpha), abs=1e-9)
 
 
-@settings(max_examples=12)
+@FEW
 @given(st.floats(0.05, 10), ALPHA, st.sampled_from([0.5, 0.8, 0.95]))
 def test_the_pairs_that_are_needed_are_enough_and_one_less_is_not(effect: float, alpha, wanted) -> None:
     n = needed(effect, 1.0, alpha, wanted)
@@ -52,14 +54,14 @@ def test_the_pairs_that_are_needed_are_enough_and_one_less_is_not(effect: float,
     assert detectable(n, 1.0, alpha, wanted) <= effect * (1 + 1e-6)
 
 
-@settings(max_examples=12)
+@FEW
 @given(st.sampled_from([3, 4, 5, 8, 30]), st.floats(1e-3, 1e3), ALPHA)
 def test_what_is_detectable_is_detected(n: int, sd: float, alpha: float) -> None:
     assert power(n, detectable(n, sd, alpha), sd, alpha) == pytest.approx(0.8, abs=1e-5)
 
 
 def test_the_judge_finds_as_often_as_power_says() -> None:
-    rng, runs = np.random.default_rng(0), 1500
+    rng, runs = np.random.default_rng(0), 600
     drawn = rng.normal(1.5, 1.0, size=(runs, 5))
     zero = dict.fromkeys(range(5), 0.0)
     found = [judge(zero, dict(enumerate(row)), metric="m").word == "supported" for row in drawn.tolist()]

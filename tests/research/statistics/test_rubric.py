@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from research.statistics.efficiency import Efficiency
 from research.statistics.rubric import RubricFacts, gathered, rating, tempered
 from research.stats import judge
 
+FEW = settings(max_examples=25)
 ORDER = {
     "ran": [False, True],
     "pairs": [0, 1, 3, 5],
@@ -31,6 +32,7 @@ def score(**given: Any) -> int:
     return rating(RubricFacts(**given)).score
 
 
+@FEW
 @given(FACTS, st.sampled_from(list(ORDER)), st.integers(0, 5))
 def test_a_fact_that_comes_true_never_lowers_the_score(known: dict, field: str, to: int) -> None:
     values = ORDER[field]
@@ -38,6 +40,7 @@ def test_a_fact_that_comes_true_never_lowers_the_score(known: dict, field: str, 
     assert score(**{**known, field: better}) >= score(**known)
 
 
+@FEW
 @given(FACTS)
 def test_the_score_has_its_bounds_and_its_gates(known: dict) -> None:
     found = rating(RubricFacts(**known))
@@ -51,6 +54,7 @@ def test_the_score_has_its_bounds_and_its_gates(known: dict) -> None:
     assert all(one.why and one.points == one.holds for one in found.points.values())
 
 
+@FEW
 @given(FACTS, st.none() | st.integers(-100, 100))
 def test_an_opinion_never_raises_a_rating(known: dict, opinion: int | None) -> None:
     found = rating(RubricFacts(**known))
