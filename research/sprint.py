@@ -147,7 +147,7 @@ class Sprint:
         left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
         admission = self._admission = Admission(
-            bench, rows, charter.review, self._left_s, self._equipment.doubted
+            bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
         )
         with self._box("implement"):
             control = control_arm(charter, bench, rows)

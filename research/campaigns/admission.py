@@ -14,6 +14,8 @@ from research.types import Objective, Proposal
 
 Doubted = Callable[[Mapping[str, Any]], tuple[float, str] | None]
 """a resolved config -> the chance that it fails and why, from memory; None where memory has no doubt"""
+Outside = Callable[[Sequence[str]], Sequence[str]]
+"""complaints about overrides that belong to another field than the campaign's"""
 _REFUSED_FROM = 0.5
 """chance of failure from which a proposal is refused before anybody reviews it"""
 
@@ -40,9 +42,10 @@ class Admission:
         thresholds: Thresholds,
         left_s: Callable[[], float],
         doubted: Doubted = lambda config: None,
+        outside: Outside = lambda overrides: (),
     ) -> None:
         self._bench, self.rows, self._thresholds = bench, rows, thresholds
-        self._left_s, self._doubted = left_s, doubted
+        self._left_s, self._doubted, self._outside = left_s, doubted, outside
         self._reserved: dict[str, tuple[int, Proposal]] = {}
         self.signatures: set[str] = set()
         self.seen: list[Seen] = []
@@ -162,7 +165,8 @@ class Admission:
         return own / usual if usual and own else 1.0
 
     def _gate(self, overrides: Sequence[str]) -> list[str]:
-        return self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+        found = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+        return found or list(self._outside(overrides))
 
     def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
         """The gate's last question: a trial as long as this one must fit into what is left of the time."""

@@ -56,8 +56,8 @@ class Charter(Record):
     sprint: Sprints = Sprints()
     review: Thresholds = Thresholds()
     budget: dict[str, float | None] = {}
-    team: dict[str, str | None] = {}
-    """model, memory and literature: with others the campaign would take another way"""
+    team: dict[str, str] = {}
+    """model, memory, literature and field: with others the campaign would take another way"""
     setting: str = ""
     """digest of the code, data and hardware of its trials: with others they would not be known"""
 
@@ -110,15 +110,12 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) 
     return found
 
 
-def _team(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Who else has a say: model, memory, literature, as far as the config names them."""
-    chosen = {"llm": "model", "memory": "mode", "literature": "path"}
-    groups = {name: config.get(name) for name in chosen}
-    return {
-        name: None if group.get(chosen[name]) is None else str(group[chosen[name]])
-        for name, group in groups.items()
-        if isinstance(group, Mapping)
-    }
+def _team(config: Mapping[str, Any]) -> dict[str, str]:
+    """Who else has a say: model, memory, literature and field, as far as the config names them."""
+    chosen = {"llm": "model", "memory": "mode", "literature": "_target_", "domain": "name"}
+    groups = {name: group for name in chosen if isinstance(group := config.get(name), Mapping)}
+    named = {name: group.get(chosen[name]) for name, group in groups.items()} | {"focus": config.get("focus")}
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
 def _base(given: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """From the configuration of `agent.py` to a finished campaign: builds the parts, says the objective, runs."""
 
+import hashlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -8,13 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
+from research import identity
+from research.campaigns.alone import alone
 from research.campaigns.bench import Run
 from research.campaigns.charter import Charter, charter
+from research.campaigns.history import rows_of
+from research.campaigns.outfit import equipped
+from research.campaigns.series import Series
 from research.campaigns.spend import Spend
+from research.domains.domain import chosen
+from research.domains.scope import Scope
+from research.language.ledger import tally
 from research.llm import NONE, Client, connect
 from research.objective import sentence
 from research.proposers.proposer import Proposer
 from research.proposers.vocabulary import narrowed
+from research.report.findings import of_campaign
 from research.report.lines import Lines
 from research.runner import Runner
 from research.space import Space
@@ -29,33 +39,75 @@ _SHORTEST_S = 60.0
 def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
     """Run the campaign of a resolved `conf/agent.yaml` and return the path of its report.
 
-    `run` stands in for the processes that trials run in. Raises what `charter` and `Sprint.run` raise.
+    `run` stands in for the processes that trials run in. Raises what `charter`, `equipped` and `Sprint.run`
+    raise. A campaign that was interrupted goes on, one that is finished is read.
     """
     lines = lines or Lines()
-    agreed = charter(config, CONF, config["proposer"]["shares"])
+    shares = config["proposer"]["shares"]
+    agreed = charter(config, CONF, shares)
     _announce(agreed, lines)
     space = Space(CONF, CONF / "space.yaml")
     spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
-    space.resolve([*agreed.quiet, *agreed.fixed])
-    store = Store(config["store"]["url"])
-    opened: list[int] = []
-    with closing(store), _closed(_client(config, store, opened, lines)) as client:
-        proposers = _proposers(config["proposer"]["sources"], agreed, space, client)
-        with _runner(config, agreed) as runner:
-            sprint = Sprint(
-                agreed,
-                space=space,
-                store=store,
-                run=run or runner.run,
-                spend=spend,
-                root=Path(config["root"]),
-                harness={"store": config["store"], "root": config["root"]},
-                lines=lines,
-            )
-            opened.append(sprint.id)
-            path = sprint.run(proposers)
-        _conclude(store, sprint.id, path, lines)
+    agreed = agreed.model_copy(update={"setting": _setting(space, agreed)})
+    store, root, field = Store(config["store"]["url"]), Path(config["root"]), chosen(config)
+    vocabulary = _offered(
+        Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed), agreed.goal.objective.metric
+    )
+    with closing(store), _closed(_client(config, store, agreed, lines)) as client:
+        _restore(store, agreed, spend)
+        equipment = equipped(config, agreed, CONF, client, vocabulary, field)
+        at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field))
+        with alone(root / "agent" / agreed.name), _runner(config, agreed) as runner:
+
+            def sprint(number: int) -> Sprint:
+                return Sprint(
+                    agreed,
+                    space=space,
+                    store=store,
+                    run=run or runner.run,
+                    spend=spend,
+                    root=root,
+                    harness={"store": config["store"], "root": config["root"]},
+                    lines=lines,
+                    number=number,
+                    equipment=equipment,
+                )
+
+            def proposers(number: int) -> list[Proposer]:
+                return _proposers(config["proposer"]["sources"], at_hand | {"seed": _seed(agreed, number)})
+
+            path = Series(agreed, store, spend, lines, sprint, proposers).run(root)
+        _conclude(store, agreed.name, path, lines)
         return path
+
+
+def _setting(space: Space, agreed: Charter) -> str:
+    """Digest of the code, data and hardware that the control's trial depends on.
+
+    Raises `Refusal` for an override that does not compose. Data that is not there is told by the control.
+    """
+    config = space.resolve([*agreed.quiet, *agreed.fixed])
+    try:
+        parts = identity.key(config, "")
+    except Refusal:
+        return ""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _seed(agreed: Charter, number: int) -> int:
+    """The proposers' seed in a sprint: the same draws again would all be repeats."""
+    return agreed.seed + 1_000_003 * (number - 1)
+
+
+def _restore(store: Store, agreed: Charter, spend: Spend) -> None:
+    """Count what an interrupted run of the campaign has trained: its budget is one, however often typed."""
+    rows = [row for row in store.trials(sweep=agreed.name) if row.finished is not None]
+    results, lost = store.results([row.id for row in rows]), store.lost(agreed.name)
+    for row in rows:
+        if (row.reason or "").startswith("interrupted"):
+            continue
+        metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
+        spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
 
 
 def _closed(client: Client | None) -> AbstractContextManager[Client | None]:
@@ -81,19 +133,23 @@ def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
     return Runner(limits["jobs"], limits["threads"], timeout_s, logs=logs)
 
 
-def _client(config: Mapping[str, Any], store: Store, opened: list[int], lines: Lines) -> Client | None:
-    """The language model, every exchange of which becomes a row of the sprint that is opened by then.
+def _client(config: Mapping[str, Any], store: Store, agreed: Charter, lines: Lines) -> Client | None:
+    """The language model; every exchange becomes a row of the campaign's newest sprint.
 
-    None with `llm=none`, which is said.
+    None with `llm=none`, which is said. What an interrupted run has used of the caps stays used.
     """
-
-    def record(**exchange: Any) -> None:
-        store.add_interaction(sprint_id=opened[-1], **exchange)
-
     if config["llm"].get("model") is None:
         lines.say(NONE)
         return None
-    return connect(_within(config["llm"], config["budget"]), record=record)
+
+    def record(**exchange: Any) -> None:
+        rows = rows_of(store, agreed.name)
+        store.add_interaction(sprint_id=rows[max(rows)]["id"] if rows else None, **exchange)
+
+    before = [row["id"] for row in rows_of(store, agreed.name).values()]
+    exchanges = [row for one in before for row in store.interactions(sprint_id=one)]
+    already = tally(exchanges) if exchanges else None
+    return connect(_within(config["llm"], config["budget"]), record=record, store=store, already=already)
 
 
 def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,20 +164,28 @@ def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def _proposers(
-    sources: Mapping[str, Any], agreed: Charter, space: Space, client: Client | None
-) -> list[Proposer]:
-    """The proposers of the config, each given what its constructor names."""
-    from hydra.utils import instantiate
+def _at_hand(
+    agreed: Charter, space: Space, client: Client | None, vocabulary: Mapping[str, Any], scope: Scope
+) -> dict[str, Any]:
+    """What the constructors of proposers may ask for, by name."""
 
-    at_hand = {
-        "vocabulary": _offered(narrowed(space, agreed.fixed), agreed.goal.objective.metric),
+    def check(overrides: list[str]) -> list[str]:
+        return space.check(overrides, given=agreed.fixed) or scope.outside(overrides)
+
+    return {
+        "vocabulary": vocabulary,
         "fixed": agreed.fixed,
         "seed": agreed.seed,
         "conf": CONF,
         "client": client,
-        "check": lambda overrides: space.check(overrides, given=agreed.fixed),
+        "check": check,
     }
+
+
+def _proposers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[Proposer]:
+    """The proposers of the config, each given what its constructor names."""
+    from hydra.utils import instantiate
+
     makers: list[Callable[..., Proposer]] = [instantiate(source) for source in sources.values()]
     return [make(**wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
 
@@ -151,10 +215,8 @@ def _wanted(make: Callable[..., Proposer], at_hand: Mapping[str, Any]) -> dict[s
     return None if any(at_hand[name] is None for name in names) else {name: at_hand[name] for name in names}
 
 
-def _conclude(store: Store, sprint_id: int, path: Path, lines: Lines) -> None:
-    from research.report.findings import Findings
-
-    found = Findings(store, sprint_id)
+def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
+    found = of_campaign(store, campaign)
     for insight in found.insights:
         lines.say(f"{insight.verdict.word}: {insight.claim}", style="bold")
     if not found.insights:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from research.campaigns.admission import Doubted
+from research.campaigns.admission import Doubted, Outside
 from research.campaigns.bench import Bench
 from research.campaigns.boxes import Boxes, Name
 from research.campaigns.charter import Charter
@@ -21,6 +21,7 @@ class Equipment:
 
     council: Council | None = None
     doubted: Doubted = lambda config: None
+    outside: Outside = lambda overrides: ()
     discovered: Path | None = None
     lane: str | None = None
     """the lane of the team's proposals where a control lane runs beside it"""
