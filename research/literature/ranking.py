@@ -33,25 +33,31 @@ def _stem(word: str) -> str:
 class Ranking:
     """BM25 over `texts` (Robertson and Zaragoza 2009, eq. 3.15), with Lucene's weight, never negative.
 
-    Making one costs 1 ms per 10 abstracts; a query looks at every text.
+    Making one costs 0.3 ms an abstract; a query looks only at the texts that hold its words.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._counts = [Counter(map(_stem, terms(text))) for text in texts]
-        self._lengths = [count.total() for count in self._counts]
-        self._mean = sum(self._lengths) / max(1, len(texts)) or 1.0
-        self._holding = Counter(word for count in self._counts for word in count)
+        counts = [Counter(map(_stem, terms(text))) for text in texts]
+        lengths = [count.total() for count in counts]
+        mean = sum(lengths) / max(1, len(texts)) or 1.0
+        self._norms = [_K1 * (1 - _B + _B * length / mean) for length in lengths]
+        self._holding: dict[str, list[tuple[int, int]]] = {}
+        for at, count in enumerate(counts):
+            for word, found in count.items():
+                self._holding.setdefault(word, []).append((at, found))
 
     def best(self, query: str, count: int) -> list[int]:
         """Indices of at most `count` texts that share a word with `query`, the best first."""
-        words = set(map(_stem, terms(query)))
-        scores = [(self._score(at, words), -at) for at in range(len(self._counts))]
-        return [-at for score, at in sorted(scores, reverse=True)[:count] if score > 0]
+        scores = self.scores(query)
+        return sorted(scores, key=lambda at: (-scores[at], at))[:count]
 
-    def _score(self, at: int, words: set[str]) -> float:
-        length = _K1 * (1 - _B + _B * self._lengths[at] / self._mean)
-        counted = ((self._counts[at][word], self._holding[word]) for word in words)
-        return sum(self._weight(holding) * found * (_K1 + 1) / (found + length) for found, holding in counted)
-
-    def _weight(self, holding: int) -> float:
-        return math.log(1 + (len(self._counts) - holding + 0.5) / (holding + 0.5))
+    def scores(self, query: str) -> dict[int, float]:
+        """The score of each text that shares a word with `query`."""
+        scores: dict[int, float] = {}
+        # In the order of the query, as sums of floats depend on it.
+        for word in dict.fromkeys(map(_stem, terms(query))):
+            holding = self._holding.get(word, [])
+            weight = math.log(1 + (len(self._norms) - len(holding) + 0.5) / (len(holding) + 0.5))
+            for at, found in holding:
+                scores[at] = scores.get(at, 0.0) + weight * found * (_K1 + 1) / (found + self._norms[at])
+        return scores

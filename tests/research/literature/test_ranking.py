@@ -15,8 +15,8 @@ def test_a_score_is_that_of_the_formula() -> None:
     ranking = Ranking(TEXTS)
     idf, mean = math.log(1 + (3 - 2 + 0.5) / (2 + 0.5)), 3.0  # "of" and "to" carry no meaning
     norm = 1.2 * (1 - 0.75 + 0.75 * 3 / mean)
-    assert ranking._score(0, {"lion"}) == pytest.approx(idf * 1 * 2.2 / (1 + norm))
-    assert ranking._score(1, {"lion"}) == pytest.approx(idf * 2 * 2.2 / (2 + norm))
+    one, two = idf * 1 * 2.2 / (1 + norm), idf * 2 * 2.2 / (2 + norm)
+    assert ranking.scores("the lion") == {0: pytest.approx(one), 1: pytest.approx(two)}
     assert ranking.best("lions", 5) == [1, 0] and ranking.best("Integer", 5) == [2]
 
 
