@@ -77,6 +77,7 @@ def _trials(found: Findings, row: Row) -> dict[str, list[int]]:
 
 def _commands(found: Findings) -> str:
     """One line for each arm and stage that was run; what is known is looked up, so it trains nothing."""
+    quiet = [str(one) for one in (found.facts.get("charter") or {}).get("quiet", ())]
     lines = [
         "#!/bin/sh",
         "# The trials of this sprint; `force=true` behind a line trains it again.",
@@ -87,7 +88,7 @@ def _commands(found: Findings) -> str:
             seeds = [trial.seed for trial in found.store.trials(ids=ids)] if ids else []
             if seeds:
                 named = f"# experiment {row['id']}, {stage}, {row['status']}"
-                lines += [named, command([*found.fixed, *row["proposal"].overrides], seeds)]
+                lines += [named, command([*quiet, *found.fixed, *row["proposal"].overrides], seeds)]
     return "\n".join(lines) + "\n"
 
 

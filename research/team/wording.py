@@ -20,6 +20,7 @@ _NEGATED = r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bcannot)\b(
 """what turns a verdict's own word into another verdict"""
 _TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_SHARE = re.compile(rf"({_NUMBER.pattern})(\s*(?:%|percent))?")
 _ROW = re.compile(r"\b(trial|insight|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
 
 
@@ -86,9 +87,9 @@ def _strange(text: str, evidence: Evidence) -> list[str]:
     """
     given = f"{evidence.sentence} {_flat(evidence.figures)}"
     known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
-    said = [token for token in _TOKEN.findall(text) if token.lower().strip(".,") not in words]
-    numbers = [shown for token in said for shown in _NUMBER.findall(token)]
-    return [shown for shown in numbers if not any(_same(shown, one) for one in known)]
+    said = _TOKEN.sub(lambda found: "" if found[0].lower().strip(".,") in words else found[0], text)
+    told = [(found[0], bool(found[1])) for found in _SHARE.findall(said)]
+    return [shown for shown, percent in told if not any(_same(shown, percent, one) for one in known)]
 
 
 def _numbers(text: str) -> Iterable[float]:
@@ -99,11 +100,10 @@ def _value(shown: str) -> float:
     return float(shown.replace(",", ""))
 
 
-def _same(shown: str, known: float) -> bool:
-    plain = shown.replace(",", "").lower().partition("e")[0]
-    digits = len(plain.partition(".")[2])
+def _same(shown: str, percent: bool, known: float) -> bool:
+    digits = len(shown.replace(",", "").lower().partition("e")[0].partition(".")[2])
     value = _value(shown)
-    return any(value == round(one, digits) or value == one for one in (known, 100 * known))
+    return any(value in (round(one, digits), one) for one in (known, *([100 * known] if percent else [])))
 
 
 def _flat(value: Any) -> str:

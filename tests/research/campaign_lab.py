@@ -4,6 +4,7 @@ import io
 import math
 import random
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,13 +87,17 @@ class Lab:
         self.ran: list[tuple[str, ...]] = []
         self.batches: list[int] = []
         self.interrupt_after: int | None = None
+        self.clock: Callable[[], float] = time.monotonic
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         self.batches.append(len(jobs))
         for job in jobs:
             if self.interrupt_after is not None and len(self.ran) >= self.interrupt_after:
                 raise KeyboardInterrupt
-            yield self.one(job)
+            if job.until is not None and self.clock() >= job.until:
+                yield Outcome(job, "interrupted", "the time for it was over")
+            else:
+                yield self.one(job)
 
     def one(self, job: Job) -> Outcome:
         signature = self.space.signature(job.config)
@@ -116,7 +121,9 @@ class Lab:
         shares = {"random": 0.3, "tpe": 0.7, "scripted": 1.0}
         return Charter(goal=goal, fixed=("data=digits",), shares=shares, **{**stages, **changed})
 
-    def sprint(self, charter: Charter, spend: Spend | None = None, harness: dict | None = None) -> Sprint:
+    def sprint(
+        self, charter: Charter, spend: Spend | None = None, harness: dict | None = None, **more
+    ) -> Sprint:
         from rich.console import Console
 
         self.told = Console(record=True, width=200, file=io.StringIO())
@@ -129,6 +136,7 @@ class Lab:
             root=self.folder / "runs",
             harness=harness or {"root": str(self.folder)},
             lines=Lines(self.told),
+            **more,
         )
 
     def proposers(self, charter: Charter) -> list[Proposer]:
