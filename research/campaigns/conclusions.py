@@ -74,6 +74,11 @@ class Conclusions:
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
+            "equivalent": {
+                score: {"word": one.word, "margin": margin, "reason": one.reason}
+                for score, one in finding.alike.items()
+                for margin in [self._charter.confirm.margin]
+            },
         }
         words = self._words(finding, insight, rated)
         facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}

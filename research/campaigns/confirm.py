@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from pydantic import Field
@@ -12,8 +12,11 @@ from research.campaigns.bench import Arm, Bench
 from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
 from research.statistics.campaign import Campaign
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.equivalence import as_good_as
 from research.stats import ENOUGH, judge
 from research.types import Constraint, Direction, Objective, Record, Verdict
+
+_SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
 
 
 @final
@@ -27,6 +30,8 @@ class Confirm(Record):
     looks: int = Field(default=2, ge=1)
     """how often seeds are added while the verdict is open; every look is another comparison"""
     first_seed: int = Field(default=1000, ge=0)
+    margin: float | None = Field(default=0.01, gt=0)
+    """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
 
 
 @final
@@ -60,6 +65,8 @@ class Finding:
     energy_method: str
     looks: int = 0
     """comparisons that were judged, the last one's verdict is this one"""
+    alike: dict[str, Verdict] = field(default_factory=dict)
+    """score -> whether an arm that was found cheaper is as good in it as the control"""
 
 
 def claim(objective: Objective, smallest_effect: float, control: dict[str, float]) -> Claim:
@@ -127,7 +134,8 @@ class Confirmation:
             verdict = self._verdict(control, arm, claim, seeds)
             if verdict.word != "open":
                 break
-        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks)
+        alike = self._alike(control, arm, claim, seeds) if verdict.word == "supported" else {}
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike)
 
     def _affordable(self, control: Arm, arm: Arm, used: int) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
@@ -172,6 +180,25 @@ class Confirmation:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
         self._campaign.record(verdict)
         return verdict
+
+    def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
+        """Whether what was found cheaper is as good in its score: one more comparison of the campaign."""
+        measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
+        score = next((one for one in _SCORES if one in measured), None)
+        if self._settings.margin is None or score is None or not is_ratio(claim.metric):
+            return {}
+        trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
+        verdict = as_good_as(
+            self._bench.values(control, score, seeds),
+            self._bench.values(arm, score, seeds),
+            metric=score,
+            direction=METRICS[score].better,
+            margin=self._settings.margin,
+            level=self._campaign.level,
+            trial_ids=tuple(trial.id for trial in trials),
+        )
+        self._campaign.record(verdict)
+        return {score: verdict}
 
     def _method(self, arm: Arm, seeds: Sequence[int]) -> str:
         methods = {energy_method(result) for result in self._bench.results(arm, seeds).values()}
