@@ -12,6 +12,10 @@ _DIGITS = 3
 """significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
 _SIZES = 4.0
 """how much oftener a size is turned than another knob when the goal is a cost"""
+_MOST = 4
+"""knobs turned at once at the most: one tells what a knob does, four find what only works together"""
+_SMALL = 8
+"""dimensions up to which a space is small enough to turn all of them at once"""
 OFF, ON = "off", "on"
 
 
@@ -105,11 +109,16 @@ class Dimensions:
         """The control."""
         return self.walk(lambda one: one.default)
 
-    def choose(self, rng: random.Random, turned: int, metric: str) -> set[str]:
-        """Names of `turned` dimensions to turn, by lot; asked for a cost, sizes come up oftener.
+    def turned(self, rng: random.Random) -> int:
+        """How many to turn at once, by lot; in a small space all.
 
-        A draw of every dimension at once rarely trains at all: each of many ranges has its bad ends.
+        A draw of every one of many dimensions rarely trains at all: each range has its bad ends.
         """
+        size = len(self.default())
+        return size if size <= _SMALL else rng.randint(1, _MOST)
+
+    def choose(self, rng: random.Random, turned: int, metric: str) -> set[str]:
+        """Names of `turned` dimensions to turn, by lot; asked for a cost, sizes come up oftener."""
         weight = _SIZES if is_ratio(metric) else 1.0
         left = {one.name: weight if one.is_size else 1.0 for one, _ in self.default()}
         chosen: set[str] = set()

@@ -39,6 +39,8 @@ class Proposer(ABC):
     """A source of proposals; what it says is hostile until the gate, which the sprint asks, accepts it."""
 
     name: str
+    first = False
+    """whether it has a short list that is worth trying before any search begins"""
 
     @abstractmethod
     def ask(self, state: State) -> Proposal | None:

@@ -8,9 +8,6 @@ from research.proposers.dimensions import Dimensions, typed
 from research.proposers.proposer import Proposer, Seen, State
 from research.types import Proposal
 
-_MOST = 4
-"""knobs turned at once at the most: one tells what a knob does, four find what only works together"""
-
 
 @final
 class Random(Proposer):
@@ -26,7 +23,7 @@ class Random(Proposer):
         """A new draw, whatever was seen; None where nothing is left to turn."""
         if not self._dimensions.default():
             return None
-        turned = self._rng.randint(1, _MOST)
+        turned = self._dimensions.turned(self._rng)
         drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
         return claim(typed(drawn), state, self.name)
 

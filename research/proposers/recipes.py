@@ -17,6 +17,7 @@ class Recipes(Proposer):
     """Each recipe once, written out as the plain overrides that it stands for: the gate reads those."""
 
     name = "recipes"
+    first = True
 
     def __init__(self, conf: Path, fixed: tuple[str, ...]) -> None:
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)

@@ -1,0 +1,156 @@
+"""An Optuna sampler behind the dimensions of the space: what all of them share, ask and tell in memory."""
+
+import math
+import random
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from research.objective import is_ratio, shortfalls
+from research.proposers.dimensions import Dimension, Dimensions, Drawn, typed
+from research.proposers.proposer import Proposer, Seen, State
+from research.proposers.random import claim
+from research.types import Proposal
+
+_START = 6
+"""results below which it varies the control at random: from fewer there is nothing to estimate"""
+_TINY = 1e-300
+
+
+class Sampler(Proposer, ABC):
+    """Draws some dimensions anew by an Optuna sampler and keeps the others as the incumbent has them.
+
+    It is told what every proposer found, as long as its own dimensions can say it. A failure counts as the
+    worst value seen, with every bound missed by its whole size.
+    """
+
+    joint = False
+    """whether its model is one of all dimensions at once: it then learns only from what has them all, and
+    starts anew when the incumbent's options, and with them the dimensions, change"""
+
+    def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna, self._seed = optuna, seed
+        self._dimensions = Dimensions(vocabulary, fixed)
+        self._rng = random.Random(f"{self.name} {seed}")
+        self._names: frozenset[str] = frozenset()
+        self._study = self._opened([])
+        self._told: list[dict[str, Any]] = []
+        self._worst: float | None = None
+        self._asked: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._state: State | None = None
+
+    @abstractmethod
+    def _sampler(self, seed: int, start: Mapping[str, Any]) -> Any:
+        """A fresh Optuna sampler; `start` are the incumbent's values by dimension, empty before the first."""
+
+    def _redraws(self, kept: Drawn, state: State) -> set[str]:
+        """Names of the dimensions to draw anew: a few, by lot."""
+        turned = self._dimensions.turned(self._rng)
+        return self._dimensions.choose(self._rng, turned, state.objective.metric)
+
+    def ask(self, state: State) -> Proposal | None:
+        """The next draw; the control's own result is the first thing that it learns."""
+        default = self._dimensions.default()
+        if not default:
+            return None
+        if self._state is None and state.control:
+            self._learn(default, state.control, state)
+        self._state = state
+        if len(self._told) < _START:
+            turned = self._dimensions.turned(self._rng)
+            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
+        else:
+            drawn = self._redrawn(state)
+        return claim(typed(drawn), state, self.name)
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Learn a result; what was refused or repeated says nothing about the objective."""
+        drawn = self._dimensions.read(proposal.overrides)
+        if drawn and self._state and seen.status in ("done", "failed"):
+            self._learn(drawn, seen, self._state)
+
+    def _redrawn(self, state: State) -> Drawn:
+        best = self._dimensions.read(state.incumbent.overrides) if state.incumbent else None
+        kept = best or self._dimensions.default()
+        self._renew(kept)
+        texts, chosen = {one.name: text for one, text in kept}, self._redraws(kept, state)
+        trial = self._study.ask()
+        drawn = self._dimensions.walk(
+            lambda one: _suggest(trial, one) if one.name in chosen else texts.get(one.name, one.default)
+        )
+        # What it asked comes back through tell like everybody's; the open trial is closed unused.
+        closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        self._asked[typed(drawn)] = dict(closed.system_attrs)
+        return drawn
+
+    def _renew(self, kept: Drawn) -> None:
+        """Start a joint model anew when its dimensions have changed, from what is known of the new ones."""
+        names = frozenset(one.name for one, _ in kept)
+        if self.joint and names != self._names:
+            self._names, self._study = names, self._opened(kept)
+            for told in self._told:
+                self._add(told, {})
+
+    def _opened(self, kept: Drawn) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            sampler = self._sampler(self._seed, {one.name: _value(one, text) for one, text in kept})
+        return self._optuna.create_study(sampler=sampler)
+
+    def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
+        told = {
+            "value": self._minimised(seen, state),
+            "params": {one.name: _value(one, text) for one, text in drawn},
+            "distributions": {one.name: _distribution(one) for one, _ in drawn},
+            "constraints": gaps(seen, state),
+        }
+        self._told.append(told)
+        self._add(told, self._asked.pop(typed(drawn), {}))
+
+    def _add(self, told: dict[str, Any], attributes: dict[str, Any]) -> None:
+        if self._names <= told["params"].keys():
+            self._study.add_trial(self._optuna.trial.create_trial(**told, system_attrs=attributes))
+
+    def _minimised(self, seen: Seen, state: State) -> float:
+        """The figure as it is minimised, the logarithm of a cost; a model of it takes no infinity."""
+        value = seen.metrics.get(state.objective.metric, math.nan)
+        if is_ratio(state.objective.metric):
+            value = math.log(max(value, _TINY))
+        value = value if state.objective.direction == "min" else -value
+        if seen.status == "failed" or not math.isfinite(value):
+            return 0.0 if self._worst is None else self._worst
+        self._worst = value if self._worst is None else max(value, self._worst)
+        return value
+
+
+def gaps(seen: Seen, state: State) -> dict[str, float]:
+    """How far each bound is missed, as Optuna's constraints: above 0 is outside."""
+    failed = seen.status == "failed"
+    missed = shortfalls(state.objective, seen.metrics)
+    return {str(place): 1.0 if failed or math.isnan(gap) else gap for place, gap in enumerate(missed)}
+
+
+def _suggest(trial: Any, one: Dimension) -> str:
+    if one.values:
+        return str(trial.suggest_categorical(one.name, list(one.values)))
+    if one.whole:
+        return one.text(trial.suggest_int(one.name, int(one.low), int(one.high), log=one.log))
+    return one.text(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+
+
+def _value(one: Dimension, text: str) -> str | int | float:
+    return text if one.values else int(float(text)) if one.whole else float(text)
+
+
+def _distribution(one: Dimension) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if one.values:
+        return CategoricalDistribution(one.values)
+    if one.whole:
+        return IntDistribution(int(one.low), int(one.high), log=one.log)
+    return FloatDistribution(one.low, one.high, log=one.log)
