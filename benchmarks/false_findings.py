@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import final
 
 import numpy as np
 from scipy.stats import binomtest
@@ -57,6 +58,7 @@ def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return rng.lognormal(0.0, 0.5, shape)
 
 
+@final
 @dataclass
 class Stream:
     """One campaign as three searchers would read it."""

@@ -1,7 +1,6 @@
 """What is written down of a finding: the sentence, its rating by the rubric, its power, words, the recipe."""
 
 import datetime
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -156,12 +155,17 @@ class Conclusions:
                 space=self._bench.space,
                 smallest_effect=finding.claim.smallest_effect,
                 constraints=finding.claim.constraints,
-                machine=platform.machine(),
+                machine=self._machine(finding),
             )
         except Refusal as reason:
             self.notes.append(f"no recipe was written of the discovery: {reason}")
             return None
         return str(path)
+
+    def _machine(self, finding: Finding) -> str:
+        """The kind of machine that the arm's fresh trials ran on."""
+        trials = self._bench.trials(finding.arm, finding.seeds)
+        return " / ".join(sorted({trial.key.hardware for trial in trials}))
 
 
 def _metric(of: Any) -> str | None:
