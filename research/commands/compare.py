@@ -10,10 +10,10 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
-from research.objective import METRICS, is_ratio, screening
+from research.objective import EXACT, METRICS, is_ratio, screening
 from research.report.quantity import quantity
 from research.statistics.comparable import comparable
-from research.stats import judge, summary
+from research.stats import ENOUGH, judge, summary
 from research.types import Comparison, Record, Result, Trial
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ class Compared(Answer):
             return "\n".join([*head, f"not comparable: {self.why}"])
         cells = [_cells(row) for row in self.rows]
         lines = table(("metric", "a", "b", "b - a", "n", "b is", "why"), cells)
-        return "\n".join([*head, "", *lines, "", self.note])
+        few = (
+            f"{len(self.seeds)} shared seeds: {ENOUGH} are needed to decide. "
+            if len(self.seeds) < ENOUGH
+            else ""
+        )
+        return "\n".join([*head, "", *lines, "", few + self.note])
 
 
 def compare(desk: Desk) -> Compared:
@@ -167,6 +172,8 @@ def _row(
     found = judge(*values, **asked, direction=better.better)
     back = judge(*values, **asked, direction="min" if better.better == "max" else "max")
     word: Word = "better" if found.word == "supported" else "worse" if back.word == "supported" else "open"
+    if metric.startswith(EXACT) and all(len(set(side.values())) == 1 for side in values):
+        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     if values[0] == values[1]:
         word = "equal"
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason)
@@ -175,13 +182,13 @@ def _row(
 def _cells(row: Row) -> tuple[str, ...]:
     found = row.comparison
     told = "" if found is None else _interval(found)
-    why = row.reason if row.word == "open" and (found is None or found.n < 3) else ""
+    why = row.reason if found is None else ""
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)
 
 
 def _interval(found: Comparison) -> str:
     unit = " %" if found.metric.endswith("[%]") else ""
-    if not math.isfinite(found.low):
+    if not math.isfinite(found.high - found.low):
         return f"{found.difference:+.4g}{unit}"
     return f"{found.difference:+.4g}{unit} [{found.low:.4g}, {found.high:.4g}]"

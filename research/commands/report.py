@@ -22,15 +22,13 @@ class Reported(Answer):
     of: str
     paths: tuple[Path, ...]
     url: str | None = None
+    note: str | None = None
 
     def text(self) -> str:
         """One line for each file."""
-        return "\n".join(
-            [
-                *(f"report     {path}" for path in self.paths),
-                *([f"online     {self.url}"] if self.url else []),
-            ]
-        )
+        lines = [f"report     {path}" for path in self.paths]
+        lines += [f"online     {self.url}"] if self.url else []
+        return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
 def report(desk: Desk) -> Reported:
@@ -40,6 +38,8 @@ def report(desk: Desk) -> Reported:
         raise Refusal("task=report takes one of: id=sprint:1, id=campaign, id=campaign:NAME, sweep=NAME.")
     if to not in (None, "wandb"):
         raise Refusal(f"to={to} is unknown: leave it out for files, or to=wandb.")
+    if to and str(asked).partition(":")[0] != _CAMPAIGN:
+        raise Refusal("to=wandb takes a campaign: id=campaign for the newest, or id=campaign:NAME.")
     store, root = desk.known, Path(desk.config["root"])
     if sweep is not None:
         from research.report.sweep import write as of_sweep
@@ -47,6 +47,8 @@ def report(desk: Desk) -> Reported:
         return Reported(of=f"sweep:{sweep}", paths=(of_sweep(store, str(sweep), _folder(root, str(sweep))),))
     if str(asked).partition(":")[0] == _CAMPAIGN:
         name = _campaign(store, str(asked))
+        if to == "wandb":
+            return _online(store, name, root / "agent" / name)
         return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, root))
     return _of_sprint(store, reference(asked, "id", ("sprint",)))
 
@@ -84,3 +86,13 @@ def _of_sprint(store: "Store", wanted: Reference) -> Reported:
     from research.report.campaign import write
 
     return Reported(of=str(wanted), paths=(write(store, wanted.number, Path(row["folder"])),))
+
+
+def _online(store: "Store", name: str, folder: Path) -> Reported:
+    """A Weights & Biases Report: its specification as a file, and its address where somebody is logged in."""
+    from research.report import wandb
+
+    found = wandb.write(store, name, folder)
+    url = None if isinstance(found, Path) else found
+    note = wandb.NEXT if url is None else None
+    return Reported(of=f"campaign:{name}", paths=(folder / wandb.FILE,), url=url, note=note)

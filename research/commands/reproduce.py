@@ -1,8 +1,8 @@
 """`task=reproduce id=...`: a trial, or all trials of an insight, run again; do the figures agree?
 
 Scores, sizes and FLOPs must be equal to the last digit on the same kind of machine, code and number of
-threads. What a clock takes must lie in the 95 % prediction interval of what was measured before; fewer than
-three earlier values make none, and are told as `open`.
+threads. What a clock takes must lie in the prediction interval of what was measured before, at 95 % for all such
+figures together; fewer than three earlier values make none, and are told as `open`.
 """
 
 import math
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _EXACT = (*EXACT, "test/", "val/")
 _ALPHA = 0.05
+"""chance that any timed figure of all trials is called different without being so"""
 Word = Literal["equal", "within", "differs", "open"]
 
 
@@ -41,7 +42,7 @@ class Check(Record):
     word: Word
     low: float | None = None
     high: float | None = None
-    """of timed figures: where 95 % of repetitions lie, by the earlier values"""
+    """of timed figures: where repetitions lie, by the earlier values"""
     reason: str = ""
 
 
@@ -85,7 +86,7 @@ def reproduce(desk: Desk) -> Reproduced:
             f"Trial {unfinished.id} is {unfinished.status}: only a finished trial can be reproduced."
         )
     replicates = _again(desk, trials)
-    checks = [check for one in trials for check in _checks(store, one, replicates[one.id])]
+    checks = [check for one in trials for check in _checks(store, one, replicates[one.id], len(trials))]
     words = {check.word for check in checks}
     return Reproduced(
         of=str(wanted),
@@ -122,13 +123,14 @@ def _threads(result: Result) -> int | None:
     return int(given) if isinstance(given, int | float) else None
 
 
-def _checks(store: "Store", trial: Trial, again: Trial) -> list[Check]:
+def _checks(store: "Store", trial: Trial, again: Trial, count: int) -> list[Check]:
     results = store.results([trial.id, again.id])
     before, after = results[trial.id].metrics, results[again.id].metrics
     earlier = [one for one in siblings(store, trial) if one.id != again.id]
     known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
     shared = [key for key in known if key in before and key in after]
-    return [_check(store, key, trial, again, results, earlier) for key in shared]
+    alpha = _ALPHA / count / max(1, sum(not key.startswith(_EXACT) for key in shared))
+    return [_check(store, key, trial, again, results, earlier, alpha) for key in shared]
 
 
 def _check(
@@ -138,6 +140,7 @@ def _check(
     again: Trial,
     results: dict[int, Result],
     earlier: Sequence[Trial],
+    alpha: float,
 ) -> Check:
     before, after = results[trial.id].metrics[metric], results[again.id].metrics[metric]
     told: dict[str, Any] = {"trial": trial.id, "metric": metric, "before": before, "after": after}
@@ -151,7 +154,7 @@ def _check(
         for one in store.results([t.id for t in earlier]).values()
         if metric in one.metrics
     ]
-    return Check(**told, **_predicted(values, after))
+    return Check(**told, **_predicted(values, after, alpha))
 
 
 def _equal(before: float, after: float, trial: Trial, again: Trial) -> dict[str, Any]:
@@ -166,12 +169,15 @@ def _equal(before: float, after: float, trial: Trial, again: Trial) -> dict[str,
     return {"word": "differs", "reason": f"by {after - before:+.3g}"}
 
 
-def _predicted(values: Sequence[float], after: float) -> dict[str, Any]:
-    """Whether a new value lies where 95 % of repetitions do: Student's t on the logarithms of the earlier."""
+def _predicted(values: Sequence[float], after: float, alpha: float) -> dict[str, Any]:
+    """Whether a new value lies where repetitions do: Student's t on the logarithms of the earlier values."""
     logs = summary(math.log(value) for value in values if value > 0)
     if logs.n < ENOUGH or logs.std is None or not after > 0:
         return {"word": "open", "reason": f"{logs.n} of the {ENOUGH} earlier values that an interval needs"}
-    half = critical(_ALPHA, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
+    if not logs.std:
+        same = math.isclose(math.log(after), logs.mean, abs_tol=1e-9)
+        return {"word": "within"} if same else {"word": "open", "reason": "the earlier values have no spread"}
+    half = critical(alpha, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
     low, high = math.exp(logs.mean - half), math.exp(logs.mean + half)
     word = "within" if low <= after <= high else "differs"
     return {"word": word, "low": low, "high": high, "reason": f"n = {logs.n} earlier"}

@@ -119,7 +119,7 @@ def _counts(store: "Store", name: str) -> dict[str, int]:
     column = schema.metadata.tables[name].c.status
     with store.read() as connection:
         found = connection.execute(sa.select(column, sa.func.count()).group_by(column))
-        return {str(status): int(count) for status, count in sorted(found.tuples())}
+        return {str(status): int(count) for status, count in sorted(map(tuple, found))}
 
 
 def _sprints(store: "Store") -> tuple[SprintLine, ...]:

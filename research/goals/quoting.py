@@ -3,19 +3,19 @@
 import re
 from collections.abc import Sequence
 
-_TEXTS = ("goal",)
+_TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep")
 _LISTS = ("base", "objective.constraints", "compress.distill.teacher.recipe")
 _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the goal, and the elements of lists that hold words, in quotes."""
+    """The arguments with texts such as the goal, and the elements of lists that hold words, in quotes."""
     return [_argument(one) for one in arguments]
 
 
 def _argument(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if equals and key in _TEXTS:
+    if equals and key in _TEXTS and value != "null":
         return f"{key}={_quote(value)}"
     if equals and key in _LISTS and value != "null":
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value

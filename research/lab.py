@@ -1,0 +1,155 @@
+"""The lab from Python: the tasks of `agent.py` as methods that return typed results.
+
+What is said on the command line is said here in the same words. Nothing is left behind in the process: two
+labs may live in one notebook.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from research.commands.answer import Answer
+from research.commands.compare import Compared
+from research.commands.desk import CONF, Desk
+from research.commands.doctor import Examined
+from research.commands.execute import Ran
+from research.commands.export import Exported
+from research.commands.listing import Listing
+from research.commands.report import Reported
+from research.commands.reproduce import Reproduced
+from research.commands.research import Researched
+from research.commands.review import Reviews
+from research.commands.settings import overrides, settings
+from research.commands.show import Shown
+from research.commands.status import Status
+from research.commands.suggest import Suggested
+from research.commands.tasks import perform
+
+if TYPE_CHECKING:
+    from research.campaigns.bench import Run
+    from research.report.lines import Lines
+
+A = TypeVar("A", bound=Answer)
+
+
+@final
+class Lab:
+    """One goal, one database, and everything that can be asked of them.
+
+    Args:
+        typed: overrides as after `python agent.py`, for example `"screen.turns=4"` or `"llm.model=..."`.
+        goal: what is researched, in words; None is the usual goal, or the domain's own.
+        llm: an option of conf/llm.
+        store: an option of conf/store, the URL of a database, or the path of a SQLite file.
+        domain: an option of conf/domain, for its part of the space only.
+        base: overrides of train.py for every trial.
+        run: what runs trials in place of processes, from jobs to outcomes.
+        lines: where progress is told; None is the terminal.
+        more: further keys of conf/agent.yaml, nested ones as mappings: `budget={"seconds": 60}`.
+
+    Example:
+        >>> import tempfile
+        >>> from research.lab import Lab
+        >>> store = f"sqlite:///{tempfile.mkdtemp()}/lab.db"
+        >>> lab = Lab(goal="90 % accuracy for fewer joules", store=store, domain="efficiency")
+        >>> found = lab.suggest(count=2, queue=True)
+        >>> [one.id for one in found.suggestions]
+        [1, 2]
+        >>> lab.status().experiments
+        {'queued': 2}
+        >>> lab.show("experiment:1").about["domain"]
+        'efficiency'
+
+    `lab.run()` researches the goal to its verdict and returns a `Researched`: campaign, sprints, insights,
+    figures, and the path of the report. Every method raises `Refusal` with one sentence for bad input.
+    """
+
+    def __init__(
+        self,
+        *typed: str,
+        goal: str | None = None,
+        llm: str = "none",
+        store: str | Path = "sqlite",
+        domain: str = "none",
+        base: tuple[str, ...] | list[str] = (),
+        run: "Run | None" = None,
+        lines: "Lines | None" = None,
+        **more: Any,
+    ) -> None:
+        self._run, self._lines = run, lines
+        given: dict[str, Any] = {"llm": llm, "domain": domain, **more}
+        given |= {"goal": goal} if goal is not None else {}
+        given |= {"base": list(base)} if base else {}
+        self._typed = [*_database(store), *overrides(given), *typed]
+        settings(self._typed, CONF)  # what does not compose is refused here, not in the first method
+
+    def run(self) -> Researched:
+        """Research the goal to its verdict; what is known already is not run again."""
+        return self._do("research", Researched)
+
+    def suggest(self, count: int = 5, *, focus: str | None = None, queue: bool = False) -> Suggested:
+        """Proposals that pass the gate and repeat nothing; `queue` keeps them for `run_queued`."""
+        return self._do("suggest", Suggested, count=count, focus=focus, queue=queue)
+
+    def review(self, limit: int = 10) -> Reviews:
+        """Score what waits."""
+        return self._do("review", Reviews, limit=limit)
+
+    def improve(self, limit: int = 10) -> Reviews:
+        """Rewrite what its review left below `review.accept`."""
+        return self._do("improve", Reviews, limit=limit)
+
+    def run_queued(self, experiment: int | str | None = None) -> Ran:
+        """Run one queued experiment beside its control; None runs all until interrupted, as a daemon does."""
+        return self._do("run", Ran, id=experiment, daemon=experiment is None)
+
+    def status(self) -> Status:
+        """Sprints, queue, trials and what is spent."""
+        return self._do("status", Status)
+
+    def list(self, what: str, status: str | None = None, limit: int = 10) -> Listing:
+        """Rows of `experiments`, `trials`, `insights` or `recipes`."""
+        return self._do("list", Listing, what=what, status=status, limit=limit)
+
+    def show(self, row: int | str) -> Shown:
+        """One trial by its number, or `experiment:3`, `insight:2`, `sprint:1`."""
+        return self._do("show", Shown, id=row)
+
+    def compare(self, a: int | str, b: int | str) -> Compared:
+        """Two configurations, by a trial or an experiment each, paired by seed."""
+        return self._do("compare", Compared, a=a, b=b)
+
+    def reproduce(self, row: int | str) -> Reproduced:
+        """A trial, or all trials of an insight, again; whether the figures agree."""
+        return self._do("reproduce", Reproduced, id=row)
+
+    def export(self, path: str | Path, status: str | None = None) -> Exported:
+        """All trials to a .json or .parquet file."""
+        return self._do("export", Exported, path=path, status=status)
+
+    def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
+        """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""
+        return self._do("report", Reported, id=row, sweep=sweep, to=to)
+
+    def doctor(self) -> Examined:
+        """What is installed and reachable here."""
+        return self._do("doctor", Examined)
+
+    def _do(self, task: str, kind: type[A], **keys: Any) -> A:
+        own: Mapping[str, Any] = {
+            "task": task,
+            **{key: value for key, value in keys.items() if value is not None},
+        }
+        with Desk(settings([*self._typed, *overrides(own)], CONF), run=self._run, lines=self._lines) as desk:
+            answer = perform(desk)
+        assert isinstance(answer, kind)
+        return answer
+
+
+def _database(store: str | Path) -> list[str]:
+    text = str(store)
+    if isinstance(store, Path):
+        return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]
+    if "://" not in text:
+        return [f"store={text}"]
+    return [f"store={'postgresql' if text.startswith('postgres') else 'sqlite'}", f"store.url={text}"]
