@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_lab import Lab, opened
+from campaign_lab import Lab, Scripted, energy, opened
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
 from refusal import Refusal
 from research.campaigns.discovery import write_recipe
+from research.campaigns.equipment import Equipment
 from research.experiments import conduct as module
 from research.experiments.conduct import conduct
 from research.experiments.study import names, recipe
+from research.report.findings import Findings
 from research.report.lines import Lines
 from research.runner import Job
 from research.space import Space
@@ -258,6 +260,29 @@ def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: La
     report = conduct(config, run=lab.run, lines=told).read_text()
     assert len(lab.ran) == count, "every trial is known"
     assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
+
+
+@pytest.mark.slow
+def test_a_campaign_writes_its_discovery_and_notes_a_file_that_a_person_edited(lab: Lab) -> None:
+    folder = lab.folder / "conf" / "experiment" / "discovered"
+
+    def sprint(seed: int) -> tuple[Any, list[str]]:
+        charter = lab.charter(energy(), seed=seed)
+        one = lab.sprint(charter, equipment=Equipment(discovered=folder))
+        one.run([Scripted("budget.steps=150 optimizer.lr=0.01 model.width=64")])
+        found = Findings(lab.store, one.id)
+        row = lab.store.insights(sprint_id=one.id)[-1]
+        return row["facts"], list(found.facts["notes"])
+
+    facts, notes = sprint(0)
+    path = Path(facts["recipe"])
+    study = recipe(lab.folder / "conf", f"discovered/{path.stem}").study
+    assert study is not None and study.claims[0].all[1].words == "test/accuracy at least 0.9"
+    assert facts["rating"] >= 7 and facts["equivalent"]["test/accuracy"]["margin"] == 0.01
+    assert not [note for note in notes if "recipe" in note]
+    path.write_text(path.read_text().replace("# Rating: ", "# Rating, by me: "))
+    facts, notes = sprint(1)
+    assert facts["recipe"] is None and any("edited by a person" in note for note in notes)
 
 
 def test_open_is_no_discovery(lab: Lab) -> None:
