@@ -80,17 +80,29 @@ def complaint(metric: str, arms: Sequence[Arm]) -> str | None:
 
 def measured(store: Store, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
     """An arm of the finished ones among the trials `ids`, in the order given; read from the store."""
-    wanted = list(dict.fromkeys(ids))
-    results = store.results(wanted)
-    rows = {trial.id: trial for trial in store.trials(ids=wanted)}
-    done = [number for number in wanted if number in results and number in rows]
-    return Arm(
-        overrides=tuple(overrides),
-        proposer=proposer,
-        status=status,
-        results=tuple(results[number] for number in done),
-        trials=tuple(rows[number] for number in done),
-    )
+    wanted = list(ids)
+    return Read(store, wanted).arm(overrides, proposer, status, wanted)
+
+
+@final
+class Read:
+    """Trials with their results, read at once: arms of a campaign are many, and each query costs."""
+
+    def __init__(self, store: Store, ids: Iterable[int]) -> None:
+        wanted = list(dict.fromkeys(ids))
+        self._results = store.results(wanted)
+        self._trials = {trial.id: trial for trial in store.trials(ids=wanted)}
+
+    def arm(self, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
+        """An arm of the finished ones among the trials `ids`, each once."""
+        done = [one for one in dict.fromkeys(ids) if one in self._results and one in self._trials]
+        return Arm(
+            overrides=tuple(overrides),
+            proposer=proposer,
+            status=status,
+            results=tuple(self._results[number] for number in done),
+            trials=tuple(self._trials[number] for number in done),
+        )
 
 
 def joules(arms: Iterable[Arm]) -> float:

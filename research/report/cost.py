@@ -19,7 +19,7 @@ def cost(found: Findings) -> list[str]:
         f"- {spent.seconds:.1f} s by the clock for {_runs(found)}",
         *model(spent),
         *_saved(found, how),
-        *payback(found, spent.joules + spent.model_joules),
+        *payback(found, spent.joules + spent.model_joules, whole=not spent.model_unknown),
     ]
 
 
@@ -35,14 +35,13 @@ def model(spent: Cost) -> list[str]:
 def model_joules(spent: Cost) -> str:
     """The model's joules: always an estimate, and unknown rather than none where nobody knows."""
     known = spent.calls - spent.model_unknown
+    calls = "1 call" if known == 1 else f"{known} calls"
     if not known:
         return "its joules are unknown, so they are in no sum"
     each = quantity("train/energy_j", spent.model_joules)
     if not spent.model_unknown:
         return f"its joules are an estimate: {each}"
-    return (
-        f"its joules are an estimate: {each} for {known} calls, unknown for the other {spent.model_unknown}"
-    )
+    return f"its joules are an estimate: {each} for {calls}, unknown for the other {spent.model_unknown}"
 
 
 def _runs(found: Findings) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 from research.objective import screening
-from research.report.arms import DECIDED, Arm, measured
+from research.report.arms import DECIDED, Arm, Read
 from research.store import Store
 from research.types import Insight, Objective, Proposal
 
@@ -163,6 +163,17 @@ class Findings:
             model_unknown=sum(row["joules"] is None for row in calls),
         )
 
+    @cached_property
+    def _known(self) -> Read:
+        """Every trial that an experiment here names."""
+        return Read(
+            self.store, (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
+        )
+
+    def arm(self, row: Row, stage: str) -> Arm:
+        """One experiment as its trials of a stage measured it."""
+        return self._arm([row], stage)
+
     def _read(self, stage: str) -> list[Arm]:
         """One arm for each configuration; what several sprints measured of it is one row."""
         rows: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
@@ -178,7 +189,7 @@ class Findings:
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
-        return measured(self.store, proposal.overrides, proposal.proposer, status, numbers)
+        return self._known.arm(proposal.overrides, proposal.proposer, status, numbers)
 
 
 def of_campaign(store: Store, campaign: str) -> Findings:

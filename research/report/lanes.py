@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from research.objective import rank, screening_objective
-from research.report.arms import Arm, joules, measured, method
+from research.report.arms import Arm, joules, method
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
 from research.report.quantity import quantity
@@ -23,8 +23,9 @@ def lanes(found: Findings) -> list[str]:
     cells = [_cells(found, lane, rows[lane]) for lane in _LANES]
     arms = [arm for lane in _LANES for arm in _arms(found, rows[lane])]
     return [
-        "Both lanes have the same budget and the same default; the best are means of the screening, which "
-        f"claims nothing. {_first(method_words(method(arms)))}.",
+        "Each lane was given the same budget and the same default. The best are means of the screening, "
+        "which claims nothing; the model's own joules are not in these. "
+        f"{_first(method_words(method(arms)))}.",
         "",
         *table(heads, cells),
     ]
@@ -47,17 +48,7 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
 
 def _arms(found: Findings, rows: Sequence[Row]) -> list[Arm]:
     """The lane's own arms as they were screened; a configuration of both lanes stands in both."""
-    return [
-        measured(
-            found.store,
-            row["proposal"].overrides,
-            row["proposal"].proposer,
-            row["status"],
-            ids(row, "screened"),
-        )
-        for row in rows
-        if ids(row, "screened")
-    ]
+    return [found.arm(row, "screened") for row in rows if ids(row, "screened")]
 
 
 def _first(words: str) -> str:

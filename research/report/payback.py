@@ -11,15 +11,19 @@ from research.stats import ENOUGH, compare
 USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}
 
 
-def payback(found: Findings, joules: float) -> list[str]:
-    """A line for each use whose joules the winner saves; none where it saves nothing or none were taken."""
+def payback(found: Findings, joules: float, *, whole: bool = True) -> list[str]:
+    """A line for each use whose joules the winner saves; none where it saves nothing or none were taken.
+
+    `joules` are the search's, `whole` says whether the language model's are all known and in them.
+    """
     row = found.winner
     winner = None if row is None else found.arm_of(row)
     controls = [arm for arm in found.arms("confirmed") if arm.control]
     if winner is None or not controls or not joules > 0:
         return []
     lines = [_line(metric, controls[0], winner, joules) for metric in USES]
-    return [line for line in lines if line]
+    missing = "" if whole else "; what the model used unknown to us comes on top"
+    return [f"{line}{missing}" for line in lines if line]
 
 
 def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from refusal import Refusal
 from research.report import pictures
 from research.report.answer import finding
-from research.report.arms import Arm, measured
+from research.report.arms import Arm
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
 from research.report.page import put
@@ -89,8 +89,7 @@ def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
     """The control and the experiment, each over its seeds of the stage; none where it did not run."""
     if not ids(row, stage):
         return []
-    proposal = row["proposal"]
-    own = measured(found.store, proposal.overrides, proposal.proposer, row["status"], ids(row, stage))
+    own = found.arm(row, stage)
     controls = [arm for arm in found.arms(stage) if arm.control]
     return [*controls, own] if not own.control else [own]
 

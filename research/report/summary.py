@@ -59,7 +59,7 @@ def _finding(found: Findings, row: Row) -> str:
     rated = rating_words(row)
     said += f" {rated}" if rated else ""
     arm, arms = found.arm_of(row), found.arms("confirmed")
-    return f"{said} The figures: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
+    return f"{said} Beside the control: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
 
 
 def _looked(found: Findings) -> str:
@@ -89,7 +89,8 @@ def _failed(found: Findings) -> list[str]:
     lines = capped(lines, _EACH, "that did not hold")
     screened = sum(row["status"] == "screened" for row in found.experiments)
     if screened:
-        lines.append(f"- {screened} proposals ran once in the screening and did not come further")
+        once = "1 proposal was" if screened == 1 else f"{screened} proposals were"
+        lines.append(f"- {once} screened and came no further")
     return [*lines, *refused(found)]
 
 

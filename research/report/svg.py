@@ -104,7 +104,8 @@ class _Scale:
         self._turn = math.log10 if axis.log else float
         turned = [self._turn(value) for value in values if not axis.log or value > 0] or [0.0, 1.0]
         low, high = min(turned), max(turned)
-        room = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+        apart = high - low > 1e-9 * max(abs(low), abs(high))
+        room = 0.06 * (high - low) if apart else 0.05 * abs(high) or 0.5
         self.low, self.high, self._first, self._last = low - room, high + room, first, last
 
     def __call__(self, value: float) -> float:
@@ -224,10 +225,15 @@ def _class(at: int, colour: str) -> str:
 
 def _finite(one: Series, x: Axis, y: Axis) -> Series:
     def shown(point: Point) -> bool:
-        whole = all(map(math.isfinite, (point.x, point.y, point.across, point.up)))
+        whole = all(map(_drawable, (point.x, point.y, point.across, point.up)))
         return whole and (not x.log or point.x > 0) and (not y.log or point.y > 0)
 
     return Series(one.name, tuple(filter(shown, one.points)), one.kind, one.large)
+
+
+def _drawable(value: float) -> bool:
+    """Whether its differences and logarithms stay within what a float holds."""
+    return value == 0 or 1e-150 < abs(value) < 1e150
 
 
 def _ends(middle: float, half: float) -> Iterable[float]:

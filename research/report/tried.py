@@ -109,18 +109,18 @@ def memory(found: Findings) -> list[str]:
 
 def _review(row: Row, experiment: Row) -> list[str]:
     content = row["content"] or {}
-    reasons = content.get("reasons") or ["-"]
+    reasons = content.get("reasons") or []
     score = "-" if row["score"] is None else f"{row['score']:.1f}"
-    rounds = (experiment["facts"].get("review") or {}).get("round", "-")
+    rounds = (experiment["facts"].get("review") or {}).get("round", "")
     proposal = code(" ".join(experiment["proposal"].overrides), 120)
     return [
         str(row["experiment_id"]),
         proposal,
         score,
-        plain((row["facts"] or {}).get("round", rounds), 10),
+        plain((row["facts"] or {}).get("round", rounds), 10) or "-",
         "model" if _by(row) == "model" else "stand-in",
         plain(experiment["status"], 20),
-        plain(reasons[0], 160),
+        plain(reasons[0], 160) if reasons else "-",
     ]
 
 
@@ -141,6 +141,8 @@ def _number(value: Any) -> float:
 
 
 def _boxes(boxes: Mapping[str, Any]) -> str:
+    if not boxes:
+        return "-"
     told = [boxes.get(name) or {} for name in ("discuss", "implement", "validate")]
     return " / ".join(
         f"{_number(one.get('used_s')):.0f} of {_number(one.get('limit_s')):.0f} s" for one in told

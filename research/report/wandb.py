@@ -6,6 +6,7 @@ found by their ids; building it asks no server, saving it does.
 
 import importlib
 import json
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def logged_in() -> bool:
         from wandb.sdk.lib import wbauth
 
         settings = wandb.Settings()
+        settings.update_from_env_vars(dict(os.environ))
     if settings.mode in ("offline", "disabled", "dryrun"):
         return False
     if settings.api_key or settings.identity_token_file:

@@ -146,7 +146,7 @@ def test_the_cost_is_the_sum_over_the_campaigns_trials(done: tuple) -> None:
         sweep,
     )
     assert f"- {quantity('train/energy_j', joules)} for the training" in report
-    assert f"- {found.facts['seconds']:.1f} s for this run" in report
+    assert f"- {found.facts['seconds']:.1f} s by the clock for this run" in report
     control, winner = found.arms("confirmed")[0], found.arms("confirmed")[-1]
     saved = control.of("train/energy_j").mean - winner.of("train/energy_j").mean
     assert f"paid back after {joules / saved:.0f} trainings" in report

@@ -1,0 +1,64 @@
+"""The report of a sweep: the best arm, whether that is settled, what failed, and what is not compared."""
+
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+from rows_lab import opened
+from scipy.stats import t
+
+from refusal import Refusal
+from research.report.sweep import write
+from research.types import Key
+
+NAMES = ("optimizer=adam", "optimizer=lion", "optimizer=sgd")
+
+
+def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        for seed in range(4):
+            for place, name in enumerate(NAMES):
+                lab.trial(
+                    (name,), seed, 10.0 + seed, 0.8 + 0.05 * place + 0.003 * (seed * place % 3), sweep="s"
+                )
+        got = lab.store.claim(Key("f", "c", "d", "cpu:test"), config={}, overrides=["a|b"], sweep="s")
+        lab.store.fail(got, "diverged | <b> [printed: noise]")
+        report = write(lab.store, "s", tmp_path).read_text()
+        values = {
+            name: [value for (value,) in lab.sql(
+                "select value from metric join trial on trial.id = trial_id where point = -1 "
+                "and key = 'test/accuracy' and overrides like ? order by seed", f"%{name}%")]
+            for name in NAMES
+        }  # fmt: skip
+    changes = [b - a for a, b in zip(values[NAMES[0]], values[NAMES[2]], strict=True)]
+    half = t.ppf(1 - 0.05 / 4, 3) * statistics.stdev(changes) / math.sqrt(4)
+    mean = statistics.fmean(changes)
+    told = f"{mean:+.4g} [{mean - half:.4g}, {mean + half:.4g}]"
+    assert report.startswith(
+        "# Sweep s: which of 3 arms is best by test/accuracy?\n\n**`optimizer=sgd` has the best"
+    )
+    assert f"Its difference from the first arm is {told}, n = 4 pairs: settled." in report
+    assert f"| `optimizer=sgd` | 4 | {told} | settled |" in report and "97.5 % interval" in report
+    assert "- `a/b`: diverged / &lt;b>" in report and "noise" not in report
+    assert "python train.py -m optimizer=adam seed=0,1,2,3" in report
+    assert "13 trials (12 done, 1 failed)" in report
+    assert (tmp_path / "train-energy_j.svg").is_file() and (tmp_path / "curves.svg").is_file()
+
+
+def test_one_seed_settles_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        for name, accuracy in zip(NAMES, (0.8, 0.9, 0.7), strict=True):
+            lab.trial((name,), 0, 10.0, accuracy, sweep="s")
+        report = write(lab.store, "s", tmp_path).read_text()
+    assert "**`optimizer=lion` has the best mean, 0.9000 (n = 1).** That is not settled" in report
+    assert "inf" not in report and "| `optimizer=lion` | 1 | +0.1 (no interval) | open |" in report
+
+
+def test_trials_known_from_before_are_in_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        known = lab.trial((NAMES[0],), 0, 10.0, 0.8, sweep="earlier")
+        lab.trial((NAMES[1],), 0, 10.0, 0.7, sweep="s")
+        assert "which of 2 arms" in write(lab.store, "s", tmp_path, [known]).read_text()
+        with pytest.raises(Refusal, match="no sweep 'none'"):
+            write(lab.store, "none", tmp_path)

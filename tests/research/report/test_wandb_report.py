@@ -1,0 +1,77 @@
+"""The Weights & Biases Report is built for real, without a network, and holds what the package reads back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rows_lab import CAMPAIGN, WINNER, campaign, opened
+
+ROOT = Path(__file__).parents[3]
+WRITE = """
+import socket, sys
+from pathlib import Path
+
+def refused(*given, **named):
+    raise AssertionError("building a report reached for the network")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
+from research.report import wandb
+from research.store import Store
+
+store = Store(sys.argv[1])
+print(wandb.write(store, sys.argv[2], Path(sys.argv[3])))
+print(wandb.logged_in())
+import wandb_workspaces.reports.v2 as wr
+from wandb_workspaces.reports.v2.internal import ReportViewspec
+given = wandb.built(wandb.of_campaign(store, sys.argv[2]), "joulelab")
+back = wr.Report._from_model(given._to_model())
+print([type(block).__name__ for block in back.blocks])
+"""
+
+
+@pytest.mark.slow
+def test_it_is_built_and_read_back_offline(tmp_path: Path) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    with opened(tmp_path) as lab:
+        campaign(lab)
+        call = [sys.executable, "-W", "error", "-c", WRITE, f"sqlite:///{lab.path}", CAMPAIGN, str(tmp_path)]
+        env = {**plain, "NETRC": str(tmp_path / "none"), "HOME": str(tmp_path)}
+        done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    path, logged, blocks = done.stdout.splitlines()
+    assert path == str(tmp_path / "wandb_report.json") and logged == "False"
+    assert "PanelGrid" in blocks and blocks.count("MarkdownBlock") == 5
+    spec = json.loads(Path(path).read_text())["spec"]
+    grid = next(block for block in spec["blocks"] if block["type"] == "panel-grid")["metadata"]
+    names = [one["name"] for one in grid["runSets"]]
+    assert names == ["control", " ".join(WINNER), "all trials of the campaign"]
+    values = [one["filters"]["filters"][0]["value"] for one in grid["runSets"]]
+    assert values[2] == CAMPAIGN and len(values[0]) == len(values[1]) == 5
+    panels = [one["viewType"] for one in grid["panelBankSectionConfig"]["panels"]]
+    assert panels.count("Scatter Plot") == 2 and panels.count("Run History Line Plot") == 2
+    assert "Parallel Coordinates Plot" in panels
+    texts = [block["content"] for block in spec["blocks"] if block["type"] == "markdown-block"]
+    assert texts[0].startswith("**Supported.** `optimizer.lr=0.01") and "<script" not in "".join(texts)
+
+
+@pytest.mark.slow
+def test_a_login_is_found_without_asking(tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine api.wandb.ai\n  login user\n  password {'a' * 40}\n")
+    netrc.chmod(0o600)
+    code = "from research.report.wandb import logged_in; print(logged_in())"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")} | {
+        "HOME": str(tmp_path)
+    }
+    ways = [
+        ({"NETRC": str(netrc)}, "True"),
+        ({"NETRC": str(tmp_path / "none"), "WANDB_API_KEY": "a" * 40}, "True"),
+        ({"NETRC": str(netrc), "WANDB_MODE": "offline"}, "False"),
+    ]
+    for given, said in ways:
+        call, env = [sys.executable, "-c", code], {**plain, **given}
+        done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == said, given
