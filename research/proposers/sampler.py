@@ -41,6 +41,7 @@ class Sampler(Proposer, ABC):
         self._told: list[dict[str, Any]] = []
         self._worst: float | None = None
         self._asked: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._waiting: list[tuple[Drawn, Seen]] = []
         self._state: State | None = None
 
     @abstractmethod
@@ -58,8 +59,10 @@ class Sampler(Proposer, ABC):
         if not default:
             return None
         if self._state is None and state.control:
-            self._learn(default, state.control, state)
+            self._waiting.insert(0, (default, state.control))
         self._state = state
+        while self._waiting:
+            self._learn(*self._waiting.pop(0), state)
         if len(self._told) < _START:
             turned = self._dimensions.turned(self._rng)
             drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
@@ -68,10 +71,10 @@ class Sampler(Proposer, ABC):
         return claim(typed(drawn), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """Learn a result; what was refused or repeated says nothing about the objective."""
+        """Keep a result for the next draw; what was refused or repeated says nothing of the objective."""
         drawn = self._dimensions.read(proposal.overrides)
-        if drawn and self._state and seen.status in ("done", "failed"):
-            self._learn(drawn, seen, self._state)
+        if drawn and seen.status in ("done", "failed"):
+            self._waiting.append((drawn, seen))
 
     def _redrawn(self, state: State) -> Drawn:
         best = self._dimensions.read(state.incumbent.overrides) if state.incumbent else None
