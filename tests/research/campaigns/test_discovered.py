@@ -1,0 +1,104 @@
+"""From a confirmed arm to a recipe, and from the recipe to the campaign's own trials and verdict."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaign_lab import Lab, Scripted, energy, opened
+from rich.console import Console
+
+from research.campaigns.discovery import write_recipe
+from research.campaigns.equipment import Equipment
+from research.experiments import conduct as module
+from research.experiments.conduct import conduct
+from research.experiments.study import recipe
+from research.report.findings import Findings
+from research.report.lines import Lines
+from research.runner import Job
+from research.space import Space
+from research.statistics.rubric import RubricFacts, rating
+from research.stats import judge
+from research.types import Constraint, Insight
+
+FLOOR = Constraint(metric="test/accuracy", op=">=", bound=0.9)
+RATED = rating(RubricFacts(ran=True, pairs=5, word="supported", fresh=True, new=True))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with opened(tmp_path) as made:
+        folder = made.folder / "conf"
+        first, rest = (folder / "train.yaml").read_text().split("\n", 1)
+        launcher = "launcher: {jobs: null, threads: null, timeout_s: null}\n"
+        (folder / "train.yaml").write_text(
+            f"{first.replace('[', '[_self_, ').replace(']', ', {experiment: none}]')}\n{rest}{launcher}"
+        )
+        (folder / "experiment").mkdir()
+        (folder / "experiment" / "none.yaml").write_text("# @package _global_\n")
+        space = (folder / "space.yaml").read_text().replace("inert: [", "inert: [launcher, study, ")
+        (folder / "space.yaml").write_text(space)
+        made.space = Space(folder, folder / "space.yaml")
+        monkeypatch.setattr(module, "CONF", folder)
+        yield made
+
+
+def ran(lab: Lab, overrides: list[str], metric: str) -> dict[int, float]:
+    """What trials of a campaign measured, run as it runs them."""
+    jobs = {
+        seed: Job(lab.space.resolve(line) | {"root": "elsewhere"}, line)
+        for seed in range(1000, 1005)
+        for line in [[*overrides, f"seed={seed}"]]
+    }
+    found = {seed: lab.one(job).trial_id for seed, job in jobs.items()}
+    results = lab.store.results(list(found.values()))
+    return {seed: results[number].metrics[metric] for seed, number in found.items()}
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: Lab) -> None:
+    fixed, arm = ["data=digits", "budget.steps=300"], ["optimizer.lr=0.01", "model.width=32"]
+    metric = "train/energy_j"
+    before, after = ran(lab, fixed, metric), ran(lab, [*fixed, *arm], metric)
+    verdict = judge(before, after, metric=metric, direction="min", scale="ratio", smallest_effect=10)
+    assert verdict.word == "supported"
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    path = write_recipe(
+        lab.folder / "conf" / "experiment" / "discovered",
+        *(insight, fixed, arm, list(before), RATED, "c", "2026-11-22"),
+        space=lab.space,
+        smallest_effect=10,
+        constraints=(FLOOR,),
+    )
+    count = len(lab.ran)
+    launcher = {"jobs": None, "threads": None, "timeout_s": None}
+    config = {"recipe": f"discovered/{path.stem}", "base": [], "quiet": [], "root": str(lab.folder / "runs")}
+    config |= {"store": {"url": f"sqlite:///{lab.folder / 'lab.db'}"}, "launcher": launcher}
+    told = Lines(Console(record=True, width=300, file=io.StringIO()))
+    report = conduct(config, run=lab.run, lines=told).read_text()
+    assert len(lab.ran) == count, "every trial is known"
+    assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
+
+
+@pytest.mark.slow
+def test_a_campaign_writes_its_discovery_and_notes_a_file_that_a_person_edited(lab: Lab) -> None:
+    folder = lab.folder / "conf" / "experiment" / "discovered"
+
+    def sprint(seed: int) -> tuple[Any, list[str]]:
+        charter = lab.charter(energy(), seed=seed)
+        one = lab.sprint(charter, equipment=Equipment(discovered=folder))
+        one.run([Scripted("budget.steps=150 optimizer.lr=0.01 model.width=64")])
+        found = Findings(lab.store, one.id)
+        row = lab.store.insights(sprint_id=one.id)[-1]
+        return row["facts"], list(found.facts["notes"])
+
+    facts, notes = sprint(0)
+    path = Path(facts["recipe"])
+    study = recipe(lab.folder / "conf", f"discovered/{path.stem}").study
+    assert study is not None and study.claims[0].all[1].words == "test/accuracy at least 0.9"
+    assert facts["rating"] >= 7 and facts["equivalent"]["test/accuracy"]["margin"] == 0.01
+    assert not [note for note in notes if "recipe" in note]
+    path.write_text(path.read_text().replace("# Rating: ", "# Rating, by me: "))
+    facts, notes = sprint(1)
+    assert facts["recipe"] is None and any("edited by a person" in note for note in notes)
