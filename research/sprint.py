@@ -20,7 +20,7 @@ from research.campaigns.equipment import Equipment
 from research.campaigns.folder import leave
 from research.campaigns.history import Past, past, rows_of
 from research.campaigns.promotion import Promotion
-from research.campaigns.rows import Rows
+from research.campaigns.rows import Row, Rows
 from research.campaigns.screening import Screening
 from research.campaigns.spend import Spend
 from research.objective import screening_objective
@@ -33,7 +33,6 @@ from research.statistics.campaign import Campaign, earlier
 from research.store import Store
 from research.team.judges import Judges
 from research.team.queued import Queued
-from research.types import Proposal
 
 
 @final
@@ -181,12 +180,10 @@ class Sprint:
         council = self._equipment.council
         if queue is None or council is None or not council.team.speaks:
             return
-        waiting = [(row["id"], row["proposal"]) for row in admission.rows.accepted(queue.name)]
-        if not waiting:
-            waiting = self._taken_over(left, admission.rows)
-        for number, proposal in waiting:
-            admission.reserve(number, proposal)
-        queue.put(proposal for _, proposal in waiting)
+        waiting = admission.rows.accepted(queue.name) or self._taken_over(left, admission.rows)
+        for row in waiting:
+            admission.reserve(row["id"], row["proposal"], row["facts"])
+        queue.put(row["proposal"] for row in waiting)
         if len(waiting) < council.count:
             cited = evidence(self._store)
             proposals, found = council.convene(screening, admission, cited, self._equipment.lane)
@@ -194,14 +191,15 @@ class Sprint:
             self._plan = {**found.plan, "remarks": found.remarks} if found.plan else {}
             self._notes += found.notes
 
-    def _taken_over(self, left: Past, rows: Rows) -> list[tuple[int, Proposal]]:
+    def _taken_over(self, left: Past, rows: Rows) -> list[Row]:
         """What waits from earlier sprints, each in a row of this one."""
-        found = []
+        found: list[Row] = []
         for row in left.queued:
-            number = rows.open(row["proposal"], "queued", row["facts"] | {"carried": row["id"]})
+            facts = row["facts"] | {"carried": row["id"]}
+            number = rows.open(row["proposal"], "queued", facts)
             why = [f"it waits on as experiment {number} of the next sprint"]
             self._store.set_experiment(row["id"], "dropped", row["facts"] | {"reasons": why})
-            found.append((number, row["proposal"]))
+            found.append({"id": number, "proposal": row["proposal"], "facts": facts})
         return found
 
     def _settled(self, arm: Arm, left: Past) -> bool:

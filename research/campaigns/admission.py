@@ -46,7 +46,8 @@ class Admission:
     ) -> None:
         self._bench, self.rows, self._thresholds = bench, rows, thresholds
         self._left_s, self._doubted, self._outside = left_s, doubted, outside
-        self._reserved: dict[str, tuple[int, Proposal]] = {}
+        self._reserved: dict[str, Arm] = {}
+        self._proposals: dict[int, Proposal] = {}
         self.signatures: set[str] = set()
         self.seen: list[Seen] = []
         """what was tried in the whole campaign, for the facts of what comes next"""
@@ -88,9 +89,11 @@ class Admission:
             facts = facts | {"changed": better.changed}
         raise AssertionError("a proposal is improved twice at most")
 
-    def reserve(self, number: int, proposal: Proposal) -> None:
+    def reserve(self, number: int, proposal: Proposal, facts: Mapping[str, Any]) -> None:
         """Keep a queued row's place: it is run when its proposer comes with it, and nobody repeats it."""
-        self._reserved[self._bench.signature(proposal.overrides)] = (number, proposal)
+        arm = Arm(proposal.overrides, proposal.proposer, number, facts=dict(facts))
+        self._reserved[self._bench.signature(proposal.overrides)] = arm
+        self._proposals[number] = proposal
 
     def known(self, proposal: Proposal) -> Facts | None:
         """What code knows of a proposal; None where it would not be let in."""
@@ -108,13 +111,12 @@ class Admission:
         if not self._reserved or self._gate(proposal.overrides):
             return None
         signature = self._bench.signature(proposal.overrides)
-        number, own = self._reserved.get(signature, (None, None))
-        if number is None or own is None or own.proposer != proposal.proposer:
+        arm = self._reserved.get(signature)
+        if arm is None or arm.proposer != proposal.proposer:
             return None
         del self._reserved[signature]
         self.signatures.add(signature)
-        facts = self.rows.facts(number) or {"signature": signature}
-        return Admitted(own, Arm(own.overrides, own.proposer, number, facts=dict(facts)))
+        return Admitted(self._proposals[arm.experiment_id], arm)
 
     def _fault(self, proposal: Proposal, count: bool = True) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""
@@ -141,8 +143,7 @@ class Admission:
         number = self.rows.open(proposal, status, facts, opinions)
         arm = Arm(proposal.overrides, proposal.proposer, number, facts=dict(facts))
         if status == "queued":
-            self.rows.keep(number, proposal)
-            self.reserve(number, proposal)
+            self.reserve(number, proposal, facts)
         elif signature:
             self.signatures.add(signature)
         return Admitted(proposal, arm)

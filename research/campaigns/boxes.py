@@ -37,6 +37,10 @@ class Boxes:
         """Seconds that are left of the open box; infinite when none is."""
         return math.inf if self._open is None else self._limit(self._open[0]) - self._spent(self._open[0])
 
+    def limit_s(self) -> float:
+        """Seconds that the open box has in all; infinite when none is."""
+        return math.inf if self._open is None else self._limit(self._open[0])
+
     def until(self) -> float | None:
         """When the open box ends, by the clock; None when none is open."""
         left = self.left_s()

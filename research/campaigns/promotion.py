@@ -31,7 +31,7 @@ class Promotion:
         later = self._later.plus(spend.usual(promoted + charter.confirm.seeds))
         here = self._mine.plus(spend.usual(promoted)).seconds
         # At most half of a box is kept back, as of a budget.
-        kept = min(here, max(0.0, self._boxes.left_s()) / 2)
+        kept = min(here, self._boxes.limit_s() / 2)
         return spend.short(price, later) or self._boxes.short(price.seconds + kept)
 
     def run(self, best: Sequence[Arm], wanted: Objective) -> list[Arm]:

@@ -50,14 +50,6 @@ class Rows:
             self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
         return number
 
-    def keep(self, number: int, proposal: Proposal) -> None:
-        """Leave a row that was opened to whoever comes with its proposal next: it waits in the queue."""
-        self._left[_key(proposal)].append({"id": number, "proposal": proposal, "status": "queued"})
-
-    def facts(self, number: int) -> dict[str, Any]:
-        """What a row that was there before says beside its proposal."""
-        return next((dict(row["facts"]) for row in self.before if row["id"] == number), {})
-
 
 def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
     return proposal.proposer, tuple(proposal.overrides)

@@ -119,7 +119,7 @@ class Lab:
         goal = Goal(text="a test goal", objective=objective)
         stages = {"screen": Screen(turns=10), "promote": Promote(arms=2), "confirm": Confirm()}
         shares = {"random": 0.3, "tpe": 0.7, "scripted": 1.0}
-        return Charter(goal=goal, fixed=("data=digits",), shares=shares, **{**stages, **changed})
+        return Charter(goal=goal, fixed=("data=digits",), **{"shares": shares, **stages, **changed})
 
     def sprint(
         self, charter: Charter, spend: Spend | None = None, harness: dict | None = None, **more
