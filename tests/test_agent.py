@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
+from research.goals import manual
 from research.goals.quoting import quoted
+from research.store import Store
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -92,21 +93,79 @@ def test_other_arguments_are_left_alone() -> None:
     assert quoted(["screen.turns=3", "--help", "+x=[a]"]) == ["screen.turns=3", "--help", "+x=[a]"]
 
 
-def test_every_option_that_the_help_names_exists() -> None:
-    text = yaml.safe_load((ROOT / "conf" / "agent.yaml").read_text())["hydra"]["help"]["template"]
-    for group in ("llm", "proposer", "store"):
+def test_the_help_names_every_option_of_every_group() -> None:
+    text = manual.page(ROOT / "conf" / "agent.yaml")
+    for group in ("llm", "proposer", "store", "domain"):
         named = text.split(f"\n{group}: ")[1].split("\n")[0].split(", ")
         assert set(named) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
 
 
 @pytest.mark.slow
 def test_help_starts_fast(tmp_path: Path) -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = cpu_s()
     done = agent(tmp_path, "--help")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0 and "goal=" in done.stdout and "$CONFIG" not in done.stdout
     assert "budget:" in done.stdout and "asked before each spend" in done.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+    assert cpu_s() - before < 1.5
+
+
+def cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.slow
+def test_status_takes_less_than_one_and_a_half_cpu_seconds(tmp_path: Path) -> None:
+    Store(f"sqlite:///{tmp_path}/lab.db").close()
+    before = cpu_s()
+    done = agent(tmp_path, "task=status")
+    assert done.returncode == 0 and "queued for task=run" in done.stdout
+    assert cpu_s() - before < 1.5
+
+
+@pytest.mark.slow
+def test_a_document_is_all_that_stdout_holds_in_json(tmp_path: Path) -> None:
+    few = ("count=2", "domain=efficiency", "focus=size", "queue=true", "json=true", "base=[budget.steps=60]")
+    found = json.loads(agent(tmp_path, "task=suggest", *few).stdout)
+    assert [one["id"] for one in found["suggestions"]] == [1, 2] and found["domain"] == "efficiency"
+    ran = agent(tmp_path, "task=run", "id=experiment:1", "json=true")
+    assert json.loads(ran.stdout)["left"] == 1, ran.stderr
+    assert " seed 0 " in ran.stderr  # what is told on the way
+    shown = json.loads(agent(tmp_path, "task=show", "id=1", "json=true").stdout)
+    assert shown["kind"] == "trial" and shown["figures"]["train/energy_j"] > 0
+    again = json.loads(agent(tmp_path, "task=reproduce", "id=1", "json=true").stdout)
+    assert {one["word"] for one in again["checks"] if one["metric"].startswith(("test/", "size/"))} == {
+        "equal"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("task=dance",), "task=dance is unknown"),
+        (("task=show", "id=12"), "There is no database"),
+        (("gaol=x",), "gaol"),
+        (("goal=",), "The goal is empty"),
+        (("llm.api_key=sk-aaaaaaaaaaaaaaaaaaaaaaaa",), "environment only"),
+    ],
+)
+def test_an_error_is_a_json_document_too(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = agent(tmp_path, *arguments, "json=true")
+    assert done.returncode == 2 and said in json.loads(done.stdout)["error"]
+    assert "Traceback" not in done.stderr and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Path) -> None:
+    assert agent(tmp_path, "task=suggest", "count=1", "queue=true").returncode == 0
+    process = start(tmp_path, "task=run", "daemon=true")
+    assert process.stdout and "waiting for experiments" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in err, err
+    with sqlite3.connect(tmp_path / "lab.db") as sql:
+        assert sql.execute("select status from experiment").fetchall() in ([("queued",)], [("screened",)])
 
 
 @pytest.mark.slow

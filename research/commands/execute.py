@@ -94,8 +94,8 @@ def _one(desk: Desk, queue: Queue, wanted: Reference) -> Experiment:
 def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
     done: list[Experiment] = []
-    desk.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
     with suppress(KeyboardInterrupt):
+        desk.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
         while True:
             taken = queue.take()
             if taken is None:

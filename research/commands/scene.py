@@ -129,7 +129,7 @@ def scene(desk: Desk) -> Iterator[Scene]:
 
 
 def proposers(here: Scene) -> list[Any]:
-    """The proposers of the config that can work with what is at hand, the largest share of turns first."""
+    """The proposers of the config that can work with what is at hand."""
     import inspect
 
     from hydra.utils import instantiate
@@ -150,6 +150,4 @@ def proposers(here: Scene) -> list[Any]:
         names = [name for name, one in asked if one.default is inspect.Parameter.empty]
         if all(at_hand.get(name) is not None for name in names):
             found.append(make(**{name: at_hand[name] for name in names}))
-    shares = config["shares"]
-    wanted = [one for one in found if shares.get(one.name, 0.0) > 0]
-    return sorted(wanted, key=lambda one: -float(shares[one.name]))
+    return found

@@ -10,6 +10,7 @@ from research.commands.scene import Scene, proposers, scene
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import sentence
+from research.proposers.bandit import Bandit
 from research.proposers.proposer import Proposer, Seen
 from research.types import Objective, Proposal, Record
 
@@ -82,20 +83,21 @@ class _Draw:
     """Turns of the proposers until enough is found or nobody has anything new."""
 
     def __init__(self, here: Scene) -> None:
-        self._here, self._left = here, proposers(here)
+        found = proposers(here)
+        self._here = here
+        self._turns = Bandit(found, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
         self.refused: Counter[str] = Counter()
         self.notes: list[str] = []
         self._silent: Counter[str] = Counter()
         for proposal, seen in here.tried:
-            for one in self._left:
+            for one in found:
                 one.tell(proposal, seen)
 
     def run(self, count: int) -> list[Proposal]:
         kept: list[Proposal] = []
-        while self._left and len(kept) < count:
-            for proposer in list(self._left):
-                found = self._turn(proposer) if len(kept) < count else None
-                kept += [found] if found else []
+        while len(kept) < count and (proposer := self._turns.next()):
+            found = self._turn(proposer)
+            kept += [found] if found else []
         if len(kept) < count:
             self.notes.append(f"{len(kept)} of {count} were found: nobody has another new one")
         return kept
@@ -109,12 +111,12 @@ class _Draw:
                 if self._taken(proposal, proposer):
                     return proposal
         except (LlmUnavailable, CapReached) as reason:
-            self._left.remove(proposer)
+            self._turns.leave(proposer)
             self.notes.append(f"{proposer.name} stopped proposing: {reason}")
             return None
         self._silent[proposer.name] += 1
         if self._silent[proposer.name] >= _SILENT:
-            self._left.remove(proposer)
+            self._turns.leave(proposer)
         return None
 
     def _taken(self, proposal: Proposal, proposer: Proposer) -> bool:

@@ -50,7 +50,7 @@ def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
 class Odd:
     """Proposes the impossible, the new, the known and the control, then nothing."""
 
-    name = "odd"
+    name, first = "odd", False
 
     def __init__(self, fixed: tuple[str, ...]) -> None:
         self.left = ["model.width=9999", "model.width=64", "model.width=64", "model.width=128"]
