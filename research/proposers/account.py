@@ -10,8 +10,10 @@ from research.proposers.proposer import Seen, State
 
 _KEPT = 0.95
 """of an earlier turn at each later one of anybody: what helped at the start may not help at the end"""
-_PRIOR = 6.0
+_PRIOR = 3.0
 """turns of the usual gain and cost that each source is credited with before it had any"""
+_NOTHING = 1e-9
+"""a gain or a cost below which there was none"""
 
 
 @final
@@ -51,7 +53,7 @@ class Account:
 
     def quality(self, everyone: "Account") -> float:
         """Gain per joule as a multiple of everyone's, shrunk: 1 where nothing is known, never 0."""
-        if not everyone.gain or not everyone.cost:
+        if everyone.gain < _NOTHING or everyone.cost < _NOTHING:
             return 1.0
         usual, prior = everyone.gain / everyone.cost, _PRIOR * everyone.each
         return (self.gain + prior * usual) / (self.cost + prior) / usual
