@@ -15,17 +15,17 @@ from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import Confirmation, claim
 from research.campaigns.control import control_arm, wanted_of
-from research.campaigns.council import behind_queue, evidence
+from research.campaigns.council import evidence
 from research.campaigns.equipment import Equipment
 from research.campaigns.folder import leave
 from research.campaigns.history import Past, past, rows_of
+from research.campaigns.lineup import Lineup, lineup
 from research.campaigns.promotion import Promotion
 from research.campaigns.rows import Row, Rows
 from research.campaigns.screening import Screening
 from research.campaigns.spend import Spend
 from research.objective import screening_objective
 from research.proposers.proposer import Proposer
-from research.proposers.turns import Turns
 from research.report.lines import Lines
 from research.runner import Outcome
 from research.space import Space
@@ -60,11 +60,12 @@ class Sprint:
         self._charter, self._store, self._spend, self._lines = charter, store, spend, lines
         self._number, self._equipment = number, equipment or Equipment()
         self._notes, self._plan = list[str](), dict[str, Any]()
+        self._screening: Screening | None = None
         self._boxes = Boxes(charter.sprint.minutes, spend.clock)
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
-        self._turns: Turns | None = None
+        self._lineup: Lineup | None = None
         self._admission: Admission | None = None
         self.id = self._opened()
         self._bench = Bench(
@@ -87,8 +88,11 @@ class Sprint:
         row = self._rows_of.get(self._number)
         return row is not None and row["status"] == "done"
 
-    def run(self, proposers: Sequence[Proposer]) -> Path:
+    def run(self, proposers: Sequence[Proposer], control: Sequence[Proposer] = ()) -> Path:
         """Run the sprint until its boxes or the budget end, and return the path of its report.
+
+        `control` are other objects of the same sources: with a model among `proposers` they are its control
+        lane.
 
         Raises:
             Refusal: the control cannot be run, or does not measure what the goal asks for.
@@ -96,9 +100,10 @@ class Sprint:
         """
         if self.done:
             return leave(self._store, self.id, self.folder)
-        wrapped, queue = behind_queue(proposers)
+        self._lineup = lineup(proposers, control, self._charter.shares, self._charter.seed)
+        wrapped = self._lineup.proposers
         try:
-            self._research(wrapped, queue)
+            self._research(self._lineup)
         except KeyboardInterrupt:
             self._notes.append("interrupted: the same command continues")
             self._close("interrupted", wrapped)
@@ -134,14 +139,19 @@ class Sprint:
             "seconds": self._spend.seconds,
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
             "boxes": self._boxes.facts(),
-            "turns": dict(self._turns.taken) if self._turns else {},
+            "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
             "comparisons": list(self._campaign.words),
             "predicted": {"refused": predicted, "false": None},
             "plan": self._plan,
+            **self._pruned(),
             **self._equipment.facts(),
         }
 
-    def _research(self, proposers: Sequence[Proposer], queue: Queued | None) -> None:
+    def _pruned(self) -> dict[str, Any]:
+        halving = self._screening.halving if self._screening else None
+        return {"pruned": halving.facts()} if halving else {}
+
+    def _research(self, who: Lineup) -> None:
         charter, bench = self._charter, self._bench
         left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
@@ -151,16 +161,17 @@ class Sprint:
         with self._box("implement"):
             control = control_arm(charter, bench, rows)
         admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
-        self._turns = Turns(proposers, charter.shares)
+        admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
-        screening = Screening(bench, admission, self._turns, charter.screen, charter.goal.text, judges)
-        screening.start(control, left, proposers)
+        screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges)
+        screening.start(control, left, who.proposers)
+        self._screening = screening
         with self._box("discuss"):
-            self._discuss(screening, admission, left, queue)
+            self._discuss(screening, admission, left, who.queue)
         with self._box("implement"):
             promotion = Promotion(charter, bench, self._boxes, control)
-            screening.run(proposers, promotion.short)
-            best = [arm for arm in screening.best(len(screening.arms)) if not self._settled(arm, left)]
+            screening.run(who.proposers, promotion.short)
+            best = self._unsettled(screening.best(len(screening.arms)), left)
             contenders = promotion.run(self._carried(best[: charter.promote.arms], left, rows), wanted)
         self._notes += [*screening.notes, *promotion.notes]
         with self._box("validate"):
@@ -186,7 +197,7 @@ class Sprint:
         queue.put(row["proposal"] for row in waiting)
         if len(waiting) < council.count:
             cited = evidence(self._store)
-            proposals, found = council.convene(screening, admission, cited, self._equipment.lane)
+            proposals, found = council.convene(screening, admission, cited)
             queue.put(proposals)
             self._plan = {**found.plan, "remarks": found.remarks} if found.plan else {}
             self._notes += found.notes
@@ -202,8 +213,12 @@ class Sprint:
             found.append({"id": number, "proposal": row["proposal"], "facts": facts})
         return found
 
-    def _settled(self, arm: Arm, left: Past) -> bool:
-        return str(arm.facts.get("signature")) in left.settled
+    def _unsettled(self, arms: Sequence[Arm], left: Past) -> list[Arm]:
+        """Arms without a verdict, each configuration once: both lanes may have found it."""
+        found: dict[str, Arm] = {}
+        for arm in arms:
+            found.setdefault(str(arm.facts.get("signature")), arm)
+        return [arm for signature, arm in found.items() if signature not in left.settled]
 
     def _carried(self, best: Sequence[Arm], left: Past, rows: Rows) -> list[Arm]:
         """The best arms, those of earlier sprints in rows of this one."""

@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 _FIGURES = ("screened", "promoted", "supported", "refuted", "open")
 _TOLD: dict[str, SeenStatus] = {
     "failed": "failed",
+    "stopped": "failed",
     "refused": "refused",
     "repeat": "repeat",
     "dropped": "refused",

@@ -9,7 +9,7 @@ from research.team.review import Opinion
 from research.types import Proposal
 
 Row = Mapping[str, Any]
-_ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "open", "failed")
+_ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "open", "failed", "stopped")
 """statuses of a proposal that was accepted: a continued sprint need not ask for it again"""
 
 

@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from research.campaigns.admission import Admission
-from research.campaigns.bench import Arm, Bench
+from research.campaigns.bench import STOPPED, Arm, Bench
+from research.campaigns.halving import Halving, Stop
 from research.campaigns.history import Past
+from research.campaigns.lineup import Turns
 from research.campaigns.spend import Price
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
+from research.proposers.account import gain
+from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
-from research.proposers.turns import Turns
 from research.team.judges import Judges
 from research.types import Objective, Proposal, Record
 
@@ -20,6 +23,7 @@ Short = Callable[[Price], str | None]
 
 _TRIES = 12
 """proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
+_CONTROL_LANE = "control/"
 _SILENT = 3
 """turns without a proposal after which a proposer is no longer asked"""
 
@@ -33,6 +37,8 @@ class Screen(Record):
     at_once: int = 2
     """proposals asked for before their results are told: the same on every machine, so that it repeats"""
     seeds: tuple[int, ...] = (0,)
+    stop: Stop | None = Stop()
+    """when a training that cannot win is ended; None lets each train to its end"""
 
 
 @final
@@ -45,6 +51,7 @@ class Screening:
         self._bench, self._admission, self._turns = bench, admission, turns
         self._settings, self._goal, self._judges = settings, goal, judges
         self._silent: dict[str, int] = {}
+        self.halving: Halving | None = None
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
@@ -58,7 +65,13 @@ class Screening:
     def start(self, control: Arm, past: Past, proposers: Sequence[Proposer]) -> None:
         """Take the control, whose trials are done, as the first arm, and what earlier sprints have left."""
         self.arms = [control, *past.arms]
-        self._admission.signatures |= {self._bench.signature(arm.overrides) for arm in self.arms}
+        if self._settings.stop is not None:
+            self.halving = Halving(self.objective, self._settings.stop)
+            for arm in self.arms:
+                self._learn(arm)
+        for arm in self.arms:
+            self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
+        self._admission.tried(self._bench.signature(control.overrides), _CONTROL_LANE)
         for proposal, seen in past.seen:
             self._admission.seen.append(seen)
             for proposer in proposers:
@@ -79,7 +92,8 @@ class Screening:
             if not asked:
                 self.notes.append(f"screening ended after {done} proposals: nobody has a new one")
                 return
-            self._bench.run([(arm, seed) for arm, _ in asked for seed in self._settings.seeds])
+            pairs = [(arm, seed) for arm, _ in asked for seed in self._settings.seeds]
+            self._bench.run(pairs, halving=self.halving.settings() if self.halving else None)
             for arm, proposal in asked:
                 self._settle(arm, proposal, proposers)
             done += len(asked)
@@ -147,12 +161,23 @@ class Screening:
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
-        self._bench.note(
-            arm, "failed" if reason else "screened", reasons=[reason] if reason else [], screened=ids
-        )
+        stopped = reason is not None and reason.startswith(STOPPED)
+        word = "stopped" if stopped else "failed" if reason else "screened"
+        self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids)
         if not reason:
             self.arms.append(arm)
-        self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
+            self._learn(arm)
+        elif stopped and self.halving:
+            for seed in arm.failures.keys() & set(self._settings.seeds):
+                self.halving.lost(self._bench.lost(arm, seed))
+        before = view(self.state(), arm.proposer)
+        seen = self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
+        self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
+
+    def _learn(self, arm: Arm) -> None:
+        ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
+        if self.halving:
+            self.halving.learn(self._bench.store, ids, self._means(arm))
 
     def _tell(
         self,
@@ -161,7 +186,7 @@ class Screening:
         metrics: dict[str, float],
         reason: str | None,
         proposers: Sequence[Proposer],
-    ) -> None:
+    ) -> Seen:
         told = {key: value for key, value in metrics.items() if not key.startswith("test/")}
         seen = Seen(
             overrides=proposal.overrides,
@@ -173,6 +198,14 @@ class Screening:
         self._admission.seen.append(seen)
         for proposer in proposers:
             proposer.tell(proposal, seen)
+        return seen
+
+    def _joules(self, arm: Arm) -> float:
+        """Joules of an arm's trials, those of failed ones included, whenever they were run."""
+        seeds = self._settings.seeds
+        told = [one.metrics for one in self._bench.results(arm, seeds).values()]
+        told += [self._bench.lost(arm, seed) for seed in seeds if seed in arm.failures]
+        return sum(one.get("train/energy_j", 0.0) for one in told)
 
     def _means(self, arm: Arm) -> dict[str, float]:
         return self._bench.means(arm, self._settings.seeds)

@@ -147,6 +147,7 @@ class Findings:
         """What the campaign cost, over all its sprints and all runs of the same command."""
         ran = self.store.trials(sweep=str(self.facts["campaign"]))
         results = self.store.results([trial.id for trial in ran])
+        lost = self.store.lost(str(self.facts["campaign"])).values()
         used = {number for row in self.experiments for stage in STAGES for number in ids(row, stage)}
         calls = self.interactions
         dollars = [row["dollars"] for row in calls]
@@ -154,7 +155,8 @@ class Findings:
             trials=len(results),
             failed=sum(trial.status == "failed" for trial in ran),
             known=len(used - {trial.id for trial in ran}),
-            joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values()),
+            joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
+            + sum(spent.get("train/energy_j", 0.0) for spent in lost),
             seconds=float(self.facts.get("seconds") or 0.0),
             calls=len(calls),
             tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),

@@ -6,7 +6,7 @@ from typing import Any
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
 
-_ENDS = ("ran", "repeat", "refused", "dropped", "failed", "interrupted")
+_ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted")
 _REASONS = 5
 _REVIEWS = 12
 
@@ -28,7 +28,7 @@ def proposers(found: Findings) -> list[str]:
 def refused(found: Findings) -> list[str]:
     """Why proposals came to nothing, the most frequent reasons of each kind first."""
     lines = []
-    for status in ("refused", "dropped", "failed"):
+    for status in ("refused", "dropped", "failed", "stopped"):
         reasons = found.reasons(status).most_common()
         told = [f"- {status} {count} x: {plain(reason)}" for reason, count in reasons]
         lines += capped(told, _REASONS, f"reasons for which proposals were {status}")

@@ -110,7 +110,7 @@ class Lab:
         try:
             metrics = self.task(job.config, random.Random(signature))
         except ArithmeticError as error:
-            self.store.fail(got, str(error))
+            self.store.fail(got, str(error), getattr(error, "facts", None))
             return Outcome(job, "failed", str(error), wall_s=1.0)
         self.store.finish(got, metrics, {"energy_method": "estimated", "scored": 360})
         return Outcome(job, "done", trial_id=got.trial_id, wall_s=1.0)

@@ -1,10 +1,11 @@
 """Bars come from curves that are done; what cannot win is ended, counted, and not paid for twice."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_lab import Lab, energy, opened
+from campaign_lab import Lab, energy, learning, opened
 
 from research import identity
 from research.campaigns.halving import Halving, Stop
@@ -93,3 +94,28 @@ def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid
     claim = lab.store.claim(key, config={}, sweep=sprint._bench._sweep)
     lab.store.fail(claim, "stopped early: x", {"spent": {"train/energy_j": 4.0, "share": 0.4}})
     assert bench.lost(first, 0) == {"train/energy_j": 4.0, "share": 0.4}
+
+
+def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) -> None:
+    def watched(config: dict, rng: random.Random) -> dict[str, float]:
+        """As a training with the callback would: joules are seen to run away at a fifth of the budget."""
+        found = learning(config, rng)
+        cap = (config.get("callbacks") or {}).get("halving", {}).get("joules")
+        if cap is not None and found["train/energy_j"] > cap:
+            error = ArithmeticError("stopped early: they come to more than the best's")
+            error.facts = {"spent": {"train/energy_j": found["train/energy_j"] / 5, "share": 0.2}}
+            raise error
+        return found
+
+    lab.task = watched
+    found = lab.campaign(lab.charter(energy()))
+    ended = [row for row in lab.store.experiments() if row["status"] == "stopped"]
+    assert ended and found.insights[-1].verdict.word == "supported"
+    (sprint,) = lab.store.sprints()
+    assert sprint["facts"]["pruned"]["trials"] == len(ended) and sprint["facts"]["pruned"]["joules_saved"] > 0
+    lost = lab.store.lost(sprint["facts"]["campaign"])
+    assert len(lost) == len(ended)
+    assert found.cost().joules == pytest.approx(
+        sum(one["train/energy_j"] for one in lost.values())
+        + sum(one.metrics["train/energy_j"] for one in lab.store.results(range(1, 999)).values())
+    )
