@@ -14,6 +14,7 @@ from research.commands.desk import CONF, Desk
 from research.commands.doctor import Examined
 from research.commands.execute import Ran
 from research.commands.export import Exported
+from research.commands.forget import Forgot
 from research.commands.listing import Listing
 from research.commands.report import Reported
 from research.commands.reproduce import Reproduced
@@ -130,6 +131,17 @@ class Lab:
     def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
         """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""
         return self._do("report", Reported, id=row, sweep=sweep, to=to)
+
+    def forget(
+        self,
+        row: str | None = None,
+        *,
+        before: str | None = None,
+        trials: bool = False,
+        yes: bool = False,
+    ) -> Forgot:
+        """Delete `sprint:1`, `campaign:NAME` or what is older than a date; shows it unless `yes`."""
+        return self._do("forget", Forgot, id=row, before=before, trials=trials, yes=yes)
 
     def doctor(self) -> Examined:
         """What is installed and reachable here."""

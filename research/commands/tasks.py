@@ -103,9 +103,9 @@ TASKS = {
     ),
     "forget": Task(
         "forget:forget",
-        "Delete selected memories; a dry run unless yes=true.",
-        ("id", "what", "yes"),
-        ("id=sprint:1", "id=sprint:1 yes=true"),
+        "Delete sprints and what hangs on them, as selected; shows what would go unless yes=true.",
+        ("id", "before", "trials", "yes"),
+        ("id=sprint:1", "id=campaign:NAME trials=true", "before=2026-11-01 yes=true"),
     ),
 }
 

@@ -203,6 +203,33 @@ def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
     assert set(done.replicates) == set(ids) and done.of == f"insight:{number}" and done.agrees is not False
 
 
+def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
+    sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
+    one = room.trial("budget.steps=200")
+    proposal = Proposal(hypothesis="h", overrides=("a=1",))
+    room.store.add_experiment(proposal, sprint_id=sprint, status="screened", facts={"screened": [one]})
+    shown = room.ask("forget", id=f"sprint:{sprint}")
+    assert not shown.done and shown.rows.experiments == (1,) and len(room.store.sprints()) == 1
+    assert "add yes=true" in shown.text() and "runs/c" in shown.text()
+    assert room.ask("forget", id="campaign:c", yes=True).rows.sprints == (sprint,)
+    assert room.store.sprints() == [] and len(room.store.trials()) == 1
+    assert room.ask("forget", before="2020-01-01", yes=True).rows.trials == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "task=forget needs a selection: id=sprint:1"),
+        ({"id": "trial:1"}, "id=trial:1 names nothing here"),
+        ({"before": "yesterday"}, "before=yesterday is no date"),
+        ({"yes": True}, "needs a selection"),
+    ],
+)
+def test_a_selection_that_says_nothing_is_refused(room: Room, keys: dict, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        room.ask("forget", **keys)
+
+
 def test_only_finished_trials_are_reproduced(room: Room) -> None:
     from research.types import Key
 
