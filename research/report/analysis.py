@@ -7,6 +7,7 @@ from research.report.answer import power_words, powered
 from research.report.arms import Arm
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
+from research.report.price import as_good
 from research.report.sentences import difference, method_words
 from research.stats import check, summary
 from research.types import Comparison, Constraint, Verdict
@@ -50,7 +51,8 @@ def _order(found: Findings) -> list[str]:
     heads = ["#", "arm", "metric", "level", "n", "difference", "effect size", "p", "power", "verdict"]
     rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
     words = found.facts.get("comparisons") or []
-    looks = [f"Looks at data in all: {len(words)} ({', '.join(plain(one, 20) for one in words[:40])})."]
+    counted = f"{len(words)} ({', '.join(plain(one, 20) for one in words[:40])})"
+    looks = [f"Comparisons in all, each look and each test of being as good counted: {counted}."]
     left = len(found.found) - len(rows)
     more = ["", f"{left} more comparisons are in the database."] if left > 0 else []
     return [*table(heads, rows), *(["", *looks] if words else []), *more]
@@ -154,13 +156,8 @@ def _bound(bound: Constraint, arm: Arm, level: float) -> str:
 def _equivalent(row: Row) -> list[str]:
     """Whether it is as good as the control in what it was not to lose, where that was tested."""
     told = row["facts"].get("equivalent") or {}
-    lines = []
-    for metric, one in told.items() if isinstance(told, dict) else []:
-        words = (
-            ", ".join(f"{key} {value}" for key, value in one.items()) if isinstance(one, dict) else str(one)
-        )
-        lines.append(f"- as good as the control in {plain(metric, 60)} (two one-sided tests): {plain(words)}")
-    return lines
+    tested = told.items() if isinstance(told, dict) else ()
+    return [f"- two one-sided tests of {plain(metric, 60)}: {as_good(one)}" for metric, one in tested]
 
 
 def _assumptions(found: Findings) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from research.objective import sentence
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
+from research.report.price import price
 from research.report.sentences import command, method_words
 from research.statistics.power import Powered, told
 from research.types import Comparison
@@ -113,6 +114,9 @@ def _sure(found: Findings, row: Row) -> list[str]:
         unit = " %" if compared.metric.endswith("[%]") else ""
         words = power_words(power, unit)
         said.append(f"Power: {words}.")
+    beside = price(found, row)
+    if beside:
+        said.append(f"Beside that, against the control: {'; '.join(beside)}.")
     if "estimated" in insight.energy_method and "estimate" not in insight.claim:
         said.append(f"Joules: {method_words(insight.energy_method)}.")
     return [*said, *filter(None, [rating_words(row), worded(row), kept(row)])]

@@ -59,7 +59,7 @@ def _saved(found: Findings, how: str) -> list[str]:
             f"- early stopping ended {stopped:.0f} trials and saved {saved} ({how}; what was left of each)"
         )
     refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
-    if refused is not None:
+    if refused:
         checked = "none of them was run to see" if false is None else f"{false:.0f} of them would have run"
         lines.append(f"- {refused:.0f} proposals were refused because their failure was predicted; {checked}")
     return lines

@@ -1,7 +1,5 @@
 """After how many uses the joules of the search are saved, with the interval of the saving."""
 
-import math
-
 from research.report.arms import Arm, complaint
 from research.report.findings import Findings
 from research.report.markdown import plain
@@ -37,15 +35,16 @@ def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:
     saved, least, most = -told.difference, -told.high, -told.low
     if saved <= 0:
         return None
-    ends = _ends(joules, least, most)
     each = quantity(metric, saved)
-    after = f"paid back after {joules / saved:.0f} {several} {ends}"
+    if least <= 0:
+        ends = f"[{quantity(metric, least)}, {quantity(metric, most)}]"
+        open_ = f"whether {several} pay it back is not settled"
+        return f"- {open_}: {each} {ends} saved in each (n = {told.n} pairs)"
+    ends = f"[{_count(joules / most)}, {_count(joules / least)}]"
+    after = f"paid back after {_count(joules / saved)} {several} {ends}"
     return f"- {after}, at {each} saved in each {one} (n = {told.n} pairs)"
 
 
-def _ends(joules: float, least: float, most: float) -> str:
-    """The interval of the number of uses: the more is saved in each, the fewer it takes."""
-    first = f"{joules / most:.0f}" if math.isfinite(most) else "0"
-    if least <= 0:
-        return f"[{first} or more: the interval of the saving includes none, so perhaps never]"
-    return f"[{first}, {joules / least:.0f}]"
+def _count(uses: float) -> str:
+    """A number of uses as people read it."""
+    return f"{uses:,.0f}" if uses < 1e6 else f"{uses / 1e6:,.3g} million"

@@ -8,6 +8,7 @@ from research.report.arms import Arm, complaint
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row
 from research.report.markdown import capped, code, fenced, plain, prose, section
+from research.report.price import price
 from research.report.tables import figure
 from research.report.tried import refused
 
@@ -58,8 +59,10 @@ def _finding(found: Findings, row: Row) -> str:
         said += f" Of its power: {power_words(power, unit)}."
     rated = rating_words(row)
     said += f" {rated}" if rated else ""
+    beside = price(found, row)
+    said += f" Against the control: {'; '.join(beside)}." if beside else ""
     arm, arms = found.arm_of(row), found.arms("confirmed")
-    return f"{said} Beside the control: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
+    return f"{said} The means: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
 
 
 def _looked(found: Findings) -> str:
@@ -109,7 +112,7 @@ def _next(found: Findings) -> list[str]:
     """What the validator named, then what follows from the figures themselves."""
     named = [str(one) for row in found.found for one in row["facts"].get("next") or []]
     lines = capped([f"- {plain(one)}" for one in dict.fromkeys(named)], _EACH, "suggestions")
-    lines += [f"- {words}" for words in _settle(found)]
+    lines += [f"- {words}" for words in [*_settle(found), *_reproduce(found)]]
     if found.sprint["status"] in ("interrupted", "running"):
         lines.append("- type the same command again: it continues where it stopped")
     if not found.found and found.sprint["status"] == "done":
@@ -135,3 +138,13 @@ def _settle(found: Findings) -> Sequence[str]:
             less = f"a difference smaller than {power.detectable:.3g}"
             words.append(f"{name}: more seeds (`confirm.seeds`) if {less} matters")
     return words
+
+
+def _reproduce(found: Findings) -> list[str]:
+    """A finding that nobody has reproduced is asked for again, on another machine or day."""
+    row = found.winner
+    point = ((row or {}).get("facts", {}).get("rubric") or {}).get("reproduced")
+    if row is None or not isinstance(point, dict) or point.get("holds"):
+        return []
+    line = f"python agent.py task=reproduce id=insight:{row['id']}"
+    return [f"reproduce the finding on another machine or day: `{line}`"]

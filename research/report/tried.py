@@ -30,7 +30,7 @@ def refused(found: Findings) -> list[str]:
     lines = []
     for status in ("refused", "dropped", "failed", "stopped"):
         reasons = found.reasons(status).most_common()
-        told = [f"- {status} {count} x: {plain(reason)}" for reason, count in reasons]
+        told = [f"- {status} {count} x: {plain(reason, 240)}" for reason, count in reasons]
         lines += capped(told, _REASONS, f"reasons for which proposals were {status}")
     return lines
 

@@ -103,6 +103,7 @@ class RowsLab:
             before, after, metric="train/energy_j", direction="min", smallest_effect=10.0, scale="ratio",
             level=0.98, trial_ids=[*control, *arm],
         )  # fmt: skip
+        verdict = verdict.model_copy(update={"word": facts.pop("word", verdict.word)})
         claim = claim_sentence(WINNER, verdict, "min", [FLOOR], "estimated")
         insight = Insight(
             claim=claim, verdict=verdict, energy_method="estimated", command="python train.py x"

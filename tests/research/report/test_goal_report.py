@@ -15,6 +15,7 @@ from refusal import Refusal
 from research.report import campaign as sprint_report
 from research.report import goal, proposal
 from research.report.findings import Findings, of_campaign
+from research.report.payback import payback
 from research.report.quantity import quantity
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
@@ -55,9 +56,11 @@ def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> No
     lines = [line for line in report.splitlines() if line]
     assert lines[0] == "# fewer joules" and lines[1].startswith("**Supported.** `optimizer.lr=0.01")
     assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")
-    assert lines[3].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
-    assert lines[4].startswith("In the words of the model that validated it: ")
-    assert lines[5] == "It is kept as the recipe `conf/experiment/discovered/x.yaml`."
+    assert lines[3].startswith("Beside that, against the control: test/accuracy -0.000")
+    assert "n = 5 pairs (as good within 0.01)." in lines[3]
+    assert lines[4].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
+    assert lines[5].startswith("In the words of the model that validated it: ")
+    assert lines[6] == "It is kept as the recipe `conf/experiment/discovered/x.yaml`."
 
 
 def test_every_figure_of_the_table_is_a_query(lab: RowsLab, report: str) -> None:
@@ -91,7 +94,20 @@ def test_it_is_paid_back_after_an_interval_of_uses(lab: RowsLab, report: str) ->
     uses, *ends = (f"{spent / one:.0f}" for one in (mean, mean + half, mean - half))
     assert f"paid back after {uses} trainings [{', '.join(ends)}]" in report
     assert "what the model used unknown to us comes on top" in report
-    assert f"paid back after {1000 * spent / mean:.0f} inferences" in report
+    assert f"paid back after {1000 * spent / mean:,.0f} inferences" in report
+
+
+def test_a_saving_that_is_not_settled_pays_nothing_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        sprint = lab.sprint(1)
+        control = lab.arm((), range(1000, 1005), 20.0)
+        ids = lab.arm(WINNER, range(1000, 1005), 19.9)
+        lab.experiment(sprint, (), "control", confirmed=control)
+        won = lab.experiment(sprint, WINNER, "supported", confirmed=ids)
+        lab.finding(sprint, won, control, ids, word="supported")
+        told = payback(Findings(lab.store, sprint), 100.0)
+    assert len(told) == 2
+    assert all("is not settled" in line and "paid back" not in line for line in told)
 
 
 def test_the_lanes_stand_beside_each_other(lab: RowsLab, report: str) -> None:
@@ -162,8 +178,8 @@ def test_the_analysis_lists_the_comparison_and_its_pairs(lab: RowsLab, papers: d
     changes = ", ".join(f"{100 * (b / a - 1):+.3g}" for a, b in zip(before, after, strict=True))
     assert changes in analysis and "p = 0.0625" in analysis
     assert "at most 5 % of campaigns such as this would report a finding" in analysis
-    assert "as good as the control in test/accuracy (two one-sided tests)" in analysis
-    assert "Looks at data in all: 2 (open, supported)" in analysis
+    assert "- two one-sided tests of test/accuracy: as good within 0.01" in analysis
+    assert "each look and each test of being as good counted: 2 (open, supported)" in analysis
 
 
 def test_an_old_campaign_has_no_section_that_its_rows_do_not_tell(tmp_path: Path) -> None:

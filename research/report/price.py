@@ -1,0 +1,51 @@
+"""What a finding costs in the other figures of the goal: a gain in one is seldom free in all."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from research.objective import is_ratio
+from research.report.arms import complaint
+from research.report.findings import Findings, Row
+from research.report.fronts import score_among
+from research.report.markdown import plain
+from research.report.sentences import difference
+from research.stats import ENOUGH, Scale, compare
+
+_WORDS = {"supported": "as good", "refuted": "not as good"}
+
+
+def price(found: Findings, row: Row) -> list[str]:
+    """For each bounded metric and the score, the paired difference, and whether it is as good as the control.
+
+    Nothing for the metric of the claim itself, for what was not measured in three pairs, or not alike.
+    """
+    arm, compared = found.arm_of(row), row["insight"].verdict.comparison
+    controls = [one for one in found.arms("confirmed") if one.control]
+    if arm is None or compared is None or not controls:
+        return []
+    claimed = compared.metric.removesuffix(" [%]")
+    told = []
+    for metric in dict.fromkeys([*found.asked, *filter(None, [score_among(found.asked, [arm])])]):
+        if metric == claimed or complaint(metric, [controls[0], arm]):
+            continue
+        scale: Scale = "ratio" if is_ratio(metric) else "difference"
+        changed = compare(controls[0].by_seed(metric), arm.by_seed(metric), metric, compared.level, scale)
+        if changed.n >= ENOUGH:
+            sure = f"{difference(changed)}, n = {changed.n} pairs"
+            told.append(f"{metric} {sure}{_as_good(row, metric)}")
+    return told
+
+
+def as_good(told: Any) -> str:
+    """A test of being as good as the control, in words: `as good within 0.01: ...`."""
+    if not isinstance(told, Mapping):
+        return plain(told)
+    words = _WORDS.get(str(told.get("word")), "not shown to be as good")
+    margin = f" within {told['margin']:g}" if isinstance(told.get("margin"), int | float) else ""
+    reason = f": {plain(told['reason'])}" if told.get("reason") else ""
+    return f"{words}{margin}{reason}"
+
+
+def _as_good(row: Row, metric: str) -> str:
+    told = (row["facts"].get("equivalent") or {}).get(metric)
+    return f" ({as_good({**told, 'reason': ''})})" if isinstance(told, Mapping) else ""
