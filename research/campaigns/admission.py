@@ -6,6 +6,7 @@ from typing import Any, final
 
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.rows import Rows
+from research.proposers.lanes import Lane, lane_of
 from research.proposers.proposer import Seen, SeenStatus
 from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
@@ -48,22 +49,22 @@ class Admission:
         self._left_s, self._doubted, self._outside = left_s, doubted, outside
         self._reserved: dict[str, Arm] = {}
         self._proposals: dict[int, Proposal] = {}
-        self.signatures: set[str] = set()
+        self.lanes = False
+        """whether a control lane runs beside the team's: neither knows what the other has tried"""
+        self._signatures: dict[Lane, set[str]] = {"team": set(), "control": set()}
         self.seen: list[Seen] = []
         """what was tried in the whole campaign, for the facts of what comes next"""
         self.objective: Objective | None = None
         self.predicted = 0
         """proposals that were refused because memory predicts that they fail"""
 
-    def admit(
-        self, proposal: Proposal, judges: Judges, status: str = "running", lane: str | None = None
-    ) -> Admitted:
+    def admit(self, proposal: Proposal, judges: Judges, status: str = "running") -> Admitted:
         """Let a proposal in, improved where its review asks for it; what is not let in has its reason."""
         waiting = self._waiting(proposal)
         if waiting is not None:
             return waiting
         first: float | None = None
-        facts: dict[str, Any] = {"lane": lane} if lane else {}
+        facts: dict[str, Any] = {"lane": lane_of(proposal.proposer)} if self.lanes else {}
         for round_ in range(1 + 2):
             fault, reason, signature = self._fault(proposal)
             if fault is not None:
@@ -95,6 +96,10 @@ class Admission:
         self._reserved[self._bench.signature(proposal.overrides)] = arm
         self._proposals[number] = proposal
 
+    def tried(self, signature: str, proposer: str) -> None:
+        """Count a configuration as tried in the lane of a proposer: it is a repeat there from now on."""
+        self._signatures[lane_of(proposer)].add(signature)
+
     def known(self, proposal: Proposal) -> Facts | None:
         """What code knows of a proposal; None where it would not be let in."""
         return None if self._fault(proposal, count=False)[0] else self._facts(proposal)
@@ -102,7 +107,7 @@ class Admission:
     def complaints(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides: the gate's complaints, else that they were tried before."""
         found = self._gate(overrides)
-        if not found and self._bench.signature(overrides) in self.signatures | self._reserved.keys():
+        if not found and self._bench.signature(overrides) in self._signatures["team"] | self._reserved.keys():
             return ["exactly this configuration was proposed before: propose something else."]
         return found
 
@@ -115,7 +120,7 @@ class Admission:
         if arm is None or arm.proposer != proposal.proposer:
             return None
         del self._reserved[signature]
-        self.signatures.add(signature)
+        self.tried(signature, arm.proposer)
         return Admitted(self._proposals[arm.experiment_id], arm)
 
     def _fault(self, proposal: Proposal, count: bool = True) -> tuple[SeenStatus | None, str, str | None]:
@@ -124,7 +129,8 @@ class Admission:
         if complaints:
             return "refused", complaints[0], None
         signature = self._bench.signature(proposal.overrides)
-        if signature in self.signatures or signature in self._reserved:
+        lane = lane_of(proposal.proposer)
+        if signature in self._signatures[lane] or (lane == "team" and signature in self._reserved):
             return "repeat", "it resolves to a configuration that was proposed before", signature
         doubt = self._doubted(self._bench.config(proposal.overrides, 0))
         if doubt is not None and doubt[0] >= _REFUSED_FROM:
@@ -145,11 +151,13 @@ class Admission:
         if status == "queued":
             self.reserve(number, proposal, facts)
         elif signature:
-            self.signatures.add(signature)
+            self.tried(signature, proposal.proposer)
         return Admitted(proposal, arm)
 
     def _facts(self, proposal: Proposal) -> Facts:
-        near = neighbourhood(proposal, self.seen, self.objective) if self.objective else {}
+        lane = lane_of(proposal.proposer)
+        seen = [one for one in self.seen if lane_of(one.proposer) == lane]
+        near = neighbourhood(proposal, seen, self.objective) if self.objective else {}
         ratio, spend = self._ratio(proposal.overrides), self._bench.spend
         doubt = self._doubted(self._bench.config(proposal.overrides, 0))
         if doubt is not None:

@@ -126,16 +126,21 @@ class Bench:
         """
         jobs: dict[int, Pair] = {}
         batch: list[Job] = []
+        twins: list[Pair] = []
         for pair, known in self._found(pairs).items():
             job = self._job(*pair, halving)
             if known is not None:
                 self._take(*pair, Outcome(job, "known", trial_id=known))
+            elif any(one.overrides == job.overrides for one in batch):
+                twins.append(pair)
             elif not self._known_to_end(*pair, job):
                 jobs[id(job)] = pair
                 batch.append(job)
         for some in [[job] for job in batch] if alone else [batch] if batch else []:
             for outcome in self._run(some):
                 self._take(*jobs[id(outcome.job)], outcome)
+        if twins:  # two lanes had the same idea: one trial answers both
+            self.run(twins, alone=alone, halving=halving)
 
     def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
         """The rows of an arm's trials."""

@@ -73,8 +73,12 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
                     equipment=equipment,
                 )
 
-            def proposers(number: int) -> list[Proposer]:
-                return _proposers(config["proposer"]["sources"], at_hand | {"seed": _seed(agreed, number)})
+            def proposers(number: int, model: bool) -> list[Proposer]:
+                """Those of a sprint; the control lane's, without the model, only where there is one."""
+                if not model and client is None:
+                    return []
+                given = at_hand | {"seed": _seed(agreed, number), "client": client if model else None}
+                return _proposers(config["proposer"]["sources"], given)
 
             path = Series(agreed, store, spend, lines, sprint, proposers).run(root)
         _conclude(store, agreed.name, path, lines)

@@ -7,13 +7,11 @@ from typing import Any, final
 from research.campaigns.admission import Admission
 from research.campaigns.screening import Screening
 from research.literature.source import Source
-from research.proposers.proposer import Proposer
 from research.roles import Phase
 from research.store import Store
 from research.team.brief import Brief
-from research.team.discussion import PROPOSER, Discussion, discuss
+from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.queued import Queued
 from research.team.team import Team
 from research.types import Proposal
 
@@ -48,7 +46,7 @@ class Council:
         )
 
     def convene(
-        self, screening: Screening, admission: Admission, evidence: frozenset[str], lane: str | None
+        self, screening: Screening, admission: Admission, evidence: frozenset[str]
     ) -> tuple[list[Proposal], Discussion]:
         """Discuss, review and improve; what is accepted stands in the queue, its row says so."""
         brief = self.brief(screening, evidence)
@@ -56,16 +54,10 @@ class Council:
         judges = Judges(self.team, brief, self.lessons, admission.complaints)
         queued = []
         for proposal in found.proposals:
-            admitted = admission.admit(proposal, judges, "queued", lane)
+            admitted = admission.admit(proposal, judges, "queued")
             if admitted.arm:
                 queued.append(admitted.proposal)
         return queued, found
-
-
-def behind_queue(proposers: Sequence[Proposer]) -> tuple[list[Proposer], Queued | None]:
-    """The proposers with the model's one behind the team's queue; None where no model proposes."""
-    wrapped = [Queued(one) if one.name == PROPOSER else one for one in proposers]
-    return wrapped, next((one for one in wrapped if isinstance(one, Queued)), None)
 
 
 def evidence(store: Store) -> frozenset[str]:

@@ -23,8 +23,6 @@ class Equipment:
     doubted: Doubted = lambda config: None
     outside: Outside = lambda overrides: ()
     discovered: Path | None = None
-    lane: str | None = None
-    """the lane of the team's proposals where a control lane runs beside it"""
     told: Callable[[], Mapping[str, Any]] = dict
     """what a sprint's facts say of memory and literature"""
 

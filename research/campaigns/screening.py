@@ -158,6 +158,7 @@ class Screening:
             by = (arm.facts.get("review") or {}).get("by")
             self._bench.note(arm, "queued" if by == "model" else "running")
             return
+        before = view(self.state(), arm.proposer)
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
@@ -170,7 +171,6 @@ class Screening:
         elif stopped and self.halving:
             for seed in arm.failures.keys() & set(self._settings.seeds):
                 self.halving.lost(self._bench.lost(arm, seed))
-        before = view(self.state(), arm.proposer)
         seen = self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
 

@@ -26,9 +26,9 @@ class Series:
         spend: Spend,
         lines: Lines,
         sprint: Callable[[int], Sprint],
-        proposers: Callable[[int], Sequence[Proposer]],
+        proposers: Callable[[int, bool], Sequence[Proposer]],
     ) -> None:
-        """`sprint` opens the sprint of a number, `proposers` makes those of a number anew."""
+        """`sprint` opens the sprint of a number, `proposers` makes its own, with the model or without."""
         self._charter, self._store, self._spend, self._lines = charter, store, spend, lines
         self._sprint, self._proposers = sprint, proposers
 
@@ -50,7 +50,7 @@ class Series:
             found.run([])
         else:
             try:
-                found.run(self._proposers(number))
+                found.run(self._proposers(number, True), self._proposers(number, False))
             except KeyboardInterrupt:
                 goal.write(self._store, self._charter.name, found.folder.parent)
                 raise

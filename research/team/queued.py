@@ -13,7 +13,7 @@ class Queued(Proposer):
     """Hands out what the discussion has queued, and asks the proposer that it stands before after that."""
 
     def __init__(self, inner: Proposer) -> None:
-        self.name = inner.name
+        self.name, self.first = inner.name, inner.first
         self._inner = inner
         self._waiting: deque[Proposal] = deque()
 

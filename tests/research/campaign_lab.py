@@ -126,13 +126,15 @@ class Lab:
     ) -> Sprint:
         from rich.console import Console
 
+        spend = spend or Spend()
+        self.clock = spend.clock
         self.told = Console(record=True, width=200, file=io.StringIO())
         return Sprint(
             charter,
             space=self.space,
             store=self.store,
             run=self.run,
-            spend=spend or Spend(),
+            spend=spend,
             root=self.folder / "runs",
             harness=harness or {"root": str(self.folder)},
             lines=Lines(self.told),

@@ -132,9 +132,9 @@ def series(lab: Lab, charter: Charter, spend: Spend | None = None, made: TeamLab
     def sprint(number: int) -> Sprint:
         return made.sprint(number, spend=spend) if made else lab.sprint(charter, number=number, spend=spend)
 
-    def proposers(number: int) -> list[Proposer]:
+    def proposers(number: int, model: bool) -> list[Proposer]:
         seeded = charter.model_copy(update={"seed": charter.seed + number - 1})
-        return made.proposers(number) if made else lab.proposers(seeded)
+        return made.proposers(number) if made and model else lab.proposers(seeded)
 
     lines = Lines(Console(quiet=True))
     return Series(charter, lab.store, spend, lines, sprint, proposers).run(lab.folder / "runs")

@@ -24,7 +24,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def charter(lab: Lab, **more) -> Charter:
     shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
-    return lab.charter(energy(), screen=Screen(turns=6), shares=shares, **more)
+    return lab.charter(energy(), screen=Screen(turns=8), shares=shares, **more)
 
 
 def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config) -> Findings:
