@@ -50,8 +50,9 @@ class Store(Journal):
     Every verb is one transaction and raises `Refusal` when the database cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, *, foreign: bool = False) -> None:
+        """`foreign`: another project's database, of which nothing is changed, its schema included."""
+        self._database = Database(url, foreign=foreign)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""

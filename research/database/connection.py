@@ -51,25 +51,43 @@ class Unreachable(Refusal):
 class Database:
     """One engine; `read` and `write` are transactions, and a write on SQLite locks before it looks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, foreign: bool = False) -> None:
+        """A `foreign` database is only read: neither made nor brought to the newest version."""
         self.url = _parse(url)
         self._shown = self.url.render_as_string(hide_password=True)
-        self._engine = _engine(self.url)
+        if foreign and self.url.database and self._is_missing():
+            raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
+        self._engine = _engine(self.url, foreign)
         self._writer = self._engine.execution_options(**{_WRITE: True})
         _ENGINES.add(self._engine)
         try:
-            self._migrate()
+            self._check() if foreign else self._migrate()
         except BaseException:
             self.close()
             raise
 
-    def _migrate(self) -> None:
-        newest = max(schema.MIGRATIONS)
+    def _is_missing(self) -> bool:
+        sqlite = self.url.get_backend_name() == "sqlite"
+        return sqlite and not Path(str(self.url.database)).is_file()
+
+    def _version(self) -> int:
         with self.read() as connection:
-            names = sa.inspect(connection).get_table_names()
-            version = sa.select(sa.func.max(schema.schema_version.c.version))
-            if schema.schema_version.name in names and connection.execute(version).scalar() == newest:
-                return
+            if not sa.inspect(connection).has_table(schema.schema_version.name):
+                return 0
+            newest = sa.select(sa.func.max(schema.schema_version.c.version))
+            return connection.execute(newest).scalar() or 0
+
+    def _check(self) -> None:
+        found, newest = self._version(), max(schema.MIGRATIONS)
+        if found != newest:
+            raise Refusal(
+                f"The database {self._shown} has schema version {found} and {newest} is read: "
+                f"open it once by python agent.py task=status store.url=..., or choose another."
+            )
+
+    def _migrate(self) -> None:
+        if self._version() == max(schema.MIGRATIONS):
+            return
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -135,9 +153,11 @@ def _file(url: URL) -> URL:
     return url.set(database=str(path))
 
 
-def _engine(url: URL) -> sa.Engine:
+def _engine(url: URL, foreign: bool = False) -> sa.Engine:
     postgres = url.get_backend_name() == "postgresql"
     server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    if foreign:
+        server["connect_args"]["options"] = "-c default_transaction_read_only=on"
     server["isolation_level"] = "READ COMMITTED"  # a claim looks again after it waited for a lock
     try:
         engine = sa.create_engine(url, **(server if postgres else {}))
@@ -145,7 +165,7 @@ def _engine(url: URL) -> sa.Engine:
         how = _EXTRAS.get(url.get_backend_name(), "another store.url")
         raise Refusal(f"store.url needs the package '{error.name}': {how}.") from error
     if not postgres:
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "connect", _only_read_sqlite if foreign else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -156,6 +176,12 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.execute(f"PRAGMA journal_mode = {journal(sqlite3.sqlite_version_info)}")
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _only_read_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

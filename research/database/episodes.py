@@ -37,15 +37,29 @@ _POSTGRESQL = (
 # The newest first, so that a common word costs no more than a rare one. `id + 0` keeps PostgreSQL from
 # walking the whole table backwards for a rare word.
 _MATCH = {
-    "sqlite": sa.text(
-        "SELECT rowid FROM episode_terms WHERE episode_terms MATCH :asked ORDER BY rowid DESC LIMIT :most"
-    ),
-    "postgresql": sa.text(
-        "SELECT id FROM episode WHERE array_to_tsvector(string_to_array(terms, ' ')) "
-        "@@ CAST(:asked AS tsquery) ORDER BY id + 0 DESC LIMIT :most"
-    ),
+    "sqlite": "SELECT * FROM (SELECT rowid FROM episode_terms WHERE episode_terms MATCH :asked{} "
+    "ORDER BY rowid DESC LIMIT :most)",
+    "postgresql": "SELECT * FROM (SELECT id FROM episode "
+    "WHERE array_to_tsvector(string_to_array(terms, ' ')) @@ CAST(:asked{} AS tsquery) "
+    "ORDER BY id + 0 DESC LIMIT :most) AS found{}",
 }
 _AND = {"sqlite": " AND ", "postgresql": " & "}
+_OR = {"sqlite": " OR ", "postgresql": " | "}
+_NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
+_TRIAL = sa.select(trial.c.overrides, trial.c.config, trial.c.status, trial.c.reason, trial.c.name).where(
+    trial.c.id == _NUMBER
+)
+_EXPERIMENT = sa.select(experiment.c.proposal, experiment.c.sprint_id).where(experiment.c.id == _NUMBER)
+_INSIGHT = (
+    sa.select(insight.c.insight, insight.c.word, insight.c.sprint_id, experiment.c.proposal)
+    .select_from(insight.outerjoin(experiment, insight.c.experiment_id == experiment.c.id))
+    .where(insight.c.id == _NUMBER)
+)
+_SPRINT = sa.select(sprint.c.objective, sprint.c.facts).where(sprint.c.id == _NUMBER)
+_INSERT = sa.insert(episode).values(created=clock())
+
+Term = tuple[str, ...]
+"""terms of which one is enough"""
 
 
 def install(connection: sa.Connection) -> None:
@@ -68,41 +82,45 @@ def _indexes(inspected: Any) -> Sequence[Any]:
     return inspected.get_indexes("episode") if inspected.has_table("episode") else ()
 
 
-def matching(connection: sa.Connection, terms: Iterable[str], most: int) -> list[int]:
-    """Ids of the newest episodes that hold all of these terms, the newest first."""
+def matching(connection: sa.Connection, wanted: Sequence[Sequence[Term]], most: int) -> set[int]:
+    """Ids of episodes: for each of `wanted` the newest `most` that hold one term of each of its parts."""
+    if not wanted:
+        return set()
     name = connection.dialect.name
-    asked = _AND[name].join(f'"{term}"' if name == "sqlite" else term for term in terms)
-    return list(connection.execute(_MATCH[name], {"asked": asked, "most": most}).scalars())
+    parts = " UNION ALL ".join(_MATCH[name].replace("{}", str(at)) for at in range(len(wanted)))
+    asked = {f"asked{at}": _expression(name, one) for at, one in enumerate(wanted)}
+    return set(connection.execute(sa.text(parts), {**asked, "most": most}).scalars())
+
+
+def _expression(name: str, parts: Iterable[Term]) -> str:
+    """A query of the index; terms are letters and digits, so that quoting is all it takes."""
+    quoted = (_OR[name].join(f'"{one}"' if name == "sqlite" else one for one in part) for part in parts)
+    return _AND[name].join(f"({part})" for part in quoted)
 
 
 def of_trial(connection: sa.Connection, number: int) -> None:
     """Add the episode of a trial that ended; ending twice, as after a failure, is two episodes."""
-    c = trial.c
-    columns = (c.overrides, c.config, c.status, c.reason, c.name)
-    row = connection.execute(sa.select(*columns).where(c.id == number)).one()
+    row = connection.execute(_TRIAL, {"number": number}).one()
     said = f"{row.status} {row.name or ''} {row.reason or ''}"
     _add(connection, {"trial_id": number}, data_set(row.overrides, row.config), None, row.overrides, said)
 
 
 def of_experiment(connection: sa.Connection, number: int) -> None:
     """Add the episode of a proposal, which is never changed: an improved one is another experiment."""
-    c = experiment.c
-    row = connection.execute(sa.select(c.proposal, c.sprint_id).where(c.id == number)).one()
-    task, metric = _asked(connection, row.sprint_id, row.proposal["overrides"])
-    said = " ".join(str(row.proposal.get(name, "")) for name in ("hypothesis", "refuted_by", "domain"))
+    row = connection.execute(_EXPERIMENT, {"number": number}).one()
     overrides = row.proposal["overrides"]
+    task, metric = _asked(connection, row.sprint_id, overrides)
+    said = " ".join(str(row.proposal.get(name, "")) for name in ("hypothesis", "refuted_by", "domain"))
     _add(connection, {"experiment_id": number}, task, metric or row.proposal["metric"], overrides, said)
 
 
 def of_insight(connection: sa.Connection, number: int) -> None:
     """Add the episode of an insight, with the overrides of the experiment that it is about."""
-    c = insight.c
-    columns = (c.insight, c.word, c.sprint_id, experiment.c.proposal)
-    joined = insight.outerjoin(experiment, c.experiment_id == experiment.c.id)
-    row = connection.execute(sa.select(*columns).select_from(joined).where(c.id == number)).one()
-    overrides = (row.proposal or {}).get("overrides", ())
+    row = connection.execute(_INSIGHT, {"number": number}).one()
+    proposal = row.proposal or {}
+    overrides = proposal.get("overrides", ())
     task, metric = _asked(connection, row.sprint_id, overrides)
-    said = f"{row.word} {row.insight['claim']} {(row.proposal or {}).get('hypothesis', '')}"
+    said = f"{row.word} {row.insight['claim']} {proposal.get('hypothesis', '')}"
     _add(connection, {"insight_id": number}, task, metric, overrides, said)
 
 
@@ -156,6 +174,7 @@ def _add(
     terms = [mark(one) for one in marks] + words(f"{said} {' '.join(own)}")
     if task:
         terms += [mark("task", task), *(mark(task, one) for one in marks)]
-    values = {"created": clock(), "task": task, "metric": metric, "overrides": own}
+    values = {"task": task, "metric": metric, "overrides": own}
     terms = list(dict.fromkeys(terms))
-    connection.execute(sa.insert(episode).values(**link, **values, terms=" ".join(terms)))
+    links = dict.fromkeys(("trial_id", "experiment_id", "insight_id")) | dict(link)
+    connection.execute(_INSERT, {**links, **values, "terms": " ".join(terms)})

@@ -1,0 +1,122 @@
+"""Flat configurations as rows of numbers: logarithms, products of knobs, and one column for each choice."""
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Flat = Mapping[str, Any]
+"""knob -> number, text, bool or None; a knob that a configuration lacks is left out"""
+_CHOICES = 24
+"""distinct texts beyond which a knob names things (a path, a label) and says nothing of failures"""
+_PAIRED = 14
+"""knobs whose products are columns of their own: 91 of them, chosen by how far each separates alone"""
+
+
+def flat(config: Mapping[str, Any], skip: Sequence[str] = ()) -> dict[str, Any]:
+    """A nested plain config as one level of dotted keys, without `skip` and what lies under it."""
+    return {key: value for key, value in _walk(config, "") if not _skipped(key, skip)}
+
+
+def _walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _walk(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in node)
+        yield from ((f"{key}.{at}", one) for at, one in enumerate(node)) if numbers else [(key, str(node))]
+    else:
+        yield key, node
+
+
+def _skipped(key: str, skip: Sequence[str]) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in skip)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a knob's value is a finite number, a bool not among them."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@final
+class Columns:
+    """What was learnt about the knobs of some configurations: which columns a row of numbers has.
+
+    Sums of two logarithms are products of two knobs, as layers x width or width x batch, which is what memory
+    and time are made of; a tree that sees one knob at a time needs many more failures to find them.
+    """
+
+    def __init__(self, cases: Sequence[Flat], failed: Sequence[bool]) -> None:
+        seen: dict[str, set[Any]] = {}
+        for case in cases:
+            for key, value in case.items():
+                seen.setdefault(key, set()).add(value)
+        told = {key: values for key, values in sorted(seen.items()) if len(values) > 1 or _partly(cases, key)}
+        self.numbers = [key for key, values in told.items() if any(map(is_number, values))]
+        self.floors = {key: _floor(told[key]) for key in self.numbers}
+        self.usual = {
+            key: statistics.median(self._scaled(key, one[key]) for one in cases if is_number(one.get(key)))
+            for key in self.numbers
+        }
+        self.missing = [key for key in self.numbers if not all(is_number(one.get(key)) for one in cases)]
+        self.choices = [
+            (key, value)
+            for key, values in told.items()
+            for value in sorted({str(one) for one in values if not is_number(one)})
+            if len(values) <= _CHOICES or key in self.floors
+        ]
+        apart = {key: self._apart(key, cases, failed) for key in self.numbers if self.floors[key]}
+        self.paired = sorted(sorted(apart, key=lambda key: (-apart[key], key))[:_PAIRED])
+
+    def _apart(self, key: str, cases: Sequence[Flat], failed: Sequence[bool]) -> float:
+        """How far failures lie from the rest along one knob, 0 to 1: the Kolmogorov-Smirnov statistic."""
+        from scipy.stats import ks_2samp
+
+        sides: tuple[list[float], list[float]] = ([], [])
+        for case, bad in zip(cases, failed, strict=True):
+            if is_number(case.get(key)):
+                sides[bad].append(case[key])
+        return float(ks_2samp(*sides).statistic) if all(sides) else 0.0
+
+    def rows(self, cases: Sequence[Flat]) -> "np.ndarray[Any, Any]":
+        """Configurations as float64[cases, columns].
+
+        A number that is missing is the usual one, and a column of its own says so: far below all others it
+        would leave a tree that cuts ranges by lot nothing but that cut.
+        """
+        import numpy as np
+
+        found = [[self._value(case, key) for key in self.numbers] for case in cases]
+        place = {key: at for at, key in enumerate(self.numbers)}
+        numbers = np.asarray(found, dtype=np.float64).reshape(len(cases), len(self.numbers))
+        products = [
+            numbers[:, place[one]] + numbers[:, place[two]] for one, two in combinations(self.paired, 2)
+        ]
+        choices = [
+            [float(key in case and str(case[key]) == value) for case in cases] for key, value in self.choices
+        ]
+        without = [[float(not is_number(case.get(key))) for case in cases] for key in self.missing]
+        return np.column_stack([numbers, *products, *choices, *without])
+
+    def _value(self, case: Flat, key: str) -> float:
+        value = case.get(key)
+        return self.usual[key] if not is_number(value) else self._scaled(key, value)
+
+    def _scaled(self, key: str, value: Any) -> float:
+        floor = self.floors[key]
+        return math.log(max(value, floor)) if floor else float(value)
+
+
+def _partly(cases: Sequence[Flat], key: str) -> bool:
+    return any(key not in case for case in cases)
+
+
+def _floor(values: set[Any]) -> float | None:
+    """The smallest positive value of a knob that is never negative, for its logarithm; None for any other."""
+    numbers = [value for value in values if is_number(value)]
+    positive = [value for value in numbers if value > 0]
+    return min(positive) if positive and min(numbers) >= 0 else None

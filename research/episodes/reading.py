@@ -1,0 +1,184 @@
+"""From rows of the index to episodes: status, verdict and figures are read now, never from a copy."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import sqlalchemy as sa
+
+from research.database.schema import FINAL, experiment, insight, metric, trial
+from research.episodes.records import Episode, Kind
+from research.objective import screening_objective
+from research.types import Objective
+
+_SHOWN = (
+    "val/accuracy",
+    "val/loss",
+    "val/bits_per_byte",
+    "train/energy_j",
+    "train/seconds",
+    "size/parameters",
+)
+_LONGEST = 600
+_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
+
+
+def _within(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(name, expanding=True)
+
+
+# Written once as text: putting a statement together costs more than running it.
+_ROWS = sa.text(
+    "SELECT id, trial_id, experiment_id, insight_id, task, metric, overrides, terms FROM episode "
+    "WHERE id IN :ids ORDER BY id DESC"
+).bindparams(_within("ids"))
+_TRIALS = sa.select(trial.c.id, trial.c.status, trial.c.reason).where(trial.c.id.in_(_within("ids")))
+_EXPERIMENTS = sa.select(
+    experiment.c.id, experiment.c.proposal, experiment.c.status, experiment.c.facts
+).where(experiment.c.id.in_(_within("ids")))
+_INSIGHTS = sa.select(insight.c.id, insight.c.word, insight.c.experiment_id).where(
+    insight.c.id.in_(_within("ids"))
+)
+_FIGURES = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(
+    metric.c.trial_id.in_(_within("ids")),
+    metric.c.point == FINAL,
+    metric.c.key.in_(_within("keys")),
+    metric.c.value.is_not(None),
+)
+
+
+@final
+@dataclass(frozen=True)
+class Found:
+    """One row of the index."""
+
+    id: int
+    kind: Kind
+    number: int
+    """id of the trial, experiment or insight"""
+    task: str | None
+    metric: str | None
+    overrides: tuple[str, ...]
+    terms: frozenset[str]
+
+
+def rows(connection: sa.Connection, ids: Iterable[int]) -> list[Found]:
+    """The index rows with these ids, newest first."""
+    wanted = sorted(set(ids))
+    return [_found(row) for row in connection.execute(_ROWS, {"ids": wanted})] if wanted else []
+
+
+def _found(row: Any) -> Found:
+    number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
+    links: list[tuple[Kind, int | None]] = [
+        ("insight", insight_id),
+        ("experiment", experiment_id),
+        ("trial", trial_id),
+    ]
+    kind, about = next((kind, one) for kind, one in links if one is not None)
+    return Found(
+        number, kind, about, task, measured, tuple(json.loads(overrides)), frozenset(terms.split(" "))
+    )
+
+
+def told(
+    connection: sa.Connection, chosen: Sequence[tuple[Found, Sequence[int]]], objective: Objective | None
+) -> list[Episode]:
+    """The episodes of index rows, each with further trials of the same configuration."""
+    about = _Told(connection, [found for found, _ in chosen])
+    ids = [tuple(dict.fromkeys([*about.trials(found), *also])) for found, also in chosen]
+    measured = figures(connection, {one for some in ids for one in some}, shown(objective))
+    return [
+        Episode(
+            id=f"{found.kind} {found.number}",
+            kind=found.kind,
+            task=found.task,
+            overrides=found.overrides,
+            word=about.word(found),
+            figures=_means([measured[one] for one in own if one in measured], shown(objective)),
+            said=about.said(found)[:_LONGEST],
+            trial_ids=own,
+        )
+        for (found, _), own in zip(chosen, ids, strict=True)
+    ]
+
+
+def shown(objective: Objective | None) -> tuple[str, ...]:
+    """The metrics that may be told of an episode: never one of the test split."""
+    if objective is None:
+        return _SHOWN
+    watched = screening_objective(objective)
+    own = (watched.metric, *(bound.metric for bound in watched.constraints))
+    return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not key.startswith("test/"))
+
+
+def figures(
+    connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]
+) -> dict[int, dict[str, float]]:
+    """Trial -> its final figures among `keys`, without those that are not a number."""
+    found: dict[int, dict[str, float]] = {}
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _AT_ONCE):
+        asked = {"ids": wanted[start : start + _AT_ONCE], "keys": list(keys)}
+        for number, key, value in connection.execute(_FIGURES, asked):
+            found.setdefault(number, {})[key] = value
+    return found
+
+
+def _means(measured: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[str, float]:
+    columns = {key: [one[key] for one in measured if key in one] for key in keys}
+    return {key: statistics.fmean(values) for key, values in columns.items() if values}
+
+
+def chose(facts: Mapping[str, Any]) -> list[int]:
+    """Trials by which an experiment was chosen: those of its confirmation judged it and are left out."""
+    return [int(one) for stage in ("screened", "promoted") for one in facts.get(stage) or ()]
+
+
+@final
+class _Told:
+    """What the rows behind some episodes say now: three statements, whatever their number."""
+
+    def __init__(self, connection: sa.Connection, found: Sequence[Found]) -> None:
+        by: dict[str, set[int]] = {"trial": set(), "experiment": set(), "insight": set()}
+        for one in found:
+            by[one.kind].add(one.number)
+        self._insights = _by_id(connection, _INSIGHTS, by["insight"])
+        linked = {row.experiment_id for row in self._insights.values()} - {None}
+        self._experiments = _by_id(connection, _EXPERIMENTS, by["experiment"] | linked)
+        self._trials = _by_id(connection, _TRIALS, by["trial"])
+
+    def word(self, found: Found) -> str:
+        """The verdict of an insight, the status of anything else."""
+        if found.kind == "insight":
+            return str(self._insights[found.number].word)
+        rows = self._trials if found.kind == "trial" else self._experiments
+        return str(rows[found.number].status)
+
+    def said(self, found: Found) -> str:
+        """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
+        if found.kind == "trial":
+            return self._trials[found.number].reason or ""
+        row = self._experiment(found)
+        if row is None:
+            return ""
+        reasons = "; ".join(str(one) for one in row.facts.get("reasons") or ())
+        return str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
+
+    def trials(self, found: Found) -> list[int]:
+        """The trials by which it was chosen."""
+        if found.kind == "trial":
+            return [found.number]
+        row = self._experiment(found)
+        return [] if row is None else chose(row.facts)
+
+    def _experiment(self, found: Found) -> Any:
+        if found.kind == "experiment":
+            return self._experiments[found.number]
+        return self._experiments.get(self._insights[found.number].experiment_id)
+
+
+def _by_id(connection: sa.Connection, statement: Any, ids: set[int]) -> dict[int, Any]:
+    return {row.id: row for row in connection.execute(statement, {"ids": sorted(ids)})} if ids else {}

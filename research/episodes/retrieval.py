@@ -1,0 +1,140 @@
+"""Few relevant episodes: candidates from the index, ranked by task, region, words and phase.
+
+Candidates are the newest episodes that share one thing with the query (a word, a choice, an octave of a
+knob, the task, its insights), a few of each, so that a rare word counts as much as a common one and the cost
+does not grow with the store. What is ranked is a hundred rows, in Python, alike on both databases.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import final
+
+from research.database.episodes import Term, matching, turned
+from research.database.terms import mark, near, number, split, words
+from research.episodes.phases import fit
+from research.episodes.reading import Found, rows, told
+from research.episodes.records import Episode, Query
+from research.objective import screening
+from research.store import Store
+
+_EACH = 8
+"""candidates that one shared thing brings"""
+_WORDS, _KNOBS = 10, 8
+"""words and knobs of a query that bring candidates"""
+_ORDER = {"insight": 0, "experiment": 1, "trial": 2}
+TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
+"""what each part of a match is worth; the region and the words are shares of what was asked for"""
+
+
+class Retrieval(ABC):
+    """Finds episodes for a query; a subclass, or a function of store and query, may take its place."""
+
+    @abstractmethod
+    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
+        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
+
+
+@final
+class Nearest(Retrieval):
+    """The default: the sum of what an episode shares with the query, newest first among equals."""
+
+    def __init__(self, each: int = _EACH) -> None:
+        self.each = each
+
+    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
+        """As `Retrieval`; raises `Refusal` when the database cannot be used."""
+        if query.count == 0:
+            return ()
+        with store.read() as connection:
+            found = rows(connection, matching(connection, list(_shared(query)), self.each))
+            best = _configurations(_ranked(found, query))[: query.count]
+            episodes = told(connection, [(row, also) for _, row, also in best], query.objective)
+        scores = [round(score, 4) for score, _, _ in best]
+        return tuple(
+            one.model_copy(update={"relevance": score}) for one, score in zip(episodes, scores, strict=True)
+        )
+
+
+def _shared(query: Query) -> Iterator[Sequence[Term]]:
+    """What brings candidates, each under the query's task where it names one."""
+    task, own = query.task, split(turned(query.overrides))
+    for said in words(query.words)[:_WORDS]:
+        yield [(said,), (mark("task", task),)] if task else [(said,)]
+    for key, text in list(own.items())[:_KNOBS]:
+        yield [tuple(_under(task, one) for one in _near(key, text))]
+    if task or query.phase or query.objective:
+        for kind in _ORDER:
+            yield [(_under(task, f"kind {kind}"),)]
+    if query.objective:
+        yield [(_under(task, f"metric {query.objective.metric}"),)]
+
+
+def _under(task: str | None, one: str) -> str:
+    return mark(task, one) if task else mark(one)
+
+
+def _near(key: str, text: str) -> list[str]:
+    value = number(text)
+    return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
+
+
+def _ranked(found: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
+    asked = words(query.words)
+    weights = {one: math.log(1 + len(found) / (1 + sum(one in row.terms for row in found))) for one in asked}
+    own = split(turned(query.overrides))
+    scored = [(_relevance(row, query, own, weights), row) for row in found]
+    return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
+
+
+def _relevance(row: Found, query: Query, own: Mapping[str, str], weights: Mapping[str, float]) -> float:
+    """Zero for an episode that shares nothing that was asked for but its phase."""
+    shared = TASK * (query.task is not None and row.task == query.task)
+    if weights:
+        shared += WORDS * sum(map(weights.__getitem__, weights.keys() & row.terms)) / sum(weights.values())
+    if own:
+        shared += REGION * likeness(own, split(row.overrides))
+    if not shared and (query.task or weights or own):
+        return 0.0
+    if query.objective is not None and row.metric is not None:
+        shared += METRIC * (screening(row.metric) == screening(query.objective.metric))
+    return shared + PHASE * fit(query.phase, row.kind, row.overrides)
+
+
+def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
+    """How alike two configurations are, 0 to 1: of all knobs that either turns, the share that agrees.
+
+    Numbers agree by the smaller over the larger, so half or twice a learning rate counts one half.
+    """
+    keys = one.keys() | two.keys()
+    if not one or not two:
+        return 0.0
+    return sum(_agree(one[key], two[key]) for key in sorted(one.keys() & two.keys())) / len(keys)
+
+
+def _agree(one: str, two: str) -> float:
+    first, second = number(one), number(two)
+    if one == two or first is None or second is None:
+        return float(one == two)
+    low, high = sorted((abs(first), abs(second)))
+    return low / high if high and first * second >= 0 else float(first == second)
+
+
+Configuration = tuple[float, Found, Sequence[int]]
+"""relevance, the row that tells of it, and further trials"""
+
+
+def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration]:
+    """One entry for each configuration, told by its most telling row, with the trials found beside it."""
+    groups: dict[tuple[str | None, tuple[str, ...]], list[Found]] = {}
+    best: dict[tuple[str | None, tuple[str, ...]], float] = {}
+    for score, row in ranked:
+        same = (row.task, row.overrides)
+        groups.setdefault(same, []).append(row)
+        best.setdefault(same, score)
+    return [(best[same], *_teller(group)) for same, group in groups.items()]
+
+
+def _teller(group: Sequence[Found]) -> tuple[Found, Sequence[int]]:
+    row = min(group, key=lambda one: (_ORDER[one.kind], -one.id))
+    return row, sorted({one.number for one in group if one.kind == "trial"}) if row.kind == "trial" else ()
