@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import isinf
+from statistics import median
 from typing import Annotated, Any, final
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from research.language.dialogue import ask_for
 from research.language.prompt import RULE, data, data_json
 from research.llm import Client
+from research.proposers.importances import importances
 from research.proposers.proposer import Proposer, Seen, State
 from research.types import Objective, Proposal, Record
 
@@ -105,10 +107,29 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
         data_json(state.fixed, "already fixed for every trial, not yours to set"),
         data_json(row(state.control), "control arm"),
         data_json(row(state.incumbent), "best so far"),
+        *searched(state, vocabulary),
         data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them"),
         "Propose the experiment that is most likely to improve the objective over the best so far.",
     ]
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
+
+
+def searched(state: State, vocabulary: Mapping[str, Any]) -> list[str]:
+    """What the search itself knows, as marked blocks: spread over trials and seeds, and what mattered."""
+    metric = state.objective.metric
+    values = [one.metrics[metric] for one in state.seen if one.status == "done" and metric in one.metrics]
+    parts = []
+    if len(values) > 1:
+        told = {"results": len(values), "least": min(values), "median": median(values), "most": max(values)}
+        failed = sum(one.status == "failed" for one in state.seen)
+        parts.append(data_json(_short(told | {"failed": failed}), f"spread of {metric} over what was tried"))
+    if state.spread:
+        parts.append(data_json(_short(state.spread), "standard deviation of the control over seeds"))
+    important = importances(state, vocabulary)
+    if important:
+        source = "part of the variance that each knob explains (fANOVA), a rough estimate"
+        parts.append(data_json(important, source))
+    return parts
 
 
 def lean(value: Any) -> Any:
@@ -138,7 +159,7 @@ def row(seen: Seen | None) -> dict[str, Any] | None:
     """A proposal as the model sees it: four digits, and no empty fields."""
     if seen is None:
         return None
-    metrics = {name: float(f"{value:.4g}") for name, value in seen.metrics.items()}
+    metrics = _short(seen.metrics)
     told = {
         "overrides": list(seen.overrides),
         "status": seen.status,
@@ -146,3 +167,9 @@ def row(seen: Seen | None) -> dict[str, Any] | None:
         "reason": seen.reason,
     }
     return {name: value for name, value in told.items() if value}
+
+
+def _short(figures: Mapping[str, float]) -> dict[str, float]:
+    return {
+        name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in figures.items()
+    }

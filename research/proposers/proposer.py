@@ -33,6 +33,8 @@ class State(Record):
     """the best that was screened so far, the control included"""
     seen: tuple[Seen, ...] = ()
     """everything proposed so far, oldest first, the control left out"""
+    spread: dict[str, float] = {}
+    """sample standard deviation over seeds of the control's figures; empty where one seed was run"""
 
 
 class Proposer(ABC):

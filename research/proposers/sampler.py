@@ -107,9 +107,8 @@ class Sampler(Proposer, ABC):
     def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
         told = {
             "value": self._minimised(seen, state),
-            "params": {one.name: _value(one, text) for one, text in drawn},
-            "distributions": {one.name: _distribution(one) for one, _ in drawn},
             "constraints": gaps(seen, state),
+            **as_trial(drawn),
         }
         self._told.append(told)
         self._add(told, self._asked.pop(typed(drawn), {}))
@@ -128,6 +127,14 @@ class Sampler(Proposer, ABC):
             return 0.0 if self._worst is None else self._worst
         self._worst = value if self._worst is None else max(value, self._worst)
         return value
+
+
+def as_trial(drawn: Drawn) -> dict[str, Any]:
+    """A draw as Optuna's `create_trial` takes it: values and distributions by dimension."""
+    return {
+        "params": {one.name: _value(one, text) for one, text in drawn},
+        "distributions": {one.name: _distribution(one) for one, _ in drawn},
+    }
 
 
 def gaps(seen: Seen, state: State) -> dict[str, float]:

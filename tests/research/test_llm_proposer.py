@@ -76,6 +76,23 @@ def test_a_good_reply_becomes_a_proposal(server: ScriptedServer, proposer: LlmPr
     assert proposer.spent()["calls"] == 1 and proposer.spent()["outcomes"] == {"accepted": 1}
 
 
+def test_the_prompt_holds_what_the_search_knows(server: ScriptedServer, proposer: LlmProposer) -> None:
+    server.play(answer(reply("lion", "optimizer=lion")))
+    tried = [
+        Seen(
+            overrides=(f"model.width={2**n}",), proposer="tpe", status="done", metrics={"val/accuracy": n / 8}
+        )
+        for n in range(3, 8)
+    ]
+    failed = Seen(overrides=("model=cnn",), proposer="tpe", status="failed", reason="diverged")
+    known = state(*tried, failed).model_copy(update={"spread": {"val/accuracy": 0.01234567}})
+    assert proposer.ask(known) is not None
+    (prompt,) = prompts(server)
+    spread = '{"results":6,"least":0.375,"median":0.6875,"most":0.9512,"failed":1}'
+    assert f'<data source="spread of val/accuracy over what was tried">\n| {spread}\n</data>' in prompt
+    assert '| {"val/accuracy":0.01235}' in prompt and "fANOVA" not in prompt
+
+
 def test_two_repairs_carry_the_exact_complaint(
     server: ScriptedServer, proposer: LlmProposer, space: Space
 ) -> None:
