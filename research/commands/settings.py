@@ -6,6 +6,7 @@ configuration in 20 ms; what it refuses, and flags such as `--cfg`, are left to 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,13 @@ def arguments(typed: Sequence[str]) -> list[str]:
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
-    return Composer(conf, "agent").resolve(arguments(typed)).config
+    return _composer(conf).resolve(arguments(typed)).config
+
+
+@lru_cache(maxsize=4)
+def _composer(conf: Path) -> Composer:
+    """The files of a folder, read once: each method of a notebook's lab composes anew."""
+    return Composer(conf, "agent")
 
 
 def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:

@@ -61,6 +61,7 @@ class StandIn:
         return Outcome(job, "done", trial_id=got.trial_id, wall_s=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_the_example_of_the_docstring_runs() -> None:
     found = doctest.testmod(research.lab)

@@ -92,6 +92,7 @@ def test_a_lease_is_renewed_while_the_body_runs(store: Store) -> None:
     assert row(store, number)["facts"]["lease"]["until"] > before
 
 
+@pytest.mark.slow
 def test_many_daemons_take_each_experiment_once(store: Store) -> None:
     numbers = {queued(store) for _ in range(12)}
     found: list[int] = []

@@ -66,12 +66,13 @@ def test_status_tells_joules_and_running_trials_by_the_database(room: Room) -> N
         ({"what": "trials", "limit": 0}, "limit=0 lists nothing"),
     ],
 )
-def test_a_list_that_cannot_be_made_is_refused(room: Room, keys: dict, said: str) -> None:
+def test_a_list_that_cannot_be_made_is_refused(empty: Room, keys: dict, said: str) -> None:
     with pytest.raises(Refusal) as stop:
-        room.ask("list", **keys)
+        empty.ask("list", **keys)
     assert said in str(stop.value)
 
 
+@pytest.mark.slow
 def test_lists_keep_the_newest_and_filter_by_status(room: Room) -> None:
     for status in ("queued", "refused", "queued"):
         room.store.add_experiment(proposed(), status=status, facts={"review": {"score": 7.5}})
@@ -121,12 +122,13 @@ def test_show_has_the_row_and_what_belongs_to_it(room: Room) -> None:
         ("1; drop table trial", "names nothing"),
     ],
 )
-def test_a_row_that_is_not_there_is_one_sentence(room: Room, given: str | None, said: str) -> None:
+def test_a_row_that_is_not_there_is_one_sentence(empty: Room, given: str | None, said: str) -> None:
     with pytest.raises(Refusal) as stop:
-        room.ask("show", id=given)
+        empty.ask("show", id=given)
     assert said in str(stop.value)
 
 
+@pytest.mark.slow
 def test_trials_are_compared_with_all_seeds_that_both_have(room: Room) -> None:
     few = [room.trial("budget.steps=100", seed=seed) for seed in range(4)]
     many = [room.trial("budget.steps=800", seed=seed) for seed in range(3)]
@@ -144,6 +146,7 @@ def test_trials_are_compared_with_all_seeds_that_both_have(room: Room) -> None:
     assert exact.word == "worse"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_says_why(room: Room) -> None:
     first, other = room.trial("budget.steps=100", seed=0), room.trial("budget.steps=200", seed=1)
     found = room.ask("compare", a=first, b=other)
@@ -158,6 +161,7 @@ def test_what_cannot_be_compared_says_why(room: Room) -> None:
         room.ask("compare", a=first, b=f"experiment:{number}")
 
 
+@pytest.mark.slow
 def test_joules_of_another_method_are_not_compared(room: Room) -> None:
     first, other = room.trial("budget.steps=100"), room.trial("budget.steps=200")
     import sqlalchemy as sa
@@ -171,6 +175,7 @@ def test_joules_of_another_method_are_not_compared(room: Room) -> None:
     assert rows["test/accuracy"].comparison is not None
 
 
+@pytest.mark.slow
 def test_experiments_are_compared_on_the_last_stage_that_both_reached(room: Room) -> None:
     few = [room.trial("budget.steps=100", seed=seed) for seed in range(4)]
     many = [room.trial("budget.steps=800", seed=seed) for seed in range(4)]
@@ -184,6 +189,7 @@ def test_experiments_are_compared_on_the_last_stage_that_both_reached(room: Room
     assert found.stage == "promoted" and found.seeds == (1, 2, 3)
 
 
+@pytest.mark.slow
 def test_trials_are_exported_whole_with_flat_configurations(room: Room, tmp_path: Path) -> None:
     room.trial("model.width=32"), room.trial("optimizer=lion", seed=1)
     path = tmp_path / "trials.json"
@@ -217,6 +223,7 @@ def test_parquet_without_pyarrow_is_refused(
         room.ask("export", path=tmp_path / "x.parquet")
 
 
+@pytest.mark.slow
 def test_columns_of_mixed_kinds_are_one_type_in_parquet(room: Room, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     from research.commands.export import _parquet

@@ -77,6 +77,7 @@ def test_the_command_line_and_python_values_say_the_same() -> None:
     assert composed["goal"] == "it’s > 5 %  x" and composed["id"] is None
 
 
+@pytest.mark.slow
 def test_what_only_hydra_reads_leaves_no_state_of_hydra_behind() -> None:
     from hydra.core.global_hydra import GlobalHydra
 
@@ -92,6 +93,7 @@ def test_flags_sweeps_and_mistakes_are_left_to_hydra() -> None:
     assert settings.quickly(["seed=1"], CONF) is not None
 
 
+@pytest.mark.slow
 def test_the_fast_configuration_is_hydras_own() -> None:
     from research.gate.hydra_compose import compose
     from research.gate.interpolation import resolved
@@ -133,6 +135,7 @@ def test_what_a_model_said_cannot_move_the_cursor() -> None:
     assert plain("a\x1b[2Jb\tc\nd\x00") == "a\ufffd[2Jb\tc\nd\ufffd"
 
 
+@pytest.mark.slow
 def test_the_module_of_a_task_starts_nothing_heavy() -> None:
     import subprocess
     import sys

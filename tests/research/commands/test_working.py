@@ -21,6 +21,7 @@ def status(room: Room, number: int) -> str:
     return next(row["status"] for row in room.store.experiments() if row["id"] == number)
 
 
+@pytest.mark.slow
 def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
     shown = room.ask("suggest", count=4)
     assert len(shown.suggestions) == 4 and len({one.signature for one in shown.suggestions}) == 4
@@ -34,6 +35,7 @@ def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
     assert "objective  minimise train/energy_j" in shown.text()
 
 
+@pytest.mark.slow
 def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
     sources = {"odd": {"_target_": f"{__name__}.Odd", "_partial_": True}}
     with room.desk("suggest", count=2) as desk:
@@ -77,10 +79,10 @@ class Odd:
         ({"objective": {"metric": "test/beauty"}}, "not a metric whose better direction is known"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_written(room: Room, keys: dict, said: str) -> None:
+def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict, said: str) -> None:
     with pytest.raises(Refusal, match=said):
-        room.ask("suggest", queue=True, **keys)
-    assert room.store.experiments() == []
+        empty.ask("suggest", queue=True, **keys)
+    assert empty.store.experiments() == []
 
 
 def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
@@ -96,6 +98,7 @@ def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
         room.ask("run", id=number)
 
 
+@pytest.mark.slow
 def test_an_experiment_that_fails_says_why(room: Room) -> None:
     diverges = proposed(room, "optimizer.lr=0.09")
     assert "diverged" in room.ask("run", id=diverges).experiments[0].reason
@@ -106,12 +109,14 @@ def test_an_experiment_that_fails_says_why(room: Room) -> None:
     assert status(room, refused) == "failed"
 
 
+@pytest.mark.slow
 def test_the_charter_of_the_suggestion_is_run_and_not_todays(room: Room) -> None:
     room.ask("suggest", count=1, queue=True, base=["data=digits", "budget.steps=50"], goal="fewer joules")
     room.ask("run", id=1, base=["data=digits", "budget.steps=900"])
     assert all("budget.steps=50" in typed for typed in room.lab.ran)
 
 
+@pytest.mark.slow
 def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,14 +133,14 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
     assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
 
 
-def test_run_takes_an_experiment_or_is_a_daemon(room: Room) -> None:
+def test_run_takes_an_experiment_or_is_a_daemon(empty: Room) -> None:
     for keys in ({}, {"id": 1, "daemon": True}):
         with pytest.raises(Refusal, match="takes one of the two"):
-            room.ask("run", **keys)
+            empty.ask("run", **keys)
     with pytest.raises(Refusal, match="There is no experiment 5"):
-        room.ask("run", id=5)
+        empty.ask("run", id=5)
     with pytest.raises(Refusal, match="buys nothing"):
-        room.ask("run", id=5, budget={"trials": 0})
+        empty.ask("run", id=5, budget={"trials": 0})
 
 
 def test_a_review_scores_what_waits_once(room: Room) -> None:
@@ -150,6 +155,7 @@ def test_a_review_scores_what_waits_once(room: Room) -> None:
     assert room.ask("review").reviewed == () and "stand-in" in found.text()
 
 
+@pytest.mark.slow
 def test_what_falls_short_waits_for_its_improvement(room: Room) -> None:
     dear = proposed(room, "budget.steps=2000", "model.width=12", "optimizer.lr=0.002")
     found = room.ask("review", review={"accept": 9.9}).reviewed[0]
@@ -164,11 +170,12 @@ def test_what_falls_short_waits_for_its_improvement(room: Room) -> None:
 
 
 @pytest.mark.parametrize("task", ["review", "improve"])
-def test_a_limit_of_none_is_refused(room: Room, task: str) -> None:
+def test_a_limit_of_none_is_refused(empty: Room, task: str) -> None:
     with pytest.raises(Refusal, match="limit=0 reviews nothing"):
-        room.ask(task, limit=0)
+        empty.ask(task, limit=0)
 
 
+@pytest.mark.slow
 def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = [room.trial("budget.steps=200", seed=seed) for seed in range(5)]
     found = room.ask("reproduce", id=seeds[0])
@@ -191,6 +198,7 @@ def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
     assert timed.word == "open" and "1 of the 3 earlier values" in timed.reason
 
 
+@pytest.mark.slow
 def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
     ids = tuple(room.trial("budget.steps=200", seed=seed) for seed in range(3))
     found = Comparison(
@@ -203,6 +211,7 @@ def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
     assert set(done.replicates) == set(ids) and done.of == f"insight:{number}" and done.agrees is not False
 
 
+@pytest.mark.slow
 def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
     sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
     one = room.trial("budget.steps=200")
@@ -225,9 +234,9 @@ def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
         ({"yes": True}, "needs a selection"),
     ],
 )
-def test_a_selection_that_says_nothing_is_refused(room: Room, keys: dict, said: str) -> None:
+def test_a_selection_that_says_nothing_is_refused(empty: Room, keys: dict, said: str) -> None:
     with pytest.raises(Refusal, match=said):
-        room.ask("forget", **keys)
+        empty.ask("forget", **keys)
 
 
 def test_only_finished_trials_are_reproduced(room: Room) -> None:
