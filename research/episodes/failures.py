@@ -1,8 +1,8 @@
 """A learnt predictor of failures: from the knobs of a configuration to the chance that its trial fails.
 
-Extremely randomised trees (Geurts, Ernst and Wehenkel 2006) on bootstrap samples. A configuration is refused
-when its score lies above nearly all scores that successes got from the trees that had not seen them: of n
-successes at most `most_false * (n + 1) - 1` may lie above the threshold, so that the expected share of
+A random forest (Breiman 2001), which a single outlying configuration or a knob's scale cannot mislead.
+A configuration is refused when its score lies above nearly all scores that successes got from the trees that
+had not seen them: of n successes at most `most_false * (n + 1) - 1` may lie above the threshold, so that the expected share of
 refused successes is at most `most_false` where the next trials are like the last ones (split conformal
 prediction with out-of-bag scores; Vovk et al. 2005, Angelopoulos and Bates, arXiv 2107.07511, theorem 1).
 With fewer than 1 / most_false successes no threshold can promise that, and the predictor is silent.
@@ -13,7 +13,9 @@ from typing import Any, final
 
 from research.episodes.features import Columns, Flat
 
-_TREES = 200
+_TREES = 100
+_TRIED = 0.3
+"""share of the columns that a split may choose from"""
 _MOST = 8000
 """configurations learnt from, the newest: more cost seconds and tell little"""
 
@@ -51,12 +53,10 @@ class Failures:
 
     def _fit(self, cases: list[Flat], failed: list[bool]) -> None:
         import numpy as np
-        from sklearn.ensemble import ExtraTreesClassifier
+        from sklearn.ensemble import RandomForestClassifier
 
         self._columns = Columns(cases, failed)
-        trees = ExtraTreesClassifier(
-            _TREES, min_samples_leaf=2, max_features=0.5, bootstrap=True, oob_score=True, random_state=0
-        )
+        trees = RandomForestClassifier(_TREES, max_features=_TRIED, oob_score=True, random_state=0)
         truth = np.asarray(failed)
         self._trees = trees.fit(self._columns.rows(cases), truth)
         scores = trees.oob_decision_function_[:, 1]
