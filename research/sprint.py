@@ -130,7 +130,6 @@ class Sprint:
 
     def _facts(self, proposers: Sequence[Proposer]) -> dict[str, Any]:
         """What the report needs beside the rows of experiments, trials and insights."""
-        predicted = self._admission.predicted if self._admission else 0
         return {
             "campaign": self._charter.name,
             "number": self._number,
@@ -141,7 +140,7 @@ class Sprint:
             "boxes": self._boxes.facts(),
             "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
             "comparisons": list(self._campaign.words),
-            "predicted": {"refused": predicted, "false": None},
+            "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
             **self._pruned(),
             **self._equipment.facts(),

@@ -13,12 +13,10 @@ from research.team.judges import Judges
 from research.team.review import Opinion, Thresholds, panel
 from research.types import Objective, Proposal
 
-Doubted = Callable[[Mapping[str, Any]], tuple[float, str] | None]
-"""a resolved config -> the chance that it fails and why, from memory; None where memory has no doubt"""
+Doubted = Callable[[Mapping[str, Any]], str | None]
+"""a resolved config -> why memory says that it need not be run; None where memory knows nothing against it"""
 Outside = Callable[[Sequence[str]], Sequence[str]]
 """complaints about overrides that belong to another field than the campaign's"""
-_REFUSED_FROM = 0.5
-"""chance of failure from which a proposal is refused before anybody reviews it"""
 
 
 @final
@@ -55,8 +53,6 @@ class Admission:
         self.seen: list[Seen] = []
         """what was tried in the whole campaign, for the facts of what comes next"""
         self.objective: Objective | None = None
-        self.predicted = 0
-        """proposals that were refused because memory predicts that they fail"""
 
     def admit(self, proposal: Proposal, judges: Judges, status: str = "running") -> Admitted:
         """Let a proposal in, improved where its review asks for it; what is not let in has its reason."""
@@ -102,7 +98,7 @@ class Admission:
 
     def known(self, proposal: Proposal) -> Facts | None:
         """What code knows of a proposal; None where it would not be let in."""
-        return None if self._fault(proposal, count=False)[0] else self._facts(proposal)
+        return None if self._fault(proposal)[0] else self._facts(proposal)
 
     def complaints(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides: the gate's complaints, else that they were tried before."""
@@ -123,7 +119,7 @@ class Admission:
         self.tried(signature, arm.proposer)
         return Admitted(self._proposals[arm.experiment_id], arm)
 
-    def _fault(self, proposal: Proposal, count: bool = True) -> tuple[SeenStatus | None, str, str | None]:
+    def _fault(self, proposal: Proposal) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""
         complaints = self._gate(proposal.overrides)
         if complaints:
@@ -132,11 +128,16 @@ class Admission:
         lane = lane_of(proposal.proposer)
         if signature in self._signatures[lane] or (lane == "team" and signature in self._reserved):
             return "repeat", "it resolves to a configuration that was proposed before", signature
-        doubt = self._doubted(self._bench.config(proposal.overrides, 0))
-        if doubt is not None and doubt[0] >= _REFUSED_FROM:
-            self.predicted += count
-            return "refused", doubt[1], signature
-        return None, "", signature
+        doubt = self._doubt(proposal)
+        return ("refused", doubt, signature) if doubt else (None, "", signature)
+
+    def _doubt(self, proposal: Proposal) -> str | None:
+        """What memory has against it; of a sprint that continues, what it had then."""
+        row = self.rows.before_of(proposal)
+        if row is None:
+            return self._doubted(self._bench.config(proposal.overrides, 0))
+        reasons = row["facts"].get("reasons") or []
+        return str(reasons[0]) if row["status"] == "refused" and reasons else None
 
     def _opened(
         self,
@@ -159,9 +160,6 @@ class Admission:
         seen = [one for one in self.seen if lane_of(one.proposer) == lane]
         near = neighbourhood(proposal, seen, self.objective) if self.objective else {}
         ratio, spend = self._ratio(proposal.overrides), self._bench.spend
-        doubt = self._doubted(self._bench.config(proposal.overrides, 0))
-        if doubt is not None:
-            near |= {"failure": doubt[0], "doubt": doubt[1]}
         cost = {"seconds": spend.each_s * ratio or None, "joules": spend.each_j * ratio or None}
         return Facts.model_validate({"cost_ratio": ratio, **cost, **near})
 

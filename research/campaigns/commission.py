@@ -21,6 +21,7 @@ from research.domains.domain import chosen
 from research.domains.scope import Scope
 from research.language.ledger import tally
 from research.llm import NONE, Client, connect
+from research.memory import Memory, opened
 from research.objective import sentence
 from research.proposers.proposer import Proposer
 from research.proposers.vocabulary import narrowed
@@ -53,10 +54,14 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     vocabulary = _offered(
         Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed), agreed.goal.objective.metric
     )
-    with closing(store), _closed(_client(config, store, agreed, lines)) as client:
+    with (
+        closing(store),
+        closing(opened(config.get("memory"), store, inert=space.file.inert)) as memory,
+        _closed(_client(config, store, agreed, lines)) as client,
+    ):
         _restore(store, agreed, spend)
-        equipment = equipped(config, agreed, CONF, client, vocabulary, field)
-        at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field))
+        equipment = equipped(config, agreed, CONF, client, vocabulary, field, memory)
+        at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field), memory)
         with alone(root / "agent" / agreed.name), _runner(config, agreed) as runner:
 
             def sprint(number: int) -> Sprint:
@@ -169,7 +174,12 @@ def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _at_hand(
-    agreed: Charter, space: Space, client: Client | None, vocabulary: Mapping[str, Any], scope: Scope
+    agreed: Charter,
+    space: Space,
+    client: Client | None,
+    vocabulary: Mapping[str, Any],
+    scope: Scope,
+    memory: Memory,
 ) -> dict[str, Any]:
     """What the constructors of proposers may ask for, by name."""
 
@@ -183,6 +193,7 @@ def _at_hand(
         "conf": CONF,
         "client": client,
         "check": check,
+        "memory": None if memory.mode == "off" else memory,
     }
 
 

@@ -27,6 +27,8 @@ class Council:
     team: Team
     vocabulary: dict[str, Any]
     lessons: Callable[[Phase], Sequence[str]] = lambda phase: ()
+    recalled: Callable[[], frozenset[str]] = frozenset
+    """ids that the lessons named: they may be cited"""
     sources: Callable[[], tuple[Source, ...]] = lambda: ()
     domain: str = "optimization"
     focus: str = ""
@@ -49,7 +51,8 @@ class Council:
         self, screening: Screening, admission: Admission, evidence: frozenset[str]
     ) -> tuple[list[Proposal], Discussion]:
         """Discuss, review and improve; what is accepted stands in the queue, its row says so."""
-        brief = self.brief(screening, evidence)
+        self.lessons("planning")  # what it recalls may be cited
+        brief = self.brief(screening, evidence | self.recalled())
         found = discuss(self.team, brief, self.lessons, admission.complaints)
         judges = Judges(self.team, brief, self.lessons, admission.complaints)
         queued = []

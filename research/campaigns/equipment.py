@@ -23,6 +23,8 @@ class Equipment:
     doubted: Doubted = lambda config: None
     outside: Outside = lambda overrides: ()
     discovered: Path | None = None
+    predicted: Callable[[], Mapping[str, Any]] = lambda: {"refused": 0, "false": None}
+    """how many proposals memory has refused, and how many of those that it let through were no failures"""
     told: Callable[[], Mapping[str, Any]] = dict
     """what a sprint's facts say of memory and literature"""
 

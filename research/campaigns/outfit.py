@@ -7,12 +7,14 @@ from typing import Any
 from research.campaigns.charter import Charter
 from research.campaigns.council import Council
 from research.campaigns.equipment import Equipment
+from research.campaigns.recall import Recall
 from research.domains.domain import Domain
 from research.domains.scope import Scope
 from research.literature import library
 from research.literature.library import Library
 from research.literature.source import Source
 from research.llm import Client
+from research.memory import Memory
 from research.roles import roles
 from research.team.team import Team
 
@@ -27,6 +29,7 @@ def equipped(
     client: Client | None,
     vocabulary: Mapping[str, Any],
     field: Domain | None,
+    memory: Memory,
 ) -> Equipment:
     """Who has a say beside the charter.
 
@@ -34,23 +37,29 @@ def equipped(
     not there.
     """
     read = library.opened(config.get("literature"))
-    council = None if client is None else _council(config, agreed, conf, client, vocabulary, read)
+    recall = Recall(memory, agreed)
+    council = None if client is None else _council(agreed, conf, client, vocabulary, read, recall)
     folder = config.get("discovered")
     return Equipment(
         council=council,
+        doubted=recall.doubted,
         outside=Scope(field).outside,
         discovered=None if folder is None else Path(str(folder)),
-        told=lambda: {} if read is None else {"literature": read.facts()},
+        predicted=memory.counts,
+        told=lambda: {
+            "memory": memory.facts(),
+            **({} if read is None else {"literature": read.facts()}),
+        },
     )
 
 
 def _council(
-    config: Mapping[str, Any],
     agreed: Charter,
     conf: Path,
     client: Client,
     vocabulary: Mapping[str, Any],
     read: Library | None,
+    recall: Recall,
 ) -> Council:
     team = Team(roles(conf), client)
     for model in {role.model for role in team.roles if role.model is not None}:
@@ -59,6 +68,8 @@ def _council(
     return Council(
         team=team,
         vocabulary=dict(vocabulary),
+        lessons=recall.lessons,
+        recalled=recall.ids,
         sources=_sources(agreed, read),
         domain=field or "optimization",
         focus=focus or "",

@@ -35,6 +35,11 @@ class Rows:
             row for row in self.before if row["proposal"].proposer == proposer and row["status"] in _ALIVE
         ]
 
+    def before_of(self, proposal: Proposal) -> Row | None:
+        """The row that an earlier run of this sprint has written for a proposal, None for a new one."""
+        left = self._left.get(_key(proposal))
+        return left[0] if left else None
+
     def open(
         self, proposal: Proposal, status: str, facts: Mapping[str, Any], opinions: Sequence[Opinion] = ()
     ) -> int:
