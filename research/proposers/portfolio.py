@@ -57,7 +57,7 @@ class Portfolio(Proposer):
 
     def __init__(self, memory: Memory, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
-        self._data = next((one.partition("=")[2] for one in fixed if one.startswith("data=")), "")
+        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
         self._left: list[tuple[str, ...]] | None = None
         self._known: dict[str, Any] = {}
 
@@ -81,15 +81,23 @@ class Portfolio(Proposer):
 
     def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
         known: dict[str, dict[tuple[str, ...], float]] = {}
-        for one in self._memory.elsewhere(objective, self._data):
-            drawn = self._dimensions.read(one.overrides)
-            overrides = typed(drawn) if drawn else ()
+        for one in self._memory.elsewhere(objective, self._fixed.get("data", "")):
+            overrides = self._here(one.overrides)
             if overrides:
                 known.setdefault(one.task, {})[overrides] = one.value
         regrets = normalised(known, objective)
         helps = pays(regrets)
         self._known = {"tasks": len(regrets), "helps": helps}
         return portfolio(regrets) if helps else []
+
+    def _here(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """Overrides of another task as they are typed here; empty where they differ in what is fixed."""
+        given = dict(one.split("=", 1) for one in overrides)
+        if any(self._fixed.get(key, value) != value for key, value in given.items()):
+            return ()
+        left = [f"{key}={value}" for key, value in given.items() if key not in self._fixed]
+        drawn = self._dimensions.read(left)
+        return typed(drawn) if drawn else ()
 
 
 def portfolio(regrets: Regrets[Name], size: int = SIZE) -> list[Name]:

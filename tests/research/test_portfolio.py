@@ -108,8 +108,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
         yield made
 
 
-def handed(lab: Lab, memory: Remembered, *seen: Seen) -> list[tuple[str, ...]]:
-    proposer = Portfolio(memory, lab.space.vocabulary(), ("data=digits",))
+def handed(
+    lab: Lab, memory: Remembered, *seen: Seen, fixed: tuple[str, ...] = ("data=digits",)
+) -> list[tuple[str, ...]]:
+    proposer = Portfolio(memory, lab.space.vocabulary(), fixed)
     objective = energy(None)
     state = State(goal="g", objective=objective, fixed=(), control=None, incumbent=None, seen=seen)
     found = []
@@ -127,6 +129,18 @@ def test_it_hands_out_what_was_best_elsewhere_and_then_is_silent(lab: Lab) -> No
     memory = Remembered([*rows, Configured("mnist", ("model=gone", "model.width=8"), 0.1)])
     assert handed(lab, memory) == [(f"model.width={width}",) for width in (8, 16, 32, 64, 256)]
     assert memory.asked == ("train/energy_j", "digits")
+
+
+def test_what_is_fixed_here_is_left_out_and_must_be_alike_there(lab: Lab) -> None:
+    rows = [
+        Configured("mnist", ("budget.steps=300", "model.width=8"), 1.0),
+        Configured("mnist", ("budget.steps=600", "model.width=16"), 0.5),
+        Configured("mnist", ("model.width=32",), 2.0),
+    ]
+    assert handed(lab, Remembered(rows), fixed=("data=digits", "budget.steps=300")) == [
+        ("model.width=8",),
+        ("model.width=32",),
+    ]
 
 
 def test_it_repeats_nothing_and_an_empty_memory_says_nothing(lab: Lab) -> None:

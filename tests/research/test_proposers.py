@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refusal import Refusal
 from research.objective import rank
 from research.proposers.dimensions import Dimensions, typed
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
 from research.proposers.recipes import Recipes, plain
 from research.proposers.tpe import Tpe
-from research.proposers.turns import Turns
 from research.space import Space
 from research.types import Constraint, Objective, Proposal
 
@@ -181,32 +179,3 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> 
         "trainer.precision=bf16-mixed",
         "trainer.gradient_clip_val=null",
     )
-
-
-class Named(Random):
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-@given(shares=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=4), turns=st.integers(1, 60))
-def test_turns_follow_the_shares_within_one_turn(shares: list[float], turns: int) -> None:
-    proposers = [Named(str(place)) for place in range(len(shares))]
-    sharing = Turns(proposers, {str(place): share for place, share in enumerate(shares)})
-    for _ in range(turns):
-        assert sharing.next() is not None
-    for place, share in enumerate(shares):
-        assert abs(sharing.taken[str(place)] - share / sum(shares) * turns) < 1.0 + 1e-9
-
-
-def test_who_leaves_gives_its_turns_to_the_others() -> None:
-    sharing = Turns([Named("a"), Named("b")], {"a": 0.9, "b": 0.1})
-    sharing.leave(sharing.next())
-    assert {sharing.next().name for _ in range(5)} == {"b"} and sharing.taken == {"a": 0, "b": 5}
-    sharing.leave(sharing.next())
-    assert sharing.next() is None
-
-
-@pytest.mark.parametrize("shares", [{}, {"a": 0.0}, {"a": -1.0}])
-def test_shares_that_give_nobody_a_turn_are_refused(shares: dict[str, float]) -> None:
-    with pytest.raises(Refusal, match="turn"):
-        Turns([Named("a")], shares)
