@@ -1,0 +1,138 @@
+"""Joules to a confirmed target on three goals: the lab beside random search and Optuna's TPE with Hyperband.
+
+    python benchmarks/goals.py [--goals digits mnist1d gpt] [--campaigns 5] [--seconds 240] [--arms lab ...]
+
+A target is "so many percent fewer joules of training than the defaults, keeping a bound", and it is reached
+when a finding says so on fresh seeds and the test split. Counted are the joules of every training on the way
+there: the control's, screened, pruned, failed and confirming ones. A search that does not get there within
+its seconds counts with what it had used by then, and is told. The peers search the same space in one process
+(see peer_search.py); the lab is its own command, one trial at a time, with nothing remembered. Searches run
+in turns, so that what drifts on the machine meets all. Joules are those of the meter of this machine.
+
+Targets of the plan: the median of the lab at most half of random search's, and 0.77 of TPE's with Hyperband.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+GOALS = {
+    "digits": (
+        "at least 50 % fewer joules at 96 % accuracy with under 20k parameters on digits",
+        [],
+        "val/accuracy",
+    ),
+    "mnist1d": ("at least 50 % fewer joules at 90 % accuracy on mnist1d with a cnn", [], "val/accuracy"),
+    "gpt": (
+        "at least 40 % fewer joules at 3.5 bits per byte on pytext",
+        ["data.batch_size=16", "model=gpt_micro", "optimizer=adamw_pytext", "budget.steps=200"],
+        "val/bits_per_byte",
+    ),
+}
+ARMS = ("lab", "random", "tpe+hyperband")
+
+
+def lab(name: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool, int]:
+    """Joules, whether the target was confirmed, and trials of one campaign of `agent.py`."""
+    from research.store import Store
+
+    goal, base, _ = GOALS[name]
+    url = f"sqlite:///{folder / 'lab.db'}"
+    line = [
+        *(sys.executable, str(ROOT / "agent.py"), f"goal={goal}", f"base=[{','.join(base)}]", f"seed={seed}"),
+        *(f"root={folder / 'runs'}", f"store.url={url}", "launcher.jobs=1", "launcher.threads=1"),
+        *("sprint.count=20", f"budget.seconds={seconds:g}", "budget.trials=null", "discovered=null"),
+        *("screen.at_once=1", "screen.turns=8"),
+    ]
+    done = subprocess.run(
+        line, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(line)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    store = Store(url)
+    trials = store.trials()
+    results = store.results([one.id for one in trials])
+    joules = sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
+    for sweep in {one.sweep for one in trials if one.sweep}:
+        joules += sum(spent.get("train/energy_j", 0.0) for spent in store.lost(sweep).values())
+    reached = any(row["word"] == "supported" for row in store.insights())
+    store.close()
+    return joules, reached, len(trials)
+
+
+def peer(name: str, arm: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool, int]:
+    """The same of one search by a peer."""
+    from peer_search import CONF, Search, studies
+
+    from research.goal import read
+    from research.proposers.dimensions import Dimensions
+    from research.proposers.vocabulary import narrowed
+
+    words, base, curve = GOALS[name]
+    goal = read(words, CONF, fixed=base)
+    fixed = (*goal.overrides, *base)
+    search = Search(goal, fixed, folder, curve)
+    vocabulary = narrowed(search.space, fixed)
+    vocabulary["groups"].pop("compress", None)
+    vocabulary["keys"] = {key: one for key, one in vocabulary["keys"].items() if one["group"] != "compress"}
+    reached = search.run(studies(seed)[arm](), Dimensions(vocabulary, fixed), seconds)
+    return search.joules, reached, search.trials
+
+
+def one(name: str, arm: str, seed: int, seconds: float) -> tuple[float, bool, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        found = (lab if arm == "lab" else lambda *rest: peer(rest[0], arm, *rest[1:]))(
+            name, seed, seconds, Path(folder)
+        )
+        joules, reached, trials = found
+        took = time.monotonic() - start
+        said = "confirmed" if reached else "NOT reached"
+        print(
+            f"  {name:8} {arm:14} seed {seed}: {joules:8.1f} J, {trials} trials, {took:.0f} s, {said}",
+            flush=True,
+        )
+        return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--goals", nargs="+", default=list(GOALS), choices=GOALS)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--campaigns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=240)
+    asked = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a trial")
+    for name in asked.goals:
+        found = {arm: [] for arm in asked.arms}
+        for seed in range(asked.campaigns):
+            for arm in asked.arms:
+                found[arm].append(one(name, arm, seed, asked.seconds))
+        medians = {arm: statistics.median(joules for joules, _, _ in rows) for arm, rows in found.items()}
+        for arm, rows in found.items():
+            joules = sorted(joules for joules, _, _ in rows)
+            ratio = (
+                f", lab / {arm} = {medians['lab'] / medians[arm]:.2f}"
+                if "lab" in medians and arm != "lab"
+                else ""
+            )
+            reached = sum(reached for _, reached, _ in rows)
+            print(
+                f"{name:8} {arm:14} median {medians[arm]:.1f} J ({joules[0]:.1f} to {joules[-1]:.1f}, "
+                f"n = {len(rows)}), reached {reached} of {len(rows)}{ratio}"
+            )
+
+
+if __name__ == "__main__":
+    main()
