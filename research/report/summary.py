@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from research.objective import screening, sentence
-from research.report.answer import power_words, powered, rating_words, why_nothing
+from research.report.answer import kept, power_words, powered, rating_words, why_nothing
 from research.report.arms import Arm, complaint
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row
@@ -45,24 +45,28 @@ def _asked(found: Findings) -> list[str]:
 def _found(found: Findings) -> list[str]:
     if not found.found:
         return [f"Nothing was confirmed. {why_nothing(found)}", "", _looked(found)]
-    lines = [line for row in found.found for line in (_finding(found, row), "")]
+    lines = [line for row in found.found[-_EACH:] for line in (*_finding(found, row), "")]
+    left = len(found.found) - _EACH
+    lines += [f"{left} earlier comparisons are in `statistical_analysis.md`.", ""] if left > 0 else []
     return [*lines, _looked(found), *_copy(found)]
 
 
-def _finding(found: Findings, row: Row) -> str:
+def _finding(found: Findings, row: Row) -> list[str]:
+    """A finding as a paragraph, then what tells how sure it is and what it costs, line by line."""
     insight = row["insight"]
     compared = insight.verdict.comparison
-    said = f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"
+    lines = [f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}", ""]
     power = powered(found, compared)
     if power is not None and compared is not None:
         unit = " %" if compared.metric.endswith("[%]") else ""
-        said += f" Of its power: {power_words(power, unit)}."
-    rated = rating_words(row)
-    said += f" {rated}" if rated else ""
+        lines.append(f"- power: {power_words(power, unit)}")
     beside = price(found, row)
-    said += f" Against the control: {'; '.join(beside)}." if beside else ""
+    lines += [f"- against the control: {'; '.join(beside)}"] if beside else []
     arm, arms = found.arm_of(row), found.arms("confirmed")
-    return f"{said} The means: {_beside(found, arm, arms[0])}." if arm and arms[0].control else said
+    if arm and arms[0].control:
+        lines.append(f"- the means of {_beside(found, arm, arms[0])}")
+    lines += [f"- {said[:1].lower()}{said[1:]}" for said in (rating_words(row), kept(row)) if said]
+    return lines
 
 
 def _looked(found: Findings) -> str:

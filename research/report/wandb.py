@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from refusal import Refusal
 from research.objective import screening
@@ -102,11 +103,12 @@ def logged_in() -> bool:
 def _saved(found: Findings, project: str, entity: str) -> str:
     """Save it under the entity, or the one of whoever is logged in; its address."""
     import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
     try:
         owner = entity or str(wandb.Api().default_entity)
-        return str(built(found, project, owner).save().url)
-    except (wandb.errors.Error, ValueError, OSError) as error:
+        return quote(str(built(found, project, owner).save().url), safe=":/")
+    except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
         said = " ".join(str(error).split())[:300]
         raise Refusal(f"Weights & Biases did not take the report: {said} ({FILE} has it).") from error
 

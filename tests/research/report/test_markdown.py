@@ -45,7 +45,7 @@ def shown(text: str) -> str:
     return "".join(token.content for token in inline(PARSER.parse(text)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXTS)
 def test_text_is_read_as_it_was_written_and_is_nothing_else(text: str) -> None:
     for before in ("", "- ", "said: "):
@@ -60,7 +60,7 @@ def test_text_is_read_as_it_was_written_and_is_nothing_else(text: str) -> None:
     assert unescape(shown(f"said: {plain(text)}")) == unescape(f"said: {seen}".rstrip())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXTS, TEXTS)
 def test_a_table_keeps_its_shape(first: str, second: str) -> None:
     lines = table(

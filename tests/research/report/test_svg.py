@@ -22,7 +22,7 @@ def drawn(series: list[Series], log: bool = False, title: str = "t") -> ElementT
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(SERIES, max_size=4), st.booleans(), st.text(max_size=200))
 def test_any_values_and_texts_make_whole_xml(series: list[Series], log: bool, title: str) -> None:
     root = drawn(series, log, title)

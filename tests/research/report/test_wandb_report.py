@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rows_lab import CAMPAIGN, WINNER, campaign, opened
@@ -55,6 +58,87 @@ def test_it_is_built_and_read_back_offline(tmp_path: Path) -> None:
     assert "Parallel Coordinates Plot" in panels
     texts = [block["content"] for block in spec["blocks"] if block["type"] == "markdown-block"]
     assert texts[0].startswith("**Supported.** `optimizer.lr=0.01") and "<script" not in "".join(texts)
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from refusal import Refusal
+from research.report import wandb
+from research.store import Store
+
+try:
+    print(wandb.write(Store(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+except Refusal as refused:
+    print(f"refused: {refused}")
+"""
+VIEWER = {
+    **dict.fromkeys(("id", "username", "email", "name"), "u"),
+    **{"entity": "team", "defaultEntity": {"name": "team"}, "admin": False, "flags": "{}", "deletedAt": None},
+    **{key: {"edges": []} for key in ("teams", "apiKeys")},
+}
+PROJECT = {"id": "p1", "internalId": "p1", "name": "joulelab", "entityName": "team"}
+NODE = {**PROJECT, "createdAt": "2026-01-01", "isBenchmark": False, "user": VIEWER}
+PAGE = {"edges": [{"node": NODE, "cursor": "a"}], "pageInfo": {"endCursor": "a", "hasNextPage": False}}
+TIMES = {"createdAt": "2026-01-01T00:00:00", "updatedAt": "2026-01-01T00:00:00"}
+VIEW = {"id": "v1", "type": "runs", "name": "n", "description": "", "project": PROJECT, **TIMES}
+
+
+class Server(ThreadingHTTPServer):
+    """Speaks as much of the GraphQL of Weights & Biases as saving a report asks for; keeps what is saved."""
+
+    daemon_threads = True
+
+    def __init__(self, error: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.error, self.saved = error, list[dict[str, Any]]()
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if "upsertView" not in asked["query"]:
+            return {"data": {"viewer": VIEWER, "project": PROJECT, "models": PAGE}}
+        if self.error:
+            return {"errors": [{"message": self.error}]}
+        given = asked["variables"]
+        self.saved.append(given)
+        view = {**VIEW, "displayName": given["displayName"], "spec": given["spec"]}
+        return {"data": {"upsertView": {"view": view, "inserted": True}}}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        assert isinstance(self.server, Server)
+        reply = self.server.answer(json.loads(body)) if self.path == "/graphql" else {}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(reply).encode())
+
+    def log_message(self, *given: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [None, "permission denied"])
+def test_it_is_saved_where_somebody_is_logged_in(error: str | None, tmp_path: Path) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    with opened(tmp_path) as lab, Server(error) as server:
+        campaign(lab)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        login = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
+        env = {**plain, **login, "HOME": str(tmp_path)}
+        call = [sys.executable, "-c", SAVE, f"sqlite:///{lab.path}", CAMPAIGN, str(tmp_path)]
+        done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        server.shutdown()
+    said = done.stdout.strip().splitlines()[-1]
+    assert (tmp_path / "wandb_report.json").is_file()
+    if error:
+        assert said.startswith("refused: Weights & Biases did not take the report: ") and error in said
+        assert server.saved == []
+    else:
+        assert said.endswith("/team/joulelab/reports/fewer-joules--v1")
+        assert [one["displayName"] for one in server.saved] == ["fewer joules"]
+        assert "**Supported.** `optimizer.lr=0.01" in server.saved[0]["spec"]
 
 
 @pytest.mark.slow
