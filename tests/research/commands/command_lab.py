@@ -30,6 +30,8 @@ class Room:
         self.lab, self.store = lab, lab.store
         self.conf = lab.folder / "conf"
         shutil.copy(CONF / "agent.yaml", self.conf / "agent.yaml")
+        shutil.copytree(CONF / "role", self.conf / "role")
+        (self.conf / "llm").mkdir()
         self.console = Console(record=True, width=300, file=io.StringIO())
 
     def config(self, task: str, **keys: Any) -> dict[str, Any]:
