@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,6 +27,7 @@ RATES = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.05)
 Run = list[dict[str, Any]]
 
 
+@final
 @dataclass
 class Score:
     """What replaying some trials found."""

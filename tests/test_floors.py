@@ -141,7 +141,16 @@ def test_hydra_plugins_is_a_namespace() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["research.types", "research.space", "research.store", "research.llm", "agent", "train"]
+    "module",
+    [
+        "research.types",
+        "research.space",
+        "research.store",
+        "research.llm",
+        "research.memory",
+        "agent",
+        "train",
+    ],
 )
 def test_decisions_start_without_heavy_imports(module: str) -> None:
     heavy = "{'torch','lightning','litellm','optuna','scipy','sklearn','wandb','codecarbon','matplotlib'}"
