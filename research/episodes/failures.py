@@ -4,7 +4,7 @@ A random forest (Breiman 2001), which a single outlying configuration or a knob'
 A configuration is refused when its score lies above nearly all scores that successes got from the trees that
 had not seen them: of n successes at most `most_false * (n + 1) - 1` may lie above the threshold, so that the
 expected share of refused successes is at most `most_false` where the next trials are like the last ones
-(split conformal prediction with out-of-bag scores; Vovk et al. 2005, Angelopoulos and Bates, arXiv 2107.07511).
+(split conformal prediction with out-of-bag scores; Vovk et al. 2005; arXiv 2107.07511).
 With fewer than 1 / most_false successes no threshold can promise that, and the predictor is silent.
 """
 
