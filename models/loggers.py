@@ -1,6 +1,5 @@
 """Where learning curves go besides the database: CSV and Weights & Biases, through Lightning's loggers."""
 
-import netrc
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,14 +29,19 @@ def csv(run: Run) -> CSVLogger:
 
 
 def logged_in() -> bool:
-    """Whether Weights & Biases has a key, from the environment or ~/.netrc, without asking the network."""
+    """Whether Weights & Biases has a key, from the environment or ~/.netrc, without asking the network.
+
+    Its own lookup is asked: the address that a key is kept under has changed from version to version.
+    """
+    import wandb as sdk
+    from wandb.sdk.lib import wbauth
+
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    host = os.environ.get("WANDB_BASE_URL") or sdk.Settings().base_url
     try:
-        return netrc.netrc(path).authenticators(host) is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
+        return wbauth.read_netrc_auth(host=host) is not None
+    except sdk.errors.AuthenticationError:
         return False
 
 
