@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from research import identity as trial_identity
 from research.database.claims import same
-from research.database.schema import trial
+from research.database.schema import episode, trial
 from research.episodes.failures import Failures, identity
 from research.episodes.features import Flat, flat
 from research.episodes.history import configs, counts
@@ -46,6 +46,7 @@ class Doubts:
         self._failures = Failures(most_false=most_false, least=least)
         self._probe = probe
         self._learnt: int | None = None
+        self._last = 0
         self._repeats: set[str] = set()
         self._refused: set[str] = set()
         self._probes: set[str] = set()
@@ -98,13 +99,15 @@ class Doubts:
         return int.from_bytes(digest[:4]) < self._probe * 2**32
 
     def _learn(self) -> None:
-        ended = sa.select(sa.func.count()).select_from(trial).where(trial.c.status != "running")
+        """Learn, and learn again once a tenth more trials have ended: only new rows are counted."""
+        c = episode.c
+        new = sa.select(sa.func.count(), sa.func.max(c.id)).where(c.id > self._last, c.trial_id.is_not(None))
         with self._store.read() as connection:
-            now = int(connection.execute(ended).scalar_one())
-        if self._learnt is not None and now < self._learnt + max(_AGAIN, self._learnt // 10):
+            count, last = connection.execute(new).one()
+        if self._learnt is not None and count < max(_AGAIN, self._learnt // 10):
             return
-        self._learnt = now
         past = list(configs(self._store, _LEARNT_FROM))
+        self._learnt, self._last = len(past), last or self._last
         self._failures.learn([self.knobs(config) for config, _ in past], [failed for _, failed in past])
 
     def counts(self) -> dict[str, int | None]:
