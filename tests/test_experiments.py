@@ -19,7 +19,7 @@ def command(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProc
 
 
 def test_a_recipe_is_listed_and_planned_with_all_arms_and_seeds(tmp_path: Path) -> None:
-    listed = command("agent.py", "task=list", "what=recipes", cwd=tmp_path)
+    listed = command("agent.py", "task=list", "what=experiments", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     studied = [name for name in names(ROOT / "conf") if recipe(ROOT / "conf", name).study]
     assert all(f"python agent.py experiment={name}" in listed.stdout for name in studied)

@@ -1,4 +1,4 @@
-"""`task=list`: experiments, trials and insights, newest last, and the recipes of conf/experiment."""
+"""`task=list`: experiments, those of conf/experiment and those in the database, trials and insights."""
 
 from collections.abc import Callable
 from typing import Any, final, get_args
@@ -11,7 +11,7 @@ from research.types import Proposal, TrialStatus, VerdictWord
 
 EXPERIMENT_STATUSES = (
     *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
-    *("failed", "repeat", "refused", "dropped", "control"),
+    *("failed", "repeat", "refused", "dropped", "stopped", "control"),
 )
 STATUSES: dict[str, tuple[str, ...]] = {
     "experiments": EXPERIMENT_STATUSES,
@@ -27,13 +27,17 @@ class Listing(Answer):
 
     what: str
     rows: tuple[dict[str, Any], ...]
+    recipes: tuple[dict[str, Any], ...] = ()
+    """what may be run by name; listed with the experiments, unless one status is asked for"""
 
     def text(self) -> str:
-        """A table; recipes as blocks, for their sentences are long."""
+        """Recipes as blocks, for their sentences are long, and rows as a table below."""
+        blocks = [_block(row) for row in (self.rows if self.what == "recipes" else self.recipes)]
+        return "\n\n".join([*blocks, *([] if self.what == "recipes" else [self._table()])])
+
+    def _table(self) -> str:
         if not self.rows:
-            return f"no {self.what}"
-        if self.what == "recipes":
-            return "\n\n".join(map(_block, self.rows))
+            return f"no {self.what} in the database" if self.recipes else f"no {self.what}"
         heads = list(self.rows[0])
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
@@ -55,7 +59,8 @@ def listing(desk: Desk) -> Listing:
         "insights": _insights,
         "recipes": _recipes,
     }
-    return Listing(what=what, rows=tuple(find[what](desk, status, limit)))
+    recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
+    return Listing(what=what, rows=tuple(find[what](desk, status, limit)), recipes=tuple(recipes))
 
 
 def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
