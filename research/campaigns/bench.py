@@ -3,7 +3,7 @@
 import functools
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from research import identity
@@ -124,23 +124,23 @@ class Bench:
         What is known already is taken from the store, without a process. `halving` are the settings of the
         callback of this name, which ends a training that cannot win.
         """
-        jobs: dict[int, Pair] = {}
+        jobs: dict[int, list[Pair]] = {}
         batch: list[Job] = []
-        twins: list[Pair] = []
         for pair, known in self._found(pairs).items():
             job = self._job(*pair, halving)
             if known is not None:
                 self._take(*pair, Outcome(job, "known", trial_id=known))
-            elif any(one.overrides == job.overrides for one in batch):
-                twins.append(pair)
+            elif twin := next((one for one in batch if one.overrides == job.overrides), None):
+                jobs[id(twin)].append(pair)
             elif not self._known_to_end(*pair, job):
-                jobs[id(job)] = pair
+                jobs[id(job)] = [pair]
                 batch.append(job)
         for some in [[job] for job in batch] if alone else [batch] if batch else []:
             for outcome in self._run(some):
-                self._take(*jobs[id(outcome.job)], outcome)
-        if twins:  # two lanes had the same idea: one trial answers both
-            self.run(twins, alone=alone, halving=halving)
+                first, *others = jobs[id(outcome.job)]
+                self._take(*first, outcome)
+                for pair in others:  # two lanes had the same idea: one trial answers both
+                    self._share(*pair, outcome)
 
     def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
         """The rows of an arm's trials."""
@@ -199,6 +199,13 @@ class Bench:
             arm.seconds.append(outcome.wall_s)
             self.spend.add(outcome.wall_s, joules)
         self._report(arm, seed, outcome)
+
+    def _share(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        """Take the outcome of a trial that was paid for by another arm."""
+        if outcome.ok:
+            self._take(arm, seed, replace(outcome, status="known"))
+        elif outcome.status != "interrupted":
+            arm.failures[seed] = outcome.reason or outcome.status
 
     def _joules(self, trial_id: int | None) -> float:
         found = self.result(trial_id)

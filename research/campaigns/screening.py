@@ -162,7 +162,7 @@ class Screening:
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
-        stopped = reason is not None and reason.startswith(STOPPED)
+        stopped = reason is not None and STOPPED in reason  # a process tells its kind of error before it
         word = "stopped" if stopped else "failed" if reason else "screened"
         self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids)
         if not reason:

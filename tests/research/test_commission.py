@@ -81,3 +81,17 @@ def test_the_lanes_of_a_sprint_have_equal_budgets_and_see_their_own_results(lab:
 def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:
     with pytest.raises(Refusal, match=r"proposer\.shares"):
         lineup(lab.proposers(lab.charter(energy())), [], {"llm": 1.0}, 0)
+
+
+def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> None:
+    class Beside(Scripted):
+        name = "random"
+
+    same = ("model.width=64", "optimizer.lr=0.09", "model.width=32")
+    agreed = lab.charter(energy(), screen=Screen(turns=6), shares={"llm": 0.01, "random": 0.99})
+    sprint = lab.sprint(agreed)
+    sprint.run([Model(), Beside(*same)], [Beside(*same)])
+    seeds = [line for line in lab.ran if "seed=0" in line and len(line) > 2]
+    assert len(seeds) == len({*seeds}) == 3
+    statuses = [row["status"] for row in lab.store.experiments() if row["facts"].get("lane")]
+    assert len(statuses) == 6 and statuses.count("failed") == 2
