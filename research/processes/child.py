@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import IO, Any
 
-from refusal import Refusal
+from refusal import Ended, Refusal
 
 _SET_DEATH_SIGNAL = 1
 _LONGEST_REASON = 500
@@ -67,10 +67,14 @@ def _function(task: str) -> Callable[..., Any]:
 
 
 def reason(error: BaseException) -> str:
-    """One line that says what went wrong: the first cause, its type and its message."""
+    """One line that says what went wrong: the first cause, its type and its message.
+
+    A training that ended before its time says so itself.
+    """
     first = _causes(error)[-1]
     words = " ".join(str(first).split()) or "no message"
-    return f"{type(first).__name__}: {words}"[:_LONGEST_REASON]
+    kind = "" if isinstance(first, Ended) else f"{type(first).__name__}: "
+    return f"{kind}{words}"[:_LONGEST_REASON]
 
 
 def _causes(error: BaseException) -> list[BaseException]:
