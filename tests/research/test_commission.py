@@ -65,6 +65,7 @@ def test_with_a_model_a_control_lane_runs_turn_by_turn(lab: Lab) -> None:
     assert "llm" in names[::2] and not any("llm" in name for name in names[1::2])
 
 
+@pytest.mark.slow
 def test_the_lanes_of_a_sprint_have_equal_budgets_and_see_their_own_results(lab: Lab) -> None:
     agreed = lab.charter(energy(), screen=Screen(turns=8), shares={"llm": 0.3, "random": 0.7})
     model = Model("model.width=64", "model.width=32")
@@ -83,6 +84,7 @@ def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:
         lineup(lab.proposers(lab.charter(energy())), [], {"llm": 1.0}, 0)
 
 
+@pytest.mark.slow
 def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> None:
     class Beside(Scripted):
         name = "random"

@@ -94,6 +94,7 @@ def test_a_spent_budget_ends_the_campaign(nothing: Lab) -> None:
     assert len(sprints) < 9 and "budget.trials=14" in sprints[-1]["facts"]["ended"]
 
 
+@pytest.mark.slow
 def test_a_finished_campaign_typed_again_trains_nothing_and_opens_no_row(nothing: Lab) -> None:
     agreed = charter(nothing)
     report = series(nothing, agreed)
