@@ -21,6 +21,8 @@ _NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
 _SQLITE = (
     "CREATE VIRTUAL TABLE episode_terms USING fts5"
     "(terms, content='episode', content_rowid='id', tokenize='ascii', detail=none)",
+    # To give the newest of a common word FTS5 reads its last page to the end: small pages, a third of the time.
+    "INSERT INTO episode_terms(episode_terms, rank) VALUES ('pgsz', 256)",
     "CREATE TRIGGER episode_added AFTER INSERT ON episode BEGIN "
     "INSERT INTO episode_terms(rowid, terms) VALUES (new.id, new.terms); END",
     "CREATE TRIGGER episode_forgotten AFTER DELETE ON episode BEGIN "
