@@ -26,9 +26,9 @@ class Halving(Callback):
         metric: what the bars are of, a key of the curve such as `val/accuracy`.
         direction: `max` or `min`, what is better.
         bars: share of the budget, in (0, 1), to the worst value that goes on from there.
-        joules: what the whole training may use; one whose joules, over the share of its budget that is spent,
-            come to more is ended from `settled` on.
-        settled: share of the budget from which joules are projected.
+        joules: what the whole training may use; one that would come to more, going on as it went since its
+            first point, is ended from `settled` on. What starting took is not counted again.
+        settled: share of the budget from which joules are projected, the first point of the curve aside.
 
     Raises:
         Refusal: a share or the direction makes no sense.
@@ -51,6 +51,8 @@ class Halving(Callback):
             )
         self._rows = 0
         self._reached: dict[str, float] = {}
+        self._first: tuple[float, float] | None = None
+        """share and joules of the first point"""
 
     def next_stop(self, step: int) -> int | None:
         """None: the curve's own stops are often enough."""
@@ -64,10 +66,22 @@ class Halving(Callback):
         for row in curve[self._rows :]:
             share = pl_module.budget.share(row["step"], pl_module.total, row["second"], row.get("joule"))
             if share < 1:
-                self._judge(row, share)
+                self._judge(row, share, self._projected(row, share))
         self._rows = len(curve)
 
-    def _judge(self, row: Mapping[str, float], share: float) -> None:
+    def _projected(self, row: Mapping[str, float], share: float) -> float | None:
+        """Joules of the whole training; None at its first point, and where the meter has none."""
+        if "joule" not in row:
+            return None
+        if self._first is None or share <= self._first[0]:
+            self._first = self._first or (share, row["joule"])
+            return None
+        rate = (row["joule"] - self._first[1]) / (share - self._first[0])
+        return row["joule"] + rate * (1 - share)
+
+    def _judge(self, row: Mapping[str, float], share: float, projected: float | None) -> None:
+        if projected is not None:
+            self._reached["projected"] = projected
         passed = [rung for rung in self.bars if rung <= share + 1e-9]
         if passed and self.metric in row:
             bar, value = self.bars[max(passed)], row[self.metric]
@@ -77,9 +91,10 @@ class Halving(Callback):
                     f"{self.metric} is {value:.4g} at {share:.0%} of the budget, where what goes on has "
                     f"{bar:.4g}"
                 )
-        if self.joules is not None and share >= self.settled and row.get("joule", 0.0) / share > self.joules:
+        if None not in (self.joules, projected) and share >= self.settled and projected > self.joules:
             self._stop(
-                f"{row['joule']:.3g} J at {share:.0%} of the budget come to more than {self.joules:.3g} J"
+                f"{row['joule']:.3g} J at {share:.0%} of the budget come to {projected:.3g} J, more than "
+                f"{self.joules:.3g} J"
             )
 
     def _stop(self, why: str) -> None:

@@ -47,7 +47,7 @@ class Halving:
         self.trials = 0
         """trainings that were ended"""
         self.joules_saved = 0.0
-        """what they would have used to their end, at the power they had, less what they used"""
+        """what they would have come to at the pace of their curves, less what they used"""
 
     @property
     def _watched(self) -> tuple[str, Direction] | None:
@@ -111,8 +111,8 @@ class Halving:
     def lost(self, spent: Mapping[str, float]) -> None:
         """Count a training that was ended, with the figures that it left at the rungs it reached."""
         self.trials += 1
-        share, joules = spent.get("share", 0.0), spent.get("train/energy_j", 0.0)
-        self.joules_saved += joules / share - joules if share > 0 else 0.0
+        joules = spent.get("train/energy_j", 0.0)
+        self.joules_saved += max(0.0, spent.get("projected", joules) - joules)
         if self._objective.metric.startswith("val/"):
             for rung, values in self._reached.items():
                 if (value := spent.get(f"at/{rung:g}")) is not None:

@@ -47,9 +47,9 @@ def test_nothing_is_said_before_there_are_enough_curves(lab: Lab) -> None:
 def test_what_was_ended_still_counts_at_the_rung_that_it_reached(lab: Lab) -> None:
     halving = Halving(ACCURACY, Stop(enough=1, rungs=(0.5,)))
     halving.learn(lab.store, [1], finished(lab, 1, [0.5, 0.6, 0.7, 0.8]))
-    halving.lost({"share": 0.5, "train/energy_j": 4.0, "at/0.5": 0.1})
+    halving.lost({"share": 0.5, "projected": 8.0, "train/energy_j": 4.0, "at/0.5": 0.1})
     assert halving.settings()["bars"] == {"0.5": 0.6}
-    halving.lost({"share": 0.25, "train/energy_j": 1.0, "at/0.5": 0.2})
+    halving.lost({"share": 0.25, "projected": 4.0, "train/energy_j": 1.0, "at/0.5": 0.2})
     assert halving.settings()["bars"] == {"0.5": 0.2}
     assert halving.facts() == {"trials": 2, "joules_saved": pytest.approx(4.0 + 3.0)}
 
@@ -103,7 +103,8 @@ def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) ->
         cap = (config.get("callbacks") or {}).get("halving", {}).get("joules")
         if cap is not None and found["train/energy_j"] > cap:
             error = ArithmeticError("stopped early: they come to more than the best's")
-            error.facts = {"spent": {"train/energy_j": found["train/energy_j"] / 5, "share": 0.2}}
+            joules = found["train/energy_j"]
+            error.facts = {"spent": {"train/energy_j": joules / 5, "projected": joules, "share": 0.2}}
             raise error
         return found
 

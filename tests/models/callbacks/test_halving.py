@@ -3,7 +3,9 @@
 import pytest
 from trainings import weights
 
+from models.budget import Budget
 from models.callbacks.halving import Halving, Stopped
+from models.record import Record
 from refusal import Refusal
 
 
@@ -31,7 +33,7 @@ def test_less_is_better_where_the_metric_is_a_loss(train, tmp_path):
 
 
 def test_joules_are_projected_from_the_share_that_is_spent(train):
-    with pytest.raises(Stopped, match=r"J at .* come to more than") as ended:
+    with pytest.raises(Stopped, match=r"J at .* come to .* J, more than") as ended:
         train(steps=200, callbacks={"halving": Halving(joules=1e-6)})
     assert 0.2 <= ended.value.spent["share"] < 0.6
 
@@ -40,3 +42,19 @@ def test_what_makes_no_sense_is_refused():
     for wrong in ({"bars": {1.0: 0.5}}, {"bars": {0.0: 0.5}}, {"direction": "up"}, {"settled": 1.0}):
         with pytest.raises(Refusal, match="halving"):
             Halving(**wrong)
+
+
+def test_what_starting_took_is_not_projected():
+    class Run:
+        budget = Budget(steps=100)
+        total = 100
+        record = Record()
+
+    halving, joules = Halving(joules=30.0), [12.0, 13.0, 14.0]
+    for tenth, joule in enumerate(joules, 1):
+        Run.record.curve.append({"step": 10.0 * tenth, "second": 1.0, "joule": joule})
+        halving.on_train_batch_end(None, Run, None, None, 0)  # 12 J to the first point, then 1 J a tenth
+    Run.record.curve.append({"step": 40.0, "second": 1.0, "joule": 23.0})
+    with pytest.raises(Stopped, match=r"23 J at 40% of the budget come to 45 J, more than 30 J") as ended:
+        halving.on_train_batch_end(None, Run, None, None, 0)
+    assert ended.value.spent["projected"] == pytest.approx(45.0)
