@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol, TypeVar, final
 
 from research.objective import is_ratio
@@ -81,8 +82,9 @@ class Portfolio(Proposer):
 
     def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
         known: dict[str, dict[tuple[str, ...], float]] = {}
+        here = cache(self._here)  # tasks share configurations
         for one in self._memory.elsewhere(objective, self._fixed.get("data", "")):
-            overrides = self._here(one.overrides)
+            overrides = here(tuple(one.overrides))
             if overrides:
                 known.setdefault(one.task, {})[overrides] = one.value
         regrets = normalised(known, objective)

@@ -21,7 +21,7 @@ class Recipes(Proposer):
 
     def __init__(self, conf: Path, fixed: tuple[str, ...]) -> None:
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
-        found = (plain(path) for path in sorted((conf / "experiment").glob("**/*.yaml")))
+        found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
         self._left = [overrides for overrides in found if overrides and self._fits(overrides)]
 
     def ask(self, state: State) -> Proposal | None:
