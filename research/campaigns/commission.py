@@ -50,10 +50,11 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     space = Space(CONF, CONF / "space.yaml")
     spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
     agreed = agreed.model_copy(update={"setting": _setting(space, agreed)})
-    store, root, field = Store(config["store"]["url"]), Path(config["root"]), chosen(config)
-    vocabulary = _offered(
-        Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed), agreed.goal.objective.metric
-    )
+    root, field = Path(config["root"]), chosen(config)
+    vocabulary = Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed)
+    if field is None:
+        vocabulary = _offered(vocabulary, agreed.goal.objective.metric)
+    store = Store(config["store"]["url"])
     with (
         closing(store),
         closing(opened(config.get("memory"), store, inert=space.file.inert)) as memory,

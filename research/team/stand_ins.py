@@ -63,7 +63,9 @@ def _clarity(proposal: Proposal) -> float:
 
 def _reasons(scores: dict[str, float | None], facts: Facts) -> list[str]:
     said = {
-        "novelty": f"its nearest neighbour is {facts.distance or 0:.2f} away",
+        "novelty": "nothing was tried before"
+        if facts.distance is None
+        else f"its nearest neighbour is {facts.distance:.2f} away",
         "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed",
         "impact": f"its neighbours beat {100 * (facts.place or 0):.0f} % of the results",
         "clarity": "by its number of overrides and by what would refute it",
