@@ -13,6 +13,8 @@ from research.types import Constraint, Direction, Objective, Record
 
 _CUMULATIVE = "train/energy_j"
 """a cost that only grows while a training runs: one that has spent more than the best cannot be the best"""
+_SPARE = 0.1
+"""of a bound: how much further from it than any before a training may be and still go on"""
 
 
 @final
@@ -35,9 +37,9 @@ class Halving:
 
     What is compared at a rung is the goal's metric where the curve has it, and the best share `keep` goes on
     (asynchronous successive halving: Li et al. 2020, arXiv 1810.05934). Where the goal is another one, a
-    bound on a metric of the curve is: a training that is further from its bound than any was that kept it in
-    the end, with half their spread to spare, will not keep it. Where the goal is the training's joules, one
-    that is about to spend `slack` times those of the best that keeps all bounds cannot win.
+    bound on a metric of the curve is: a training that is clearly further from its bound than any was that
+    kept it in the end will not keep it. Where the goal is the training's joules, one that is about to spend
+    `slack` times those of the best that keeps all bounds cannot win.
     """
 
     def __init__(self, objective: Objective, settings: Stop) -> None:
@@ -90,7 +92,14 @@ class Halving:
         ordered = sorted(values, reverse=direction == "max")
         if self._objective.metric.startswith("val/"):
             return ordered[max(0, math.ceil(self._settings.keep * len(ordered)) - 1)]
-        return ordered[-1] + (ordered[-1] - statistics.median(ordered)) / 2
+        return self._far(ordered, direction)
+
+    def _far(self, ordered: list[float], direction: Direction) -> float:
+        """A value from which no curve has come back to the bound; one that keeps it now is never ended."""
+        assert self._bound is not None
+        bound, worst = self._bound.bound, ordered[-1]
+        spare = max(abs(worst - statistics.median(ordered)), _SPARE * abs(bound))
+        return min(bound, worst - spare) if direction == "max" else max(bound, worst + spare)
 
     def learn(self, store: Store, trial_ids: list[int], means: Mapping[str, float]) -> None:
         """Take in a finished arm: the curves of its trials, and its joules where it keeps every bound."""

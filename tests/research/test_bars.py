@@ -62,7 +62,16 @@ def test_a_goal_of_joules_caps_them_by_the_best_that_keeps_its_bound(lab: Lab) -
     halving.learn(lab.store, [3], finished(lab, 3, [0.6, 0.6, 0.92], joules=6.0))
     found = halving.settings()
     assert found["joules"] == 9.0 and found["metric"] == "val/accuracy" and found["direction"] == "max"
-    assert found["bars"]["0.5"] == pytest.approx(0.6 - 0.05)
+    assert found["bars"]["0.5"] == pytest.approx(0.6 - 0.1)
+
+
+def test_a_training_that_keeps_its_bound_already_is_never_ended_by_it(lab: Lab) -> None:
+    loss = Constraint(metric="val/loss", op="<=", bound=0.5)
+    for bound, good in ((CHEAP.constraints[0], 0.99), (loss, 0.01)):
+        halving = Halving(CHEAP.model_copy(update={"constraints": (bound,)}), Stop(enough=1, rungs=(0.5,)))
+        halving._reached[0.5] = [good, good]
+        bar = halving.settings()["bars"]["0.5"]
+        assert bar <= 0.9 if bound.op == ">=" else bar >= 0.5
 
 
 def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid_for_twice(lab: Lab) -> None:
