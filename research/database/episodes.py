@@ -8,6 +8,7 @@ What changes later (a status, a figure) is not in the index: it is read from the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ _NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
 _SQLITE = (
     "CREATE VIRTUAL TABLE episode_terms USING fts5"
     "(terms, content='episode', content_rowid='id', tokenize='ascii', detail=none)",
-    # To give the newest of a common word FTS5 reads its last page to the end: small pages, a third of the time.
+    # For the newest of a common word FTS5 reads its last page whole: small pages take a third of the time.
     "INSERT INTO episode_terms(episode_terms, rank) VALUES ('pgsz', 256)",
     "CREATE TRIGGER episode_added AFTER INSERT ON episode BEGIN "
     "INSERT INTO episode_terms(rowid, terms) VALUES (new.id, new.terms); END",
@@ -45,6 +46,7 @@ _MATCH = {
     "WHERE array_to_tsvector(string_to_array(terms, ' ')) @@ CAST(:asked{} AS tsquery) "
     "ORDER BY id + 0 DESC LIMIT :most) AS found{}",
 }
+_COLUMNS = "id, trial_id, experiment_id, insight_id, task, metric, overrides, terms"
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
 _NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
@@ -84,14 +86,22 @@ def _indexes(inspected: Any) -> Sequence[Any]:
     return inspected.get_indexes("episode") if inspected.has_table("episode") else ()
 
 
-def matching(connection: sa.Connection, wanted: Sequence[Sequence[Term]], most: int) -> set[int]:
-    """Ids of episodes: for each of `wanted` the newest `most` that hold one term of each of its parts."""
+def matching(connection: sa.Connection, wanted: Sequence[Sequence[Term]], most: int) -> list[Any]:
+    """Rows of the index, newest first: for each of `wanted` the newest `most` with one term of each part.
+
+    A row is id, trial_id, experiment_id, insight_id, task, metric, overrides (as JSON) and terms (as text).
+    """
     if not wanted:
-        return set()
+        return []
     name = connection.dialect.name
     parts = " UNION ALL ".join(_MATCH[name].replace("{}", str(at)) for at in range(len(wanted)))
     asked = {f"asked{at}": _expression(name, one) for at, one in enumerate(wanted)}
-    return set(connection.execute(sa.text(parts), {**asked, "most": most}).scalars())
+    return list(connection.execute(_found(parts), {**asked, "most": most}).all())
+
+
+@cache
+def _found(parts: str) -> sa.TextClause:
+    return sa.text(f"SELECT {_COLUMNS} FROM episode WHERE id IN ({parts}) ORDER BY id DESC")  # noqa: S608
 
 
 def _expression(name: str, parts: Iterable[Term]) -> str:

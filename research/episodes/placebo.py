@@ -21,7 +21,7 @@ def episodes(store: Store, query: Query, count: int, seed: int) -> tuple[Episode
     rng = random.Random(f"{seed} {query.model_dump_json()}")
     with store.read() as connection:
         found = rows(connection, _drawn(connection, count, rng))
-        real = told(connection, [(one, ()) for one in found], query.objective)
+        real = told(connection, [(0.0, one, ()) for one in found], query.objective)
     rng.shuffle(real)
     order = [*range(1, len(real)), 0] if real else []
     return tuple(_crossed(one, real[other]) for one, other in zip(real, order, strict=True))

@@ -64,44 +64,47 @@ class Found:
     terms: frozenset[str]
 
 
+Configuration = tuple[float, Found, Sequence[int]]
+"""relevance, the row that tells of it, and further trials"""
+
+
 def rows(connection: sa.Connection, ids: Iterable[int]) -> list[Found]:
     """The index rows with these ids, newest first."""
     wanted = sorted(set(ids))
-    return [_found(row) for row in connection.execute(_ROWS, {"ids": wanted})] if wanted else []
+    return [found(row) for row in connection.execute(_ROWS, {"ids": wanted})] if wanted else []
 
 
-def _found(row: Any) -> Found:
+def found(row: Any) -> Found:
+    """A row as `research.database.episodes.matching` gives it."""
     number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
-    links: list[tuple[Kind, int | None]] = [
-        ("insight", insight_id),
-        ("experiment", experiment_id),
-        ("trial", trial_id),
-    ]
-    kind, about = next((kind, one) for kind, one in links if one is not None)
+    kind: Kind = "insight" if insight_id else "experiment" if experiment_id else "trial"
+    about = insight_id or experiment_id or trial_id
     return Found(
         number, kind, about, task, measured, tuple(json.loads(overrides)), frozenset(terms.split(" "))
     )
 
 
 def told(
-    connection: sa.Connection, chosen: Sequence[tuple[Found, Sequence[int]]], objective: Objective | None
+    connection: sa.Connection, chosen: Sequence[Configuration], objective: Objective | None
 ) -> list[Episode]:
     """The episodes of index rows, each with further trials of the same configuration."""
-    about = _Told(connection, [found for found, _ in chosen])
-    ids = [tuple(dict.fromkeys([*about.trials(found), *also])) for found, also in chosen]
-    measured = figures(connection, {one for some in ids for one in some}, shown(objective))
+    about = _Told(connection, [row for _, row, _ in chosen])
+    ids = [tuple(dict.fromkeys([*about.trials(row), *also])) for _, row, also in chosen]
+    keys = shown(objective)
+    measured = figures(connection, {one for some in ids for one in some}, keys)
     return [
         Episode(
-            id=f"{found.kind} {found.number}",
-            kind=found.kind,
-            task=found.task,
-            overrides=found.overrides,
-            word=about.word(found),
-            figures=_means([measured[one] for one in own if one in measured], shown(objective)),
-            said=about.said(found)[:_LONGEST],
+            id=f"{row.kind} {row.number}",
+            kind=row.kind,
+            task=row.task,
+            overrides=row.overrides,
+            word=about.word(row),
+            figures=_means([measured[one] for one in own if one in measured], keys),
+            said=about.said(row)[:_LONGEST],
             trial_ids=own,
+            relevance=round(relevance, 4),
         )
-        for (found, _), own in zip(chosen, ids, strict=True)
+        for (relevance, row, _), own in zip(chosen, ids, strict=True)
     ]
 
 

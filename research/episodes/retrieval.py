@@ -13,12 +13,12 @@ from typing import final
 from research.database.episodes import Term, matching, turned
 from research.database.terms import mark, near, number, split, words
 from research.episodes.phases import fit
-from research.episodes.reading import Found, rows, told
+from research.episodes.reading import Configuration, Found, found, told
 from research.episodes.records import Episode, Query
 from research.objective import screening
 from research.store import Store
 
-_EACH = 8
+_EACH = 6
 """candidates that one shared thing brings"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
@@ -47,13 +47,9 @@ class Nearest(Retrieval):
         if query.count == 0:
             return ()
         with store.read() as connection:
-            found = rows(connection, matching(connection, list(_shared(query)), self.each))
-            best = _configurations(_ranked(found, query))[: query.count]
-            episodes = told(connection, [(row, also) for _, row, also in best], query.objective)
-        scores = [round(score, 4) for score, _, _ in best]
-        return tuple(
-            one.model_copy(update={"relevance": score}) for one, score in zip(episodes, scores, strict=True)
-        )
+            near_by = [found(row) for row in matching(connection, list(_shared(query)), self.each)]
+            best = _configurations(_ranked(near_by, query))[: query.count]
+            return tuple(told(connection, best, query.objective))
 
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:
@@ -79,11 +75,11 @@ def _near(key: str, text: str) -> list[str]:
     return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
 
 
-def _ranked(found: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
+def _ranked(pool: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
     asked = words(query.words)
-    weights = {one: math.log(1 + len(found) / (1 + sum(one in row.terms for row in found))) for one in asked}
+    weights = {one: math.log(1 + len(pool) / (1 + sum(one in row.terms for row in pool))) for one in asked}
     own = split(turned(query.overrides))
-    scored = [(_relevance(row, query, own, weights), row) for row in found]
+    scored = [(_relevance(row, query, own, weights), row) for row in pool]
     return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
 
 
@@ -118,10 +114,6 @@ def _agree(one: str, two: str) -> float:
         return float(one == two)
     low, high = sorted((abs(first), abs(second)))
     return low / high if high and first * second >= 0 else float(first == second)
-
-
-Configuration = tuple[float, Found, Sequence[int]]
-"""relevance, the row that tells of it, and further trials"""
 
 
 def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration]:
