@@ -4,7 +4,7 @@ import math
 import random
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from research.objective import is_ratio, shortfalls
@@ -26,8 +26,8 @@ class Sampler(Proposer, ABC):
     """
 
     joint = False
-    """whether its model is one of all dimensions at once: it then learns only from what has them all, and
-    starts anew when the incumbent's options, and with them the dimensions, change"""
+    """whether its model is one of all dimensions of the incumbent at once: it then starts anew when the
+    incumbent's options, and with them the dimensions, change; what a result lacks, it has as the incumbent"""
 
     def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
         import optuna
@@ -36,7 +36,8 @@ class Sampler(Proposer, ABC):
         self._optuna, self._seed = optuna, seed
         self._dimensions = Dimensions(vocabulary, fixed)
         self._rng = random.Random(f"{self.name} {seed}")
-        self._names: frozenset[str] = frozenset()
+        self._space: dict[str, Dimension] = {}
+        self._kept: dict[str, Any] = {}
         self._study = self._opened([])
         self._told: list[dict[str, Any]] = []
         self._worst: float | None = None
@@ -82,19 +83,26 @@ class Sampler(Proposer, ABC):
         self._renew(kept)
         texts, chosen = {one.name: text for one, text in kept}, self._redraws(kept, state)
         trial = self._study.ask()
-        drawn = self._dimensions.walk(
-            lambda one: _suggest(trial, one) if one.name in chosen else texts.get(one.name, one.default)
-        )
+
+        def pick(draw: Callable[[Dimension], str]) -> Drawn:
+            return self._dimensions.walk(
+                lambda one: draw(one) if one.name in chosen else texts.get(one.name, one.default)
+            )
+
+        drawn = pick(lambda one: _suggest(trial, one))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        if typed(drawn) in {one.overrides for one in state.seen}:
+            return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
         self._asked[typed(drawn)] = dict(closed.system_attrs)
         return drawn
 
     def _renew(self, kept: Drawn) -> None:
         """Start a joint model anew when its dimensions have changed, from what is known of the new ones."""
-        names = frozenset(one.name for one, _ in kept)
-        if self.joint and names != self._names:
-            self._names, self._study = names, self._opened(kept)
+        space = {one.name: one for one, _ in kept}
+        if self.joint and space != self._space:
+            self._space, self._kept = space, as_trial(kept)["params"]
+            self._study = self._opened(kept)
             for told in self._told:
                 self._add(told, {})
 
@@ -114,8 +122,16 @@ class Sampler(Proposer, ABC):
         self._add(told, self._asked.pop(typed(drawn), {}))
 
     def _add(self, told: dict[str, Any], attributes: dict[str, Any]) -> None:
-        if self._names <= told["params"].keys():
-            self._study.add_trial(self._optuna.trial.create_trial(**told, system_attrs=attributes))
+        if self.joint and not self._space:
+            return  # the model is made, of all that was told, with the first draw
+        known = self._imputed(told) if self.joint else told
+        self._study.add_trial(self._optuna.trial.create_trial(**known, system_attrs=attributes))
+
+    def _imputed(self, told: dict[str, Any]) -> dict[str, Any]:
+        """A result in the incumbent's dimensions, as if what it lacks were as the incumbent has it."""
+        params = {name: told["params"].get(name, value) for name, value in self._kept.items()}
+        distributions = {name: _distribution(one) for name, one in self._space.items()}
+        return told | {"params": params, "distributions": distributions}
 
     def _minimised(self, seen: Seen, state: State) -> float:
         """The figure as it is minimised, the logarithm of a cost; a model of it takes no infinity."""

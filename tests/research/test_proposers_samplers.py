@@ -1,6 +1,7 @@
 """What Optuna's samplers share: they learn, keep bounds, survive failures, and hear what others found."""
 
 import math
+from statistics import median
 
 import pytest
 from campaign_lab import Lab, energy, opened
@@ -63,32 +64,33 @@ def searched(proposer: Proposer, turns: int, objective: Objective, fails: int = 
     return found
 
 
-def best(found: list[Seen], objective: Objective) -> tuple[float, float]:
-    return min(rank(objective, one.metrics) for one in found)
-
-
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
-def test_it_comes_nearer_than_random_search(kind: type[Sampler], lab: Lab) -> None:
-    vocabulary, objective = lab.space.vocabulary(), energy(None)
-    turns, seeds = (11, 1) if kind is Gp else (25, 3)
-    ends = {
-        one: sorted(
-            best(searched(one(vocabulary, FIXED, seed), 25, objective), objective) for seed in range(seeds)
-        )
-        for one in (kind, Random)
-    }
-    assert ends[kind][seeds // 2] < ends[Random][seeds // 2]
+def test_it_learns_where_random_search_does_not(kind: type[Sampler], lab: Lab) -> None:
+    turns, seeds = (13, 1) if kind is Gp else (24, 3)
+    late = {}
+    for one in (kind, Random):
+        runs = [
+            searched(one(lab.space.vocabulary(), FIXED, seed), turns, energy(None)) for seed in range(seeds)
+        ]
+        late[one] = median(seen.metrics["train/energy_j"] for run in runs for seen in run[turns // 2 :])
+    assert late[kind] < late[Random] / 2
+
+
+def test_a_draw_that_was_seen_is_drawn_anew(lab: Lab) -> None:
+    proposer = Tpe(lab.space.vocabulary(), FIXED, 0)
+    found = searched(proposer, 30, energy(None))
+    assert len({one.overrides for one in found}) >= 29
 
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_keeps_bounds_survives_failures_and_repeats_by_its_seed(kind: type[Sampler], lab: Lab) -> None:
     vocabulary = lab.space.vocabulary()
-    turns = 14 if kind is Gp else 24
+    turns = 11 if kind is Gp else 24
     found = searched(kind(vocabulary, FIXED, 1), turns, BOUNDED, fails=5)
     late = [one for one in found[turns // 2 :] if one.status == "done"]
     assert sum(one.metrics["val/accuracy"] >= 0.9 for one in late) > len(late) / 2
-    again = searched(kind(vocabulary, FIXED, 1), 8, BOUNDED, fails=5)
-    assert [one.overrides for one in again] == [one.overrides for one in found[:8]]
+    again = searched(kind(vocabulary, FIXED, 1), 7, BOUNDED, fails=5)
+    assert [one.overrides for one in again] == [one.overrides for one in found[:7]]
 
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
