@@ -183,7 +183,13 @@ def main() -> None:
 
     arms = ["optuna", *(arm for arm in options.arms.split(",") if arm != "optuna")]
     tasks = surrogate(options.folder).tasks[: options.tasks]
-    asked = [(arm, task, seed) for arm in arms for task in tasks for seed in range(options.seeds)]
+    # Seeds of its own for each task: the same lucky first draws on all would make the interval too narrow.
+    asked = [
+        (arm, task, 100 * place + seed)
+        for arm in arms
+        for place, task in enumerate(tasks)
+        for seed in range(options.seeds)
+    ]
     act: Callable[[tuple[str, str, int]], Run] = partial(searched, options.folder, options.trials)
     runs: dict[str, dict[str, list[Run]]] = {arm: {task: [] for task in tasks} for arm in arms}
     with ProcessPoolExecutor(options.jobs) as pool:

@@ -59,7 +59,6 @@ class Surrogate:
         order = ("batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units")
         self._keys = {name: entries[name] for name in (*order, "max_dropout")}
         self._bounds: dict[str, tuple[float, float]] = {}
-        self._campaigns: dict[tuple[str, int], list[Configured]] = {}
         self._drawn = self._reference()
 
     def vocabulary(self) -> dict[str, Any]:
@@ -85,19 +84,15 @@ class Surrogate:
 
         The draws of earlier campaigns coincide as those of the lab do that are started with the same seed.
         """
-        return [one for other in self.tasks if other != task for one in self._campaign(other, seed, count)]
-
-    def _campaign(self, task: str, seed: int, count: int) -> list[Configured]:
-        """One earlier campaign, kept because 33 tasks ask for it."""
-        if (task, seed) not in self._campaigns:
-            lot = Random(self.vocabulary(), (), 1000 + seed)
-            drawn = [lot.ask(NOTHING).overrides for _ in range(count)]  # type: ignore[union-attr]
-            rows = self.predict(task, [self._point(overrides) for overrides in drawn])
-            self._campaigns[task, seed] = [
-                Configured(task, overrides, float(row[_ACCURACY]))
-                for overrides, row in zip(drawn, rows, strict=True)
-            ]
-        return self._campaigns[task, seed]
+        lot = Random(self.vocabulary(), (), 100_000 + seed)
+        drawn = [lot.ask(NOTHING).overrides for _ in range(count)]  # type: ignore[union-attr]
+        points = [self._point(overrides) for overrides in drawn]
+        return [
+            Configured(other, overrides, float(row[_ACCURACY]))
+            for other in self.tasks
+            if other != task
+            for overrides, row in zip(drawn, self.predict(other, points), strict=True)
+        ]
 
     def _point(self, overrides: Sequence[str]) -> list[float]:
         given = dict(one.split("=", 1) for one in overrides)
