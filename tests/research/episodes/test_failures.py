@@ -49,6 +49,7 @@ def test_it_learns_that_a_product_of_two_knobs_fails() -> None:
     assert again.chances(made[:20]) == known.chances(made[:20])
 
 
+@pytest.mark.slow
 def test_columns_are_logarithms_products_and_choices() -> None:
     seen = [{"a": 1, "b": 0.0, "c": "x", "same": 3}, {"a": 100, "b": 5.0, "c": None}, {"a": -1.0, "d": True}]
     columns = Columns(seen, [False, True, True])
