@@ -36,6 +36,7 @@ from research.proposers.account import gain  # noqa: E402
 from research.proposers.bandit import Bandit  # noqa: E402
 from research.proposers.cmaes import Cmaes  # noqa: E402
 from research.proposers.gp import Gp  # noqa: E402
+from research.proposers.pattern import Pattern  # noqa: E402
 from research.proposers.portfolio import Portfolio  # noqa: E402
 from research.proposers.proposer import Proposer, Seen  # noqa: E402
 from research.proposers.random import Random  # noqa: E402
@@ -43,7 +44,13 @@ from research.proposers.tpe import Tpe  # noqa: E402
 from research.stats import summary  # noqa: E402
 
 TARGET, MEMORY = 0.10, 60
-SINGLE = {"random": Random, "tpe": Tpe, "cmaes": Cmaes, "gp": Gp}
+SINGLE: dict[str, Callable[[dict[str, Any], int], Proposer]] = {
+    "random": lambda space, seed: Random(space, (), seed),
+    "tpe": lambda space, seed: Tpe(space, (), seed),
+    "cmaes": lambda space, seed: Cmaes(space, (), seed),
+    "gp": lambda space, seed: Gp(space, (), seed),
+    "pattern": lambda space, seed: Pattern(space, ()),
+}
 ARMS = ("optuna", "tpe", "random", "cmaes", "portfolio", "placebo", "auto")
 """all but `gp`, which asks for a quarter of an hour more: a proposal costs 0.3 CPU seconds and up"""
 
@@ -110,14 +117,14 @@ def proposers(arm: str, tasks: Surrogate, task: str, seed: int) -> tuple[list[Pr
     """The sources of an arm and their shares of the turns."""
     space = tasks.vocabulary()
     if arm in SINGLE:
-        return [SINGLE[arm](space, (), seed)], {arm: 1.0}
+        return [SINGLE[arm](space, seed)], {arm: 1.0}
     known = tasks.remembered(task, seed, MEMORY)
     memory = Earlier(shuffled(known, seed) if arm == "placebo" else known)
     first: list[Proposer] = [Portfolio(memory, space, ())]
     if arm != "auto":
         return [*first, Tpe(space, (), seed)], {"portfolio": 1.0, "tpe": 1.0}
     shares = yaml.safe_load((ROOT / "conf" / "proposer" / "auto.yaml").read_text())["shares"]
-    return [*first, *(kind(space, (), seed) for kind in SINGLE.values())], shares
+    return [*first, *(SINGLE[name](space, seed) for name in shares if name in SINGLE)], shares
 
 
 def searched(folder: Path, trials: int, asked: tuple[str, str, int]) -> Run:
