@@ -32,8 +32,14 @@ def options(group: str) -> list[tuple[str, str]]:
     return [(group, path.stem) for path in sorted((CONF / group).glob("*.yaml"))]
 
 
+DECODER = [("decoder", name) for _, name in options("compress") if name not in (*TAUGHT, *ON_GPU)]
+"""compressions of the blocks of a language model, whose layers other code looks into"""
+
+
 def line(group: str, name: str) -> list[str]:
     """Overrides for a trial with this option on data that fit it."""
+    if group == "decoder":
+        return ["model=gpt_micro", *TOKENS, f"compress=[{ALONE.get(name, name)}]"]
     if group == "compress":
         return [f"compress=[{ALONE.get(name, name)}]", *TAUGHT.get(name, [])]
     if group != "model" or name.startswith(OF_FEATURES):
@@ -52,7 +58,14 @@ def shortened(config: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "name"),
-    [*options("model"), *options("optimizer"), *options("scheduler"), *options("loss"), *options("compress")],
+    [
+        *options("model"),
+        *options("optimizer"),
+        *options("scheduler"),
+        *options("loss"),
+        *options("compress"),
+        *DECODER,
+    ],
 )
 def test_it_trains_saves_loads_and_reports_its_cost(
     resolve: Callable[..., Any], group: str, name: str

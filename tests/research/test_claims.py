@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from research.database import connection
-from research.database.schema import metric, trial
+from research.database.schema import episode, metric, trial
 from research.store import Busy, Claim, Known, Lost, Store
 from research.types import Key
 
@@ -47,6 +47,7 @@ class Model(RuleBasedStateMachine):
         self.claims: list[tuple[Key, Claim]] = []
         with self.store.write() as opened:
             opened.execute(sa.delete(metric))
+            opened.execute(sa.delete(episode))
             opened.execute(sa.delete(trial))
 
     @rule(key=st.sampled_from(KEYS), force=st.booleans())

@@ -32,6 +32,9 @@ class Mixer(nn.Module, ABC):
         super().__init__()
         kv_heads = _fitting(width, heads, kv_heads, rotary)
         self.heads, self.groups, self.rotary = heads, heads // kv_heads, rotary
+        # D, the width of each head, which pruned heads leave as it is. Not read off the layers: a compression
+        # puts others in their place.
+        self.head_width = width // heads
         self.qkv = nn.Linear(width, width + 2 * kv_heads * (width // heads), bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.convolution = ShortConvolution(self.qkv.out_features, convolution) if convolution else None
@@ -64,11 +67,6 @@ class Mixer(nn.Module, ABC):
         """How many heads keys and values have."""
         return self.heads // self.groups
 
-    @property
-    def head_width(self) -> int:
-        """D, the width of each head."""
-        return self.out.in_features // self.heads
-
     def bytes_of(self, numbers: int) -> int:
         """Bytes of so many numbers in the type of the weights, float32 where those are no floats."""
         sizes = [weight.element_size() for weight in self.parameters() if weight.is_floating_point()]
@@ -76,7 +74,9 @@ class Mixer(nn.Module, ABC):
 
     def convolved(self) -> int:
         """How many numbers the short convolution keeps."""
-        return 0 if self.convolution is None else (len(self.convolution.weight) - 1) * self.qkv.out_features
+        if self.convolution is None:
+            return 0
+        return (len(self.convolution.weight) - 1) * (self.heads + 2 * self.kv_heads) * self.head_width
 
     def spread(self, shared: Tensor) -> Tensor:
         """(B, kv heads, ...) -> (B, heads, ...), each head of keys or values for all queries that read it."""
