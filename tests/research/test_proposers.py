@@ -1,4 +1,4 @@
-"""Proposers: what they draw passes the gate, repeats by its seed, and a sampler hears only what it can say."""
+"""Proposers: what they draw passes the gate, repeats by its seed, and holds what a sampler can say."""
 
 import math
 import random

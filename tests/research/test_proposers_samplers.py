@@ -66,7 +66,7 @@ def searched(proposer: Proposer, turns: int, objective: Objective, fails: int = 
 
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_learns_where_random_search_does_not(kind: type[Sampler], lab: Lab) -> None:
-    turns, seeds = (13, 1) if kind is Gp else (20, 2)
+    turns, seeds = (13, 1) if kind is Gp else (24, 3)
     late = {}
     for one in (kind, Random):
         runs = [
