@@ -15,6 +15,7 @@ from research.objective import rank
 from research.proposers.account import gain
 from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
+from research.stats import summary
 from research.team.judges import Judges
 from research.types import Objective, Proposal, Record
 
@@ -115,7 +116,18 @@ class Screening:
             control=control,
             incumbent=self._shown(best) if best else None,
             seen=tuple(self._admission.seen),
+            spread=self._spread(),
         )
+
+    def _spread(self) -> dict[str, float]:
+        """Of the control's figures over every seed that it was run with: what a difference must exceed."""
+        control = self.arms[0] if self.arms else None
+        if control is None or len(control.trials) < 2:
+            return {}
+        wanted = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+        values = {key: self._bench.values(control, key, sorted(control.trials)).values() for key in wanted}
+        found = {key: summary(values[key]).std for key in wanted}
+        return {key: std for key, std in found.items() if std}
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
         asked: list[tuple[Arm, Proposal]] = []

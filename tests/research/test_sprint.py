@@ -60,6 +60,7 @@ def test_proposers_see_no_test_figure(lab: Lab) -> None:
     scripted = Scripted("model.width=64", "model.width=32")
     lab.campaign(lab.charter(energy()), [scripted])
     shown = [*scripted.told, *(seen for state in scripted.states for seen in (state.control, *state.seen))]
+    assert scripted.states[0].spread.keys() == {"train/energy_j", "val/accuracy"}
     assert shown and not [key for seen in shown for key in seen.metrics if key.startswith("test/")]
 
 
