@@ -118,6 +118,7 @@ def test_two_labs_in_one_process_run_to_typed_results(tmp_path: Path) -> None:
             run=stand_in,
             lines=lines(),
             root=str(tmp_path / name),
+            discovered=str(tmp_path / "discovered"),
             **FEW,
         )
         found = lab.run()

@@ -38,6 +38,7 @@ class Room:
         url = {
             "store": {"url": f"sqlite:///{self.lab.folder / 'lab.db'}"},
             "root": str(self.lab.folder / "runs"),
+            "discovered": str(self.lab.folder / "discovered"),
         }
         given = {"task": task, "quiet": [], "base": ["data=digits"], **url, **keys}
         return settings(overrides(given), CONF)
