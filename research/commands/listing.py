@@ -60,7 +60,9 @@ def listing(desk: Desk) -> Listing:
         "recipes": _recipes,
     }
     recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
-    return Listing(what=what, rows=tuple(find[what](desk, status, limit)), recipes=tuple(recipes))
+    # What can be run by name is there before anything was run.
+    rows = find[what](desk, status, limit) if desk.exists or not recipes else []
+    return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
 def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
