@@ -58,7 +58,7 @@ def good_mutations(draw: st.DrawFn) -> list[str]:
         st.sampled_from(
             [f" {text} ", f"{name} = {value.strip()}", f"{name}={value.strip()} "]
             + ([f"{name}='{value}'", f'{name}="{value}"'] if bare and value not in ("null", "true") else [])
-            + ([f"{name}=choice({value})"] if "(" not in value else [])
+            + ([f"{name}=choice({value})"] if "(" not in value and "null" not in value.split(",") else [])
         )
     )
     # Company that touches other groups, so that no constraint between keys can break.
