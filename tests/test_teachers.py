@@ -10,6 +10,9 @@ import train
 from refusal import Refusal
 from research.store import Store
 
+# Each of these trains several networks.
+pytestmark = pytest.mark.slow
+
 TEACHER = ["data=digits", "model.width=32", "budget.steps=20"]
 # Shorter trainings have no joules: a fast machine is through with 20 steps before the estimate's first tick.
 METERED = [*TEACHER[:-1], "budget.steps=400"]

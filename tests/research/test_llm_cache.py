@@ -13,6 +13,9 @@ from research.language.replies import Reading
 from research.proposers.llm import Suggestion
 from research.store import Store
 
+# The first of these imports LiteLLM, which takes 5 CPU seconds.
+pytestmark = pytest.mark.slow
+
 BAD = '{"hypothesis":"x","overrides":["hydra.run.dir=/etc"]}'
 
 

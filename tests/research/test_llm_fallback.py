@@ -14,6 +14,9 @@ from research.language.dialogue import ask_for
 from research.language.ledger import CapReached
 from research.proposers.llm import Suggestion
 
+# The first of these imports LiteLLM, which takes 5 CPU seconds.
+pytestmark = pytest.mark.slow
+
 OTHER = {"model": "hosted_vllm/second", "retries": 0, "break_after": 1}
 
 

@@ -14,6 +14,9 @@ from scripted_server import ScriptedServer, answer, close, flood, hang, nonsense
 
 from research.proposers.llm import Suggestion
 
+# The first of these imports LiteLLM, which takes 5 CPU seconds.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 
 
