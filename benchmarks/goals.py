@@ -1,11 +1,11 @@
 """Joules to a confirmed target on three goals: the lab beside random search and Optuna's TPE with Hyperband.
 
-    python benchmarks/goals.py [--goals digits mnist1d gpt] [--campaigns 5] [--seconds 240] [--arms lab ...]
+    python benchmarks/goals.py [--goals digits mnist1d gpt] [--campaigns 5] [--seconds S] [--arms lab ...]
 
 A target is "so many percent fewer joules of training than the defaults, keeping a bound", and it is reached
 when a finding says so on fresh seeds and the test split. Counted are the joules of every training on the way
 there: the control's, screened, pruned, failed and confirming ones. A search that does not get there within
-its seconds counts with what it had used by then, and is told. The peers search the same space in one process
+its seconds counts with what it had used by then, and is told: its joules are then a lower bound. The peers search the same space in one process
 (see peer_search.py); the lab is its own command, one trial at a time, with nothing remembered. Searches run
 in turns, so that what drifts on the machine meets all. Joules are those of the meter of this machine.
 
@@ -31,14 +31,25 @@ GOALS = {
         "at least 50 % fewer joules at 96 % accuracy with under 20k parameters on digits",
         [],
         "val/accuracy",
+        150.0,
     ),
-    "mnist1d": ("at least 50 % fewer joules at 90 % accuracy on mnist1d with a cnn", [], "val/accuracy"),
+    "mnist1d": (
+        "at least 30 % fewer joules at 90 % accuracy on mnist1d with a cnn",
+        ["optimizer=adamw_mnist1d"],
+        "val/accuracy",
+        300.0,
+    ),
     "gpt": (
-        "at least 40 % fewer joules at 3.5 bits per byte on pytext",
-        ["data.batch_size=16", "model=gpt_micro", "optimizer=adamw_pytext", "budget.steps=200"],
+        "at least 30 % fewer joules at 3.4 bits per byte on pytext",
+        [
+            *("model=gpt_micro", "data.shape=[32]", "data.batch_size=16"),
+            *("data.val_share=0.005", "data.test_share=0.005"),
+        ],
         "val/bits_per_byte",
+        400.0,
     ),
 }
+"""name -> the goal in words, what is fixed for all beside it, the curve's metric, and a search's seconds"""
 ARMS = ("lab", "random", "tpe+hyperband")
 
 
@@ -46,7 +57,7 @@ def lab(name: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool
     """Joules, whether the target was confirmed, and trials of one campaign of `agent.py`."""
     from research.store import Store
 
-    goal, base, _ = GOALS[name]
+    goal, base, *_ = GOALS[name]
     url = f"sqlite:///{folder / 'lab.db'}"
     line = [
         *(sys.executable, str(ROOT / "agent.py"), f"goal={goal}", f"base=[{','.join(base)}]", f"seed={seed}"),
@@ -65,7 +76,9 @@ def lab(name: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool
     joules = sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
     for sweep in {one.sweep for one in trials if one.sweep}:
         joules += sum(spent.get("train/energy_j", 0.0) for spent in store.lost(sweep).values())
-    reached = any(row["word"] == "supported" for row in store.insights())
+    said = [row["insight"].verdict for row in store.insights() if row["word"] == "supported"]
+    # A control outside its bound is another claim, which is not the goal's.
+    reached = any(one.comparison.metric.startswith("train/energy_j") for one in said)
     store.close()
     return joules, reached, len(trials)
 
@@ -78,7 +91,7 @@ def peer(name: str, arm: str, seed: int, seconds: float, folder: Path) -> tuple[
     from research.proposers.dimensions import Dimensions
     from research.proposers.vocabulary import narrowed
 
-    words, base, curve = GOALS[name]
+    words, base, curve, _ = GOALS[name]
     goal = read(words, CONF, fixed=base)
     fixed = (*goal.overrides, *base)
     search = Search(goal, fixed, folder, curve)
@@ -89,7 +102,8 @@ def peer(name: str, arm: str, seed: int, seconds: float, folder: Path) -> tuple[
     return search.joules, reached, search.trials
 
 
-def one(name: str, arm: str, seed: int, seconds: float) -> tuple[float, bool, int]:
+def one(name: str, arm: str, seed: int, given: float | None) -> tuple[float, bool, int]:
+    seconds = GOALS[name][-1] if given is None else given
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         found = (lab if arm == "lab" else lambda *rest: peer(rest[0], arm, *rest[1:]))(
@@ -110,7 +124,7 @@ def main() -> None:
     parser.add_argument("--goals", nargs="+", default=list(GOALS), choices=GOALS)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--campaigns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=240)
+    parser.add_argument("--seconds", type=float, help="of each search, in place of each goal's own")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a trial")

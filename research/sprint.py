@@ -171,7 +171,9 @@ class Sprint:
             promotion = Promotion(charter, bench, self._boxes, control)
             screening.run(who.proposers, promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
-            contenders = promotion.run(self._carried(best[: charter.promote.arms], left, rows), wanted)
+            more = self._number < charter.sprint.count and promotion.payable()
+            best = promotion.worth(best, wanted, more)
+            contenders = promotion.run(self._carried(best, left, rows), wanted)
         self._notes += [*screening.notes, *promotion.notes]
         with self._box("validate"):
             self._confirmed(control, contenders)

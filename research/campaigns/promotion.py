@@ -1,13 +1,14 @@
 """Promotion: the best of the screening and the control over other seeds, as far as the budget goes."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
 from research.campaigns.spend import Price
-from research.objective import is_timed, rank
+from research.objective import is_ratio, is_timed, rank
 from research.stats import ENOUGH
 from research.types import Objective
 
@@ -26,13 +27,36 @@ class Promotion:
 
     def short(self, price: Price) -> str | None:
         """Why the screening cannot pay a price and leave enough, in the budget and in its box."""
-        charter, spend = self._charter, self._bench.spend
-        promoted = charter.promote.arms * len(charter.promote.seeds)
-        later = self._later.plus(spend.usual(promoted + charter.confirm.seeds))
-        here = self._mine.plus(spend.usual(promoted)).seconds
+        spend = self._bench.spend
+        here = self._mine.plus(spend.usual(self._promoted())).seconds
         # At most half of a box is kept back, as of a budget.
         kept = min(here, self._boxes.limit_s() / 2)
-        return spend.short(price, later) or self._boxes.short(price.seconds + kept)
+        return spend.short(price, self._reserve()) or self._boxes.short(price.seconds + kept)
+
+    def worth(self, best: Sequence[Arm], wanted: Objective, more: bool) -> list[Arm]:
+        """Those of the best that are promoted; with `more` sprints to come, only what shows the asked effect.
+
+        Promoting and confirming cost as much as screening a dozen proposals: while the search can go on, that
+        is spent on what looks like the goal. Where any gain counts, one seed does not tell whether there is
+        one, and a control outside its bounds is another question: then all go.
+        """
+        found = list(best[: self._charter.promote.arms])
+        if not found:
+            self.notes.append("nothing was promoted: no proposal has figures")
+        seeds, effect = self._charter.screen.seeds, self._charter.goal.smallest_effect
+        control = self._bench.means(self._control, seeds)
+        if not (more and effect) or rank(wanted, control)[0]:
+            return found
+        gains = [(_gain(wanted, control, self._bench.means(arm, seeds)), arm) for arm in found]
+        if gains and not any(gain >= effect for gain, _ in gains):
+            self.notes.append("nothing was promoted: no screened proposal shows the asked effect yet")
+        return [arm for gain, arm in gains if gain >= effect]
+
+    def payable(self) -> bool:
+        """Whether the budget holds another screening beside what must follow it."""
+        spend, screen = self._bench.spend, self._charter.screen
+        price = spend.usual(screen.at_once * len(screen.seeds), screen.at_once)
+        return spend.short(price, self._reserve()) is None
 
     def run(self, best: Sequence[Arm], wanted: Objective) -> list[Arm]:
         """The contenders that beat the control over the promotion seeds, the safest first."""
@@ -51,9 +75,16 @@ class Promotion:
             self.notes.append("no proposal beat the control over the promotion seeds: nothing was confirmed")
         return sorted(better, key=lambda arm: rank(wanted, bench.cautious(arm, seeds, wanted)))
 
+    def _promoted(self) -> int:
+        return self._charter.promote.arms * len(self._charter.promote.seeds)
+
+    def _reserve(self) -> Price:
+        """What a whole promotion and a whole confirmation cost."""
+        return self._later.plus(self._bench.spend.usual(self._promoted() + self._charter.confirm.seeds))
+
     def _affordable(self, best: Sequence[Arm]) -> Sequence[Arm]:
         """As many of the best as can be promoted and still be confirmed."""
-        short: str | None = "no proposal has figures"
+        short: str | None = None
         for count in range(len(best), 0, -1):
             seeds = self._charter.promote.seeds
             pairs = [(arm, seed) for seed in seeds for arm in (self._control, *best[:count])]
@@ -62,10 +93,20 @@ class Promotion:
             short = short or self._boxes.short(price.seconds)
             if short is None:
                 return best[:count]
-        self.notes.append(f"nothing was promoted: {short}")
+        if best:
+            self.notes.append(f"nothing was promoted: {short}")
         return []
 
     def _confirming(self, arm: Arm) -> Price:
         """What the smallest confirmation costs that can decide anything."""
         fresh = self._fresh[:ENOUGH]
         return self._bench.price([(one, seed) for one in (self._control, arm) for seed in fresh])
+
+
+def _gain(wanted: Objective, control: Mapping[str, float], means: Mapping[str, float]) -> float:
+    """How much better than the control, in shares of it for a cost; none for what misses a bound."""
+    if rank(wanted, means)[0]:
+        return -math.inf
+    gain = control[wanted.metric] - means[wanted.metric]
+    gain = gain if wanted.direction == "min" else -gain
+    return gain / control[wanted.metric] if is_ratio(wanted.metric) else gain

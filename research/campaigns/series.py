@@ -66,7 +66,15 @@ class Series:
             return "the target is reached: a finding was confirmed"
         if number >= self._charter.sprint.count:
             return "all its sprints are done"
+        if not self._moved(found):
+            return "nothing that is left fits into the budget"
         # A screened pair, promoted and confirmed on as few seeds as can decide anything.
         least = 2 + len(self._charter.promote.seeds) + ENOUGH
         short = self._spend.short(self._spend.usual(least))
         return None if short is None else f"the budget is spent: {short}"
+
+    def _moved(self, found: Sprint) -> bool:
+        """Whether a sprint tried or judged anything of its own; the next one could do no more."""
+        rows = self._store.experiments(sprint_id=found.id)
+        own = [row for row in rows if row["status"] != "control" and "carried" not in row["facts"]]
+        return bool(own or self._store.insights(sprint_id=found.id))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.campaigns.bench import STOPPED
 from research.objective import screening
 from research.report.arms import DECIDED, Arm, Read
 from research.store import Store
@@ -29,6 +30,8 @@ class Cost:
     """What the search itself used; None where nothing tells it."""
 
     trials: int
+    stopped: int
+    """ended early because they could not win"""
     failed: int
     known: int
     joules: float
@@ -58,8 +61,7 @@ class Findings:
         self.objective = Objective.model_validate(self.sprint["objective"])
         self.rows: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
         """every proposal's row, also of those that a later sprint carried on"""
-        carried = {row["facts"].get("carried") for row in self.rows}
-        self.experiments: list[Row] = [row for row in self.rows if row["id"] not in carried]
+        self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
         campaign = self.facts.get("campaign")
         self.runs: list[Row] = [
@@ -149,11 +151,13 @@ class Findings:
         results = self.store.results([trial.id for trial in ran])
         lost = self.store.lost(str(self.facts["campaign"])).values()
         used = {number for row in self.experiments for stage in STAGES for number in ids(row, stage)}
+        ends = [STOPPED in (trial.reason or "") for trial in ran if trial.status == "failed"]
         calls = self.interactions
         dollars = [row["dollars"] for row in calls]
         return Cost(
             trials=len(results),
-            failed=sum(trial.status == "failed" for trial in ran),
+            stopped=sum(ends),
+            failed=len(ends) - sum(ends),
             known=len(used - {trial.id for trial in ran}),
             joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
             + sum(spent.get("train/energy_j", 0.0) for spent in lost),
@@ -192,6 +196,12 @@ class Findings:
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
         return self._known.arm(proposal.overrides, proposal.proposer, status, numbers)
+
+
+def _latest(rows: Sequence[Row]) -> list[Row]:
+    """Each proposal once: what later sprints carried on is told by the last row that did."""
+    last = {row["facts"]["carried"]: row["id"] for row in rows if "carried" in row["facts"]}
+    return [row for row in rows if last.get(row["facts"].get("carried", row["id"]), row["id"]) == row["id"]]
 
 
 def of_campaign(store: Store, campaign: str) -> Findings:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from research.campaigns.bench import STOPPED
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
 
@@ -30,9 +31,14 @@ def refused(found: Findings) -> list[str]:
     lines = []
     for status in ("refused", "dropped", "failed", "stopped"):
         reasons = found.reasons(status).most_common()
-        told = [f"- {status} {count} x: {plain(reason, 240)}" for reason, count in reasons]
+        told = [f"- {status} {count} x: {plain(_short(reason, status), 240)}" for reason, count in reasons]
         lines += capped(told, _REASONS, f"reasons for which proposals were {status}")
     return lines
+
+
+def _short(reason: str, status: str) -> str:
+    """What was stopped has nothing to look up in its log, and says its status already."""
+    return reason.split(" [printed: ")[0].removeprefix(f"{STOPPED}: ") if status == "stopped" else reason
 
 
 def reviews(found: Findings) -> list[str]:

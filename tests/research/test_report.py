@@ -139,7 +139,10 @@ def test_the_cost_is_the_sum_over_the_campaigns_trials(done: tuple) -> None:
     sweep = found.facts["campaign"]
     asked = "select count(*) from trial where sweep = ? and status = ?"
     ran, failed = rows.one(asked, sweep, "done"), rows.one(asked, sweep, "failed")
-    assert f"- {ran} trials trained, {failed} failed, 0 known from before" in report
+    assert (
+        f"- {ran} trials trained to their end, 0 stopped early, {failed} failed, 0 known from before"
+        in report
+    )
     joules = rows.one(
         "select sum(value) from metric join trial on trial.id = trial_id "
         "where point = -1 and key = 'train/energy_j' and sweep = ?",

@@ -14,6 +14,7 @@ from research.campaigns.charter import Charter, Promote, Sprints
 from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
+from research.report.findings import of_campaign
 from research.statistics.campaign import earlier
 
 FILES = {"sprint_summary.json", "proposals.json", "commands.sh", "results.json", "report.md"}
@@ -123,6 +124,49 @@ def test_killed_at_any_trial_the_same_command_comes_to_the_same(tmp_path: Path) 
             assert rows(lab)[1] == expected and len(lab.ran) == len({*lab.ran}) == total
             assert [row["insight"].claim for row in lab.store.insights()] == claims
             assert [row["status"] for row in lab.store.sprints()] == ["done"] * len(lab.store.sprints())
+
+
+def asking(lab: Lab, effect: float, count: int) -> Charter:
+    """A charter that counts nothing below an effect; any accuracy will do."""
+    agreed = charter(lab, count, 0.1)
+    return agreed.model_copy(update={"goal": agreed.goal.model_copy(update={"smallest_effect": effect})})
+
+
+@pytest.mark.slow
+def test_nothing_is_promoted_before_it_shows_the_asked_effect(lab: Lab) -> None:
+    agreed = asking(lab, 0.9, 4)
+    series(lab, agreed)
+    control = lab.store.experiments()[0]
+    joules = lab.store.results(control["facts"]["screened"])[control["facts"]["screened"][0]]
+    asked = 0.1 * joules.metrics["train/energy_j"]
+    last = lab.store.sprints()[-1]
+    promoted = [row for row in lab.store.experiments() if row["facts"].get("promoted")]
+    for row in (one for one in promoted if one["status"] != "control" and one["sprint_id"] != last["id"]):
+        (screened,) = lab.store.results(row["facts"]["screened"]).values()
+        assert screened.metrics["train/energy_j"] <= asked
+    first = lab.store.sprints()[0]["facts"]["notes"]
+    assert any("no screened proposal shows the asked effect yet" in one for one in first)
+
+
+@pytest.mark.slow
+def test_a_sprint_that_can_do_nothing_more_is_the_last(nothing: Lab) -> None:
+    """The least that could decide would fit into what is left, and a screening with its reserve does not."""
+    series(nothing, asking(nothing, 0.0, 9), Spend(trials=10))
+    first, last = nothing.store.sprints()
+    assert "ended" not in first["facts"]
+    assert last["facts"]["ended"] == "nothing that is left fits into the budget"
+
+
+@pytest.mark.slow
+def test_what_later_sprints_carry_on_is_counted_once(nothing: Lab) -> None:
+    agreed = charter(nothing, count=4)
+    series(nothing, agreed)
+    found = of_campaign(nothing.store, agreed.name)
+    told = [row["proposal"].overrides for row in found.experiments if row["status"] != "control"]
+    ran = [row for row in nothing.store.experiments() if row["status"] != "control"]
+    fresh = [row["proposal"].overrides for row in ran if "carried" not in row["facts"]]
+    assert len(fresh) < len(ran) and sorted(told) == sorted(fresh)
+    assert sum(sum(ended.values()) for ended in found.counts().values()) == len(fresh)
 
 
 def test_two_processes_do_not_run_one_campaign(tmp_path: Path) -> None:

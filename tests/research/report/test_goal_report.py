@@ -75,7 +75,7 @@ def test_every_figure_of_the_table_is_a_query(lab: RowsLab, report: str) -> None
 def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str) -> None:
     asked = "select sum(value), count(*) from metric where point = -1 and key = 'train/energy_j'"
     joules, count = lab.sql(asked)[0]
-    assert f"- {count} trials trained, 0 failed" in report
+    assert f"- {count} trials trained to their end, 0 stopped early, 0 failed" in report
     assert f"- {quantity('train/energy_j', joules)} for the training of all its trials (an estimate" in report
     assert "2 calls of the language model, 30 tokens, $0.7500" in report
     assert "an estimate: 2 J for 1 call, unknown for the other 1" in report
