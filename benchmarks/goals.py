@@ -5,9 +5,10 @@
 A target is "so many percent fewer joules of training than the defaults, keeping a bound", and it is reached
 when a finding says so on fresh seeds and the test split. Counted are the joules of every training on the way
 there: the control's, screened, pruned, failed and confirming ones. A search that does not get there within
-its seconds counts with what it had used by then, and is told: its joules are then a lower bound. The peers search the same space in one process
-(see peer_search.py); the lab is its own command, one trial at a time, with nothing remembered. Searches run
-in turns, so that what drifts on the machine meets all. Joules are those of the meter of this machine.
+its seconds counts with what it had used by then, and is told: its joules are then a lower bound. The peers
+search the same space in one process (see peer_search.py); the lab is its own command, one trial at a time,
+with nothing remembered. Searches run in turns, so that what drifts on the machine meets all. Joules are those
+of the meter of this machine.
 
 Targets of the plan: the median of the lab at most half of random search's, and 0.77 of TPE's with Hyperband.
 """

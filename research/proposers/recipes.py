@@ -1,5 +1,6 @@
 """The recipes of conf/experiment that fit the goal, as proposals: what people kept is worth trying first."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -14,24 +15,26 @@ _NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "study
 
 @final
 class Recipes(Proposer):
-    """Each recipe once, written out as the plain overrides that it stands for: the gate reads those."""
+    """Each recipe once, written out as the plain overrides that it stands for, if the gate lets those in.
+
+    Many recipes fix what is nobody's to turn in a search, as a budget; they are not proposed.
+    """
 
     name = "recipes"
     first = True
 
-    def __init__(self, conf: Path, fixed: tuple[str, ...]) -> None:
+    def __init__(
+        self, conf: Path, fixed: tuple[str, ...], check: Callable[[list[str]], Sequence[str]]
+    ) -> None:
+        """`check` is the gate: complaints about overrides."""
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
         found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
-        self._left = [overrides for overrides in found if overrides and self._fits(overrides)]
+        rests = [self._rest(overrides) for overrides in found if self._fits(overrides)]
+        self._left = [rest for rest in rests if rest and not check(list(rest))]
 
     def ask(self, state: State) -> Proposal | None:
         """The next recipe, less what is fixed anyway; None after the last."""
-        while self._left:
-            recipe = self._left.pop(0)
-            rest = tuple(f"{key}={value}" for key, value in recipe.items() if key not in self._fixed)
-            if rest:
-                return claim(rest, state, self.name)
-        return None
+        return claim(self._left.pop(0), state, self.name) if self._left else None
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Recipes do not change by what is seen."""
@@ -39,6 +42,9 @@ class Recipes(Proposer):
     def _fits(self, overrides: dict[str, str]) -> bool:
         """A recipe fits when it does not set otherwise what the goal or the person has fixed."""
         return all(self._fixed.get(key, value) == value for key, value in overrides.items())
+
+    def _rest(self, overrides: dict[str, str]) -> tuple[str, ...]:
+        return tuple(f"{key}={value}" for key, value in overrides.items() if key not in self._fixed)
 
 
 def plain(path: Path) -> dict[str, str]:

@@ -13,8 +13,8 @@ def cost(found: Findings) -> list[str]:
     how = method_words(method(found.arms("screened")))
     joules = quantity("train/energy_j", spent.joules)
     return [
-        f"- {spent.trials} trials trained to their end, {spent.stopped} stopped early, {spent.failed} failed, "
-        f"{spent.known} known from before",
+        f"- {spent.trials} trials trained to their end, {spent.stopped} stopped early, "
+        f"{spent.failed} failed, {spent.known} known from before",
         f"- {joules} for the training of all its trials ({how}; what their evaluation and the lab's own "
         "processes took is not in it)",
         f"- {spent.seconds:.1f} s by the clock for {_runs(found)}",

@@ -134,7 +134,7 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> 
         "trainer.precision": "bf16-mixed",
         "trainer.gradient_clip_val": "null",
     }
-    recipes = Recipes(tmp_path, ("data=digits",))
+    recipes = Recipes(tmp_path, ("data=digits",), lambda overrides: ())
     proposal = recipes.ask(state())
     assert proposal.overrides == (
         "optimizer=lion",
@@ -142,7 +142,11 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> 
         "trainer.gradient_clip_val=null",
     )
     assert recipes.ask(state()) is None
-    assert Recipes(tmp_path, ("data=mnist", "optimizer=lion")).ask(state()).overrides == (
+    assert Recipes(tmp_path, ("data=mnist", "optimizer=lion"), lambda overrides: ()).ask(
+        state()
+    ).overrides == (
         "trainer.precision=bf16-mixed",
         "trainer.gradient_clip_val=null",
     )
+    closed = Recipes(tmp_path, ("data=digits",), lambda overrides: [f"{overrides[0]} may not be turned"])
+    assert closed.ask(state()) is None
