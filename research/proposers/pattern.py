@@ -1,6 +1,6 @@
 """Pattern search: one size of the best so far at a time, in strides that shorten."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 from research.objective import METRICS, is_ratio
@@ -23,8 +23,9 @@ class Pattern(Proposer):
     Moves start from the incumbent, so what has just paid is tried again from where it led, which is their
     pattern move. Changed: moves are factors, on the dimensions with a logarithmic scale; where the goal is a
     cost, sizes (steps, width, batch: whole numbers that a cost is made of) only shrink, at first alone and
-    then with a learning rate that rises by the same factor, because fewer steps need longer ones. Every move
-    that was proposed before, by anybody, is left out. When the shortest stride has nothing left it is silent.
+    then with a learning rate that rises by the same factor, because fewer steps need longer ones. Costs are
+    in proportion to the steps, so these go first, through all strides. Every move that was proposed before,
+    by anybody, is left out. When the shortest stride has nothing left it is silent.
     """
 
     name = "pattern"
@@ -38,12 +39,11 @@ class Pattern(Proposer):
         incumbent = state.incumbent.overrides if state.incumbent else ()
         best = self._dimensions.read(incumbent) or self._dimensions.default()
         tried = self._proposed | {frozenset(seen.overrides) for seen in state.seen}
-        for stride in STRIDES:
-            for move in _moves(best, stride, state):
-                overrides = typed(self._moved(best, move))
-                if overrides != tuple(incumbent) and frozenset(overrides) not in tried:
-                    self._proposed.add(frozenset(overrides))
-                    return claim(overrides, state, self.name)
+        for move in _moves(best, state):
+            overrides = typed(self._moved(best, move))
+            if overrides != tuple(incumbent) and frozenset(overrides) not in tried:
+                self._proposed.add(frozenset(overrides))
+                return claim(overrides, state, self.name)
         return None
 
     def tell(self, proposal: Proposal, seen: Any) -> None:
@@ -56,23 +56,31 @@ class Pattern(Proposer):
         return self._dimensions.walk(lambda one: kept.get(one.name, one.default))
 
 
-def _moves(best: Drawn, stride: float, state: State) -> Iterator[Move]:
-    """Sizes first, each down by the stride, alone and with a rate that rises; then rates, up and down."""
-    scaled = [one for one, _ in best if one.log and not one.values]
-    sizes = sorted([one for one, _ in best if one.is_size or _listed(one)], key=_order)
-    rates = [one for one in scaled if one.key.endswith("lr")]
+def _moves(best: Drawn, state: State) -> Iterator[Move]:
+    """The steps by every stride, then stride by stride: other sizes, and rates up and down."""
+    sizes = [one for one, _ in best if one.is_size or _listed(one)]
+    rates = [one for one, _ in best if one.log and not one.values and one.key.endswith("lr")]
     cheaper = is_ratio(state.objective.metric) and _wants_less(state)
-    for one in sizes:
-        yield ((one, 1 / stride),)
-        yield from (((one, 1 / stride), (rate, stride)) for rate in rates if cheaper)
-        if not cheaper:
-            yield ((one, stride),)
-    yield from (((rate, factor),) for rate in rates for factor in (stride, 1 / stride))
+    for stride in STRIDES:
+        for one in (size for size in sizes if _is_length(size)):
+            yield from _sized(one, stride, rates, cheaper)
+    for stride in STRIDES:
+        for one in sorted((size for size in sizes if not _is_length(size)), key=lambda size: size.key):
+            yield from _sized(one, stride, rates, cheaper)
+        yield from (((rate, factor),) for rate in rates for factor in (stride, 1 / stride))
 
 
-def _order(one: Dimension) -> tuple[bool, str]:
-    """Steps come first: a training's time, joules and FLOPs are in proportion to them."""
-    return not one.key.startswith("budget."), one.key
+def _sized(one: Dimension, stride: float, rates: Sequence[Dimension], cheaper: bool) -> Iterator[Move]:
+    """A size down by the stride, alone and with a rate that rises; up too where a cost is not the goal."""
+    yield ((one, 1 / stride),)
+    if cheaper:
+        yield from (((one, 1 / stride), (rate, stride)) for rate in rates)
+    else:
+        yield ((one, stride),)
+
+
+def _is_length(one: Dimension) -> bool:
+    return one.key.startswith("budget.")
 
 
 def _wants_less(state: State) -> bool:
