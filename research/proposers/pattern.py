@@ -37,7 +37,7 @@ class Pattern(Proposer):
         """The first move from the incumbent that nobody has made."""
         incumbent = state.incumbent.overrides if state.incumbent else ()
         best = self._dimensions.read(incumbent) or self._dimensions.default()
-        tried = self._proposed | {frozenset(seen.overrides) for seen in state.seen}
+        tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
         for stride in STRIDES:
             for move in _moves(best, stride, state):
                 overrides = typed(self._moved(best, move))

@@ -5,6 +5,7 @@ from typing import Any, final
 
 import yaml
 
+from research.proposers.idle import Idle
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import claim
 from research.types import Proposal
@@ -19,16 +20,19 @@ class Recipes(Proposer):
     name = "recipes"
     first = True
 
-    def __init__(self, conf: Path, fixed: tuple[str, ...]) -> None:
+    def __init__(self, conf: Path, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._idle = Idle(vocabulary, self._fixed)
         found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
         self._left = [overrides for overrides in found if overrides and self._fits(overrides)]
 
     def ask(self, state: State) -> Proposal | None:
-        """The next recipe, less what is fixed anyway; None after the last."""
+        """The next recipe, less what is fixed anyway or does not act; None after the last."""
         while self._left:
             recipe = self._left.pop(0)
-            rest = tuple(f"{key}={value}" for key, value in recipe.items() if key not in self._fixed)
+            rest = self._idle.without(
+                [f"{key}={value}" for key, value in recipe.items() if key not in self._fixed]
+            )
             if rest:
                 return claim(rest, state, self.name)
         return None
