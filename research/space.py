@@ -37,6 +37,7 @@ class Space:
         self.composer = Composer(Path(conf_dir), self.file.root)
         self.budget = budget
         self.options = {group: self._allowed(group) for group in self.file.groups}
+        self._given = self._read_by_conditions()
         self._has: dict[str, tuple[str, ...]] = {}
 
     def check(self, overrides: Any, predict: Predict | None = None, given: Sequence[str] = ()) -> list[str]:
@@ -66,21 +67,31 @@ class Space:
         return self.composer.resolve(overrides).config
 
     def signature(self, config: Mapping[str, Any]) -> str:
-        """sha256 of the resolved config without what cannot change the result (`inert` in the space file)."""
-        return signature(config, self.file.inert)
+        """sha256 of the resolved config without what cannot change the result.
+
+        That is what the space file calls `inert`, and the knobs that do not act in this config.
+        """
+        return signature(config, self.file.inert, self.file.idle(config))
+
+    def idle(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """The knobs that do not act in a resolved config, each with the sentence that says why."""
+        return {key: self.file.conditions[key].idle(key, config) for key in self.file.idle(config)}
 
     def vocabulary(self) -> dict[str, Any]:
         """What may be turned, for prompts and samplers, as plain dicts.
 
         - groups: name -> help, several, default, options: option -> the card line of its YAML
         - keys: key -> type, help, unit, nullable, group, default, what its type needs of low, high, scale, of
-          and length, and per: option -> default and whatever differs; a key with a group exists in these only
+          and length, when it acts if not always, and per: option -> default and whatever differs; a key with
+          a group exists in these only
+        - given: what those conditions read beside the keys, with their values
         - constraints: sentences; caps: the bounds of a proposal
         """
         base = self.composer.resolve([])
         return {
             "groups": {group: self._group(group, base) for group in self.file.groups},
             "keys": {key: self._entry(key, knob, base) for key, knob in self.file.keys.items()},
+            "given": dict(self._given),
             "constraints": [rule.say for rule in self.file.rules],
             "caps": self.file.caps.model_dump(),
         }
@@ -95,6 +106,22 @@ class Space:
             raise Refusal(f"The space file names the {what}, which the config folder does not have.")
         chosen = existing if listed is None else listed
         return tuple(option for option in chosen if option not in without)
+
+    def _read_by_conditions(self) -> dict[str, dict[str, Any]]:
+        """What conditions read that is no knob itself; raises `Refusal` where it does not exist."""
+        read = {
+            (read, key)
+            for key, condition in self.file.conditions.items()
+            for read in condition.keys
+            if read not in self.file.keys
+        }
+        config = self.composer.resolve([]).config if read else {}
+        for unknown, key in sorted(read):
+            if not holds(config, unknown):
+                raise Refusal(
+                    f"The space file lets {key} act by {unknown}, which is no key of the config folder."
+                )
+        return {one: {"default": at(config, one)} for one, _ in sorted(read)}
 
     def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
         """What each text sets; stops early, so that no proposal can make reading long."""

@@ -161,7 +161,8 @@ class Admission:
         near = neighbourhood(proposal, seen, self.objective) if self.objective else {}
         ratio, spend = self._ratio(proposal.overrides), self._bench.spend
         cost = {"seconds": spend.each_s * ratio or None, "joules": spend.each_j * ratio or None}
-        return Facts.model_validate({"cost_ratio": ratio, **cost, **near})
+        idle = self._bench.idle(proposal.overrides)
+        return Facts.model_validate({"cost_ratio": ratio, "idle": idle, **cost, **near})
 
     def _cost(self, facts: Facts) -> dict[str, float]:
         told = {"seconds": facts.seconds, "joules": facts.joules}

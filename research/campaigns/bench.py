@@ -86,6 +86,12 @@ class Bench:
         """What makes two arms the same arm, whatever the seed."""
         return self.space.signature(self.config(overrides, 0))
 
+    def idle(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """A sentence for each override that changes nothing beside the others."""
+        given = {text.partition("=")[0].strip(" +") for text in overrides}
+        found = self.space.idle(self.config(overrides, 0))
+        return tuple(said for key, said in found.items() if key in given)
+
     def note(self, arm: Arm, status: str, **facts: Any) -> None:
         """Write down how far an arm came, beside what was written of it before."""
         arm.facts |= facts
@@ -126,14 +132,15 @@ class Bench:
         """
         jobs: dict[int, list[Pair]] = {}
         batch: list[Job] = []
+        begun: dict[Key, Job] = {}
         for pair, known in self._found(pairs).items():
             job = self._job(*pair, halving)
             if known is not None:
                 self._take(*pair, Outcome(job, "known", trial_id=known))
-            elif twin := next((one for one in batch if one.overrides == job.overrides), None):
+            elif twin := begun.get(self._key(pair)):
                 jobs[id(twin)].append(pair)
             elif not self._known_to_end(*pair, job):
-                jobs[id(job)] = [pair]
+                jobs[id(job)], begun[self._key(pair)] = [pair], job
                 batch.append(job)
         for some in [[job] for job in batch] if alone else [batch] if batch else []:
             for outcome in self._run(some):

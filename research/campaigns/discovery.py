@@ -53,7 +53,8 @@ def write_recipe(
     """
     if insight.verdict.word != "supported" or insight.verdict.comparison is None:
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
-    held, arm = _fixed(fixed, space), values(overrides)
+    held = _fixed(fixed, space)
+    arm = _acting(held, values(overrides), space)
     found = Discovery(
         insight=insight,
         fixed=held,
@@ -80,6 +81,12 @@ def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
         else:
             found[key] = value
     return found
+
+
+def _acting(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """The contender's values without those that change nothing: a recipe names what matters."""
+    idle = space.idle(space.resolve([*line(fixed), *line(arm)]))
+    return {key: value for key, value in arm.items() if key not in idle}
 
 
 def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:

@@ -199,7 +199,8 @@ class _Panel:
     def _facts(self, proposal: Proposal) -> Facts:
         seen = [one for own, one in self._here.tried if own.overrides != proposal.overrides]
         near = neighbourhood(proposal, seen, self._here.objective)
-        return Facts.model_validate({"cost_ratio": self._ratio(proposal), **near})
+        idle = self._here.bench.idle(proposal.overrides)
+        return Facts.model_validate({"cost_ratio": self._ratio(proposal), "idle": idle, **near})
 
     def _ratio(self, proposal: Proposal) -> float:
         """Predicted cost of a trial over the control's, by the steps of both."""

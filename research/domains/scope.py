@@ -58,7 +58,7 @@ class Scope:
                 f"{' '.join(fixed) or 'the defaults'}: fix other data or another network by "
                 "base=[data=NAME,model=NAME], or choose another domain."
             )
-        return {**vocabulary, "groups": groups, "keys": keys}
+        return {**vocabulary, "groups": groups, "keys": keys, "given": _given(vocabulary, keys)}
 
     def _add(self, group: str, options: Sequence[str] | None) -> None:
         before = self._options.get(group, set())
@@ -89,6 +89,17 @@ class Scope:
             if allowed is None or option in allowed | default
         }
         return {**entry, "options": kept}
+
+
+def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What conditions of the kept keys read beside them, with its values: a field may turn one of two."""
+    conditions = " ".join(entry.get("when", "") for entry in kept.values())
+    known = {**vocabulary.get("given", {}), **vocabulary["keys"]}
+    return {
+        one: {name: known[one].get(name) for name in ("group", "default", "per")}
+        for one in known
+        if one in conditions and one not in kept
+    }
 
 
 def _choices(entry: Mapping[str, Any]) -> set[str]:

@@ -69,12 +69,13 @@ def constraint(entry: Mapping[str, str]) -> Constraint:
     if not {"require", "say"} <= entry.keys() <= {"require", "say", "when"}:
         raise Refusal(f"A constraint has require, say and perhaps when, not {', '.join(sorted(entry))}.")
     keys: dict[str, None] = {}
-    require = _compiled(entry["require"], keys)
-    when = _compiled(entry.get("when", "True"), keys)
+    require = compiled(entry["require"], keys)
+    when = compiled(entry.get("when", "True"), keys)
     return Constraint(require, when, tuple(keys), entry["say"].rstrip("."))
 
 
-def _compiled(text: str, keys: dict[str, None]) -> Term:
+def compiled(text: str, keys: dict[str, None]) -> Term:
+    """The expression as a function of a point; adds the keys that it reads. Raises `Refusal`."""
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError) as error:

@@ -2,13 +2,16 @@
 
 import math
 import re
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
 from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
+from research.gate.activity import Condition, condition
+from research.gate.compose import Point, at, holds
 from research.gate.constraints import Constraint, constraint, family
 from research.gate.signature import INERT
 from research.gate.yaml_file import parsed, text_of
@@ -70,6 +73,8 @@ class Knob(Record):
     nullable: bool = False
     per: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """where it differs for an option of its group and those tuned from it: {lion: {high: 0.01}}"""
+    when: str = ""
+    """by which values of other keys it acts, in the language of constraints; empty is always"""
 
     @model_validator(mode="after")
     def _whole(self) -> "Knob":
@@ -118,7 +123,7 @@ class Knob(Record):
 
     def told(self) -> dict[str, Any]:
         """What a prompt or a sampler needs to know: the fields that say something for its type."""
-        fields = self.model_dump(include={"type", "help", "unit", "nullable"} | _SAYS[self.type])
+        fields = self.model_dump(include={"type", "help", "unit", "nullable", "when"} | _SAYS[self.type])
         if isinstance(self.of, Knob):
             fields["of"] = self.of.told()
         return {name: value for name, value in fields.items() if value != ""}
@@ -171,11 +176,56 @@ class SpaceFile(Record):
         for knob in self.keys.values():
             knob.options  # noqa: B018
         self.rules  # noqa: B018
+        self.conditions  # noqa: B018
 
     @cached_property
     def rules(self) -> tuple[Constraint, ...]:
         """The constraints, compiled."""
         return tuple(constraint(entry) for entry in self.constraints)
+
+    @cached_property
+    def conditions(self) -> dict[str, Condition]:
+        """When knobs act that do not always, by key."""
+        found = {key: condition(knob.when) for key, knob in self.keys.items() if knob.when}
+        names = list(self.keys)
+        for key, one in found.items():
+            if not one.keys:
+                raise Refusal(
+                    f"The knob {key} of the space file acts when {self.keys[key].when}: name a key."
+                )
+            below = [read for read in one.keys if read in names[names.index(key) :]]
+            if below:
+                # Who draws knobs one after another must know by then.
+                raise Refusal(
+                    f"The knob {key} of the space file acts by {below[0]}: write {below[0]} above it."
+                )
+            nested = [read for read in one.keys if read in found]
+            if nested:
+                raise Refusal(
+                    f"The knob {key} of the space file acts by {nested[0]}, which does not always act "
+                    "itself: let it read what that one reads."
+                )
+        return found
+
+    def idle(self, config: Mapping[str, Any]) -> list[str]:
+        """The keys of a config on which its result does not depend.
+
+        A value that a knob does not take stays: whoever refuses it must get to see it.
+        """
+        point = Point(dict(config), {})
+        return [
+            key
+            for key, one in self.conditions.items()
+            if holds(point.config, key)
+            and not one.acts(point)
+            and self.keys[key].takes(at(point.config, key))
+        ]
+
+
+@cache
+def own() -> SpaceFile:
+    """The lab's own space file; reading it costs 20 ms, once a process."""
+    return load(Path(__file__).parents[2] / "conf" / "space.yaml")
 
 
 def load(path: Path) -> SpaceFile:

@@ -35,13 +35,21 @@ _LISTS = ("callbacks", *_ORDERED)
 """groups of which any number of options may be chosen: none is the same as no such group"""
 
 
-def signature(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> str:
-    """sha256 of the canonical JSON of a resolved config, seed included, without its inert keys.
+def signature(
+    config: Mapping[str, Any], inert: Iterable[str] = INERT, idle: Iterable[str] | None = None
+) -> str:
+    """sha256 of the canonical JSON of a resolved config, seed included, without its inert and idle keys.
 
+    `inert` keys never change what is learnt, `idle` ones do not with the other values of this config; None
+    are those that the lab's own space file names.
     The order of keys does not matter, but for the steps of a compression: pruned and then quantized is not
     quantized and then pruned.
     """
-    canonical = _canonical(_in_order(_without(dict(config), inert)))
+    if idle is None:
+        from research.gate.knobs import own  # which reads INERT from here
+
+        idle = own().idle(config)
+    canonical = _canonical(_in_order(_without(_without(dict(config), inert), idle)))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

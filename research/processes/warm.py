@@ -8,11 +8,13 @@ import sys
 
 from refusal import Refusal
 from research import identity, store
+from research.gate import knobs
 
 __all__ = ["store"]
 
 try:
     identity.code_digest()
     identity.hardware_class({"accelerator": "cpu"})
+    knobs.own()
 except (OSError, Refusal) as error:
-    print(f"the code's digest could not be taken ahead: {error!r}", file=sys.stderr)  # each trial will try
+    print(f"what names a trial could not be read ahead: {error!r}", file=sys.stderr)  # each trial will try

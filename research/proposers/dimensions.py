@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from research.objective import is_ratio
+from research.proposers.idle import Idle
 
 _DIGITS = 3
 """significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
@@ -90,19 +91,19 @@ class Dimensions:
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
         self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
+        self._idle = Idle(vocabulary, self._fixed)
 
     def walk(self, pick: Pick) -> Drawn:
-        """Ask `pick` for every dimension that the options picked so far leave open."""
+        """Ask `pick` for every dimension that acts with what was picked so far."""
         drawn = [(dimension, pick(dimension)) for dimension in self._options()]
         chosen = {dimension.key: text for dimension, text in drawn}
         for key, entry in self._keys.items():
-            toggle, dimension = self._key(key, entry, chosen)
-            on = True
-            if toggle:
-                drawn.append((toggle, pick(toggle)))
-                on = drawn[-1][1] == ON
-            if dimension and on:
-                drawn.append((dimension, pick(dimension)))
+            if not self._idle.acts(key, chosen):
+                continue
+            found = _picked(*self._key(key, entry, chosen), pick)
+            drawn += found
+            if found:  # of a key that is off nothing but its toggle
+                chosen[key] = "null" if found[-1][0].toggle else found[-1][1]
         return drawn
 
     def default(self) -> Drawn:
@@ -117,10 +118,10 @@ class Dimensions:
         size = len(self.default())
         return size if size <= _SMALL else rng.randint(1, _MOST)
 
-    def choose(self, rng: random.Random, turned: int, metric: str) -> set[str]:
-        """Names of `turned` dimensions to turn, by lot; asked for a cost, sizes come up oftener."""
+    def choose(self, rng: random.Random, turned: int, metric: str, kept: Drawn | None = None) -> set[str]:
+        """Names of `turned` dimensions of `kept`, or of the control, by lot; sizes oftener for a cost."""
         weight = _SIZES if is_ratio(metric) else 1.0
-        left = {one.name: weight if one.is_size else 1.0 for one, _ in self.default()}
+        left = {one.name: weight if one.is_size else 1.0 for one, _ in kept or self.default()}
         chosen: set[str] = set()
         while left and len(chosen) < turned:
             name = rng.choices(list(left), list(left.values()))[0]
@@ -134,12 +135,16 @@ class Dimensions:
         return self.walk(lambda one: one.draw(rng) if one.name in chosen else one.default)
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:
-        """Overrides as a draw, None where a sampler could not have drawn them."""
-        given = dict(one.split("=", 1) for one in overrides if "=" in one)
+        """Overrides as a draw, less what does not act; None where a sampler could not have drawn them."""
+        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one)
         drawn = self.walk(lambda one: one.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
         return drawn if fits and given.keys() <= read else None
+
+    def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides that change anything beside the others."""
+        return self._idle.without(overrides)
 
     def _options(self) -> Iterator[Dimension]:
         for group, entry in self._groups.items():
@@ -170,6 +175,14 @@ class Dimensions:
 
     def _chosen(self, group: str, chosen: Mapping[str, str]) -> str:
         return chosen.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+
+
+def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
+    """What is picked of one key: whether it has a value, where it may have none, and which."""
+    found = [(toggle, pick(toggle))] if toggle else []
+    if dimension and (not found or found[0][1] == ON):
+        found.append((dimension, pick(dimension)))
+    return found
 
 
 def typed(drawn: Drawn) -> tuple[str, ...]:

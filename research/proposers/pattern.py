@@ -38,7 +38,7 @@ class Pattern(Proposer):
         """The first move from the incumbent that nobody has made."""
         incumbent = state.incumbent.overrides if state.incumbent else ()
         best = self._dimensions.read(incumbent) or self._dimensions.default()
-        tried = self._proposed | {frozenset(seen.overrides) for seen in state.seen}
+        tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
         for move in _moves(best, state):
             overrides = typed(self._moved(best, move))
             if overrides != tuple(incumbent) and frozenset(overrides) not in tried:

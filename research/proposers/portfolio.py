@@ -66,7 +66,7 @@ class Portfolio(Proposer):
         """The next configuration that the present space can say and that was not seen yet."""
         if self._left is None:
             self._left = self._chosen(state.objective)
-        seen = {one.overrides for one in state.seen}
+        seen = {self._dimensions.acting(one.overrides) for one in state.seen}
         while self._left:
             overrides = self._left.pop(0)
             if overrides not in seen:

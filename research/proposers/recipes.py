@@ -6,6 +6,7 @@ from typing import Any, final
 
 import yaml
 
+from research.proposers.idle import Idle
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import claim
 from research.types import Proposal
@@ -24,16 +25,21 @@ class Recipes(Proposer):
     first = True
 
     def __init__(
-        self, conf: Path, fixed: tuple[str, ...], check: Callable[[list[str]], Sequence[str]]
+        self,
+        conf: Path,
+        vocabulary: dict[str, Any],
+        fixed: tuple[str, ...],
+        check: Callable[[list[str]], Sequence[str]],
     ) -> None:
         """`check` is the gate: complaints about overrides."""
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._idle = Idle(vocabulary, self._fixed)
         found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
         rests = [self._rest(overrides) for overrides in found if self._fits(overrides)]
         self._left = [rest for rest in rests if rest and not check(list(rest))]
 
     def ask(self, state: State) -> Proposal | None:
-        """The next recipe, less what is fixed anyway; None after the last."""
+        """The next recipe, less what is fixed anyway or does not act; None after the last."""
         return claim(self._left.pop(0), state, self.name) if self._left else None
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
@@ -44,7 +50,9 @@ class Recipes(Proposer):
         return all(self._fixed.get(key, value) == value for key, value in overrides.items())
 
     def _rest(self, overrides: dict[str, str]) -> tuple[str, ...]:
-        return tuple(f"{key}={value}" for key, value in overrides.items() if key not in self._fixed)
+        return self._idle.without(
+            [f"{key}={value}" for key, value in overrides.items() if key not in self._fixed]
+        )
 
 
 def plain(path: Path) -> dict[str, str]:

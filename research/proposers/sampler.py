@@ -52,7 +52,7 @@ class Sampler(Proposer, ABC):
     def _redraws(self, kept: Drawn, state: State) -> set[str]:
         """Names of the dimensions to draw anew: a few, by lot."""
         turned = self._dimensions.turned(self._rng)
-        return self._dimensions.choose(self._rng, turned, state.objective.metric)
+        return self._dimensions.choose(self._rng, turned, state.objective.metric, kept)
 
     def ask(self, state: State) -> Proposal | None:
         """The next draw; the control's own result is the first thing that it learns."""
@@ -92,7 +92,7 @@ class Sampler(Proposer, ABC):
         drawn = pick(lambda one: _suggest(trial, one))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        if typed(drawn) in {one.overrides for one in state.seen}:
+        if typed(drawn) in {self._dimensions.acting(one.overrides) for one in state.seen}:
             return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
         self._asked[typed(drawn)] = dict(closed.system_attrs)
         return drawn

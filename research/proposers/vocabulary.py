@@ -26,7 +26,8 @@ def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
     for key, entry in vocabulary["keys"].items():
         if entry["group"] is None:
             entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
-    return vocabulary
+    given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
+    return vocabulary | {"given": given}
 
 
 def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class Facts(Record):
 
     gate: str = "accepted"
     repeat: bool = False
+    idle: tuple[str, ...] = ()
+    """a sentence for each override that changes nothing beside the others"""
     distance: float | None = None
     """to the nearest that was tried: 0 is the same, 1 shares no setting; None before anything was tried"""
     seconds: float | None = None

@@ -91,7 +91,8 @@ def improve(
 ) -> Revised | None:
     """The proposal with the one override less that mends its worst facet most; None when none does.
 
-    `facts_of` is None for what the gate refuses or what was tried before.
+    `facts_of` is None for what the gate refuses or what was tried before. One that leaves another override
+    without effect is no improvement.
     """
     facet, before = opinion.worst, opinion.score
     if facet is None or before is None or len(proposal.overrides) < 2:
@@ -99,7 +100,7 @@ def improve(
     best: tuple[float, float, Revised] | None = None
     for dropped, fewer in _fewer(proposal):
         facts = facts_of(fewer)
-        if facts is None:
+        if facts is None or facts.idle:
             continue
         after = review(fewer, facts)
         gain, score = (after.scores[facet] or 0.0) - (opinion.scores[facet] or 0.0), after.score or 0.0

@@ -120,7 +120,7 @@ def test_nothing_left_to_turn_ends_the_sampler() -> None:
     assert Tpe(empty, (), 0).ask(state()) is None
 
 
-def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> None:
+def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path, vocabulary: dict) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()
     (folder / "none.yaml").write_text("# @package _global_\n")
@@ -134,7 +134,7 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> 
         "trainer.precision": "bf16-mixed",
         "trainer.gradient_clip_val": "null",
     }
-    recipes = Recipes(tmp_path, ("data=digits",), lambda overrides: ())
+    recipes = Recipes(tmp_path, vocabulary, ("data=digits",), lambda overrides: ())
     proposal = recipes.ask(state())
     assert proposal.overrides == (
         "optimizer=lion",
@@ -142,11 +142,13 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path) -> 
         "trainer.gradient_clip_val=null",
     )
     assert recipes.ask(state()) is None
-    assert Recipes(tmp_path, ("data=mnist", "optimizer=lion"), lambda overrides: ()).ask(
+    assert Recipes(tmp_path, vocabulary, ("data=mnist", "optimizer=lion"), lambda overrides: ()).ask(
         state()
     ).overrides == (
         "trainer.precision=bf16-mixed",
         "trainer.gradient_clip_val=null",
     )
-    closed = Recipes(tmp_path, ("data=digits",), lambda overrides: [f"{overrides[0]} may not be turned"])
+    closed = Recipes(
+        tmp_path, vocabulary, ("data=digits",), lambda overrides: [f"{overrides[0]} may not be turned"]
+    )
     assert closed.ask(state()) is None

@@ -53,6 +53,12 @@ def written(conf: Path, **changed: Any) -> Path:
     return write_recipe(conf / "experiment" / "discovered", **{**given, **changed})
 
 
+def test_a_recipe_names_nothing_without_effect(tmp_path: Path) -> None:
+    idle = ("model.linear_blocks=2", "trainer.recompute_keep=matmuls")
+    path = written(tmp_path, overrides=(*ARM, *idle))
+    assert path == written(tmp_path) and "linear_blocks" not in path.read_text()
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(ROOT / "conf", tmp_path_factory.mktemp("lab") / "conf")
