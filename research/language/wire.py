@@ -93,6 +93,13 @@ class Wire:
             self._litellm.model_cost.setdefault(model, {**free, **costs})
         self._channel: _Channel | None = None
 
+    def prepare(self) -> None:
+        """Import what else the first exchange needs, up to a CPU second; nobody is asked."""
+        self._channel = self._channel or _Channel()
+        client = self._client(self._channel.http)
+        # OpenAI's package imports its hundreds of types when they are first looked at.
+        getattr(getattr(client, "chat", None), "completions", None)
+
     def close(self) -> None:
         """Close the connections; the next exchange opens new ones."""
         if self._channel is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
+from research.report.quantity import quantity
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted")
 _REASONS = 5
@@ -21,8 +22,8 @@ def proposers(found: Findings) -> list[str]:
     for name, ended in sorted(counts.items()):
         gain = [turns.get(name, "-")] * bool(turns)
         rows.append([plain(name), str(sum(ended.values())), *(str(ended[one]) for one in shown), *gain])
-    reasons = refused(found)
-    return [*table(heads, rows), *(["", *reasons] if reasons else [])] if rows else []
+    more = [*_asked(found), *refused(found)]
+    return [*table(heads, rows), *(["", *more] if more else [])] if rows else []
 
 
 def refused(found: Findings) -> list[str]:
@@ -128,12 +129,35 @@ def _by(row: Row) -> str:
     return str((row["content"] or {}).get("by", "stand-in"))
 
 
+def _told_turns(found: Findings) -> dict[str, Mapping[str, Any]]:
+    """What the last sprint that tells of it says of each proposer's turns."""
+    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
+    return {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
+
+
 def _turns(found: Findings) -> dict[str, str]:
     """Proposer -> gain per joule as the bandit learnt it, by the last sprint that tells of it."""
-    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
-    records: dict[str, Any] = {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
+    records = _told_turns(found)
     paid = {name: (_number(one.get("gain")), _number(one.get("joules"))) for name, one in records.items()}
     return {name: f"{gain / joules:.2g}" for name, (gain, joules) in paid.items() if joules > 0}
+
+
+def _asked(found: Findings) -> list[str]:
+    """What of the model's own joules its gain per joule holds; unknown ones are told, not taken as none."""
+    lines = []
+    for name, one in _told_turns(found).items():
+        asked, unknown = (_number(one.get(key)) for key in ("asked", "unknown"))
+        if asked:
+            each = quantity("train/energy_j", asked)
+            lines.append(
+                f"- {plain(name)}: its joules hold {each} that its questions to the model are estimated at"
+            )
+        if unknown:
+            calls = "1 call" if unknown == 1 else f"{unknown:.0f} calls"
+            lines.append(
+                f"- {plain(name)}: its gain per joule is without the model's own, unknown joules of {calls}"
+            )
+    return lines
 
 
 def _number(value: Any) -> float:
