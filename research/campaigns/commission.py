@@ -12,6 +12,8 @@ from research import identity
 from research.campaigns.alone import alone
 from research.campaigns.bench import Run
 from research.campaigns.charter import Charter, charter
+from research.campaigns.conclusions import UNWRITTEN
+from research.campaigns.discovery import typed
 from research.campaigns.history import rows_of
 from research.campaigns.outfit import equipped
 from research.campaigns.series import Series
@@ -212,8 +214,15 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
 
 def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
     found = of_campaign(store, campaign)
-    for insight in found.insights:
+    for row in found.found:
+        insight, recipe = row["insight"], row["facts"].get("recipe")
         lines.say(f"{insight.verdict.word}: {insight.claim}", style="bold")
+        if recipe:
+            lines.say(f"recipe     {recipe}")
+            lines.say(f"repeat     {typed(Path(recipe), CONF)}")
+    for note in found.notes():
+        if note.startswith(UNWRITTEN):
+            lines.say(note, style="yellow")
     if not found.insights:
         lines.say("nothing was confirmed: see the notes of the report", style="bold")
     lines.say(f"report     {path}")
