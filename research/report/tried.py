@@ -1,5 +1,6 @@
 """What was tried: who proposed, what was refused, dropped or failed and why, what reviewers said."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -106,6 +107,22 @@ def memory(found: Findings) -> list[str]:
             mode = plain(told.get("mode", "on"), 20)
             lines.append(f"- memory={mode}: {len(recalled)} episodes were recalled ({shown}{rest})")
     return lines
+
+
+def read(found: Findings) -> list[str]:
+    """What literature was looked up and what failed, and which sources and trials proposals rest on."""
+    lines = []
+    for row in found.sprints:
+        told = row["facts"].get("literature")
+        if isinstance(told, Mapping):
+            where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
+            lines.append(f"- sprint {row['facts'].get('number', 1)}: questions to {where}: {asked:.0f}")
+            lines += [f"- {plain(note)}" for note in told.get("notes") or []]
+    cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)
+    if cited:
+        shown = ", ".join(f"{plain(name, 80)} ({count})" for name, count in cited.most_common(_REVIEWS))
+        lines.append(f"- cited, and by how many proposals: {shown}")
+    return capped(list(dict.fromkeys(lines)), 4 * _REASONS, "lines of this kind")
 
 
 def _review(row: Row, experiment: Row) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rows_lab import CAMPAIGN, WINNER, campaign, opened
 
+from research.commands.settings import settings
 from research.report import wandb
 
 ROOT = Path(__file__).parents[3]
@@ -76,6 +77,7 @@ def test_runs_that_were_not_logged_are_named_with_the_command_that_logs_them(tmp
             one.config["logger"] = {"wandb": {}}
         assert wandb.missing(found) is None
     assert said.startswith(f"None of its {len(every)} trials logged a run") and "panels are empty" in said
+    assert settings(["quiet=[logger=wandb]"], ROOT / "conf")["quiet"] == ["logger=wandb"]
     assert "python agent.py 'goal=fewer joules' 'quiet=[logger=wandb]' store.url=sqlite:///" in said
     assert (
         f"{len(every) - 1} of its {len(every)} trials (" in some and "lack them" in some and "\n" not in some
