@@ -91,7 +91,8 @@ def team(found: Findings) -> list[str]:
             words = ", ".join(f"{count} {plain(end, 40)}" for end, count in counts.items())
             lines.append(f"- sprint {row['facts'].get('number', 1)}, {plain(role, 40)}: {words}")
         if ends and told.get("silence"):
-            lines.append(f"- last silent because: {plain(told['silence'])}")
+            silence = told["silence"] if isinstance(told["silence"], Mapping) else {"last": told["silence"]}
+            lines += [f"- {plain(role, 40)} silent because: {plain(why)}" for role, why in silence.items()]
     return capped(lines, 4 * _REASONS, "lines of this kind")
 
 

@@ -80,7 +80,8 @@ def test_nonsense_for_ever_ends_in_a_report_and_the_samplers_carry_on(lab: Lab) 
     assert any("samplers propose" in note and "researcher" in note for note in found.facts["notes"])
     assert found.facts["team"]["outcomes"]["researcher"] == {"malformed": 3, "dropped": 1}
     folder = Path(found.sprint["folder"])
-    assert "samplers propose" in (folder / "report.md").read_text()
+    report = (folder / "report.md").read_text()
+    assert "samplers propose" in report and "- researcher silent because: the reply is not one JSON" in report
 
 
 @pytest.mark.parametrize("hostile", ["optimizer._target_=os.system", "seed=77", "model.width=99999"])
