@@ -61,7 +61,7 @@ class Sprint:
         self._number, self._equipment = number, equipment or Equipment()
         self._notes, self._plan = list[str](), dict[str, Any]()
         self._screening: Screening | None = None
-        self._boxes = Boxes(charter.sprint.minutes, spend.clock)
+        self._boxes = Boxes(charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
@@ -157,12 +157,15 @@ class Sprint:
         admission = self._admission = Admission(
             bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
         )
+        if who.queue is not None:
+            self._equipment.prepare()
         with self._box("implement"):
             control = control_arm(charter, bench, rows)
         admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
-        screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges)
+        bill = self._equipment.bill(self._store, self.id, rows.before, who.queue)
+        screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges, bill)
         screening.start(control, left, who.proposers)
         self._screening = screening
         with self._box("discuss"):
@@ -227,7 +230,8 @@ class Sprint:
         for arm in best:
             proposal = left.proposals.get(arm.experiment_id)
             if proposal is not None:
-                facts = arm.facts | {"carried": arm.experiment_id}
+                facts = {**arm.facts, "carried": arm.experiment_id}
+                facts.pop("asked", None)  # its own sprint has paid the model for it
                 number = rows.open(proposal, "promoted", facts)
                 arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
             found.append(arm)

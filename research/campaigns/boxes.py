@@ -17,8 +17,12 @@ class Boxes:
     What discussing and implementing leave over goes to validating: figures decide, and need the time.
     """
 
-    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, minutes: float, clock: Callable[[], float] = time.monotonic, budget_s: float = math.inf
+    ) -> None:
+        """`budget_s` is what the budget leaves: of a shorter one discussing has its share only."""
         self._limits = {name: 60 * minutes * share for name, share in SHARES.items()}
+        self._limits["discuss"] = min(60 * minutes, budget_s) * SHARES["discuss"]
         self._used = dict.fromkeys(SHARES, 0.0)
         self._clock = clock
         self._open: tuple[Name, float] | None = None

@@ -26,7 +26,7 @@ class Promote(Record):
     """
 
     arms: int = Field(default=4, ge=1)
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
 
 
 @final
@@ -69,7 +69,7 @@ class Charter(Record):
         return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) -> Charter:
+def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] | None) -> Charter:
     """The charter of a resolved `conf/agent.yaml`.
 
     Raises:
@@ -88,6 +88,8 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) 
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & {one.partition("=")[0].lstrip("+") for one in fixed}:
         fixed.insert(0, f"data={DEFAULT_DATA}")
+    if not isinstance(shares, Mapping):
+        raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
     named = ("screen", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
     stages = {name: config[name] for name in named if name in config}
     quiet = _without(config["quiet"], fixed)
@@ -107,6 +109,11 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float]) 
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"{where} is not usable: {first['msg']}.") from None
     _check_seeds(found)
+    dollars = found.budget.get("dollars")
+    if dollars is not None and not dollars >= 0:
+        raise Refusal(
+            f"budget.dollars={dollars:g} buys nothing: give 0 for models without a price, more, or null."
+        )
     return found
 
 

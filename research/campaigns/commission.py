@@ -1,9 +1,8 @@
 """From the configuration of `agent.py` to a finished campaign: builds the parts, says the objective, runs."""
 
 import hashlib
-import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from research import identity
 from research.campaigns.alone import alone
 from research.campaigns.bench import Run
 from research.campaigns.charter import Charter, charter
+from research.campaigns.conclusions import UNWRITTEN
+from research.campaigns.discovery import typed
 from research.campaigns.history import rows_of
 from research.campaigns.outfit import equipped
 from research.campaigns.series import Series
@@ -24,6 +25,7 @@ from research.llm import NONE, Client, connect
 from research.memory import Memory, opened
 from research.objective import sentence
 from research.proposers.proposer import Proposer
+from research.proposers.sources import made
 from research.proposers.vocabulary import narrowed
 from research.report.findings import of_campaign
 from research.report.lines import Lines
@@ -84,7 +86,7 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
                 if not model and client is None:
                     return []
                 given = at_hand | {"seed": _seed(agreed, number), "client": client if model else None}
-                return _proposers(config["proposer"]["sources"], given)
+                return made(config["proposer"]["sources"], given)
 
             path = Series(agreed, store, spend, lines, sprint, proposers).run(root)
         _conclude(store, agreed.name, path, lines)
@@ -198,14 +200,6 @@ def _at_hand(
     }
 
 
-def _proposers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[Proposer]:
-    """The proposers of the config, each given what its constructor names."""
-    from hydra.utils import instantiate
-
-    makers: list[Callable[..., Proposer]] = [instantiate(source) for source in sources.values()]
-    return [make(**wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
-
-
 def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
     """The vocabulary without compressions where the goal asks for nothing that they improve.
 
@@ -218,23 +212,17 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
     return vocabulary
 
 
-def _wanted(make: Callable[..., Proposer], at_hand: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments that a constructor names; None when one of them is not at hand, as without a model."""
-    names = [
-        name
-        for name, parameter in inspect.signature(make).parameters.items()
-        if parameter.default is inspect.Parameter.empty
-    ]
-    unknown = [name for name in names if name not in at_hand]
-    if unknown:
-        raise Refusal(f"A proposer asks for {unknown[0]}: it can have {', '.join(at_hand)}.")
-    return None if any(at_hand[name] is None for name in names) else {name: at_hand[name] for name in names}
-
-
 def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
     found = of_campaign(store, campaign)
-    for insight in found.insights:
+    for row in found.found:
+        insight, recipe = row["insight"], row["facts"].get("recipe")
         lines.say(f"{insight.verdict.word}: {insight.claim}", style="bold")
+        if recipe:
+            lines.say(f"recipe     {recipe}")
+            lines.say(f"repeat     {typed(Path(recipe), CONF)}")
+    for note in found.notes():
+        if note.startswith(UNWRITTEN):
+            lines.say(note, style="yellow")
     if not found.insights:
         lines.say("nothing was confirmed: see the notes of the report", style="bold")
     lines.say(f"report     {path}")

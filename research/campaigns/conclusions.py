@@ -19,6 +19,9 @@ from research.team.team import Team
 from research.team.wording import Evidence, Worded, worded
 from research.types import Insight
 
+UNWRITTEN = "no recipe was written of the discovery"
+"""how a note begins that says why"""
+
 
 @final
 class Conclusions:
@@ -158,7 +161,7 @@ class Conclusions:
                 machine=self._machine(finding),
             )
         except Refusal as reason:
-            self.notes.append(f"no recipe was written of the discovery: {reason}")
+            self.notes.append(f"{UNWRITTEN}: {reason}")
             return None
         return str(path)
 

@@ -123,10 +123,28 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def typed(recipe: Path, conf: Path) -> str:
+    """The command that runs a recipe again, or what must be done before there is one."""
+    try:
+        name = recipe.resolve().relative_to((conf / "experiment").resolve()).with_suffix("")
+    except ValueError:
+        return f"copy it into {conf / 'experiment'}, then python agent.py experiment={recipe.stem}"
+    return f"python agent.py experiment={name.as_posix()}"
+
+
+def _before(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, ValueError):
+        raise Refusal(
+            f"{path} is there and cannot be read: move it, or name another discovered=FOLDER."
+        ) from None
+
+
 def _put(text: str, folder: Path, name: str) -> Path:
     path = folder / name
-    if path.is_file():
-        before = path.read_text(encoding="utf-8")
+    before = _before(path)
+    if before is not None:
         seal = _SEAL.search(before)
         if seal is None or _digest(_SEAL.sub("", before)) != seal[1]:
             raise Refusal(f"{path} was edited by a person and stays: move it to have it written anew.")

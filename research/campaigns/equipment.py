@@ -1,6 +1,6 @@
 """Who has a say in a campaign beside its charter: the team, memory, and where discoveries are written."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +8,13 @@ from typing import Any, final
 
 from research.campaigns.admission import Doubted, Outside
 from research.campaigns.bench import Bench
+from research.campaigns.bill import Bill, owed
 from research.campaigns.boxes import Boxes, Name
 from research.campaigns.charter import Charter
 from research.campaigns.conclusions import Conclusions
 from research.campaigns.council import Council
+from research.store import Store
+from research.team.queued import Queued
 
 
 @final
@@ -30,14 +33,29 @@ class Equipment:
 
     @contextmanager
     def boxed(self, boxes: Boxes, name: Name, bench: Bench) -> Iterator[None]:
-        """Open a box: trials and questions to the model end with it."""
+        """Open a box: trials and questions to the model end with it, questions with the budget too."""
         client = self.council.team.client if self.council else None
         with boxes.open(name):
             bench.until = boxes.until()
             if client is not None:
-                client.left_s = boxes.left_s
+                client.left_s = lambda: min(boxes.left_s(), bench.spend.left_s())
             yield
         bench.until = None
+
+    def bill(
+        self, store: Store, sprint_id: int, before: Sequence[Mapping[str, Any]], queue: Queued | None
+    ) -> Bill:
+        """What the model's questions cost in a sprint; `before` are its rows that an earlier run has left."""
+        client = self.council.team.client if self.council else None
+        if client is None or queue is None:
+            return Bill()
+        return Bill(lambda: client.ledger.spent, lambda: queue.waiting, owed(store, sprint_id, before))
+
+    def prepare(self) -> None:
+        """Get the client ready, whose 5 CPU seconds belong to no box, and to no trial that runs beside it."""
+        client = self.council.team.client if self.council else None
+        if client is not None:
+            client.prepare()
 
     def conclusions(self, charter: Charter, bench: Bench, sprint_id: int) -> Conclusions:
         """What keeps the findings of a sprint."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final
 
+from research.proposers.account import Asked
 from research.proposers.bandit import Bandit
 from research.proposers.lanes import Lanes
 from research.proposers.proposer import Proposer
@@ -22,6 +23,9 @@ class Turns(Protocol):
 
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost."""
+
+    def pay(self, name: str, asked: Asked) -> None:
+        """What questions to the model cost beside the trials of its turns."""
 
     def facts(self) -> Mapping[str, Any]:
         """What a report says of it."""

@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from research.campaigns.bill import paid
+from research.proposers.account import Asked
 from research.store import Store
 from research.team.review import Opinion
 from research.types import Proposal
@@ -39,6 +41,10 @@ class Rows:
         """The row that an earlier run of this sprint has written for a proposal, None for a new one."""
         left = self._left.get(_key(proposal))
         return left[0] if left else None
+
+    def paid(self, number: int) -> Asked | None:
+        """What an earlier run of this sprint has paid the model for a proposal; None for a new one."""
+        return next((paid(row["facts"]) for row in self.before if row["id"] == number), None)
 
     def open(
         self, proposal: Proposal, status: str, facts: Mapping[str, Any], opinions: Sequence[Opinion] = ()

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import final
 
+from pydantic import Field
+
 from research.campaigns.admission import Admission
 from research.campaigns.bench import STOPPED, Arm, Bench
+from research.campaigns.bill import Bill, paid
 from research.campaigns.halving import Halving, Stop
 from research.campaigns.history import Past
 from research.campaigns.lineup import Turns
@@ -12,10 +15,11 @@ from research.campaigns.spend import Price
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
-from research.proposers.account import gain
+from research.proposers.account import NOTHING, gain
 from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.stats import summary
+from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.types import Objective, Proposal, Record
 
@@ -33,9 +37,9 @@ _SILENT = 3
 class Screen(Record):
     """How screening is done."""
 
-    turns: int = 24
+    turns: int = Field(default=24, ge=1)
     """proposals that are run"""
-    at_once: int = 2
+    at_once: int = Field(default=2, ge=1)
     """proposals asked for before their results are told: the same on every machine, so that it repeats"""
     seeds: tuple[int, ...] = (0,)
     stop: Stop | None = Stop()
@@ -47,10 +51,18 @@ class Screening:
     """One campaign's screening; `arms` are the proposals that have figures, the control first."""
 
     def __init__(
-        self, bench: Bench, admission: Admission, turns: Turns, settings: Screen, goal: str, judges: Judges
+        self,
+        bench: Bench,
+        admission: Admission,
+        turns: Turns,
+        settings: Screen,
+        goal: str,
+        judges: Judges,
+        bill: Bill | None = None,
     ) -> None:
         self._bench, self._admission, self._turns = bench, admission, turns
         self._settings, self._goal, self._judges = settings, goal, judges
+        self._bill = bill or Bill()
         self._silent: dict[str, int] = {}
         self.halving: Halving | None = None
         self.arms: list[Arm] = []
@@ -80,6 +92,10 @@ class Screening:
 
     def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
+        self._screened(proposers, short_of)
+        self._turns.pay(PROPOSER, self._bill.rest())
+
+    def _screened(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         done = 0
         while done < self._settings.turns:
             size = min(self._settings.at_once, self._settings.turns - done)
@@ -150,6 +166,7 @@ class Screening:
                 found = self._admission.admit(proposal, self._judges)
                 if found.arm:
                     self._silent[proposer.name] = 0
+                    self._billed(found.arm)
                     return found.arm, found.proposal
                 self._tell(proposal, found.status, {}, found.reason, (proposer,))
         except (LlmUnavailable, CapReached) as reason:
@@ -160,6 +177,15 @@ class Screening:
             self._leave(proposer, "it has nothing new")
         return None
 
+    def _billed(self, arm: Arm) -> None:
+        """What came of questions to the model pays for them; in a continued sprint as it did before."""
+        if arm.proposer == PROPOSER:
+            asked = self._admission.rows.paid(arm.experiment_id) or self._bill.part()
+            arm.facts["asked"] = asked.model_dump()
+
+    def _pay(self, arm: Arm) -> None:
+        self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
+
     def _leave(self, proposer: Proposer, reason: str) -> None:
         self._turns.leave(proposer)
         self.notes.append(f"{proposer.name} stopped proposing: {reason}")
@@ -169,6 +195,7 @@ class Screening:
             # Nothing is known of it, so nobody is told; what a model has reviewed waits for the next sprint.
             by = (arm.facts.get("review") or {}).get("by")
             self._bench.note(arm, "queued" if by == "model" else "running")
+            self._pay(arm)
             return
         before = view(self.state(), arm.proposer)
         reason = arm.failed(self._settings.seeds)
@@ -185,6 +212,7 @@ class Screening:
                 self.halving.lost(self._bench.lost(arm, seed))
         seen = self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
+        self._pay(arm)
 
     def _learn(self, arm: Arm) -> None:
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]

@@ -91,8 +91,10 @@ def _of_sprint(store: "Store", wanted: Reference) -> Reported:
 def _online(store: "Store", name: str, folder: Path) -> Reported:
     """A Weights & Biases Report: its specification as a file, and its address where somebody is logged in."""
     from research.report import wandb
+    from research.report.findings import of_campaign
 
     found = wandb.write(store, name, folder)
     url = None if isinstance(found, Path) else found
-    note = wandb.NEXT if url is None else None
+    said = [wandb.missing(of_campaign(store, name)), wandb.NEXT if url is None else None]
+    note = "\n".join(filter(None, said)) or None
     return Reported(of=f"campaign:{name}", paths=(folder / wandb.FILE,), url=url, note=note)

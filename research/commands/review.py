@@ -119,7 +119,7 @@ class _Panel:
             domain=domain.name if domain else "optimization",
             focus=str(here.desk.config["focus"] or ""),
         )
-        self._judges = Judges(self._team, brief, lambda phase: (), here.complaints)
+        self._judges = Judges(self._team, brief, here.lessons, here.complaints)
 
     def notes(self) -> tuple[str, ...]:
         """Roles that did not answer."""

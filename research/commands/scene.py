@@ -1,16 +1,18 @@
 """What proposing and reviewing need of a campaign: its charter, what was tried, the vocabulary, the team."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaigns.charter import Charter
+from research.campaigns.recall import Recall
 from research.commands.bench import agreed, bench, spend
 from research.commands.desk import Desk
 from research.domains.scope import Scope
 from research.objective import rank, screening_objective
-from research.proposers.proposer import Seen, SeenStatus, State
+from research.proposers.proposer import Proposer, Seen, SeenStatus, State
+from research.proposers.sources import made
 from research.proposers.vocabulary import narrowed
 from research.store import Store
 from research.types import Proposal
@@ -18,6 +20,8 @@ from research.types import Proposal
 if TYPE_CHECKING:
     from research.campaigns.bench import Bench
     from research.llm import Client
+    from research.memory import Memory
+    from research.roles import Phase
 
 SETTLED = ("queued", "proposed", "dropped", "failed", "screened", "promoted", "supported", "refuted", "open")
 """statuses of experiments that nobody need propose again"""
@@ -34,9 +38,10 @@ class Scene:
     Raises `Refusal` for a goal that is not understood, and a field with nothing to turn.
     """
 
-    def __init__(self, desk: Desk, client: "Client | None" = None) -> None:
-        self.desk, self.client = desk, client
+    def __init__(self, desk: Desk, client: "Client | None" = None, memory: "Memory | None" = None) -> None:
+        self.desk, self.client, self.memory = desk, client, memory
         self.charter: Charter = agreed(desk)
+        self._recall = None if memory is None else Recall(memory, self.charter)
         spend(desk)  # a budget of zero is refused before anything is proposed
         self.scope = Scope(desk.domain)
         self.objective = screening_objective(self.charter.goal.objective)
@@ -75,14 +80,23 @@ class Scene:
         )
 
     def complaints(self, overrides: Sequence[str]) -> list[str]:
-        """What is wrong with overrides: the field's and the gate's complaints, else that they repeat."""
+        """What is wrong with overrides: the field's and the gate's complaints, repeats, memory's doubts."""
         outside = self.scope.outside(overrides)
         found = outside or self.desk.space.check(
             list(overrides), lambda configs: None, given=self.charter.fixed
         )
         if not found and self.bench.signature(overrides) in self.signatures:
             return ["exactly this configuration was proposed before: propose something else."]
-        return found
+        return found or self._doubts(overrides)
+
+    def lessons(self, phase: "Phase") -> Sequence[str]:
+        """What memory has learnt for a phase; nothing without one."""
+        return () if self._recall is None else self._recall.lessons(phase)
+
+    def _doubts(self, overrides: Sequence[str]) -> list[str]:
+        """Why memory predicts that a trial of this would fail."""
+        doubt = None if self._recall is None else self._recall.doubted(self.bench.config(overrides, 0))
+        return [doubt] if doubt else []
 
     def _alike(self, row: Mapping[str, Any]) -> bool:
         """Whether an experiment was made for the same metric under the same fixed overrides."""
@@ -116,38 +130,38 @@ class Scene:
 
 @contextmanager
 def scene(desk: Desk) -> Iterator[Scene]:
-    """The scene with the language model that the config names; its exchanges become rows."""
+    """The scene with the language model and the memory that the config names; exchanges become rows."""
     from research.llm import connect
 
     with ExitStack() as stack:
-        client = None
+        client, memory = None, _memory(desk)
+        if memory is not None:
+            stack.enter_context(closing(memory))
         if desk.config["llm"].get("model") is not None:
             client = connect(desk.config["llm"], record=desk.store.add_interaction, store=desk.store)
             if client is not None:
                 stack.enter_context(client)
-        yield Scene(desk, client)
+        yield Scene(desk, client, memory)
 
 
-def proposers(here: Scene) -> list[Any]:
+def _memory(desk: Desk) -> "Memory | None":
+    """None where memory is off: then no database is made to remember nothing."""
+    if (desk.config.get("memory") or {}).get("mode") in (None, "off", False):
+        return None
+    from research.memory import opened
+
+    return opened(desk.config["memory"], desk.store, inert=desk.space.file.inert)
+
+
+def proposers(here: Scene) -> list[Proposer]:
     """The proposers of the config that can work with what is at hand."""
-    import inspect
-
-    from hydra.utils import instantiate
-
-    config = here.desk.config["proposer"]
-    at_hand: dict[str, Any] = {
+    at_hand = {
         "vocabulary": here.vocabulary,
         "fixed": here.charter.fixed,
         "seed": here.charter.seed,
         "conf": here.desk.conf,
         "client": here.client,
         "check": here.complaints,
+        "memory": here.memory,
     }
-    found = []
-    for source in config["sources"].values():
-        make: Callable[..., Any] = instantiate(source)
-        asked = inspect.signature(make).parameters.items()
-        names = [name for name, one in asked if one.default is inspect.Parameter.empty]
-        if all(at_hand.get(name) is not None for name in names):
-            found.append(make(**{name: at_hand[name] for name in names}))
-    return found
+    return made(here.desk.config["proposer"]["sources"], at_hand)

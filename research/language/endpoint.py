@@ -73,7 +73,8 @@ class Endpoint:
 
     def prepare(self) -> None:
         """Import LiteLLM now, if it was not: that takes seconds and belongs to no call."""
-        self._opened()
+        if self._wire is None:
+            self._opened().prepare()
 
     def close(self) -> None:
         """Close the connections."""

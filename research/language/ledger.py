@@ -55,6 +55,10 @@ class Spent:
     """calls whose server told no token counts, or may have billed without answering: taken at their bound"""
     cached: int = 0
     """replies that were known from an equal question: no call, no cost"""
+    known_joules: float = 0.0
+    """of those calls whose joules something tells: `joules` is None as soon as one of them is unknown"""
+    unknown_calls: int = 0
+    """calls whose joules nothing tells"""
 
     def line(self) -> str:
         """One line for a person."""
@@ -150,6 +154,8 @@ class Ledger:
                 joules=_sum(before.joules, cost.joules),
                 seconds=before.seconds + seconds,
                 estimated_calls=before.estimated_calls + usage.estimated,
+                known_joules=before.known_joules + (cost.joules or 0.0),
+                unknown_calls=before.unknown_calls + (cost.joules is None),
             )
         return cost
 
@@ -190,6 +196,8 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> Spent:
             seconds=spent.seconds + (row["seconds"] or 0.0),
             estimated_calls=spent.estimated_calls + bool(row["facts"].get("tokens_estimated")),
             cached=spent.cached + known,
+            known_joules=spent.known_joules + (row["joules"] or 0.0),
+            unknown_calls=spent.unknown_calls + (row["joules"] is None),
         )
     return spent
 

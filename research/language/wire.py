@@ -11,7 +11,6 @@ import logging
 import os
 import queue
 import re
-import ssl
 import threading
 import time
 import warnings
@@ -21,10 +20,9 @@ from typing import Any, final
 
 import httpx
 
+from research.language.channel import Channel
 from research.language.exchange import Answer, Failure, Messages, WireFailure
 
-_BODY = 4_000_000
-"""bytes of a response's body that are read"""
 # These take OpenAI's body as it is, so the response format is put to the server and not to LiteLLM's table,
 # which is wrong for local servers. The others need LiteLLM's translation.
 _VERBATIM = {"openai", "hosted_vllm", "openrouter", "mistral", "deepseek", "together_ai", "xai", "groq"}
@@ -91,7 +89,14 @@ class Wire:
             free = {"litellm_provider": "ollama", "mode": "chat"}
             costs = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
             self._litellm.model_cost.setdefault(model, {**free, **costs})
-        self._channel: _Channel | None = None
+        self._channel: Channel | None = None
+
+    def prepare(self) -> None:
+        """Import what else the first exchange needs, up to a CPU second; nobody is asked."""
+        self._channel = self._channel or Channel()
+        client = self._client(self._channel.http)
+        # OpenAI's package imports its hundreds of types when they are first looked at.
+        getattr(getattr(client, "chat", None), "completions", None)
 
     def close(self) -> None:
         """Close the connections; the next exchange opens new ones."""
@@ -107,7 +112,7 @@ class Wire:
         temperature: float | None = None,
     ) -> Answer:
         """Ask once; raises `WireFailure` at the latest after `timeout_s`."""
-        channel = self._channel = self._channel or _Channel()
+        channel = self._channel = self._channel or Channel()
         channel.status = None
         call = self._call(channel.http, messages, response_format, timeout_s)
         if temperature is not None:
@@ -161,51 +166,6 @@ class Wire:
 
             return HTTPHandler(client=http)
         return None
-
-
-@final
-class _Channel:
-    """Our HTTP client and the status that it saw last; an exchange that was given up keeps its own."""
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        hooks: dict[str, list[Any]] = {"request": [_plain], "response": [self._bound]}
-        self.http = httpx.Client(follow_redirects=False, event_hooks=hooks, verify=_certificates())
-
-    def _bound(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise httpx.RemoteProtocolError("the server compresses its answer although it was asked not to")
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Bounded(response.stream)
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    # Reading the list of authorities takes 30 ms, more than a local server's answer.
-    return httpx.create_ssl_context()
-
-
-@final
-class _Bounded(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = _BODY
-        for piece in self._inner:
-            left -= len(piece)
-            if left < 0:
-                raise httpx.RemoteProtocolError(f"the server's answer is longer than {_BODY} bytes")
-            yield piece
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-def _plain(request: httpx.Request) -> None:
-    # A compressed body of a megabyte may unfold to gigabytes behind the bound.
-    request.headers["accept-encoding"] = "identity"
 
 
 def _answer(response: Any) -> Answer:

@@ -7,6 +7,7 @@ from typing import final
 
 from research.objective import is_ratio, rank
 from research.proposers.proposer import Seen, State
+from research.types import Record
 
 _KEPT = 0.95
 """of an earlier turn at each later one of anybody: what helped at the start may not help at the end"""
@@ -14,6 +15,19 @@ _PRIOR = 3.0
 """turns of the usual gain and cost that each source is credited with before it had any"""
 _NOTHING = 1e-9
 """a gain or a cost below which there was none"""
+
+
+@final
+class Asked(Record):
+    """What questions to the language model cost."""
+
+    joules: float = 0.0
+    """known or estimated, the upper end of the estimate"""
+    unknown: int = 0
+    """calls whose joules nobody knows: they are in no sum, so whoever shows the sum says so"""
+
+
+NOTHING = Asked()
 
 
 @final
@@ -27,6 +41,10 @@ class Account:
     gain: float = 0.0
     cost: float = 0.0
     turns: float = 0.0
+    asked: float = 0.0
+    """joules of the model's own questions, which `paid` holds too"""
+    unknown: int = 0
+    """calls of the model whose joules are in none of these sums"""
 
     @staticmethod
     def of(accounts: Iterable["Account"]) -> "Account":
@@ -50,6 +68,11 @@ class Account:
         """Count one turn."""
         self.told, self.gained, self.paid = self.told + 1, self.gained + gain, self.paid + joules
         self.gain, self.cost, self.turns = self.gain + gain, self.cost + joules, self.turns + 1
+
+    def pay(self, asked: Asked, counted: bool) -> None:
+        """Count questions, which are no turn; `counted` says whether turns are compared by their joules."""
+        self.paid, self.asked = self.paid + asked.joules, self.asked + asked.joules
+        self.cost, self.unknown = self.cost + asked.joules * counted, self.unknown + asked.unknown
 
     def quality(self, everyone: "Account") -> float:
         """Gain per joule as a multiple of everyone's, shrunk: 1 where nothing is known, never 0."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from refusal import Refusal
-from research.proposers.account import Account
+from research.proposers.account import Account, Asked
 from research.proposers.proposer import Proposer
 
 MODEL, CAP = "llm", 0.3
@@ -43,6 +43,7 @@ class Bandit:
         self._owed = dict.fromkeys(self._here, 0.0)
         self.taken = dict.fromkeys(self._here, 0)
         self._accounts = {name: Account() for name in self._here}
+        self._measured = False
 
     def next(self) -> Proposer | None:
         """The proposer whose turn it is, counted as taken; None when all have left."""
@@ -59,15 +60,21 @@ class Bandit:
         self.taken[proposer.name] -= 1
 
     def learn(self, name: str, gain: float, joules: float) -> None:
-        """What a turn of `name` brought (`account.gain`) and cost, joules of search and model included.
+        """What a turn of `name` brought (`account.gain`), and the joules of its trials.
 
         Where joules were not measured (0 or NaN) the turn counts as a usual one.
         """
-        usual = self._all().each
+        usual, measured = self._all().each, 0 < joules < math.inf
+        self._measured = self._measured or measured
         for account in self._accounts.values():
             account.age()
         if name in self._accounts:
-            self._accounts[name].add(gain, joules if 0 < joules < math.inf else usual)
+            self._accounts[name].add(gain, joules if measured else usual)
+
+    def pay(self, name: str, asked: Asked) -> None:
+        """What questions to the model cost `name` beside the trials of its turns; unknown joules add none."""
+        if name in self._accounts:
+            self._accounts[name].pay(asked, self._measured)
 
     def parts(self) -> dict[str, float]:
         """Each present source's part of the coming turns; they add up to 1."""
@@ -79,13 +86,18 @@ class Bandit:
         return self._capped({name: FLOOR * share + rest * worth[name] for name, share in shares.items()})
 
     def facts(self) -> dict[str, dict[str, float]]:
-        """Per source: turns, gain and joules in all, and its part of the turns to come."""
+        """Per source: turns, gain and joules in all, the model's own among them, and its part of what comes.
+
+        `unknown` are calls of the model whose joules nobody knows: they are not in `joules`.
+        """
         parts = self.parts() if self._here else {}
         return {
             name: {
                 "turns": float(self.taken[name]),
                 "gain": account.gained,
                 "joules": account.paid,
+                "asked": account.asked,
+                "unknown": float(account.unknown),
                 "part": parts.get(name, 0.0),
             }
             for name, account in self._accounts.items()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, final
 
 from research.objective import rank
+from research.proposers.account import Asked
 from research.proposers.bandit import Bandit
 from research.proposers.proposer import Proposer, Seen, State
 from research.types import Proposal
@@ -113,6 +114,10 @@ class Lanes:
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""
         self._bandits[lane_of(name)].learn(name, gain, joules)
+
+    def pay(self, name: str, asked: Asked) -> None:
+        """What questions to the model cost beside the trials of its turns."""
+        self._bandits[lane_of(name)].pay(name, asked)
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""

@@ -15,7 +15,7 @@ from research.report.markdown import plain, section
 from research.report.page import put
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.report.tried import memory, proposers, reviews, sprints, team
+from research.report.tried import memory, proposers, read, reviews, sprints, team
 from research.store import Store
 
 _SHOWN = 10
@@ -56,6 +56,7 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("The team", team(found)),
         *section("Sprints", several),
         *section("What was remembered", memory(found)),
+        *section("What was read", read(found)),
         *section("What the search cost", cost(found)),
         *section("Repeat it", repeat(found.fixed, [*confirmed, *_best(found)[0]])),
         *section("Notes", notes),

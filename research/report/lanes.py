@@ -1,9 +1,13 @@
 """The control arm of the search itself: what the same budget found without the language model."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from research.objective import rank, screening_objective
+from research.proposers.bandit import MODEL
+from research.proposers.lanes import lane_of
 from research.report.arms import Arm, joules, method
+from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
 from research.report.quantity import quantity
@@ -22,13 +26,34 @@ def lanes(found: Findings) -> list[str]:
     heads = ["lane", "proposed", "ran", "joules", f"best {asked.metric}", "proposal", "supported"]
     cells = [_cells(found, lane, rows[lane]) for lane in _LANES]
     arms = [arm for lane in _LANES for arm in _arms(found, rows[lane])]
-    return [
-        "Each lane was given the same budget and the same default. The best are means of the screening, "
-        "which claims nothing; the model's own joules are not in these. "
-        f"{_first(method_words(method(arms)))}.",
-        "",
-        *table(heads, cells),
+    said = [
+        f"The lanes took turns from the same default, so each was given as many{_part(found)}.",
+        *_shared(rows),
+        "The best are means of the screening, which claims nothing.",
+        f"{_first(method_words(method(arms)))}; they are those of trainings, and the model's questions come "
+        f"on top: {model_joules(found.cost())}.",
     ]
+    return [" ".join(said), "", *table(heads, cells)]
+
+
+def _part(found: Findings) -> str:
+    """How many of its lane's turns the model had, as far as the sprints tell of turns."""
+    turns: Counter[str] = Counter()
+    for row in found.sprints:
+        for name, one in (row["facts"].get("turns") or {}).items():
+            told = one.get("turns") if isinstance(one, Mapping) else None
+            turns[name if name == MODEL else lane_of(name)] += int(told or 0)
+    own = turns[MODEL]
+    return f"; the model had {own} of the {own + turns['team']} in its own" if turns else ""
+
+
+def _shared(rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Both lanes start from the same seed: what both draw is trained once, and is no difference."""
+    ran = [{row["facts"].get("signature") for row in lane if ids(row, "screened")} for lane in rows.values()]
+    both = len(set.intersection(*ran) - {None})
+    one = "1 configuration was" if both == 1 else f"{both} configurations were"
+    told = f"{one} proposed in both and trained once: what it cost stands in both rows."
+    return [told if both == 1 else told.replace("it cost", "they cost")] if both else []
 
 
 def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:

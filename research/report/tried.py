@@ -1,11 +1,13 @@
 """What was tried: who proposed, what was refused, dropped or failed and why, what reviewers said."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from research.campaigns.bench import STOPPED
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
+from research.report.quantity import quantity
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted")
 _REASONS = 5
@@ -22,8 +24,8 @@ def proposers(found: Findings) -> list[str]:
     for name, ended in sorted(counts.items()):
         gain = [turns.get(name, "-")] * bool(turns)
         rows.append([plain(name), str(sum(ended.values())), *(str(ended[one]) for one in shown), *gain])
-    reasons = refused(found)
-    return [*table(heads, rows), *(["", *reasons] if reasons else [])] if rows else []
+    more = [*_asked(found), *refused(found)]
+    return [*table(heads, rows), *(["", *more] if more else [])] if rows else []
 
 
 def refused(found: Findings) -> list[str]:
@@ -95,7 +97,8 @@ def team(found: Findings) -> list[str]:
             words = ", ".join(f"{count} {plain(end, 40)}" for end, count in counts.items())
             lines.append(f"- sprint {row['facts'].get('number', 1)}, {plain(role, 40)}: {words}")
         if ends and told.get("silence"):
-            lines.append(f"- last silent because: {plain(told['silence'])}")
+            silence = told["silence"] if isinstance(told["silence"], Mapping) else {"last": told["silence"]}
+            lines += [f"- {plain(role, 40)} silent because: {plain(why)}" for role, why in silence.items()]
     return capped(lines, 4 * _REASONS, "lines of this kind")
 
 
@@ -111,6 +114,22 @@ def memory(found: Findings) -> list[str]:
             mode = plain(told.get("mode", "on"), 20)
             lines.append(f"- memory={mode}: {len(recalled)} episodes were recalled ({shown}{rest})")
     return lines
+
+
+def read(found: Findings) -> list[str]:
+    """What literature was looked up and what failed, and which sources and trials proposals rest on."""
+    lines = []
+    for row in found.sprints:
+        told = row["facts"].get("literature")
+        if isinstance(told, Mapping):
+            where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
+            lines.append(f"- sprint {row['facts'].get('number', 1)}: questions to {where}: {asked:.0f}")
+            lines += [f"- {plain(note)}" for note in told.get("notes") or []]
+    cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)
+    if cited:
+        shown = ", ".join(f"{plain(name, 80)} ({count})" for name, count in cited.most_common(_REVIEWS))
+        lines.append(f"- cited, and by how many proposals: {shown}")
+    return capped(list(dict.fromkeys(lines)), 4 * _REASONS, "lines of this kind")
 
 
 def _review(row: Row, experiment: Row) -> list[str]:
@@ -134,12 +153,35 @@ def _by(row: Row) -> str:
     return str((row["content"] or {}).get("by", "stand-in"))
 
 
+def _told_turns(found: Findings) -> dict[str, Mapping[str, Any]]:
+    """What the last sprint that tells of it says of each proposer's turns."""
+    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
+    return {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
+
+
 def _turns(found: Findings) -> dict[str, str]:
     """Proposer -> gain per joule as the bandit learnt it, by the last sprint that tells of it."""
-    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
-    records: dict[str, Any] = {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
+    records = _told_turns(found)
     paid = {name: (_number(one.get("gain")), _number(one.get("joules"))) for name, one in records.items()}
     return {name: f"{gain / joules:.2g}" for name, (gain, joules) in paid.items() if joules > 0}
+
+
+def _asked(found: Findings) -> list[str]:
+    """What of the model's own joules its gain per joule holds; unknown ones are told, not taken as none."""
+    lines = []
+    for name, one in _told_turns(found).items():
+        asked, unknown = (_number(one.get(key)) for key in ("asked", "unknown"))
+        if asked:
+            each = quantity("train/energy_j", asked)
+            lines.append(
+                f"- {plain(name)}: its joules hold {each} that its questions to the model are estimated at"
+            )
+        if unknown:
+            calls = "1 call" if unknown == 1 else f"{unknown:.0f} calls"
+            lines.append(
+                f"- {plain(name)}: its gain per joule is without the model's own, unknown joules of {calls}"
+            )
+    return lines
 
 
 def _number(value: Any) -> float:

@@ -7,6 +7,7 @@ found by their ids; building it asks no server, saving it does.
 import importlib
 import json
 import os
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ FILE = "wandb_report.json"
 NEXT = "Nobody is logged in to Weights & Biases: type wandb login, then the same command, which saves it."
 _ARMS = 6
 _AXES = 8
+_AGAIN = ("quiet=[logger=wandb]", "store.url=sqlite:///with_wandb.db")
 
 
 def write(
@@ -60,7 +62,7 @@ def built(found: Findings, project: str, entity: str = "") -> Any:
         wr.H2(text="What was asked"),
         wr.MarkdownBlock(text="\n".join(asked(found))),
         wr.H2(text="Runs"),
-        wr.P(text=_logged(found)),
+        wr.P(text=missing(found) or "Every trial logged a run; the panels show those that were uploaded."),
         wr.PanelGrid(runsets=_runsets(found, project, entity), panels=_panels(found)),
         *_tables(found),
         wr.H2(text="What the search cost"),
@@ -170,17 +172,30 @@ def _turned(found: Findings) -> list[str]:
     return [key if "." in key else f"{key}._target_" for key in usual]
 
 
-def _logged(found: Findings) -> str:
-    """Where the runs are: a campaign's trials log to CSV files unless it is told otherwise."""
+def missing(found: Findings) -> str | None:
+    """Which trials logged no run, and the command that logs them; None where all have.
+
+    A campaign's trials log to CSV files unless it is told otherwise, and known ones are not run again.
+    """
     arms = [*found.arms("confirmed"), *found.arms("screened")]
-    trials = {trial.id: trial for arm in arms for trial in arm.trials}.values()
-    there = sum("wandb" in (trial.config.get("logger") or {}) for trial in trials)
-    if there:
-        return f"{there} of {len(trials)} trials logged a run; the panels show those that were uploaded."
+    trials = {trial.id: trial for arm in arms for trial in arm.trials}
+    without = [number for number, one in trials.items() if "wandb" not in (one.config.get("logger") or {})]
+    if not without:
+        return None
+    line = shlex.join(["python", "agent.py", f"goal={found.sprint['goal']}", *_AGAIN])
+    some = f"{len(without)} of its {len(trials)} trials ({_some(without)}) logged"
+    lack = "the panels lack them"
+    if len(without) == len(trials):
+        some, lack = f"None of its {len(trials)} trials logged", "the panels are empty"
     return (
-        "No trial of this campaign logged a run, so the panels are empty: quiet=[logger=wandb] makes new "
-        "trials log theirs. The figures in the text are from the database."
+        f"{some} a run of Weights & Biases, so {lack}: {readable(line, 300)}, with what else was typed, "
+        "trains them anew in a database of its own and logs them."
     )
+
+
+def _some(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, sorted(numbers)[:_ARMS]))
+    return f"{shown} and {len(numbers) - _ARMS} more" if len(numbers) > _ARMS else shown
 
 
 def _ids(arm: Arm) -> Sequence[str]:

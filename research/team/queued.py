@@ -21,6 +21,11 @@ class Queued(Proposer):
         """Queue proposals behind those that wait."""
         self._waiting.extend(proposals)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def ask(self, state: State) -> Proposal | None:
         """The oldest that waits, else the inner proposer's next; raises what that raises."""
         return self._waiting.popleft() if self._waiting else self._inner.ask(state)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.proposers.account import gain
+from research.proposers.account import NOTHING, Asked, gain
 from research.proposers.bandit import CAP, FLOOR, OPENING, Bandit
 from research.proposers.proposer import Proposer, Seen, State
 from research.types import Constraint, Objective, Proposal
@@ -109,6 +109,42 @@ def test_gain_per_joule_decides_and_not_gain() -> None:
     assert one.taken["cheap"] > 1.3 * one.taken["dear"]
     facts = one.facts()
     assert facts["dear"]["joules"] == 50.0 * one.taken["dear"] and facts["cheap"]["part"] > 0.55
+
+
+def paying(joules: float, unknown: int = 0, measured: float = 5.0) -> Bandit:
+    """Sixty turns that bring alike and cost alike, but that the model's questions come on top."""
+    one = bandit({"llm": 0.3, "tpe": 0.7})
+    for _ in range(60):
+        name = one.next().name
+        one.learn(name, 0.1, measured)
+        one.pay(name, Asked(joules=joules, unknown=unknown) if name == "llm" else NOTHING)
+    return one
+
+
+def test_questions_of_the_model_are_not_free() -> None:
+    free, dear = paying(0.0), paying(50.0)
+    assert dear.taken["llm"] < free.taken["llm"] and dear.parts()["llm"] < 0.7 * free.parts()["llm"]
+    told = dear.facts()["llm"]
+    assert told["asked"] == 50.0 * dear.taken["llm"] and told["joules"] == 55.0 * dear.taken["llm"]
+    assert dear.facts()["tpe"]["asked"] == 0.0
+
+
+def test_unknown_joules_are_told_and_cost_nothing() -> None:
+    one = paying(0.0, unknown=3)
+    assert one.parts() == paying(0.0).parts()
+    assert one.facts()["llm"]["unknown"] == 3 * one.taken["llm"] and one.facts()["llm"]["asked"] == 0.0
+
+
+def test_where_trials_are_not_measured_turns_are_compared_and_not_joules() -> None:
+    one = paying(50.0, measured=float("nan"))
+    assert one.parts() == paying(0.0, measured=float("nan")).parts()
+    assert one.facts()["llm"]["asked"] == 50.0 * one.taken["llm"]
+
+
+def test_what_nobody_here_has_asked_is_nobodys() -> None:
+    one = bandit({"tpe": 1.0})
+    one.pay("llm", Asked(joules=9.0))
+    assert one.facts()["tpe"]["joules"] == 0.0
 
 
 @settings(max_examples=10, deadline=None)

@@ -1,18 +1,29 @@
 """What a campaign is commissioned with: one budget over all runs, two lanes beside a model, its name."""
 
+import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from campaign_lab import Lab, Scripted, energy, opened
+from rich.console import Console
 
 from refusal import Refusal
 from research.campaigns import commission
 from research.campaigns.charter import Charter, Sprints
+from research.campaigns.conclusions import UNWRITTEN
+from research.campaigns.discovery import typed
 from research.campaigns.lineup import lineup
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
+from research.report.lines import Lines
 from research.team.queued import Queued
+
+sys.path.insert(0, str(Path(__file__).parent / "report"))
+from rows_lab import CAMPAIGN
+from rows_lab import campaign as rows_campaign
+from rows_lab import opened as rows_opened
 
 
 @pytest.fixture
@@ -77,6 +88,25 @@ def test_the_lanes_of_a_sprint_have_equal_budgets_and_see_their_own_results(lab:
     assert not [seen for seen in model.told if seen.proposer.startswith("control/")]
     assert {row["proposal"].proposer for row in rows} >= {"llm", "random", "control/random"}
     assert set(lab.store.sprints()[0]["facts"]["turns"]) >= {"llm", "random", "control/random"}
+
+
+def test_a_recipe_is_announced_with_the_command_that_repeats_it(tmp_path: Path) -> None:
+    console = Console(record=True, width=300, file=io.StringIO())
+    with rows_opened(tmp_path) as rows:
+        rows_campaign(rows)
+        rows.sprint(3, notes=[f"{UNWRITTEN}: the folder cannot be written"])
+        commission._conclude(rows.store, CAMPAIGN, tmp_path / "report.md", Lines(console))
+    told = console.export_text()
+    assert "recipe     conf/experiment/discovered/x.yaml" in told
+    assert "copy it into" in told or "repeat     python agent.py experiment=discovered/x" in told
+    assert f"{UNWRITTEN}: the folder cannot be written" in told
+
+
+def test_a_recipe_elsewhere_must_be_copied_first(tmp_path: Path) -> None:
+    inside = tmp_path / "conf" / "experiment" / "mine" / "a.yaml"
+    assert typed(inside, tmp_path / "conf") == "python agent.py experiment=mine/a"
+    told = typed(tmp_path / "else" / "a.yaml", tmp_path / "conf")
+    assert told.startswith("copy it into") and told.endswith("python agent.py experiment=a")
 
 
 def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:

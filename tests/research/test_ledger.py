@@ -21,7 +21,7 @@ def test_a_call_is_reserved_at_its_bound_and_settled_at_its_use() -> None:
         ledger.reserve(50, 51, PRICE)
     assert stop.value.cap == "tokens" and "llm.caps.tokens" in str(stop.value)
     ledger.settle(ticket, Usage(100, 50), 1.5)
-    assert ledger.spent == Spent(1, 100, 50, pytest.approx(300e-6), None, 1.5)
+    assert ledger.spent == Spent(1, 100, 50, pytest.approx(300e-6), None, 1.5, unknown_calls=1)
     ledger.settle(ledger.reserve(400, 400, PRICE), Usage(1, 1), 0.5)
     with pytest.raises(CapReached) as stop:
         ledger.reserve(1, 1, PRICE)
@@ -100,9 +100,10 @@ def test_what_was_spent_before_is_told_by_the_rows() -> None:
             "facts": {},
         },
     ]
-    assert tally(rows) == Spent(2, 10, 14, 1.0, 6.0, 3.0, 1, 1)
+    assert tally(rows) == Spent(2, 10, 14, 1.0, 6.0, 3.0, 1, 1, known_joules=6.0)
     assert tally([]) == Spent(dollars=0.0, joules=0.0)
-    assert tally([*rows, row | {"joules": None, "facts": {}}]).joules is None
+    some = tally([*rows, row | {"joules": None, "facts": {}}])
+    assert some.joules is None and (some.known_joules, some.unknown_calls) == (6.0, 1)
     ledger = Ledger(Caps(joules=9.0), already=tally([row | {"joules": None, "facts": {}}]))
     with pytest.raises(CapReached):
         ledger.reserve(0, 1, Rate(token_joules=1.0))

@@ -9,6 +9,7 @@ import pytest
 from campaign_lab import Lab, Scripted, energy, opened
 from rich.console import Console
 
+from research.campaigns.conclusions import UNWRITTEN
 from research.campaigns.discovery import write_recipe
 from research.campaigns.equipment import Equipment
 from research.experiments import conduct as module
@@ -54,6 +55,19 @@ def ran(lab: Lab, overrides: list[str], metric: str) -> dict[int, float]:
     found = {seed: lab.one(job).trial_id for seed, job in jobs.items()}
     results = lab.store.results(list(found.values()))
     return {seed: results[number].metrics[metric] for seed, number in found.items()}
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_loses_nothing(lab: Lab) -> None:
+    (lab.folder / "taken").write_text("a file")
+    agreed = lab.charter(energy())
+    scripted = Scripted("optimizer.lr=0.01 budget.steps=120")
+    equipment = Equipment(discovered=lab.folder / "taken" / "discovered")
+    found = lab.campaign(agreed, [scripted], equipment=equipment)
+    assert found.winner is not None and found.winner["facts"]["recipe"] is None
+    (said,) = [note for note in found.notes() if note.startswith(UNWRITTEN)]
+    assert "discovered=FOLDER, or null" in said and "\n" not in said
+    assert found.sprint["status"] == "done" and (Path(found.sprint["folder"]) / "report.md").is_file()
 
 
 @pytest.mark.slow

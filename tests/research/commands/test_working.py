@@ -49,6 +49,46 @@ def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
     assert "1 of 2 were found" in found.notes[0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: str) -> None:
+    from research.commands.suggest import suggest
+    from research.runner import Job
+
+    for at in range(24):
+        typed = [f"optimizer.lr={0.06 + at / 1000 if at % 2 else 0.001 + at / 10000:g}", "data=digits"]
+        list(room.run([Job(room.lab.space.resolve(typed), typed)]))
+    Remembers.given.clear()
+    sources = {"recalls": {"_target_": f"{__name__}.Remembers", "_partial_": True}}
+    sources["random"] = {"_target_": "research.proposers.random.Random", "_partial_": True}
+    with room.desk("suggest", count=3, memory=mode) as desk:
+        desk.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
+        desk.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
+        found = suggest(desk)
+    doubted = [reason for reason in found.refused if "fail" in reason]
+    assert [one.mode for one in Remembers.given] == ["on"] * (mode == "on")
+    assert bool(doubted) == (mode == "on")
+    assert ("optimizer.lr=0.075",) not in [one.overrides for one in found.suggestions]
+
+
+class Remembers:
+    """Proposes what failed before, then nothing; can only be made with a memory."""
+
+    name, first = "recalls", False
+    given: list = []
+
+    def __init__(self, memory) -> None:
+        self.given.append(memory)
+        self.left = ["optimizer.lr=0.075", "optimizer.lr=0.072"]
+
+    def ask(self, state):
+        typed = (self.left.pop(0),) if self.left else None
+        return typed and Proposal(hypothesis="h", overrides=typed, proposer="recalls")
+
+    def tell(self, proposal, seen) -> None:
+        pass
+
+
 class Odd:
     """Proposes the impossible, the new, the known and the control, then nothing."""
 

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from rows_lab import CAMPAIGN, WINNER, campaign, opened
 
+from research.commands.settings import settings
+from research.report import wandb
+
 ROOT = Path(__file__).parents[3]
 WRITE = """
 import socket, sys
@@ -58,6 +61,27 @@ def test_it_is_built_and_read_back_offline(tmp_path: Path) -> None:
     assert "Parallel Coordinates Plot" in panels
     texts = [block["content"] for block in spec["blocks"] if block["type"] == "markdown-block"]
     assert texts[0].startswith("**Supported.** `optimizer.lr=0.01") and "<script" not in "".join(texts)
+
+
+def test_runs_that_were_not_logged_are_named_with_the_command_that_logs_them(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        campaign(lab)
+        found = wandb.of_campaign(lab.store, CAMPAIGN)
+        said = wandb.missing(found)
+        arms = [*found.arms("confirmed"), *found.arms("screened")]
+        every = {trial.id: trial for arm in arms for trial in arm.trials}
+        first, *others = every.values()
+        first.config["logger"] = {"wandb": {}}
+        some = wandb.missing(found)
+        for one in others:
+            one.config["logger"] = {"wandb": {}}
+        assert wandb.missing(found) is None
+    assert said.startswith(f"None of its {len(every)} trials logged a run") and "panels are empty" in said
+    assert settings(["quiet=[logger=wandb]"], ROOT / "conf")["quiet"] == ["logger=wandb"]
+    assert "python agent.py 'goal=fewer joules' 'quiet=[logger=wandb]' store.url=sqlite:///" in said
+    assert (
+        f"{len(every) - 1} of its {len(every)} trials (" in some and "lack them" in some and "\n" not in some
+    )
 
 
 SAVE = """
