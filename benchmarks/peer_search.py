@@ -28,6 +28,8 @@ from research.stats import judge
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _FRESH = 1000
 _PAIRS = 5
+_LONGEST_S = 60.0
+"""of a training, as in the lab, whose trials may take a fifth of its seconds and at least this"""
 
 
 @final
@@ -37,7 +39,7 @@ class Pruned(Ended):
 
 @final
 class Late(Ended):
-    """The training took longer than one trial may, a fifth of the search's seconds as in the lab."""
+    """The training took longer than one trial may."""
 
 
 @final
@@ -85,19 +87,19 @@ class Search:
         self.asked = screening_objective(self.goal.objective)
         self.values: dict[tuple[tuple[str, ...], int], dict[str, float]] = {}
 
-    def run(self, study: optuna.Study, dimensions: Dimensions, seconds: float) -> bool:
-        """Search until a target is confirmed (True) or the seconds are over (False)."""
+    def run(self, study: optuna.Study, dimensions: Dimensions, seconds: float, joules: float) -> bool:
+        """Search until a target is confirmed (True) or the seconds or the joules are used up (False)."""
         end = time.monotonic() + seconds
         control = self.measured((), 0)
         bar = control[self.asked.metric] * (1 - self.goal.smallest_effect)
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.joules < joules:
             trial = study.ask()
             overrides = typed(dimensions.walk(lambda one, trial=trial: suggested(trial, one)))
             if self.space.check(list(overrides), given=self.fixed):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 continue
             try:
-                found = self.measured(overrides, 0, Reports(trial, self.curve_metric, seconds / 5))
+                found = self.measured(overrides, 0, Reports(trial, self.curve_metric, _LONGEST_S))
             except Pruned:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 continue
