@@ -27,6 +27,7 @@ class _StandIn(ModuleType):
     def __init__(self) -> None:
         super().__init__(_NAME, __doc__)
         self.__path__: list[str] = []  # a package, whose modules `_OnDemand` finds
+        self.__file__ = __file__  # asked of every module by who looks for a source: no use of this one
         self._enabled: list[Callable[..., Any]] = []
         self.OptimizedModule = _OptimizedModule
 

@@ -40,30 +40,38 @@ def name(path: Path) -> str:
 
 
 @cache
-def imports(path: Path) -> set[str]:
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), name(path))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """All modules that a file imports anywhere in it, also inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name(path)}:{node.lineno}: write the whole name of what is imported"
             found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("path", MODELS, ids=name)
-def test_models_touch_no_decision(path: Path) -> None:
-    assert not {module.split(".")[0] for module in imports(path)} & DECISIONS
+def importing(paths: list[Path], forbidden: set[str]) -> dict[str, set[str]]:
+    """File -> what it imports of packages that it must not."""
+    found = {name(path): {module.split(".")[0] for module in imports(path)} & forbidden for path in paths}
+    return {path: modules for path, modules in found.items() if modules}
 
 
-@pytest.mark.parametrize("path", RESEARCH, ids=name)
-def test_research_touches_no_tensor(path: Path) -> None:
-    assert not {module.split(".")[0] for module in imports(path)} & TENSORS
+def test_models_touch_no_decision() -> None:
+    assert importing(MODELS, DECISIONS) == {}
 
 
-@pytest.mark.parametrize("path", [path for path in MODELS if {"nets", "optim"} & set(path.parts)], ids=name)
-def test_nets_and_optim_import_torch_only(path: Path) -> None:
+def test_research_touches_no_tensor() -> None:
+    assert importing(RESEARCH, TENSORS) == {}
+
+
+def test_nets_and_optim_import_torch_only() -> None:
     allowed = {
         "abc",
         "torch",
@@ -80,9 +88,10 @@ def test_nets_and_optim_import_torch_only(path: Path) -> None:
         # Inside of a function, by the option that uses it: its import costs 1.5 CPU seconds.
         "pytorch_optimizer",
     }
-    assert {module.split(".")[0] for module in imports(path)} <= allowed
-    below = {module for module in imports(path) if module.startswith("models.")}
-    assert all(module.split(".")[1] in path.parts for module in below)
+    for path in [path for path in MODELS if {"nets", "optim"} & set(path.parts)]:
+        assert {module.split(".")[0] for module in imports(path)} <= allowed, name(path)
+        below = {module for module in imports(path) if module.startswith("models.")}
+        assert all(module.split(".")[1] in path.parts for module in below), name(path)
 
 
 def floor(package: str, module: str) -> int | None:
@@ -91,26 +100,27 @@ def floor(package: str, module: str) -> int | None:
     return next((level for level, names in enumerate(FLOORS[package]) if part in names), None)
 
 
-@pytest.mark.parametrize("path", MODELS + RESEARCH, ids=name)
-def test_imports_go_down_only(path: Path) -> None:
+def climbing(path: Path) -> list[str]:
+    """What a file imports from above its floor."""
     package = path.relative_to(ROOT).parts[0]
     own = floor(package, ".".join(path.relative_to(ROOT).with_suffix("").parts))
-    for module in imports(path):
-        other = floor(package, module) if module.startswith(f"{package}.") else None
-        assert own is None or other is None or other >= own, (
-            f"{name(path)} imports {module}, which is above it"
-        )
+    below = {module: floor(package, module) for module in imports(path) if module.startswith(f"{package}.")}
+    return [module for module, other in below.items() if None not in (own, other) and other < own]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_files_are_short_and_named_for_their_idea(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
-    assert not re.search(r"utils?|helpers?|common|misc|base|manager", path.stem)
+def test_imports_go_down_only() -> None:
+    above = [f"{name(path)} imports {module}" for path in MODELS + RESEARCH for module in climbing(path)]
+    assert above == []
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if not p.is_relative_to(ROOT / "tests")], ids=name)
-def test_a_class_is_abstract_or_final(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+def test_files_are_short_and_named_for_their_idea() -> None:
+    assert [name(path) for path in SOURCES if len(path.read_text().splitlines()) > 300] == []
+    named = re.compile(r"utils?|helpers?|common|misc|base|manager")
+    assert [name(path) for path in SOURCES if named.search(path.stem)] == []
+
+
+def open_classes(path: Path) -> list[str]:
+    """Classes that are neither abstract nor final."""
     abstract = {
         "ABC",
         "Protocol",
@@ -122,18 +132,24 @@ def test_a_class_is_abstract_or_final(path: Path) -> None:
         "Enum",
         "TypedDict",
     }
-    for node in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+    found = []
+    for node in [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)]:
         marks = {ast.unparse(mark).split("(")[0].split(".")[-1] for mark in node.decorator_list}
         parents = {ast.unparse(parent).split("[")[0].split(".")[-1] for parent in node.bases}
-        assert "final" in marks or parents & abstract, (
-            f"{name(path)}: class {node.name} is neither abstract nor final"
-        )
+        if "final" not in marks and not parents & abstract:
+            found.append(f"{name(path)}: class {node.name}")
+    return found
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=name)
-def test_packages_explain_and_export_nothing(path: Path) -> None:
-    body = ast.parse(path.read_text()).body
-    assert len(body) == 1 and isinstance(body[0], ast.Expr), f"{name(path)} holds more than a docstring"
+def test_a_class_is_abstract_or_final() -> None:
+    own = [path for path in SOURCES if not path.is_relative_to(ROOT / "tests")]
+    assert [one for path in own for one in open_classes(path)] == []
+
+
+def test_packages_explain_and_export_nothing() -> None:
+    for path in [path for path in SOURCES if path.name == "__init__.py"]:
+        body = parsed(path).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), f"{name(path)} holds more than a docstring"
 
 
 def test_hydra_plugins_is_a_namespace() -> None:

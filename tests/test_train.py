@@ -67,6 +67,7 @@ def test_a_failure_leaves_its_reason_and_can_be_tried_again(
     assert row.status == "failed" and row.reason.startswith("diverged: ")
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_trial_with_another_result(resolve: Callable[..., Any]) -> None:
     losses = {
         train.trial(resolve("budget.steps=20", f"seed={n}"), overrides=[])["metrics"]["test/loss"]

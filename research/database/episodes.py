@@ -23,9 +23,10 @@ _SQLITE = (
     "CREATE VIRTUAL TABLE episode_terms USING fts5"
     "(terms, content='episode', content_rowid='id', tokenize='ascii', detail=none)",
     # For the newest of a common word FTS5 reads its last page whole: small pages take a third of the time.
-    # And it looks into each of its segments: two of a size are merged at once.
+    # And it looks into each of its segments: two of a size are merged at once, four of what was just written.
     "INSERT INTO episode_terms(episode_terms, rank) VALUES ('pgsz', 256)",
     "INSERT INTO episode_terms(episode_terms, rank) VALUES ('automerge', 2)",
+    "INSERT INTO episode_terms(episode_terms, rank) VALUES ('crisismerge', 4)",
     "CREATE TRIGGER episode_added AFTER INSERT ON episode BEGIN "
     "INSERT INTO episode_terms(rowid, terms) VALUES (new.id, new.terms); END",
     "CREATE TRIGGER episode_forgotten AFTER DELETE ON episode BEGIN "
@@ -39,6 +40,9 @@ _POSTGRESQL = (
     "$$ BEGIN RAISE EXCEPTION 'an episode is never rewritten'; END $$",
     "CREATE TRIGGER episode_kept BEFORE UPDATE ON episode FOR EACH ROW EXECUTE FUNCTION episode_kept()",
 )
+_MERGE = sa.text("INSERT INTO episode_terms(episode_terms) VALUES ('optimize')")
+_OFTEN = 256
+"""episodes after which a small index is merged into one segment; a large one, where it has grown by 3 %"""
 # The newest first, so that a common word costs no more than a rare one. `id + 0` keeps PostgreSQL from
 # walking the whole table backwards for a rare word.
 _MATCH = {
@@ -191,4 +195,12 @@ def _add(
     values = {"task": task, "metric": metric, "overrides": own}
     terms = list(dict.fromkeys(terms))
     links = dict.fromkeys(("trial_id", "experiment_id", "insight_id")) | dict(link)
-    connection.execute(_INSERT, {**links, **values, "terms": " ".join(terms)})
+    added = connection.execute(_INSERT, {**links, **values, "terms": " ".join(terms)})
+    (number,) = added.inserted_primary_key or (0,)
+    if connection.dialect.name == "sqlite" and _due(number):
+        connection.execute(_MERGE)
+
+
+def _due(number: int) -> bool:
+    """Whether the index is merged now: rarer the larger it is, an episode's part stays equal."""
+    return number % max(_OFTEN, 1 << number.bit_length() >> 6) == 0

@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST = 32
@@ -36,6 +37,7 @@ def mark(*parts: str) -> str:
     return "k" + hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+@lru_cache(maxsize=4096)
 def number(text: str) -> float | None:
     """The finite number that a text is, if it is one."""
     try:

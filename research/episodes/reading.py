@@ -61,7 +61,8 @@ class Found:
     task: str | None
     metric: str | None
     overrides: tuple[str, ...]
-    terms: frozenset[str]
+    terms: str
+    """what it is found by, separated by blanks"""
 
 
 Configuration = tuple[float, Found, Sequence[int]]
@@ -79,9 +80,7 @@ def found(row: Any) -> Found:
     number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
     kind: Kind = "insight" if insight_id else "experiment" if experiment_id else "trial"
     about = insight_id or experiment_id or trial_id
-    return Found(
-        number, kind, about, task, measured, tuple(json.loads(overrides)), frozenset(terms.split(" "))
-    )
+    return Found(number, kind, about, task, measured, tuple(json.loads(overrides)), terms)
 
 
 def told(

@@ -7,7 +7,9 @@ does not grow with the store. What is ranked is a hundred rows, in Python, alike
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import final
 
 from research.database.episodes import Term, matching, turned
@@ -76,21 +78,30 @@ def _near(key: str, text: str) -> list[str]:
 
 
 def _ranked(pool: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
-    asked = words(query.words)
-    weights = {one: math.log(1 + len(pool) / (1 + sum(one in row.terms for row in pool))) for one in asked}
-    own = split(turned(query.overrides))
-    scored = [(_relevance(row, query, own, weights), row) for row in pool]
+    said, own = _said(pool, query.words), split(turned(query.overrides))
+    scored = [(_relevance(row, query, own, share), row) for row, share in zip(pool, said, strict=True)]
     return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
 
 
-def _relevance(row: Found, query: Query, own: Mapping[str, str], weights: Mapping[str, float]) -> float:
+def _said(pool: Sequence[Found], text: str) -> Sequence[float | None]:
+    """Of each row the share of a text's words that it has, a rare one weighing more; None without words."""
+    asked = words(text)
+    if not asked:
+        return [None] * len(pool)
+    has = [set(asked).intersection(row.terms.split(" ")) for row in pool]
+    counts = Counter(chain.from_iterable(has))
+    weights = {one: math.log(1 + len(pool) / (1 + counts[one])) for one in asked}
+    total = sum(weights.values())
+    return [sum(weights[one] for one in asked if one in own) / total for own in has]
+
+
+def _relevance(row: Found, query: Query, own: Mapping[str, str], said: float | None) -> float:
     """Zero for an episode that shares nothing that was asked for but its phase."""
     shared = TASK * (query.task is not None and row.task == query.task)
-    if weights:
-        shared += WORDS * sum(map(weights.__getitem__, weights.keys() & row.terms)) / sum(weights.values())
+    shared += WORDS * (said or 0.0)
     if own:
         shared += REGION * likeness(own, split(row.overrides))
-    if not shared and (query.task or weights or own):
+    if not shared and (query.task or said is not None or own):
         return 0.0
     if query.objective is not None and row.metric is not None:
         shared += METRIC * (screening(row.metric) == screening(query.objective.metric))
@@ -109,9 +120,11 @@ def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
 
 
 def _agree(one: str, two: str) -> float:
+    if one == two:
+        return 1.0
     first, second = number(one), number(two)
-    if one == two or first is None or second is None:
-        return float(one == two)
+    if first is None or second is None:
+        return 0.0
     low, high = sorted((abs(first), abs(second)))
     return low / high if high and first * second >= 0 else float(first == second)
 

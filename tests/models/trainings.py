@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models import lean  # noqa: F401 - first: it makes Lightning load less
 from models.budget import Budget
 from models.callbacks.checkpoint import Checkpoint
 from models.data.batches import Batches

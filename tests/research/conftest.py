@@ -5,13 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from research.store import Store
 
-# A machine that runs other things too makes any single example slow.
-settings.register_profile("lab", deadline=None, max_examples=60)
-settings.load_profile("lab")
 NAMES = itertools.count()
 
 

@@ -1,5 +1,7 @@
 """What is put on the wire: the schema of a record, and a bound of the prompt's tokens that holds."""
 
+import pytest
+
 from research.language import wire
 from research.language.exchange import prompt_bound, response_format
 from research.proposers.llm import Suggestion
@@ -17,6 +19,7 @@ def test_the_schema_is_the_shape_alone() -> None:
     )
 
 
+@pytest.mark.slow  # LiteLLM, which brings the tokenizer, takes 6 CPU seconds to import
 def test_the_bound_of_a_prompt_is_one() -> None:
     encoding = wire.load().encoding  # a tokenizer of OpenAI's that LiteLLM brings along
     for text in ("plain words", "größer 🙂 " * 50, "\u0489" * 300, "{}[]:," * 100):

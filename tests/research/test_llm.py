@@ -15,6 +15,7 @@ from research import llm
 from research.language.ledger import CapReached
 from research.proposers.llm import Suggestion
 
+pytestmark = pytest.mark.slow  # LiteLLM takes 6 CPU seconds to import
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -137,7 +138,6 @@ def test_what_is_recorded_is_storable_short_and_without_secrets(
     assert "my-very-own-key" not in repr(lab.rows) + sentence and "abcdefghijklmnopqrstuv" not in kept
 
 
-@pytest.mark.slow
 def test_the_client_is_imported_cheaply() -> None:
     code = "import time; t = time.process_time(); import research.llm; print(time.process_time() - t)"
     runs = [

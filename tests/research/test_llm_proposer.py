@@ -16,6 +16,7 @@ from research.proposers.proposer import Seen, State
 from research.space import Space
 from research.types import Constraint, Objective
 
+pytestmark = pytest.mark.slow  # LiteLLM takes 6 CPU seconds to import
 GATE = Path(__file__).parent.parent / "gate"
 CASES = [json.loads(line) for line in (GATE / "replies.jsonl").read_text().splitlines()]
 CONTROL = Seen(overrides=(), proposer="control", status="done", metrics={"val/accuracy": 0.91})
@@ -190,7 +191,6 @@ def test_foreign_text_is_quoted_and_changes_nothing(
         assert prompt.count("&lt;/data&gt;") == 2 * text.count("</data>")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']}-{case['category']}")
 def test_the_shared_replies_get_their_verdicts_through_http(
     server: ScriptedServer, proposer: LlmProposer, case: dict[str, str]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_lab import Lab, Scripted, energy, flat, opened
+from campaign_lab import Findings, Lab, Scripted, energy, flat, opened
 
 from refusal import Refusal
 from research.campaigns.screening import Screen
@@ -19,8 +19,15 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
-def test_a_campaign_finds_confirms_and_writes_down_what_saves_energy(lab: Lab) -> None:
-    found = lab.campaign(lab.charter(energy()))
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Findings]]:
+    """A lab whose campaign for less energy is over, for tests that only read it, or type it again."""
+    with opened(tmp_path_factory.mktemp("ended")) as made:
+        yield made, made.campaign(made.charter(energy()))
+
+
+def test_a_campaign_finds_confirms_and_writes_down_what_saves_energy(ended: tuple[Lab, Findings]) -> None:
+    _, found = ended
     assert [one.verdict.word for one in found.insights][-1] == "supported"
     insight = found.insights[-1]
     assert insight.verdict.comparison.high < 0 and insight.verdict.comparison.n >= 5
@@ -31,8 +38,8 @@ def test_a_campaign_finds_confirms_and_writes_down_what_saves_energy(lab: Lab) -
     assert winner.of("test/accuracy").mean >= 0.9
 
 
-def test_the_winner_is_confirmed_on_seeds_that_chose_nothing(lab: Lab) -> None:
-    found = lab.campaign(lab.charter(energy()))
+def test_the_winner_is_confirmed_on_seeds_that_chose_nothing(ended: tuple[Lab, Findings]) -> None:
+    lab, found = ended
     looked = {seed for arm in found.arms("screened") + found.arms("promoted") for seed in arm.seeds}
     fresh = {seed for arm in found.arms("confirmed") for seed in arm.seeds}
     assert looked == {0, 1, 2, 3} and len(fresh) >= 5 and not looked & fresh
@@ -40,8 +47,10 @@ def test_the_winner_is_confirmed_on_seeds_that_chose_nothing(lab: Lab) -> None:
     assert {trial.seed for trial in trials} == fresh and len(trials) == 2 * len(fresh)
 
 
-def test_timed_figures_are_confirmed_one_at_a_time_with_the_arms_interleaved(lab: Lab) -> None:
-    lab.campaign(lab.charter(energy()))
+def test_timed_figures_are_confirmed_one_at_a_time_with_the_arms_interleaved(
+    ended: tuple[Lab, Findings],
+) -> None:
+    lab, _ = ended
     first = next(place for place, line in enumerate(lab.ran) if "seed=1000" in line)
     assert set(lab.batches[-10:]) == {1}
     seeds = [line[-1] for line in lab.ran[first : first + 10]]
@@ -88,11 +97,10 @@ def test_where_the_control_breaks_the_bound_the_claim_is_the_bound(lab: Lab) -> 
     assert "the control breaks this bound" in claim.claim
 
 
-def test_the_same_command_typed_again_trains_nothing_and_says_the_same(lab: Lab) -> None:
-    charter = lab.charter(energy())
-    first = lab.campaign(charter)
+def test_the_same_command_typed_again_trains_nothing_and_says_the_same(ended: tuple[Lab, Findings]) -> None:
+    lab, first = ended
     ran = len(lab.ran)
-    again = lab.campaign(charter)
+    again = lab.campaign(lab.charter(energy()))
     assert len(lab.ran) == ran
     assert [one.claim for one in again.insights] == [one.claim for one in first.insights]
     assert again.cost().trials == first.cost().trials == ran - first.cost().failed

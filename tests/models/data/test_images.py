@@ -1,5 +1,7 @@
 """Images from folders and parquet files that the test makes; the network is never reached."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ import torch
 from models.data import images
 from refusal import Refusal
 
-datasets = pytest.importorskip("datasets")
 Image = pytest.importorskip("PIL.Image")
+if find_spec("datasets") is None:
+    pytest.skip("needs datasets: pip install -e '.[data]'", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,8 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parquet(pictures, tmp_path_factory):
+    import datasets  # a second of CPU time: when a test asks for it, not whenever tests are collected
+
     folder = tmp_path_factory.mktemp("parquet")
     for split in ("train", "test"):
         files = sorted((pictures / split).rglob("*.png"))

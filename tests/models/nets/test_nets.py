@@ -25,6 +25,9 @@ def suits(model, data):
 
 PAIRS = [(model, data) for model in MODELS for data in DATA]
 SUITED = [pair for pair in PAIRS if suits(*pair)]
+# Of data sets that look alike to a network one is enough to build it for.
+LOOKS = {(str(own["shape"]), own["classes"], own["task"]): name for name, own in DATA.items()}
+BUILT = [(model, data) for model, data in SUITED if data in LOOKS.values()]
 # One data set of each shape is enough to try what a network can do.
 SMALL = [(model, data) for model, data in SUITED if data in ("digits", "mnist1d", "mqar")]
 
@@ -53,7 +56,7 @@ def test_shape_classes_and_task_come_from_the_data(model):
         assert MODELS[model][name] == f"${{data.{name}}}"
 
 
-@pytest.mark.parametrize(("model", "data"), SUITED)
+@pytest.mark.parametrize(("model", "data"), BUILT)
 def test_logits_have_one_row_per_answer(model, data):
     answers = (2, *DATA[data]["shape"]) if DATA[data]["task"] in TOKENS else (2,)
     assert build(model, data)(example(data)).shape == (*answers, DATA[data]["classes"])

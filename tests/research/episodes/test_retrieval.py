@@ -1,5 +1,8 @@
 """Few relevant episodes by task, region, words and phase; hostile words are data; no test figure is told."""
 
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -109,6 +112,24 @@ def test_a_database_of_version_2_has_its_past_indexed(store: Store, store_url: s
     with again.write() as connection:
         episodes.install(connection)
     again.close()
+
+
+def test_sqlites_index_is_merged_while_it_grows_the_less_often_the_larger_it_is(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    row = {"created": 0, "status": "x", "facts": {}}
+    row["proposal"] = {"hypothesis": "small steps", "overrides": ["a=1"], "metric": "m"}
+    for start in range(0, 256, 16):
+        with store.write() as connection:
+            connection.execute(sa.insert(schema.experiment), [row] * 16)
+            for number in range(start + 1, start + 17):
+                episodes.of_experiment(connection, number)
+    with store.read() as connection:
+        segments = sa.text("SELECT count(DISTINCT segid) FROM episode_terms_idx")
+        assert connection.execute(segments).scalar() == 1
+    store.close()
+    due = [number for number in range(1, 200_000) if episodes._due(number)]
+    assert sum(due) < 64 * 200_000, "an episode's part of all merges"
+    assert all(later - at <= max(256, at / 16) for at, later in pairwise(due))
 
 
 def test_configurations_are_alike_by_what_both_turn() -> None:
