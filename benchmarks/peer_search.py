@@ -19,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 import train
 from refusal import Ended, Refusal
 from research.goal import Goal
-from research.objective import is_ratio, screening, screening_objective, shortfall
+from research.objective import METRICS, is_ratio, screening, screening_objective, shortfall
 from research.proposers.dimensions import Dimension, Dimensions, typed
 from research.space import Space
 from research.statistics.campaign import Campaign
@@ -44,10 +44,15 @@ class Late(Ended):
 
 @final
 class Reports(Callback):
-    """Tells an Optuna trial each new point of the curve, and ends the training when it should be pruned."""
+    """Tells an Optuna trial each new point of the curve, and ends the training when it should be pruned.
+
+    A pruner keeps what is best in the direction of its study, which here is that of joules: a score of which
+    more is better is told with its sign turned.
+    """
 
     def __init__(self, trial: optuna.Trial, metric: str, longest_s: float) -> None:
         self._trial, self._metric, self._rows = trial, metric, 0
+        self._sign = -1 if METRICS["test/" + metric.removeprefix("val/")].better == "max" else 1
         self._longest_s = longest_s
 
     def next_stop(self, step: int) -> int | None:
@@ -63,7 +68,7 @@ class Reports(Callback):
         curve = pl_module.record.curve
         for row in curve[self._rows :]:
             share = pl_module.budget.share(row["step"], pl_module.total, row["second"], row.get("joule"))
-            self._trial.report(row[self._metric], round(100 * share))
+            self._trial.report(self._sign * row[self._metric], round(100 * share))
             if share < 1 and self._trial.should_prune():
                 raise Pruned("pruned")
         self._rows = len(curve)
