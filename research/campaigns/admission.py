@@ -194,7 +194,8 @@ def _review(score: float | None, round_: int, opinions: Sequence[Opinion]) -> di
 
 def _dropped(score: float | None, accept: float, opinions: Sequence[Opinion], changed: str | None) -> str:
     """Why a version did not pass: its score and first reason, and what was made of it."""
-    said = "it could not be scored" if score is None else f"reviewed {score:.1f}, below {accept:g}"
+    # Cut off, not rounded: 6.96 is below 7.
+    said = "it could not be scored" if score is None else f"reviewed {int(10 * score) / 10}, below {accept:g}"
     worst = opinions[0].worst
     reason = next((one for one in opinions[0].reasons if worst and one.startswith(worst)), None)
     why = f"{said}: {reason or (opinions[0].reasons or ('no reason was given',))[0]}"

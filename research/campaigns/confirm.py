@@ -182,9 +182,13 @@ class Confirmation:
         return verdict
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
-        """Whether what was found cheaper is as good in its score: one more comparison of the campaign."""
+        """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
+
+        It is one more comparison of the campaign.
+        """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        score = next((one for one in _SCORES if one in measured), None)
+        bounded = [bound.metric for bound in claim.constraints if bound.metric.startswith("test/")]
+        score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.metric):
             return {}
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]

@@ -13,7 +13,7 @@ from typing import Any
 _LONGEST = 400
 """characters of one foreign text in a report; the database has all of it"""
 _ACTIVE = re.compile(
-    r"[\\`*<~$@]"  # code, emphasis, tags, strikethrough, mathematics, mentions
+    r"[\\`*~$@]|<(?![=\s\d])"  # code, emphasis, strikethrough, mathematics, mentions, tags
     r"|(?<=\])[(\[:]"  # what makes a link of words in brackets
     r"|&(?=[#A-Za-z])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # entities, emphasis
     r"|(?<=:)//|(?<=www)\."  # addresses that become links by themselves
