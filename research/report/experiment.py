@@ -70,7 +70,8 @@ def _answer(found: Evidence) -> list[str]:
         return ["", "**Open.** No arm of a claim can be run here."]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     expected = plain(found.study.claim.rstrip("."))
-    lines = ["", f"{len(words)} claims: {counts}. Expected was: {expected}."]
+    claims = "1 claim" if len(words) == 1 else f"{len(words)} claims"
+    lines = ["", f"{claims}: {counts}. Expected was: {expected}."]
     return lines + [
         line
         for one in found.verdicts
@@ -99,11 +100,12 @@ def _claims(found: Evidence) -> list[str]:
         for part in one.parts
     ]
     alpha = found.study.alpha
+    shared = "claim has" if count == 1 else f"{count} claims share"
     return [
         *table(["claim", "arm", "part", "what was found", "verdict"], judged),
         "",
         f"Arms are paired by seed (seeds {_span(found.study.seeds)}, test split, finished networks). The "
-        f"{count} claims share an error of {alpha:g}, so each is judged at {alpha / max(count, 1):.4g}; a "
+        f"{shared} an error of {alpha:g}, so each is judged at {alpha / max(count, 1):.4g}; a "
         "claim of several parts is supported when every part is.",
     ]
 

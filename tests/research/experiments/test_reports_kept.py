@@ -1,0 +1,29 @@
+"""docs/experiments has the report of every recipe with a study, of the question that the recipe asks now."""
+
+from pathlib import Path
+
+from research.experiments.study import recipe
+from research.report.markdown import plain
+
+ROOT = Path(__file__).parents[3]
+KEPT = ROOT / "docs" / "experiments"
+
+
+def studies() -> list[str]:
+    texts = {path.stem: path.read_text() for path in sorted((ROOT / "conf" / "experiment").glob("*.yaml"))}
+    return [name for name, text in texts.items() if "\nstudy:" in text]
+
+
+def test_every_recipe_with_a_question_has_its_report() -> None:
+    assert [path.stem for path in sorted(KEPT.glob("*.md"))] == studies()
+
+
+def test_a_kept_report_answers_what_its_recipe_asks_today() -> None:
+    for name in studies():
+        study = recipe(ROOT / "conf", name).study
+        report = (KEPT / f"{name}.md").read_text()
+        assert report.startswith(f"# {name}: {plain(study.question)}\n"), name
+        assert f"Expected was: {plain(study.claim.rstrip('.'))}." in report, name
+        first, last = min(study.seeds), max(study.seeds)
+        assert f"seeds {first} to {last}, test split" in report, name
+        assert f"python agent.py experiment={name}" in report, name
