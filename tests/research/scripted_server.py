@@ -6,79 +6,44 @@ completions, Ollama's /api/chat and Anthropic's /v1/messages are told apart by t
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback import Loopback, LoopbackHandler, LoopbackServer
 
 Step = Callable[["Handler", dict[str, Any]], None]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(LoopbackHandler):
+    kind = "application/json"
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        step = self.server.next_step(body, dict(self.headers))
+        self.server.requests.append(body)
+        self.server.headers_seen.append(dict(self.headers))
         with contextlib.suppress(ConnectionError):
-            step(self, body)
-
-    def log_message(self, *args: Any) -> None:
-        """Silent."""
-
-    def say(self, status: int, content: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"content-type": "application/json", **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+            self.server.step()(self, body)
 
     def drop(self) -> None:
         self.close_connection = True
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 32
-
+class _Server(LoopbackServer):
     def __init__(self, script: Sequence[Step]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script = list(script)
+        super().__init__(Handler, script)
         self.requests: list[dict[str, Any]] = []
         self.headers_seen: list[dict[str, str]] = []
-        self.released = threading.Event()
-
-    def next_step(self, body: dict[str, Any], headers: dict[str, str]) -> Step:
-        self.requests.append(body)
-        self.headers_seen.append(headers)
-        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is part of the script."""
 
 
-class ScriptedServer:
+class ScriptedServer(Loopback):
     """`with ScriptedServer(answer("{}")) as server:` listens at `server.base`."""
 
+    _server: _Server
+
     def __init__(self, *script: Step) -> None:
-        self._server = _Server(script)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> "ScriptedServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(_Server(script))
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -89,8 +54,8 @@ class ScriptedServer:
         return self._server.headers_seen
 
     def play(self, *script: Step) -> None:
-        """Start another script."""
-        self._server.script = list(script)
+        """Start another script, and forget what was asked."""
+        super().play(*script)
         self._server.requests.clear()
         self._server.headers_seen.clear()
 
