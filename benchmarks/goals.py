@@ -25,9 +25,12 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple, final
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from research.types import Verdict  # noqa: E402  the script runs from any folder
 
 GOALS = {
     "digits": (
@@ -58,8 +61,17 @@ PATIENCE = 4
 ARMS = ("lab", "random", "tpe+hyperband")
 
 
-def lab(name: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool, int]:
-    """Joules, whether the target was confirmed, and trials of one campaign of `agent.py`."""
+@final
+class Outcome(NamedTuple):
+    """What one search used, and the verdict that it ended with, None where it did not reach the target."""
+
+    joules: float
+    trials: int
+    verdict: Verdict | None
+
+
+def lab(name: str, seed: int, seconds: float, folder: Path) -> Outcome:
+    """One campaign of `agent.py`."""
     from research.store import Store
 
     goal, base, *_ = GOALS[name]
@@ -83,15 +95,13 @@ def lab(name: str, seed: int, seconds: float, folder: Path) -> tuple[float, bool
         joules += sum(spent.get("train/energy_j", 0.0) for spent in store.lost(sweep).values())
     said = [row["insight"].verdict for row in store.insights() if row["word"] == "supported"]
     # A control outside its bound is another claim, which is not the goal's.
-    reached = any(one.comparison.metric.startswith("train/energy_j") for one in said)
+    reached = [one for one in said if one.comparison.metric.startswith("train/energy_j")]
     store.close()
-    return joules, reached, len(trials)
+    return Outcome(joules, len(trials), reached[0] if reached else None)
 
 
-def peer(
-    name: str, arm: str, seed: int, seconds: float, joules: float, folder: Path
-) -> tuple[float, bool, int]:
-    """The same of one search by a peer, which ends with its seconds or its joules."""
+def peer(name: str, arm: str, seed: int, seconds: float, joules: float, folder: Path) -> Outcome:
+    """One search by a peer, which ends with its seconds or its joules."""
     from peer_search import CONF, Search, studies
 
     from research.goal import read
@@ -105,11 +115,11 @@ def peer(
     vocabulary = narrowed(search.space, fixed)
     vocabulary["groups"].pop("compress", None)
     vocabulary["keys"] = {key: one for key, one in vocabulary["keys"].items() if one["group"] != "compress"}
-    reached = search.run(studies(seed)[arm](), Dimensions(vocabulary, fixed), seconds, joules)
-    return search.joules, reached, search.trials
+    verdict = search.run(studies(seed)[arm](), Dimensions(vocabulary, fixed), seconds, joules)
+    return Outcome(search.joules, search.trials, verdict)
 
 
-def one(name: str, arm: str, seed: int, given: float | None, joules: float) -> tuple[float, bool, int]:
+def one(name: str, arm: str, seed: int, given: float | None, joules: float) -> Outcome:
     seconds = GOALS[name][-1] if given is None else given
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
@@ -117,22 +127,24 @@ def one(name: str, arm: str, seed: int, given: float | None, joules: float) -> t
             found = lab(name, seed, seconds, Path(folder))
         else:
             found = peer(name, arm, seed, seconds * PATIENCE, joules, Path(folder))
-        spent, reached, trials = found
         took = time.monotonic() - start
-        said = "confirmed" if reached else "NOT reached"
-        print(
-            f"  {name:8} {arm:14} seed {seed}: {spent:8.1f} J, {trials} trials, {took:.0f} s, {said}",
-            flush=True,
+    said = "NOT reached"
+    if found.verdict and (compared := found.verdict.comparison):
+        said = (
+            f"supported, {compared.difference:.1f} % [{compared.low:.1f}, {compared.high:.1f}], "
+            f"n = {compared.n} pairs"
         )
-        return found
+    used = f"{found.joules:8.1f} J, {found.trials} trials, {took:.0f} s"
+    print(f"  {name:8} {arm:14} seed {seed}: {used}, {said}", flush=True)
+    return found
 
 
-def told(name: str, found: dict[str, list[tuple[float, bool, int]]]) -> None:
+def told(name: str, found: dict[str, list[Outcome]]) -> None:
     """One line for each arm of a goal."""
-    medians = {arm: statistics.median(joules for joules, _, _ in rows) for arm, rows in found.items()}
+    medians = {arm: statistics.median(one.joules for one in rows) for arm, rows in found.items()}
     for arm, rows in found.items():
-        joules = sorted(joules for joules, _, _ in rows)
-        reached = sum(reached for _, reached, _ in rows)
+        joules = sorted(one.joules for one in rows)
+        reached = sum(one.verdict is not None for one in rows)
         ratio = ""
         if "lab" in medians and arm != "lab":
             most = "at most " if 2 * reached <= len(rows) else ""
@@ -155,12 +167,12 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a trial")
     for name in asked.goals:
-        found: dict[str, list[tuple[float, bool, int]]] = {arm: [] for arm in asked.arms}
+        found: dict[str, list[Outcome]] = {arm: [] for arm in asked.arms}
         for seed in range(asked.campaigns):
             joules = math.inf
             for arm in asked.arms:
                 found[arm].append(one(name, arm, seed, asked.seconds, joules))
-                joules = asked.times * found["lab"][-1][0] if arm == "lab" else joules
+                joules = asked.times * found["lab"][-1].joules if arm == "lab" else joules
         told(name, found)
 
 

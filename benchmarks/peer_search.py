@@ -24,6 +24,7 @@ from research.proposers.dimensions import Dimension, Dimensions, typed
 from research.space import Space
 from research.statistics.campaign import Campaign
 from research.stats import judge
+from research.types import Verdict
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _FRESH = 1000
@@ -92,8 +93,10 @@ class Search:
         self.asked = screening_objective(self.goal.objective)
         self.values: dict[tuple[tuple[str, ...], int], dict[str, float]] = {}
 
-    def run(self, study: optuna.Study, dimensions: Dimensions, seconds: float, joules: float) -> bool:
-        """Search until a target is confirmed (True) or the seconds or the joules are used up (False)."""
+    def run(
+        self, study: optuna.Study, dimensions: Dimensions, seconds: float, joules: float
+    ) -> Verdict | None:
+        """Search until a target is confirmed, or the seconds or the joules are used up (None)."""
         end = time.monotonic() + seconds
         control = self.measured((), 0)
         bar = control[self.asked.metric] * (1 - self.goal.smallest_effect)
@@ -114,19 +117,22 @@ class Search:
             missed = [max(0.0, shortfall(one, found[one.metric])) for one in self.asked.constraints]
             trial.set_constraint("bounds", sum(missed))
             study.tell(trial, found[self.asked.metric])
-            if not sum(missed) and found[self.asked.metric] <= bar and self.confirmed(overrides):
-                return True
-        return False
+            if sum(missed) or found[self.asked.metric] > bar:
+                continue
+            verdict = self.judged(overrides)
+            if verdict and verdict.word == "supported":
+                return verdict
+        return None
 
-    def confirmed(self, overrides: tuple[str, ...]) -> bool:
-        """Whether the target is supported on fresh seeds and the test split."""
+    def judged(self, overrides: tuple[str, ...]) -> Verdict | None:
+        """The verdict of fresh seeds and the test split; None where one of them cannot be trained."""
         seeds, asked = range(_FRESH, _FRESH + _PAIRS), self.goal.objective
         order = [(one, seed) for seed in seeds for one in random.Random(seed).sample([(), overrides], 2)]
         try:
             for one, seed in order:
                 self.measured(one, seed)
         except (Ended, Refusal, RuntimeError):
-            return False
+            return None
         arms = [{seed: self.values[one, seed][asked.metric] for seed in seeds} for one in ((), overrides)]
         bounds = [(b, [self.values[overrides, seed][b.metric] for seed in seeds]) for b in asked.constraints]
         verdict = judge(
@@ -139,7 +145,7 @@ class Search:
             constraints=bounds,
         )
         self.campaign.record(verdict)
-        return verdict.word == "supported"
+        return verdict
 
     def measured(self, overrides: tuple[str, ...], seed: int, *callbacks: Callback) -> dict[str, float]:
         """Train once for a pair of overrides and seed; what is asked again is not trained again."""

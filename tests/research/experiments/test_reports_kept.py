@@ -1,4 +1,4 @@
-"""docs/experiments has the report of every recipe with a study, of the question that the recipe asks now."""
+"""docs/experiments has the report of every recipe with a study, about the question that it asks today."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ def studies() -> list[str]:
 
 
 def test_every_recipe_with_a_question_has_its_report() -> None:
-    assert [path.stem for path in sorted(KEPT.glob("*.md"))] == studies()
+    assert [path.name for path in sorted(KEPT.iterdir())] == studies()
 
 
 def test_a_kept_report_answers_what_its_recipe_asks_today() -> None:
     for name in studies():
         study = recipe(ROOT / "conf", name).study
-        report = (KEPT / f"{name}.md").read_text()
+        report = (KEPT / name / "report.md").read_text()
         assert report.startswith(f"# {name}: {plain(study.question)}\n"), name
         assert f"Expected was: {plain(study.claim.rstrip('.'))}." in report, name
         first, last = min(study.seeds), max(study.seeds)
