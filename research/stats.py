@@ -16,6 +16,7 @@ from typing import Literal, final
 
 from refusal import Refusal
 from research.objective import EXACT
+from research.statistics.spelling import over_seeds
 from research.statistics.student import critical, two_sided
 from research.types import Comparison, Constraint, Direction, Verdict, VerdictWord
 
@@ -143,7 +144,7 @@ def _constrained(
 
 
 def _decide(found: Comparison, direction: Direction, least: float, metric: str) -> tuple[VerdictWord, str]:
-    shown = f"{found.difference:+.4g} [{found.low:.4g}, {found.high:.4g}] over {found.n} seeds"
+    shown = over_seeds(found)
     if found.n < ENOUGH:
         return "open", f"{found.n} of the {ENOUGH} paired seeds that a decision needs"
     low, high = (found.low, found.high) if direction == "max" else (-found.high, -found.low)

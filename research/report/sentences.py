@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from research.objective import is_energy, shown, words
+from research.statistics.spelling import interval, spelt
 from research.types import Comparison, Constraint, Direction, Verdict
 
 
@@ -48,8 +49,7 @@ def difference(found: Comparison) -> str:
     if not found.n:
         return "not measured in pairs"
     known = math.isfinite(found.high - found.low)
-    interval = f"[{found.low:.4g}, {found.high:.4g}]" if known else "(no interval)"
-    return f"{found.difference:+.4g}{unit} {interval}"
+    return f"{spelt(found.difference, '+')}{unit} {interval(found) if known else '(no interval)'}"
 
 
 def method_words(method: str) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from refusal import Refusal
 from research.objective import EXACT
+from research.statistics.spelling import over_seeds
 from research.stats import ENOUGH, Arm, Scale, compare, missing
 from research.types import Comparison, Direction, Verdict, VerdictWord
 
@@ -62,7 +63,7 @@ def as_good_as(
 
 def within(found: Comparison, metric: str, margin: Margin) -> tuple[VerdictWord, str]:
     """Word and reason of a comparison made at level 1 - 2 alpha, against the ends of a margin."""
-    shown = f"{found.difference:+.4g} [{found.low:.4g}, {found.high:.4g}] over {found.n} seeds"
+    shown = over_seeds(found)
     if found.n < ENOUGH:
         return "open", f"{found.n} of the {ENOUGH} paired seeds that a decision needs"
     alike = found.effect_size is None and not metric.startswith(EXACT)
