@@ -155,7 +155,7 @@ def made(kind: str, fixed: tuple[str, ...], folder: Path) -> Proposer:
         return Pattern(vocabulary, fixed)
     if kind == "recipes":
         write_recipe(folder, IDLE[fixed[0][5:]])
-        return Recipes(folder, vocabulary, fixed)
+        return Recipes(folder, vocabulary, fixed, lambda overrides: SPACE.check(overrides, given=fixed))
     if kind == "portfolio":
         known = [SimpleNamespace(task="cifar10", overrides=IDLE[fixed[0][5:]], value=1.0)]
         known.append(SimpleNamespace(task="cifar10", overrides=("model.dropout=0.1",), value=2.0))
