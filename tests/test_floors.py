@@ -156,6 +156,7 @@ def test_hydra_plugins_is_a_namespace() -> None:
     assert not (ROOT / "hydra_plugins" / "__init__.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["train.py", "agent.py"])
 def test_help_names_every_option_of_the_root_config(script: str, tmp_path: Path) -> None:
     told = subprocess.run(

@@ -98,6 +98,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [[1], [15], [7, 8, 23]])
 def test_a_killed_training_ends_as_if_it_had_not_been_bit_for_bit(one_thread, tmp_path, killed_at):
     whole = seeded(tmp_path, "whole")
@@ -119,6 +120,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been_bit_for_bit(one_thread, tm
     assert resumed.facts.get("resumed", {}).get("step", 0) == saved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd"])
 def test_each_optimizers_state_is_resumed(one_thread, tmp_path, name):
     optimizer = OPTIMIZERS[name]

@@ -20,6 +20,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"trials": 40}, {"joules": 600.0}])
 def test_a_budget_is_never_passed(lab: Lab, limits: dict[str, float]) -> None:
     spend = Spend(**limits)
@@ -30,6 +31,7 @@ def test_a_budget_is_never_passed(lab: Lab, limits: dict[str, float]) -> None:
     assert found.insights, found.facts["notes"]
 
 
+@pytest.mark.slow
 def test_seconds_end_the_screening_and_leave_time_to_confirm(lab: Lab) -> None:
     clock = [0.0]
     spend = Spend(seconds=50, clock=lambda: clock[0])

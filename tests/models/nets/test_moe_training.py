@@ -36,6 +36,7 @@ def started(train, tmp_path, folder, **changes):
     return train(STEPS, net=net, data=text(), folder=tmp_path / folder, callbacks=saving, **changes)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_if_it_had_not_been_bit_for_bit(train, tmp_path):
     options = {"accumulate_grad_batches": 2}
     whole = started(train, tmp_path, "whole", **options).net.state_dict()

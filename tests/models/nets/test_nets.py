@@ -85,6 +85,7 @@ def test_every_weight_gets_a_gradient_and_no_state_is_hidden(model, data):
     assert saved == dict(net.named_parameters()).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "data"), SMALL)
 def test_two_networks_train_as_one_program(model, data):
     nets, inputs = [narrow(model, data).eval() for _ in range(2)], example(data)
