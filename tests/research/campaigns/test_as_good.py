@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_lab import Lab, Scripted, energy, opened
+from campaign_lab import Lab, Scripted, energy, learning, opened
 
 from research.campaigns.confirm import Confirm
-from research.types import Objective
+from research.types import Constraint, Objective
 
 
 @pytest.fixture
@@ -41,3 +41,19 @@ def test_nothing_is_asked_where_the_margin_is_null_or_the_score_is_the_claim(lab
     assert kept(lab, "budget.steps=20", energy(None), margin=None) == ({}, ["supported"])
     score = Objective(metric="test/accuracy", direction="max")
     assert kept(lab, "optimizer.lr=0.01", score) == ({}, ["supported"])
+
+
+def test_the_price_is_asked_of_the_score_that_the_goal_bounds(tmp_path: Path) -> None:
+    def bytewise(config: dict, rng) -> dict[str, float]:
+        found = learning(config, rng)
+        return {
+            **found,
+            **{f"{split}/bits_per_byte": 3 - found[f"{split}/accuracy"] for split in ("val", "test")},
+        }
+
+    bound = Constraint(metric="test/bits_per_byte", op="<=", bound=2.9)
+    with opened(tmp_path, bytewise) as made:
+        told, _ = kept(
+            made, "budget.steps=20", Objective(metric="train/energy_j", direction="min", constraints=(bound,))
+        )
+    assert list(told) == ["test/bits_per_byte"] and told["test/bits_per_byte"]["word"] == "refuted"
