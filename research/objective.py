@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from research.types import Constraint, Direction, Objective
+from research.types import Constraint, Direction, Objective, Verdict
 
 
 class Metric(NamedTuple):
@@ -71,6 +71,12 @@ def is_timed(metric: str) -> bool:
 def is_ratio(metric: str) -> bool:
     """Whether arms are compared by their ratio: a cost is halved or doubled, a score is shifted."""
     return metric in METRICS and not metric.startswith(("test/", "val/"))
+
+
+def compares(verdict: Verdict, metric: str) -> bool:
+    """Whether a verdict is about this metric, and not about a bound that the control breaks."""
+    found = verdict.comparison
+    return found is not None and found.metric.removesuffix(" [%]") == metric
 
 
 def screening(metric: str) -> str:

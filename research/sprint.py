@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from research.campaigns.admission import Admission
+from research.campaigns.baseline import baseline
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
@@ -64,6 +65,7 @@ class Sprint:
         self._boxes = Boxes(charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
+        self._baseline = baseline(store, self._before(), charter.goal.objective.metric, charter.confirm)
         self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
         self._lineup: Lineup | None = None
         self._admission: Admission | None = None
@@ -142,6 +144,7 @@ class Sprint:
             "comparisons": list(self._campaign.words),
             "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
+            "baseline": self._baseline.model_dump(mode="json"),
             **self._pruned(),
             **self._equipment.facts(),
         }
@@ -153,6 +156,7 @@ class Sprint:
     def _research(self, who: Lineup) -> None:
         charter, bench = self._charter, self._bench
         left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
+        base = self._baseline
         rows = Rows(self._store, self.id)
         admission = self._admission = Admission(
             bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
@@ -160,7 +164,7 @@ class Sprint:
         if who.queue is not None:
             self._equipment.prepare()
         with self._box("implement"):
-            control = control_arm(charter, bench, rows)
+            control = control_arm(charter, bench, rows, base)
         admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
@@ -171,7 +175,7 @@ class Sprint:
         with self._box("discuss"):
             self._discuss(screening, admission, left, who.queue)
         with self._box("implement"):
-            promotion = Promotion(charter, bench, self._boxes, control)
+            promotion = Promotion(charter, bench, self._boxes, control, base)
             screening.run(who.proposers, promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
@@ -240,11 +244,12 @@ class Sprint:
     def _confirmed(self, control: Arm, contenders: Sequence[Arm]) -> None:
         """Confirm contenders one after another until one is supported."""
         charter, bench = self._charter, self._bench
-        asked = claim(
-            charter.goal.objective, charter.goal.smallest_effect, bench.means(control, charter.promote.seeds)
-        )
+        goal, base = charter.goal, self._baseline
+        known = bench.means(control, charter.promote.seeds)
+        asked = claim(goal.objective, goal.smallest_effect, known, confirmed=base.confirmed)
+        settings = charter.confirm.model_copy(update={"first_seed": base.first_seed})
         conclusions = self._equipment.conclusions(charter, bench, self.id)
-        confirmation = Confirmation(bench, charter.confirm, self._campaign, charter.seed, self._boxes.short)
+        confirmation = Confirmation(bench, settings, self._campaign, charter.seed, self._boxes.short)
         for arm in contenders[: charter.confirm.arms]:
             finding = confirmation.judge(control, arm, asked)
             conclusions.keep(control, finding)

@@ -51,15 +51,16 @@ class Conclusions:
             more = {} if one is control else {"looks": finding.looks}
             self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
         if arm.experiment_id not in self._kept:
-            insight = self._insight(finding)
+            insight = self._insight(control, finding)
             facts = self._facts(control, finding, insight)
             links = {"sprint_id": self._sprint_id, "experiment_id": arm.experiment_id}
             self._bench.store.add_insight(insight, facts=facts, **links)
 
-    def _insight(self, finding: Finding) -> Insight:
+    def _insight(self, control: Arm, finding: Finding) -> Insight:
         asked, verdict = finding.claim, finding.verdict
         overrides, method = finding.arm.overrides, finding.energy_method
-        said = claim_sentence(overrides, verdict, asked.direction, asked.constraints, method)
+        bounds, base = asked.constraints, control.overrides
+        said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base)
         return Insight(
             claim=f"{said} ({asked.reason})" if asked.reason else said,
             verdict=verdict,
@@ -84,7 +85,7 @@ class Conclusions:
         }
         words = self._words(finding, insight, rated)
         facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
-        return facts | {"recipe": self._recipe(finding, insight, rated)}
+        return facts | {"recipe": self._recipe(control, finding, insight, rated)}
 
     def _rating(self, control: Arm, finding: Finding) -> Rating:
         """The rubric over what the store says of this finding and of those before it."""
@@ -141,7 +142,7 @@ class Conclusions:
         asked = f"Objective: {sentence(self._charter.goal.objective)}."
         return worded(self._team, evidence, lambda: [asked, *self._lessons()])
 
-    def _recipe(self, finding: Finding, insight: Insight, rated: Rating) -> str | None:
+    def _recipe(self, control: Arm, finding: Finding, insight: Insight, rated: Rating) -> str | None:
         """The path of the discovery's recipe; None where nothing is discovered or none can be written."""
         if self._discovered is None or finding.verdict.word != "supported":
             return None
@@ -156,6 +157,7 @@ class Conclusions:
                 self._charter.name,
                 datetime.datetime.now(datetime.UTC).date().isoformat(),
                 space=self._bench.space,
+                baseline=control.overrides,
                 smallest_effect=finding.claim.smallest_effect,
                 constraints=finding.claim.constraints,
                 machine=self._machine(finding),

@@ -69,9 +69,14 @@ class Finding:
     """score -> whether an arm that was found cheaper is as good in it as the control"""
 
 
-def claim(objective: Objective, smallest_effect: float, control: dict[str, float]) -> Claim:
-    """What will be claimed: the objective, or a bound of the goal that the control's screening misses."""
-    for bound in objective.constraints:
+def claim(
+    objective: Objective, smallest_effect: float, control: dict[str, float], *, confirmed: bool = False
+) -> Claim:
+    """What will be claimed: the objective, or a bound of the goal that the control's screening misses.
+
+    A `confirmed` control keeps every bound, whatever its screening says.
+    """
+    for bound in objective.constraints if not confirmed else ():
         value = control.get(screening(bound.metric), math.nan)
         if shortfall(bound, value) > 0:
             direction: Direction = "max" if bound.op == ">=" else "min"

@@ -1,6 +1,7 @@
-"""The control of a sprint: the default configuration with what is fixed, which all else is compared with."""
+"""The control of a sprint: its baseline with what is fixed, which all else is compared with."""
 
 from refusal import Refusal
+from research.campaigns.baseline import Baseline
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import tightened
@@ -9,11 +10,13 @@ from research.objective import is_timed, screening_objective, shown
 from research.types import Objective, Proposal
 
 
-def control_arm(charter: Charter, bench: Bench, rows: Rows) -> Arm:
+def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) -> Arm:
     """The control with its screening trials; raises `Refusal` where it cannot be run."""
     hypothesis = "The control: the defaults with what the goal and the person fix."
-    proposal = Proposal(hypothesis=hypothesis, overrides=(), proposer="control")
-    control = Arm((), "control", rows.open(proposal, "running", {}))
+    if baseline.confirmed:
+        hypothesis = f"The control: what sprint {baseline.sprint} has shown to keep the goal's bounds."
+    proposal = Proposal(hypothesis=hypothesis, overrides=baseline.overrides, proposer="control")
+    control = Arm(baseline.overrides, "control", rows.open(proposal, "running", {}))
     seeds = charter.screen.seeds
     bench.run([(control, seed) for seed in (*seeds, *_company(charter))])
     reason = control.failed(seeds)

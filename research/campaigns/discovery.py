@@ -37,15 +37,17 @@ def write_recipe(
     date: str,
     *,
     space: Space,
+    baseline: Sequence[str] = (),
     smallest_effect: float = 0.0,
     constraints: Sequence[Constraint] = (),
     machine: str = "",
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 
-    `fixed` are the overrides of every trial, `overrides` the contender's, `seeds` the fresh ones on which it
-    was confirmed; `smallest_effect` is in percent where arms are compared by their ratio. The same discovery
-    has the same name. A file that was edited since it was written is a person's and stays.
+    `fixed` are the overrides of every trial, `overrides` the contender's, `baseline` the control's where that
+    is not the defaults, `seeds` the fresh ones on which it was confirmed; `smallest_effect` is in percent
+    where arms are compared by their ratio. The same discovery has the same name. A file that was edited since
+    it was written is a person's and stays.
 
     Raises:
         Refusal: the finding is not supported, an override cannot stand in a recipe, the file was edited, or
@@ -54,18 +56,18 @@ def write_recipe(
     if insight.verdict.word != "supported" or insight.verdict.comparison is None:
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
     held = _fixed(fixed, space)
-    arm = _acting(held, values(overrides), space)
+    arm, base = (_acting(held, values(one), space) for one in (overrides, baseline))
     found = Discovery(
         insight=insight,
         fixed=held,
         arm=arm,
-        control=_control(held, arm, space),
+        control=base | _control({**held, **base}, arm, space),
         seeds=tuple(seeds),
         smallest_effect=smallest_effect,
         constraints=tuple(constraints),
         groups=space.composer.groups,
     )
-    name = _name(found)
+    name = _name(found, base)
     head = card(found, f"{folder.name}/{name}", f"{date}, {machine}" if machine else date)
     head += [f"Rating: {rating.score} of 10, {rating.words}", f"Found by: the campaign {campaign}"]
     return _put(_sealed(head, body(found)), folder, f"{name}.yaml")
@@ -84,7 +86,7 @@ def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
 
 
 def _acting(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
-    """The contender's values without those that change nothing: a recipe names what matters."""
+    """An arm's values without those that change nothing: a recipe names what matters."""
     idle = space.idle(space.resolve([*line(fixed), *line(arm)]))
     return {key: value for key, value in arm.items() if key not in idle}
 
@@ -101,10 +103,11 @@ def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> 
     return found or {"data": point.choices["data"]}
 
 
-def _name(found: Discovery) -> str:
+def _name(found: Discovery, base: Mapping[str, Any]) -> str:
     """Words for people and a digest of what was compared, whatever the seeds and the day."""
     kept = [one.model_dump() for one in found.constraints]
     same = [dict(found.fixed), dict(found.arm), found.metric, found.direction, kept]
+    same += [dict(base)] if base else []
     digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
     said = f"{found.fixed.get('data', '')} {words(found.metric)}"
     return "_".join([*re.findall(r"[a-z0-9]+", said.lower()), digest[:8]])

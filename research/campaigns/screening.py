@@ -1,5 +1,6 @@
 """Screening: proposers take turns, the admission sorts out, the rest is run cheaply and told to all."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -77,14 +78,15 @@ class Screening:
 
     def start(self, control: Arm, past: Past, proposers: Sequence[Proposer]) -> None:
         """Take the control, whose trials are done, as the first arm, and what earlier sprints have left."""
-        self.arms = [control, *past.arms]
+        self.arms = [control, *(arm for arm in past.arms if arm.overrides != control.overrides)]
         if self._settings.stop is not None:
             self.halving = Halving(self.objective, self._settings.stop)
             for arm in self.arms:
                 self._learn(arm)
         for arm in self.arms:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
-        self._admission.tried(self._bench.signature(control.overrides), _CONTROL_LANE)
+        for overrides, lane in itertools.product({(), control.overrides}, ("team", _CONTROL_LANE)):
+            self._admission.tried(self._bench.signature(overrides), lane)
         for proposal, seen in past.seen:
             self._admission.seen.append(seen)
             for proposer in proposers:

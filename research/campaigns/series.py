@@ -7,6 +7,7 @@ from typing import final
 from research.campaigns.charter import Charter
 from research.campaigns.history import rows_of
 from research.campaigns.spend import Spend
+from research.objective import compares
 from research.proposers.proposer import Proposer
 from research.report import goal
 from research.report.lines import Lines
@@ -62,7 +63,9 @@ class Series:
 
     def _over(self, found: Sprint, number: int) -> str | None:
         """Why no sprint comes after this one."""
-        if any(row["word"] == "supported" for row in self._store.insights(sprint_id=found.id)):
+        metric = self._charter.goal.objective.metric
+        held = [row for row in self._store.insights(sprint_id=found.id) if row["word"] == "supported"]
+        if any(compares(row["insight"].verdict, metric) for row in held):
             return "the target is reached: a finding was confirmed"
         if number >= self._charter.sprint.count:
             return "all its sprints are done"

@@ -133,7 +133,7 @@ def _figures(store: "Store", sprint_id: int) -> list[Figures]:
     stage = next((one for one in ("confirmed", "promoted", "screened") if found.arms(one)), "screened")
     return [
         Figures(
-            arm=" ".join(arm.overrides) or "control",
+            arm=f"control {' '.join(arm.overrides)}".strip() if arm.control else " ".join(arm.overrides),
             stage=stage,
             n=len(arm.results),
             means={key: value for key, value in arm.means.items() if math.isfinite(value)},

@@ -90,7 +90,7 @@ class LlmProposer(Proposer):
 
     def _complaints(self, suggestion: Suggestion, state: State) -> list[str]:
         if not suggestion.overrides:
-            return ["overrides is empty, which is the control itself: change something."]
+            return ["overrides is empty, which is the lab's default: change something."]
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)
         if any(asked == frozenset(earlier.overrides) for earlier in state.seen):
             return ["exactly these overrides were proposed before: propose something else."]

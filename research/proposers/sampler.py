@@ -59,7 +59,8 @@ class Sampler(Proposer, ABC):
         default = self._dimensions.default()
         if not default:
             return None
-        if self._state is None and state.control:
+        # A control that an earlier sprint has confirmed is told with the rest of what was seen.
+        if self._state is None and state.control and not state.control.overrides:
             self._waiting.insert(0, (default, state.control))
         self._state = state
         while self._waiting:

@@ -85,7 +85,7 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
     insight = row["insight"]
     verdict: Verdict = insight.verdict
     arm = found.arm_of(row)
-    control = next((one for one in found.arms("confirmed") if one.control), None)
+    control = found.control_of(row)
     lines = [
         prose(insight.claim),
         "",

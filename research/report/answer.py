@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.objective import sentence
+from research.objective import compares, sentence, words
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
 from research.report.price import price
@@ -21,6 +21,7 @@ def answer(found: Findings) -> list[str]:
     arm = found.arm_of(best)
     if best["word"] == "supported" and arm is not None:
         lines += ["", "The line to copy:", "", *fenced([command([*found.fixed, *arm.overrides], ())])]
+    lines += [line for said in further(found) for line in ("", f"{said[:1].upper()}{said[1:]}.")]
     others = [row for row in found.found if row is not best]
     return lines + [line for row in others for line in ("", _other(row))]
 
@@ -47,12 +48,34 @@ def asked(found: Findings) -> list[str]:
         lines.append(f"- counts only when it improves by {100 * effect:g} % or more")
     lines.append(f"- every trial: {code(' '.join(found.fixed))}")
     status = plain(found.sprint["status"])
-    lines.append(f"- control: the defaults of `conf/train.yaml` with these; this run is {status}")
+    lines.append(
+        f"- control: the defaults of `conf/train.yaml` with these{since(found)}; this run is {status}"
+    )
     if "alpha" in charter:
         lines.append(
             f"- the chance that a campaign without any effect finds one is at most {charter['alpha']:g}"
         )
     return lines
+
+
+def since(found: Findings) -> str:
+    """Of a campaign whose defaults break a bound: what the control is since a sprint has confirmed it."""
+    base = found.baseline
+    if not base:
+        return ""
+    own = code(" ".join(base["overrides"]))
+    return f", and since sprint {base['sprint']}, which confirmed that it keeps the bounds, {own}"
+
+
+def further(found: Findings) -> list[str]:
+    """What is still open when a bound was all that a campaign has claimed."""
+    metric = found.objective.metric
+    if found.winner is None or any(compares(row["insight"].verdict, metric) for row in found.found):
+        return []
+    return [
+        f"the control broke a bound, so {words(metric)} was not compared: more sprints (`sprint.count`) and "
+        "a longer budget go on from what was confirmed"
+    ]
 
 
 def smallest_effect(found: Findings, compared: Comparison) -> float:

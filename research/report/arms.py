@@ -64,6 +64,12 @@ class Arm:
         return method([self])
 
 
+def beside(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
+    """The control that an arm was run beside: of several the one of its seeds, and of those the latest."""
+    controls = [one for one in arms if one.control]
+    return max(reversed(controls), key=lambda one: len(set(one.seeds) & set(arm.seeds)), default=None)
+
+
 def method(arms: Iterable[Arm]) -> str:
     """How the joules of several arms were taken, each way once: `nvml`, or `estimated / nvml`."""
     found = {energy_method(result) for arm in arms for result in arm.results}

@@ -119,6 +119,18 @@ class Findings:
         found = [arm for arm in self.arms("confirmed") if not arm.control and arm.overrides == overrides]
         return found[0] if found else None
 
+    def control_of(self, insight: Row) -> Arm | None:
+        """The control that an insight was judged beside: a campaign whose defaults break a bound has two."""
+        judged = set(insight["insight"].verdict.trial_ids)
+        found = [arm for arm in self.arms("confirmed") if arm.control]
+        return next((arm for arm in found if judged & {trial.id for trial in arm.trials}), None)
+
+    @property
+    def baseline(self) -> Mapping[str, Any]:
+        """What an earlier sprint has shown to keep the bounds, and is the control since; else empty."""
+        told = self.facts.get("baseline") or {}
+        return told if told.get("sprint") is not None else {}
+
     def counts(self) -> dict[str, Counter[str]]:
         """Proposer -> how many of its proposals ended how; the control left out."""
         found: dict[str, Counter[str]] = {}

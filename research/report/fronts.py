@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from research.objective import METRICS, screening
-from research.report.arms import Arm, complaint
+from research.report.arms import Arm, beside, complaint
 from research.report.markdown import table
 from research.statistics.front import Dominance, better, dominance, front
 
@@ -37,8 +37,7 @@ def front_of(arms: Sequence[Arm], score: str, cost: str) -> list[Arm]:
 def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
     """Which of the confirmed arms are on the front, and the probability that each dominates the control."""
     score = score_among(asked, arms)
-    controls = [arm for arm in arms if arm.control]
-    if score is None or not controls or len(arms) < 2:
+    if score is None or not any(arm.control for arm in arms) or len(arms) < 2:
         return []
     costs = costs_among(asked, arms)
     if not costs:
@@ -46,7 +45,7 @@ def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
     metrics = better([score, *costs])
     kept = set(front([arm.means for arm in arms], metrics))
     rows = [
-        [arm.name, "yes" if at in kept else "no", *_sure(arm, controls[0], score, costs)]
+        [arm.name, "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
         for at, arm in enumerate(arms)
     ]
     heads = ["arm", "on the front of means", *(f"better in {score} and {cost}" for cost in costs), "in all"]
@@ -58,8 +57,8 @@ def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
     ]
 
 
-def _sure(arm: Arm, control: Arm, score: str, costs: Sequence[str]) -> list[str]:
-    if arm.control:
+def _sure(arm: Arm, control: Arm | None, score: str, costs: Sequence[str]) -> list[str]:
+    if arm.control or control is None:
         return [""] * (len(costs) + 1)
     each = [_words(dominates(arm, control, [score, cost])) for cost in costs]
     return [*each, _words(dominates(arm, control, [score, *costs]))]

@@ -16,10 +16,10 @@ def payback(found: Findings, joules: float, *, whole: bool = True) -> list[str]:
     """
     row = found.winner
     winner = None if row is None else found.arm_of(row)
-    controls = [arm for arm in found.arms("confirmed") if arm.control]
-    if winner is None or not controls or not joules > 0:
+    control = None if row is None else found.control_of(row)
+    if winner is None or control is None or not joules > 0:
         return []
-    lines = [_line(metric, controls[0], winner, joules) for metric in USES]
+    lines = [_line(metric, control, winner, joules) for metric in USES]
     missing = "" if whole else "; what the model used unknown to us comes on top"
     return [f"{line}{missing}" for line in lines if line]
 

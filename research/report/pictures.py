@@ -74,10 +74,7 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> 
     best = front_of(shown, score, cost)
     named = {id(arm): arm for arm in shown if arm.control or arm.status == "supported"}
     rest = [arm for arm in shown if id(arm) not in named]
-    series = [
-        Series("control" if arm.control else _label(arm), (_point(arm, score, cost),), large=True)
-        for arm in named.values()
-    ]
+    series = [Series(_label(arm), (_point(arm, score, cost),), large=True) for arm in named.values()]
     if len(shown) <= _CONFIRMED and any(arm.of(score).half_width for arm in rest):
         series += [Series(_label(arm), (_point(arm, score, cost),)) for arm in rest]
     elif rest:
@@ -98,11 +95,7 @@ def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture
     """Means over seeds of a metric against the joules spent so far; None where nothing took them."""
     shown = [arm for arm in arms[:_CONFIRMED] if not _apart(arms, arm, "train/energy_j")]
     drawn = [(arm, curve(store, arm, metric)) for arm in shown]
-    series = [
-        Series("control" if arm.control else _label(arm), line, "line")
-        for arm, line in drawn
-        if len(line) > 1
-    ]
+    series = [Series(_label(arm), line, "line") for arm, line in drawn if len(line) > 1]
     if not series:
         return None
     title, note = f"{_first(words(_tested(metric)))} while training", _CURVE_NOTE
@@ -139,7 +132,8 @@ def _point(arm: Arm, score: str, cost: str) -> Point:
 
 
 def _label(arm: Arm) -> str:
-    return "control" if arm.control else " ".join(arm.overrides) or "defaults"
+    own = " ".join(arm.overrides)
+    return f"control {own}".strip() if arm.control else own or "defaults"
 
 
 def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:

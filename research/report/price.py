@@ -20,16 +20,16 @@ def price(found: Findings, row: Row) -> list[str]:
     Nothing for the metric of the claim itself, for what was not measured in three pairs, or not alike.
     """
     arm, compared = found.arm_of(row), row["insight"].verdict.comparison
-    controls = [one for one in found.arms("confirmed") if one.control]
-    if arm is None or compared is None or not controls:
+    control = found.control_of(row)
+    if arm is None or compared is None or control is None:
         return []
     claimed = compared.metric.removesuffix(" [%]")
     told = []
     for metric in dict.fromkeys([*found.asked, *filter(None, [score_among(found.asked, [arm])])]):
-        if metric == claimed or complaint(metric, [controls[0], arm]):
+        if metric == claimed or complaint(metric, [control, arm]):
             continue
         scale: Scale = "ratio" if is_ratio(metric) else "difference"
-        changed = compare(controls[0].by_seed(metric), arm.by_seed(metric), metric, compared.level, scale)
+        changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale)
         if changed.n >= ENOUGH:
             sure = f"{difference(changed)}, n = {changed.n} pairs"
             told.append(f"{metric} {sure}{_as_good(row, metric)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from refusal import Refusal
 from research.report import pictures
 from research.report.answer import finding
-from research.report.arms import Arm
+from research.report.arms import Arm, beside
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
 from research.report.page import put
@@ -90,8 +90,8 @@ def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
     if not ids(row, stage):
         return []
     own = found.arm(row, stage)
-    controls = [arm for arm in found.arms(stage) if arm.control]
-    return [*controls, own] if not own.control else [own]
+    control = None if own.control else beside(own, found.arms(stage))
+    return [own] if control is None else [control, own]
 
 
 def _table(found: Findings, stage: str, arms: Sequence[Arm]) -> list[str]:

@@ -15,8 +15,12 @@ def claim_sentence(
     direction: Direction,
     constraints: Iterable[Constraint],
     energy_method: str,
+    baseline: Sequence[str] = (),
 ) -> str:
-    """The finding in one sentence, worded by its verdict and never beyond it."""
+    """The finding in one sentence, worded by its verdict and never beyond it.
+
+    `baseline` are the overrides of a control that is not the defaults.
+    """
     arm = f"`{' '.join(overrides)}`"
     found = verdict.comparison
     if found is None:
@@ -28,7 +32,8 @@ def claim_sentence(
     if verdict.word == "supported":
         kept = f", keeping {bounds}" if bounds else ""
         gain = improvement(found, direction)
-        return f"{arm} {verb} {words(metric)} by {gain} against the control{kept}{method}."
+        control = f"`{' '.join(baseline)}`" if baseline else "the control"
+        return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}."
     if verdict.word == "refuted":
         return f"The claim that {arm} {verb} {words(metric)} is refuted: {verdict.reason}{method}."
     return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from research.objective import screening, sentence
-from research.report.answer import kept, power_words, powered, rating_words, why_nothing
-from research.report.arms import Arm, complaint
+from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
+from research.report.arms import Arm, beside, complaint
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row
 from research.report.markdown import capped, code, fenced, plain, prose, section
@@ -35,10 +35,11 @@ def _asked(found: Findings) -> list[str]:
     worked = "one sprint" if count == 1 else f"{count} sprints"
     state = {"done": "is done", "running": "still runs", "interrupted": "was interrupted", "failed": "failed"}
     status = state.get(found.sprint["status"], f"is {plain(found.sprint['status'])}")
+    control = f"the lab's default with these{since(found)}"
     return [
         f"The goal, as it was understood: {plain(sentence(found.objective))}. Every trial ran with "
-        f"{code(' '.join(found.fixed))}, and the control is the lab's default with these. The campaign took "
-        f"{worked}; the last one {status}."
+        f"{code(' '.join(found.fixed))}, and the control is {control}. The campaign took {worked}; the last "
+        f"one {status}."
     ]
 
 
@@ -62,9 +63,9 @@ def _finding(found: Findings, row: Row) -> list[str]:
         lines.append(f"- power: {power_words(power, unit)}")
     beside = price(found, row)
     lines += [f"- against the control: {'; '.join(beside)}"] if beside else []
-    arm, arms = found.arm_of(row), found.arms("confirmed")
-    if arm and arms[0].control:
-        lines.append(f"- the means of {_beside(found, arm, arms[0])}")
+    arm, control = found.arm_of(row), found.control_of(row)
+    if arm and control:
+        lines.append(f"- the means of {_beside(found, arm, control)}")
     lines += [f"- {said[:1].lower()}{said[1:]}" for said in (rating_words(row), kept(row)) if said]
     return lines
 
@@ -90,9 +91,9 @@ def _copy(found: Findings) -> list[str]:
 def _failed(found: Findings) -> list[str]:
     """What was refuted or stayed open, what ran and lost, what never ran."""
     lost = [arm for arm in found.arms("promoted") if arm.status == "promoted"]
-    control = next((arm for arm in found.arms("promoted") if arm.control), None)
     lines = [f"- refuted: {prose(row['insight'].claim)}" for row in found.found if row["word"] == "refuted"]
-    lines += [f"- promoted, but not confirmed: {_beside(found, arm, control, screened=True)}" for arm in lost]
+    shown = [_beside(found, arm, beside(arm, found.arms("promoted")), screened=True) for arm in lost]
+    lines += [f"- promoted, but not confirmed: {one}" for one in shown]
     lines = capped(lines, _EACH, "that did not hold")
     screened = sum(row["status"] == "screened" for row in found.experiments)
     if screened:
@@ -116,7 +117,7 @@ def _next(found: Findings) -> list[str]:
     """What the validator named, then what follows from the figures themselves."""
     named = [str(one) for row in found.found for one in row["facts"].get("next") or []]
     lines = capped([f"- {plain(one)}" for one in dict.fromkeys(named)], _EACH, "suggestions")
-    lines += [f"- {words}" for words in [*_settle(found), *_reproduce(found)]]
+    lines += [f"- {words}" for words in [*further(found), *_settle(found), *_reproduce(found)]]
     if found.sprint["status"] in ("interrupted", "running"):
         lines.append("- type the same command again: it continues where it stopped")
     if not found.found and found.sprint["status"] == "done":

@@ -204,7 +204,8 @@ def _ids(arm: Arm) -> Sequence[str]:
 
 
 def _label(arm: Arm) -> str:
-    return "control" if arm.control else readable(" ".join(arm.overrides) or "defaults", 120)
+    own = readable(" ".join(arm.overrides), 120)
+    return f"control {own}".strip() if arm.control else own or "defaults"
 
 
 def _package(part: str = "reports.v2") -> Any:

@@ -96,7 +96,9 @@ def _plan(
         for n, one in enumerate(hypotheses[:8], 1)
     )
     asked = brief.state.objective.metric
-    plan = Plan(control="no overrides", metric=asked, seeds=1, seconds=0.0, arms=arms)
+    control = brief.state.control
+    compared = " ".join(control.overrides) if control else ""
+    plan = Plan(control=compared[:600] or "no overrides", metric=asked, seeds=1, seconds=0.0, arms=arms)
     return plan, (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
 
 

@@ -123,14 +123,22 @@ class TeamLab:
         return self.lab.sprint(self.charter, number=number, equipment=self.equipment(), **more)
 
 
-def series(lab: Lab, charter: Charter, spend: Spend | None = None, made: TeamLab | None = None) -> Path:
+def series(
+    lab: Lab,
+    charter: Charter,
+    spend: Spend | None = None,
+    made: TeamLab | None = None,
+    discovered: Path | None = None,
+) -> Path:
     """The whole campaign of a charter, with stand-ins unless a team is given; its report."""
     from rich.console import Console
 
     spend = spend or Spend()
 
     def sprint(number: int) -> Sprint:
-        return made.sprint(number, spend=spend) if made else lab.sprint(charter, number=number, spend=spend)
+        if made:
+            return made.sprint(number, spend=spend)
+        return lab.sprint(charter, number=number, spend=spend, equipment=Equipment(discovered=discovered))
 
     def proposers(number: int, model: bool) -> list[Proposer]:
         seeded = charter.model_copy(update={"seed": charter.seed + number - 1})
