@@ -1,6 +1,6 @@
 """Joules to a confirmed target on three goals: the lab beside random search and Optuna's TPE with Hyperband.
 
-    python benchmarks/goals.py [--goals digits mnist1d gpt] [--campaigns 5] [--times 2.2] [--arms lab ...]
+    python benchmarks/goals.py [--goals digits mnist1d gpt] [--seeds 0 1 2 3 4] [--times 2.2] [--arms lab ...]
 
 A target is "so many percent fewer joules of training than the defaults, keeping a bound", and it is reached
 when a finding says so on fresh seeds and the test split. Counted are the joules of every training on the way
@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--goals", nargs="+", default=list(GOALS), choices=GOALS)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
-    parser.add_argument("--campaigns", type=int, default=5)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)), help="one campaign each")
     parser.add_argument("--seconds", type=float, help="of the lab, in place of each goal's own")
     parser.add_argument("--times", type=float, default=2.2, help="a peer's joules, of the lab's beside it")
     asked = parser.parse_args()
@@ -168,7 +168,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a trial")
     for name in asked.goals:
         found: dict[str, list[Outcome]] = {arm: [] for arm in asked.arms}
-        for seed in range(asked.campaigns):
+        for seed in asked.seeds:
             joules = math.inf
             for arm in asked.arms:
                 found[arm].append(one(name, arm, seed, asked.seconds, joules))

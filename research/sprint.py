@@ -65,7 +65,7 @@ class Sprint:
         self._boxes = Boxes(charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
-        self._baseline = baseline(store, self._before(), charter.goal.objective.metric, charter.confirm)
+        self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
         self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
         self._lineup: Lineup | None = None
         self._admission: Admission | None = None
@@ -156,7 +156,6 @@ class Sprint:
     def _research(self, who: Lineup) -> None:
         charter, bench = self._charter, self._bench
         left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
-        base = self._baseline
         rows = Rows(self._store, self.id)
         admission = self._admission = Admission(
             bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
@@ -164,7 +163,7 @@ class Sprint:
         if who.queue is not None:
             self._equipment.prepare()
         with self._box("implement"):
-            control = control_arm(charter, bench, rows, base)
+            control = control_arm(charter, bench, rows, self._baseline)
         admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
@@ -175,7 +174,7 @@ class Sprint:
         with self._box("discuss"):
             self._discuss(screening, admission, left, who.queue)
         with self._box("implement"):
-            promotion = Promotion(charter, bench, self._boxes, control, base)
+            promotion = Promotion(charter, bench, self._boxes, control, self._judged())
             screening.run(who.proposers, promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
@@ -187,6 +186,10 @@ class Sprint:
 
     def _before(self) -> list[Any]:
         return [row for number, row in sorted(self._rows_of.items()) if number < self._number]
+
+    def _judged(self) -> int:
+        """Contenders that the sprints before this one have judged."""
+        return sum(len(self._store.insights(sprint_id=row["id"])) for row in self._before())
 
     def _left_s(self) -> float:
         return min(self._spend.left_s(), self._boxes.left_s())
@@ -244,12 +247,13 @@ class Sprint:
     def _confirmed(self, control: Arm, contenders: Sequence[Arm]) -> None:
         """Confirm contenders one after another until one is supported."""
         charter, bench = self._charter, self._bench
-        goal, base = charter.goal, self._baseline
+        goal, judged = charter.goal, self._judged()
         known = bench.means(control, charter.promote.seeds)
-        asked = claim(goal.objective, goal.smallest_effect, known, confirmed=base.confirmed)
-        settings = charter.confirm.model_copy(update={"first_seed": base.first_seed})
+        asked = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
         conclusions = self._equipment.conclusions(charter, bench, self.id)
-        confirmation = Confirmation(bench, settings, self._campaign, charter.seed, self._boxes.short)
+        confirmation = Confirmation(
+            bench, charter.confirm, self._campaign, charter.seed, self._boxes.short, judged
+        )
         for arm in contenders[: charter.confirm.arms]:
             finding = confirmation.judge(control, arm, asked)
             conclusions.keep(control, finding)

@@ -7,7 +7,6 @@ is the control, for a cost is compared among configurations that do what the goa
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from research.campaigns.confirm import Confirm
 from research.objective import compares
 from research.store import Store
 from research.types import Record
@@ -15,11 +14,10 @@ from research.types import Record
 
 @final
 class Baseline(Record):
-    """The control of a sprint beside what is fixed, and the first of the seeds that are fresh to it."""
+    """The control of a sprint beside what is fixed."""
 
     overrides: tuple[str, ...] = ()
     """none: the defaults"""
-    first_seed: int
     sprint: int | None = None
     """the sprint that confirmed it"""
 
@@ -29,17 +27,14 @@ class Baseline(Record):
         return self.sprint is not None
 
 
-def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str, confirm: Confirm) -> Baseline:
+def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) -> Baseline:
     """The control after the `earlier` sprints of a campaign, whose goal is about `metric`."""
     for number, sprint in reversed(list(enumerate(earlier, start=1))):
         for row in store.insights(sprint_id=sprint["id"]):
             if row["word"] == "supported" and not compares(row["insight"].verdict, metric):
-                return Baseline(
-                    overrides=_overrides(store, sprint["id"], row["experiment_id"]),
-                    first_seed=confirm.first_seed + confirm.seeds * confirm.looks,
-                    sprint=number,
-                )
-    return Baseline(first_seed=confirm.first_seed)
+                overrides = _overrides(store, sprint["id"], row["experiment_id"])
+                return Baseline(overrides=overrides, sprint=number)
+    return Baseline()
 
 
 def _overrides(store: Store, sprint_id: int, experiment_id: int) -> tuple[str, ...]:

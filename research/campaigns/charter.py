@@ -148,8 +148,8 @@ def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
 def _check_seeds(found: Charter) -> None:
     used = {*found.screen.seeds, *found.promote.seeds}
     room = found.screen.at_once * len(found.screen.seeds)
-    # A baseline that a sprint confirms is compared on fresh seeds again.
-    last = found.confirm.first_seed + found.confirm.seeds * found.confirm.looks * min(2, found.sprint.count)
+    contenders = found.confirm.arms * found.sprint.count
+    last = found.confirm.first_seed + found.confirm.each * contenders
     if not found.screen.seeds or used & set(range(found.confirm.first_seed - room, last)):
         raise Refusal(
             f"confirm.first_seed={found.confirm.first_seed} to {last - 1} are not fresh: choose a first seed "

@@ -30,8 +30,14 @@ class Confirm(Record):
     looks: int = Field(default=2, ge=1)
     """how often seeds are added while the verdict is open; every look is another comparison"""
     first_seed: int = Field(default=1000, ge=0)
+    """of the first contender; each further one has seeds of its own, and its control is run beside it"""
     margin: float | None = Field(default=0.01, gt=0)
     """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
+
+    @property
+    def each(self) -> int:
+        """Seeds that a contender may need."""
+        return self.seeds * self.looks
 
 
 @final
@@ -113,9 +119,14 @@ class Confirmation:
         campaign: Campaign,
         seed: int,
         boxed: Callable[[float], str | None] = lambda seconds: None,
+        before: int = 0,
     ) -> None:
-        """`boxed` says why so many seconds do not fit into the time that is left, None when they do."""
+        """`boxed` says why so many seconds do not fit into the time that is left, None when they do.
+
+        `before` are the contenders that the campaign has judged so far.
+        """
         self._bench, self._settings, self._campaign, self._boxed = bench, settings, campaign, boxed
+        self._judged = before
         self._rng = random.Random(f"confirm {seed}")
 
     def judge(self, control: Arm, arm: Arm, claim: Claim) -> Finding:
@@ -123,8 +134,9 @@ class Confirmation:
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
         looks = 0
+        first = self._fresh(control, arm, claim)
         for _ in range(self._settings.looks):
-            more, short = self._affordable(control, arm, len(seeds))
+            more, short = self._affordable(control, arm, first + len(seeds))
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
@@ -142,9 +154,21 @@ class Confirmation:
         alike = self._alike(control, arm, claim, seeds) if verdict.word == "supported" else {}
         return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike)
 
-    def _affordable(self, control: Arm, arm: Arm, used: int) -> tuple[list[int], str]:
+    def _fresh(self, control: Arm, arm: Arm, claim: Claim) -> int:
+        """The first of a contender's seeds.
+
+        What a clock takes drifts with the machine, so a control that is known from an earlier contender, or
+        from another campaign, is no pair of a trial that runs now: such seeds are passed over.
+        """
+        each = self._settings.each
+        first = self._settings.first_seed + self._judged * each
+        self._judged += 1
+        while claim.alone and self._bench.apart(control, arm, range(first, first + each)):
+            first += each
+        return first
+
+    def _affordable(self, control: Arm, arm: Arm, first: int) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
-        first = self._settings.first_seed + used
         short = ""
         for count in range(self._settings.seeds, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))

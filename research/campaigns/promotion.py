@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from research.campaigns.baseline import Baseline
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
@@ -18,12 +17,11 @@ from research.types import Objective
 class Promotion:
     """One sprint's promotion; it also says what the screening must leave to it and to the confirmation."""
 
-    def __init__(
-        self, charter: Charter, bench: Bench, boxes: Boxes, control: Arm, baseline: Baseline
-    ) -> None:
+    def __init__(self, charter: Charter, bench: Bench, boxes: Boxes, control: Arm, judged: int = 0) -> None:
+        """`judged` are the contenders that the campaign has judged so far: the next has seeds of its own."""
         self._charter, self._bench, self._boxes, self._control = charter, bench, boxes, control
         self.notes: list[str] = []
-        first = baseline.first_seed
+        first = charter.confirm.first_seed + judged * charter.confirm.each
         self._fresh = range(first, first + charter.confirm.seeds)
         self._mine = bench.price([(control, seed) for seed in charter.promote.seeds])
         self._later = self._mine.plus(bench.price([(control, seed) for seed in self._fresh]))
