@@ -2,9 +2,9 @@
 
 import math
 
-from research.objective import is_ratio
+from research.objective import is_ratio, is_timed
 from research.report.answer import power_words, powered
-from research.report.arms import Arm
+from research.report.arms import Arm, apart
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
@@ -121,12 +121,13 @@ def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
     shown = ", ".join(f"{one:+.3g}" for one in changes[:30])
     unit = " %" if is_ratio(metric) else ""
     lower = sum(after[seed] < before[seed] for seed in seeds)
-    told = summary(changes)
+    told, span = summary(changes), apart([(control, arm)]) if is_timed(metric) else None
     spread = "" if told.std is None else f"; their standard deviation is {told.std:.3g}{unit}"
     return [
         f"- pairs, seed by seed{' in percent' if unit else ''}: {shown}{spread}",
         f"- of {len(seeds)} pairs {lower} are lower than the control; a sign test, which assumes nothing of "
         f"the distribution, gives p = {_sign_test(lower, len(seeds)):.3g}",
+        *([f"- {span}, which is how far the machine may have drifted between them"] if span else []),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from research.report.markdown import code
+from research.report.quantity import quantity
 from research.statistics.comparable import comparable, energy_method
 from research.stats import Summary, summary
 from research.store import Store
@@ -68,6 +69,16 @@ def beside(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
     """The control that an arm was run beside: of several the one of its seeds, and of those the latest."""
     controls = [one for one in arms if one.control]
     return max(reversed(controls), key=lambda one: len(set(one.seeds) & set(arm.seeds)), default=None)
+
+
+def apart(pairs: Iterable[tuple[Arm, Arm]]) -> str | None:
+    """How far apart the two trials of a seed were begun, in words; None where no seed is shared."""
+    begun = [({trial.seed: trial.started for trial in arm.trials} for arm in pair) for pair in pairs]
+    gaps = [abs(one[seed] - other[seed]) for one, other in begun for seed in one.keys() & other.keys()]
+    if not gaps:
+        return None
+    least, most = (quantity("train/seconds", one) for one in (min(gaps), max(gaps)))
+    return f"the two trainings of a pair were begun {least} to {most} apart"
 
 
 def method(arms: Iterable[Arm]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from research.experiments.evidence import Evidence
 from research.experiments.verdicts import Found, Judged
 from research.report import pictures
-from research.report.arms import Arm, joules, measured, method
+from research.report.arms import Arm, apart, joules, measured, method
 from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.page import put
 from research.report.quantity import quantity
@@ -35,7 +35,7 @@ def text(found: Evidence, drawn: Sequence[pictures.Picture] = ()) -> str:
         *_answer(found),
         *section("Figures", arms_table(arms, _columns(found, arms))),
         *pictures.shown(drawn),
-        *section("How it was judged", _claims(found)),
+        *section("How it was judged", _claims(found, arms)),
         *section("What it cost", _cost(found, arms)),
         *section("Repeat it", _repeat(found)),
         *section("Notes", _notes(found)),
@@ -92,7 +92,7 @@ def _columns(found: Evidence, arms: Sequence[Arm]) -> list[str]:
     return list(dict.fromkeys([*found.study.metrics, *(key for key in _ALWAYS if key in measured_keys)]))
 
 
-def _claims(found: Evidence) -> list[str]:
+def _claims(found: Evidence, arms: Sequence[Arm]) -> list[str]:
     count = len(found.verdicts)
     judged = [
         [str(number), code(one.arm), plain(part.part.words), plain(part.reason), part.word]
@@ -107,7 +107,16 @@ def _claims(found: Evidence) -> list[str]:
         f"Arms are paired by seed (seeds {_span(found.study.seeds)}, test split, finished networks). The "
         f"{shared} an error of {alpha:g}, so each is judged at {alpha / max(count, 1):.4g}; a "
         "claim of several parts is supported when every part is.",
+        *_apart(found, arms),
     ]
+
+
+def _apart(found: Evidence, arms: Sequence[Arm]) -> list[str]:
+    """Of clocks, which drift with the machine: how far apart in time the pairs were taken."""
+    named = {" ".join(arm.overrides): arm for arm in arms}
+    pairs = [(named[one.against], named[one.arm]) for one in found.verdicts]
+    span = apart(pairs) if found.study.timed else None
+    return ["", f"Seconds and joules: {span}."] if span else []
 
 
 def _span(seeds: tuple[int, ...]) -> str:
