@@ -1,6 +1,5 @@
 """The gate on config trees of other people: nested groups, what nobody has set, odd names, units."""
 
-
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
