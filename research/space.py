@@ -10,14 +10,16 @@ reads alike.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
 from research.gate import profiles
+from research.gate.complaints import refused, wrong_options, wrong_values
 from research.gate.compose import Composer, Point, at, holds, named
+from research.gate.defaults import MISSING
 from research.gate.knobs import Knob, SpaceFile, load
+from research.gate.near import near
 from research.gate.overrides import expanded, form, listing, parsed, points, shown
 from research.gate.plain import Assignment, Value
 from research.gate.signature import signature
@@ -37,8 +39,9 @@ class Space:
         self.composer = Composer(Path(conf_dir), self.file.root)
         self.budget = budget
         self.options = {group: self._allowed(group) for group in self.file.groups}
+        self._around = {key: self._groups_around(key) for key in self.file.keys}
         self._given = self._read_by_conditions()
-        self._has: dict[str, tuple[str, ...]] = {}
+        self._has: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def check(self, overrides: Any, predict: Predict | None = None, given: Sequence[str] = ()) -> list[str]:
         """Complaints about a proposal, each one sentence that an agent can act on; empty when it is accepted.
@@ -87,7 +90,7 @@ class Space:
         - given: what those conditions read beside the keys, with their values
         - constraints: sentences; caps: the bounds of a proposal
         """
-        base = self.composer.resolve([])
+        base = self.composer.sketch()
         return {
             "groups": {group: self._group(group, base) for group in self.file.groups},
             "keys": {key: self._entry(key, knob, base) for key, knob in self.file.keys.items()},
@@ -115,13 +118,18 @@ class Space:
             for read in condition.keys
             if read not in self.file.keys
         }
-        config = self.composer.resolve([]).config if read else {}
+        config = self.composer.sketch().config if read else {}
         for unknown, key in sorted(read):
             if not holds(config, unknown):
                 raise Refusal(
                     f"The space file lets {key} act by {unknown}, which is no key of the config folder."
                 )
         return {one: {"default": at(config, one)} for one, _ in sorted(read)}
+
+    def _groups_around(self, key: str) -> tuple[str, ...]:
+        """The groups whose options hold the key, the innermost first: net/norm and net for net.norm.eps."""
+        around = [one for one in self.composer.groups if key.startswith(f"{one.replace('/', '.')}.")]
+        return tuple(sorted(around, key=len, reverse=True))
 
     def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
         """What each text sets; stops early, so that no proposal can make reading long."""
@@ -163,27 +171,18 @@ class Space:
         for assignment in assignments:
             values = list(assignment.each())
             if assignment.key in self.options:
-                complaints += self._wrong_options(assignment.key, values)
+                options, about = self.options[assignment.key], self.file.groups[assignment.key]
+                complaints += wrong_options(assignment.key, values, options, about)
             elif assignment.key in self.file.keys:
                 knob = self.file.keys[assignment.key]
-                complaints += _wrong_values(assignment.key, values, knob)
+                complaints += wrong_values(assignment.key, values, knob)
             else:
                 complaints.append(self._unknown(assignment.key))
         return complaints
 
-    def _wrong_options(self, group: str, values: Sequence[Value]) -> list[str]:
-        options, several = self.options[group], self.file.groups[group].several
-        most = self.file.groups[group].most if several else 1
-        wanted = f"{f'one or a list of at most {most} of ' if several else 'one of '}{', '.join(options)}"
-        wrong = [value for value in values if not _is_choice(value.value, options, several, most)]
-        return [f"{group} takes {wanted}; {shown(value.text)} is not." for value in wrong[:1]]
-
     def _unknown(self, key: str) -> str:
-        names = [*self.options, *self.file.keys]
-        dotted = key.replace("/", ".")[-60:]
-        last = [name for name in names if name.rpartition(".")[2] == dotted.rpartition(".")[2]]
-        near = last[:3] or get_close_matches(dotted, names, n=2, cutoff=0.7)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        meant = " or ".join(near(key, [*self.options, *self.file.keys]))
+        hint = f" Did you mean {meant}?" if meant else ""
         return f"{shown(key)} is not a key or group that may be turned: use the ones listed.{hint}"
 
     def _judged(
@@ -210,38 +209,45 @@ class Space:
         """Complaints about keys that the chosen options do not have."""
         keys = {text: text.partition("=")[0] for text in typed}
         groups = self.composer.groups
-        chosen = self.composer.resolve([text for text, key in keys.items() if key in groups])
+        try:
+            chosen = self.composer.sketch(text for text, key in keys.items() if key in groups)
+        except Refusal:
+            return []  # a group that these options do not have, which says so itself
         missing = [key for key in keys.values() if key not in groups and not holds(chosen.config, key)]
         return [self._elsewhere(key, chosen) for key in missing]
 
     def _elsewhere(self, key: str, chosen: Point) -> str:
-        group = key.partition(".")[0]
-        if group not in self.options:
+        around = [group for group in self._around.get(key, ()) if group in self.options]
+        group = next((group for group in around if group in chosen.choices), None)
+        if group is None:
             return f"{key} does not exist with these choices: leave it out."
-        having = ", ".join(f"{group}={option}" for option in self._having(key)) or "no option"
-        return f"{key} does not exist with {group}={named(chosen.choices.get(group))}: it does with {having}."
+        choice = chosen.choices[group]
+        having = ", ".join(f"{group}={option}" for option in self._having(key, group)) or "no option"
+        if choice == MISSING:
+            return f"{key} does not exist before {group} is chosen: it does with {having}."
+        return f"{key} does not exist with {group}={named(choice)}: it does with {having}."
 
-    def _having(self, key: str) -> tuple[str, ...]:
-        """The options of the key's group under which it exists."""
-        if key not in self._has:
-            group = key.partition(".")[0]
-            under = {option: self._under(group, option).config for option in self.options.get(group, ())}
-            self._has[key] = tuple(option for option, config in under.items() if holds(config, key))
-        return self._has[key]
+    def _having(self, key: str, group: str) -> tuple[str, ...]:
+        """The options of a group under which the key exists."""
+        if (key, group) not in self._has:
+            under = {option: self._under(group, option).config for option in self.options[group]}
+            self._has[key, group] = tuple(option for option, config in under.items() if holds(config, key))
+        return self._has[key, group]
 
     def _under(self, group: str, option: str) -> Point:
-        choice = (option,) if self.file.groups[group].several else option
-        return self.composer.resolve([f"{group}={named(choice)}"])
+        several = self.file.groups[group].several
+        # Quoted, since an option may be called 16 or null.
+        return self.composer.sketch([f"{group}=['{option}']" if several else f"{group}='{option}'"])
 
     def _broken(self, values: Iterable[tuple[str, Value]], point: Point) -> list[str]:
         complaints = []
         for key, value in values:
-            group = key.partition(".")[0]
-            option = point.choices.get(group)
-            knob = self.file.keys[key].within(named(option)) if key in self.file.keys else None
-            if knob is not None and not knob.takes(value.value):
-                wants, got = knob.wants(), shown(value.text)
-                complaints.append(f"{key} with {group}={option} takes {wants}; {got} is not.")
+            for group in self._around.get(key, ()):
+                option = point.choices.get(group)
+                knob = self.file.keys[key].within(named(option))
+                if not knob.takes(value.value):
+                    under, fault = f"{group}={named(option)}", refused(value, knob)
+                    complaints.append(f"{key} with {under} takes {knob.wants()}; {fault}.")
         complaints += [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
         return complaints or profiles.complaints(point.config)
 
@@ -249,28 +255,17 @@ class Space:
         about = self.file.groups[group]
         cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
         chosen = base.choices[group]
-        default = list(chosen) if isinstance(chosen, tuple) else chosen
+        default = list(chosen) if isinstance(chosen, tuple) else None if chosen == MISSING else chosen
         return {"help": about.help, "several": about.several, "default": default, "options": cards}
 
     def _entry(self, key: str, knob: Knob, base: Point) -> dict[str, Any]:
-        group = key.partition(".")[0]
+        around = [group for group in self._around[key] if group in self.options]
         entry = knob.told()
-        entry["group"] = group if group in self.options else None
+        entry["group"] = around[0] if around else None
         entry["default"] = at(base.config, key) if holds(base.config, key) else None
         entry["per"] = {
-            option: {"default": at(self._under(group, option).config, key), **knob.differs(option)}
-            for option in self._having(key)
+            option: {"default": at(self._under(owner, option).config, key), **knob.differs(option)}
+            for owner in around[:1]
+            for option in self._having(key, owner)
         }
         return entry
-
-
-def _wrong_values(key: str, values: Sequence[Value], knob: Knob) -> list[str]:
-    wrong = [value for value in values if not knob.takes(value.value)]
-    return [f"{key} takes {knob.wants()}; {shown(value.text)} is not." for value in wrong[:1]]
-
-
-def _is_choice(value: Any, options: Sequence[str], several: bool, most: int = 1) -> bool:
-    if several and isinstance(value, list):
-        known = all(_is_choice(item, options, False) for item in value)
-        return known and len(set(value)) == len(value) <= most
-    return isinstance(value, str) and value in options

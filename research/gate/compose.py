@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.gate.defaults import Choice, Composed, Files, Unusual, Walk, copied, missing
+from research.gate.defaults import MISSING, Choice, Composed, Files, Unusual, Walk, copied, missing, unchosen
 from research.gate.hydra_compose import compose
 from research.gate.interpolation import resolved
 from research.gate.plain import Odd, read
@@ -52,6 +52,17 @@ class Composer:
         except Unusual:
             return _point(compose(self.files.folder, self.root, typed))
 
+    def sketch(self, overrides: Iterable[str] = ()) -> Point:
+        """The config of options alone, with null for what nobody has set yet.
+
+        Raises `Refusal` for an option that does not exist, and for a group that these options do not have.
+        """
+        settings = [_setting(text, self.groups, self.chosen) for text in overrides]
+        composed = self.composed({key: _option(key, value) for key, value in settings})
+        return Point(
+            resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
+        )
+
     def _point(self, settings: Sequence[tuple[str, Any]]) -> Point:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
         choices = {key: _option(key, value) for key, value in settings if key in self.groups}
@@ -60,7 +71,8 @@ class Composer:
         for key, value in settings:
             if key not in self.groups:
                 tree = assigned(tree, key.split("."), value, key)
-        unset = missing(tree) if composed.missing or any(value == "???" for _, value in settings) else ()
+        asked = composed.missing or any(value == MISSING for _, value in settings)
+        unset = [*unchosen(composed.choices), *missing(tree)] if asked else ()
         return _point(Composed(tree, composed.choices, tuple(unset)))
 
     def composed(self, choices: Mapping[str, Choice]) -> Composed:
@@ -85,6 +97,15 @@ def _point(composed: Composed) -> Point:
         keys = ", ".join(composed.missing)
         raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
     return Point(resolved(composed.tree), composed.choices)
+
+
+def _filled(node: Any) -> Any:
+    """A copy with None for every `???`."""
+    if isinstance(node, dict):
+        return {key: _filled(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value) for value in node]
+    return None if node == MISSING else node
 
 
 def assigned(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) -> dict[str, Any]:
@@ -168,7 +189,7 @@ def _option(group: str, value: Any) -> Choice:
         raise Refusal(
             f"{group} takes the name of an option, or a list of names: {group}={value!a} is neither."
         )
-    if any("???" in option or ".." in option for option in options):
+    if any(MISSING in option or ".." in option for option in options):
         raise Refusal(f"{group} takes the name of an option: {group}={value!a} is a path or nothing.")
     return tuple(value) if isinstance(value, list) else str(value)
 

@@ -1,8 +1,8 @@
 """Composes the files of a config folder as Hydra does, on plain dicts: about 0.2 ms where Hydra takes 100.
 
-It covers the forms that a flat tree uses: `_self_`, `group: option`, `group: null`, `group: [a, b]`,
-`optional`, `override /group: option`, names of files, `# @package` headers. Any other form raises `Unusual`,
-and the caller lets Hydra compose.
+It covers the forms that a flat tree uses: `_self_`, `group: option`, `group: null`, `group: ???`,
+`group: [a, b]`, `optional`, `override /group: option`, names of files, `# @package` headers. Any other form
+raises `Unusual`, and the caller lets Hydra compose.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ from refusal import Refusal
 from research.gate.yaml_file import parsed, text_of
 
 Choice = str | None | tuple[str, ...]
+MISSING = "???"
 
 
 class Unusual(Exception):
@@ -90,12 +91,12 @@ class Walk:
         parts = list(self._expand(root, "", ""))
         unused = self.wanted.keys() - self.made.keys()
         if unused:
-            raise Refusal(f"'{min(unused)}' is not a group that {root}.yaml chooses from.")
+            raise Refusal(f"'{min(unused)}' is not a group of {root}.yaml with these options: leave it out.")
         tree: dict[str, Any] = {}
         for package, content in parts:
             merge(tree, _embedded(content, package))
         tree.pop("hydra", None)
-        return Composed(tree, self.made, tuple(missing(tree)))
+        return Composed(tree, self.made, (*unchosen(self.made), *missing(tree)))
 
     def _expand(self, name: str, folder: str, package: str) -> list[tuple[str, dict[str, Any]]]:
         """Files of `name` in the order of merging; later entries are visited first, since they override."""
@@ -140,7 +141,7 @@ class Walk:
         choice = self.wanted.get(entry.group, entry.choice)
         self.made[entry.group] = choice
         chosen = choice if isinstance(choice, tuple) else (choice,)
-        return tuple(f"{entry.group}/{option}" for option in chosen if option is not None)
+        return tuple(f"{entry.group}/{option}" for option in chosen if option not in (None, MISSING))
 
     def _unknown(self, entry: "Entry", name: str) -> str:
         if not entry.group:
@@ -193,12 +194,12 @@ def _choice(choice: Any) -> Choice:
     if isinstance(choice, list) and all(isinstance(option, str) for option in choice):
         return tuple(_plain(option) for option in choice)
     if choice is None or isinstance(choice, str):
-        return choice and _plain(choice)
+        return choice if choice in (None, "", MISSING) else _plain(choice)
     raise Unusual(f"the choice {choice!r}")
 
 
 def _plain(name: str) -> str:
-    if any(mark in name for mark in ("@", "${", "???")) or ".." in name:
+    if any(mark in name for mark in ("@", "${", MISSING)) or ".." in name:
         raise Unusual(f"the name {name!r}")
     return name
 
@@ -213,7 +214,7 @@ def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
         old = into.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             merge(old, value)
-        elif value == "???" or (isinstance(value, dict) and isinstance(old, list | str)):
+        elif value == MISSING or (isinstance(value, dict) and isinstance(old, list | str)):
             raise Unusual(f"the merge at {key}")
         else:
             into[key] = copied(value)
@@ -232,7 +233,12 @@ def missing(node: Any, path: str = "") -> list[str]:
         return [key for name, item in node.items() for key in missing(item, f"{path}.{name}".lstrip("."))]
     if isinstance(node, list):
         return [key for index, item in enumerate(node) for key in missing(item, f"{path}.{index}")]
-    return [path] if node == "???" else []
+    return [path] if node == MISSING else []
+
+
+def unchosen(choices: Mapping[str, Choice]) -> list[str]:
+    """The groups of which somebody must choose an option."""
+    return [group for group, choice in choices.items() if choice == MISSING]
 
 
 def _embedded(content: dict[str, Any], package: str) -> dict[str, Any]:

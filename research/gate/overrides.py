@@ -94,6 +94,7 @@ def points(assignments: Sequence[Assignment]) -> Iterator[tuple[tuple[str, Value
 def expanded(overrides: Sequence[str], options: Any) -> list[list[str]]:
     """The points of a person's sweep as lists of overrides; `options(group)` lists a group for `glob`.
 
+    Each is spelt without the spaces that an agent may type around `=` and that Hydra refuses.
     Raises `Refusal` for what is no override, for an interval, and beyond 10,000 points.
     """
     axes = [_axis(text, options) for text in overrides]
@@ -110,8 +111,6 @@ def _axis(text: str, options: Any) -> list[str]:
         assignment = read(text)
     except Odd:
         return _axis_by_hydra(text, options)
-    if not assignment.swept:
-        return [text.strip(" ")]
     if assignment.count() > _MOST_POINTS:
         raise Refusal(f"{shown(text)} has {assignment.count()} values: sweep at most {_MOST_POINTS} at once.")
     return [f"{assignment.key}={value.text}" for value in assignment.each()]

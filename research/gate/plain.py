@@ -27,6 +27,11 @@ _ELEMENT = re.compile(
     r" *(?:(\[) *|('[^'\\]*'|\"[^\"\\]*\") *|((?:[A-Za-z0-9_/+.%*@?|: -]|\\[\\()\[\]{}:=, ])+))", re.ASCII
 )
 _NESTING = 8
+_NO_VALUE = "a value is missing, or holds a character that needs quotes"
+_INSTEAD = {
+    "{": "no value is a dict, so set each key by an override of its own",
+    "(": "a list is written in brackets, as [a,b]",
+}
 
 
 class Odd(Exception):
@@ -133,7 +138,7 @@ def _element(text: str, start: int, depth: int) -> tuple[Value, int]:
     """One element and the spaces around it; returns it and where the next character lies."""
     found = _ELEMENT.match(text, start)
     if found is None:
-        raise Odd("a value is missing, or holds a character that needs quotes")
+        raise Odd(_INSTEAD.get(text[start : start + 1], _NO_VALUE))
     bracket, quoted, bare = found.groups()
     if bracket:
         return _list(text, found.start(1), found.end(), depth + 1)

@@ -24,6 +24,7 @@ T = TypeVar("T", bound=Record)
 LIMIT = 32_768
 """characters of a reply that are looked at; a longer one is refused before it is parsed"""
 _VALUES = 2_000
+_DEEP = "the reply is nested too deeply: answer with one flat object."
 _FINAL: frozenset[Outcome] = frozenset({"accepted", "filtered", "refused"})
 _STOPPED = {"stop", "end_turn", "stop_sequence", "eos"}
 _CUT = {"length", "max_tokens"}
@@ -120,6 +121,9 @@ def _record(body: str, kind: type[T]) -> T:
         # A second parse: pydantic's JSON mode alone is strict about types and takes a list as a tuple.
         return kind.model_validate_json(body, strict=True)
     except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            # pydantic recurses 200 levels, `json` a thousand; all else that is no JSON `_parse` has refused.
+            raise _Unreadable("malformed", _DEEP) from None
         raise _Unreadable("invalid", *_sentences(error)) from None
 
 
@@ -133,9 +137,7 @@ def _parse(body: str) -> Any:
             parse_float=_finite,
         )
     except RecursionError:
-        raise _Unreadable(
-            "malformed", "the reply is nested too deeply: answer with one flat object."
-        ) from None
+        raise _Unreadable("malformed", _DEEP) from None
     except ValueError as error:
         if "{" not in body and _DECLINED.match(body):
             raise _Unreadable("refused", "the model declined to answer.") from None

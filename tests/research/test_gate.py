@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from research.space import Space
 
@@ -74,6 +77,25 @@ def good_mutations(draw: st.DrawFn) -> list[str]:
 @given(good_mutations())
 def test_accepted_overrides_stay_accepted_however_they_are_spelt(overrides: list[str]) -> None:
     assert SPACE.check(overrides) == []
+
+
+@ONCE
+@given(good_mutations())
+def test_the_points_of_what_is_accepted_are_typed_as_hydra_takes_them(overrides: list[str]) -> None:
+    parser = OverridesParser.create()
+    for point in SPACE.expand(overrides):
+        assert not any(override.is_sweep_override() for override in parser.parse_overrides(point))
+
+
+@pytest.mark.slow
+def test_the_points_of_what_is_accepted_are_what_hydra_composes() -> None:
+    proposals = [[text] for text in ACCEPTED] + [
+        entry["overrides"] for entry in SETS if entry["expected"] == "accept"
+    ]
+    with initialize_config_dir(str(GATE / "conf"), version_base="1.3"):
+        for point in [SPACE.expand(overrides)[-1] for overrides in proposals]:
+            theirs: Any = OmegaConf.to_container(compose("config", point), resolve=True)
+            assert SPACE.resolve(point) == theirs and SPACE.check(point) == []
 
 
 @st.composite

@@ -167,6 +167,13 @@ def test_refusals_in_other_words(text: str) -> None:
     assert reading(text).outcome == "refused"
 
 
+@pytest.mark.parametrize("depth", [250, 3000])
+def test_too_deep_a_reply_is_told_so_whichever_parser_gives_up(depth: int) -> None:
+    found = reading(f'{{"hypothesis":"x","overrides":{"[" * depth}{"]" * depth}}}')
+    assert found.outcome == "malformed"
+    assert found.complaints == ("the reply is nested too deeply: answer with one flat object.",)
+
+
 def test_a_sorry_before_an_object_is_bad_form_and_not_a_refusal() -> None:
     assert reading(f"Sorry, here it is: {GOOD}").outcome == "malformed"
 
