@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from research.database.schema import episode, trial
 from research.episodes.reading import figures
 from research.store import Store
+from research.types import STOPPED
 
-NO_FAILURE = ("stopped early", "interrupted", "refused")
+NO_FAILURE = (STOPPED, "interrupted", "refused")
 """beginnings of reasons that say nothing against a configuration: it was ended, or never started"""
 
 
