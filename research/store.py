@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, final
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research.database import claims, episodes
 from research.database.claims import Claim
-from research.database.connection import Database, Unreachable
+from research.database.connection import Database, Unreachable, exists
 from research.database.journal import Journal
 from research.database.lease import Lost, kept
 from research.database.schema import FINAL, clock, metric, trial
@@ -50,9 +51,21 @@ class Store(Journal):
     Every verb is one transaction and raises `Refusal` when the database cannot be used.
     """
 
-    def __init__(self, url: str, *, foreign: bool = False) -> None:
-        """`foreign`: another project's database, of which nothing is changed, its schema included."""
-        self._database = Database(url, foreign=foreign)
+    def __init__(self, url: str, *, foreign: bool = False, late: bool = False) -> None:
+        """`foreign`: another project's database, of which nothing is changed, its schema included.
+
+        `late`: it is opened, and made where there is none, by the first verb: what is refused before that
+        leaves no empty file behind.
+        """
+        self._url, self._foreign = url, foreign
+        self.is_new = not exists(url)
+        """whether there was no file"""
+        if not late:
+            self._database  # noqa: B018  opens it
+
+    @cached_property
+    def _database(self) -> Database:
+        return Database(self._url, foreign=self._foreign)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
@@ -64,7 +77,8 @@ class Store(Journal):
 
     def close(self) -> None:
         """Close every connection."""
-        self._database.close()
+        if "_database" in self.__dict__:
+            self._database.close()
 
     def claim(
         self,

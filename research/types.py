@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Direction = Literal["min", "max"]
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
+STOPPED = "stopped early"
+"""how the reason of a trial begins that was ended because it could not win"""
 
 
 class Record(BaseModel):

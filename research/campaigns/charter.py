@@ -109,6 +109,8 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] |
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"{where} is not usable: {first['msg']}.") from None
     _check_seeds(found)
+    if not any(share > 0 for share in found.shares.values()):
+        raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
     dollars = found.budget.get("dollars")
     if dollars is not None and not dollars >= 0:
         raise Refusal(

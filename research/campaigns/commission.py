@@ -25,7 +25,7 @@ from research.llm import NONE, Client, connect
 from research.memory import Memory, opened
 from research.objective import sentence
 from research.proposers.proposer import Proposer
-from research.proposers.sources import made
+from research.proposers.sources import checked, made
 from research.proposers.vocabulary import narrowed
 from research.report.findings import of_campaign
 from research.report.lines import Lines
@@ -56,16 +56,19 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     vocabulary = Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed)
     if field is None:
         vocabulary = _offered(vocabulary, agreed.goal.objective.metric)
-    store = Store(config["store"]["url"])
+    store = Store(config["store"]["url"], late=True)
     with (
         closing(store),
         closing(opened(config.get("memory"), store, inert=space.file.inert)) as memory,
         _closed(_client(config, store, agreed, lines)) as client,
     ):
-        _restore(store, agreed, spend)
         equipment = equipped(config, agreed, CONF, client, vocabulary, field, memory)
         at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field), memory)
-        with alone(root / "agent" / agreed.name), _runner(config, agreed) as runner:
+        checked(config["proposer"]["sources"], at_hand)
+        runner = _runner(config, agreed)
+        # All that can be refused without it has been: from here on there is a database.
+        _restore(store, agreed, spend)
+        with alone(root / "agent" / agreed.name), runner:
 
             def sprint(number: int) -> Sprint:
                 return Sprint(
@@ -158,7 +161,7 @@ def _client(config: Mapping[str, Any], store: Store, agreed: Charter, lines: Lin
         rows = rows_of(store, agreed.name)
         store.add_interaction(sprint_id=rows[max(rows)]["id"] if rows else None, **exchange)
 
-    before = [row["id"] for row in rows_of(store, agreed.name).values()]
+    before = [] if store.is_new else [row["id"] for row in rows_of(store, agreed.name).values()]
     exchanges = [row for one in before for row in store.interactions(sprint_id=one)]
     already = tally(exchanges) if exchanges else None
     return connect(_within(config["llm"], config["budget"]), record=record, store=store, already=already)

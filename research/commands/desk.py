@@ -63,10 +63,10 @@ class Desk:
 
     @cached_property
     def store(self) -> "Store":
-        """The database, which is made when it is not there."""
+        """The database, which its first verb makes when it is not there."""
         from research.store import Store
 
-        return Store(self.config["store"]["url"])
+        return Store(self.config["store"]["url"], late=True)
 
     @property
     def known(self) -> "Store":

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, final
 
 from refusal import Refusal
+from research.commands.switches import refuse_switches
 
 if TYPE_CHECKING:
     from research.commands.answer import Answer
@@ -130,4 +131,5 @@ def checked(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Task:
     for key, tasks in owners.items():
         if name not in tasks and config[key] != usual[key]:
             raise Refusal(f"task={name} takes no {key}: task={'|'.join(tasks)} does.")
+    refuse_switches(config, usual)
     return TASKS[name]

@@ -126,6 +126,15 @@ class Database:
         self._engine.dispose()
 
 
+def exists(url: str) -> bool:
+    """Whether there is a database to read; a server is taken to be there until it is asked.
+
+    Raises `Refusal` for what is no URL of a database, and for one whose folder is not there.
+    """
+    parsed = _parse(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

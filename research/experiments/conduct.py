@@ -50,7 +50,10 @@ def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines |
     composed = space.resolve(fixed)
     lines.say(f"question   {study.question}", style="bold")
     lines.say(f"claim      {study.claim}")
-    with closing(Store(config["store"]["url"])) as store, _runner(config, composed, name) as runner:
+    with (
+        closing(Store(config["store"]["url"], late=True)) as store,
+        _runner(config, composed, name) as runner,
+    ):
         experiment = Experiment(name, study, fixed, space, store, run or runner.run, config, lines)
         path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")

@@ -15,6 +15,8 @@ from research.gate.yaml_file import parsed, text_of
 
 Choice = str | None | tuple[str, ...]
 MISSING = "???"
+_INNER = (dict, list)
+"""what nodes of a plain tree hold others; a name of its own, for `dict | list` is made anew in each call"""
 
 
 class Unusual(Exception):
@@ -53,6 +55,7 @@ class Files:
         self.names = frozenset(name.as_posix() for name in names)
         self.folder = folder
         self._read: dict[str, File] = {}
+        self._entries: dict[str, tuple[Entry, ...]] = {}
 
     def groups(self) -> frozenset[str]:
         """Names of all groups, nested ones as `a/b`."""
@@ -69,6 +72,16 @@ class Files:
         if name not in self._read:
             self._read[name] = self._load(name)
         return self._read[name]
+
+    def entries(self, name: str) -> "tuple[Entry, ...]":
+        """The defaults list of one file, `_self_` last where it does not say. Raises `Unusual`."""
+        if name not in self._entries:
+            folder = name.rpartition("/")[0]
+            read = [_entry(item, folder) for item in self.load(name).defaults]
+            entries = [entry for entry in read if not entry.group.startswith("hydra/")]  # they shape no tree
+            own = [] if any(entry.is_self for entry in entries) else [_SELF]
+            self._entries[name] = (*entries, *own)
+        return self._entries[name]
 
     def _load(self, name: str) -> File:
         path = self.folder / f"{name}.yaml"
@@ -88,29 +101,28 @@ class Walk:
 
     def tree(self, root: str) -> Composed:
         """Merge everything that `root` names. Raises `Unusual`, and `Refusal` for an unknown option."""
-        parts = list(self._expand(root, "", ""))
+        parts = self._expand(root, "")
         unused = self.wanted.keys() - self.made.keys()
         if unused:
             raise Refusal(f"'{min(unused)}' is not a group of {root}.yaml with these options: leave it out.")
         tree: dict[str, Any] = {}
         for package, content in parts:
-            merge(tree, _embedded(content, package))
+            tree = merged(tree, _embedded(content, package))
         tree.pop("hydra", None)
         return Composed(tree, self.made, (*unchosen(self.made), *missing(tree)))
 
-    def _expand(self, name: str, folder: str, package: str) -> list[tuple[str, dict[str, Any]]]:
+    def _expand(self, name: str, package: str) -> list[tuple[str, dict[str, Any]]]:
         """Files of `name` in the order of merging; later entries are visited first, since they override."""
         file = self.files.load(name)
         own = (package, file.content)
-        read = (_entry(item, folder) for item in file.defaults)
-        entries = [entry for entry in read if not entry.group.startswith("hydra/")]  # they shape no tree
+        if not file.defaults:
+            return [own]
+        entries = self.files.entries(name)
         for entry in entries:
             if entry.override:
                 self.wanted.setdefault(entry.group, entry.choice)
-        listed = [entry for entry in entries if not entry.override]
-        if not any(entry.is_self for entry in listed):
-            listed.append(_SELF)
-        parts = [[own] if entry.is_self else self._child(entry, package) for entry in reversed(listed)]
+        listed = [entry for entry in reversed(entries) if not entry.override]
+        parts = [[own] if entry.is_self else self._child(entry, package) for entry in listed]
         return [part for some in reversed(parts) for part in some]
 
     def _child(self, entry: "Entry", package: str) -> list[tuple[str, dict[str, Any]]]:
@@ -133,7 +145,7 @@ class Walk:
             inner = header
         elif entry.group and inner != entry.group.replace("/", "."):
             raise Unusual(f"{name} lands in the package {inner}")
-        return self._expand(name, name.rpartition("/")[0], inner)
+        return self._expand(name, inner)
 
     def _options(self, entry: "Entry") -> tuple[str, ...]:
         if entry.group in self.made:
@@ -208,16 +220,18 @@ def _absolute(name: str, folder: str) -> str:
     return name[1:] if name.startswith("/") else "/".join(filter(None, (folder, name)))
 
 
-def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
-    """Merge `new` into `into`, in place, as OmegaConf does: dicts by key, all else replaced."""
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Both as OmegaConf merges them: dicts by key, all else replaced; shares what only one has."""
+    tree = dict(old)
     for key, value in new.items():
-        old = into.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            merge(old, value)
-        elif value == MISSING or (isinstance(value, dict) and isinstance(old, list | str)):
+        before = tree.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            tree[key] = merged(before, value)
+        elif value == MISSING or (isinstance(value, dict) and isinstance(before, list | str)):
             raise Unusual(f"the merge at {key}")
         else:
-            into[key] = copied(value)
+            tree[key] = value
+    return tree
 
 
 def copied(node: Any) -> Any:
@@ -227,13 +241,16 @@ def copied(node: Any) -> Any:
     return [copied(value) for value in node] if isinstance(node, list) else node
 
 
-def missing(node: Any, path: str = "") -> list[str]:
-    """The keys whose value is `???`, which somebody must set."""
-    if isinstance(node, dict):
-        return [key for name, item in node.items() for key in missing(item, f"{path}.{name}".lstrip("."))]
-    if isinstance(node, list):
-        return [key for index, item in enumerate(node) for key in missing(item, f"{path}.{index}")]
-    return [path] if node == MISSING else []
+def missing(node: dict[str, Any] | list[Any], path: str = "") -> list[str]:
+    """The keys whose value is `???`, which somebody must set; `path` is where the node lies, with its dot."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node)
+    found: list[str] = []
+    for name, item in pairs:
+        if isinstance(item, _INNER):
+            found += missing(item, f"{path}{name}.")
+        elif item == MISSING:
+            found.append(f"{path}{name}")
+    return found
 
 
 def unchosen(choices: Mapping[str, Choice]) -> list[str]:

@@ -14,6 +14,8 @@ _PATH = re.compile(r"\$\{(\.*)([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}", re.ASCII)
 _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
 _PURE = {"oc.select", "oc.deprecated", "oc.dict.keys", "oc.dict.values"}
 _DEPTH = 40
+_WORTH = (str, dict, list)
+"""what may hold an interpolation: all else is kept without a call for each"""
 
 
 class _Beyond(Exception):
@@ -37,7 +39,10 @@ def _node(root: dict[str, Any], node: Any, path: tuple[str, ...], depth: int) ->
     if isinstance(node, str):
         return _text(root, node, path, depth) if "${" in node else node
     if isinstance(node, dict):
-        return {key: _node(root, value, (*path, key), depth) for key, value in node.items()}
+        return {
+            key: _node(root, value, (*path, key), depth) if isinstance(value, _WORTH) else value
+            for key, value in node.items()
+        }
     if isinstance(node, list):
         return [_node(root, value, (*path, str(index)), depth) for index, value in enumerate(node)]
     return node

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.campaigns.bench import STOPPED
 from research.objective import screening
 from research.report.arms import DECIDED, Arm, Read
 from research.store import Store
-from research.types import Insight, Objective, Proposal
+from research.types import STOPPED, Insight, Objective, Proposal
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)

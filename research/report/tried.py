@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from research.campaigns.bench import STOPPED
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
 from research.report.quantity import quantity
+from research.types import STOPPED
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted")
 _REASONS = 5

@@ -1,6 +1,7 @@
 """What is known of jobs before any process is started for them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from research import identity
 from research.gate import profiles
@@ -18,6 +19,22 @@ def keys(jobs: Sequence[Job]) -> list[Key]:
     for job in jobs:
         profiles.refuse(job.config)
     return [identity.key(job.config, signature(job.config)) for job in jobs]
+
+
+def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:
+    """The indices that are asked for, those of one trial together; a `force` job is alone."""
+    groups: dict[Any, list[int]] = {}
+    for index, key in zip(asked, keys([jobs[index] for index in asked]), strict=True):
+        config = jobs[index].config
+        trial = index if config.get("force") else (key, config["store"]["url"])
+        groups.setdefault(trial, []).append(index)
+    return list(groups.values())
+
+
+def answered(job: Job, by: Outcome) -> Outcome:
+    """The outcome of a job that an equal one has run."""
+    score = by.metrics.get(job.config["score"])
+    return Outcome(job, "known", trial_id=by.trial_id, score=score, metrics=by.metrics, facts=by.facts)
 
 
 def known(jobs: Sequence[Job]) -> list[Outcome | None]:

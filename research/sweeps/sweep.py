@@ -62,14 +62,24 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
 
 
 def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, progress: Progress) -> None:
-    """Fill in the outcomes that are not known yet, as they come."""
-    missing = [index for index, one in enumerate(outcomes) if one is None]
-    places = {id(jobs[index]): index for index in missing}
+    """Fill in the outcomes that are not known yet, as they come; of equal trials the first is run.
+
+    It answers the others where it has numbers; where it failed the next of them tries again.
+    """
     for one in filter(None, outcomes):
         progress.show(one)
-    for one in runner.run([jobs[index] for index in missing]):
-        outcomes[places[id(one.job)]] = one
-        progress.show(one)
+    twins = lookup.twins(jobs, [index for index, one in enumerate(outcomes) if one is None])
+    while twins:
+        groups = {id(jobs[group[0]]): group for group in twins}
+        twins = []
+        for one in runner.run([jobs[group[0]] for group in groups.values()]):
+            first, *others = groups[id(one.job)]
+            told = {first: one} | ({at: lookup.answered(jobs[at], one) for at in others} if one.ok else {})
+            for index, outcome in told.items():
+                outcomes[index] = outcome
+                progress.show(outcome)
+            if others and not one.ok:
+                twins.append(others)
 
 
 def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None:
