@@ -12,15 +12,13 @@ from research.runner import Job, Outcome
 from research.space import Space
 from research.stats import summary
 from research.store import Store
-from research.types import Key, Objective, Result, Trial
+from research.types import STOPPED, Key, Objective, Result, Trial
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 Report = Callable[["Arm", int, Outcome], None]
 
 _CAUTION = 0.6
 """level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
-STOPPED = "stopped early"
-"""how the reason of a trial begins that was ended because it could not win"""
 Pair = tuple["Arm", int]
 """an arm and a seed: what one trial answers"""
 

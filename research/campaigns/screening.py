@@ -6,7 +6,7 @@ from typing import final
 from pydantic import Field
 
 from research.campaigns.admission import Admission
-from research.campaigns.bench import STOPPED, Arm, Bench
+from research.campaigns.bench import Arm, Bench
 from research.campaigns.bill import Bill, paid
 from research.campaigns.halving import Halving, Stop
 from research.campaigns.history import Past
@@ -21,7 +21,7 @@ from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.stats import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.types import Objective, Proposal, Record
+from research.types import STOPPED, Objective, Proposal, Record
 
 Short = Callable[[Price], str | None]
 """why a price cannot be paid now and still leave what must follow; None when it can"""

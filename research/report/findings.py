@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.campaigns.bench import STOPPED
 from research.objective import screening
 from research.report.arms import DECIDED, Arm, Read
 from research.store import Store
-from research.types import Insight, Objective, Proposal
+from research.types import STOPPED, Insight, Objective, Proposal
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
@@ -222,5 +221,7 @@ def ids(row: Row, stage: str) -> list[int]:
 
 
 def ended(status: str) -> str:
-    """`running` in a finished report is a trial that was interrupted."""
+    """`running` in a finished report is a trial that was interrupted; what nobody ran yet is waiting."""
+    if status in ("queued", "proposed"):
+        return "waiting"
     return "ran" if status in RAN else "interrupted" if status == "running" else status
