@@ -20,7 +20,10 @@ from research.campaigns.series import Series
 from research.campaigns.spend import Spend
 from research.domains.domain import chosen
 from research.domains.scope import Scope
+from research.language import choices
 from research.language.ledger import tally
+from research.language.llm_settings import key, settings
+from research.literature import library
 from research.llm import NONE, Client, connect
 from research.memory import Memory, opened
 from research.objective import sentence
@@ -48,7 +51,6 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     lines = lines or Lines()
     shares = config["proposer"]["shares"]
     agreed = charter(config, CONF, shares)
-    _announce(agreed, lines)
     space = Space(CONF, CONF / "space.yaml")
     spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
     agreed = agreed.model_copy(update={"setting": _setting(space, agreed)})
@@ -56,6 +58,8 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     vocabulary = Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed)
     if field is None:
         vocabulary = _offered(vocabulary, agreed.goal.objective.metric)
+    _refuse(config, agreed)
+    _announce(agreed, lines)  # what is refused up to here is one sentence and nothing else
     store = Store(config["store"]["url"])
     with (
         closing(store),
@@ -120,6 +124,15 @@ def _restore(store: Store, agreed: Charter, spend: Spend) -> None:
             continue
         metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
         spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
+
+
+def _refuse(config: Mapping[str, Any], agreed: Charter) -> None:
+    """Raise `Refusal` for a launcher, a key or a library that cannot be, before a database is made."""
+    _runner(config, agreed)  # starts nothing yet, and refuses numbers that no launcher has
+    library.opened(config.get("literature"))
+    if config["llm"].get("model") is not None:
+        for model in choices.line(settings(config["llm"])):
+            key(model)
 
 
 def _closed(client: Client | None) -> AbstractContextManager[Client | None]:
