@@ -47,6 +47,7 @@ def main() -> None:
         if asked(typed):
             spoken.say(page(typed, CONF), as_json, out)
             return
+        settings.refuse_flags(typed)
         quick = settings.quickly(typed, CONF)
         for config in by_hydra() if quick is None else [quick]:
             with Desk(config) as desk:

@@ -14,6 +14,14 @@ _SECRET = re.compile(
 )
 
 
+# Hydra lists the options of a group one below the other.
+_OPTIONS = re.compile(r"\s*Available options in ('[^']*'):((?:\n\t[^\n]*)+)")
+
+
+def _options(found: re.Match[str]) -> str:
+    return f"; the options of {found[1]} are {', '.join(found[2].split())}"
+
+
 class Refusal(Exception):
     """Bad input or a missing part of the machine: one sentence that says what to do instead."""
 
@@ -47,6 +55,7 @@ def sentence(error: BaseException) -> str | None:
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
     text = str(error).split("Config search path:")[0]
+    text = _OPTIONS.sub(_options, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [
         line

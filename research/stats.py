@@ -151,11 +151,12 @@ def _decide(found: Comparison, direction: Direction, least: float, metric: str) 
     same = found.low == found.high == 0.0
     if found.effect_size is None and not metric.startswith(EXACT) and not (same and least):
         return "open", f"{shown}: all differences are equal, which says nothing of their spread; add seeds"
+    sized = f" of {least:g}" if least else ""
     if low > least:
-        return "supported", f"{shown}: beyond the smallest effect of {least:g}"
+        return "supported", f"{shown}: an improvement{f' beyond {least:g}' if least else ''}"
     if high < least or (same and not least):
-        return "refuted", f"{shown}: no improvement of {least:g}"
-    return "open", f"{shown}: does not settle an improvement of {least:g}"
+        return "refuted", f"{shown}: no improvement{sized}"
+    return "open", f"{shown}: does not settle an improvement{sized}"
 
 
 def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:

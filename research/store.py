@@ -17,7 +17,7 @@ from research.database.claims import Claim
 from research.database.connection import Database, Unreachable, exists
 from research.database.journal import Journal
 from research.database.lease import Lost, kept
-from research.database.schema import FINAL, clock, metric, trial
+from research.database.schema import FINAL, clock, metric, spoken, trial
 from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Claim", "Known", "Lost", "Store"]
@@ -182,11 +182,16 @@ class Store(Journal):
         status: str | None = None,
         ids: Sequence[int] | None = None,
         source: str | None = None,
+        word: str | None = None,
         limit: int | None = None,
     ) -> list[Trial]:
-        """Trials that match everything asked for, oldest first; `limit` keeps the newest."""
+        """Trials that match everything asked for, oldest first; `limit` keeps the newest.
+
+        `word` is the status as people read it, see `Trial.word`.
+        """
         asked = {"sweep": sweep, "status": status, "source": source}
         query = sa.select(trial).where(*(trial.c[k] == v for k, v in asked.items() if v is not None))
+        query = query if word is None else query.where(spoken() == word)
         batches = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in _some(sorted(set(ids)))]
         with self.read() as connection:
             newest = query.order_by(trial.c.id.desc()).limit(limit)

@@ -8,7 +8,7 @@ Direction = Literal["min", "max"]
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
 STOPPED = "stopped early"
-"""how the reason of a trial begins that was ended because it could not win"""
+"""how the reason of a failed trial begins that was ended because it could not win: it is no failure"""
 
 
 class Record(BaseModel):
@@ -83,6 +83,11 @@ class Trial(Record):
     folder: str | None
     started: float
     finished: float | None
+
+    @property
+    def word(self) -> str:
+        """Its status as people read it: what was ended because it could not win is `stopped`, not failed."""
+        return "stopped" if self.status == "failed" and STOPPED in (self.reason or "") else self.status
 
 
 class Result(Record):

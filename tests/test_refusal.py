@@ -48,3 +48,12 @@ def test_hydras_advice_to_add_unread_keys_is_not_passed_on() -> None:
         HydraException("Could not override 'x'.\nTo append to your config use +x=1\nKey 'x' is not in struct")
     )
     assert told is not None and "+x" not in told and "not in struct" in told
+
+
+def test_hydras_list_of_options_becomes_part_of_the_sentence() -> None:
+    told = sentence(
+        HydraException("In 'agent': Could not find 'memory/x'\n\nAvailable options in 'memory':\n\toff\n\ton")
+    )
+    assert told is not None and told.startswith(
+        "refused: In 'agent': Could not find 'memory/x'; the options of 'memory' are off, on: python"
+    )

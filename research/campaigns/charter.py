@@ -152,7 +152,12 @@ def _check_seeds(found: Charter) -> None:
     room = found.screen.at_once * len(found.screen.seeds)
     contenders = found.confirm.arms * found.sprint.count
     last = found.confirm.first_seed + found.confirm.each * contenders
-    if not found.screen.seeds or used & set(range(found.confirm.first_seed - room, last)):
+    if not found.screen.seeds:
+        raise Refusal("screen.seeds is empty: give at least one seed to look at, as screen.seeds=[0].")
+    for name, seeds in (("screen", found.screen.seeds), ("promote", found.promote.seeds)):
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise Refusal(f"{name}.seeds={list(seeds)} is not usable: give each seed once, from 0 up.")
+    if used & set(range(found.confirm.first_seed - room, last)):
         raise Refusal(
             f"confirm.first_seed={found.confirm.first_seed} to {last - 1} are not fresh: choose a first seed "
             "above screen.seeds and promote.seeds, because a winner is confirmed on seeds that chose nothing."

@@ -48,7 +48,6 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     lines = lines or Lines()
     shares = config["proposer"]["shares"]
     agreed = charter(config, CONF, shares)
-    _announce(agreed, lines)
     space = Space(CONF, CONF / "space.yaml")
     spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
     agreed = agreed.model_copy(update={"setting": _setting(space, agreed)})
@@ -67,6 +66,7 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
         checked(config["proposer"]["sources"], at_hand)
         runner = _runner(config, agreed)
         # All that can be refused without it has been: from here on there is a database.
+        _announce(agreed, lines)
         _restore(store, agreed, spend)
         with alone(root / "agent" / agreed.name), runner:
 

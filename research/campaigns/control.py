@@ -58,7 +58,7 @@ def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) ->
 
 
 def _no_control(reason: str) -> str:
-    said = reason.split(" [printed:")[0]
+    said = reason.split(" [printed:")[0].rstrip(".")
     if "launcher.timeout_s" in said:
         hint = "give more by budget.seconds, or make trials shorter, as by base=[budget.steps=100]"
     else:

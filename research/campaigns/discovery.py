@@ -131,7 +131,8 @@ def typed(recipe: Path, conf: Path) -> str:
     try:
         name = recipe.resolve().relative_to((conf / "experiment").resolve()).with_suffix("")
     except ValueError:
-        return f"copy it into {conf / 'experiment'}, then python agent.py experiment={recipe.stem}"
+        folder = conf / "experiment" / recipe.parent.name
+        return f"copy it into {folder}, then python agent.py experiment={recipe.parent.name}/{recipe.stem}"
     return f"python agent.py experiment={name.as_posix()}"
 
 

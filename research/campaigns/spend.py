@@ -43,6 +43,8 @@ class Spend:
                 raise Refusal(
                     f"budget.{name}={limit:g} buys nothing: give a number above 0, or null for no limit."
                 )
+        if trials is not None and trials != math.inf and trials != int(trials):
+            raise Refusal(f"budget.trials={trials:g} is no number of trials: give a whole one.")
         self.limits = {name: math.inf if limit is None else float(limit) for name, limit in given.items()}
         self.clock = clock
         self._began = clock()
@@ -92,7 +94,8 @@ class Spend:
         for name, limit in self.limits.items():
             soon, reserve = getattr(spent, name) + getattr(price, name), getattr(later, name)
             if soon + min(reserve, limit / 2) > limit:
-                return f"budget.{name}={limit:g} would be passed: {soon:.4g} next, {reserve:.4g} kept back"
+                kept = f", and {reserve:.3g} are kept back for what follows" if reserve else ""
+                return f"budget.{name}={limit:g} would be passed: {soon:.3g} with the next{kept}"
         return None
 
     def left_s(self) -> float:

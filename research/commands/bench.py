@@ -1,11 +1,17 @@
 """A campaign's bench for a single task: the charter that is agreed on, and what runs its trials."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter, charter
 from research.campaigns.spend import Spend
 from research.commands.desk import Desk
+from research.commands.reference import Reference
+from research.commands.show import row_of
 from research.objective import screening_objective
 
 if TYPE_CHECKING:
@@ -16,6 +22,24 @@ if TYPE_CHECKING:
 def agreed(desk: Desk) -> Charter:
     """The charter of what was asked. Raises `Refusal` for a goal that is not understood."""
     return charter(desk.asked, desk.conf, desk.asked["proposer"]["shares"])
+
+
+def charter_of(desk: Desk, row: Mapping[str, Any]) -> Charter:
+    """The charter that the experiment was proposed under; the present one where none was kept.
+
+    Raises `Refusal` for one that another version kept.
+    """
+    kept = row["facts"].get("charter")
+    if kept is None and row["sprint_id"] is not None:
+        kept = row_of(desk.known, Reference("sprint", row["sprint_id"]))["facts"].get("charter")
+    if kept is None:
+        return agreed(desk)
+    try:
+        return Charter.model_validate(kept)
+    except ValidationError:
+        raise Refusal(
+            f"experiment {row['id']} was queued by another version of joulelab: suggest it again."
+        ) from None
 
 
 def spend(desk: Desk) -> Spend:

@@ -1,6 +1,5 @@
 """`task=compare a=... b=...`: two configurations paired by seed, metric by metric, or why they cannot be."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -12,6 +11,7 @@ from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
 from research.objective import EXACT, METRICS, is_ratio, screening
 from research.report.quantity import quantity
+from research.report.sentences import difference
 from research.statistics.comparable import comparable
 from research.stats import ENOUGH, judge, summary
 from research.types import Comparison, Record, Result, Trial
@@ -181,14 +181,7 @@ def _row(
 
 def _cells(row: Row) -> tuple[str, ...]:
     found = row.comparison
-    told = "" if found is None else _interval(found)
+    told = "" if found is None else difference(found)
     why = row.reason if found is None else ""
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)
-
-
-def _interval(found: Comparison) -> str:
-    unit = " %" if found.metric.endswith("[%]") else ""
-    if not math.isfinite(found.high - found.low):
-        return f"{found.difference:+.4g}{unit}"
-    return f"{found.difference:+.4g}{unit} [{found.low:.4g}, {found.high:.4g}]"

@@ -1,22 +1,18 @@
 """`task=run`: a queued experiment over the screening seeds beside its control, once or until stopped."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, final
-
-from pydantic import ValidationError
 
 from refusal import Refusal
 from research.campaigns.bench import Arm
-from research.campaigns.charter import Charter
 from research.commands.answer import Answer
-from research.commands.bench import agreed, bench, spend
+from research.commands.bench import bench, charter_of, spend
 from research.commands.desk import Desk
 from research.commands.reference import Reference, reference
 from research.commands.show import row_of
+from research.commands.stoppable import stoppable
 from research.database.lease import Lost
 from research.objective import is_timed, screening_objective
 from research.queue import Queue, Taken
@@ -72,7 +68,7 @@ def execute(desk: Desk) -> Ran:
         )
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
-    with _stoppable():
+    with stoppable():
         done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
     answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
     desk.lines.say(answer.text())
@@ -126,7 +122,7 @@ def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
 
 
 def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
-    found, proposal = _charter(desk, row), Proposal.model_validate(row["proposal"])
+    found, proposal = charter_of(desk, row), Proposal.model_validate(row["proposal"])
     seeds = found.screen.seeds
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
@@ -155,21 +151,6 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _charter(desk: Desk, row: Mapping[str, Any]) -> Charter:
-    """The charter that the experiment was proposed under; the present one where none was kept."""
-    kept = row["facts"].get("charter")
-    if kept is None and row["sprint_id"] is not None:
-        kept = row_of(desk.known, Reference("sprint", row["sprint_id"]))["facts"].get("charter")
-    if kept is None:
-        return agreed(desk)
-    try:
-        return Charter.model_validate(kept)
-    except ValidationError:
-        raise Refusal(
-            f"experiment {row['id']} was queued by another version of joulelab: suggest it again."
-        ) from None
-
-
 def _shown(means: Mapping[str, float]) -> dict[str, float]:
     """Without the test split: nothing that is screened may be chosen by it."""
     return {key: value for key, value in means.items() if not key.startswith("test/")}
@@ -181,20 +162,3 @@ def _line(one: Experiment) -> str:
     mine, other = (means.get(one.metric) for means in (one.figures, one.control))
     told = [quantity(one.metric, value) if value is not None else "not measured" for value in (mine, other)]
     return f"experiment {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does; signals can be set in the main thread only, as in no notebook's helper."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*about: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

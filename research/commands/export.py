@@ -45,7 +45,8 @@ def export(desk: Desk) -> Exported:
     path = Path(str(given or "")).expanduser()
     writers: dict[str, Callable[[Sequence[Row], Path], None]] = {".json": _json, ".parquet": _parquet}
     if path.suffix not in writers:
-        raise Refusal(f"path={given} is no file to export to: end it in .json or .parquet.")
+        shown = "path is missing" if given in (None, "") else f"path={given} is no file to export to"
+        raise Refusal(f"{shown}: end it in .json or .parquet, as path=trials.json.")
     if status is not None and status not in STATUSES["trials"]:
         raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
     if path.suffix == ".parquet":
@@ -58,14 +59,14 @@ def export(desk: Desk) -> Exported:
 
 def collected(store: "Store", status: str | None = None) -> list[Row]:
     """One flat row for each trial: its columns, `config.*`, its metrics by their keys, `energy_method`."""
-    trials = store.trials(status=status)
+    trials = store.trials(word=status)
     rows = []
     for first in range(0, len(trials), _AT_ONCE):
         some = trials[first : first + _AT_ONCE]
         results = store.results([one.id for one in some])
         for trial in some:
             row = trial.model_dump(exclude={"key", "config"}) | trial.key._asdict()
-            row["overrides"] = " ".join(trial.overrides)
+            row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
             found = results.get(trial.id)
             row["energy_method"] = found.facts.get("energy_method") if found else None
             rows.append(row | flat(redact(trial.config), "config.") | (found.metrics if found else {}))

@@ -6,7 +6,8 @@ from typing import Any, final
 from refusal import Refusal
 from research.commands.answer import Answer, pairs
 from research.commands.desk import Desk
-from research.commands.reference import reference
+from research.commands.reference import Reference, reference
+from research.commands.show import row_of
 from research.episodes.records import Forgotten
 from research.memory import opened
 
@@ -26,6 +27,8 @@ class Forgot(Answer):
             name: len(ids) for name, ids in self.rows.model_dump().items() if isinstance(ids, tuple) and ids
         }
         folders = list(self.rows.folders)
+        if not counts:
+            return "nothing matches: nothing is deleted"
         head = "deleted" if self.done else "would be deleted; add yes=true to do it"
         lines = [head, *pairs({name: n for name, n in counts.items() if name != "folders"}, "  ")]
         return "\n".join([*lines, *(f"  left on disk  {folder}" for folder in folders)])
@@ -34,10 +37,11 @@ class Forgot(Answer):
 def forget(desk: Desk) -> Forgot:
     """Delete what was selected, in one transaction, or show what would go.
 
-    Raises `Refusal` without a selection, for a date that is none, and for a sprint that runs.
+    Raises `Refusal` without a selection, for a date that is none, for a sprint or a campaign that is not
+    there, and for a sprint that runs.
     """
-    asked = _selection(desk.config)
-    sure = bool(desk.config["yes"])
+    asked, sure = _selection(desk.config), bool(desk.config["yes"])
+    _there(desk, asked)
     rows = opened(None, desk.known).forget(**asked, trials=bool(desk.config["trials"]), dry_run=not sure)
     return Forgot(done=sure, rows=rows)
 
@@ -51,6 +55,18 @@ def _selection(config: Any) -> dict[str, Any]:
     if kind == "campaign" and name:
         return asked | {"campaign": name}
     return asked if given is None else asked | {"ids": [reference(given, "id", ("sprint",)).number]}
+
+
+def _there(desk: Desk, asked: dict[str, Any]) -> None:
+    """Refuse a name that nothing has: it was mistyped, and what was meant would stay."""
+    for number in asked.get("ids", ()):
+        row_of(desk.known, Reference("sprint", number))
+    name = asked.get("campaign")
+    if name and all(row["facts"].get("campaign") != name for row in desk.known.sprints()):
+        raise Refusal(
+            f"There is no campaign {name[:80]!a} in this database: task=status lists the sprints, "
+            "task=show id=sprint:1 their campaign."
+        )
 
 
 def _moment(text: str) -> float:

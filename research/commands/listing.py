@@ -7,6 +7,7 @@ from refusal import Refusal
 from research.commands.answer import Answer, short, table
 from research.commands.desk import Desk
 from research.experiments.study import names, recipe
+from research.report.sentences import stopped
 from research.types import Proposal, TrialStatus, VerdictWord
 
 EXPERIMENT_STATUSES = (
@@ -15,7 +16,7 @@ EXPERIMENT_STATUSES = (
 )
 STATUSES: dict[str, tuple[str, ...]] = {
     "experiments": EXPERIMENT_STATUSES,
-    "trials": get_args(TrialStatus),
+    "trials": (*get_args(TrialStatus), "stopped"),
     "insights": get_args(VerdictWord),
     "recipes": (),
 }
@@ -46,7 +47,8 @@ def listing(desk: Desk) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
     what, status = desk.config["what"], desk.config["status"]
     if what not in STATUSES:
-        raise Refusal(f"what={what} cannot be listed: choose what={'|'.join(STATUSES)}.")
+        shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
+        raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
     if status is not None and status not in STATUSES[what]:
         known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
         raise Refusal(f"No {what} have status={status}: {known}.")
@@ -96,7 +98,7 @@ def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, A
 
 
 def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
-    rows = desk.known.trials(status=status, limit=limit)
+    rows = desk.known.trials(word=status, limit=limit)
     results = desk.known.results([row.id for row in rows])
     found = []
     for row in rows:
@@ -105,13 +107,13 @@ def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
         found.append(
             {
                 "id": row.id,
-                "status": row.status,
+                "status": row.word,
                 "score": metrics.get(str(row.config.get("score"))),
                 "joules": metrics.get("train/energy_j"),
                 "method": facts.get("energy_method"),
                 "seed": row.seed,
                 "overrides": row.overrides,
-                "reason": row.reason,
+                "reason": stopped(row.reason) or row.reason,
             }
         )
     return found

@@ -25,11 +25,11 @@ def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
     found = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
     kind = (found[1] or kinds[0]) if found else ""
     if not found or kind not in kinds:
-        shown = f"{key}={text}" if text else f"{key}=..."
         forms = " or ".join(
-            [f"the number of one {kinds[0]}, as {key}=12", *(f"{one}:3" for one in kinds[1:])]
+            [f"the number of one {kinds[0]}, as {key}=12", *(f"{key}={one}:3" for one in kinds[1:])]
         )
-        raise Refusal(f"{shown} names nothing here: give {forms}.")
+        shown = f"{key}={text} names nothing here" if text else f"{key} is missing"
+        raise Refusal(f"{shown}: give {forms}.")
     return Reference(kind, int(found[2]))
 
 

@@ -83,7 +83,7 @@ def reproduce(desk: Desk) -> Reproduced:
     unfinished = next((one for one in trials if one.status != "done"), None)
     if unfinished is not None:
         raise Refusal(
-            f"Trial {unfinished.id} is {unfinished.status}: only a finished trial can be reproduced."
+            f"Trial {unfinished.id} is {unfinished.word}: only what was trained to its end can be reproduced."
         )
     replicates = _again(desk, trials)
     checks = [check for one in trials for check in _checks(store, one, replicates[one.id], len(trials))]
@@ -109,7 +109,8 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
         some = [one for one in trials if _threads(results[one.id]) == threads]
         with desk.running("reproduce", alone=True, threads=threads) as run:
             for one in some:
-                job = Job(one.config | own, list(one.overrides), sweep=one.sweep)
+                # Of no sweep: what is checked later is no part of what the campaign cost.
+                job = Job(one.config | own, list(one.overrides))
                 for outcome in run([job]):
                     if not outcome.ok or outcome.trial_id is None:
                         raise Refusal(f"Trial {one.id} cannot be run again: {outcome.reason}.")

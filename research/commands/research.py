@@ -4,8 +4,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from refusal import Refusal
 from research.commands.answer import Answer
 from research.commands.desk import Desk
+from research.commands.stoppable import stoppable
 from research.report.findings import Findings
 from research.types import Comparison, Record
 
@@ -69,16 +71,22 @@ class Researched(Answer):
 def research(desk: Desk) -> Researched:
     """Run the campaign, or the recipe's experiment, and read what it came to.
 
-    Raises `Refusal` for a goal that is not understood or a control that cannot be run.
+    Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
+    cannot be run.
     """
-    if desk.asked["recipe"] is not None:
+    recipe = desk.asked["recipe"]
+    if recipe is not None:
+        if desk.config["goal"] != desk.usual["goal"]:
+            raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
         from research.experiments.conduct import conduct
 
-        path = conduct(desk.asked, run=desk.given_run, lines=desk.lines)
+        with stoppable():
+            path = conduct(desk.asked, run=desk.given_run, lines=desk.lines)
     else:
         from research.campaigns.commission import research as campaign
 
-        path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
+        with stoppable():
+            path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
     return outcome(desk.store, path)
 
 

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.commands.answer import Answer, table
+from research.commands.bench import charter_of
 from research.commands.desk import Desk
 from research.commands.scene import Scene, scene
 from research.roles import roles
@@ -73,9 +74,9 @@ def review(desk: Desk) -> Reviews:
     limit = _limit(desk)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
     with scene(desk) as here:
-        panel_of = _Panel(here)
-        done = [panel_of.review(row) for row in rows[:limit]]
-    return Reviews(reviewed=tuple(done), notes=panel_of.notes())
+        panels = _Panels(here)
+        done = [panels.of(row).review(row) for row in rows[:limit]]
+    return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
 def improve(desk: Desk) -> Reviews:
@@ -85,10 +86,10 @@ def improve(desk: Desk) -> Reviews:
     """
     limit = _limit(desk)
     with scene(desk) as here:
-        panel_of = _Panel(here)
-        short = [row for row in _waiting(desk) if panel_of.short(row)]
-        done = [one for row in short[:limit] for one in panel_of.improve(row)]
-    return Reviews(reviewed=tuple(done), notes=panel_of.notes())
+        panels = _Panels(here)
+        short = [row for row in _waiting(desk) if panels.short(row)]
+        done = [one for row in short[:limit] for one in panels.of(row).improve(row)]
+    return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
 def _limit(desk: Desk) -> int:
@@ -105,21 +106,21 @@ def _waiting(desk: Desk) -> list[dict[str, Any]]:
 
 
 @final
-class _Panel:
-    """The reviewers of one scene, and what they write."""
+class _Panels:
+    """A panel for each charter: what waits is judged by what it was proposed for, whatever is asked now."""
 
     def __init__(self, here: Scene) -> None:
-        self._here, self._store = here, here.desk.store
+        self._here = here
         self._thresholds = Thresholds.model_validate(here.desk.config["review"])
         self._team = Team(roles(here.desk.conf), here.client) if here.client else None
-        domain = here.desk.domain
-        brief = Brief(
-            state=here.state,
-            vocabulary=here.vocabulary,
-            domain=domain.name if domain else "optimization",
-            focus=str(here.desk.config["focus"] or ""),
-        )
-        self._judges = Judges(self._team, brief, here.lessons, here.complaints)
+        self._made: dict[str, _Panel] = {}
+
+    def of(self, row: Mapping[str, Any]) -> "_Panel":
+        """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
+        charter = charter_of(self._here.desk, row)
+        if charter.name not in self._made:
+            self._made[charter.name] = _Panel(self._here.under(charter), self._thresholds, self._team)
+        return self._made[charter.name]
 
     def notes(self) -> tuple[str, ...]:
         """Roles that did not answer."""
@@ -130,6 +131,21 @@ class _Panel:
         """Whether an experiment was reviewed and fell short."""
         found = row["facts"].get("review")
         return bool(found) and not self._thresholds.accepted(found.get("score"))
+
+
+@final
+class _Panel:
+    """The reviewers of one scene, and what they write."""
+
+    def __init__(self, here: Scene, thresholds: Thresholds, team: Team | None) -> None:
+        self._here, self._store, self._thresholds = here, here.desk.store, thresholds
+        brief = Brief(
+            state=here.state,
+            vocabulary=here.vocabulary,
+            domain=here.field.name if here.field else "optimization",
+            focus=here.charter.team.get("focus", ""),
+        )
+        self._judges = Judges(team, brief, here.lessons, here.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
         """Score one experiment; one that the gate refuses by now is not scored."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, final
 from research.campaigns.charter import Charter
 from research.campaigns.recall import Recall
 from research.commands.bench import agreed, bench, spend
-from research.commands.desk import Desk
+from research.commands.desk import CONF, Desk
+from research.domains.domain import Domain, read
 from research.domains.scope import Scope
+from research.gate.yaml_file import parsed, text_of
 from research.objective import rank, screening_objective
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.proposers.sources import made
@@ -38,17 +40,29 @@ class Scene:
     Raises `Refusal` for a goal that is not understood, and a field with nothing to turn.
     """
 
-    def __init__(self, desk: Desk, client: "Client | None" = None, memory: "Memory | None" = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        client: "Client | None" = None,
+        memory: "Memory | None" = None,
+        charter: Charter | None = None,
+    ) -> None:
+        """`charter` is what an experiment was proposed under; None is what is asked now."""
         self.desk, self.client, self.memory = desk, client, memory
-        self.charter: Charter = agreed(desk)
+        self.charter: Charter = agreed(desk) if charter is None else charter
+        self.field = desk.domain if charter is None else _field(charter)
         self._recall = None if memory is None else Recall(memory, self.charter)
         spend(desk)  # a budget of zero is refused before anything is proposed
-        self.scope = Scope(desk.domain)
+        self.scope = Scope(self.field)
         self.objective = screening_objective(self.charter.goal.objective)
         whole = narrowed(desk.space, self.charter.fixed)
         self.vocabulary = self.scope.narrowed(whole, self.charter.fixed)
         """what may be turned: the field's part of the space"""
         self.bench: Bench = bench(desk, self.charter, _nothing_runs)
+
+    def under(self, charter: Charter) -> "Scene":
+        """The same desk, model and memory with the charter of an experiment that waits."""
+        return Scene(self.desk, self.client, self.memory, charter)
 
     @cached_property
     def tried(self) -> list[tuple[Proposal, Seen]]:
@@ -142,6 +156,13 @@ def scene(desk: Desk) -> Iterator[Scene]:
             if client is not None:
                 stack.enter_context(client)
         yield Scene(desk, client, memory)
+
+
+def _field(charter: Charter) -> Domain | None:
+    """The field that a charter was agreed on in, by its file of today."""
+    name = charter.team.get("domain")
+    path = CONF / "domain" / f"{name}.yaml"
+    return None if name is None else read(parsed(text_of(path), path)).focused(charter.team.get("focus"))
 
 
 def _memory(desk: Desk) -> "Memory | None":

@@ -16,6 +16,12 @@ from research.goals.quoting import quoted
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
+_FLAGS = {
+    *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
+    *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
+    "--experimental-rerun",
+}
+"""flags of Hydra's"""
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
@@ -42,6 +48,21 @@ def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
         return settings(typed, conf)
     except Refusal:
         return None
+
+
+def refuse_flags(typed: Sequence[str]) -> None:
+    """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
+    before = ""
+    for text in typed:
+        flag = text.partition("=")[0]
+        if text.startswith("--") and flag not in _FLAGS:
+            name = flag.strip("-") or "key"
+            raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
+        if "=" not in text and not text.startswith(("-", "~")) and not before.startswith("-"):
+            raise Refusal(
+                f"{text[:60]!a} is no key=value: --help lists every key, --help task=NAME a task's."
+            )
+        before = text
 
 
 def overrides(values: Mapping[str, Any], before: str = "") -> list[str]:

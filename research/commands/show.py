@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
 from research.commands.answer import Answer, pairs
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from research.store import Store
 
 STAGES = ("screened", "promoted", "confirmed")
+_MOMENTS = ("started", "finished", "created")
+"""columns in seconds since 1970, which a document keeps and a person cannot read"""
 
 
 @final
@@ -33,7 +36,8 @@ class Shown(Answer):
 
     def text(self) -> str:
         """Fields in lines, figures with their units, the command last."""
-        lines = [f"{self.kind} {self.id}", *pairs(self.about, "  ")]
+        about = {key: _moment(value) if key in _MOMENTS else value for key, value in self.about.items()}
+        lines = [f"{self.kind} {self.id}", *pairs(about, "  ")]
         lines += pairs({key: quantity(key, value) for key, value in self.figures.items()}, "  ")
         for name, found in self.related.items():
             rows = [_line(row) for row in (found if isinstance(found, list) else [found])]
@@ -74,6 +78,7 @@ def _trial(store: "Store", wanted: Reference) -> Shown:
     trial, results = rows[0], store.results([wanted.number])
     about = trial.model_dump(exclude={"id", "key", "config"}) | trial.key._asdict()
     about["seconds"] = None if trial.finished is None else trial.finished - trial.started
+    about["status"] = trial.word
     facts = results[trial.id].facts if results else {}
     about["energy_method"] = facts.get("energy_method")
     seeds = () if any(text.startswith("seed=") for text in trial.overrides) else (trial.seed,)
@@ -133,6 +138,11 @@ def _sprint(store: "Store", wanted: Reference) -> Shown:
         about={**about, "experiments": dict(counts)},
         related={"insights": insights, "facts": _but(row["facts"], "charter")},
     )
+
+
+def _moment(seconds: Any) -> Any:
+    told = isinstance(seconds, float | int)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC" if told else seconds
 
 
 def _but(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

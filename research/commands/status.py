@@ -104,7 +104,7 @@ def status(desk: Desk) -> Status:
         exists=True,
         sprints=_sprints(store),
         experiments=_counts(store, "experiment"),
-        trials=_counts(store, "trial"),
+        trials=_trials(store),
         running=_running(store),
         spent=_spent(store),
         budget=budget,
@@ -120,6 +120,17 @@ def _counts(store: "Store", name: str) -> dict[str, int]:
     with store.read() as connection:
         found = connection.execute(sa.select(column, sa.func.count()).group_by(column))
         return {str(status): int(count) for status, count in sorted(map(tuple, found))}
+
+
+def _trials(store: "Store") -> dict[str, int]:
+    import sqlalchemy as sa
+
+    from research.database.schema import spoken, trial
+
+    word = spoken().label("word")
+    with store.read() as connection:
+        found = connection.execute(sa.select(word, sa.func.count(trial.c.id)).group_by(word))
+        return dict(sorted((str(row[0]), int(row[1])) for row in found))
 
 
 def _sprints(store: "Store") -> tuple[SprintLine, ...]:
@@ -184,7 +195,8 @@ def _spent(store: "Store") -> Spent | None:
         paid = sa.select(interaction.c.dollars).where(interaction.c.sprint_id.in_(ids))
         dollars = [row.dollars for row in connection.execute(paid)]
     known = None if None in dollars else sum(dollars)
-    return Spent(campaign=name, trials=count, joules=total or 0.0, dollars=known)
+    lost = sum(spent.get("train/energy_j", 0.0) for spent in store.lost(name).values())
+    return Spent(campaign=name, trials=count, joules=(total or 0.0) + lost, dollars=known)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

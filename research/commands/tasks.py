@@ -56,7 +56,7 @@ TASKS = {
     "run": Task(
         "execute:execute",
         "Run a queued experiment over the screening seeds beside its control, or all of them by daemon=true.",
-        ("id", "daemon", "limit"),
+        ("id", "daemon"),
         ("id=experiment:3", "daemon=true"),
     ),
     "status": Task("status:status", "Sprints, queue, trials and what is spent, in one look.", (), ("",)),
@@ -120,7 +120,7 @@ def perform(desk: "Desk") -> "Answer":
 
 
 def checked(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Task:
-    """The task, when nothing is set that belongs to another one. Raises `Refusal` with what there is."""
+    """The task, when nothing is set that belongs to another one or is no switch. Raises `Refusal`."""
     name = str(config["task"])
     if name not in TASKS:
         raise Refusal(f"task={name[:60]} is unknown: choose one of {', '.join(TASKS)}.")
@@ -132,4 +132,8 @@ def checked(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Task:
         if name not in tasks and config[key] != usual[key]:
             raise Refusal(f"task={name} takes no {key}: task={'|'.join(tasks)} does.")
     refuse_switches(config, usual)
+    for key, value in usual.items():
+        # `yes=no` is a text to Hydra, and every text would be taken for true.
+        if isinstance(value, bool) and not isinstance(config[key], bool):
+            raise Refusal(f"{key}={config[key]} is neither yes nor no: write {key}=true or {key}=false.")
     return TASKS[name]

@@ -11,6 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from refusal import Refusal
+from research.types import STOPPED
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -192,6 +193,14 @@ metric = _table(
     sa.Column("joule", Number),
     sqlite_with_rowid=False,
 )
+
+
+def spoken() -> sa.Case[str]:
+    """A trial's status as `Trial.word` has it, for a query."""
+    stopped = (trial.c.status == "failed") & trial.c.reason.contains(STOPPED)
+    return sa.case((stopped, "stopped"), else_=trial.c.status)
+
+
 FINAL = -1
 episode = _table(
     "episode",

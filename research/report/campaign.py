@@ -72,8 +72,8 @@ def _screened(found: Findings) -> list[str]:
     """The best of the screening: a cheap look, nothing is claimed of it."""
     arms, left = _best(found)
     others = sum(not arm.control for arm in arms)
-    title = f"Screened, validation split (control and the best {others} of {others + left})"
-    return _table(found, title, arms, "screened")
+    shown = f"control and the best {others} of {others + left}" if others else "the control alone"
+    return _table(found, f"Screened, validation split ({shown})", arms, "screened")
 
 
 def _best(found: Findings) -> tuple[list[Arm], int]:

@@ -29,7 +29,8 @@ def model(spent: Cost) -> list[str]:
     if not spent.calls:
         return []
     dollars = "an unknown price" if spent.dollars is None else f"${spent.dollars:.4f}"
-    told = f"{spent.calls} calls of the language model, {spent.tokens} tokens, {dollars}"
+    calls = "1 call" if spent.calls == 1 else f"{spent.calls} calls"
+    told = f"{calls} of the language model, {spent.tokens} tokens, {dollars}"
     return [f"- {told}; {model_joules(spent)}"]
 
 
@@ -56,9 +57,8 @@ def _saved(found: Findings, how: str) -> list[str]:
     stopped, joules = found.total("pruned", "trials"), found.total("pruned", "joules_saved")
     if stopped is not None and joules is not None:
         saved = quantity("train/energy_j", joules)
-        lines.append(
-            f"- early stopping ended {stopped:.0f} trials and saved {saved} ({how}; what was left of each)"
-        )
+        trials = "1 trial" if stopped == 1 else f"{stopped:.0f} trials"
+        lines.append(f"- early stopping ended {trials} and saved {saved} ({how}; what was left of each)")
     refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
     if refused:
         checked = "none of them was run to see" if false is None else f"{false:.0f} of them would have run"

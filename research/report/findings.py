@@ -233,5 +233,7 @@ def ids(row: Row, stage: str) -> list[int]:
 
 
 def ended(status: str) -> str:
-    """`running` in a finished report is a trial that was interrupted."""
+    """`running` in a finished report is a trial that was interrupted; what nobody ran yet is waiting."""
+    if status in ("queued", "proposed"):
+        return "waiting"
     return "ran" if status in RAN else "interrupted" if status == "running" else status

@@ -67,8 +67,18 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
         quantity("train/energy_j", joules(arms)) if arms else "-",
         best,
         arms[0].name if arms else "-",
-        str(sum(row["status"] == "supported" for row in rows)),
+        str(sum(_supported(found, row) for row in rows)),
     ]
+
+
+def _supported(found: Findings, row: Row) -> bool:
+    """Whether a proposal was supported: one of both lanes is a finding of both, whoever was first."""
+    own = row["facts"].get("signature")
+    return any(
+        one is row or (own is not None and one["facts"].get("signature") == own)
+        for one in found.experiments
+        if one["status"] == "supported"
+    )
 
 
 def _arms(found: Findings, rows: Sequence[Row]) -> list[Arm]:

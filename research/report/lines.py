@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, final
 
 from research.objective import is_energy
 from research.report.quantity import quantity
+from research.report.sentences import stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,8 @@ class Lines:
         arm = " ".join(overrides) or "control"
         known = " (known)" if status == "known" else ""
         told = "   ".join(self._figure(key, metrics) for key in self.shown if key in metrics)
-        ended = told if metrics else f"{status}: {reason}"
+        won_not = stopped(reason)
+        ended = told if metrics else f"stopped: {won_not}" if won_not else f"{status}: {reason}"
         style = "" if metrics else "yellow"
         self.say(f"{self.count:4d}  {proposer:8s}  seed {seed:<4d}  {ended}{known}   {arm}", style)
 

@@ -31,8 +31,8 @@ def price(found: Findings, row: Row) -> list[str]:
         scale: Scale = "ratio" if is_ratio(metric) else "difference"
         changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale)
         if changed.n >= ENOUGH:
-            sure = f"{difference(changed)}, n = {changed.n} pairs"
-            told.append(f"{metric} {sure}{_as_good(row, metric)}")
+            sure = f"{100 * changed.level:.3g} % interval, n = {changed.n} pairs"
+            told.append(f"{metric} {difference(changed)} ({sure}){_as_good(row, metric)}")
     return told
 
 

@@ -5,8 +5,14 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from research.objective import is_energy, shown, words
-from research.statistics.spelling import interval, spelt
-from research.types import Comparison, Constraint, Direction, Verdict
+from research.statistics.spelling import interval, places, spelt
+from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
+
+
+def stopped(reason: str | None) -> str | None:
+    """Why a trial was ended that could not win, without what its process says around it; None for others."""
+    said = (reason or "").split(" [printed: ")[0]
+    return said.partition(f"{STOPPED}: ")[2] or said if STOPPED in said else None
 
 
 def claim_sentence(
@@ -42,10 +48,11 @@ def claim_sentence(
 def improvement(found: Comparison, direction: Direction) -> str:
     """A gain with interval and n, without its sign: `43.2 % [35.3, 50.1] (97.8 % interval, n = 5 pairs)`."""
     sign = -1 if direction == "min" else 1
-    low, high = sorted((sign * found.low, sign * found.high))
+    ends = sorted((sign * found.low, sign * found.high))
+    low, high, gain = (spelt(one, places=places(found)) for one in (*ends, sign * found.difference))
     unit = " %" if found.metric.endswith("[%]") else ""
     sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs"
-    return f"{sign * found.difference:.4g}{unit} [{low:.4g}, {high:.4g}] ({sure})"
+    return f"{gain}{unit} [{low}, {high}] ({sure})"
 
 
 def difference(found: Comparison) -> str:
@@ -54,7 +61,8 @@ def difference(found: Comparison) -> str:
     if not found.n:
         return "not measured in pairs"
     known = math.isfinite(found.high - found.low)
-    return f"{spelt(found.difference, '+')}{unit} {interval(found) if known else '(no interval)'}"
+    ends = interval(found) if known else "(no interval)"
+    return f"{spelt(found.difference, '+', places(found) if known else None)}{unit} {ends}"
 
 
 def method_words(method: str) -> str:
@@ -63,9 +71,9 @@ def method_words(method: str) -> str:
         return "joules not measured"
     if "estimated" not in method:
         return f"joules by {method}"
-    return "an estimate: joules are " + (
-        "estimated" if method == "estimated" else f"partly estimated, {method}"
-    )
+    if method == "estimated":
+        return "joules are estimated, not measured"
+    return f"joules are partly estimated: {method}"
 
 
 def command(overrides: Sequence[str], seeds: Sequence[int]) -> str:

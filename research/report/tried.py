@@ -7,9 +7,11 @@ from typing import Any
 from research.report.findings import Findings, Row
 from research.report.markdown import capped, code, plain, table
 from research.report.quantity import quantity
-from research.types import STOPPED
+from research.report.sentences import stopped
 
-_ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted")
+_ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted", "waiting")
+_SELDOM = ("dropped", "waiting")
+"""ends that have a column only where there are any"""
 _REASONS = 5
 _REVIEWS = 12
 
@@ -17,7 +19,7 @@ _REVIEWS = 12
 def proposers(found: Findings) -> list[str]:
     """A row for each proposer, then the most frequent reasons."""
     counts = found.counts()
-    shown = [name for name in _ENDS if name != "dropped" or any(ended[name] for ended in counts.values())]
+    shown = [name for name in _ENDS if name not in _SELDOM or any(ended[name] for ended in counts.values())]
     turns = _turns(found)
     heads = ["proposer", "proposed", *shown, *["gain per joule"] * bool(turns)]
     rows = []
@@ -40,7 +42,7 @@ def refused(found: Findings) -> list[str]:
 
 def _short(reason: str, status: str) -> str:
     """What was stopped has nothing to look up in its log, and says its status already."""
-    return reason.split(" [printed: ")[0].removeprefix(f"{STOPPED}: ") if status == "stopped" else reason
+    return stopped(reason) or reason if status == "stopped" else reason
 
 
 def reviews(found: Findings) -> list[str]:

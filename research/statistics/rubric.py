@@ -64,7 +64,7 @@ class RubricFacts(Record):
     saves_energy: bool = False
     """fewer joules than the control's, `supported` at the campaign's level, by one method"""
     efficiency: float | None = None
-    """E against the control; None where it must not be shown, as below the accuracy floor"""
+    """the smallest E over the seeds; None where it must not be shown, as below the accuracy floor"""
 
 
 @final
@@ -159,7 +159,9 @@ def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
         ),
         "efficient": (
             supported and given.fresh and e is not None and e > _E,
-            f"E is {e:.3g}, and counts above {_E:g} when confirmed" if known else "E is not known",
+            f"E of the worst seed is {e:.3g}, and counts above {_E:g} when confirmed"
+            if known
+            else "E is not known",
         ),
     }
 

@@ -46,7 +46,8 @@ def _silent(team: Team, kind: type[Any], otherwise: str) -> str:
     names = [role.name for role in team.of(kind)]
     if not names:
         return f"no role answers with {kind.__name__}: {otherwise}"
-    return f"{', '.join(names)}: {team.silence.get(names[0], 'no answer')}; {otherwise}"
+    why = team.silence.get(names[0], "no answer").rstrip(".")
+    return f"{', '.join(names)}: {why}; {otherwise}"
 
 
 def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis, ...]:

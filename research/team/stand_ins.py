@@ -66,7 +66,7 @@ def _reasons(scores: dict[str, float | None], facts: Facts) -> list[str]:
         "novelty": "nothing was tried before"
         if facts.distance is None
         else f"its nearest neighbour is {facts.distance:.2f} away",
-        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed",
+        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed or was stopped",
         "impact": f"its neighbours beat {100 * (facts.place or 0):.0f} % of the results",
         "clarity": "by its number of overrides and by what would refute it",
         "efficiency": f"a trial costs about {facts.cost_ratio or 0:.2g} times the control's",

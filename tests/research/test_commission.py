@@ -106,7 +106,9 @@ def test_a_recipe_elsewhere_must_be_copied_first(tmp_path: Path) -> None:
     inside = tmp_path / "conf" / "experiment" / "mine" / "a.yaml"
     assert typed(inside, tmp_path / "conf") == "python agent.py experiment=mine/a"
     told = typed(tmp_path / "else" / "a.yaml", tmp_path / "conf")
-    assert told.startswith("copy it into") and told.endswith("python agent.py experiment=a")
+    assert told.startswith("copy it into") and told.endswith(
+        "experiment/else, then python agent.py experiment=else/a"
+    )
 
 
 def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """The report of a campaign: every number in it is recomputed from the database, and what it says follows."""
 
+import io
 import json
 import math
 import re
@@ -100,9 +101,23 @@ def test_every_cell_is_a_query_over_the_database(done: tuple, title: str, stage:
             assert text == cell(key, rows.values(ids, key)), (row["arm"], key)
 
 
+def test_a_trial_that_could_not_win_is_told_as_stopped_and_not_as_failed() -> None:
+    from rich.console import Console
+
+    from research.report.lines import Lines
+
+    console = Console(record=True, width=200, file=io.StringIO())
+    lines = Lines(console)
+    lines.trial(("a=1",), "tpe", 0, "failed", {}, "stopped early: 4 J come to 9 J [printed: runs/1.log]")
+    lines.trial(("a=2",), "tpe", 0, "failed", {}, "diverged: the loss is nan [printed: runs/2.log]")
+    one, other = console.export_text().splitlines()
+    assert "stopped: 4 J come to 9 J   a=1" in one
+    assert "failed: diverged: the loss is nan [printed: runs/2.log]   a=2" in other
+
+
 def test_energies_carry_their_method(done: tuple) -> None:
     report, _, _ = done
-    assert "train/energy_j [estimated]" in report and "an estimate: joules are estimated" in report
+    assert "train/energy_j [estimated]" in report and "joules are estimated, not measured" in report
 
 
 def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
@@ -224,15 +239,16 @@ def test_a_sentence_claims_no_more_than_its_verdict() -> None:
     assert "is refuted: because" in said["refuted"] and said["open"].startswith("Whether `a=1` lowers")
     raised = claim_sentence(("a=1",), verdict("supported", 0.1, 0.3, "test/accuracy"), "max", [], "nvml")
     assert (
-        raised == "`a=1` raises accuracy by 0.2 [0.1, 0.3] (95 % interval, n = 5 pairs) against the control."
+        raised
+        == "`a=1` raises accuracy by 0.200 [0.100, 0.300] (95 % interval, n = 5 pairs) against the control."
     )
 
 
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("estimated", "an estimate: joules are estimated"),
-        ("nvml+estimated", "an estimate: joules are partly estimated, nvml+estimated"),
+        ("estimated", "joules are estimated, not measured"),
+        ("nvml+estimated", "joules are partly estimated: nvml+estimated"),
         ("nvml", "joules by nvml"),
         ("not measured", "joules not measured"),
     ],

@@ -1,5 +1,6 @@
 """Budgets: asked before each spend, kept, and with enough left to confirm what was found."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,12 @@ def test_a_budget_that_buys_nothing_is_refused(wrong: dict[str, float]) -> None:
         Spend(**wrong)
 
 
+def test_half_a_trial_is_refused_and_no_limit_is_none() -> None:
+    with pytest.raises(Refusal, match=r"budget\.trials=1\.5 is no number of trials"):
+        Spend(trials=1.5)
+    assert Spend(trials=math.inf).short(Price(10**6, 0, 0)) is None
+
+
 def test_a_price_is_short_where_any_limit_is_passed() -> None:
     spend = Spend(trials=10, seconds=100, joules=50, clock=lambda: 0.0)
     for _ in range(4):
@@ -77,6 +84,12 @@ def test_a_price_is_short_where_any_limit_is_passed() -> None:
     assert spend.short(Price(6, 0, 0)) is None and "trials=10" in spend.short(Price(7, 0, 0))
     assert spend.short(Price(0, 0, 30.0)) is None and "joules=50" in spend.short(Price(0, 0, 31.0))
     assert "seconds=100" in spend.short(Price(1, 101.0, 0))
+    told = spend.short(Price(1, 40.0, 0), later=Price(9, 90.0, 0))
+    assert told is None and "50" not in (spend.short(Price(1, 101.0, 0)) or "")
+    told = spend.short(Price(1, 60.0, 0), later=Price(9, 90.0, 0))
+    assert (
+        told == "budget.seconds=100 would be passed: 60 with the next, and 90 are kept back for what follows"
+    )
 
 
 def test_at_most_half_of_a_limit_is_kept_back() -> None:

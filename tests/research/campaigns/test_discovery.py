@@ -110,9 +110,7 @@ def test_its_card_says_what_the_others_say_and_what_was_found(conf: Path) -> Non
     assert found.header["Smallest effect"] == "20 %, keeping test/accuracy >= 0.9"
     assert found.header["Control"] == "optimizer=adamw optimizer.lr=0.003 compress=[] model.depth=1"
     assert found.header["Arms"].startswith("optimizer=lion optimizer.lr=0.001 compress=[prune50,int8_static]")
-    expected = (
-        r"supported: lowers training energy by 49\.88 % \[.*\] \(95 % interval, n = 5 pairs\); an estimate"
-    )
+    expected = r"supported: lowers training energy by 49\.880 % \[.*\] \(95 % interval, n = 5 pairs\); joules"
     assert re.match(expected, found.header["Expected"])
     assert "(2026-11-22, cpu:Xeon x2)" in found.header["Expected"]
     assert found.header["Rating"] == "7 of 10, publishable"

@@ -54,14 +54,35 @@ def test_status_tells_joules_and_running_trials_by_the_database(room: Room) -> N
     assert [one.overrides for one in found.running] == [("x=2",)] and 0 <= found.running[0].seconds < 60
 
 
+def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room: Room) -> None:
+    from research.types import Key
+
+    room.store.add_sprint("fewer joules", facts={"campaign": "c"})
+    done, lost, broken = (
+        room.store.claim(Key(name, "c", "d", "h"), config={}, overrides=[], sweep="c") for name in "abe"
+    )
+    room.store.finish(done, {"train/energy_j": 12.5})
+    why = "Stopped: stopped early: 4 J come to 9 J [printed: runs/1.log]"
+    room.store.fail(lost, why, {"spent": {"train/energy_j": 4.0}})
+    room.store.fail(broken, "diverged: the loss is nan")
+    found = room.ask("status")
+    assert found.trials == {"done": 1, "failed": 1, "stopped": 1} and found.spent.joules == 16.5
+    (row,) = room.ask("list", what="trials", status="stopped").rows
+    assert row["id"] == 2 and row["reason"] == "4 J come to 9 J"
+    assert [row["id"] for row in room.ask("list", what="trials", status="failed").rows] == [3]
+    shown = room.ask("show", id=2)
+    assert shown.about["status"] == "stopped" and " UTC" in shown.text() and shown.about["started"] > 1e9
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
+        ({"what": None}, "what is missing: choose what=experiments|"),
         (
             {"what": "models"},
             "what=models cannot be listed: choose what=experiments|trials|insights|recipes.",
         ),
-        ({"what": "trials", "status": "queued"}, "choose status=running|done|failed."),
+        ({"what": "trials", "status": "queued"}, "choose status=running|done|failed|stopped."),
         ({"what": "recipes", "status": "done"}, "leave status out"),
         ({"what": "trials", "limit": 0}, "limit=0 lists nothing"),
     ],
@@ -113,7 +134,7 @@ def test_show_has_the_row_and_what_belongs_to_it(room: Room) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (None, "id=... names nothing here: give the number of one trial"),
+        (None, "id is missing: give the number of one trial, as id=12 or id=experiment:3"),
         ("9", "There is no trial 9"),
         ("experiment:9", "There is no experiment 9"),
         ("sprint:9", "There is no sprint 9 in this database: task=status"),
@@ -208,7 +229,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing(room: Room, tmp_path: P
     for path, said in (
         (tmp_path / "x.csv", "end it in .json or .parquet"),
         (tmp_path / "missing" / "x.json", "cannot be written"),
-        (None, "is no file to export to"),
+        (None, "path is missing: end it in .json or .parquet"),
     ):
         with pytest.raises(Refusal, match=said):
             room.ask("export", path=path)

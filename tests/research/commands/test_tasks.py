@@ -59,6 +59,9 @@ def test_the_page_of_all_tasks_names_each() -> None:
         (["task=dance"], "task=dance is unknown: choose one of research, suggest"),
         (["task=status", "count=7"], "task=status takes no count: task=suggest does."),
         (["task=list", "daemon=true"], "task=list takes no daemon: task=run does."),
+        (["task=run", "limit=3"], "task=run takes no limit: task=review|improve|list does."),
+        (["task=forget", "id=sprint:1", "yes=no"], "yes=no is neither yes nor no: write yes=true or yes="),
+        (["task=suggest", "queue=perhaps"], "queue=perhaps is neither yes nor no"),
         (["task=research", "id=3"], "task=research takes no id: "),
     ],
 )
@@ -84,6 +87,26 @@ def test_what_only_hydra_reads_leaves_no_state_of_hydra_behind() -> None:
     composed = config("proposer.shares={llm: 0.5, random: 0.5, tpe: 0, recipes: 0}")
     assert composed["proposer"]["shares"]["llm"] == 0.5
     assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--json"], "--json is no option: write json=VALUE"),
+        (["task=status", "--limit=3"], "--limit is no option: write limit=VALUE"),
+        (["status"], "'status' is no key=value"),
+        (["-m", "status"], None),
+        (["--cfg", "job", "task=status"], None),
+        (["goal=a=b", "~x", "+y=1", "--multirun"], None),
+    ],
+)
+def test_a_word_that_is_no_override_is_refused(typed: list[str], said: str | None) -> None:
+    if said is None:
+        settings.refuse_flags(typed)
+        return
+    with pytest.raises(Refusal) as stop:
+        settings.refuse_flags(typed)
+    assert said in str(stop.value)
 
 
 def test_flags_sweeps_and_mistakes_are_left_to_hydra() -> None:

@@ -222,7 +222,8 @@ def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: p
     words = {check.metric: check.word for check in found.checks}
     assert words["test/accuracy"] == words["size/parameters"] == "equal"
     assert words["train/energy_j"] == "within" and found.agrees is True and found.notes == ()
-    assert room.store.trials(ids=[found.replicates[seeds[0]]])[0].replicate == 1
+    (again,) = room.store.trials(ids=[found.replicates[seeds[0]]])
+    assert again.replicate == 1 and again.sweep is None
     task = room.lab.task
     monkeypatch.setattr(room.lab, "task", lambda config, rng: task(config, random.Random(1)))
     other = room.ask("reproduce", id=seeds[0])
@@ -262,7 +263,8 @@ def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
     assert "add yes=true" in shown.text() and "runs/c" in shown.text()
     assert room.ask("forget", id="campaign:c", yes=True).rows.sprints == (sprint,)
     assert room.store.sprints() == [] and len(room.store.trials()) == 1
-    assert room.ask("forget", before="2020-01-01", yes=True).rows.trials == ()
+    gone = room.ask("forget", before="2020-01-01", yes=True)
+    assert gone.rows.trials == () and gone.text() == "nothing matches: nothing is deleted"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +274,8 @@ def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
         ({"id": "trial:1"}, "id=trial:1 names nothing here"),
         ({"before": "yesterday"}, "before=yesterday is no date"),
         ({"yes": True}, "needs a selection"),
+        ({"id": "sprint:7", "yes": True}, "There is no sprint 7 in this database"),
+        ({"id": "campaign:c", "yes": True}, "There is no campaign 'c' in this database"),
     ],
 )
 def test_a_selection_that_says_nothing_is_refused(empty: Room, keys: dict, said: str) -> None:
@@ -283,7 +287,7 @@ def test_only_finished_trials_are_reproduced(room: Room) -> None:
     from research.types import Key
 
     claim = room.store.claim(Key("a", "c", "d", "h"), config={})
-    with pytest.raises(Refusal, match="Trial 1 is running: only a finished trial"):
+    with pytest.raises(Refusal, match="Trial 1 is running: only what was trained to its end"):
         room.ask("reproduce", id=claim.trial_id)
     with pytest.raises(Refusal, match="There is no insight 7"):
         room.ask("reproduce", id="insight:7")

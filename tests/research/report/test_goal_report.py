@@ -57,7 +57,7 @@ def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> No
     assert lines[0] == "# fewer joules" and lines[1].startswith("**Supported.** `optimizer.lr=0.01")
     assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")
     assert lines[3].startswith("Beside that, against the control: test/accuracy -0.000")
-    assert "n = 5 pairs (as good within 0.01)." in lines[3]
+    assert "(98 % interval, n = 5 pairs) (as good within 0.01)." in lines[3]
     assert lines[4].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
     assert lines[5].startswith("In the words of the model that validated it: ")
     assert lines[6] == "It is kept as the recipe `conf/experiment/discovered/x.yaml`."
@@ -76,7 +76,10 @@ def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str)
     asked = "select sum(value), count(*) from metric where point = -1 and key = 'train/energy_j'"
     joules, count = lab.sql(asked)[0]
     assert f"- {count} trials trained to their end, 0 stopped early, 0 failed" in report
-    assert f"- {quantity('train/energy_j', joules)} for the training of all its trials (an estimate" in report
+    assert (
+        f"- {quantity('train/energy_j', joules)} for the training of all its trials (joules are estimated"
+        in report
+    )
     assert "2 calls of the language model, 30 tokens, $0.7500" in report
     assert "an estimate: 2 J for 1 call, unknown for the other 1" in report
     assert "early stopping ended 5 trials and saved 50 J" in report
@@ -116,6 +119,19 @@ def test_the_lanes_stand_beside_each_other(lab: RowsLab, report: str) -> None:
     for row, line in ((with_model, " ".join(WINNER)), (without, "model.width=64")):
         joules = quantity("train/energy_j", lab.mean(trials(lab, line, "screened"), "train/energy_j"))
         assert row["joules"] == row["best train/energy_j"] == joules and row["proposal"] == f"`{line}`"
+
+
+def test_what_both_lanes_proposed_is_a_finding_of_both_and_what_waits_has_a_column(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        sprint = lab.sprint(1)
+        ids = lab.arm(WINNER, [0], 10.0)
+        lab.experiment(sprint, WINNER, "screened", screened=ids, lane="team", signature="s")
+        lab.experiment(sprint, WINNER, "supported", screened=ids, lane="control", signature="s")
+        lab.experiment(sprint, ("a=1",), "queued", lane="team", proposer="llm")
+        report = sprint_report.text(Findings(lab.store, sprint))
+    assert [row["supported"] for row in rows(report, "With and without the model")] == ["1", "1"]
+    llm = next(row for row in rows(report, "Who proposed") if row["proposer"] == "llm")
+    assert llm["proposed"] == llm["waiting"] == "1" and llm["ran"] == "0"
 
 
 def test_a_proposal_that_was_carried_on_is_counted_once(report: str) -> None:
@@ -173,7 +189,7 @@ def test_the_analysis_lists_the_comparison_and_its_pairs(lab: RowsLab, papers: d
     logs = [math.log(other / one) for one, other in zip(before, after, strict=True)]
     half = t.ppf(0.99, 4) * statistics.stdev(logs) / math.sqrt(5)
     mean, low, high = (100 * math.expm1(statistics.fmean(logs) + one) for one in (0, -half, half))
-    assert row["difference"] == f"{mean:+.4g} % [{low:.4g}, {high:.4g}]"
+    assert row["difference"] == f"{mean:+.2f} % [{low:.2f}, {high:.2f}]"
     assert row["level"] == "98 %" and row["n"] == "5" and row["verdict"] == "supported"
     changes = ", ".join(f"{100 * (b / a - 1):+.3g}" for a, b in zip(before, after, strict=True))
     assert changes in analysis and "p = 0.0625" in analysis
@@ -193,7 +209,7 @@ def test_an_old_campaign_has_no_section_that_its_rows_do_not_tell(tmp_path: Path
     assert SECTION.findall(papers[0]) == [
         "What was asked",
         "Pictures",
-        "Screened, validation split (control and the best 0 of 0)",
+        "Screened, validation split (the control alone)",
         "What the search cost",
         "Repeat it",
         "Notes",

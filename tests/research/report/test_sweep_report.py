@@ -34,7 +34,7 @@ def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
     changes = [b - a for a, b in zip(values[NAMES[0]], values[NAMES[2]], strict=True)]
     half = t.ppf(1 - 0.05 / 4, 3) * statistics.stdev(changes) / math.sqrt(4)
     mean = statistics.fmean(changes)
-    told = f"{mean:+.4g} [{mean - half:.4g}, {mean + half:.4g}]"
+    told = f"{mean:+.5f} [{mean - half:.5f}, {mean + half:.5f}]"
     assert report.startswith(
         "# Sweep s: which of 3 arms is best by test/accuracy?\n\n**`optimizer=sgd` has the best"
     )
