@@ -179,7 +179,7 @@ class Sprint:
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
             best = promotion.worth(best, wanted, more)
-            contenders = promotion.run(self._carried(best, left, rows), wanted)
+            contenders = promotion.run(self._carried(best, left, rows), wanted, more)
         self._notes += [*screening.notes, *promotion.notes]
         with self._box("validate"):
             self._confirmed(control, contenders)

@@ -44,14 +44,17 @@ class Promotion:
         found = list(best[: self._charter.promote.arms])
         if not found:
             self.notes.append("nothing was promoted: no proposal has figures")
-        seeds, effect = self._charter.screen.seeds, self._charter.goal.smallest_effect
-        control = self._bench.means(self._control, seeds)
-        if not (more and effect) or rank(wanted, control)[0]:
-            return found
-        gains = [(_gain(wanted, control, self._bench.means(arm, seeds)), arm) for arm in found]
-        if gains and not any(gain >= effect for gain, _ in gains):
+        shown = self._showing(found, self._charter.screen.seeds, wanted) if more else found
+        if found and not shown:
             self.notes.append("nothing was promoted: no screened proposal shows the asked effect yet")
-        return [arm for gain, arm in gains if gain >= effect]
+        return shown
+
+    def _showing(self, arms: Sequence[Arm], seeds: Sequence[int], wanted: Objective) -> list[Arm]:
+        """Those whose means over the seeds show the asked effect; all where none is asked for."""
+        effect, control = self._charter.goal.smallest_effect, self._bench.means(self._control, seeds)
+        if not effect or rank(wanted, control)[0]:
+            return list(arms)
+        return [arm for arm in arms if _gain(wanted, control, self._bench.means(arm, seeds)) >= effect]
 
     def payable(self) -> bool:
         """Whether the budget holds another screening beside what must follow it."""
@@ -59,8 +62,12 @@ class Promotion:
         price = spend.usual(screen.at_once * len(screen.seeds), screen.at_once)
         return spend.short(price, self._reserve()) is None
 
-    def run(self, best: Sequence[Arm], wanted: Objective) -> list[Arm]:
-        """The contenders that beat the control over the promotion seeds, the safest first."""
+    def run(self, best: Sequence[Arm], wanted: Objective, more: bool = False) -> list[Arm]:
+        """The contenders that beat the control over the promotion seeds, the safest first.
+
+        With `more` sprints to come they must show the asked effect there too: at the effect itself no number
+        of fresh seeds settles a claim.
+        """
         seeds, control, bench = self._charter.promote.seeds, self._control, self._bench
         best = self._affordable(best)
         pairs = [(arm, seed) for seed in seeds for arm in (control, *best)]
@@ -74,7 +81,10 @@ class Promotion:
         better = [arm for arm in best if rank(wanted, bench.means(arm, seeds)) < bar]
         if best and not better:
             self.notes.append("no proposal beat the control over the promotion seeds: nothing was confirmed")
-        return sorted(better, key=lambda arm: rank(wanted, bench.cautious(arm, seeds, wanted)))
+        shown = self._showing(better, seeds, wanted) if more else better
+        if better and not shown:
+            self.notes.append("nothing was confirmed: the promotion seeds do not show the asked effect yet")
+        return sorted(shown, key=lambda arm: rank(wanted, bench.cautious(arm, seeds, wanted)))
 
     def _promoted(self) -> int:
         return self._charter.promote.arms * len(self._charter.promote.seeds)

@@ -1,6 +1,7 @@
 """A campaign of several sprints: one sequence, continued after a kill, read when it is finished."""
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,6 +147,24 @@ def test_nothing_is_promoted_before_it_shows_the_asked_effect(lab: Lab) -> None:
         assert screened.metrics["train/energy_j"] <= asked
     first = lab.store.sprints()[0]["facts"]["notes"]
     assert any("no screened proposal shows the asked effect yet" in one for one in first)
+
+
+def lucky(config: dict, rng: random.Random) -> dict[str, float]:
+    """Whatever is turned saves 60 % on the seed that is screened, and 5 % on every other."""
+    turned = config["model"]["width"] != 128 or config["optimizer"]["lr"] != 0.001
+    saved = (0.4 if config["seed"] == 0 else 0.95) if turned or config["budget"]["steps"] != 400 else 1.0
+    return {**flat(config, rng), "train/energy_j": 10 * saved * (1 + rng.gauss(0, 0.001))}
+
+
+@pytest.mark.slow
+def test_nothing_is_confirmed_before_the_promotion_shows_the_asked_effect(tmp_path: Path) -> None:
+    with opened(tmp_path, lucky) as lab:
+        series(lab, asking(lab, 0.5, 2))
+        first, last = lab.store.sprints()
+        assert not lab.store.insights(sprint_id=first["id"])
+        assert any("promotion seeds do not show the asked effect" in one for one in first["facts"]["notes"])
+        # The last sprint has nothing to wait for.
+        assert [row["word"] for row in lab.store.insights(sprint_id=last["id"])] == ["refuted"]
 
 
 @pytest.mark.slow
