@@ -245,7 +245,7 @@ def migrate(connection: sa.Connection) -> None:
     """
     present = set(sa.inspect(connection).get_table_names())
     if schema_version.name not in present:
-        _claim_names(present)
+        _claim_names(present, alone=connection.dialect.name == "sqlite")
         schema_version.create(connection)
     found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
     newest = max(MIGRATIONS)
@@ -259,8 +259,9 @@ def migrate(connection: sa.Connection) -> None:
         connection.execute(sa.insert(schema_version).values(version=version, applied=clock()))
 
 
-def _claim_names(present: set[str]) -> None:
-    taken = sorted(present & set(metadata.tables))
+def _claim_names(present: set[str], alone: bool) -> None:
+    """A server's database may be shared with other programs; a file with other tables is somebody else's."""
+    taken = sorted(present if alone else present & set(metadata.tables))
     if taken:
         raise Refusal(
             f"The database already holds a table '{taken[0]}' that joulelab did not make: "

@@ -125,7 +125,12 @@ def read(found: Findings) -> list[str]:
         told = row["facts"].get("literature")
         if isinstance(told, Mapping):
             where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
-            lines.append(f"- sprint {row['facts'].get('number', 1)}: questions to {where}: {asked:.0f}")
+            alone = (
+                "" if found.interactions or asked else "; it is read for a language model, and there was none"
+            )
+            lines.append(
+                f"- sprint {row['facts'].get('number', 1)}: questions to {where}: {asked:.0f}{alone}"
+            )
             lines += [f"- {plain(note)}" for note in told.get("notes") or []]
     cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)
     if cited:

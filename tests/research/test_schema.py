@@ -1,6 +1,9 @@
 """Both databases keep the same values, and one schema is made and grown, whole and once."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +107,12 @@ def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_
     again.add_interaction(role="r", model="m", prompt="p", reply=None, outcome="lost", digest="abc")
     assert [row["digest"] for row in again.interactions()] == ["abc"]
     again.close()
+
+
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "songs.db")) as songs:
+        songs.execute("CREATE TABLE song (name TEXT)")
+    before = (tmp_path / "songs.db").read_bytes()
+    with pytest.raises(Refusal, match=r"'song' that joulelab did not make"):
+        Store(f"sqlite:///{tmp_path / 'songs.db'}")
+    assert (tmp_path / "songs.db").read_bytes() == before
