@@ -13,6 +13,7 @@ _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupte
 _SELDOM = ("dropped", "waiting")
 """ends that have a column only where there are any"""
 _REASONS = 5
+_UNASKED = "nothing was recalled for a model; what it refused is told with the cost"
 _REVIEWS = 12
 
 
@@ -105,17 +106,17 @@ def team(found: Findings) -> list[str]:
 
 
 def memory(found: Findings) -> list[str]:
-    """What was recalled from earlier work, where a sprint tells of it."""
+    """What was recalled from earlier work, where a sprint had memory at hand."""
     lines = []
     for row in found.sprints:
-        told = row["facts"].get("memory") or {}
-        recalled = told.get("recalled") if isinstance(told, Mapping) else None
-        if isinstance(recalled, list | tuple) and recalled:
+        told = row["facts"].get("memory")
+        if isinstance(told, Mapping) and told.get("mode", "off") != "off":
+            recalled = told.get("recalled") or []
             shown = ", ".join(plain(one, 40) for one in recalled[:20])
             rest = f" and {len(recalled) - 20} more" if len(recalled) > 20 else ""
-            mode = plain(told.get("mode", "on"), 20)
-            lines.append(f"- memory={mode}: {len(recalled)} episodes were recalled ({shown}{rest})")
-    return lines
+            some = f"{len(recalled)} episodes were recalled ({shown}{rest})" if recalled else _UNASKED
+            lines.append(f"- memory={plain(told['mode'], 20)}: {some}")
+    return list(dict.fromkeys(lines))
 
 
 def read(found: Findings) -> list[str]:

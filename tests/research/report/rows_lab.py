@@ -125,7 +125,12 @@ class RowsLab:
 
 def campaign(lab: RowsLab) -> None:
     """Two sprints: the first finds nothing, the second confirms a proposal that it carried on."""
-    first = lab.sprint(1, notes=["no proposal beat the control"], pruned={"trials": 3, "joules_saved": 40.0})
+    first = lab.sprint(
+        1,
+        notes=["no proposal beat the control"],
+        pruned={"trials": 3, "joules_saved": 40.0},
+        memory={"mode": "on", "recalled": []},
+    )
     screened = lab.arm((), [0], 20.0)
     confirmed = lab.arm((), range(1000, 1005), 20.0)
     lab.experiment(first, (), "control", screened=screened)

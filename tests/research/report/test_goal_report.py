@@ -84,6 +84,7 @@ def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str)
     assert "an estimate: 2 J for 1 call, unknown for the other 1" in report
     assert "early stopping ended 5 trials and saved 50 J" in report
     assert "4 proposals were refused because their failure was predicted; 1 of them would have run" in report
+    assert "memory=on: nothing was recalled for a model" in report and "memory=on: 2 episodes were" in report
 
 
 def test_it_is_paid_back_after_an_interval_of_uses(lab: RowsLab, report: str) -> None:
