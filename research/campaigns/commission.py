@@ -59,14 +59,14 @@ def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines 
     with (
         closing(store),
         closing(opened(config.get("memory"), store, inert=space.file.inert)) as memory,
-        _closed(_client(config, store, agreed, lines)) as client,
+        _closed(_client(config, store, agreed)) as client,
     ):
         equipment = equipped(config, agreed, CONF, client, vocabulary, field, memory)
         at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field), memory)
         checked(config["proposer"]["sources"], at_hand)
         runner = _runner(config, agreed)
         # All that can be refused without it has been: from here on there is a database.
-        _announce(agreed, lines)
+        _announce(agreed, lines, model=client is not None)
         _restore(store, agreed, spend)
         with alone(root / "agent" / agreed.name), runner:
 
@@ -129,7 +129,7 @@ def _closed(client: Client | None) -> AbstractContextManager[Client | None]:
     return client if client is not None else nullcontext()
 
 
-def _announce(agreed: Charter, lines: Lines) -> None:
+def _announce(agreed: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {agreed.goal.text}")
     lines.say(f"objective  {sentence(agreed.goal.objective)}", style="bold")
     if agreed.goal.smallest_effect:
@@ -137,6 +137,8 @@ def _announce(agreed: Charter, lines: Lines) -> None:
     lines.say(f"fixed      {' '.join(agreed.fixed)}")
     if agreed.goal.unused:
         lines.say(f"not used   {', '.join(agreed.goal.unused)}", style="yellow")
+    if not model:
+        lines.say(NONE)
 
 
 def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
@@ -148,13 +150,12 @@ def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
     return Runner(limits["jobs"], limits["threads"], timeout_s, logs=logs)
 
 
-def _client(config: Mapping[str, Any], store: Store, agreed: Charter, lines: Lines) -> Client | None:
+def _client(config: Mapping[str, Any], store: Store, agreed: Charter) -> Client | None:
     """The language model; every exchange becomes a row of the campaign's newest sprint.
 
-    None with `llm=none`, which is said. What an interrupted run has used of the caps stays used.
+    None with `llm=none`. What an interrupted run has used of the caps stays used.
     """
     if config["llm"].get("model") is None:
-        lines.say(NONE)
         return None
 
     def record(**exchange: Any) -> None:
