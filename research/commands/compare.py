@@ -10,6 +10,7 @@ from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
 from research.objective import EXACT, METRICS, is_ratio, screening
+from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
 from research.statistics.comparable import comparable
@@ -94,11 +95,16 @@ def compare(desk: Desk) -> Compared:
     a, b = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
     why = _unlike(sides, seeds)
     rows = () if why else tuple(_rows(store, sides, seeds))
-    return Compared(a=a, b=b, stage=stage, seeds=seeds, comparable=why is None, why=why, rows=rows)
+    span = apart([(sides[0].values(), sides[1].values())])
+    note = f"{_NOTE}; {span}, and what a clock takes drifts with the machine" if span else _NOTE
+    return Compared(a=a, b=b, stage=stage, seeds=seeds, comparable=why is None, why=why, rows=rows, note=note)
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
-    """The last stage that both experiments reached; None where a trial is pointed at."""
+    """The last stage in which both experiments have a seed, else the last that both reached.
+
+    None where a trial is pointed at.
+    """
     if any(one.kind != "experiment" for one in wanted):
         return None
     facts = [row_of(store, one)["facts"] for one in wanted]
@@ -107,7 +113,11 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
         raise Refusal(
             f"{wanted[0]} and {wanted[1]} have no stage in common that was run: task=run id=... runs one."
         )
-    return reached[-1]
+    # Two contenders were confirmed on seeds of their own: they meet in the promotion.
+    met = [
+        stage for stage in reached if set.intersection(*(set(_trials(store, one, stage)) for one in wanted))
+    ]
+    return (met or reached)[-1]
 
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:

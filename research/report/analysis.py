@@ -121,7 +121,7 @@ def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
     shown = ", ".join(f"{one:+.3g}" for one in changes[:30])
     unit = " %" if is_ratio(metric) else ""
     lower = sum(after[seed] < before[seed] for seed in seeds)
-    told, span = summary(changes), apart([(control, arm)]) if is_timed(metric) else None
+    told, span = summary(changes), apart([(control.trials, arm.trials)]) if is_timed(metric) else None
     spread = "" if told.std is None else f"; their standard deviation is {told.std:.3g}{unit}"
     return [
         f"- pairs, seed by seed{' in percent' if unit else ''}: {shown}{spread}",

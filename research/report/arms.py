@@ -71,9 +71,9 @@ def beside(arm: Arm, arms: Iterable[Arm]) -> Arm | None:
     return max(reversed(controls), key=lambda one: len(set(one.seeds) & set(arm.seeds)), default=None)
 
 
-def apart(pairs: Iterable[tuple[Arm, Arm]]) -> str | None:
+def apart(pairs: Iterable[tuple[Iterable[Trial], Iterable[Trial]]]) -> str | None:
     """How far apart the two trials of a seed were begun, in words; None where no seed is shared."""
-    begun = [({trial.seed: trial.started for trial in arm.trials} for arm in pair) for pair in pairs]
+    begun = [({trial.seed: trial.started for trial in side} for side in pair) for pair in pairs]
     gaps = [abs(one[seed] - other[seed]) for one, other in begun for seed in one.keys() & other.keys()]
     if not gaps:
         return None

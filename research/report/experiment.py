@@ -113,7 +113,7 @@ def _claims(found: Evidence, arms: Sequence[Arm]) -> list[str]:
 
 def _apart(found: Evidence, arms: Sequence[Arm]) -> list[str]:
     """Of clocks, which drift with the machine: how far apart in time the pairs were taken."""
-    named = {" ".join(arm.overrides): arm for arm in arms}
+    named = {" ".join(arm.overrides): arm.trials for arm in arms}
     pairs = [(named[one.against], named[one.arm]) for one in found.verdicts]
     span = apart(pairs) if found.study.timed else None
     return ["", f"Seconds and joules: {span}."] if span else []

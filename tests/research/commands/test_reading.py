@@ -208,6 +208,18 @@ def test_experiments_are_compared_on_the_last_stage_that_both_reached(room: Room
     )
     found = room.ask("compare", a=f"experiment:{a}", b=f"experiment:{b}")
     assert found.stage == "promoted" and found.seeds == (1, 2, 3)
+    assert "the two trainings of a pair were begun" in found.text()
+
+
+@pytest.mark.slow
+def test_contenders_that_were_confirmed_on_seeds_of_their_own_meet_in_the_promotion(room: Room) -> None:
+    numbers = []
+    for line, fresh in (("budget.steps=100", 7), ("budget.steps=800", 8)):
+        promoted, confirmed = ([room.trial(line, seed=seed)] for seed in (1, fresh))
+        facts = {"promoted": promoted, "confirmed": confirmed}
+        numbers.append(room.store.add_experiment(proposed(), status="open", facts=facts))
+    found = room.ask("compare", a=f"experiment:{numbers[0]}", b=f"experiment:{numbers[1]}")
+    assert found.stage == "promoted" and found.seeds == (1,)
 
 
 @pytest.mark.slow
