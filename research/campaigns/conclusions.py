@@ -62,7 +62,7 @@ class Conclusions:
         bounds, base = asked.constraints, control.overrides
         said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base)
         return Insight(
-            claim=f"{said} ({asked.reason})" if asked.reason else said,
+            claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
             verdict=verdict,
             energy_method=method,
             command=command([*self._charter.fixed, *overrides], finding.seeds),

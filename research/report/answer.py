@@ -139,7 +139,7 @@ def _sure(found: Findings, row: Row) -> list[str]:
         said.append(f"Power: {words}.")
     beside = price(found, row)
     if beside:
-        said.append(f"Beside that, against the control: {'; '.join(beside)}.")
+        said.append(f"Beside that, against the same control: {'; '.join(beside)}.")
     if "estimated" in insight.energy_method and "estimate" not in insight.claim:
         said.append(f"Joules: {method_words(insight.energy_method)}.")
     return [*said, *filter(None, [rating_words(row), worded(row), kept(row)])]

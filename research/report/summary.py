@@ -9,6 +9,7 @@ from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row
 from research.report.markdown import capped, code, fenced, plain, prose, section
 from research.report.price import price
+from research.report.sentences import command
 from research.report.tables import figure
 from research.report.tried import refused
 
@@ -62,7 +63,7 @@ def _finding(found: Findings, row: Row) -> list[str]:
         unit = " %" if compared.metric.endswith("[%]") else ""
         lines.append(f"- power: {power_words(power, unit)}")
     beside = price(found, row)
-    lines += [f"- against the control: {'; '.join(beside)}"] if beside else []
+    lines += [f"- against the same control: {'; '.join(beside)}"] if beside else []
     arm, control = found.arm_of(row), found.control_of(row)
     if arm and control:
         lines.append(f"- the means of {_beside(found, arm, control)}")
@@ -85,7 +86,14 @@ def _looked(found: Findings) -> str:
 
 def _copy(found: Findings) -> list[str]:
     row = found.winner
-    return [] if row is None else ["", "To repeat the comparison:", "", *fenced([row["insight"].command])]
+    if row is None:
+        return []
+    arm, control = found.arm_of(row), found.control_of(row)
+    lines = [row["insight"].command]
+    if arm and control:
+        seeds = [seed for seed in control.seeds if seed in arm.seeds]
+        lines.insert(0, command([*found.fixed, *control.overrides], seeds))
+    return ["", "To repeat the comparison, its control first:", "", *fenced(lines)]
 
 
 def _failed(found: Findings) -> list[str]:

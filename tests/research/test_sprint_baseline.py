@@ -116,3 +116,12 @@ def test_killed_at_any_trial_it_comes_to_the_same(tmp_path: Path) -> None:
             series(lab, charter(lab, 6))
             assert [row["insight"].claim for row in lab.store.insights()] == claims
             assert len(lab.ran) == len({*lab.ran}) == total
+
+
+def test_the_summary_repeats_both_sides_of_the_last_comparison(ended: tuple[Lab, Findings, Path]) -> None:
+    _, found, _ = ended
+    control = found.control_of(found.found[-1])
+    assert control is not None
+    seeds = ",".join(map(str, control.seeds))
+    line = f"python train.py -m {' '.join([*found.fixed, *control.overrides])} seed={seeds}"
+    assert line in summary(found).splitlines()

@@ -56,7 +56,7 @@ def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> No
     lines = [line for line in report.splitlines() if line]
     assert lines[0] == "# fewer joules" and lines[1].startswith("**Supported.** `optimizer.lr=0.01")
     assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")
-    assert lines[3].startswith("Beside that, against the control: test/accuracy -0.000")
+    assert lines[3].startswith("Beside that, against the same control: test/accuracy -0.000")
     assert "(98 % interval, n = 5 pairs) (as good within 0.01)." in lines[3]
     assert lines[4].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
     assert lines[5].startswith("In the words of the model that validated it: ")
