@@ -42,9 +42,9 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
     asked = [None if job.config.get("force") else key for job, key in zip(jobs, keys(jobs), strict=True)]
     found: dict[Key, Result] = {}
     for url in sorted({job.config["store"]["url"] for job in jobs}):
-        store = Store(url)
+        store = Store(url, late=True)
         try:
-            found |= store.known([key for key in asked if key is not None])
+            found |= {} if store.is_new else store.known([key for key in asked if key is not None])
         finally:
             store.close()
     return [

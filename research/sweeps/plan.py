@@ -33,11 +33,11 @@ class Prediction:
 
 @final
 class Predictor:
-    """Predicts from the trials of one database that ran on this kind of machine."""
+    """Predicts from the trials of one database, where there is one, that ran on this kind of machine."""
 
-    def __init__(self, store: Store) -> None:
-        trials = store.trials(status="done", limit=_LOOKED_AT)
-        results = store.results([trial.id for trial in trials])
+    def __init__(self, store: Store | None) -> None:
+        trials = store.trials(status="done", limit=_LOOKED_AT) if store else []
+        results = store.results([trial.id for trial in trials]) if store else {}
         self._done = [(trial, results[trial.id]) for trial in trials if trial.id in results]
 
     def predict(self, config: Mapping[str, Any]) -> Prediction:
@@ -55,29 +55,33 @@ class Predictor:
 
 
 def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) -> None:
-    """Print the plan of these trials; nothing is trained."""
+    """Print the plan of these trials; nothing is trained, and no database is made."""
     jobs = [Job(config, list(typed)) for config, typed in zip(configs, overrides, strict=True)]
     done = lookup.known(jobs)
-    store = Store(jobs[0].config["store"]["url"])
+    twins = lookup.twins(jobs, [index for index, one in enumerate(done) if one is None])
+    first = {index: group[0] for group in twins for index in group}
+    store = Store(jobs[0].config["store"]["url"], late=True)
     try:
-        predictor = Predictor(store)
-        predictions = [
-            None if one else predictor.predict(job.config) for job, one in zip(jobs, done, strict=True)
-        ]
+        predictor = Predictor(None if store.is_new else store)
+        predicted = {group[0]: predictor.predict(jobs[group[0]].config) for group in twins}
     finally:
         store.close()
     width = len(machine.places(configs, configs[0]["launcher"]["jobs"]))
-    for number, (job, one, expected) in enumerate(zip(jobs, done, predictions, strict=True), start=1):
-        about = f"known: trial {one.trial_id}" if one else _line(expected)
-        print(
-            f"{number:{len(str(len(jobs)))}d}/{len(jobs)}  {' '.join(job.overrides) or 'defaults'}  {about}"
-        )
-    print(total([one for one in predictions if one is not None], len(jobs), min(width, len(jobs))))
+    for index, (job, one) in enumerate(zip(jobs, done, strict=True)):
+        if one:
+            about = f"known: trial {one.trial_id}"
+        else:
+            about = _line(predicted[index]) if index in predicted else f"the same as {first[index] + 1}"
+        number = f"{index + 1:{len(str(len(jobs)))}d}/{len(jobs)}"
+        print(f"{number}  {' '.join(job.overrides) or 'defaults'}  {about}")
+    same = len(first) - len(predicted)
+    print(total(list(predicted.values()), len(jobs), min(width, len(jobs)), same))
 
 
-def total(to_run: Sequence[Prediction], count: int, width: int) -> str:
+def total(to_run: Sequence[Prediction], count: int, width: int, same: int = 0) -> str:
     """The last line of a plan: `9 trials: 3 known, 6 to run, 2 at a time: about 12.3 s, 81 J [estimated]`."""
-    said = f"{count} trials: {count - len(to_run)} known, {len(to_run)} to run"
+    twice = f", {same} the same as another" if same else ""
+    said = f"{count} trials: {count - len(to_run) - same} known{twice}, {len(to_run)} to run"
     if to_run:
         seconds, joules = ([getattr(one, name) for one in to_run] for name in ("seconds", "joules"))
         methods = sorted({str(one.method) for one in to_run if one.joules is not None})
@@ -97,9 +101,9 @@ def _sum(values: Sequence[float | None], key: str, share: int = 1) -> str:
     return f"{about} and {missing} unknown" if missing else about
 
 
-def _line(expected: Prediction | None) -> str:
-    if expected is None or expected.seconds is None:
-        return expected.how if expected else ""
+def _line(expected: Prediction) -> str:
+    if expected.seconds is None:
+        return expected.how
     joules = "unknown joules"
     if expected.joules is not None:
         joules = f"{quantity('train/energy_j', expected.joules)} [{expected.method}]"

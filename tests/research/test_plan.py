@@ -67,6 +67,18 @@ def test_the_plan_tells_known_predicted_and_unknown(
     assert len(store.trials()) == 1
 
 
+def test_the_plan_counts_equal_trials_once_and_makes_no_database(
+    resolve: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = [["seed=0"], ["seed=1"], ["seed=0"]]
+    elsewhere = {"url": f"sqlite:///{tmp_path / 'lab.db'}"}
+    show([resolve(*one) | {"store": elsewhere} for one in typed], typed)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "3/3  seed=0  the same as 1"
+    assert lines[3].startswith("3 trials: 0 known, 1 the same as another, 2 to run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_total_shares_seconds_between_those_at_a_time() -> None:
     one = Prediction(10.0, 5.0, "estimated", "")
     assert total([one] * 4, 4, 2) == (
