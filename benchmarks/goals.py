@@ -163,13 +163,16 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)), help="one campaign each")
     parser.add_argument("--seconds", type=float, help="of the lab, in place of each goal's own")
     parser.add_argument("--times", type=float, default=2.2, help="a peer's joules, of the lab's beside it")
+    parser.add_argument(
+        "--joules", type=float, default=math.inf, help="a peer's, where no lab runs beside it"
+    )
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a trial")
     for name in asked.goals:
         found: dict[str, list[Outcome]] = {arm: [] for arm in asked.arms}
         for seed in asked.seeds:
-            joules = math.inf
+            joules = asked.joules
             for arm in asked.arms:
                 found[arm].append(one(name, arm, seed, asked.seconds, joules))
                 joules = asked.times * found["lab"][-1].joules if arm == "lab" else joules
