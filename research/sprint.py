@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, final
 
 from research.campaigns.admission import Admission
-from research.campaigns.baseline import baseline
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
@@ -22,6 +21,7 @@ from research.campaigns.folder import leave
 from research.campaigns.history import Past, past, rows_of
 from research.campaigns.lineup import Lineup, lineup
 from research.campaigns.promotion import Promotion
+from research.campaigns.reference_arm import baseline
 from research.campaigns.rows import Row, Rows
 from research.campaigns.screening import Screening
 from research.campaigns.spend import Spend

@@ -1,10 +1,10 @@
 """The control of a sprint: its baseline with what is fixed, which all else is compared with."""
 
 from refusal import Refusal
-from research.campaigns.baseline import Baseline
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import tightened
+from research.campaigns.reference_arm import Baseline
 from research.campaigns.rows import Rows
 from research.objective import is_timed, screening_objective, shown
 from research.types import Objective, Proposal
