@@ -1,4 +1,4 @@
-"""Confirmation: contender against control on fresh seeds and the test split, judged over the campaign."""
+"""Confirmation: contender against control on fresh seeds and the test split, at the ledger's error rate."""
 
 import math
 import random
@@ -10,9 +10,10 @@ from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
 from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
-from research.statistics.campaign import Campaign
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
+from research.statistics.ledger import Ledger
 from research.stats import ENOUGH, judge
 from research.types import Constraint, Direction, Objective, Record, Verdict
 
@@ -28,7 +29,7 @@ class Confirm(Record):
     seeds: int = Field(default=5, ge=ENOUGH)
     """fresh seeds of each look"""
     looks: int = Field(default=2, ge=1)
-    """how often seeds are added while the verdict is open; every look is another comparison"""
+    """how often seeds are added while the verdict is open; all looks share one error rate"""
     first_seed: int = Field(default=1000, ge=0)
     """of the first contender; each further one has seeds of its own, and its control is run beside it"""
     margin: float | None = Field(default=0.01, gt=0)
@@ -70,7 +71,7 @@ class Finding:
     seeds: tuple[int, ...]
     energy_method: str
     looks: int = 0
-    """comparisons that were judged, the last one's verdict is this one"""
+    """how often it was looked at; the verdict is the last look's"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
 
@@ -116,7 +117,7 @@ class Confirmation:
         self,
         bench: Bench,
         settings: Confirm,
-        campaign: Campaign,
+        ledger: Ledger,
         seed: int,
         boxed: Callable[[float], str | None] = lambda seconds: None,
         before: int = 0,
@@ -125,7 +126,7 @@ class Confirmation:
 
         `before` are the contenders that the campaign has judged so far.
         """
-        self._bench, self._settings, self._campaign, self._boxed = bench, settings, campaign, boxed
+        self._bench, self._settings, self._ledger, self._boxed = bench, settings, ledger, boxed
         self._judged = before
         self._rng = random.Random(f"confirm {seed}")
 
@@ -133,7 +134,8 @@ class Confirmation:
         """Look, and look again with more seeds while the verdict is open and the budget allows."""
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        looks = 0
+        counts: list[int] = []
+        rate = self._ledger.rate
         first = self._fresh(control, arm, claim)
         for _ in range(self._settings.looks):
             more, short = self._affordable(control, arm, first + len(seeds))
@@ -147,12 +149,14 @@ class Confirmation:
                 verdict = verdict.model_copy(update={"reason": reason})
                 break
             seeds += whole
-            looks += 1
-            verdict = self._verdict(control, arm, claim, seeds)
+            counts.append(len(seeds))
+            verdict = self._verdict(control, arm, claim, seeds, rate.at(counts, self._settings.looks))
             if verdict.word != "open":
                 break
+        if counts:
+            self._ledger.record(verdict)
         alike = self._alike(control, arm, claim, seeds) if verdict.word == "supported" else {}
-        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike)
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), len(counts), alike)
 
     def _fresh(self, control: Arm, arm: Arm, claim: Claim) -> int:
         """The first of a contender's seeds.
@@ -187,7 +191,7 @@ class Confirmation:
             pairs += self._rng.sample([(control, seed), (arm, seed)], 2)
         return pairs
 
-    def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
+    def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> Verdict:
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
         results = self._bench.store.results([trial.id for trial in trials])
         verdict = judge(
@@ -197,7 +201,7 @@ class Confirmation:
             direction=claim.direction,
             smallest_effect=claim.smallest_effect,
             scale="ratio" if is_ratio(claim.metric) else "difference",
-            level=self._campaign.level,
+            rate=rate,
             constraints=[
                 (bound, list(self._bench.values(arm, bound.metric, seeds).values()))
                 for bound in claim.constraints
@@ -207,7 +211,6 @@ class Confirmation:
         complaint = comparable(claim.metric, trials, results)
         if complaint:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
-        self._campaign.record(verdict)
         return verdict
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
@@ -227,10 +230,10 @@ class Confirmation:
             metric=score,
             direction=METRICS[score].better,
             margin=self._settings.margin,
-            level=self._campaign.level,
+            rate=self._ledger.rate,
             trial_ids=tuple(trial.id for trial in trials),
         )
-        self._campaign.record(verdict)
+        self._ledger.record(verdict)
         return {score: verdict}
 
     def _method(self, arm: Arm, seeds: Sequence[int]) -> str:

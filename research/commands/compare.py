@@ -9,13 +9,14 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
-from research.objective import EXACT, METRICS, is_ratio, screening
+from research.objective import METRICS, is_ratio, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
 from research.statistics.comparable import comparable
+from research.statistics.decide import even
 from research.stats import ENOUGH, judge, summary
-from research.types import Comparison, Record, Result, Trial
+from research.types import Comparison, Record, Result, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -25,6 +26,8 @@ _NOTE = (
     "metrics, so what matters is confirmed by task=research"
 )
 Word = Literal["better", "worse", "equal", "open"]
+_WORDS: dict[VerdictWord, Word] = {"supported": "better", "refuted": "worse", "open": "open"}
+_ALPHA = 0.05
 
 
 @final
@@ -179,13 +182,8 @@ def _row(
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint)
     better = METRICS.get(metric) or METRICS[f"test/{metric.removeprefix('val/')}"]
     asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
-    found = judge(*values, **asked, direction=better.better)
-    back = judge(*values, **asked, direction="min" if better.better == "max" else "max")
-    word: Word = "better" if found.word == "supported" else "worse" if back.word == "supported" else "open"
-    if metric.startswith(EXACT) and all(len(set(side.values())) == 1 for side in values):
-        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
-    if values[0] == values[1]:
-        word = "equal"
+    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA))
+    word = "equal" if values[0] == values[1] else _WORDS[found.word]
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason)
 
 
