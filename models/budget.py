@@ -49,8 +49,8 @@ def target(given: Any) -> Target:
     metric, op, bound = words.groups()
     if op != CURVE_SCORES[metric]:
         raise Refusal(
-            f"budget.target={given!a} would end a training as it begins: write {metric} {CURVE_SCORES[metric]} "
-            f"{bound}."
+            f"budget.target={given!a} would end a training as it begins: "
+            f"write {metric} {CURVE_SCORES[metric]} {bound}."
         )
     if not math.isfinite(float(bound)):
         raise Refusal(f"budget.target={given!a} has no finite bound: write it as '{metric} {op} 0.9'.")

@@ -80,6 +80,6 @@ def _missed(lit: Lit) -> list[str]:
     values = [row[bound.metric] for row in lit.record.curve if bound.metric in row]
     best = (max if bound.op == ">=" else min)(values, default=math.nan)
     return [
-        f"budget.target was not reached: the best of {bound.metric} was {best:.4g}, {bound.op} {bound.bound:g} "
-        "was asked"
+        f"budget.target was not reached: the best of {bound.metric} was {best:.4g}, "
+        f"{bound.op} {bound.bound:g} was asked"
     ]

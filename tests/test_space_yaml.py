@@ -161,7 +161,13 @@ def test_an_agent_may_end_a_training_at_a_bound_on_its_validation(value: str) ->
 
 @pytest.mark.parametrize(
     "value",
-    ["test/accuracy >= 0.9", "val/accuracy <= 0.9", "val/accuracy > 0.9", "val/f1 >= 0.9", "val/loss <= 1e999"],
+    [
+        "test/accuracy >= 0.9",
+        "val/accuracy <= 0.9",
+        "val/accuracy > 0.9",
+        "val/f1 >= 0.9",
+        "val/loss <= 1e999",
+    ],
 )
 def test_a_target_that_is_no_bound_on_the_curve_is_refused_in_a_sentence(value: str) -> None:
     (complaint,) = SPACE.check([f"budget.target='{value}'"])

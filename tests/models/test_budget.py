@@ -46,7 +46,9 @@ def test_what_is_not_limited_is_never_spent():
 
 def test_a_target_is_a_bound_in_words_and_a_number_is_of_the_accuracy():
     accuracy = Target("val/accuracy", ">=", 0.9)
-    assert Budget(steps=5, target=0.9).bound == Budget(steps=5, target="val/accuracy >= 0.9").bound == accuracy
+    assert (
+        Budget(steps=5, target=0.9).bound == Budget(steps=5, target="val/accuracy >= 0.9").bound == accuracy
+    )
     assert Budget(steps=5, target="val/bits_per_byte<=3.4").bound == Target("val/bits_per_byte", "<=", 3.4)
     assert Budget(steps=5).bound is None
     assert accuracy.kept_by({"val/accuracy": 0.9}) and not accuracy.kept_by({"val/accuracy": 0.8999})
