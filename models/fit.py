@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from models.budget import Budget
 from models.callbacks.checkpoint import Checkpoint
 from models.callbacks.curve import Curve
+from models.callbacks.target import Reached
 from models.clock import Clock
 from models.data.batches import Batches
 from models.data.dataset import Dataset
@@ -139,8 +140,9 @@ def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: 
     """All steps of the training; returns how many."""
     curve = Curve(parts.data, lit.settings.val_every, lit.total)
     # A checkpoint comes last, so that it holds what the others did at its step.
+    ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(
-        [*parts.callbacks.values(), curve], key=lambda callback: isinstance(callback, Checkpoint)
+        [*parts.callbacks.values(), curve, *ends], key=lambda callback: isinstance(callback, Checkpoint)
     )
     trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
     peak.start()

@@ -115,8 +115,9 @@ def train_and_measure(
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
+    said = [*facts.get("notes", []), *fitted.facts.get("notes", [])]
     metrics, facts = metrics | used, facts | fitted.facts | peak_facts
-    facts["notes"] = doubts(fitted.energy, pipeline.energy) + facts.get("notes", [])
+    facts["notes"] = doubts(fitted.energy, pipeline.energy) + said
     return Measured(metrics, facts, fitted.curve)
 
 

@@ -36,7 +36,13 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
             _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
         ),
         ("vs dense", _join(metrics, ("compress/bytes_ratio", "compress/speedup", "compress/accuracy_lost"))),
-        ("training", _join(metrics, ("train/seconds", "train/steps_per_second", "train/peak_bytes"))),
+        (
+            "training",
+            _join(
+                metrics,
+                ("train/seconds", "train/steps_per_second", "train/steps_to_target", "train/peak_bytes"),
+            ),
+        ),
         (
             "energy",
             _join(metrics, ("train/energy_j", "infer/energy_j_per_sample", "train/co2_kg")) + f" [{method}]",
