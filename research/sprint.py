@@ -80,6 +80,10 @@ class Sprint:
             harness=harness,
             sweep=charter.name,
             report=self._ended,
+            watched=[
+                charter.goal.objective.metric,
+                *(one.metric for one in charter.goal.objective.constraints),
+            ],
         )
         watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
@@ -180,7 +184,7 @@ class Sprint:
             more = self._number < charter.sprint.count and promotion.payable()
             best = promotion.worth(best, wanted, more)
             contenders = promotion.run(self._carried(best, left, rows), wanted, more)
-        self._notes += [*screening.notes, *promotion.notes]
+        self._notes += [*screening.notes, *promotion.notes, *screening.busy]
         with self._box("validate"):
             self._confirmed(control, contenders)
 

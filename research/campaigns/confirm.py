@@ -133,17 +133,22 @@ class Confirmation:
         """Look, and look again with more seeds while the verdict is open and the budget allows."""
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        looks = 0
+        looks = held = 0
         first = self._fresh(control, arm, claim)
         for _ in range(self._settings.looks):
-            more, short = self._affordable(control, arm, first + len(seeds))
+            more, short = self._affordable(control, arm, first + len(seeds) + held)
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
             self._bench.run(self._interleaved(control, arm, more), alone=claim.alone)
             whole = [seed for seed in more if not (control.cut([seed]) or arm.cut([seed]))]
+            busy = {
+                seed: self._bench.held(control, [seed]) or self._bench.held(arm, [seed]) for seed in whole
+            }
+            whole, held = [seed for seed in whole if not busy[seed]], held + sum(map(bool, busy.values()))
             if not whole or len(seeds) + len(whole) < ENOUGH:
-                reason = f"{verdict.reason}; the time of its box was over"
+                over = next(filter(None, busy.values()), "the time of its box was over")
+                reason = f"{verdict.reason}; {over}"
                 verdict = verdict.model_copy(update={"reason": reason})
                 break
             seeds += whole

@@ -77,14 +77,24 @@ class Promotion:
             bench.note(arm, "control" if arm is control else "promoted", promoted=ids)
         if best and any(arm.cut(seeds) for arm in (control, *best)):
             self.notes.append("the promotion was cut short: the time of its box was over")
+        busy = self._held(best, seeds)
+        if best and bench.held(control, seeds):
+            return []
         bar = rank(wanted, bench.means(control, seeds))
         better = [arm for arm in best if rank(wanted, bench.means(arm, seeds)) < bar]
-        if best and not better:
+        if best and not better and not busy:
             self.notes.append("no proposal beat the control over the promotion seeds: nothing was confirmed")
         shown = self._showing(better, seeds, wanted) if more else better
         if better and not shown:
             self.notes.append("nothing was confirmed: the promotion seeds do not show the asked effect yet")
         return sorted(shown, key=lambda arm: rank(wanted, bench.cautious(arm, seeds, wanted)))
+
+    def _held(self, best: Sequence[Arm], seeds: Sequence[int]) -> bool:
+        """Whether a busy machine keeps an arm from being compared; the note that says so is written."""
+        held = [why for arm in (self._control, *best) if (why := self._bench.held(arm, seeds))]
+        if held and best:
+            self.notes.append(f"{len(held)} of the promoted arms could not be compared: {held[0]}")
+        return bool(held)
 
     def _promoted(self) -> int:
         return self._charter.promote.arms * len(self._charter.promote.seeds)

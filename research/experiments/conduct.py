@@ -14,7 +14,7 @@ from refusal import Refusal
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.spend import Spend
 from research.experiments import expansion
-from research.experiments.evidence import Evidence, disturbed
+from research.experiments.evidence import Evidence
 from research.experiments.study import ArmLine, Claim, Study, recipe
 from research.experiments.verdicts import Found, Judged, claim_word, judged
 from research.gate import profiles
@@ -95,6 +95,7 @@ class Experiment:
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
             report=self._ended,
+            watched=study.metrics,
         )
         lines.shown = study.metrics[:3]
 
@@ -183,7 +184,7 @@ class Experiment:
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
         results = self._store.results([trial.id for trial in trials])
-        return comparable(metric, trials, results) or disturbed(metric, trials, results)
+        return comparable(metric, trials, results)
 
     def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
         if arm.proposer == "control":

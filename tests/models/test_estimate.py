@@ -9,7 +9,7 @@ import pytest
 from models.counter import Unreadable
 from models.energy import Meter
 from models.estimate import Estimate, preload
-from models.grid import grid
+from grid import grid
 
 
 def work(seconds):
