@@ -10,6 +10,7 @@ from research import identity
 from research.campaigns.halving import ends_alike
 from research.campaigns.quiet import REPEATS, Quiet
 from research.campaigns.spend import NOTHING, Price, Spend
+from research.retold import retold
 from research.runner import Job, Outcome
 from research.space import Space
 from research.statistics.comparable import sound
@@ -214,9 +215,11 @@ class Bench:
         return {seed: result for seed, result in found.items() if result}
 
     def result(self, trial_id: int | None) -> Result | None:
-        """What a trial measured; read once, for a finished trial never changes."""
+        """What a trial measured, by this campaign's grid; read once, for a finished trial never changes."""
         if trial_id is not None and trial_id not in self._results:
-            self._results |= self.store.results([trial_id])
+            meter = self.config((), 0).get("meter")  # which no arm turns
+            found = self.store.results([trial_id])
+            self._results |= {number: retold(one, meter) for number, one in found.items()}
         return None if trial_id is None else self._results.get(trial_id)
 
     def values(self, arm: Arm, metric: str, seeds: Sequence[int]) -> dict[int, float]:

@@ -194,7 +194,7 @@ class Confirmation:
 
     def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
-        results = self._bench.store.results([trial.id for trial in trials])
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         verdict = judge(
             self._bench.values(control, claim.metric, seeds),
             self._bench.values(arm, claim.metric, seeds),

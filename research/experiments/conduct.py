@@ -183,7 +183,7 @@ class Experiment:
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
-        results = self._store.results([trial.id for trial in trials])
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         return comparable(metric, trials, results)
 
     def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:

@@ -4,11 +4,13 @@ This is the one place that says so: confirmation, comparisons, tables, fronts, m
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from research.objective import is_cpu_time, is_energy, is_timed, window
 from research.types import Result, Trial
 
+OLD = "the old instrument: wall time x watts, validations included"
+"""the basis of joules whose rows name none"""
 SIDE_BY_SIDE_S = 900.0
 """how far apart two trainings of no common sweep may have begun and still meet the same machine"""
 
@@ -68,8 +70,22 @@ def sound(result: Result) -> dict[str, float]:
 
 def instrument(result: Result) -> str:
     """Method and basis of a trial's joules in one text: what two rows must share to stand side by side."""
-    basis = result.facts.get("energy_basis") or ("" if _is_new(result) else "the old instrument")
+    basis = result.facts.get("energy_basis") or ("" if is_new(result) else OLD)
     return f"{energy_method(result)}: {basis}"
+
+
+def how_taken(result: Result | None) -> dict[str, Any]:
+    """How a trial's clocks were taken, as plain values for lists of trials; None where nothing tells it."""
+    facts = result.facts if result else {}
+    basis = facts.get("energy_basis")
+    if basis is None and facts.get("energy_method") and result is not None and not is_new(result):
+        basis = OLD
+    return {
+        "energy_method": facts.get("energy_method"),
+        "energy_basis": basis,
+        "disturbed": "; ".join(f"{name}: {why}" for name, why in (facts.get("disturbed") or {}).items())
+        or None,
+    }
 
 
 def unpaired(metric: str, pairs: Sequence[tuple[Trial, Trial]]) -> str | None:
@@ -112,7 +128,7 @@ def _disturbed(metric: str, found: Sequence[Taken]) -> str | None:
 
 
 def _instrument(metric: str, found: Sequence[Taken]) -> str | None:
-    new = sorted(one.trial_id for one in found if _is_new(one.result))
+    new = sorted(one.trial_id for one in found if is_new(one.result))
     old = sorted({one.trial_id for one in found} - set(new))
     if not old or not new:
         return None
@@ -131,7 +147,7 @@ def _threads(metric: str, found: Sequence[Taken]) -> str | None:
 
 def _neighbours(metric: str, found: Sequence[Taken]) -> str | None:
     """CPU time of the new instrument is the process's own, whoever of ours works beside it."""
-    if is_cpu_time(metric) and all(_is_new(one.result) for one in found):
+    if is_cpu_time(metric) and all(is_new(one.result) for one in found):
         return None
     if len({one.beside for one in found}) < 2:
         return None
@@ -171,7 +187,7 @@ def _grid(metric: str, found: Sequence[Taken]) -> str | None:
     return f"{metric} was taken with different grids ({', '.join(grids)} g/kWh): ask for one meter.country."
 
 
-def _is_new(result: Result) -> bool:
+def is_new(result: Result) -> bool:
     """Whether the instrument that counts CPU seconds, in windows of the steps alone, took its figures."""
     return "energy_basis" in result.facts or "train/cpu_seconds" in result.metrics
 
