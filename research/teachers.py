@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research import contents, identity
+from research.gate.signature import signature
 from research.store import Store
 from research.types import Trial
 
@@ -48,6 +50,49 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     return Taught(config | {"compress": steps}, found.metrics, found.facts)
 
 
+def identified(config: Mapping[str, Any]) -> list[str]:
+    """What identifies the teacher of a config: the key of its trial, and the content of its checkpoint.
+
+    A teacher that `taught` would refuse is none: it is refused there, where a row says why.
+    """
+    teacher = config["compress"]["distill"]["teacher"]
+    asked = {name: value for name in _KEYS if (value := teacher.get(name)) is not None}
+    try:
+        parts = [*_recipe_key(config, asked.get("recipe")), *_trial_key(config, asked)]
+    except Refusal:
+        return ["none"]
+    path = asked.get("checkpoint")
+    return parts + ([] if path is None else _content(Path(str(path))))
+
+
+def _recipe_key(config: Mapping[str, Any], recipe: Any) -> list[str]:
+    """A recipe's words are in the student's signature, what they come to by conf/ is not."""
+    if recipe is None:
+        return []
+    own = _lesson(config, list(recipe))
+    return list(identity.key(own, signature(own)))
+
+
+def _trial_key(config: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Numbers and folders may come to stand for another trial."""
+    if "run" in asked:
+        trial = _numbered(config, int(asked["run"]))[0]
+    elif "checkpoint" in asked and "recipe" not in asked:
+        trial = _leaving(config, Path(str(asked["checkpoint"])))[0]
+    else:
+        return []
+    return [*trial.key, *_content(Path(trial.folder or "."))]
+
+
+def _content(path: Path) -> list[str]:
+    file, _ = contents.checkpoint(path)
+    return [] if file is None else [contents.remembered(file)]
+
+
+def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
+    return _resolved(recipe) | {key: config[key] for key in _SHARED if key in config}
+
+
 def _teacher(
     config: dict[str, Any], asked: Mapping[str, Any], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
@@ -67,14 +112,19 @@ def _teacher(
 def _from_recipe(
     config: dict[str, Any], recipe: list[str], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
-    own = _resolved(recipe)
+    own = _lesson(config, recipe)
     _same_task(config, own)
-    answer = train(own | {key: config[key] for key in _SHARED}, recipe)
+    answer = train(own, recipe)
     facts = {"teacher": {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}}
     return own["model"], answer["folder"], Taught({}, _cost(answer["metrics"]), facts)
 
 
 def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str, Taught]:
+    trial, metrics = _numbered(config, number)
+    return _of_trial(config, trial, metrics, trial.folder or "")
+
+
+def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[str, float]]:
     store = Store(config["store"]["url"])
     try:
         trials = store.trials(ids=[number], status="done")
@@ -83,7 +133,7 @@ def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str,
         store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
-    return _of_trial(config, trials[0], metrics, trials[0].folder or "")
+    return trials[0], metrics
 
 
 def _from_checkpoint(
@@ -95,6 +145,12 @@ def _from_checkpoint(
         own = _resolved(list(recipe))
         _same_task(config, own)
         return own["model"], str(path), Taught({}, facts={"teacher": {"checkpoint": str(path)}})
+    trial, metrics = _leaving(config, path)
+    return _of_trial(config, trial, metrics, str(path))
+
+
+def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str, float]]:
+    """The newest finished trial whose folder a path is, or lies in."""
     folders = {str(place.resolve()) for place in (path, *path.parents)}
     store = Store(config["store"]["url"])
     try:
@@ -109,7 +165,7 @@ def _from_checkpoint(
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
             "network it holds: compress.distill.teacher.recipe=[data=...,model=...]."
         )
-    return _of_trial(config, known[-1], metrics, str(path))
+    return known[-1], metrics
 
 
 def _of_trial(
