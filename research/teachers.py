@@ -51,41 +51,28 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
 
 
 def identified(config: Mapping[str, Any]) -> list[str]:
-    """What identifies the teacher of a config: the key of its trial, and the content of its checkpoint.
+    """What identifies the teacher of a config: the keys of its trial, and the content of its checkpoint.
 
     A teacher that `taught` would refuse is none: it is refused there, where a row says why.
     """
     teacher = config["compress"]["distill"]["teacher"]
-    asked = {name: value for name in _KEYS if (value := teacher.get(name)) is not None}
+    parts: list[str] = []
     try:
-        parts = [*_recipe_key(config, asked.get("recipe")), *_trial_key(config, asked)]
+        if teacher.get("recipe") is not None:
+            # Its words are in the student's signature; what they come to by conf/ is not.
+            own = _lesson(config, list(teacher["recipe"]))
+            parts += identity.key(own, signature(own))
+        if teacher.get("run") is not None:
+            # After a deletion the number may be another trial's.
+            trial, _ = _numbered(config, int(teacher["run"]))
+            parts += [*trial.key, *_content(trial.folder or ".")]
     except Refusal:
         return ["none"]
-    path = asked.get("checkpoint")
-    return parts + ([] if path is None else _content(Path(str(path))))
+    return parts + ([] if teacher.get("checkpoint") is None else _content(teacher["checkpoint"]))
 
 
-def _recipe_key(config: Mapping[str, Any], recipe: Any) -> list[str]:
-    """A recipe's words are in the student's signature, what they come to by conf/ is not."""
-    if recipe is None:
-        return []
-    own = _lesson(config, list(recipe))
-    return list(identity.key(own, signature(own)))
-
-
-def _trial_key(config: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Numbers and folders may come to stand for another trial."""
-    if "run" in asked:
-        trial = _numbered(config, int(asked["run"]))[0]
-    elif "checkpoint" in asked and "recipe" not in asked:
-        trial = _leaving(config, Path(str(asked["checkpoint"])))[0]
-    else:
-        return []
-    return [*trial.key, *_content(Path(trial.folder or "."))]
-
-
-def _content(path: Path) -> list[str]:
-    file, _ = contents.checkpoint(path)
+def _content(path: str) -> list[str]:
+    file, _ = contents.checkpoint(Path(path))
     return [] if file is None else [contents.remembered(file)]
 
 
