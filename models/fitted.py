@@ -10,6 +10,7 @@ from torch import nn
 from models.energy import Energy
 from models.lit import Lit
 from models.optim.footprint import state_bytes
+from models.resume import Origin
 from models.trainer import Settings
 
 
@@ -57,7 +58,10 @@ def facts_of(lit: Lit, found: Path | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"energy": energy.facts(), "energy_method": energy.label}
     facts |= {"precision": lit.settings.precision, "sessions": lit.clock.sessions}
     if found is not None:
-        facts["resumed"] = {"from": str(found), "step": lit.resumed_step}
+        own = Origin(str(found), lit.resumed_step, lit.identity.signature)
+        facts["resumed"] = (lit.origin or own).facts()
+    if lit.origin is not None:
+        facts["notes"] = [lit.origin.note()]
     if lit.micro.events:
         facts["out_of_memory"] = lit.micro.events
     if missed := _missed(lit):

@@ -115,9 +115,8 @@ def train_and_measure(
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
-    said = [*facts.get("notes", []), *fitted.facts.get("notes", [])]
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
-    facts["notes"] = doubts(fitted.energy, pipeline.energy) + said
+    notes = doubts(fitted.energy, pipeline.energy) + fitted.facts.get("notes", []) + facts.get("notes", [])
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | {"notes": notes}
     return Measured(metrics, facts, fitted.curve)
 
 
