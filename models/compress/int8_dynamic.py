@@ -28,4 +28,5 @@ class Int8Dynamic(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network."""
-        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True)
+        largest = pt2e.largest_in(state)
+        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True, largest=largest)

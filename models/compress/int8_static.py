@@ -10,6 +10,7 @@ from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.exported import Compiled, compiler
 from models.compress.number_format import one_format
+from models.compress.processor import instructions, largest_activation
 from refusal import Refusal
 
 
@@ -38,7 +39,8 @@ class Int8Static(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network, with the saved activation scales."""
-        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False)
+        largest = pt2e.largest_in(state)
+        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False, largest=largest)
         return pt2e.with_activations(graph, state)
 
 
@@ -55,5 +57,10 @@ def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[
     inputs = context.calibration(batches or 1)
     graph = pt2e.quantized(net, inputs, "int8", dynamic=batches is None)
     made = Compiled(graph, graph, context.example)
-    facts |= {"int8": pt2e.layers(graph), "compile_seconds": made.seconds}
+    facts |= {
+        "int8": pt2e.layers(graph),
+        "activation_bits": largest_activation().bit_length(),
+        "instructions": instructions(),
+        "compile_seconds": made.seconds,
+    }
     return made
