@@ -33,7 +33,7 @@ class Int8Aware(Compression):
         self.steps, self.lr_factor, self.batches = finetune_steps, lr_factor, batches
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and quantise the untrained network."""
+        """Look for CPU and compiler, and try the int8 form of the untrained network."""
         int8_static.check(net, context, "int8_aware")
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
@@ -108,9 +108,7 @@ def _ranges(net: nn.Module, inputs: Iterable[Tensor]) -> dict[nn.Module, tuple[f
         before = found.get(module, (low, high))
         found[module] = (min(before[0], low), max(before[1], high))
 
-    chosen = [
-        module for module in net.modules() if type(module) is nn.Linear or pt2e.convolves(module)
-    ]
+    chosen = [module for module in net.modules() if type(module) is nn.Linear or pt2e.convolves(module)]
     hooks = [module.register_forward_pre_hook(look) for module in chosen]
     try:
         with evaluating(net), torch.no_grad():

@@ -31,6 +31,7 @@ def largest_activation() -> int:
     return 127 if saturates() else 255
 
 
+@cache
 def multiplies_bfloat16() -> bool:
     """Whether products in bfloat16 are instructions; elsewhere they take 2 to 10 times those of 32 bits."""
     if platform.machine() in X86:
@@ -38,11 +39,13 @@ def multiplies_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+@cache
 def unpacks_by_vectors() -> bool:
-    """Whether torch's product with int8 weights has a kernel of its own here; the plain one is 10 times slower."""
+    """Whether torch's product with int8 weights has vector code here; the plain one is 10 times slower."""
     return platform.machine() not in X86 or torch.backends.cpu.get_cpu_capability() != "DEFAULT"
 
 
+@cache
 def instructions() -> str:
     """The instruction sets that decide about few bits, and the masks on them: AVX2 without VNNI, say."""
     found = torch.backends.cpu.get_cpu_capability()

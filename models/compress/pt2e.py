@@ -213,7 +213,7 @@ def _settle(
 
 
 def _keep_activations(graph: torch.fx.GraphModule, largest: int) -> None:
-    """Keep what of activations are numbers in the code among the saved tensors: static scales, their range."""
+    """Keep what are numbers in the code among the saved tensors: activations' range and static scales."""
     if largest < _FULL:
         graph.register_buffer(_LARGEST, torch.tensor(largest, dtype=torch.uint8))
     found = _activations(graph)
