@@ -80,6 +80,7 @@ class Sprint:
             harness=harness,
             sweep=charter.name,
             report=self._ended,
+            fresh=charter.confirm.first_seed,
         )
         watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
