@@ -17,6 +17,7 @@ from research.database.redact import redact
 from research.gate import profiles
 from research.gate.signature import signature
 from research.objective import METRICS, screening
+from research.retold import retold
 from research.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5
@@ -99,7 +100,8 @@ def claimed(
         got = _claim(lambda: store.claim(key, force=force, **values))
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
-            yield Row(got.trial.id, known, digest, "known", got.result.metrics, got.result.facts)
+            result = retold(got.result, config.get("meter"))
+            yield Row(got.trial.id, known, digest, "known", result.metrics, result.facts)
         else:
             row = Row(got.trial_id, folder, digest, _store=store, _claim=got)
             with store.keep(got), _failing(row):

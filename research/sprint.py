@@ -82,6 +82,11 @@ class Sprint:
             harness=harness,
             sweep=charter.name,
             report=self._ended,
+            fresh=charter.confirm.first_seed,
+            watched=[
+                charter.goal.objective.metric,
+                *(one.metric for one in charter.goal.objective.constraints),
+            ],
         )
         watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
@@ -189,7 +194,7 @@ class Sprint:
             best = promotion.worth(best, wanted, more)
             contenders = promotion.run(self._carried(best, left, rows), wanted, more)
             contenders = contenders[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
-        self._notes += [*screening.notes, *promotion.notes]
+        self._notes += [*screening.notes, *promotion.notes, *screening.busy]
         with self._box("validate"):
             self._confirmed(control, contenders, stopped)
 

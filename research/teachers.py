@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.statistics.splits import KEY, drawn_anew
 from research.store import Store
 from research.types import Trial
 
@@ -67,11 +68,19 @@ def _teacher(
 def _from_recipe(
     config: dict[str, Any], recipe: list[str], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
+    recipe = _beside(config, recipe)
     own = _resolved(recipe)
     _same_task(config, own)
     answer = train(own | {key: config[key] for key in _SHARED}, recipe)
     facts = {"teacher": {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}}
     return own["model"], answer["folder"], Taught({}, _cost(answer["metrics"]), facts)
+
+
+def _beside(config: Mapping[str, Any], recipe: list[str]) -> list[str]:
+    """The recipe on the student's split: a teacher of another has learnt what its student is tested on."""
+    ours, theirs = (one["data"].get("split_seed") for one in (config, _resolved(recipe)))
+    given = any(text.lstrip("+").startswith(f"{KEY}=") for text in recipe)
+    return recipe if given or ours == theirs or not drawn_anew(config) else [*recipe, f"{KEY}={ours}"]
 
 
 def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str, Taught]:

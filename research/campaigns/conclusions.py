@@ -76,7 +76,7 @@ class Conclusions:
             claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
             verdict=verdict,
             energy_method=method,
-            command=command([*self._charter.fixed, *overrides], finding.seeds),
+            command=command([*self._charter.fixed, *overrides, *self._bench.split(overrides)], finding.seeds),
         )
 
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Conclusions:
             return None
         numbers = [number for pair in whole for number in pair]
         trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
-        results = self._bench.store.results(numbers)
+        results = {one: known for one in numbers if (known := self._bench.result(one))}
         told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
         unknown = [one for one in told if one.value is None]
         return unknown[0] if unknown else min(told, key=lambda one: one.value or 0.0)

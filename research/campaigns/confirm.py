@@ -141,17 +141,23 @@ class Confirmation:
         arms = tuple(dict.fromkeys(one for one in (control, stopped, arm) if one is not None))
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        looks = 0
+        looks = held = 0
         first = self._fresh(arms, claim)
         for _ in range(self._settings.looks):
-            more, short = self._affordable(arms, first + len(seeds))
+            more, short = self._affordable(arms, first + len(seeds) + held)
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
             self._bench.run(self._interleaved(arms, more), alone=claim.alone)
             whole = [seed for seed in more if not any(one.cut([seed]) for one in arms)]
+            busy = {
+                seed: next(filter(None, (self._bench.held(one, [seed]) for one in arms)), None)
+                for seed in whole
+            }
+            whole, held = [seed for seed in whole if not busy[seed]], held + sum(map(bool, busy.values()))
             if not whole or len(seeds) + len(whole) < ENOUGH:
-                reason = f"{verdict.reason}; the time of its box was over"
+                over = next(filter(None, busy.values()), "the time of its box was over")
+                reason = f"{verdict.reason}; {over}"
                 verdict = verdict.model_copy(update={"reason": reason})
                 break
             seeds += whole
@@ -159,9 +165,9 @@ class Confirmation:
             verdict = self._verdict(control, arm, claim, seeds)
             if verdict.word != "open":
                 break
-        held = verdict.word == "supported"
-        split = self._split(control, arm, stopped, claim, seeds) if held else None
-        alike = self._alike(control, arm, claim, seeds) if held else {}
+        supported = verdict.word == "supported"
+        split = self._split(control, arm, stopped, claim, seeds) if supported else None
+        alike = self._alike(control, arm, claim, seeds) if supported else {}
         return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike, split)
 
     def _fresh(self, arms: Sequence[Arm], claim: Claim) -> int:
@@ -202,7 +208,7 @@ class Confirmation:
 
     def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
-        results = self._bench.store.results([trial.id for trial in trials])
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         verdict = judge(
             self._bench.values(control, claim.metric, seeds),
             self._bench.values(arm, claim.metric, seeds),

@@ -45,6 +45,9 @@ def company(charter: Charter) -> range:
 
 def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) -> Objective:
     """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
+    busy = bench.held(control, charter.screen.seeds)
+    if busy:
+        raise Refusal(f"{busy[:1].upper()}{busy[1:]}; sizes and scores can be asked for meanwhile.")
     results = list(bench.results(control, charter.screen.seeds).values())
     examples = min(float(result.facts.get("scored", 0)) for result in results)
     wanted = screening_objective(tightened(charter.goal.objective, examples))

@@ -12,6 +12,7 @@ from research.gate.plain import Odd, read
 from research.objective import is_energy, shown, words
 from research.report.sentences import improvement, method_words
 from research.statistics.split import Split
+from research.statistics.splits import KEY
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")
@@ -138,6 +139,7 @@ def _study(found: Discovery) -> dict[str, Any]:
         "control": " ".join(line(found.control)),
         "arms": [arm, *filter(None, [stopped])],
         "seeds": list(found.seeds),
+        "split": "fixed" if KEY in found.fixed else "seed",
         "claims": claims,
     }
 

@@ -100,9 +100,12 @@ class Promotion:
             bench.note(arm, "control" if arm in self._held else "promoted", promoted=ids)
         if best and any(arm.cut(seeds) for arm in (*self._held, *best)):
             self.notes.append("the promotion was cut short: the time of its box was over")
+        busy = self._disturbed(best, seeds)
+        if best and any(bench.held(arm, seeds) for arm in self._held):
+            return []
         bar = min(self._held, key=lambda arm: rank(wanted, bench.means(arm, seeds)))
         better = [arm for arm in best if self._beats(arm, bar, seeds, wanted)]
-        if best and not better:
+        if best and not better and not busy:
             own = "the control" if bar is control else f"the control stopped at the bound ({_line(bar)})"
             self.notes.append(f"no proposal beat {own} over the promotion seeds: nothing new was confirmed")
         shown = self._showing(better, seeds, wanted) if more else better
@@ -117,6 +120,13 @@ class Promotion:
             return []
         gained = _gain(wanted, self._bench.means(self._control, seeds), self._bench.means(arm, seeds))
         return [arm] if gained >= self._charter.goal.smallest_effect else []
+
+    def _disturbed(self, best: Sequence[Arm], seeds: Sequence[int]) -> bool:
+        """Whether a busy machine keeps an arm from being compared; the note that says so is written."""
+        held = [why for arm in (*self._held, *best) if (why := self._bench.held(arm, seeds))]
+        if held and best:
+            self.notes.append(f"{len(held)} of the promoted arms could not be compared: {held[0]}")
+        return bool(held)
 
     def _promoted(self) -> int:
         return self._charter.promote.arms * len(self._charter.promote.seeds)

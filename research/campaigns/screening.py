@@ -70,6 +70,8 @@ class Screening:
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
+        self._left_out: list[str] = []
+        """why arms could not be compared"""
 
     @property
     def objective(self) -> Objective:
@@ -99,6 +101,16 @@ class Screening:
             self._admission.seen.append(seen)
             for proposer in proposers:
                 proposer.tell(proposal, seen)
+
+    @property
+    def busy(self) -> list[str]:
+        """The sentence that the machine was too busy for some proposals, where it was."""
+        left = (
+            f"{len(self._left_out)} proposals were left out"
+            if len(self._left_out) > 1
+            else "a proposal was left out"
+        )
+        return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
     def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
@@ -201,10 +213,13 @@ class Screening:
         self.notes.append(f"{proposer.name} stopped proposing: {reason}")
 
     def _settle(self, arm: Arm, proposal: Proposal, proposers: Sequence[Proposer]) -> None:
-        if arm.cut(self._settings.seeds):
+        busy = self._bench.held(arm, self._settings.seeds)
+        if busy or arm.cut(self._settings.seeds):
+            self._left_out += [busy] if busy else []
             # Nothing is known of it, so nobody is told; what a model has reviewed waits for the next sprint.
             by = (arm.facts.get("review") or {}).get("by")
-            self._bench.note(arm, "queued" if by == "model" else "running")
+            told = {"reasons": [busy]} if busy else {}
+            self._bench.note(arm, "queued" if by == "model" else "running", **told)
             self._pay(arm)
             return
         before = view(self.state(), arm.proposer)

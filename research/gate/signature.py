@@ -21,6 +21,7 @@ INERT = (
     "study",
     "hydra",
     "data.path",
+    "data.drawn",
     "budget.ceilings",
     "callbacks.checkpoint",
     "callbacks.halving",
