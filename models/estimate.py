@@ -12,8 +12,8 @@ import time
 from importlib.metadata import version
 from typing import Any, final
 
-from models.counter import Unreadable
 from grid import Grid
+from models.counter import Unreadable
 
 # CodeCarbon measures by itself in a thread that shares no lock with `flush`: the two can count an interval
 # twice. With an interval that never ends only our readings measure.

@@ -11,6 +11,7 @@ from research.report.findings import Findings
 from research.report.page import put
 from research.report.sentences import command
 from research.statistics.comparable import how_taken
+from research.statistics.splits import shared
 from research.store import Store
 
 STAGES = ("screened", "promoted", "confirmed")
@@ -86,10 +87,11 @@ def _commands(found: Findings) -> str:
     ]
     for row in found.experiments:
         for stage, ids in _trials(found, row).items():
-            seeds = [trial.seed for trial in found.store.trials(ids=ids)] if ids else []
-            if seeds:
-                named = f"# experiment {row['id']}, {stage}, {row['status']}"
-                lines += [named, command([*quiet, *found.fixed, *row["proposal"].overrides], seeds)]
+            trials = found.store.trials(ids=ids) if ids else []
+            if trials:
+                typed = [*quiet, *found.fixed, *row["proposal"].overrides, *shared(trials)]
+                lines.append(f"# experiment {row['id']}, {stage}, {row['status']}")
+                lines.append(command(typed, [trial.seed for trial in trials]))
     return "\n".join(lines) + "\n"
 
 

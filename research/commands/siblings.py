@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from research.gate.signature import signature
+from research.statistics.splits import configuration, has_own_split
 from research.types import Result, Trial
 
 if TYPE_CHECKING:
@@ -25,13 +25,12 @@ def siblings(store: "Store", trial: Trial) -> list[Trial]:
     wanted = _choices(trial.overrides)
     with store.read() as connection:
         near = [row.id for row in connection.execute(query) if _choices(row.overrides) == wanted]
-    own = configuration(trial)
-    return [one for one in store.trials(ids=near) if configuration(one) == own]
+    own = _same(trial)
+    return [one for one in store.trials(ids=near) if _same(one) == own]
 
 
-def configuration(trial: Trial) -> str:
-    """What makes two trials the same but for their seed."""
-    return signature(trial.config | {"seed": 0})
+def _same(trial: Trial) -> str:
+    return configuration(trial.config, has_own_split(trial))
 
 
 def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -> dict[int, Trial]:

@@ -5,6 +5,7 @@ what the other has done. Every row and every figure of the report is read from t
 depends on when the command was typed: typed again it writes the same report.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -95,6 +96,7 @@ class Experiment:
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
             report=self._ended,
+            fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
         )
         lines.shown = study.metrics[:3]
@@ -205,7 +207,9 @@ class Experiment:
                     word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
                 ),
                 energy_method=self._method(arm),
-                command=command([*self._fixed, *arm.overrides], self._study.seeds),
+                command=command(
+                    [*self._fixed, *arm.overrides, *self._bench.split(arm.overrides)], self._study.seeds
+                ),
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)

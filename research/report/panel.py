@@ -43,7 +43,14 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
         (
             "training",
             _join(
-                metrics, ("train/seconds", "train/cpu_seconds", "train/steps_per_second", "train/peak_bytes")
+                metrics,
+                (
+                    "train/seconds",
+                    "train/cpu_seconds",
+                    "train/steps_per_second",
+                    "train/steps_to_target",
+                    "train/peak_bytes",
+                ),
             ),
         ),
         (

@@ -12,6 +12,7 @@ from research.report.price import price
 from research.report.sentences import command
 from research.report.tables import figure
 from research.report.tried import refused
+from research.statistics.splits import shared
 
 _EACH = 8
 
@@ -91,8 +92,9 @@ def _copy(found: Findings) -> list[str]:
     arm, control = found.arm_of(row), found.control_of(row)
     lines = [row["insight"].command]
     if arm and control:
-        seeds = [seed for seed in control.seeds if seed in arm.seeds]
-        lines.insert(0, command([*found.fixed, *control.overrides], seeds))
+        beside = [trial for trial in control.trials if trial.seed in arm.seeds]
+        typed = [*found.fixed, *control.overrides, *shared(beside)]
+        lines.insert(0, command(typed, [trial.seed for trial in beside]))
     return ["", "To repeat the comparison, its control first:", "", *fenced(lines)]
 
 

@@ -7,11 +7,11 @@ from statistics import fmean
 from typing import Any, final
 
 from research import identity
-from research.gate.signature import signature
 from research.processes import machine
 from research.report.quantity import quantity
 from research.runner import Job
 from research.statistics.comparable import disturbed, energy_method, instrument, sound
+from research.statistics.splits import configuration, drawn_anew
 from research.store import Store
 from research.sweeps import lookup
 from research.types import Result, Trial
@@ -45,14 +45,26 @@ class Predictor:
         """Predict by other seeds of this arm, else by trials with equal data, model, trainer and budget."""
         hardware = identity.hardware_class(config["trainer"])
         here = [pair for pair in self._done if pair[0].key.hardware == hardware]
-        arm = signature({**config, "seed": 0})
-        same = [pair for pair in here if signature({**pair[0].config, "seed": 0}) == arm]
+        arm = _arm(config)
+        same = [pair for pair in here if _arm(pair[0].config) == arm]
         if same:
             return _mean(same, f"{len(same)} done of this arm")
-        near = [pair for pair in here if all(pair[0].config.get(g) == config.get(g) for g in _NEAR)]
+        near = [pair for pair in here if all(_part(pair[0].config, g) == _part(config, g) for g in _NEAR)]
         if near:
             return _mean(near, f"{len(near)} done with the same {', '.join(_NEAR)}")
         return Prediction(None, None, None, "unknown: no trial like it is done")
+
+
+def _arm(config: Mapping[str, Any]) -> str:
+    """What makes two trials cost the same: of data that can be drawn anew, the split is no part of it."""
+    return configuration(config, own=drawn_anew(config))
+
+
+def _part(config: Mapping[str, Any], group: str) -> Any:
+    part = config.get(group)
+    if group != "data" or not isinstance(part, Mapping):
+        return part
+    return {key: value for key, value in part.items() if key != "split_seed"}
 
 
 def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) -> None:
