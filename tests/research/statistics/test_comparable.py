@@ -3,23 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statistics_rows import trial
 
 from research.objective import METRICS, is_timed, screening, window
 from research.statistics.comparable import comparable, disturbed, sound, unpaired
-from research.types import Key, Result, Trial
+from research.types import Result, Trial
 
 TIMED = [name for name in METRICS if is_timed(name)]
 STILL = [name for name in METRICS if not is_timed(name)]
 BASIS = "CPU seconds x 3.89 W a core (TDP 280 W / 72, CodeCarbon's table)"
 OTHER = "CPU seconds x 5.1 W a core (calibrated 2026-11-29)"
 WHY = "its threads waited 0.8 s for a processor while they ran 1 s"
-
-
-def trial(number: int, *, hardware: str = "cpu:x x2", beside: int = 1, **more) -> Trial:
-    fixed = {"replicate": 0, "seed": 0, "overrides": (), "status": "done", "source": "person", "started": 0.0}
-    empty = dict.fromkeys(("reason", "name", "sweep", "folder", "finished"))
-    config = {"meter": {"concurrent": beside}}
-    return Trial(id=number, key=Key("s", "c", "d", hardware), config=config, **{**fixed, **empty, **more})
 
 
 def result(number: int, **facts) -> Result:
