@@ -18,8 +18,8 @@ from research.types import Verdict, VerdictWord
 
 FIRST = 0.53
 """share of the first comparison: its first look at five pairs finds 1 SD in 35 % of cases and 2 SD in 87 %"""
-REST = 0.35
-"""share of all others; an eighth is never handed out: on figures that are not normal a t-test errs more"""
+REST = 0.3
+"""share of all others; a sixth is never handed out: on figures that are not normal a t-test errs more"""
 _DECAY = 1.6
 _SUM = 1.2857656658  # of k ** -1.6 over all k > 1: zeta(1.6) - 1, rounded up
 

@@ -32,6 +32,14 @@ def test_equal_arithmetic_means_equal_but_for_the_router(changes):
     assert evaluated(net)["moe/active_flops"] == found / 12
 
 
+def test_a_token_uses_its_share_of_the_short_convolutions_too():
+    net = small(convolution=3, pattern="linear")
+    found = measure(net, TOKENS[:1])[0]["compute/flops_forward"]
+    without = measure(small(pattern="linear"), TOKENS[:1])[0]["compute/flops_forward"]
+    assert found == without + 2 * (2 * 3 * 12 * 48)
+    assert evaluated(net)["moe/active_flops"] == found / 12
+
+
 def test_active_parameters_are_those_of_the_chosen_experts():
     net = small(chosen=2, expansion=2, shared=1)
     total, expert = sum(weight.numel() for weight in net.parameters()), 2 * 16 * 32
