@@ -12,6 +12,8 @@ from refusal import Refusal
 class Budget:
     """Limits of one training; null lifts one, and at least one must stay.
 
+    All of them count steps alone, so that how often a training is looked at changes nothing.
+
     Raises:
         Refusal: no limit is set, or one is not larger than zero.
     """
@@ -21,9 +23,9 @@ class Budget:
     steps: int | None = None
     """optimizer steps"""
     seconds: float | None = None
-    """wall time of training, validations included"""
+    """wall time of the steps: validations, checkpoints and logging do not count, however often they come"""
     joules: float | None = None
-    """energy of training by the trial's meter, validations included"""
+    """energy of the steps by the trial's meter, without the standing draw"""
     target: float | None = None
     """val/accuracy whose first reaching is `train/steps_to_target`; it ends nothing"""
     ceilings: Mapping[str, Any] | None = None
