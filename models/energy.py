@@ -43,7 +43,7 @@ class Meter:
         min_window_s: the shortest window of inference; None chooses by method (0.08 s to 2 s).
         concurrent: jobs that run on this machine at a time, this one included; they share the standing draw.
         concurrent_gpu: those of them that run on this job's GPU, whose counter cannot tell them apart.
-        counters, watch: open the counters of a device, and see disturbances; for other machines and for tests.
+        counters, watch: open the counters of a device, and see disturbances; for other machines, and tests.
 
     Raises `Refusal` for values out of range or an unknown country.
     """
