@@ -115,8 +115,8 @@ def train_and_measure(
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
-    facts["notes"] = doubts(fitted.energy, pipeline.energy) + facts.get("notes", [])
+    notes = doubts(fitted.energy, pipeline.energy) + fitted.facts.get("notes", []) + facts.get("notes", [])
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | {"notes": notes}
     return Measured(metrics, facts, fitted.curve)
 
 

@@ -17,6 +17,7 @@ from research.database.redact import redact
 from research.gate import profiles
 from research.gate.signature import signature
 from research.objective import METRICS, elsewhere, screening
+from research.retold import retold
 from research.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5
@@ -30,6 +31,9 @@ class Row:
     trial_id: int
     folder: Path
     digest: str
+    """of its key: what its checkpoints say that they are of"""
+    ckpt_path: str | None = None
+    """the very file whose content is in the key: a folder may have a newer one by the time it is read"""
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -105,13 +109,30 @@ def claimed(
         got = _claim(lambda: store.claim(key, force=force, **values))
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
-            yield Row(got.trial.id, known, digest, "known", got.result.metrics, got.result.facts)
+            result = retold(got.result, config.get("meter"))
+            yield Row(
+                got.trial.id,
+                known,
+                digest,
+                status="known",
+                metrics=result.metrics,
+                facts=result.facts,
+            )
         else:
-            row = Row(got.trial_id, folder, digest, _store=store, _claim=got)
+            row = Row(got.trial_id, folder, digest, _begun(config), _store=store, _claim=got)
             with store.keep(got), _failing(row):
                 yield row
     finally:
         store.close()
+
+
+def _begun(config: dict[str, Any]) -> str | None:
+    """Where the training begins; a path without a checkpoint is refused by whoever loads it."""
+    file, damaged = identity.begun(config)
+    if file is not None and damaged:
+        names = ", ".join(path.name for path in damaged)
+        print(f"damaged: {names}; training goes on from {file}", file=sys.stderr)
+    return config.get("ckpt_path") if file is None else str(file.absolute())
 
 
 def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research import contents, identity
+from research.gate.signature import signature
 from research.statistics.splits import KEY, drawn_anew
 from research.store import Store
 from research.types import Trial
@@ -49,6 +51,36 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     return Taught(config | {"compress": steps}, found.metrics, found.facts)
 
 
+def identified(config: Mapping[str, Any]) -> list[str]:
+    """What identifies the teacher of a config: the keys of its trial, and the content of its checkpoint.
+
+    A teacher that `taught` would refuse is none: it is refused there, where a row says why.
+    """
+    teacher = config["compress"]["distill"]["teacher"]
+    parts: list[str] = []
+    try:
+        if teacher.get("recipe") is not None:
+            # Its words are in the student's signature; what they come to by conf/ is not.
+            own = _lesson(config, _beside(config, list(teacher["recipe"])))
+            parts += identity.key(own, signature(own))
+        if teacher.get("run") is not None:
+            # After a deletion the number may be another trial's.
+            trial, _ = _numbered(config, int(teacher["run"]))
+            parts += [*trial.key, *_content(trial.folder or ".")]
+    except Refusal:
+        return ["none"]
+    return parts + ([] if teacher.get("checkpoint") is None else _content(teacher["checkpoint"]))
+
+
+def _content(path: str) -> list[str]:
+    file, _ = contents.checkpoint(Path(path))
+    return [] if file is None else [contents.remembered(file)]
+
+
+def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
+    return _resolved(recipe) | {key: config[key] for key in _SHARED if key in config}
+
+
 def _teacher(
     config: dict[str, Any], asked: Mapping[str, Any], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
@@ -69,9 +101,9 @@ def _from_recipe(
     config: dict[str, Any], recipe: list[str], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
     recipe = _beside(config, recipe)
-    own = _resolved(recipe)
+    own = _lesson(config, recipe)
     _same_task(config, own)
-    answer = train(own | {key: config[key] for key in _SHARED}, recipe)
+    answer = train(own, recipe)
     facts = {"teacher": {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}}
     return own["model"], answer["folder"], Taught({}, _cost(answer["metrics"]), facts)
 
@@ -84,6 +116,11 @@ def _beside(config: Mapping[str, Any], recipe: list[str]) -> list[str]:
 
 
 def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str, Taught]:
+    trial, metrics = _numbered(config, number)
+    return _of_trial(config, trial, metrics, trial.folder or "")
+
+
+def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[str, float]]:
     store = Store(config["store"]["url"])
     try:
         trials = store.trials(ids=[number], status="done")
@@ -92,7 +129,7 @@ def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str,
         store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
-    return _of_trial(config, trials[0], metrics, trials[0].folder or "")
+    return trials[0], metrics
 
 
 def _from_checkpoint(
@@ -104,6 +141,12 @@ def _from_checkpoint(
         own = _resolved(list(recipe))
         _same_task(config, own)
         return own["model"], str(path), Taught({}, facts={"teacher": {"checkpoint": str(path)}})
+    trial, metrics = _leaving(config, path)
+    return _of_trial(config, trial, metrics, str(path))
+
+
+def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str, float]]:
+    """The newest finished trial whose folder a path is, or lies in."""
     folders = {str(place.resolve()) for place in (path, *path.parents)}
     store = Store(config["store"]["url"])
     try:
@@ -118,7 +161,7 @@ def _from_checkpoint(
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
             "network it holds: compress.distill.teacher.recipe=[data=...,model=...]."
         )
-    return _of_trial(config, known[-1], metrics, str(path))
+    return known[-1], metrics
 
 
 def _of_trial(

@@ -13,6 +13,7 @@ from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
 from research.statistics.campaign import Campaign
 from research.statistics.comparable import comparable, energy_method
 from research.statistics.equivalence import as_good_as
+from research.statistics.split import Split, parted
 from research.stats import ENOUGH, judge
 from research.types import Constraint, Direction, Objective, Record, Verdict
 
@@ -73,6 +74,8 @@ class Finding:
     """comparisons that were judged, the last one's verdict is this one"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
+    split: Split | None = None
+    """the gain beside that of the control stopped at the bound; None where there is no such control"""
 
 
 def claim(
@@ -129,21 +132,32 @@ class Confirmation:
         self._judged = before
         self._rng = random.Random(f"confirm {seed}")
 
-    def judge(self, control: Arm, arm: Arm, claim: Claim) -> Finding:
-        """Look, and look again with more seeds while the verdict is open and the budget allows."""
+    def judge(self, control: Arm, arm: Arm, claim: Claim, stopped: Arm | None = None) -> Finding:
+        """Look, and look again with more seeds while the verdict is open and the budget allows.
+
+        `stopped` is the control stopped at the bound, which may be the arm itself: trained beside both, it
+        tells what of a gain is new.
+        """
+        arms = tuple(dict.fromkeys(one for one in (control, stopped, arm) if one is not None))
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        looks = 0
-        first = self._fresh(control, arm, claim)
+        looks = held = 0
+        first = self._fresh(arms, claim)
         for _ in range(self._settings.looks):
-            more, short = self._affordable(control, arm, first + len(seeds))
+            more, short = self._affordable(arms, first + len(seeds) + held)
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
-            self._bench.run(self._interleaved(control, arm, more), alone=claim.alone)
-            whole = [seed for seed in more if not (control.cut([seed]) or arm.cut([seed]))]
+            self._bench.run(self._interleaved(arms, more), alone=claim.alone)
+            whole = [seed for seed in more if not any(one.cut([seed]) for one in arms)]
+            busy = {
+                seed: next(filter(None, (self._bench.held(one, [seed]) for one in arms)), None)
+                for seed in whole
+            }
+            whole, held = [seed for seed in whole if not busy[seed]], held + sum(map(bool, busy.values()))
             if not whole or len(seeds) + len(whole) < ENOUGH:
-                reason = f"{verdict.reason}; the time of its box was over"
+                over = next(filter(None, busy.values()), "the time of its box was over")
+                reason = f"{verdict.reason}; {over}"
                 verdict = verdict.model_copy(update={"reason": reason})
                 break
             seeds += whole
@@ -151,10 +165,12 @@ class Confirmation:
             verdict = self._verdict(control, arm, claim, seeds)
             if verdict.word != "open":
                 break
-        alike = self._alike(control, arm, claim, seeds) if verdict.word == "supported" else {}
-        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike)
+        supported = verdict.word == "supported"
+        split = self._split(control, arm, stopped, claim, seeds) if supported else None
+        alike = self._alike(control, arm, claim, seeds) if supported else {}
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike, split)
 
-    def _fresh(self, control: Arm, arm: Arm, claim: Claim) -> int:
+    def _fresh(self, arms: Sequence[Arm], claim: Claim) -> int:
         """The first of a contender's seeds.
 
         What a clock takes drifts with the machine, so a control that is known from an earlier contender, or
@@ -163,16 +179,19 @@ class Confirmation:
         each = self._settings.each
         first = self._settings.first_seed + self._judged * each
         self._judged += 1
-        while claim.alone and self._bench.apart(control, arm, range(first, first + each)):
+        control, *others = arms
+        while claim.alone and any(
+            self._bench.apart(control, one, range(first, first + each)) for one in others
+        ):
             first += each
         return first
 
-    def _affordable(self, control: Arm, arm: Arm, first: int) -> tuple[list[int], str]:
+    def _affordable(self, arms: Sequence[Arm], first: int) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
         short = ""
         for count in range(self._settings.seeds, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
-            pairs = [(one, seed) for seed in seeds for one in (control, arm)]
+            pairs = [(one, seed) for seed in seeds for one in arms]
             price = self._bench.price(pairs)
             reason = self._bench.spend.short(price) or self._boxed(price.seconds)
             if reason is None:
@@ -180,16 +199,16 @@ class Confirmation:
             short = reason
         return [], short
 
-    def _interleaved(self, control: Arm, arm: Arm, seeds: Sequence[int]) -> list[tuple[Arm, int]]:
+    def _interleaved(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[tuple[Arm, int]]:
         """Seed by seed, which arm comes first by lot: what drifts on the machine meets both alike."""
         pairs: list[tuple[Arm, int]] = []
         for seed in seeds:
-            pairs += self._rng.sample([(control, seed), (arm, seed)], 2)
+            pairs += self._rng.sample([(arm, seed) for arm in arms], len(arms))
         return pairs
 
     def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
-        results = self._bench.store.results([trial.id for trial in trials])
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         verdict = judge(
             self._bench.values(control, claim.metric, seeds),
             self._bench.values(arm, claim.metric, seeds),
@@ -232,6 +251,20 @@ class Confirmation:
         )
         self._campaign.record(verdict)
         return {score: verdict}
+
+    def _split(
+        self, control: Arm, arm: Arm, stopped: Arm | None, claim: Claim, seeds: Sequence[int]
+    ) -> Split | None:
+        """The parts of a gain; whether there is a new one is one more comparison of the campaign."""
+        if stopped is None or not is_ratio(claim.metric):
+            return None
+        level = self._campaign.level
+        bare = Claim(claim.metric, claim.direction, 0.0, ())
+        beyond = None if stopped is arm else self._verdict(stopped, arm, bare, seeds)
+        before, shorter = (self._bench.values(one, claim.metric, seeds) for one in (control, stopped))
+        means = self._bench.means(stopped, seeds)
+        kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
+        return parted(stopped.overrides, before, shorter, claim.metric, level, beyond, kept)
 
     def _method(self, arm: Arm, seeds: Sequence[int]) -> str:
         methods = {energy_method(result) for result in self._bench.results(arm, seeds).values()}

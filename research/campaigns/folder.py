@@ -10,6 +10,7 @@ from research.report.campaign import write
 from research.report.findings import Findings
 from research.report.page import put
 from research.report.sentences import command
+from research.statistics.comparable import how_taken
 from research.statistics.splits import shared
 from research.store import Store
 
@@ -109,9 +110,7 @@ def _results(found: Findings) -> list[dict[str, Any]]:
                     "seed": trials[number].seed,
                     "overrides": shlex.join(row["proposal"].overrides),
                     "metrics": results[number].metrics if number in results else {},
-                    "energy_method": results[number].facts.get("energy_method")
-                    if number in results
-                    else None,
+                    **how_taken(results.get(number)),
                 }
                 for number in ids
                 if number in trials

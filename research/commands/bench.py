@@ -69,5 +69,6 @@ def bench(desk: Desk, found: Charter, run: "Run") -> Bench:
         sweep=found.name,
         report=ended,
         fresh=found.confirm.first_seed,
+        watched=(wanted.metric, *(bound.metric for bound in wanted.constraints)),
     )
     return made

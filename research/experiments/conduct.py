@@ -15,7 +15,7 @@ from refusal import Refusal
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.spend import Spend
 from research.experiments import expansion
-from research.experiments.evidence import Evidence, disturbed
+from research.experiments.evidence import Evidence
 from research.experiments.study import ArmLine, Claim, Study, recipe
 from research.experiments.verdicts import Found, Judged, claim_word, judged
 from research.gate import profiles
@@ -97,6 +97,7 @@ class Experiment:
             sweep=self.folder.name,
             report=self._ended,
             fresh=0 if study.split == "seed" else math.inf,
+            watched=study.metrics,
         )
         lines.shown = study.metrics[:3]
 
@@ -184,8 +185,8 @@ class Experiment:
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
-        results = self._store.results([trial.id for trial in trials])
-        return comparable(metric, trials, results) or disturbed(metric, trials, results)
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
+        return comparable(metric, trials, results)
 
     def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
         if arm.proposer == "control":

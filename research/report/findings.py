@@ -183,9 +183,8 @@ class Findings:
     @cached_property
     def _known(self) -> Read:
         """Every trial that an experiment here names."""
-        return Read(
-            self.store, (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
-        )
+        asked = (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
+        return Read(self.store, asked, _meter(self.fixed))
 
     def arm(self, row: Row, stage: str) -> Arm:
         """One experiment as its trials of a stage measured it."""
@@ -207,6 +206,15 @@ class Findings:
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
         return self._known.arm(proposal.overrides, proposal.proposer, status, numbers)
+
+
+def _meter(fixed: Sequence[str]) -> dict[str, Any]:
+    """The grid that a campaign's trials are told by: known ones may have been trained for another."""
+    given = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+    own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
+    grams = own.get("grid_g_per_kwh", "null")
+    found = {"country": own.get("country"), "grid_g_per_kwh": None if grams == "null" else float(grams)}
+    return {key: value for key, value in found.items() if value not in (None, "null")}
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:

@@ -10,6 +10,7 @@ from research import identity
 from research.processes import machine
 from research.report.quantity import quantity
 from research.runner import Job
+from research.statistics.comparable import disturbed, energy_method, instrument, sound
 from research.statistics.splits import configuration, drawn_anew
 from research.store import Store
 from research.sweeps import lookup
@@ -123,14 +124,14 @@ def _line(expected: Prediction) -> str:
 
 
 def _mean(pairs: Sequence[tuple[Trial, Result]], how: str) -> Prediction:
-    seconds = [trial.finished - trial.started for trial, _ in pairs if trial.finished is not None]
-    methods = {str(result.facts.get("energy_method")) for _, result in pairs}
-    joules = [result.metrics.get("train/energy_j", math.nan) for _, result in pairs]
-    finite = [value for value in joules if math.isfinite(value)]
-    comparable = len(methods) == 1 and bool(finite)
+    # A trial that was held up tells what a neighbour costs; where all were, that is better than nothing.
+    calm = [pair for pair in pairs if not disturbed("train/seconds", pair[1])] or pairs
+    seconds = [trial.finished - trial.started for trial, _ in calm if trial.finished is not None]
+    told = [result for _, result in calm if math.isfinite(sound(result).get("train/energy_j", math.nan))]
+    comparable = len({instrument(result) for result in told}) == 1
     return Prediction(
         fmean(seconds) if seconds else None,
-        fmean(finite) if comparable else None,
-        methods.pop() if comparable else None,
+        fmean(result.metrics["train/energy_j"] for result in told) if comparable else None,
+        str(energy_method(told[0])) if comparable else None,
         how,
     )

@@ -99,7 +99,9 @@ def peak_words(told: Sequence[Outcome]) -> str:
     shares = [
         (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])
         for one in told
-        if one.status == "done" and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+        if one.status == "done"
+        and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+        and "train" not in (one.facts.get("disturbed") or {})
     ]
     seconds = sum(taken for _, taken in shares)
     if not seconds:
