@@ -110,8 +110,8 @@ def _check_measured(metric: str, task: str) -> None:
     only = elsewhere(metric, task)
     if only:
         raise Refusal(
-            f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task of the "
-            f"data is {task}: name other data, or ask for accuracy or loss."
+            f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task of "
+            f"the data is {task}: name other data, or ask for accuracy or loss."
         )
 
 
