@@ -89,7 +89,7 @@ def read(
     key = metric or (wish.metric if wish else _usual_metric(wanted, task))
     for asked in (key, *(bound.metric for bound in wanted)):
         refuse_unclaimed(asked)
-        _check_measured(asked, task)
+    _check_measured([key, *(one.metric for one in wanted)], task)
     objective = Objective(metric=key, direction=_direction(key, direction, wish), constraints=_agreed(wanted))
     effect = wish.effect if wish else 0.0
     return Goal(
@@ -106,13 +106,14 @@ def _check_length(text: str, empty_is_fine: bool) -> None:
         )
 
 
-def _check_measured(metric: str, task: str) -> None:
-    only = elsewhere(metric, task)
-    if only:
-        raise Refusal(
-            f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task of "
-            f"the data is {task}: name other data, or ask for accuracy or loss."
-        )
+def _check_measured(metrics: Iterable[str], task: str) -> None:
+    for metric in metrics:
+        only = elsewhere(metric, task)
+        if only:
+            raise Refusal(
+                f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task "
+                f"of the data is {task}: name other data, or ask for accuracy or loss."
+            )
 
 
 def _usual_metric(bounds: list[Constraint], task: str) -> str:
