@@ -148,9 +148,14 @@ def final_numbers(
 
 
 def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
-    """`train/fraction_of_peak`, from the arithmetic of the network that was trained."""
+    """`train/fraction_of_peak` and `compute/flops_train`, of the network that was trained.
+
+    What a compression leaves has fewer, which no step of the training had, or none, where nothing can train.
+    """
     counted, _ = cost.measure(fitted.net, context.example[:1])
-    return peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    share, facts = peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    trained = {key: counted[key] for key in ("compute/flops_train",) if key in counted}
+    return trained | share, facts
 
 
 def compressed(

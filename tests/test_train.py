@@ -85,6 +85,17 @@ def test_an_unknown_score_is_refused_before_anything_is_trained(
     assert not (tmp_path / "lab.db").exists()
 
 
+@pytest.mark.parametrize("compress", ["[]", "[bf16]", "[low_rank]"])
+def test_flops_of_training_are_of_the_network_that_was_trained(
+    resolve: Callable[..., Any], compress: str
+) -> None:
+    metrics = train.trial(resolve("budget.steps=5", f"compress={compress}"), overrides=[])["metrics"]
+    # Of 64 inputs, 128 units and 10 classes: the first layer's input needs no gradient.
+    assert metrics["compute/flops_train"] == 2 * (2 * 64 * 128) + 3 * (2 * 128 * 10)
+    forward = metrics["compute/flops_forward"]
+    assert forward < 18944 if compress == "[low_rank]" else forward == 18944
+
+
 @pytest.mark.parametrize("score", ["val/f1", "val/precision", "val/recall", "val/auroc"])
 def test_a_detailed_score_of_the_final_validation_is_a_score(resolve: Callable[..., Any], score: str) -> None:
     answer = train.trial(resolve("budget.steps=20", f"score={score}"), overrides=[])
