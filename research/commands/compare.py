@@ -9,6 +9,7 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
+from research.identity import data_alone
 from research.objective import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
@@ -153,7 +154,7 @@ def _unlike(sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> str | No
     data = [str((one.config.get("data") or {}).get("_target_")) for one in (first, second)]
     if data[0] != data[1]:
         return f"a was trained on {data[0]} and b on {data[1]}: compare trials of one data set."
-    if first.key.data != second.key.data:
+    if data_alone(first.key) != data_alone(second.key):
         return "the data changed between them: run the older one again."
     return None
 
