@@ -223,8 +223,8 @@ def leak(splits: int) -> None:
     print(
         f"\nleakage on digits, {splits} splits: the best of {len(GRID)} by validation on one split gains\n"
         f"over the middle one, on other splits, {own:+.2f} points on test examples that chose it and\n"
-        f"{rest:+.2f} on the rest. A fifth are the former: the gain is told as {more.mean():+.3f} points too much "
-        f"(SE {more.std(ddof=1) / splits**0.5:.3f})"
+        f"{rest:+.2f} on the rest. A fifth are the former: the gain is told as {more.mean():+.3f} points\n"
+        f"too much (SE {more.std(ddof=1) / splits**0.5:.3f})"
     )
 
 
