@@ -81,7 +81,7 @@ class Bench:
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
         self._run, self._report, self._sweep = run, report, sweep
-        self._typed = Typed(space, fixed, quiet, harness, fresh)
+        self.typed = Typed(space, fixed, quiet, harness, fresh)
         self._busy = Quiet(watched)
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
@@ -90,11 +90,7 @@ class Bench:
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
         """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
-        return self._typed.config(overrides, seed)
-
-    def split(self, overrides: Sequence[str]) -> tuple[str, ...]:
-        """The override by which each fresh seed of an arm draws its own split; none where data is fixed."""
-        return self._typed.split(overrides)
+        return self.typed.config(overrides, seed)
 
     def signature(self, overrides: Sequence[str]) -> str:
         """What makes two arms the same arm, whatever the seed."""
@@ -253,7 +249,7 @@ class Bench:
         return means
 
     def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
-        overrides, config = self._typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
+        overrides, config = self.typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
         return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
@@ -271,7 +267,8 @@ class Bench:
         """Count what was run; a known trial costs nothing, nor does one that never began."""
         if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
             return
-        joules = self._joules(outcome.trial_id) if outcome.ok else self._lost_joules(arm, seed)
+        lost = 0.0 if outcome.ok else self.lost(arm, seed).get("train/energy_j", 0.0)
+        joules = self._joules(outcome.trial_id) if outcome.ok else lost
         arm.seconds.append(outcome.wall_s)
         self.spend.add(outcome.wall_s, joules)
 
@@ -285,9 +282,6 @@ class Bench:
     def _joules(self, trial_id: int | None) -> float:
         found = self.result(trial_id)
         return found.metrics.get("train/energy_j", 0.0) if found else 0.0
-
-    def _lost_joules(self, arm: Arm, seed: int) -> float:
-        return self.lost(arm, seed).get("train/energy_j", 0.0)
 
     def lost(self, arm: Arm, seed: int) -> dict[str, float]:
         """What a trial that failed had spent by then; empty where that is not known."""
