@@ -131,7 +131,9 @@ def final_numbers(
     dtype = AUTOCAST.get(context.precision)
     example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
+        # What a search may look at is all that the test has; only the test's facts are kept.
+        detailed = data.task == "classification"
+        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = net.metrics() if hasattr(net, "metrics") else {}
         timed, infer = latency.measure(net, batch, meter)

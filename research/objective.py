@@ -60,6 +60,19 @@ METRICS: dict[str, Metric] = {
 EXACT = ("size/", "compute/", "train/activation_bytes", "train/optimizer_bytes")
 """beginnings of metrics that a network has whatever the seed: no spread, so no interval is needed"""
 
+OF_TASK = {
+    **dict.fromkeys(("f1", "precision", "recall", "auroc"), "classification"),
+    "bits_per_byte": "language",
+}
+"""scores of either split that only one task has"""
+
+
+def elsewhere(metric: str, task: str) -> str | None:
+    """The only task that has the metric, when it is another one."""
+    split, _, name = metric.partition("/")
+    only = OF_TASK.get(name) if split in ("val", "test") else None
+    return None if only == task else only
+
 
 _WINDOWS = {"train": "train", "step": "train", "compress": "train", "infer": "infer", "harness": "harness"}
 _CLOCKED = ("energy", "co2", "seconds", "latency", "per_second", "speed", "fraction_of_peak")

@@ -26,7 +26,7 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
         return result
     metrics, facts = dict(result.metrics), dict(result.facts)
     notes = list(facts.get("notes") or [])
-    if profile is not None and _rebase(metrics, profile):
+    if profile is not None and _rebase(metrics, facts, profile):
         basis = energy_profile.basis(profile)
         notes.append(f"joules are told by {basis}; they were taken by {facts['energy_basis']}")
         facts["energy_basis"] = basis
@@ -56,14 +56,18 @@ def _profile(facts: Mapping[str, Any]) -> energy_profile.Profile | None:
     return None if energy_profile.basis(found) == facts["energy_basis"] else found
 
 
-def _rebase(metrics: dict[str, float], profile: energy_profile.Profile) -> bool:
+def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], profile: energy_profile.Profile) -> bool:
     """Joules anew from CPU seconds; whether there were any to tell them from."""
     joules, worked = metrics.get("train/energy_j", 0.0), metrics.get("train/cpu_seconds", 0.0)
     if not (joules > 0 and worked > 0):
         return False
+    energy = facts.get("energy") or {}
+    standing_w = (energy.get("hardware") or {}).get("standing_w") or 0.0
     ratio = profile.core_w * worked / joules
     for key in metrics:
-        if "energy_j" in key:
+        if "energy_standing_j" in key:
+            metrics[key] *= profile.idle_w / standing_w if standing_w else 1.0
+        elif "energy_j" in key:
             metrics[key] *= ratio
     return True
 

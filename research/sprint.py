@@ -31,7 +31,7 @@ from research.proposers.proposer import Proposer
 from research.report.lines import Lines
 from research.runner import Outcome
 from research.space import Space
-from research.statistics.campaign import Campaign, earlier
+from research.statistics.ledger import Ledger, earlier
 from research.store import Store
 from research.team.judges import Judges
 from research.team.queued import Queued
@@ -67,7 +67,7 @@ class Sprint:
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
-        self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
+        self._ledger = Ledger(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
         self._lineup: Lineup | None = None
         self._shortest: Shortest | None = None
         self._admission: Admission | None = None
@@ -148,7 +148,7 @@ class Sprint:
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
             "boxes": self._boxes.facts(),
             "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
-            "comparisons": list(self._campaign.words),
+            "comparisons": list(self._ledger.words),
             "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
             "baseline": self._baseline.model_dump(mode="json"),
@@ -268,7 +268,7 @@ class Sprint:
         unheld = self._shortest is not None and self._shortest.unknown is not None
         conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
         confirmation = Confirmation(
-            bench, charter.confirm, self._campaign, charter.seed, self._boxes.short, judged
+            bench, charter.confirm, self._ledger, charter.seed, self._boxes.short, judged
         )
         for arm in contenders:
             finding = confirmation.judge(control, arm, asked, held)

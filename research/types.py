@@ -110,7 +110,11 @@ class Comparison(Record):
     effect_size: float | None
     p_value: float | None
     level: float
-    """confidence of the interval [low, high], for example 0.95"""
+    """confidence of the interval [low, high], for example 0.95; over all looks where there were several"""
+    tail: float | None = None
+    """one-sided p-value at which it decides; None where nothing was claimed"""
+    sd: float | None = None
+    """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
 
 
 class Verdict(Record):

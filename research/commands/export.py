@@ -59,7 +59,7 @@ def export(desk: Desk) -> Exported:
 
 
 def collected(store: "Store", status: str | None = None) -> list[Row]:
-    """One flat row for each trial: columns, `config.*`, metrics by their keys, how clocks were taken."""
+    """One flat row for each trial: its columns, `config.*`, its metrics, how clocks were taken."""
     trials = store.trials(word=status)
     rows = []
     for first in range(0, len(trials), _AT_ONCE):

@@ -22,8 +22,8 @@ _METRIC_WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"inference cpu[- ]?(?:seconds|time)"
-        r"|cpu[- ]?(?:seconds|time) "
-        rf"(?:(?:of|at|for|during|in) inference|(?:per|of an?|for an?|for each) {_ONE})",
+        r"|cpu[- ]?(?:seconds|time) (?:of|at|for|during|in) inference"
+        rf"|cpu[- ]?(?:seconds|time) (?:per|of an?|for an?|for each) {_ONE}",
         "infer/cpu_seconds_per_sample",
     ),
     (

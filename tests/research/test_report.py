@@ -129,7 +129,7 @@ def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
     treated = rows.values(rows.ids(arm, "confirmed"), "train/energy_j")
     ratios = [math.log(after / before) for before, after in zip(control, treated, strict=True)]
     saved = -100 * math.expm1(statistics.fmean(ratios))
-    half = t.ppf(1 - (1 - insight.verdict.comparison.level) / 2, len(ratios) - 1) * statistics.stdev(ratios)
+    half = t.ppf(1 - insight.verdict.comparison.tail, len(ratios) - 1) * statistics.stdev(ratios)
     low = -100 * math.expm1(statistics.fmean(ratios) + half / math.sqrt(len(ratios)))
     assert first.startswith(f"**Supported.** {arm} lowers training energy by {saved:.4g} % [{low:.4g}, ")
     assert f"n = {len(control)} pairs" in first

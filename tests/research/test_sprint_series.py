@@ -16,7 +16,7 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.report.findings import of_campaign
-from research.statistics.campaign import earlier
+from research.statistics.ledger import earlier
 
 FILES = {"sprint_summary.json", "proposals.json", "commands.sh", "results.json", "report.md"}
 
