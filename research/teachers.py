@@ -8,7 +8,7 @@ from typing import Any, final
 from refusal import Refusal
 from research import contents, identity
 from research.gate.signature import signature
-from research.statistics.splits import KEY, drawn_anew
+from research.statistics.draws import KEY, drawn_anew
 from research.store import Store
 from research.types import Trial
 

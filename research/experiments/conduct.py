@@ -209,7 +209,7 @@ class Experiment:
                 ),
                 energy_method=self._method(arm),
                 command=command(
-                    [*self._fixed, *arm.overrides, *self._bench.split(arm.overrides)], self._study.seeds
+                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
                 ),
             )
             if insight not in known:
