@@ -5,7 +5,6 @@ time, as Scaphandre and Kepler do: a process gets the share that its CPU seconds
 machine.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -13,24 +12,7 @@ from energy_profile import Profile
 from models import estimate
 from models.counter import Unreadable
 from models.tally import Tally
-
-POWERCAP = Path("/sys/class/powercap")
-
-
-@final
-@dataclass
-class _Domain:
-    folder: Path
-    range_uj: int
-    last_uj: int
-    joules: float = 0.0
-
-    def read(self) -> float:
-        now = _number(self.folder / "energy_uj")
-        # The counter starts again at 0 after its range, about an hour at 70 W: read it more often than that.
-        self.joules += (now - self.last_uj + (self.range_uj if now < self.last_uj else 0)) / 1e6
-        self.last_uj = now
-        return self.joules
+from powercap import POWERCAP, Domain, domains
 
 
 @final
@@ -54,7 +36,7 @@ class Rapl:
         known = profile is not None and profile.source == "rapl"
         self._note = note
         self._idle_w = profile.idle_w if profile is not None and known else 0.0
-        self._domains = {"cpu": _domains(root, "package"), "ram": _domains(root, "dram")}
+        self._domains = _domains(root)
         if not self._domains["cpu"]:
             raise Unreadable("no RAPL package")
         self.components = tuple(name for name, found in self._domains.items() if found)
@@ -65,7 +47,10 @@ class Rapl:
 
     def read(self, exact: bool = True) -> dict[str, float]:
         """Joules since it was opened, per component; 20 us for each domain."""
-        return {name: sum(domain.read() for domain in self._domains[name]) for name in self.components}
+        try:
+            return {name: sum(domain.read() for domain in self._domains[name]) for name in self.components}
+        except OSError as error:
+            raise _unreadable(error) from error
 
     def own(self, used: Tally) -> dict[str, float]:
         """What was counted less the idle draw, times this process's share of the machine's CPU time.
@@ -99,34 +84,12 @@ class Rapl:
         """Nothing is held open."""
 
 
-def _domains(root: Path, kind: str) -> list[_Domain]:
-    found = []
-    for folder in sorted(root.glob("intel-rapl:*")):
-        if _text(folder / "name").startswith(kind):
-            top = _number(folder / "max_energy_range_uj")
-            found.append(_Domain(folder, top, _number(folder / "energy_uj")))
-    return _without_mirrors(found)
-
-
-def _without_mirrors(domains: list[_Domain]) -> list[_Domain]:
-    """Drop domains that repeat another: AMD's multi-die processors show one counter once for each die.
-
-    Two packages of their own hold the same microjoules by no chance; two readings of one counter are taken
-    within a millisecond, so at most a joule apart.
-    """
-    kept: list[_Domain] = []
-    for domain in domains:
-        if domain.last_uj == 0 or all(abs(domain.last_uj - other.last_uj) > 1_000_000 for other in kept):
-            kept.append(domain)
-    return kept
-
-
-def _text(path: Path) -> str:
+def _domains(root: Path) -> dict[str, list[Domain]]:
     try:
-        return path.read_text().strip()
+        return {"cpu": domains(root, "package"), "ram": domains(root, "dram")}
     except OSError as error:
-        raise Unreadable(f"RAPL cannot be read: {error.strerror} ({path})") from error
+        raise _unreadable(error) from error
 
 
-def _number(path: Path) -> int:
-    return int(_text(path))
+def _unreadable(error: OSError) -> Unreadable:
+    return Unreadable(f"RAPL cannot be read: {error.strerror} ({error.filename})")

@@ -109,7 +109,7 @@ def train_and_measure(
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    notes: list[str] = fitted.facts.pop("notes")
+    notes: list[str] = fitted.facts.pop("notes", [])
     used, peak_facts = taken(
         "train/fraction_of_peak", lambda: fraction_of_peak(fitted, pipeline.context), ({}, {}), notes
     )
@@ -140,7 +140,9 @@ def final_numbers(
     dtype = AUTOCAST.get(context.precision)
     example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
+        # What a search may look at is all that the test has; only the test's facts are kept.
+        detailed = data.task == "classification"
+        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = taken("the network's own metrics", lambda: _own(net), {}, notes)
         timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), ({}, {}), notes)
@@ -166,9 +168,14 @@ def _error_vs_fp32(net: nn.Module, batch: torch.Tensor, dtype: torch.dtype | Non
 
 
 def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
-    """`train/fraction_of_peak`, from the arithmetic of the network that was trained."""
+    """`train/fraction_of_peak` and `compute/flops_train`, of the network that was trained.
+
+    What a compression leaves has fewer, which no step of the training had, or none, where nothing can train.
+    """
     counted, _ = cost.measure(fitted.net, context.example[:1])
-    return peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    share, facts = peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    trained = {key: counted[key] for key in ("compute/flops_train",) if key in counted}
+    return trained | share, facts
 
 
 def compressed(
