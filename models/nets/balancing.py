@@ -157,6 +157,6 @@ class Load:
 
     @property
     def violation(self) -> float:
-        """The largest load over the mean load, less 1 (Wang et al. 2024, eq. 4); 0 for equal loads, and for none."""
+        """The largest load over the mean, less 1 (Wang et al. 2024, eq. 4); 0 when all are equal, or none."""
         total = sum(self.asked)
         return max(self.asked) * self.experts / total - 1 if total else 0.0
