@@ -9,13 +9,14 @@ from typing import final
 from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
+from research.campaigns.grounds import ground
 from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
 from research.statistics.comparable import comparable, energy_method
 from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
 from research.statistics.ledger import Ledger
 from research.statistics.split import Split, parted
-from research.stats import ENOUGH, judge
+from research.stats import ENOUGH, Bounded, judge
 from research.types import Constraint, Direction, Objective, Record, Verdict
 
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
@@ -222,10 +223,15 @@ class Confirmation:
             scale="ratio" if is_ratio(claim.metric) else "difference",
             rate=rate,
             constraints=[
-                (bound, list(self._bench.values(arm, bound.metric, seeds).values()))
+                Bounded(
+                    bound,
+                    list(self._bench.values(arm, bound.metric, seeds).values()),
+                    ground(self._bench, bound.metric, seeds, arm),
+                )
                 for bound in claim.constraints
             ],
             trial_ids=[trial.id for trial in trials],
+            ground=ground(self._bench, claim.metric, seeds, arm, control),
         )
         complaint = comparable(claim.metric, trials, results)
         if complaint:
@@ -251,6 +257,7 @@ class Confirmation:
             margin=self._settings.margin,
             rate=self._ledger.rate,
             trial_ids=tuple(trial.id for trial in trials),
+            ground=ground(self._bench, score, seeds, arm, control),
         )
         self._ledger.record(verdict)
         return {score: verdict}

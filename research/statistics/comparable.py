@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from research.objective import is_cpu_time, is_energy, is_timed, window
+from research.statistics import draws
 from research.types import Result, Trial
 
 OLD = "the old instrument: wall time x watts, validations included"
@@ -41,14 +42,15 @@ def taken(trial: Trial, result: Result) -> Taken:
 def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> str | None:
     """Return why the trials' figures of `metric` must not be compared, None when they may.
 
-    Sizes and FLOPs always may. Scores may, unless `trainer.precision=auto`, which times a few steps, chose
-    otherwise for some than for others: these are no trials of one arm. Under a budget of seconds or joules
-    scores need one hardware class, as many threads and as many neighbours too. What a clock takes needs a
-    window that nobody disturbed, one hardware class, one instrument and as many threads, wall time as many
-    neighbours too; joules and CO2 need one energy method and one basis as well, and a figure without a method
-    is compared with none.
+    Sizes and FLOPs always may. Scores may where each seed was tested on one split, unless
+    , which times a few steps, chose otherwise for some than for others: these are no
+    trials of one arm. Under a budget of seconds or joules scores need one hardware class, as many threads and
+    as many neighbours too. What a clock takes needs a window that nobody disturbed, one hardware class, one
+    instrument and as many threads, wall time as many neighbours too; joules and CO2 need one energy method
+    and one basis as well, and a figure without a method is compared with none.
     """
-    return unlike(metric, [taken(trial, results[trial.id]) for trial in trials if trial.id in results])
+    found = [taken(trial, results[trial.id]) for trial in trials if trial.id in results]
+    return draws.unlike(metric, trials) or unlike(metric, found)
 
 
 def unlike(metric: str, found: Sequence[Taken]) -> str | None:
