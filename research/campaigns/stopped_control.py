@@ -18,7 +18,7 @@ from pydantic import Field
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.rows import Rows
 from research.campaigns.spend import Price
-from research.objective import is_timed, rank, shown
+from research.objective import is_timed, shown
 from research.types import Constraint, Objective, Proposal, Record
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
@@ -168,7 +168,9 @@ class Climb:
         self._bench.run(pairs, alone=is_timed(self._wanted.metric))
         if arm.cut(seeds):
             self._short = "the time of its box was over"
-        return arm.failed(seeds) is None and not rank(self._wanted, self._bench.means(arm, seeds))[0]
+        means = self._bench.means(arm, seeds)
+        # By the scores alone: what a neighbour does to the joules of a rung is nothing to it.
+        return arm.failed(seeds) is None and all(_keeps(bound, means) for bound in _bounds(self._wanted))
 
     def _ended(self, steps: int) -> Arm | None:
         """The control ended by its target, where its own curves keep the bound before `steps`."""
@@ -182,8 +184,9 @@ class Climb:
         """Of two ways to stop, both with their own honest schedule, the one that costs less."""
         if not self._kept(ended, (*self._seeds, *self._more)):
             return plain
-        costs = [self._bench.means(arm, self._seeds)[self._wanted.metric] for arm in (ended, plain)]
-        return ended if costs[0] < costs[1] else plain
+        costs = [self._bench.means(arm, self._seeds).get(self._wanted.metric) for arm in (ended, plain)]
+        cheaper = None not in costs and costs[0] < costs[1]  # type: ignore[operator]
+        return ended if cheaper else plain
 
     def _length(self) -> int | None:
         """Steps of the control's training: those it took, else those it may take."""

@@ -27,7 +27,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def small(lab: Lab, objective: Objective | None = None):
     screen, promote = Screen(turns=2, stop=None), {"arms": 1}
-    charter = lab.charter(objective or energy(), screen=screen, confirm=Confirm(looks=1))
+    charter = lab.charter(objective or energy(), screen=screen, confirm=Confirm(looks=1), ladder=None)
     return charter.model_copy(update={"promote": charter.promote.model_copy(update=promote)})
 
 
