@@ -184,9 +184,9 @@ class Climb:
         """Of two ways to stop, both with their own honest schedule, the one that costs less."""
         if not self._kept(ended, (*self._seeds, *self._more)):
             return plain
-        costs = [self._bench.means(arm, self._seeds).get(self._wanted.metric) for arm in (ended, plain)]
-        cheaper = None not in costs and costs[0] < costs[1]  # type: ignore[operator]
-        return ended if cheaper else plain
+        means = [self._bench.means(arm, self._seeds) for arm in (ended, plain)]
+        costs = [one.get(self._wanted.metric, math.inf) for one in means]
+        return ended if costs[0] < costs[1] else plain
 
     def _length(self) -> int | None:
         """Steps of the control's training: those it took, else those it may take."""

@@ -32,6 +32,8 @@ _HELD_S = 60.0
 _LONGEST_S = 3600.0
 _SETTLED = 0.2
 """share of a step that passes before it counts: fans, clocks and voltages follow the load"""
+_READ_S = 60.0
+"""a counter starts again at 0 after a quarter of an hour at 300 W: it is read more often"""
 _AT_REST = 0.25
 """cores that others may keep busy while the machine should be idle"""
 _READING = re.compile(r"\s*(idle|\d+)\s*:\s*(\d+(?:\.\d+)?)\s*W?\s*", re.IGNORECASE)
@@ -125,7 +127,7 @@ def _sample(counters: list[powercap.Domain], cores: int, seconds: float, number:
     begun, joules, worked = time.perf_counter(), sum(one.read() for one in counters), load.worked(PROC)
     until = begun + (1 - _SETTLED) * seconds
     while (left := until - time.perf_counter()) > 0:
-        time.sleep(min(left, 60.0))  # a counter starts again at 0 after a quarter of an hour at 300 W
+        time.sleep(min(left, _READ_S))
         sum(one.read() for one in counters)
     took = time.perf_counter() - begun
     watts = (sum(one.read() for one in counters) - joules) / took
