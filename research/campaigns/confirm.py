@@ -171,7 +171,7 @@ class Confirmation:
         if counts:
             self._ledger.record(verdict)
         supported = verdict.word == "supported"
-        split = self._split(control, arm, stopped, claim, seeds) if supported else None
+        split = self._split(control, arm, stopped, claim, seeds, counts) if supported else None
         alike = self._alike(control, arm, claim, seeds) if supported else {}
         return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), len(counts), alike, split)
 
@@ -263,12 +263,21 @@ class Confirmation:
         return {score: verdict}
 
     def _split(
-        self, control: Arm, arm: Arm, stopped: Arm | None, claim: Claim, seeds: Sequence[int]
+        self,
+        control: Arm,
+        arm: Arm,
+        stopped: Arm | None,
+        claim: Claim,
+        seeds: Sequence[int],
+        counts: Sequence[int],
     ) -> Split | None:
-        """The parts of a gain; whether there is a new one is one more comparison of the campaign."""
+        """The parts of a gain; whether there is a new one is one more comparison of the campaign.
+
+        It has the looks of the first: that one has decided how many seeds there are.
+        """
         if stopped is None or not is_ratio(claim.metric):
             return None
-        rate = self._ledger.rate
+        rate = self._ledger.rate.at(counts, self._settings.looks)
         bare = Claim(claim.metric, claim.direction, 0.0, ())
         beyond = None if stopped is arm else self._verdict(stopped, arm, bare, seeds, rate)
         if beyond is not None:
