@@ -50,7 +50,8 @@ def trial(
         if row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
-            measured = measure(with_teacher.config, row.folder, row.digest, overrides, sweep, threads)
+            begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
+            measured = measure(begun, row.folder, row.digest, overrides, sweep, threads)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
@@ -72,7 +73,8 @@ def measure(
     parts = {part: build(config.get(part) or {}) for part in PARTS}
     name = config["name"] or " ".join(overrides) or "defaults"
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
-    return trial.run(run=run, seed=config["seed"], ckpt_path=config["ckpt_path"], **parts)
+    begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
+    return trial.run(run=run, **begun, **parts)
 
 
 def build(group: dict[str, Any]) -> Any:

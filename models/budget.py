@@ -1,19 +1,69 @@
-"""When training ends: by epochs, steps, seconds or joules, whichever is spent first."""
+"""When training ends: by epochs, steps, seconds or joules, or when its validation keeps a target."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 from refusal import Refusal
+
+CURVE_SCORES = {"val/accuracy": ">=", "val/loss": "<=", "val/bits_per_byte": "<="}
+"""what every point of a learning curve may have, and which side of a bound is the better one"""
+_BOUND = re.compile(r"\s*(val/\w+)\s*(>=|<=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+
+
+@final
+@dataclass(frozen=True)
+class Target:
+    """A bound on a score of the learning curve, as `val/accuracy >= 0.9`."""
+
+    metric: str
+    op: str
+    bound: float
+
+    def kept_by(self, row: Mapping[str, float]) -> bool:
+        """Whether a point of the curve keeps it; one that lacks the score, or has no finite one, does not."""
+        value = row.get(self.metric, math.nan)
+        return value >= self.bound if self.op == ">=" else value <= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.op} {self.bound:g}"
+
+
+def target(given: Any) -> Target:
+    """A bound in words; a bare number is of `val/accuracy`.
+
+    Raises:
+        Refusal: it is no bound on a score of the curve, or on the side that is worse.
+    """
+    if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given):
+        return Target("val/accuracy", ">=", float(given))
+    words = _BOUND.fullmatch(given) if isinstance(given, str) else None
+    if words is None or words[1] not in CURVE_SCORES:
+        raise Refusal(
+            f"budget.target={given!a} is no bound on a score of the learning curve: write it as "
+            f"'val/accuracy >= 0.9', with one of {', '.join(CURVE_SCORES)}, or null."
+        )
+    metric, op, bound = words.groups()
+    if op != CURVE_SCORES[metric]:
+        raise Refusal(
+            f"budget.target={given!a} would end a training as it begins: "
+            f"write {metric} {CURVE_SCORES[metric]} {bound}."
+        )
+    if not math.isfinite(float(bound)):
+        raise Refusal(f"budget.target={given!a} has no finite bound: write it as '{metric} {op} 0.9'.")
+    return Target(metric, op, float(bound))
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one training; null lifts one, and at least one must stay.
+    """Limits of one training; null lifts one, and at least one beside the target must stay.
 
     Raises:
-        Refusal: no limit is set, or one is not larger than zero.
+        Refusal: no limit is set, one is not larger than zero, or the target is no bound.
     """
 
     epochs: float | None = None
@@ -24,8 +74,8 @@ class Budget:
     """wall time of training, validations included"""
     joules: float | None = None
     """energy of training by the trial's meter, validations included"""
-    target: float | None = None
-    """val/accuracy whose first reaching is `train/steps_to_target`; it ends nothing"""
+    target: float | str | None = None
+    """a bound on a validation score: the first point of the curve that keeps it ends the training"""
     ceilings: Mapping[str, Any] | None = None
     """what a kind of machine takes: a config that exceeds it is refused before; training reads none of it"""
 
@@ -36,6 +86,12 @@ class Budget:
         for name, limit in limits.items():
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise Refusal(f"budget.{name} must be a number above 0 or null, not {limit}.")
+        self.bound  # noqa: B018  # what is no bound is refused before anything is trained
+
+    @cached_property
+    def bound(self) -> Target | None:
+        """The target as a bound, None without one."""
+        return None if self.target is None else target(self.target)
 
     def total_steps(self, batch_size: int, examples: int) -> int | None:
         """Optimizer steps that `steps` and `epochs` allow, at least 1; None when neither is set."""
@@ -45,7 +101,7 @@ class Budget:
         return min(limits) if limits else None
 
     def share(self, step: float, total: int | None, second: float, joule: float | None) -> float:
-        """The largest share, in [0, 1], of what is limited that is spent."""
+        """The largest share, in [0, 1], of what is limited that is spent; a target is no part of it."""
         share = step / total if total else 0.0
         if self.seconds is not None:
             share = max(share, second / self.seconds)

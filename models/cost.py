@@ -1,6 +1,7 @@
 """What a network costs by counting, the same on every machine: bytes, parameters, arithmetic operations."""
 
 import io
+import math
 import re
 from typing import Any, final
 
@@ -10,10 +11,32 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from models.compress.artefact import dense
 from models.evaluate import evaluating
+from models.nets.unseen import unseen
 
-_OWN = {torch.ops.aten._weight_int8pack_mm: lambda rows, weight, *_, **__: 2 * rows.numel() * len(weight)}
-"""formulas that torch lacks: (rows, in) by int8 (out, in)"""
+
+def _int8(rows: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+    """Rows (N, in) by int8 weights (out, in)."""
+    return 2 * rows.numel() * len(weight)
+
+
+def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *options: Any, **_: Any) -> int:
+    """Either gradient has the products of the forward pass: every weight at every position that it slides to.
+
+    Torch 2.13 leaves `groups` out of the weight's, which is then so many times too much (mended upstream by
+    pull request 183405).
+    """
+    transposed, wanted = options[4], options[7]
+    positions = (x if transposed else grad).shape[2:]
+    return 2 * weight.numel() * len(x) * math.prod(positions) * (bool(wanted[0]) + bool(wanted[1]))
+
+
+_OWN = {
+    torch.ops.aten._weight_int8pack_mm: _int8,
+    torch.ops.aten.convolution_backward: _convolution_backward,
+}
+"""formulas that torch lacks or has wrong"""
 _HEAVY = re.compile(r"mv|mm|dot|conv|attention|rnn|lstm|gru|fft|linear|cdist")
 
 
@@ -29,9 +52,14 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     counts a shared weight once and int8 ones too, `size/nonzeros` those that are not 0.
     `compute/flops_forward` and `compute/flops_train` (forward and backward, no optimizer) are per example:
     two operations for each multiply-add of matrix products, convolutions and attention, nothing for the rest,
-    zeros not skipped.
-    A network with nothing to train has no `compute/flops_train`. The fact `flops_uncounted` names operations
-    that do heavy arithmetic and that torch has no formula for; it is empty for the networks of this lab.
+    zeros not skipped. So a layer trains at 3 times its forward pass, at 2 times where its input needs no
+    gradient. What gradient checkpointing does again is not in it, as in PaLM's model FLOPs (arXiv 2204.02311,
+    appendix B), nor is a teacher's answer; a layer that is run several times counts as often. What a call
+    does once whatever its batch (relaxed sharing adds up its weights) counts whole, and where the data decide
+    how much is done (experts with a capacity, or that choose), it is that of this example.
+    A network with nothing to train has no `compute/flops_train`; a trial's is of the network that it trained.
+    The fact `flops_uncounted` names operations that do heavy arithmetic and that torch has no formula for; it
+    is empty for the networks of this lab.
 
     In evaluation mode, so that one example passes batch normalisation and no random number is drawn. The
     plain forms of attention and of recurrent cells are taken, since there is no formula for the fused ones of
@@ -42,12 +70,14 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     counter = _Counter()
     plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
-    with evaluating(net), torch.enable_grad(), plain[0], plain[1], counter:
+    with unseen(net) as besides, evaluating(net), torch.enable_grad(), plain[0], plain[1], counter:
         logits = net(example)
-        found = size(net) | {"compute/flops_forward": float(counter.flops)}
+        forward = counter.flops
         if weights:
             torch.autograd.grad(logits.float().sum(), weights, allow_unused=True)
-            found["compute/flops_train"] = float(counter.flops)
+    found = size(net) | {"compute/flops_forward": float(forward + besides.forward)}
+    if weights:
+        found["compute/flops_train"] = float(counter.flops + besides.train)
     return found, {"flops_uncounted": sorted(counter.uncounted)}
 
 
@@ -56,6 +86,7 @@ def size(net: nn.Module) -> dict[str, float]:
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
     weights = [*net.parameters(), *(one for one in net.buffers() if one.dtype == torch.int8)]
+    weights = [dense(weight) for weight in weights]  # the kernels' form of 2:4 cannot be counted
     return {
         "size/bytes": float(buffer.tell()),
         "size/parameters": float(sum(weight.numel() for weight in weights)),
@@ -65,10 +96,10 @@ def size(net: nn.Module) -> dict[str, float]:
 
 @final
 class _Counter(TorchDispatchMode):
-    """Sums torch's own FLOP formulas over the operations that run inside.
+    """Sums FLOP formulas, torch's where `_OWN` has none, over the operations that run inside.
 
-    `FlopCounterMode` gives the same sum in up to twice the time, as it also tracks which module is at work,
-    and does not tell which operations it skipped.
+    `FlopCounterMode` takes up to twice the time, as it also tracks which module is at work, and does not tell
+    which operations it skipped.
     """
 
     def __init__(self) -> None:
@@ -79,7 +110,7 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        formula = flop_registry.get(packet) or _OWN.get(packet)
+        formula = _OWN.get(packet) or flop_registry.get(packet)
         if formula is not None:
             self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
         elif _HEAVY.search(packet.__name__):

@@ -15,9 +15,9 @@ from typing import Any, final
 
 import torch
 
+from grid import Grid, grid
 from models.counter import Counter, Unreadable
 from models.estimate import Estimate
-from models.grid import Grid, grid
 from models.nvml import Nvml, uuid_of
 from models.rapl import Rapl
 from refusal import Refusal

@@ -12,8 +12,8 @@ import time
 from importlib.metadata import version
 from typing import Any, final
 
+from grid import Grid
 from models.counter import Unreadable
-from models.grid import Grid
 
 # CodeCarbon measures by itself in a thread that shares no lock with `flush`: the two can count an interval
 # twice. With an interval that never ends only our readings measure.
@@ -120,7 +120,7 @@ def preload() -> None:
     import codecarbon.core.emissions
     import codecarbon.external.geography  # noqa: F401
 
-    from models.grid import grid
+    from grid import grid
 
     _tracker(grid())[1].get_detected_hardware()
 

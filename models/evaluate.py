@@ -1,4 +1,4 @@
-"""What a network scores on a split: quickly while it trains, in full detail for the final test.
+"""What a network scores on a split: quickly while it trains, in full detail once it is final.
 
 Targets of -100 (`UNSCORED`) count nowhere. The loss is the plain cross-entropy in nats, without the label
 smoothing or the weights that a training loss may have, so that it is the same measure for every loss.
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
+from models.outcomes import each, packed
 from models.scores import detail
 
 
@@ -25,12 +26,14 @@ def evaluate(
 
     Scores are `loss` (nats per scored target) and `accuracy`; `bits_per_byte` for task `language`; with
     `detailed`, for task `classification`, also macro `f1`, `precision`, `recall` and `auroc`, with the
-    per-class values and the confusion matrix among the facts. A non-finite loss stays non-finite, and an
-    example whose logits are not all finite is wrong, whatever their argmax.
+    per-class values and the confusion matrix among the facts, and for every task `examples`, what came out of
+    each example (`models.outcomes`). A non-finite loss stays non-finite, and an example whose logits are not
+    all finite is wrong, whatever their argmax.
 
     `net` maps (B, *shape) to (B, classes), or (B, T) to (B, T, classes). It runs in the caller's autocast.
     """
     kept: list[tuple[Tensor, Tensor]] = []
+    outcomes: list[Tensor] = []
     with evaluating(net), torch.inference_mode():
         sums = torch.zeros(4, dtype=torch.float64, device=split.inputs.device)
         for inputs, targets in sequential(split, batch_size):
@@ -38,11 +41,17 @@ def evaluate(
             if logits.shape[-1] != classes:
                 raise ValueError(f"the network answers {logits.shape[-1]} classes, the data has {classes}")
             sums += _sums(logits.flatten(0, -2), targets.flatten())
+            if detailed:
+                outcomes.append(each(logits, targets))
             if detailed and task == "classification":
                 kept.append((logits, targets))
     scores, facts = _means(sums.tolist(), task)
+    if outcomes:
+        facts["examples"] = packed(torch.cat(outcomes))
     if kept:
-        more_scores, more_facts = detail(*(torch.cat(part) for part in zip(*kept, strict=True)))
+        logits, targets = (torch.cat(part) for part in zip(*kept, strict=True))
+        asked = targets != UNSCORED
+        more_scores, more_facts = detail(logits[asked], targets[asked])
         scores, facts = scores | more_scores, facts | more_facts
     return scores, facts
 

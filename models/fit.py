@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from models.budget import Budget
 from models.callbacks.checkpoint import Checkpoint
 from models.callbacks.curve import Curve
+from models.callbacks.target import Reached
 from models.clock import Clock
 from models.data.batches import Batches
 from models.data.dataset import Dataset
@@ -35,7 +36,7 @@ from models.preparation import Prepared, first_step, prepare
 from models.processes import Group, together
 from models.recompute import recompute
 from models.record import Diverged
-from models.resume import Identity, source
+from models.resume import Identity, begins
 from models.trainer import Settings, build, quiet
 from refusal import Ended, Refusal
 
@@ -58,28 +59,32 @@ class Parts:
     meter: Meter
     seed: int
     folder: Path
+    signature: str | None = None
+    """of the trial: a checkpoint in the folder that has another one, or none, is not this trial's"""
 
 
 def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **parts: Any) -> Fitted:
     """Train the network of `parts`, which are those of `Parts` by name, in place until the budget is spent.
 
-    Goes on from `ckpt_path` if it is given, else from the newest checkpoint in the folder. On the CPU a
-    training that is limited by steps or epochs ends bit for bit as if it had never been interrupted.
+    Goes on from the newest checkpoint in the folder, which must be this trial's, else from `ckpt_path`.
+    On the CPU a training that is limited by steps or epochs ends bit for bit as if never interrupted.
     `data.batch_size` is the optimizer's batch, whatever the number of devices and micro-batches. With several
     devices each has a process of its own, which imports everything anew.
 
     Raises:
         Diverged: the loss became non-finite, or exploded.
-        Refusal: the machine, the network, the folder or a checkpoint does not fit what is asked.
+        Refusal: the machine, the network, the folder or a checkpoint does not fit what is asked; a checkpoint
+            that is named lies at or beyond the budget.
         KeyboardInterrupt: Ctrl-C; the last checkpoint stays.
         SystemExit: SIGTERM, with code 143; the training was saved at the step it came at.
     """
     given = Parts(**parts)
     settings, net = given.settings, given.net
     settings.check()
-    found = source(given.folder, None if ckpt_path is None else Path(ckpt_path))
+    path = None if ckpt_path is None else Path(ckpt_path)
+    found, named = begins(given.folder, path, owned=given.signature is not None)
     given = replace(given, folder=given.folder.absolute())
-    job = partial(_train, given, found=found, named=ckpt_path is not None)
+    job = partial(_train, given, found=found, named=named)
     if settings.devices == 1:
         return job(group=Group(), loggers=loggers)
     fitted: Fitted = together(job, settings.devices, loggers)
@@ -88,7 +93,7 @@ def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **par
 
 
 def _train(
-    parts: Parts, *, found: Path | None, named: bool, group: Group, loggers: Sequence[Logger]
+    parts: Parts, *, found: Path | None, named: Path | None, group: Group, loggers: Sequence[Logger]
 ) -> Fitted:
     settings, device, meter = parts.settings, parts.settings.device(group.rank), parts.meter
     # Processes that were spawned share the memory of the network that they were given.
@@ -101,7 +106,7 @@ def _train(
     with recompute(net, settings.recompute, settings.recompute_keep):
         ready = prepare(net, wanted, data, parts.optimizer, settings, meter, device, found)
         parts = replace(parts, net=net, data=data, loss=wanted, settings=ready.settings)
-        lit = _lit(parts, micro, _clock(meter, group, ready), strict=not named)
+        lit = _lit(parts, micro, _clock(meter, group, ready), named=named)
         steps = _run(lit, parts, peak, found, loggers)
         # Lightning takes the network off the device when it is done.
         net.to(device)
@@ -113,7 +118,7 @@ def _train(
     return Fitted(net, steps, seconds, energy, lit.record.curve, metrics, facts, ready.settings)
 
 
-def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, strict: bool) -> Lit:
+def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None) -> Lit:
     return Lit(
         net=parts.net,
         objective=objective(parts.loss),
@@ -125,7 +130,7 @@ def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, strict: bool) -> Li
         total=parts.budget.total_steps(parts.data.batch_size, len(parts.data.train)),
         clock=clock,
         micro=micro,
-        identity=Identity(_values(parts), strict=strict),
+        identity=Identity(_values(parts), named, parts.signature),
     )
 
 
@@ -139,8 +144,9 @@ def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: 
     """All steps of the training; returns how many."""
     curve = Curve(parts.data, lit.settings.val_every, lit.total)
     # A checkpoint comes last, so that it holds what the others did at its step.
+    ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(
-        [*parts.callbacks.values(), curve], key=lambda callback: isinstance(callback, Checkpoint)
+        [*parts.callbacks.values(), curve, *ends], key=lambda callback: isinstance(callback, Checkpoint)
     )
     trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
     peak.start()

@@ -1,5 +1,6 @@
 """What a training leaves: its network, its numbers, and the facts that a reader needs to judge them."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -9,6 +10,7 @@ from torch import nn
 from models.energy import Energy
 from models.lit import Lit
 from models.optim.footprint import state_bytes
+from models.resume import Origin
 from models.trainer import Settings
 
 
@@ -44,10 +46,9 @@ def metrics_of(lit: Lit, steps: int) -> dict[str, float]:
         found["step/energy_j"] = found["train/energy_j"] / steps
         found["train/energy_j_per_sample"] = found["step/energy_j"] / lit.batches.batch_size
     found["train/optimizer_bytes"] = float(state_bytes(lit.trainer.optimizers[0]))
-    target = lit.budget.target
-    reached = [row["step"] for row in lit.record.curve if _reached(row, target)]
-    if reached:
-        found["train/steps_to_target"] = reached[0]
+    reached = _reached(lit)
+    if reached is not None:
+        found["train/steps_to_target"] = reached
     return found | lit.record.metrics()
 
 
@@ -57,11 +58,32 @@ def facts_of(lit: Lit, found: Path | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"energy": energy.facts(), "energy_method": energy.label}
     facts |= {"precision": lit.settings.precision, "sessions": lit.clock.sessions}
     if found is not None:
-        facts["resumed"] = {"from": str(found), "step": lit.resumed_step}
+        own = Origin(str(found), lit.resumed_step, lit.identity.signature)
+        facts["resumed"] = (lit.origin or own).facts()
+    if lit.origin is not None:
+        facts["notes"] = [lit.origin.note()]
     if lit.micro.events:
         facts["out_of_memory"] = lit.micro.events
+    if missed := _missed(lit):
+        facts["notes"] = missed
     return facts
 
 
-def _reached(row: dict[str, float], target: float | None) -> bool:
-    return target is not None and row.get("val/accuracy", float("-inf")) >= target
+def _reached(lit: Lit) -> float | None:
+    """The step at which the curve first kept the budget's target; None where it never did, or has none."""
+    bound = lit.budget.bound
+    kept = (row["step"] for row in lit.record.curve if bound is not None and bound.kept_by(row))
+    return next(kept, None)
+
+
+def _missed(lit: Lit) -> list[str]:
+    """A sentence where the training has ended without its target."""
+    bound = lit.budget.bound
+    if bound is None or _reached(lit) is not None:
+        return []
+    values = [row[bound.metric] for row in lit.record.curve if bound.metric in row]
+    best = (max if bound.op == ">=" else min)(values, default=math.nan)
+    return [
+        f"budget.target was not reached: the best of {bound.metric} was {best:.4g}, "
+        f"{bound.op} {bound.bound:g} was asked"
+    ]

@@ -21,7 +21,7 @@ from models.microbatch import MicroBatches
 from models.objective import Objective
 from models.optim.groups import optimizer_for
 from models.record import Record
-from models.resume import Identity
+from models.resume import SIGNATURE, Identity, Origin, check_budget
 from models.step import Step
 from models.trainer import Settings
 
@@ -64,6 +64,7 @@ class Lit(LightningModule):
         self.clock, self.micro, self.identity, self.record = clock, micro, identity, Record()
         self.now, self.resumed_step = Now(0.0, 0.0), -1
         """what was used up at the last look; the step of the checkpoint that was loaded"""
+        self.origin: Origin | None = None
         self.timed = budget.seconds is not None or budget.joules is not None
         self._make_optimizer, self._scheduler = optimizer, scheduler
         self._rng: dict[str, Any] | None = None
@@ -122,7 +123,8 @@ class Lit(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that a resumed training needs to be the uninterrupted one."""
         checkpoint[OURS] = {
-            "identity": self.identity.values,
+            "identity": self.identity.state(),
+            "origin": None if self.origin is None else vars(self.origin),
             "batches": self.batches.state_dict(),
             "record": self.record.state_dict(),
             "clock": self.clock.state_dict(),
@@ -134,11 +136,17 @@ class Lit(LightningModule):
         """Take over the training that `checkpoint` is of; `Refusal` when it is another one."""
         self.identity.check(checkpoint, self.net)
         saved = checkpoint[OURS]
+        origin = saved.get("origin")
+        self.origin = None if origin is None else Origin(**origin)
         self.batches.load_state_dict(saved["batches"])
         self.record.load_state_dict(saved["record"])
         self.clock.load_state_dict(saved["clock"])
         self.micro.pieces, self.micro.events = saved["micro"]["pieces"], saved["micro"]["events"]
         self._rng, self.resumed_step, self.now = saved["rng"], checkpoint["global_step"], self.clock.read()
+        named = self.identity.named
+        if named is not None:
+            check_budget(self.resumed_step, self.total, self.budget.spent(*self.now))
+            self.origin = Origin(str(named), self.resumed_step, saved["identity"].get(SIGNATURE))
 
     def _stop(self, step: int) -> int:
         """The step at which this call ends at the latest: a callback's stop, or the end of the training."""

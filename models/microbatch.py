@@ -17,7 +17,9 @@ class MicroBatches:
     """Cuts each batch so that the weighted losses of its pieces sum to the loss of the whole.
 
     `pieces` is what every device cuts its share into. Weights are shares of the scored positions, so unequal
-    pieces and unscored targets leave the gradient that of the large batch, to float tolerance. `sparse` says
+    pieces and unscored targets leave the gradient that of the large batch, to float tolerance, for what is a
+    mean over positions. Dropout draws other numbers, as many; statistics over a batch (batch normalisation,
+    which no network of the lab has; the similarities of distillation) make it another gradient. `sparse` says
     that the data has unscored targets; they are counted on the host, which waits for the device.
     """
 
@@ -32,15 +34,18 @@ class MicroBatches:
         """Whether a batch goes through as it is."""
         return self.pieces * self.world == 1
 
-    def cut(self, inputs: Tensor, targets: Tensor) -> list[Piece]:
-        """The own pieces of a batch that all devices have; weights sum to `world` over all devices."""
+    def cut(self, inputs: Tensor, targets: Tensor, *, every: bool = False) -> list[Piece]:
+        """The own pieces of a batch that all devices have; weights sum to `world` over all devices.
+
+        A piece without scored positions is left out, unless `every` is wanted: its weight is 0 then.
+        """
         count = self.pieces * self.world
         pieces = list(zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True))
         sizes = [int(scored(answers)) if self._sparse else len(answers) for _, answers in pieces]
         scale = self.world / sum(sizes)
         mine = range(self.rank * self.pieces, (self.rank + 1) * self.pieces)
         # A mean over no position is not a number, so such a piece is left out.
-        kept = [(*pieces[index], sizes[index] * scale) for index in mine if sizes[index]]
+        kept = [(*pieces[index], sizes[index] * scale) for index in mine if sizes[index] or every]
         # Every device has to take part in the sum of gradients, if with nothing.
         return kept or [(*pieces[sizes.index(max(sizes))], 0.0)]
 

@@ -20,20 +20,28 @@ class Objective:
     """The loss of a batch, and what the network itself wants to be small.
 
     A network with a method `auxiliary_loss()`, such as a mixture of experts that balances its load, has it
-    added: a scalar of the forward pass that was just made.
+    added: a scalar of the forward pass that was just made, a mean over its examples. The term is a mean over
+    what is scored. Of a piece of a batch they therefore have weights of their own. What is no such mean, but
+    of statistics of the whole batch, needs the network's `pooled(passes)` around the passes of the pieces.
     """
 
     term: Term
     around: Callable[[nn.Module], AbstractContextManager[None]] = nullcontext
     """what a term needs around the forward pass, to see more of the network than its logits"""
 
-    def __call__(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The scalar to minimise, of one forward pass of `net`."""
+    def __call__(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, weight: float = 1.0, share: float = 1.0
+    ) -> Tensor:
+        """The scalar to minimise, of one forward pass of `net`.
+
+        Of a piece of a batch `weight` is its share of the scored positions, `share` that of the examples.
+        """
         with self.around(net):
             logits = net(inputs)
-        loss = self.term(inputs, logits, targets)
+        # A mean over no position is not a number.
+        loss = self.term(inputs, logits, targets) * weight if weight else 0.0 * logits.sum()
         auxiliary = getattr(net, "auxiliary_loss", None)
-        return loss if auxiliary is None else loss + auxiliary()
+        return loss if auxiliary is None else loss + auxiliary() * share
 
 
 def objective(loss: Loss | Objective) -> Objective:

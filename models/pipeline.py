@@ -114,13 +114,15 @@ class Pipeline:
 
     def _train(self, net: nn.Module, steps: int, lr_factor: float) -> nn.Module:
         """Further, with what was pruned held at zero whichever step asks for it."""
+        stage, whole = f"finetune_{len(self.finetuned) + 1}", self._parts.get("signature")
         own = {
             "loss": self._objective,
             "optimizer": slowed(self._parts["optimizer"], lr_factor),
             "budget": Budget(steps=steps),
             "callbacks": copy.deepcopy(self._callbacks) | keep(net),
-            "folder": self.context.folder / f"finetune_{len(self.finetuned) + 1}",
+            "folder": self.context.folder / stage,
             "ckpt_path": None,
+            "signature": None if whole is None else f"{whole} {stage}",
         }
         self.finetuned.append(fit(net=net, loggers=[], **(self._parts | own)))
         return self.finetuned[-1].net

@@ -1,8 +1,9 @@
 """One optimizer step, by the shortest path that is still right."""
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import final
+from typing import Any, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -45,6 +46,7 @@ class Step:
         self._plugged = self._together or self._scaler is not None or hooked(trainer.callbacks)
         self._mixed = trainer.precision != "32-true"
         self._curved = hasattr(self._optimizer, "curvature")
+        self._balanced = hasattr(net, "auxiliary_loss")
         self.norm = torch.zeros(())
         """of the latest step's gradients, before clipping"""
 
@@ -81,6 +83,7 @@ class Step:
                 return self._accumulate(inputs, targets)
             except RuntimeError as error:
                 self._micro.refine(error, step, len(inputs))
+                getattr(self._net, "forget", _nothing)()
             # Outside of the handler, whose traceback would keep the failed step's tensors.
             self._clear()
             torch.cuda.empty_cache()
@@ -98,20 +101,27 @@ class Step:
             self._backward(loss)
             return loss.detach()
         total = torch.zeros((), device=inputs.device)
-        pieces = self._micro.cut(inputs, targets)
-        for index, (piece, answers, weight) in enumerate(pieces, 1):
-            waits = self._together and index < len(pieces)
-            with self._strategy.block_backward_sync() if waits else nullcontext():
-                loss = self._forward(piece, answers) * weight
-                self._backward(loss)
-            total += loss.detach()
+        pieces = self._micro.cut(inputs, targets, every=self._balanced)
+        with self._pooled([partial(self._logits, piece) for piece, _, _ in pieces]):
+            for index, (piece, answers, weight) in enumerate(pieces, 1):
+                waits = self._together and index < len(pieces)
+                with self._strategy.block_backward_sync() if waits else nullcontext():
+                    share = len(piece) * self._micro.world / len(inputs)
+                    loss = self._forward(piece, answers, weight, share)
+                    self._backward(loss)
+                total += loss.detach()
         return total
 
-    def _forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _pooled(self, passes: list[Callable[[], Tensor]]) -> AbstractContextManager[None]:
+        """What a network that balances over a batch wants around the passes of its pieces."""
+        pooled = getattr(self._net, "pooled", None)
+        return nullcontext() if pooled is None else pooled(passes)
+
+    def _forward(self, *given: Any) -> Tensor:
         if not self._mixed:
-            return self._objective(self._net, inputs, targets)
+            return self._objective(self._net, *given)
         with self._trainer.precision_plugin.forward_context():
-            return self._objective(self._net, inputs, targets)
+            return self._objective(self._net, *given)
 
     def _logits(self, inputs: Tensor) -> Tensor:
         with self._trainer.precision_plugin.forward_context() if self._mixed else nullcontext():

@@ -1,68 +1,86 @@
-"""What a result depends on beside its configuration: the code, the data and the machine.
+"""What a result depends on beside its configuration: the code, the data, other files, and the machine.
 
 None of it imports torch. `train.py` and `research/` are left out of the code's digest: they choose and
 record, and what they choose is in the signature.
 """
 
-import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import energy_profile
 from refusal import Refusal
+from research import contents
+from research.contents import sha256
+from research.gate.signature import acting
+from research.hub import commit
+from research.sources import code_digest, version
 from research.types import Key
 
-_ROOT = Path(__file__).resolve().parents[1]
-_ENGINE = ("lightning", "torch")
-# What importing leaves behind is no data.
-_NOT_DATA = {"__pycache__"}
+__all__ = ["begun", "code_digest", "data_alone", "data_digest", "hardware_class", "key"]
+
+_APART = ("ckpt_path", "data.path", "compress.distill.teacher")
+"""paths that are looked at in a way of their own"""
+_OTHERS = "+"
 
 
 def key(config: Mapping[str, Any], signature: str) -> Key:
     """Identify a trial of a resolved config; raises `Refusal` as the digests below do."""
     return Key(
         signature=signature,
-        code=code_digest(config),
-        data=_with_teacher(data_digest(config["data"]), config),
+        code=code_digest(acting(config)),
+        data=_OTHERS.join([data_digest(config["data"]), *_others(config)]),
         hardware=hardware_class(config["trainer"]),
     )
 
 
-def _with_teacher(digest: str, config: Mapping[str, Any]) -> str:
-    """With a teacher from a checkpoint, what it learnt is data too: its path may come to hold another one."""
-    distill = (config.get("compress") or {}).get("distill") or {}
-    teacher = distill.get("teacher")
-    path = teacher.get("checkpoint") if isinstance(teacher, Mapping) else None
-    if path is None or not Path(str(path)).exists():
-        return digest
-    return _sha256([digest, _content(Path(str(path)))])
-
-
-def code_digest(config: Mapping[str, Any] | None = None) -> str:
-    """Digest of the sources under models/ and of the versions of torch and lightning.
-
-    With a config, the version of every other package that one of its `_target_`s names counts too.
-    The sources are read once a process: what is imported does not change with the file.
-    """
-    roots = {target.split(".")[0] for target in _targets(config or {})} - {"models"}
-    versions = [f"{name}={_version(name)}" for name in sorted(roots.union(_ENGINE))]
-    return _sha256([_sources(_ROOT / "models"), *versions])
-
-
 def data_digest(data: Mapping[str, Any]) -> str:
-    """Digest of where the data comes from: what is under `path`, else the versions of `packages`.
+    """Digest of where the data comes from: what is under `path`, else its `packages` and its hub's commit.
 
-    `python` among the packages stands for the standard library. Generated data has neither: the code's
+    `python` among the packages stands for the standard library. Generated data has none of them: the code's
     digest covers it. Raises `Refusal` when the path is missing or cannot be read.
     """
     if data.get("path"):
-        return _content(Path(str(data["path"])).expanduser())
-    packages = sorted(data.get("packages") or ())
-    return _sha256([f"{name}={_version(name)}" for name in packages]) if packages else "generated"
+        return contents.content(Path(str(data["path"])).expanduser())
+    parts = [f"{name}={version(name)}" for name in sorted(data.get("packages") or ())]
+    if data.get("hub"):
+        parts.append(f"{data['hub']}@{commit(str(data['hub']), data.get('revision'))}")
+    return sha256(parts) if parts else "generated"
+
+
+def begun(config: Mapping[str, Any]) -> tuple[Path | None, list[Path]]:
+    """The file that `ckpt_path` stands for now, and the damaged ones of its folder that are newer."""
+    path = config.get("ckpt_path")
+    return (None, []) if path is None else contents.checkpoint(Path(str(path)))
+
+
+def data_alone(key: Key) -> str:
+    """Digest of the data of a trial without what else it began from: what two trials of one task share."""
+    return key.data.partition(_OTHERS)[0]
+
+
+def _others(config: Mapping[str, Any]) -> list[str]:
+    """Digest of whatever else a training begins from, if anything: it may come to be another too."""
+    parts = contents.digest(contents.named(acting(config), without=_APART))
+    if config.get("ckpt_path") is not None:
+        file, _ = begun(config)
+        parts += ["ckpt_path", "none" if file is None else contents.remembered(file)]
+    if isinstance(((config.get("compress") or {}).get("distill") or {}).get("teacher"), Mapping):
+        from research.teachers import identified  # which needs a key itself
+
+        parts += ["teacher", *identified(config)]
+    if (config.get("budget") or {}).get("joules") is not None:
+        parts += ["watts", *_watts()]
+    return [sha256(parts)] if parts else []
+
+
+def _watts() -> list[str]:
+    """What joules are made of here: with another calibration, as many of them are another training."""
+    profile = energy_profile.place()
+    return [contents.content(profile, "the energy profile")] if profile.is_file() else []
 
 
 def hardware_class(trainer: Mapping[str, Any]) -> str:
@@ -74,76 +92,6 @@ def hardware_class(trainer: Mapping[str, Any]) -> str:
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and _cuda_at_hand()):
         return _gpu(trainer.get("devices", 1))
     return f"{'cpu' if accelerator == 'auto' else accelerator}:{_cpu_model()} x{_cores()}"
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from _targets(item)
-
-
-@cache
-def _version(name: str) -> str:
-    if name == "python":
-        return platform.python_version()
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "none"
-
-
-@cache
-def _sources(folder: Path) -> str:
-    files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py")]
-    return _sha256(part for name, path in sorted(files) for part in (name, _file_sha256(path)))
-
-
-def _content(path: Path) -> str:
-    """Digest of a file, or of the names and contents of all files under a folder."""
-    if not path.exists():
-        raise Refusal(f"data.path: there is no {path}; give a file or folder that exists.")
-    try:
-        files = sorted(_files(path))
-        return _sha256(part for name, file, *seen in files for part in (name, _remembered(file, *seen)))
-    except OSError as error:
-        raise Refusal(f"data.path: {error.filename or path} cannot be read ({error.strerror}).") from error
-
-
-def _files(path: Path) -> Iterator[tuple[str, Path, int, int]]:
-    for file in [path] if path.is_file() else _walk(path):
-        about = file.stat()
-        yield file.relative_to(path).as_posix(), file.resolve(), about.st_size, about.st_mtime_ns
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink() and entry.name not in _NOT_DATA:
-            yield from _walk(entry)
-        elif entry.is_file():
-            yield entry
-
-
-@cache
-def _remembered(file: Path, size: int, changed_ns: int) -> str:
-    """Digest of a file's content, taken again only when its size or time of change differs."""
-    return _file_sha256(file)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256(parts: Any) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        text = part.encode("utf-8", "surrogateescape")
-        whole.update(len(text).to_bytes(8, "big") + text)  # lengths, so that a|bc and ab|c differ
-    return whole.hexdigest()
 
 
 @cache
@@ -161,7 +109,7 @@ def _cores() -> int:
 
 
 def _cuda_at_hand() -> bool:
-    return not _version("torch").endswith("+cpu") and bool(_gpu_names())
+    return not version("torch").endswith("+cpu") and bool(_gpu_names())
 
 
 def _gpu(devices: Any) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from refusal import Refusal
 from research.types import Constraint, Direction, Objective, Verdict
 
 
@@ -13,6 +14,8 @@ class Metric(NamedTuple):
     better: Direction
     unit: str
     words: str
+    claimed: bool = True
+    """whether a goal may ask for it: the machine's standing draw and the harness are no training's merit"""
 
 
 METRICS: dict[str, Metric] = {
@@ -25,6 +28,8 @@ METRICS: dict[str, Metric] = {
     "test/bits_per_byte": Metric("min", "bits", "bits per byte"),
     "train/energy_j": Metric("min", "joules", "training energy"),
     "train/co2_kg": Metric("min", "kg", "carbon of training"),
+    "train/cpu_seconds": Metric("min", "seconds", "CPU time of training"),
+    "train/energy_standing_j": Metric("min", "joules", "standing draw while training", claimed=False),
     "train/seconds": Metric("min", "seconds", "training time"),
     "train/steps_per_second": Metric("max", "per second", "training steps per second"),
     "train/samples_per_second": Metric("max", "per second", "examples trained on per second"),
@@ -39,33 +44,91 @@ METRICS: dict[str, Metric] = {
     "infer/latency_s_p95": Metric("min", "seconds", "95th percentile of the latency of one example"),
     "infer/samples_per_second": Metric("max", "per second", "examples inferred per second"),
     "infer/energy_j_per_sample": Metric("min", "joules", "energy of inferring one example"),
+    "infer/cpu_seconds_per_sample": Metric("min", "seconds", "CPU time of inferring one example"),
     "compress/speedup": Metric("max", "ratio", "speed-up of inference by compression"),
     "compress/bytes_ratio": Metric("min", "ratio", "bytes on disk, of the uncompressed network's"),
     "size/bytes": Metric("min", "bytes", "size of the weights on disk"),
     "size/parameters": Metric("min", "count", "parameters"),
     "size/nonzeros": Metric("min", "count", "non-zero weights"),
     "compute/flops_forward": Metric("min", "flops", "FLOPs of a forward pass"),
-    "compute/flops_train": Metric("min", "flops", "FLOPs of the training"),
+    "compute/flops_train": Metric("min", "flops", "FLOPs of training on one example"),
+    "harness/seconds": Metric("min", "seconds", "time of validations and checkpoints", claimed=False),
+    "harness/cpu_seconds": Metric("min", "seconds", "CPU time of validations and checkpoints", claimed=False),
+    "harness/energy_j": Metric("min", "joules", "energy of validations and checkpoints", claimed=False),
 }
 
 EXACT = ("size/", "compute/", "train/activation_bytes", "train/optimizer_bytes")
 """beginnings of metrics that a network has whatever the seed: no spread, so no interval is needed"""
 
+OF_TASK = {
+    **dict.fromkeys(("f1", "precision", "recall", "auroc"), "classification"),
+    "bits_per_byte": "language",
+}
+"""scores of either split that only one task has"""
+
+
+def elsewhere(metric: str, task: str) -> str | None:
+    """The only task that has the metric, when it is another one."""
+    split, _, name = metric.partition("/")
+    only = OF_TASK.get(name) if split in ("val", "test") else None
+    return None if only == task else only
+
+
+_WINDOWS = {"train": "train", "step": "train", "compress": "train", "infer": "infer", "harness": "harness"}
+_CLOCKED = ("energy", "co2", "seconds", "latency", "per_second", "speed", "fraction_of_peak")
+
+
+def described(metric: str) -> Metric | None:
+    """How a metric is read; one of the validation split as its twin on the test split. None is unknown."""
+    return METRICS.get(metric) or METRICS.get(twin(metric))
+
+
+def twin(metric: str) -> str:
+    """The test split's twin of a validation metric; any other metric itself."""
+    return "test/" + metric.removeprefix("val/") if metric.startswith("val/") else metric
+
 
 def words(metric: str) -> str:
-    """A metric in words, its key where it has none: `training energy`."""
-    known = METRICS.get(metric)
-    return known.words if known else metric
+    """A metric in words, its key where it has none: `training energy`, `validation accuracy`."""
+    known = described(metric)
+    if known is None:
+        return metric
+    return f"validation {known.words}" if metric.startswith("val/") else known.words
 
 
 def is_energy(metric: str) -> bool:
     """Whether a figure's method (`nvml`, `rapl`, `estimated`) decides what it may be compared with."""
-    return "energy_j" in metric or "co2" in metric
+    return "energy" in metric or "co2" in metric
+
+
+def is_cpu_time(metric: str) -> bool:
+    """Whether it counts what the process itself used of its processors, and no wall clock."""
+    return "cpu_seconds" in metric or is_energy(metric)
 
 
 def is_timed(metric: str) -> bool:
     """Whether a neighbour on the same machine distorts the figure, so that trials must run alone."""
-    return is_energy(metric) or "seconds" in metric or "latency" in metric or "per_second" in metric
+    return any(part in metric for part in _CLOCKED)
+
+
+def window(metric: str) -> str | None:
+    """The window of a trial that a timed figure was taken in: `train`, `infer` or `harness`.
+
+    None for a figure of no clock, and for one of the whole trial, which every window disturbs.
+    """
+    if not is_timed(metric):
+        return None
+    return "infer" if "speed" in metric else _WINDOWS.get(metric.partition("/")[0])
+
+
+def refuse_unclaimed(metric: str) -> None:
+    """Raise `Refusal` for a figure that is told beside others and is no merit of what was trained."""
+    known = METRICS.get(metric)
+    if known is not None and not known.claimed:
+        raise Refusal(
+            f"{metric} ({known.words}) is told and never claimed: it is the machine's or the lab's and no "
+            "training's; ask for train/energy_j or train/cpu_seconds."
+        )
 
 
 def is_ratio(metric: str) -> bool:

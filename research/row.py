@@ -16,7 +16,8 @@ from research import identity
 from research.database.redact import redact
 from research.gate import profiles
 from research.gate.signature import signature
-from research.objective import METRICS, screening
+from research.objective import METRICS, elsewhere, screening
+from research.retold import retold
 from research.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5
@@ -30,6 +31,9 @@ class Row:
     trial_id: int
     folder: Path
     digest: str
+    """of its key: what its checkpoints say that they are of"""
+    ckpt_path: str | None = None
+    """the very file whose content is in the key: a folder may have a newer one by the time it is read"""
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -69,12 +73,18 @@ class Row:
         }
 
 
-def check_score(score: str) -> None:
-    """Raise `Refusal` when no trial measures a metric of this name, before anything is trained."""
+def check_score(score: str, task: str | None = None) -> None:
+    """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
     names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
     if score not in names:
         near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
+    only = elsewhere(score, task) if task else None
+    if only:
+        raise Refusal(
+            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
+            "val/accuracy or val/loss."
+        )
 
 
 @contextmanager
@@ -86,7 +96,7 @@ def claimed(
     What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
-    check_score(config["score"])
+    check_score(config["score"], config["data"].get("task"))
     profiles.refuse(config)
     key = identity.key(config, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
@@ -99,13 +109,30 @@ def claimed(
         got = _claim(lambda: store.claim(key, force=force, **values))
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
-            yield Row(got.trial.id, known, digest, "known", got.result.metrics, got.result.facts)
+            result = retold(got.result, config.get("meter"))
+            yield Row(
+                got.trial.id,
+                known,
+                digest,
+                status="known",
+                metrics=result.metrics,
+                facts=result.facts,
+            )
         else:
-            row = Row(got.trial_id, folder, digest, _store=store, _claim=got)
+            row = Row(got.trial_id, folder, digest, _begun(config), _store=store, _claim=got)
             with store.keep(got), _failing(row):
                 yield row
     finally:
         store.close()
+
+
+def _begun(config: dict[str, Any]) -> str | None:
+    """Where the training begins; a path without a checkpoint is refused by whoever loads it."""
+    file, damaged = identity.begun(config)
+    if file is not None and damaged:
+        names = ", ".join(path.name for path in damaged)
+        print(f"damaged: {names}; training goes on from {file}", file=sys.stderr)
+    return config.get("ckpt_path") if file is None else str(file.absolute())
 
 
 def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:

@@ -14,7 +14,7 @@ from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import Confirmation, claim
-from research.campaigns.control import control_arm, wanted_of
+from research.campaigns.control import control_arm, stopped_control, wanted_of
 from research.campaigns.council import evidence
 from research.campaigns.equipment import Equipment
 from research.campaigns.folder import leave
@@ -25,12 +25,13 @@ from research.campaigns.reference_arm import baseline
 from research.campaigns.rows import Row, Rows
 from research.campaigns.screening import Screening
 from research.campaigns.spend import Spend
+from research.campaigns.stopped_control import Shortest, told
 from research.objective import screening_objective
 from research.proposers.proposer import Proposer
 from research.report.lines import Lines
 from research.runner import Outcome
 from research.space import Space
-from research.statistics.campaign import Campaign, earlier
+from research.statistics.ledger import Ledger, earlier
 from research.store import Store
 from research.team.judges import Judges
 from research.team.queued import Queued
@@ -66,8 +67,9 @@ class Sprint:
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
-        self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
+        self._ledger = Ledger(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
         self._lineup: Lineup | None = None
+        self._shortest: Shortest | None = None
         self._admission: Admission | None = None
         self.id = self._opened()
         self._bench = Bench(
@@ -80,6 +82,11 @@ class Sprint:
             harness=harness,
             sweep=charter.name,
             report=self._ended,
+            fresh=charter.confirm.first_seed,
+            watched=[
+                charter.goal.objective.metric,
+                *(one.metric for one in charter.goal.objective.constraints),
+            ],
         )
         watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
@@ -141,10 +148,11 @@ class Sprint:
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
             "boxes": self._boxes.facts(),
             "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
-            "comparisons": list(self._campaign.words),
+            "comparisons": list(self._ledger.words),
             "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
             "baseline": self._baseline.model_dump(mode="json"),
+            "shortest": self._shortest.model_dump(mode="json") if self._shortest else None,
             **self._pruned(),
             **self._equipment.facts(),
         }
@@ -164,25 +172,33 @@ class Sprint:
             self._equipment.prepare()
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
-        admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
+            admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
+            self._shortest, stopped = stopped_control(
+                charter, bench, rows, control, wanted, self._before(), self._boxes.half
+            )
+        if self._shortest:
+            self._notes.append(told(self._shortest, wanted))
+        # Where a person has fixed the length, proposals cannot follow a control that is stopped.
+        beside = stopped if charter.turns_length else None
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = self._equipment.bill(self._store, self.id, rows.before, who.queue)
         screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges, bill)
-        screening.start(control, left, who.proposers)
+        screening.start(control, left, who.proposers, beside)
         self._screening = screening
         with self._box("discuss"):
             self._discuss(screening, admission, left, who.queue)
         with self._box("implement"):
-            promotion = Promotion(charter, bench, self._boxes, control, self._judged())
+            promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(who.proposers, promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
             best = promotion.worth(best, wanted, more)
             contenders = promotion.run(self._carried(best, left, rows), wanted, more)
-        self._notes += [*screening.notes, *promotion.notes]
+            contenders = contenders[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
+        self._notes += [*screening.notes, *promotion.notes, *screening.busy]
         with self._box("validate"):
-            self._confirmed(control, contenders)
+            self._confirmed(control, contenders, stopped)
 
     def _before(self) -> list[Any]:
         return [row for number, row in sorted(self._rows_of.items()) if number < self._number]
@@ -244,19 +260,21 @@ class Sprint:
             found.append(arm)
         return found
 
-    def _confirmed(self, control: Arm, contenders: Sequence[Arm]) -> None:
+    def _confirmed(self, control: Arm, contenders: Sequence[Arm], stopped: Arm | None) -> None:
         """Confirm contenders one after another until one is supported."""
         charter, bench = self._charter, self._bench
         goal, judged = charter.goal, self._judged()
         known = bench.means(control, charter.promote.seeds)
         asked = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
-        conclusions = self._equipment.conclusions(charter, bench, self.id)
+        held = stopped if asked.metric == goal.objective.metric else None
+        unheld = self._shortest is not None and self._shortest.unknown is not None
+        conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
         confirmation = Confirmation(
-            bench, charter.confirm, self._campaign, charter.seed, self._boxes.short, judged
+            bench, charter.confirm, self._ledger, charter.seed, self._boxes.short, judged
         )
-        for arm in contenders[: charter.confirm.arms]:
-            finding = confirmation.judge(control, arm, asked)
-            conclusions.keep(control, finding)
+        for arm in contenders:
+            finding = confirmation.judge(control, arm, asked, held)
+            conclusions.keep(control, finding, held)
             if finding.verdict.word == "supported":
                 break
         self._notes += conclusions.notes

@@ -159,10 +159,10 @@ class Store(Journal):
         _insist(write)
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Result]:
-        """What is done among `keys`; of several replicates the first."""
+        """What is done among `keys`; of several replicates the first that nobody disturbed."""
         wanted = set(keys)
         parts = [trial.c[part] for part in Key._fields]
-        found: dict[Key, int] = {}
+        done_of: dict[Key, list[int]] = {}
         with self.read() as connection:
             for some in _some(sorted({key.signature for key in wanted})):
                 done = (trial.c.status == "done") & trial.c.signature.in_(some)
@@ -170,8 +170,8 @@ class Store(Journal):
                     sa.select(trial.c.id, *parts).where(done).order_by(trial.c.replicate)
                 )
                 for number, *key in rows:
-                    found.setdefault(Key(*key), number)
-            found = {key: number for key, number in found.items() if key in wanted}
+                    done_of.setdefault(Key(*key), []).append(number)
+            found = {key: claims.preferred(connection, ids) for key, ids in done_of.items() if key in wanted}
             results = _results(connection, list(found.values()))
         return {key: results[number] for key, number in found.items()}
 

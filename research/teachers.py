@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research import contents, identity
+from research.gate.signature import signature
+from research.statistics.draws import KEY, drawn_anew
 from research.store import Store
 from research.types import Trial
 
@@ -48,16 +51,59 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     return Taught(config | {"compress": steps}, found.metrics, found.facts)
 
 
+def identified(config: Mapping[str, Any]) -> list[str]:
+    """What identifies the teacher of a config: the keys of its trial, and the content of its checkpoint.
+
+    A teacher that `taught` would refuse is none: it is refused there, where a row says why.
+    """
+    teacher = config["compress"]["distill"]["teacher"]
+    parts: list[str] = []
+    try:
+        if teacher.get("recipe") is not None:
+            # Its words are in the student's signature; what they come to by conf/ is not.
+            own = _lesson(config, _beside(config, _listed(teacher["recipe"])))
+            parts += identity.key(own, signature(own))
+        if teacher.get("run") is not None:
+            # After a deletion the number may be another trial's.
+            trial, _ = _numbered(config, _whole(teacher["run"]))
+            parts += [*trial.key, *_content(trial.folder or ".")]
+    except Refusal:
+        return ["none"]
+    return parts + ([] if teacher.get("checkpoint") is None else _content(str(teacher["checkpoint"])))
+
+
+def _listed(recipe: Any) -> list[str]:
+    if not isinstance(recipe, list | tuple) or not all(isinstance(text, str) for text in recipe):
+        raise Refusal(f"compress.distill.teacher.recipe={recipe}: write a list, as [data=mnist1d,model=cnn].")
+    return list(recipe)
+
+
+def _whole(number: Any) -> int:
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise Refusal(f"compress.distill.teacher.run={number}: write the number of a trial, as run=12.")
+    return number
+
+
+def _content(path: str) -> list[str]:
+    file, _ = contents.checkpoint(Path(path))
+    return [] if file is None else [contents.remembered(file)]
+
+
+def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
+    return _resolved(recipe) | {key: config[key] for key in _SHARED if key in config}
+
+
 def _teacher(
     config: dict[str, Any], asked: Mapping[str, Any], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
     """The teacher's model group, where its weights lie, and what it cost."""
     if set(asked) == {"recipe"}:
-        return _from_recipe(config, list(asked["recipe"]), train)
+        return _from_recipe(config, _listed(asked["recipe"]), train)
     if set(asked) == {"run"}:
-        return _from_run(config, int(asked["run"]))
+        return _from_run(config, _whole(asked["run"]))
     if set(asked) in ({"checkpoint"}, {"checkpoint", "recipe"}):
-        return _from_checkpoint(config, Path(str(asked["checkpoint"])), asked.get("recipe"))
+        recipe = None if "recipe" not in asked else _listed(asked["recipe"])
+        return _from_checkpoint(config, Path(str(asked["checkpoint"])), recipe)
     raise Refusal(
         "compress.distill needs one teacher: set teacher.recipe=[data=...,model=...], teacher.run=ID, or "
         "teacher.checkpoint=PATH (with teacher.recipe where the database does not know it)."
@@ -67,14 +113,27 @@ def _teacher(
 def _from_recipe(
     config: dict[str, Any], recipe: list[str], train: Train
 ) -> tuple[dict[str, Any], str, Taught]:
-    own = _resolved(recipe)
+    recipe = _beside(config, recipe)
+    own = _lesson(config, recipe)
     _same_task(config, own)
-    answer = train(own | {key: config[key] for key in _SHARED}, recipe)
+    answer = train(own, recipe)
     facts = {"teacher": {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}}
     return own["model"], answer["folder"], Taught({}, _cost(answer["metrics"]), facts)
 
 
+def _beside(config: Mapping[str, Any], recipe: list[str]) -> list[str]:
+    """The recipe on the student's split: a teacher of another has learnt what its student is tested on."""
+    ours, theirs = (one["data"].get("split_seed") for one in (config, _resolved(recipe)))
+    given = any(text.lstrip("+").startswith(f"{KEY}=") for text in recipe)
+    return recipe if given or ours == theirs or not drawn_anew(config) else [*recipe, f"{KEY}={ours}"]
+
+
 def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str, Taught]:
+    trial, metrics = _numbered(config, number)
+    return _of_trial(config, trial, metrics, trial.folder or "")
+
+
+def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[str, float]]:
     store = Store(config["store"]["url"])
     try:
         trials = store.trials(ids=[number], status="done")
@@ -83,7 +142,7 @@ def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str,
         store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
-    return _of_trial(config, trials[0], metrics, trials[0].folder or "")
+    return trials[0], metrics
 
 
 def _from_checkpoint(
@@ -95,6 +154,12 @@ def _from_checkpoint(
         own = _resolved(list(recipe))
         _same_task(config, own)
         return own["model"], str(path), Taught({}, facts={"teacher": {"checkpoint": str(path)}})
+    trial, metrics = _leaving(config, path)
+    return _of_trial(config, trial, metrics, str(path))
+
+
+def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str, float]]:
+    """The newest finished trial whose folder a path is, or lies in."""
     folders = {str(place.resolve()) for place in (path, *path.parents)}
     store = Store(config["store"]["url"])
     try:
@@ -109,7 +174,7 @@ def _from_checkpoint(
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
             "network it holds: compress.distill.teacher.recipe=[data=...,model=...]."
         )
-    return _of_trial(config, known[-1], metrics, str(path))
+    return known[-1], metrics
 
 
 def _of_trial(

@@ -54,7 +54,7 @@ def test_what_is_the_harnesss_cannot_be_turned() -> None:
     turned = {key.split(".")[0] for key in KEYS} | set(SPACE.options)
     assert not turned & NOBODYS
     assert {key for key in KEYS if key.startswith("data.")} <= {"data.batch_size"}
-    assert {key for key in KEYS if key.startswith("budget.")} <= {"budget.steps"}
+    assert {key for key in KEYS if key.startswith("budget.")} <= {"budget.steps", "budget.target"}
     assert not {"data", "trainer", "budget"} & set(SPACE.options)
     for text in (
         "seed=1",
@@ -149,3 +149,31 @@ def test_agents_are_told_that_a_network_has_one_number_format(steps: str) -> Non
     assert "number format" in complaint or "compiler" in complaint
     for kept in ("prune50,int8_static", "bf16,compiled", "low_rank,fp16"):
         assert SPACE.check([f"compress=[{kept}]"]) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["val/accuracy >= 0.9", "val/accuracy>=.925", "val/bits_per_byte <= 3.4", "val/loss<=1"]
+)
+def test_an_agent_may_end_a_training_at_a_bound_on_its_validation(value: str) -> None:
+    assert SPACE.check([f"budget.target='{value}'"]) == []
+    assert SPACE.resolve([f"budget.target='{value}'"])["budget"]["target"] == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "test/accuracy >= 0.9",
+        "val/accuracy <= 0.9",
+        "val/accuracy > 0.9",
+        "val/f1 >= 0.9",
+        "val/loss <= 1e999",
+    ],
+)
+def test_a_target_that_is_no_bound_on_the_curve_is_refused_in_a_sentence(value: str) -> None:
+    (complaint,) = SPACE.check([f"budget.target='{value}'"])
+    assert "budget.target" in complaint and "val/accuracy" in complaint
+
+
+def test_gradual_pruning_has_its_own_end_and_takes_no_target() -> None:
+    (complaint,) = SPACE.check(["compress=[gradual]", "budget.target='val/accuracy >= 0.9'"])
+    assert "gradual" in complaint and SPACE.check(["compress=[gradual]"]) == []

@@ -19,6 +19,7 @@ from models.compress.resize import resize, restate
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
 from models.evaluate import evaluating
+from models.nets.unseen import unseen
 from refusal import Refusal
 
 _LEAST = 6
@@ -94,9 +95,9 @@ def flops_of(net: nn.Module, example: Tensor) -> float:
     """FLOPs of a forward pass of one example, as `models.cost` counts them, without the rest that it does."""
     counter = FlopCounterMode(display=False)
     plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
-    with evaluating(net), torch.no_grad(), plain[0], plain[1], counter:
+    with unseen(net) as besides, evaluating(net), torch.no_grad(), plain[0], plain[1], counter:
         net(example)
-    return float(counter.get_total_flops())
+    return float(counter.get_total_flops() + besides.forward)
 
 
 @final

@@ -32,6 +32,7 @@ def load(
     hub: str,
     task: str = "classification",
     packages: Sequence[str] = ("datasets",),
+    drawn: str = "fixed",
     path: str | None = None,
     image: str = "image",
     label: str = "label",
@@ -43,7 +44,8 @@ def load(
 
     `hub` is the repository that is read where `path` is null; `image` and `label` are its columns, and a
     folder of pictures has its own. `cache` is where `datasets` keeps its tables, null its own place.
-    `packages` only names what identifies the data. Raises `Refusal` when the extra is missing, when the data
+    `packages` and `drawn` are for who reads the config: the test set is the published one, whatever the
+    `split_seed`. Raises `Refusal` when the extra is missing, when the data
     cannot be had, and when pictures, columns, shape or classes are not as said.
     """
     sizes = tuple(shape)

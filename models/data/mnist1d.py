@@ -50,6 +50,7 @@ def load(
     classes: int = 10,
     task: str = "classification",
     packages: Sequence[str] = (),
+    drawn: str = "anew",
     train_size: int = 4000,
     val_size: int = 1000,
     test_size: int = 1000,
@@ -57,8 +58,10 @@ def load(
 ) -> Dataset:
     """Inputs (N, 1, 40) float32, targets (N,), as many of each class as can be.
 
-    `packages` only names what identifies the data: nothing, since this file draws it. Raises `Refusal` when a
-    size holds fewer examples than there are classes.
+    The world is the ten templates and the ranges of what is done to them: as in the paper they are fixed, and
+    another `split_seed` draws every example of all three parts anew. `packages` (nothing, since this file
+    draws the data) and `drawn` are for who reads the config. Raises `Refusal` when a size holds fewer
+    examples than there are classes.
     """
     if min(train_size, val_size, test_size) < 10:
         raise Refusal("data.train_size, data.val_size and data.test_size must be 10 or more, one per class.")

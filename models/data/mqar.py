@@ -26,6 +26,7 @@ def load(
     classes: int = 64,
     task: str = "recall",
     packages: Sequence[str] = (),
+    drawn: str = "anew",
     pairs: int = 4,
     gap_power: float = 0.01,
     train_size: int = 20_000,
@@ -36,8 +37,9 @@ def load(
     """Inputs (N, T) int16, targets (N, T) int64, of which `pairs` are scored.
 
     The first half of the vocabulary are keys, the second half values. The place of a query follows a power
-    law, p(gap) ~ gap ** (gap_power - 1), as repeated bigrams do in text; 1 is uniform. `packages` only names
-    what identifies the data: nothing, since this file draws it.
+    law, p(gap) ~ gap ** (gap_power - 1), as repeated bigrams do in text; 1 is uniform. Another `split_seed`
+    draws every example anew; `packages` (nothing, since this file draws the data) and `drawn` are for who
+    reads the config.
     Raises `Refusal` when the pairs fit neither the length nor the vocabulary.
     """
     length = _checked_length(tuple(shape), classes, pairs, min(train_size, val_size, test_size))

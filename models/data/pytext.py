@@ -23,6 +23,7 @@ def load(
     classes: int = 256,
     task: str = "language",
     packages: Sequence[str] = (),
+    drawn: str = "anew",
     path: str | None = None,
     suffixes: Sequence[str] = (".py",),
     max_bytes: int = 4_000_000,
@@ -34,7 +35,8 @@ def load(
 
     Files are drawn in a seeded order until `max_bytes` are read, and each belongs to one split whole, so that
     no text is both learnt and tested. A file's bytes go in as they are; blocks run on from file to file.
-    `packages` only names what identifies the data. Raises `Refusal` when `path` is no folder of such files,
+    Another `split_seed` draws the files of every part anew; `packages` and `drawn` are for who reads the
+    config. Raises `Refusal` when `path` is no folder of such files,
     or holds too little text for three splits.
     """
     if len(shape) != 1 or shape[0] < 1:

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.nets.balancing import Load
 from models.nets.moe import MixtureOfExperts
+from models.nets.unseen import unseen
 
 
 def active_flops(
@@ -23,11 +24,14 @@ def active_flops(
 
     tokens = torch.zeros(1, length, dtype=torch.int64, device=next(net.parameters()).device)
     counter = FlopCounterMode(display=False)
-    with _apart(net, layers) as loads, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+    plain = sdpa_kernel(SDPBackend.MATH)
+    with _apart(net, layers) as loads, unseen(net) as besides, torch.inference_mode(), plain, counter:
         net(tokens)
-    found = counter.get_total_flops() / length
+    found = (counter.get_total_flops() + besides.forward) / length
     for layer, load, choices in zip(layers, loads, served, strict=True):
-        found += 2 * layer.expert_parameters * (choices - load.served / load.tokens)
+        # A layer that several blocks share is run, and counted, as often.
+        runs = load.tokens / length
+        found += 2 * layer.expert_parameters * runs * (choices - load.served / load.tokens)
     return found
 
 

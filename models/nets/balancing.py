@@ -6,19 +6,23 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.weak import WeakTensorKeyDictionary
 
 
-def balance_loss(scores: Tensor, taken: Tensor) -> Tensor:
+def balance_loss(scores: Tensor, taken: Tensor, choices: Tensor | None = None) -> Tensor:
     """Experts times the sum of each one's share of choices and mean share of scores; 1 when all are equal.
 
     `scores` and `taken` are (experts, B, T). The gradient is that of the scores, as choices have none.
-    Source: Fedus et al. (2021), Switch Transformer, arXiv 2101.03961, eq. 4, without its factor alpha.
+    `choices` (experts,) are those of a whole batch that these tokens are a piece of: the losses of its
+    pieces, weighted by their tokens, then sum to that of the batch, as do their gradients. Without it they
+    do not: the product of two means is no mean of products.
+    Source: Fedus et al. (2021), Switch Transformer, arXiv 2101.03961, eq. 4, without its factor alpha; over
+    the whole batch and not its pieces: Qiu et al. (2025), arXiv 2501.11873.
     """
-    choices = taken.flatten(1).sum(1)
+    choices = taken.flatten(1).sum(1) if choices is None else choices
     shares = (scores / scores.sum(0)).flatten(1).mean(1)
     return len(scores) * (choices / choices.sum() * shares).sum()
 
@@ -39,8 +43,8 @@ class SelectionBias(nn.Module):
     expert's load falls short of the mean load of that step, in means and at most one; what is beyond the mean
     takes away as much. The load is of all that `count` was
     told since the step before, so micro-batches are one batch; what a checkpointed block computes again is
-    not counted again. The buffer is all there is to save: between steps no load is pending. With several
-    devices the load of the first decides, whose buffers torch's DDP gives to the others before each step.
+    not counted again, nor what `forget` was told of. The buffer is all there is to save: between steps no
+    load is pending. Devices that train together sum their loads.
 
     Source: Wang et al. (2024), arXiv 2408.15664, who prefer the sign of the shortfall, as DeepSeek-V3 does
     (arXiv 2412.19437, section 2.1.2). In hundreds of steps, not their hundreds of thousands, no step of the
@@ -64,12 +68,24 @@ class SelectionBias(nn.Module):
         _listen()
         _WAITING[weight] = self
 
+    def forget(self) -> None:
+        """Drop the load since the last update, as of a batch that is taken again."""
+        self._load = [0] * len(self._load)
+
     def update(self) -> None:
         """Move by the load since the last update, as after an optimizer's step."""
-        mean = sum(self._load) / len(self._load)
-        short = [max(-1.0, 1 - load / mean) if mean else 0.0 for load in self._load]
+        load = over_devices(torch.tensor(self._load, device=self.bias.device)).tolist()
+        mean = sum(load) / len(load)
+        short = [max(-1.0, 1 - own / mean) if mean else 0.0 for own in load]
         self.bias += self.rate * torch.tensor(short, device=self.bias.device, dtype=self.bias.dtype)
-        self._load = [0] * len(self._load)
+        self.forget()
+
+
+def over_devices(counts: Tensor) -> Tensor:
+    """The sum over all devices that train together, in place; as it is where there is only one."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(counts)
+    return counts
 
 
 _WAITING: MutableMapping[Tensor, SelectionBias] = WeakTensorKeyDictionary()
@@ -90,6 +106,22 @@ def _stepped(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             bias = _WAITING.pop(weight, None)
             if bias is not None:
                 bias.update()
+
+
+@final
+class Pool:
+    """The choices of each expert, (experts,), in a batch of several pieces; `open` while it is counted."""
+
+    def __init__(self, experts: int, device: torch.device) -> None:
+        self.choices, self.open = torch.zeros(experts, dtype=torch.int64, device=device), True
+
+    def add(self, taken: Tensor) -> None:
+        """Count the choices (experts, B, T) of one piece."""
+        self.choices += taken.flatten(1).sum(1)
+
+    def close(self) -> None:
+        """All pieces of this device were counted: share the counts with the others."""
+        self.choices, self.open = over_devices(self.choices), False
 
 
 @final

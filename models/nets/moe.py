@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from models.nets import routing
-from models.nets.balancing import Load, SelectionBias, balance_loss, z_loss
+from models.nets.balancing import Load, Pool, SelectionBias, balance_loss, z_loss
 from models.nets.block import perceptron
 from models.nets.shapes import positive
 from refusal import Refusal
@@ -117,6 +117,8 @@ class MixtureOfExperts(nn.Module):
         self.shared = nn.ModuleList(made[options.experts :])
         self.balance = SelectionBias(options.experts, options.bias_rate) if options.bias_rate else None
         self.load = Load(options.experts)
+        self.pool: Pool | None = None
+        """choices of the batch that is on its way in pieces"""
         self._loss: Tensor | None = None
 
     def train(self, mode: bool = True) -> "MixtureOfExperts":
@@ -134,6 +136,12 @@ class MixtureOfExperts(nn.Module):
         loss, self._loss = self._loss, None
         return loss
 
+    def forget(self) -> None:
+        """Drop what is kept of forward passes since the last step of the optimizer."""
+        self._loss = None
+        if self.balance is not None:
+            self.balance.forget()
+
     def forward(self, x: Tensor) -> Tensor:
         """The stream's increment."""
         logits, scores = self._scores(x)
@@ -143,7 +151,7 @@ class MixtureOfExperts(nn.Module):
         if self.options.capacity is not None:
             taken = routing.within_capacity(asked, self.options.capacity, self.options.chosen)
         if self.training:
-            self._keep(self._losses(logits, scores, asked))
+            self._balance(logits, scores, asked)
         tokens = x.flatten(0, 1)
         if _static():
             mixed = self._all(tokens, (gates * taken).flatten(1))
@@ -164,13 +172,18 @@ class MixtureOfExperts(nn.Module):
             return scores
         return scores / (scores * asked).sum(0)
 
-    def _keep(self, loss: Tensor | None) -> None:
+    def _balance(self, logits: Tensor, scores: Tensor, asked: Tensor) -> None:
+        if self.pool is not None and self.pool.open:
+            self.pool.add(asked)
+            return
+        loss = self._losses(logits, scores, asked)
         # A checkpointed block does the same arithmetic again, but its first loss is the one in the graph.
         self._loss = self._loss if _again() else loss
 
     def _losses(self, logits: Tensor, scores: Tensor, asked: Tensor) -> Tensor | None:
         balance, z = self.options.balance_loss, self.options.z_loss
-        terms = [balance * balance_loss(scores, asked)] if balance else []
+        whole = None if self.pool is None else self.pool.choices
+        terms = [balance * balance_loss(scores, asked, whole)] if balance else []
         terms += [z * z_loss(logits)] if z else []
         return torch.stack(terms).sum() if terms else None
 
@@ -197,7 +210,7 @@ class MixtureOfExperts(nn.Module):
         if not self.training:
             idle = 0 if self._serves_all else int((~taken.any(0)).sum())
             self.load.add(load, tokens=taken.shape[1], served=sum(sizes), idle=idle)
-        elif self.balance is not None and not _again():
+        elif self.balance is not None and not _again() and not (self.pool and self.pool.open):
             self.balance.count(load, self.router.weight)
 
     @property

@@ -1,14 +1,16 @@
 """The causal decoder with a mixture of experts in place of each block's perceptron."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.random import fork_rng
 
 from models.nets.active import active_flops
-from models.nets.balancing import Load
+from models.nets.balancing import Load, Pool
 from models.nets.gpt import GPT
 from models.nets.moe import MixtureOfExperts, Routing
 from models.nets.shapes import positive
@@ -62,6 +64,35 @@ class MoEGPT(nn.Module):
     def state_bytes(self, length: int) -> int:
         """As the dense decoder's: experts keep nothing."""
         return GPT.state_bytes(self, length)
+
+    @contextmanager
+    def pooled(self, passes: Sequence[Callable[[], Any]]) -> Iterator[None]:
+        """Inside, the balancing losses of each of `passes` are of the choices of all of them together.
+
+        `passes` are the forward passes of the pieces of one batch. Each is run once without a gradient, with
+        the random numbers that come next anyway, to count the choices: a third more arithmetic, for networks
+        with a `balance_loss` only. All else here is of one sequence or one token, so pieces change nothing.
+        """
+        layers = [layer for layer in self.mixtures if layer.options.balance_loss and self.training]
+        device = self.embedding.weight.device
+        for layer in layers:
+            layer.pool = Pool(layer.options.experts, device)
+        try:
+            if layers:
+                with torch.no_grad(), fork_rng([device] if device.type == "cuda" else []):
+                    for run in passes:
+                        run()
+            for layer in layers:
+                layer.pool.close()
+            yield
+        finally:
+            for layer in layers:
+                layer.pool = None
+
+    def forget(self) -> None:
+        """Drop what is kept of forward passes since the optimizer's last step, as when a batch is retried."""
+        for layer in self.mixtures:
+            layer.forget()
 
     def auxiliary_loss(self) -> Tensor:
         """The sum over layers of the weighted balancing losses of the latest forward pass in training mode.

@@ -1,18 +1,24 @@
 """Runs arms over seeds by the same path as `train.py`, and knows of them what the database knows."""
 
 import functools
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from research import identity
+from research.campaigns.halving import ends_alike
+from research.campaigns.quiet import REPEATS, Quiet
 from research.campaigns.spend import NOTHING, Price, Spend
+from research.campaigns.typed import Typed
+from research.retold import retold
 from research.runner import Job, Outcome
 from research.space import Space
+from research.statistics.comparable import sound
 from research.stats import summary
 from research.store import Store
-from research.types import STOPPED, Key, Objective, Result, Trial
+from research.types import Key, Objective, Result, Trial
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 Report = Callable[["Arm", int, Outcome], None]
@@ -64,12 +70,19 @@ class Bench:
         harness: dict[str, Any],
         sweep: str,
         report: Report,
+        fresh: float = math.inf,
+        watched: Sequence[str] = (),
     ) -> None:
-        """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result."""
+        """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result.
+
+        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm.
+        `watched` are the metrics that decide: a trial of which a busy machine disturbed one is run again.
+        """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
         self._run, self._report, self._sweep = run, report, sweep
-        self._quiet, self._harness = tuple(quiet), harness
+        self.typed = Typed(space, fixed, quiet, harness, fresh)
+        self._busy = Quiet(watched)
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
         self.until: float | None = None
@@ -77,8 +90,7 @@ class Bench:
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
         """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
-        typed = [*self._quiet, *self.fixed, *overrides, f"seed={seed}"]
-        return self.space.resolve(typed) | self._harness
+        return self.typed.config(overrides, seed)
 
     def signature(self, overrides: Sequence[str]) -> str:
         """What makes two arms the same arm, whatever the seed."""
@@ -126,8 +138,40 @@ class Bench:
         """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
 
         What is known already is taken from the store, without a process. `halving` are the settings of the
-        callback of this name, which ends a training that cannot win.
+        callback of this name, which ends a training that cannot win. What a busy machine disturbed is run
+        again a few times.
         """
+        self._run_missing(pairs, alone, halving)
+        for _ in range(REPEATS):
+            for arm, seed in pairs:
+                if (
+                    self._busy.patient
+                    and self.held(arm, [seed])
+                    and not self.spend.short(self.spend.usual(1))
+                ):
+                    self._again(arm, seed)
+
+    def held(self, arm: Arm, seeds: Sequence[int]) -> str | None:
+        """That the machine is too busy, where it disturbed a watched figure of one of these seeds."""
+        ids = [arm.trials[seed] for seed in seeds if seed in arm.trials]
+        why = next(filter(None, (self._busy.reason(self.result(number)) for number in ids)), None)
+        return None if why is None else self._busy.sentence(why)
+
+    def _again(self, arm: Arm, seed: int) -> None:
+        """A replicate of a disturbed trial, alone; what answers for its key is the first undisturbed one."""
+        known = self.store.known([self._key((arm, seed))]).values()
+        if any(self._busy.reason(one) is None for one in known):
+            arm.trials[seed] = next(iter(known)).trial_id  # another arm's repeat of the same configuration
+            return
+        job = self._job(arm, seed, None)
+        for outcome in self._run([replace(job, config=job.config | {"force": True})]):
+            found = self.result(outcome.trial_id) if outcome.ok else None
+            if found is not None and self._busy.look(found, again=True):
+                arm.trials[seed] = found.trial_id
+            self._pay(arm, seed, outcome)
+            self._report(arm, seed, outcome)
+
+    def _run_missing(self, pairs: Sequence[Pair], alone: bool, halving: dict[str, Any] | None) -> None:
         jobs: dict[int, list[Pair]] = {}
         batch: list[Job] = []
         begun: dict[Key, Job] = {}
@@ -174,26 +218,25 @@ class Bench:
         return {seed: result for seed, result in found.items() if result}
 
     def result(self, trial_id: int | None) -> Result | None:
-        """What a trial measured; read once, for a finished trial never changes."""
+        """What a trial measured, by this campaign's grid; read once, for a finished trial never changes."""
         if trial_id is not None and trial_id not in self._results:
-            self._results |= self.store.results([trial_id])
+            meter = self.config((), 0).get("meter")  # which no arm turns
+            found = self.store.results([trial_id])
+            self._results |= {number: retold(one, meter) for number, one in found.items()}
         return None if trial_id is None else self._results.get(trial_id)
 
     def values(self, arm: Arm, metric: str, seeds: Sequence[int]) -> dict[int, float]:
-        """Seed -> value of one metric; NaN where the trial failed or did not measure it."""
-        found = self.results(arm, seeds)
-        return {
-            seed: found[seed].metrics.get(metric, float("nan")) if seed in found else float("nan")
-            for seed in seeds
-        }
+        """Seed -> value of one metric; NaN where the trial failed, did not measure it, or was disturbed."""
+        found = {seed: sound(result) for seed, result in self.results(arm, seeds).items()}
+        return {seed: found.get(seed, {}).get(metric, float("nan")) for seed in seeds}
 
     def means(self, arm: Arm, seeds: Sequence[int]) -> dict[str, float]:
-        """Means over the seeds of what all of them measured; empty when one of them failed."""
-        found = list(self.results(arm, seeds).values())
+        """Means over the seeds of what all of them measured undisturbed; empty when one of them failed."""
+        found = [sound(result) for result in self.results(arm, seeds).values()]
         if len(found) < len(seeds):
             return {}
-        shared = set.intersection(*(set(result.metrics) for result in found))
-        return {key: summary(result.metrics[key] for result in found).mean for key in sorted(shared)}
+        shared = set.intersection(*(set(metrics) for metrics in found))
+        return {key: summary(metrics[key] for metrics in found).mean for key in sorted(shared)}
 
     def cautious(self, arm: Arm, seeds: Sequence[int], objective: Objective) -> dict[str, float]:
         """The means, with each bounded metric moved towards its bound by its spread: what it may well be."""
@@ -206,7 +249,7 @@ class Bench:
         return means
 
     def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
-        overrides, config = [*self.fixed, *arm.overrides, f"seed={seed}"], self.config(arm.overrides, seed)
+        overrides, config = self.typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
         return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
@@ -214,13 +257,20 @@ class Bench:
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
             arm.trials[seed] = outcome.trial_id
+            self._busy.look(self.result(outcome.trial_id))
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
-        if outcome.status != "known" and (outcome.wall_s or outcome.status != "interrupted"):
-            joules = self._joules(outcome.trial_id) if outcome.ok else self._lost_joules(arm, seed)
-            arm.seconds.append(outcome.wall_s)
-            self.spend.add(outcome.wall_s, joules)
+        self._pay(arm, seed, outcome)
         self._report(arm, seed, outcome)
+
+    def _pay(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        """Count what was run; a known trial costs nothing, nor does one that never began."""
+        if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
+            return
+        lost = 0.0 if outcome.ok else self.lost(arm, seed).get("train/energy_j", 0.0)
+        joules = self._joules(outcome.trial_id) if outcome.ok else lost
+        arm.seconds.append(outcome.wall_s)
+        self.spend.add(outcome.wall_s, joules)
 
     def _share(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Take the outcome of a trial that was paid for by another arm."""
@@ -233,9 +283,6 @@ class Bench:
         found = self.result(trial_id)
         return found.metrics.get("train/energy_j", 0.0) if found else 0.0
 
-    def _lost_joules(self, arm: Arm, seed: int) -> float:
-        return self.lost(arm, seed).get("train/energy_j", 0.0)
-
     def lost(self, arm: Arm, seed: int) -> dict[str, float]:
         """What a trial that failed had spent by then; empty where that is not known."""
         return self.store.lost(self._sweep).get(self._key((arm, seed)), {})
@@ -245,17 +292,8 @@ class Bench:
         if self._ended is None:
             self._ended = {row.key: row for row in self.store.trials(sweep=self._sweep, status="failed")}
         row = self._ended.get(self._key((arm, seed))) if self._ended else None
-        if row is None or not _again(row, job):
+        if row is None or not ends_alike(row, job):
             return False
         arm.failures[seed] = row.reason or "failed"
         self._report(arm, seed, Outcome(job, "failed", row.reason))
         return True
-
-
-def _again(row: Trial, job: Job) -> bool:
-    """Whether a failed trial would end in the same way."""
-    reason = row.reason or ""
-    if reason.startswith(STOPPED):
-        bars = [(config.get("callbacks") or {}).get("halving") for config in (row.config, job.config)]
-        return bars[0] == bars[1]
-    return reason.startswith("diverged")

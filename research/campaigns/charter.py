@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from refusal import Refusal
 from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
+from research.campaigns.stopped_control import Ladder
 from research.goal import Goal, read
 from research.goals.names import DEFAULT_DATA
 from research.team.review import Thresholds
@@ -50,6 +51,8 @@ class Charter(Record):
     seed: int = 0
     alpha: float = Field(default=0.05, gt=0, lt=1)
     screen: Screen = Screen()
+    ladder: Ladder | None = Ladder()
+    """how the control is stopped at the goal's bound; None holds no claim to it"""
     promote: Promote = Promote()
     confirm: Confirm = Confirm()
     shares: dict[str, float] = {}
@@ -67,6 +70,11 @@ class Charter(Record):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         words = "-".join(re.findall(r"[a-z0-9]+", self.goal.text.lower()))[:40].strip("-") or "goal"
         return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def turns_length(self) -> bool:
+        """Whether proposals may train longer or shorter: what the person has fixed is not theirs."""
+        return not any(one.lstrip("+").startswith("budget.steps=") for one in self.fixed)
 
 
 def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] | None) -> Charter:
@@ -90,7 +98,7 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] |
         fixed.insert(0, f"data={DEFAULT_DATA}")
     if not isinstance(shares, Mapping):
         raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
-    named = ("screen", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
+    named = ("screen", "ladder", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
     stages = {name: config[name] for name in named if name in config}
     quiet = _without(config["quiet"], fixed)
     try:
@@ -150,7 +158,8 @@ def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
 def _check_seeds(found: Charter) -> None:
     used = {*found.screen.seeds, *found.promote.seeds}
     room = found.screen.at_once * len(found.screen.seeds)
-    contenders = found.confirm.arms * found.sprint.count
+    # The control stopped at the bound may be judged too, in the last sprint.
+    contenders = found.confirm.arms * found.sprint.count + 1
     last = found.confirm.first_seed + found.confirm.each * contenders
     if not found.screen.seeds:
         raise Refusal("screen.seeds is empty: give at least one seed to look at, as screen.seeds=[0].")

@@ -10,6 +10,7 @@ from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import Finding
 from research.campaigns.discovery import write_recipe
+from research.campaigns.stopped_control import COSTS
 from research.objective import is_energy, sentence
 from research.report.sentences import claim_sentence, command
 from research.statistics import power, rubric
@@ -35,20 +36,30 @@ class Conclusions:
         team: Team | None = None,
         lessons: Callable[[], Sequence[str]] = lambda: (),
         discovered: Path | None = None,
+        unheld: bool = False,
     ) -> None:
-        """`discovered` is the folder that recipes of confirmed discoveries are written to, None for none."""
+        """`discovered` is the folder that recipes of confirmed discoveries are written to, None for none.
+
+        `unheld` says that the control could not be stopped at the bound, so that no claim about a cost of
+        training is held to that.
+        """
+        self._unheld = unheld
         self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
         self._team, self._lessons, self._discovered = team, lessons, discovered
         self._kept = {row["experiment_id"] for row in bench.store.insights(sprint_id=sprint_id)}
         self.notes: list[str] = []
 
-    def keep(self, control: Arm, finding: Finding) -> None:
-        """Write a finding down: the experiments' words, the trials behind it, and the insight."""
+    def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> None:
+        """Write a finding down: the experiments' words, the trials behind it, and the insight.
+
+        `stopped` is the control stopped at the bound, where it was trained beside the two.
+        """
         arm, seeds = finding.arm, finding.seeds
-        for one, status in ((control, "control"), (arm, finding.verdict.word)):
+        held = [one for one in (control, stopped) if one is not None and one is not arm]
+        for one, status in (*((one, "control") for one in held), (arm, finding.verdict.word)):
             ids = [one.trials[seed] for seed in seeds if seed in one.trials]
             before = one.facts.get("confirmed", [])
-            more = {} if one is control else {"looks": finding.looks}
+            more = {"looks": finding.looks} if one is arm else {}
             self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
         if arm.experiment_id not in self._kept:
             insight = self._insight(control, finding)
@@ -60,12 +71,14 @@ class Conclusions:
         asked, verdict = finding.claim, finding.verdict
         overrides, method = finding.arm.overrides, finding.energy_method
         bounds, base = asked.constraints, control.overrides
-        said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base)
+        said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base, finding.split)
         return Insight(
             claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
             verdict=verdict,
             energy_method=method,
-            command=command([*self._charter.fixed, *overrides], finding.seeds),
+            command=command(
+                [*self._charter.fixed, *overrides, *self._bench.typed.split(overrides)], finding.seeds
+            ),
         )
 
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
@@ -77,6 +90,7 @@ class Conclusions:
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
+            "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
                 score: {"word": one.word, "margin": margin, "reason": one.reason}
                 for score, one in finding.alike.items()
@@ -104,8 +118,18 @@ class Conclusions:
                 reproduced=verdict.word == "supported" and bool(others),
                 energy=energy,
                 efficiency=self._efficiency(control, finding),
+                beyond=self._beyond(finding),
             )
         )
+
+    def _beyond(self, finding: Finding) -> bool | None:
+        """Whether the gain goes beyond that of training shorter; None where that is no question.
+
+        A control that no shorter training of its own replaces is itself the one stopped at the bound.
+        """
+        if finding.split is not None:
+            return finding.split.shown
+        return False if self._unheld and finding.claim.metric in COSTS else None
 
     def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
         """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
@@ -118,7 +142,7 @@ class Conclusions:
             return None
         numbers = [number for pair in whole for number in pair]
         trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
-        results = self._bench.store.results(numbers)
+        results = {one: known for one in numbers if (known := self._bench.result(one))}
         told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
         unknown = [one for one in told if one.value is None]
         return unknown[0] if unknown else min(told, key=lambda one: one.value or 0.0)
@@ -161,6 +185,7 @@ class Conclusions:
                 smallest_effect=finding.claim.smallest_effect,
                 constraints=finding.claim.constraints,
                 machine=self._machine(finding),
+                split=finding.split,
             )
         except Refusal as reason:
             self.notes.append(f"{UNWRITTEN}: {reason}")

@@ -1,12 +1,16 @@
 """The control of a sprint: its baseline with what is fixed, which all else is compared with."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
 from research.campaigns.confirm import tightened
 from research.campaigns.reference_arm import Baseline
 from research.campaigns.rows import Rows
-from research.objective import is_timed, screening_objective, shown
+from research.campaigns.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
+from research.objective import is_timed, rank, screening_objective, shown
 from research.types import Objective, Proposal
 
 
@@ -18,7 +22,7 @@ def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) 
     proposal = Proposal(hypothesis=hypothesis, overrides=baseline.overrides, proposer="control")
     control = Arm(baseline.overrides, "control", rows.open(proposal, "running", {}))
     seeds = charter.screen.seeds
-    bench.run([(control, seed) for seed in (*seeds, *_company(charter))])
+    bench.run([(control, seed) for seed in (*seeds, *company(charter))])
     reason = control.failed(seeds)
     bench.note(
         control,
@@ -32,7 +36,7 @@ def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) 
     return control
 
 
-def _company(charter: Charter) -> range:
+def company(charter: Charter) -> range:
     """Seeds that keep the machine as busy as proposals will find it: alone, the control looks cheap."""
     screen, last = charter.screen, charter.confirm.first_seed
     busy = screen.at_once * len(screen.seeds) if is_timed(charter.goal.objective.metric) else 0
@@ -41,6 +45,9 @@ def _company(charter: Charter) -> range:
 
 def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) -> Objective:
     """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
+    busy = bench.held(control, charter.screen.seeds)
+    if busy:
+        raise Refusal(f"{busy[:1].upper()}{busy[1:]}; sizes and scores can be asked for meanwhile.")
     results = list(bench.results(control, charter.screen.seeds).values())
     examples = min(float(result.facts.get("scored", 0)) for result in results)
     wanted = screening_objective(tightened(charter.goal.objective, examples))
@@ -55,6 +62,33 @@ def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) ->
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
     return wanted
+
+
+def stopped_control(
+    charter: Charter,
+    bench: Bench,
+    rows: Rows,
+    control: Arm,
+    wanted: Objective,
+    earlier: Sequence[Mapping[str, Any]],
+    boxed: Boxed = lambda price: None,
+) -> tuple[Shortest | None, Arm | None]:
+    """What the control's own ladder came to, and the arm of it; no ladder where it is no answer to the goal.
+
+    `earlier` are the campaign's sprints before this one: what they found is not looked for again. `boxed`
+    says why a price does not fit into the time that a ladder may take.
+    """
+    if charter.ladder is None or not asked_for(wanted):
+        return None, None
+    screen = charter.screen.seeds
+    if rank(wanted, bench.means(control, screen))[0]:
+        return None, None
+    seeds = (*screen, *company(charter))
+    climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds, boxed)
+    found = recalled(earlier, control) or climb.run()
+    # Where the budget has ended the ladder, nothing more is trained for it here.
+    known = seeds if found.unknown else (*seeds, *charter.promote.seeds)
+    return found, stopped_arm(bench, rows, found, screen, known)
 
 
 def _no_control(reason: str) -> str:

@@ -21,6 +21,7 @@ from research.proposers.recipes import plain
 from research.report.page import put
 from research.space import Space
 from research.statistics.rubric import Rating
+from research.statistics.split import Split
 from research.types import Constraint, Insight
 
 _SEAL = re.compile(r"^# Seal: ([0-9a-f]{16})\b.*\n", re.MULTILINE)
@@ -41,13 +42,15 @@ def write_recipe(
     smallest_effect: float = 0.0,
     constraints: Sequence[Constraint] = (),
     machine: str = "",
+    split: Split | None = None,
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 
     `fixed` are the overrides of every trial, `overrides` the contender's, `baseline` the control's where that
     is not the defaults, `seeds` the fresh ones on which it was confirmed; `smallest_effect` is in percent
-    where arms are compared by their ratio. The same discovery has the same name. A file that was edited since
-    it was written is a person's and stays.
+    where arms are compared by their ratio; `split` are the parts of its gain where the control was stopped at
+    the bound, which is an arm of the recipe then. The same discovery has the same name. A file that was
+    edited since it was written is a person's and stays.
 
     Raises:
         Refusal: the finding is not supported, an override cannot stand in a recipe, the file was edited, or
@@ -56,12 +59,16 @@ def write_recipe(
     if insight.verdict.word != "supported" or insight.verdict.comparison is None:
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
     held = _fixed(fixed, space)
-    arm, base = (_acting(held, values(one), space) for one in (overrides, baseline))
+    arm, base, stopped = (
+        _acting(held, values(one), space) for one in (overrides, baseline, split.stopped if split else ())
+    )
     found = Discovery(
         insight=insight,
         fixed=held,
         arm=arm,
-        control=base | _control({**held, **base}, arm, space),
+        control=base | _control({**held, **base}, {**stopped, **arm}, space),
+        split=split,
+        stopped={} if stopped == arm else stopped,
         seeds=tuple(seeds),
         smallest_effect=smallest_effect,
         constraints=tuple(constraints),

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from refusal import Refusal
@@ -11,6 +11,8 @@ from research.experiments.study import Study
 from research.gate.plain import Odd, read
 from research.objective import is_energy, shown, words
 from research.report.sentences import improvement, method_words
+from research.statistics.draws import KEY
+from research.statistics.split import Split
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")
@@ -31,6 +33,10 @@ class Discovery:
     smallest_effect: float
     constraints: tuple[Constraint, ...]
     groups: frozenset[str]
+    split: Split | None = None
+    """the parts of its gain, where the control was stopped at the bound"""
+    stopped: Mapping[str, Any] = field(default_factory=dict)
+    """what the stopped control has; empty where that is the arm itself, or there is none"""
 
     @property
     def found(self) -> Comparison:
@@ -82,18 +88,19 @@ def card(found: Discovery, name: str, where: str) -> list[str]:
     """The lines of the header; `where` is the day and the machine."""
     method = f"; {method_words(found.insight.energy_method)}" if is_energy(found.metric) else ""
     gain = improvement(found.found, found.direction)
+    parts = f": {found.split.words}" if found.split else ""
     metrics = dict.fromkeys([found.metric, *(one.metric for one in found.constraints)])
     return [
         f"Question: {found.question}",
         f"Claim: {found.claim}.",
         f"Control: {' '.join(line(found.control))}",
-        f"Arms: {' '.join(line(found.arm))}",
+        f"Arms: {'; '.join(' '.join(line(one)) for one in (found.arm, found.stopped) if one)}",
         f"Metric: {', '.join(metrics)}",
         f"Smallest effect: {found.effect if found.smallest_effect else 'any'}{found.kept}",
         f"Command: python agent.py experiment={name}",
         f"  by hand: python train.py -m experiment={name}",
-        f"Expected: supported: {found.verb} {words(found.metric)} by {gain}{method} ({where})",
-        f"Cost: {2 * len(found.seeds)} trials; none where the database has them",
+        f"Expected: supported: {found.verb} {words(found.metric)} by {gain}{method}{parts} ({where})",
+        f"Cost: {(3 if found.stopped else 2) * len(found.seeds)} trials; none where the database has them",
     ]
 
 
@@ -119,13 +126,21 @@ def _study(found: Discovery) -> dict[str, Any]:
         {"metric": one.metric, "at_least" if one.op == ">=" else "at_most": one.bound}
         for one in found.constraints
     ]
+    arm, stopped = (" ".join(line(one)) for one in (found.arm, found.stopped))
+    claims: list[dict[str, Any]] = [{"says": found.claim, "arm": arm, "all": parts}]
+    if stopped and found.split and found.split.shown:
+        says = f"it {found.verb} {words(found.metric)} beyond what training the control shorter does"
+        claims.append(
+            {"says": says, "arm": arm, "against": stopped, "all": [{"metric": found.metric, kind: 0}]}
+        )
     return {
         "question": found.question,
         "claim": found.claim,
         "control": " ".join(line(found.control)),
-        "arms": [" ".join(line(found.arm))],
+        "arms": [arm, *filter(None, [stopped])],
         "seeds": list(found.seeds),
-        "claims": [{"says": found.claim, "all": parts}],
+        "split": "fixed" if KEY in found.fixed else "seed",
+        "claims": claims,
     }
 
 

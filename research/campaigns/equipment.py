@@ -57,14 +57,16 @@ class Equipment:
         if client is not None:
             client.prepare()
 
-    def conclusions(self, charter: Charter, bench: Bench, sprint_id: int) -> Conclusions:
-        """What keeps the findings of a sprint."""
+    def conclusions(
+        self, charter: Charter, bench: Bench, sprint_id: int, unheld: bool = False
+    ) -> Conclusions:
+        """What keeps the findings of a sprint; `unheld` as there."""
         council = self.council
         if council is None:
-            return Conclusions(charter, bench, sprint_id, discovered=self.discovered)
+            return Conclusions(charter, bench, sprint_id, discovered=self.discovered, unheld=unheld)
         lessons = council.lessons
         return Conclusions(
-            charter, bench, sprint_id, council.team, lambda: lessons("evaluation"), self.discovered
+            charter, bench, sprint_id, council.team, lambda: lessons("evaluation"), self.discovered, unheld
         )
 
     def facts(self) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from research.report.campaign import write
 from research.report.findings import Findings
 from research.report.page import put
 from research.report.sentences import command
+from research.statistics.comparable import how_taken
+from research.statistics.draws import shared
 from research.store import Store
 
 STAGES = ("screened", "promoted", "confirmed")
@@ -85,10 +87,11 @@ def _commands(found: Findings) -> str:
     ]
     for row in found.experiments:
         for stage, ids in _trials(found, row).items():
-            seeds = [trial.seed for trial in found.store.trials(ids=ids)] if ids else []
-            if seeds:
-                named = f"# experiment {row['id']}, {stage}, {row['status']}"
-                lines += [named, command([*quiet, *found.fixed, *row["proposal"].overrides], seeds)]
+            trials = found.store.trials(ids=ids) if ids else []
+            if trials:
+                typed = [*quiet, *found.fixed, *row["proposal"].overrides, *shared(trials)]
+                lines.append(f"# experiment {row['id']}, {stage}, {row['status']}")
+                lines.append(command(typed, [trial.seed for trial in trials]))
     return "\n".join(lines) + "\n"
 
 
@@ -107,9 +110,7 @@ def _results(found: Findings) -> list[dict[str, Any]]:
                     "seed": trials[number].seed,
                     "overrides": shlex.join(row["proposal"].overrides),
                     "metrics": results[number].metrics if number in results else {},
-                    "energy_method": results[number].facts.get("energy_method")
-                    if number in results
-                    else None,
+                    **how_taken(results.get(number)),
                 }
                 for number in ids
                 if number in trials

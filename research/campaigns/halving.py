@@ -8,8 +8,9 @@ from typing import Any, final
 from pydantic import Field
 
 from research.objective import shortfall
+from research.runner import Job
 from research.store import Store
-from research.types import Constraint, Direction, Objective, Record
+from research.types import STOPPED, Constraint, Direction, Objective, Record, Trial
 
 _CUMULATIVE = "train/energy_j"
 """a cost that only grows while a training runs: one that has spent more than the best cannot be the best"""
@@ -130,6 +131,15 @@ class Halving:
     def facts(self) -> dict[str, float]:
         """What a report says of it."""
         return {"trials": self.trials, "joules_saved": self.joules_saved}
+
+
+def ends_alike(row: Trial, job: Job) -> bool:
+    """Whether a failed trial would end in the same way when the job runs it again."""
+    reason = row.reason or ""
+    if reason.startswith(STOPPED):
+        bars = [(config.get("callbacks") or {}).get("halving") for config in (row.config, job.config)]
+        return bars[0] == bars[1]
+    return reason.startswith("diverged")
 
 
 def _at(curve: list[dict[str, float]], rung: float, metric: str) -> float | None:

@@ -66,9 +66,12 @@ class Screening:
         self._bill = bill or Bill()
         self._silent: dict[str, int] = {}
         self.halving: Halving | None = None
+        self._held: tuple[Arm, ...] = ()
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
+        self._left_out: list[str] = []
+        """why arms could not be compared"""
 
     @property
     def objective(self) -> Objective:
@@ -76,21 +79,38 @@ class Screening:
         assert self._admission.objective is not None
         return self._admission.objective
 
-    def start(self, control: Arm, past: Past, proposers: Sequence[Proposer]) -> None:
-        """Take the control, whose trials are done, as the first arm, and what earlier sprints have left."""
-        self.arms = [control, *(arm for arm in past.arms if arm.overrides != control.overrides)]
+    def start(
+        self, control: Arm, past: Past, proposers: Sequence[Proposer], stopped: Arm | None = None
+    ) -> None:
+        """Take the control, whose trials are done, as the first arm, and what earlier sprints have left.
+
+        `stopped` is the control stopped at the bound: it is what proposals must beat.
+        """
+        self._held = (control, *filter(None, [stopped]))
+        own = {arm.overrides for arm in self._held}
+        self.arms = [*self._held, *(arm for arm in past.arms if arm.overrides not in own)]
         if self._settings.stop is not None:
             self.halving = Halving(self.objective, self._settings.stop)
             for arm in self.arms:
                 self._learn(arm)
         for arm in self.arms:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
-        for overrides, lane in itertools.product({(), control.overrides}, ("team", _CONTROL_LANE)):
+        for overrides, lane in itertools.product({(), *own}, ("team", _CONTROL_LANE)):
             self._admission.tried(self._bench.signature(overrides), lane)
         for proposal, seen in past.seen:
             self._admission.seen.append(seen)
             for proposer in proposers:
                 proposer.tell(proposal, seen)
+
+    @property
+    def busy(self) -> list[str]:
+        """The sentence that the machine was too busy for some proposals, where it was."""
+        left = (
+            f"{len(self._left_out)} proposals were left out"
+            if len(self._left_out) > 1
+            else "a proposal was left out"
+        )
+        return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
     def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
@@ -118,20 +138,20 @@ class Screening:
             done += len(asked)
 
     def best(self, count: int) -> list[Arm]:
-        """The best arms by their screened means, the control left out."""
-        scored = [(rank(self.objective, self._means(arm)), place) for place, arm in enumerate(self.arms)]
-        order = [self.arms[place] for _, place in sorted(scored)]
-        return [arm for arm in order if arm is not self.arms[0]][:count]
+        """The best arms by their screened means, the controls left out."""
+        own = [arm for arm in self.arms if arm not in self._held]
+        return sorted(own, key=lambda arm: rank(self.objective, self._means(arm)))[:count]
 
     def state(self) -> State:
         """What proposers may know now: validation figures only."""
-        control = self._shown(self.arms[0]) if self.arms else None
+        held = [self._shown(arm) for arm in self._held]
         best = min(self.arms, key=lambda arm: rank(self.objective, self._means(arm)), default=None)
         return State(
             goal=self._goal,
             objective=self.objective,
             fixed=self._bench.fixed,
-            control=control,
+            control=held[0] if held else None,
+            stopped=held[1] if len(held) > 1 else None,
             incumbent=self._shown(best) if best else None,
             seen=tuple(self._admission.seen),
             spread=self._spread(),
@@ -193,10 +213,13 @@ class Screening:
         self.notes.append(f"{proposer.name} stopped proposing: {reason}")
 
     def _settle(self, arm: Arm, proposal: Proposal, proposers: Sequence[Proposer]) -> None:
-        if arm.cut(self._settings.seeds):
+        busy = self._bench.held(arm, self._settings.seeds)
+        if busy or arm.cut(self._settings.seeds):
+            self._left_out += [busy] if busy else []
             # Nothing is known of it, so nobody is told; what a model has reviewed waits for the next sprint.
             by = (arm.facts.get("review") or {}).get("by")
-            self._bench.note(arm, "queued" if by == "model" else "running")
+            told = {"reasons": [busy]} if busy else {}
+            self._bench.note(arm, "queued" if by == "model" else "running", **told)
             self._pay(arm)
             return
         before = view(self.state(), arm.proposer)

@@ -68,5 +68,7 @@ def bench(desk: Desk, found: Charter, run: "Run") -> Bench:
         harness={"store": desk.config["store"], "root": desk.config["root"]},
         sweep=found.name,
         report=ended,
+        fresh=found.confirm.first_seed,
+        watched=(wanted.metric, *(bound.metric for bound in wanted.constraints)),
     )
     return made

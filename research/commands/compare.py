@@ -9,13 +9,16 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
-from research.objective import EXACT, METRICS, is_ratio, screening
+from research.identity import data_alone
+from research.objective import METRICS, Metric, described, is_ratio, is_timed, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
-from research.statistics.comparable import comparable
+from research.retold import retold
+from research.statistics.comparable import comparable, sound, unpaired
+from research.statistics.decide import even
 from research.stats import ENOUGH, judge, summary
-from research.types import Comparison, Record, Result, Trial
+from research.types import Comparison, Record, Result, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -25,6 +28,8 @@ _NOTE = (
     "metrics, so what matters is confirmed by task=research"
 )
 Word = Literal["better", "worse", "equal", "open"]
+_WORDS: dict[VerdictWord, Word] = {"supported": "better", "refuted": "worse", "open": "open"}
+_ALPHA = 0.05
 
 
 @final
@@ -134,7 +139,7 @@ def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, T
         found = siblings(store, rows[0]) if rows[0].status == "done" else []
     if not found:
         raise Refusal(f"{wanted} has no finished trial: there is nothing to compare yet.")
-    return first_of_each_seed(found)
+    return first_of_each_seed(found, store.results([one.id for one in found]))
 
 
 def _side(wanted: Reference, trials: dict[int, Trial]) -> Side:
@@ -152,46 +157,54 @@ def _unlike(sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> str | No
     data = [str((one.config.get("data") or {}).get("_target_")) for one in (first, second)]
     if data[0] != data[1]:
         return f"a was trained on {data[0]} and b on {data[1]}: compare trials of one data set."
-    if first.key.data != second.key.data:
+    if data_alone(first.key) != data_alone(second.key):
         return "the data changed between them: run the older one again."
     return None
 
 
 def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> list[Row]:
     trials = [side[seed] for side in sides for seed in seeds]
-    results = store.results([one.id for one in trials])
+    meter = trials[0].config.get("meter")  # one grid for both sides
+    found = store.results([one.id for one in trials])
+    results = {number: retold(one, meter) for number, one in found.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
     known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
-    return [_row(key, sides, seeds, trials, results) for key in known if key in measured]
+    return [_row(key, sides, seeds, results) for key in known if key in measured]
 
 
 def _row(
-    metric: str,
-    sides: Sequence[dict[int, Trial]],
-    seeds: Sequence[int],
-    trials: Sequence[Trial],
-    results: dict[int, Result],
+    metric: str, sides: Sequence[dict[int, Trial]], seeds: Sequence[int], results: dict[int, Result]
 ) -> Row:
-    values = [{seed: results[side[seed].id].metrics[metric] for seed in seeds} for side in sides]
+    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
+    # A seed of which one trial was disturbed is no pair; where none is left, all are told with the reason.
+    whole = [pair for pair in pairs if all(metric in sound(results[one.id]) for one in pair)] or pairs
+    values = [{pair[side].seed: results[pair[side].id].metrics[metric] for pair in whole} for side in (0, 1)]
     a, b = (summary(side.values()).mean for side in values)
-    complaint = comparable(metric, trials, results)
-    if complaint:
-        return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint)
-    better = METRICS.get(metric) or METRICS[f"test/{metric.removeprefix('val/')}"]
+    better = described(metric)
+    complaint = _incomparable(metric, better, whole, results)
+    if complaint or better is None:
+        return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
     asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
-    found = judge(*values, **asked, direction=better.better)
-    back = judge(*values, **asked, direction="min" if better.better == "max" else "max")
-    word: Word = "better" if found.word == "supported" else "worse" if back.word == "supported" else "open"
-    if metric.startswith(EXACT) and all(len(set(side.values())) == 1 for side in values):
-        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
-    if values[0] == values[1]:
-        word = "equal"
-    return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason)
+    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA))
+    word = "equal" if values[0] == values[1] else _WORDS[found.word]
+    left = f"; {len(pairs) - len(whole)} disturbed pairs left out" if len(whole) < len(pairs) else ""
+    return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
+
+
+def _incomparable(
+    metric: str, read: Metric | None, pairs: Sequence[tuple[Trial, Trial]], results: dict[int, Result]
+) -> str | None:
+    """Why no word can be said of a metric: it claims nothing, or the clocks tell different things."""
+    if read is not None and not read.claimed:
+        return "told only: it is the machine's or the lab's, and no training's merit"
+    trials = [one for pair in pairs for one in pair]
+    same = is_timed(metric) and all(one.id == other.id for one, other in pairs)
+    return None if same else comparable(metric, trials, results) or unpaired(metric, pairs)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     found = row.comparison
     told = "" if found is None else difference(found)
-    why = row.reason if found is None else ""
+    why = row.reason if found is None else row.reason.partition("; ")[2]
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)

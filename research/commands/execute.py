@@ -134,10 +134,10 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
         workbench.run(pairs, alone=is_timed(wanted.metric))
-    reason = control.failed(seeds)
+    reason = control.failed(seeds) or workbench.held(control, seeds)
     if reason:
         raise Refusal(f"The control cannot be run, so nothing can be compared: {reason}.")
-    reason = arm.failed(seeds)
+    reason = arm.failed(seeds) or workbench.held(arm, seeds)
     return Experiment(
         id=int(row["id"]),
         status="failed" if reason else "screened",

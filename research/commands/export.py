@@ -13,6 +13,7 @@ from research.commands.answer import Answer
 from research.commands.desk import Desk
 from research.commands.listing import STATUSES
 from research.database.redact import redact
+from research.statistics.comparable import how_taken
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -58,7 +59,7 @@ def export(desk: Desk) -> Exported:
 
 
 def collected(store: "Store", status: str | None = None) -> list[Row]:
-    """One flat row for each trial: its columns, `config.*`, its metrics by their keys, `energy_method`."""
+    """One flat row for each trial: its columns, `config.*`, its metrics, how clocks were taken."""
     trials = store.trials(word=status)
     rows = []
     for first in range(0, len(trials), _AT_ONCE):
@@ -68,7 +69,7 @@ def collected(store: "Store", status: str | None = None) -> list[Row]:
             row = trial.model_dump(exclude={"key", "config"}) | trial.key._asdict()
             row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
             found = results.get(trial.id)
-            row["energy_method"] = found.facts.get("energy_method") if found else None
+            row |= how_taken(found)
             rows.append(row | flat(redact(trial.config), "config.") | (found.metrics if found else {}))
     return rows
 

@@ -111,6 +111,7 @@ def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
                 "score": metrics.get(str(row.config.get("score"))),
                 "joules": metrics.get("train/energy_j"),
                 "method": facts.get("energy_method"),
+                "disturbed": ", ".join(facts.get("disturbed") or ()) or None,
                 "seed": row.seed,
                 "overrides": row.overrides,
                 "reason": stopped(row.reason) or row.reason,

@@ -10,6 +10,7 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.report.quantity import quantity
 from research.report.sentences import command
+from research.statistics.comparable import how_taken
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -80,7 +81,7 @@ def _trial(store: "Store", wanted: Reference) -> Shown:
     about["seconds"] = None if trial.finished is None else trial.finished - trial.started
     about["status"] = trial.word
     facts = results[trial.id].facts if results else {}
-    about["energy_method"] = facts.get("energy_method")
+    about |= how_taken(results.get(trial.id))
     seeds = () if any(text.startswith("seed=") for text in trial.overrides) else (trial.seed,)
     return Shown(
         kind="trial",

@@ -1,10 +1,10 @@
 """Trials of one configuration: the same network on the same data and machine, whatever their seed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from research.gate.signature import signature
-from research.types import Trial
+from research.statistics.draws import configuration, has_own_split
+from research.types import Result, Trial
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -25,19 +25,19 @@ def siblings(store: "Store", trial: Trial) -> list[Trial]:
     wanted = _choices(trial.overrides)
     with store.read() as connection:
         near = [row.id for row in connection.execute(query) if _choices(row.overrides) == wanted]
-    own = configuration(trial)
-    return [one for one in store.trials(ids=near) if configuration(one) == own]
+    own = _same(trial)
+    return [one for one in store.trials(ids=near) if _same(one) == own]
 
 
-def configuration(trial: Trial) -> str:
-    """What makes two trials the same but for their seed."""
-    return signature(trial.config | {"seed": 0})
+def _same(trial: Trial) -> str:
+    return configuration(trial.config, has_own_split(trial))
 
 
-def first_of_each_seed(trials: Iterable[Trial]) -> dict[int, Trial]:
-    """Seed -> its first trial: a replicate is no pair of its own."""
+def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -> dict[int, Trial]:
+    """Seed -> its first trial that nobody disturbed, else its first: a replicate is no pair of its own."""
+    held = {number: bool(result.facts.get("disturbed")) for number, result in results.items()}
     found: dict[int, Trial] = {}
-    for one in sorted(trials, key=lambda trial: (trial.replicate, trial.id)):
+    for one in sorted(trials, key=lambda trial: (held.get(trial.id, False), trial.replicate, trial.id)):
         found.setdefault(one.seed, one)
     return found
 

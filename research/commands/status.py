@@ -56,6 +56,8 @@ class Status(Answer):
     experiments: dict[str, int] = {}
     """status -> how many; `queued` ones wait for task=run"""
     trials: dict[str, int] = {}
+    disturbed: int = 0
+    """of the finished trials, those of which a busy machine disturbed a window"""
     running: tuple[RunningTrial, ...] = ()
     spent: Spent | None = None
     budget: dict[str, float | None]
@@ -67,7 +69,8 @@ class Status(Answer):
             return f"store   {self.store}: nothing was run yet"
         head = {
             "store": self.store,
-            "trials": _counted(self.trials) or "none",
+            "trials": (_counted(self.trials) or "none")
+            + (f" ({self.disturbed} disturbed)" if self.disturbed else ""),
             "experiments": _counted(self.experiments) or "none",
             "queue": f"{self.experiments.get('queued', 0)} queued for task=run",
             "budget": ", ".join(f"{k} {v:g}" for k, v in self.budget.items() if v is not None) or "no limit",
@@ -105,6 +108,7 @@ def status(desk: Desk) -> Status:
         sprints=_sprints(store),
         experiments=_counts(store, "experiment"),
         trials=_trials(store),
+        disturbed=_disturbed(store),
         running=_running(store),
         spent=_spent(store),
         budget=budget,
@@ -131,6 +135,18 @@ def _trials(store: "Store") -> dict[str, int]:
     with store.read() as connection:
         found = connection.execute(sa.select(word, sa.func.count(trial.c.id)).group_by(word))
         return dict(sorted((str(row[0]), int(row[1])) for row in found))
+
+
+def _disturbed(store: "Store") -> int:
+    import sqlalchemy as sa
+
+    from research.database.schema import trial
+
+    # As text, which is how both databases hold it: to read every trial's facts would cost seconds.
+    held = sa.type_coerce(trial.c.facts, sa.Text).like('%"disturbed": {"%')
+    with store.read() as connection:
+        query = sa.select(sa.func.count(trial.c.id)).where(trial.c.status == "done", held)
+        return int(connection.execute(query).scalar_one())
 
 
 def _sprints(store: "Store") -> tuple[SprintLine, ...]:

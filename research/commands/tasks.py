@@ -102,6 +102,12 @@ TASKS = {
         (),
         ("",),
     ),
+    "calibrate": Task(
+        "calibrate:calibrate",
+        "Measure what a busy core of this machine draws, by its counter or by readings of a wall meter.",
+        ("readings", "load", "seconds"),
+        ("", "load=1 seconds=60", "readings=[idle:21.5,1:28.0,2:33.1]"),
+    ),
     "forget": Task(
         "forget:forget",
         "Delete sprints and what hangs on them, as selected; shows what would go unless yes=true.",

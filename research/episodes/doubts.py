@@ -14,6 +14,7 @@ from research.episodes.features import Flat, flat
 from research.episodes.history import configs, counts
 from research.episodes.records import Doubt
 from research.gate.signature import INERT, signature
+from research.statistics.draws import KEY
 from research.store import Store
 from research.types import Key
 
@@ -91,8 +92,8 @@ class Doubts:
         return Doubt(kind="failure", sentence=said, chance=chance)
 
     def knobs(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """What a failure is predicted from: the config without its seed and what changes no result."""
-        return flat(config, (*self._inert, "seed"))
+        """What a failure is predicted from: the config without its seeds and what changes no result."""
+        return flat(config, (*self._inert, "seed", KEY))
 
     def _is_probe(self, knobs: Flat) -> bool:
         digest = hashlib.sha256(repr(identity(knobs)).encode()).digest()

@@ -1,11 +1,12 @@
 """What was good on other tasks: the ground of a portfolio of first configurations."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from research.episodes.history import Run
 from research.episodes.records import Configured
-from research.objective import rank
+from research.objective import is_timed, rank
 from research.types import Objective
 
 
@@ -15,9 +16,19 @@ def configured(runs: Sequence[Run], objective: Objective) -> list[Configured]:
     Left out are those outside of the bounds and those of which a seed failed. `objective` is as screened.
     """
     tasks: dict[str, dict[tuple[str, ...], list[Run]]] = {}
-    for run in runs:
+    for run in _comparable(runs, objective):
         tasks.setdefault(str(run.task), {}).setdefault(run.overrides, []).append(run)
     return [one for task in sorted(tasks) for one in _task(task, tasks[task], objective)]
+
+
+def _comparable(runs: Sequence[Run], objective: Objective) -> list[Run]:
+    """Where a clock decides, of each task the runs of one machine and instrument: of those with most runs."""
+    asked = (objective.metric, *(bound.metric for bound in objective.constraints))
+    if not any(map(is_timed, asked)):
+        return list(runs)
+    kinds = Counter((str(run.task), run.hardware, run.instrument) for run in runs)
+    most = {kind[0]: kind for kind, _ in sorted(kinds.items(), key=lambda item: item[1])}
+    return [run for run in runs if (str(run.task), run.hardware, run.instrument) == most[str(run.task)]]
 
 
 def _task(

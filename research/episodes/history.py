@@ -7,7 +7,7 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from research.database.schema import episode, trial
-from research.episodes.reading import figures
+from research.episodes.reading import figures, instruments
 from research.gate.knobs import own
 from research.store import Store
 from research.types import STOPPED
@@ -30,6 +30,8 @@ class Run:
     failed: bool
     figures: Mapping[str, float]
     hardware: str
+    instrument: str = ""
+    """how its clocks were taken, where figures of clocks were asked for: only equal ones are compared"""
 
 
 def runs(
@@ -48,7 +50,7 @@ def runs(
     )
     with store.read() as connection:
         rows = {row.id: row for row in connection.execute(asked) if counts(row.status, row.reason)}
-        measured = figures(connection, rows, keys)
+        measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
         idle = _idle(connection, {number: row.overrides for number, row in rows.items()})
     return [
         Run(
@@ -59,6 +61,7 @@ def runs(
             row.status == "failed",
             measured.get(number, {}),
             row.hardware,
+            taken.get(number, ""),
         )
         for number, row in sorted(rows.items())
     ]

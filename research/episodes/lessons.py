@@ -36,7 +36,8 @@ class Place(NamedTuple):
     """What two trials share that differ in one knob."""
 
     seed: int
-    hardware: str
+    machine: str
+    """hardware and instrument"""
     key: str
     rest: tuple[str, ...]
 
@@ -85,7 +86,7 @@ def _turned(pair: Pair) -> Pair:
 
 
 def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
-    """Pairs of trials with the same seed and hardware that differ in one knob or one group with its knobs."""
+    """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
     places: dict[Place, dict[str, Run]] = {}
     for run in runs:
         own = split(run.overrides)
@@ -93,7 +94,7 @@ def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
             continue
         for key in {*own, *{key.partition(".")[0] for key in own}}:
             rest = tuple(one for one in run.overrides if not _about(one, key))
-            places.setdefault(Place(run.seed, run.hardware, key, rest), {})[own.get(key, DEFAULT)] = run
+            places.setdefault(Place(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
     for place, options in _with_default(places, runs, objective).items():
         names = sorted(options)
         for at, one in enumerate(names):
@@ -105,12 +106,16 @@ def _with_default(
     places: Mapping[Place, dict[str, Run]], runs: Sequence[Run], objective: Objective
 ) -> dict[Place, dict[str, Run]]:
     """The trials that leave a knob alone, beside those that turn it."""
-    plain = {(run.seed, run.hardware, run.overrides): run for run in runs if objective.metric in run.figures}
+    plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
     found = {}
     for place, options in places.items():
-        untouched = plain.get((place.seed, place.hardware, place.rest))
+        untouched = plain.get((place.seed, place.machine, place.rest))
         found[place] = options if untouched is None else {DEFAULT: untouched, **options}
     return found
+
+
+def _machine(run: Run) -> str:
+    return f"{run.hardware} {run.instrument}"
 
 
 def _about(override: str, key: str) -> bool:

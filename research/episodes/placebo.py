@@ -6,6 +6,7 @@ the prompt, and with other first proposals, a search changes whatever the conten
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -51,7 +52,7 @@ def shuffled(runs: Sequence[Run], seed: int) -> list[Run]:
     order = list(runs)
     random.Random(seed).shuffle(order)
     return [
-        Run(one.id, one.task, one.overrides, one.seed, other.failed, other.figures, one.hardware)
+        replace(one, failed=other.failed, figures=other.figures)
         for one, other in zip(runs, order, strict=True)
     ]
 

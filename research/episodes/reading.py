@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from research.database.schema import FINAL, experiment, insight, metric, trial
 from research.episodes.records import Episode, Kind
-from research.objective import screening_objective
-from research.types import Objective
+from research.objective import is_timed, screening_objective
+from research.statistics.comparable import instrument, sound
+from research.types import Objective, Result
 
 _SHOWN = (
     "val/accuracy",
@@ -35,6 +36,7 @@ _ROWS = sa.text(
     "WHERE id IN :ids ORDER BY id DESC"
 ).bindparams(_within("ids"))
 _TRIALS = sa.select(trial.c.id, trial.c.status, trial.c.reason).where(trial.c.id.in_(_within("ids")))
+_FACTS = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(_within("ids")))
 _EXPERIMENTS = sa.select(
     experiment.c.id, experiment.c.proposal, experiment.c.status, experiment.c.facts
 ).where(experiment.c.id.in_(_within("ids")))
@@ -90,7 +92,8 @@ def told(
     about = _Told(connection, [row for _, row, _ in chosen])
     ids = [tuple(dict.fromkeys([*about.trials(row), *also])) for _, row, also in chosen]
     keys = shown(objective)
-    measured = figures(connection, {one for some in ids for one in some}, keys)
+    known = {one for some in ids for one in some}
+    measured, taken = figures(connection, known, keys), instruments(connection, known, keys)
     return [
         Episode(
             id=f"{row.kind} {row.number}",
@@ -98,7 +101,7 @@ def told(
             task=row.task,
             overrides=row.overrides,
             word=about.word(row),
-            figures=_means([measured[one] for one in own if one in measured], keys),
+            figures=_means({one: measured[one] for one in own if one in measured}, keys, taken),
             said=about.said(row)[:_LONGEST],
             trial_ids=own,
             relevance=round(relevance, 4),
@@ -119,18 +122,55 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
 def figures(
     connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]
 ) -> dict[int, dict[str, float]]:
-    """Trial -> its final figures among `keys`, without those that are not a number."""
+    """Trial -> its final figures among `keys`, without those that are not a number or were disturbed."""
     found: dict[int, dict[str, float]] = {}
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), _AT_ONCE):
         asked = {"ids": wanted[start : start + _AT_ONCE], "keys": list(keys)}
         for number, key, value in connection.execute(_FIGURES, asked):
             found.setdefault(number, {})[key] = value
+    timed = found if any(map(is_timed, keys)) else {}
+    told = {
+        number: Result(trial_id=number, metrics=found[number], facts=facts)
+        for number, facts in facts_of(connection, timed).items()
+    }
+    return found | {number: sound(one) for number, one in told.items()}
+
+
+def instruments(connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, str]:
+    """Trial -> how its clocks were taken, where a clock takes any of `keys`: only equal ones are compared."""
+    if not any(map(is_timed, keys)):
+        return {}
+    carbon = any("co2" in key for key in keys)
+    found = {}
+    for number, facts in facts_of(connection, ids).items():
+        grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None
+        taken = instrument(Result(trial_id=number, metrics={}, facts=facts))
+        found[number] = f"{taken} {facts.get('threads')} {grid}"
     return found
 
 
-def _means(measured: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[str, float]:
-    columns = {key: [one[key] for one in measured if key in one] for key in keys}
+def facts_of(connection: sa.Connection, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Trial -> its facts; about 20 us each."""
+    found: dict[int, dict[str, Any]] = {}
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _AT_ONCE):
+        found |= {
+            row.id: row.facts for row in connection.execute(_FACTS, {"ids": wanted[start : start + _AT_ONCE]})
+        }
+    return found
+
+
+def _means(
+    measured: Mapping[int, Mapping[str, float]], keys: Sequence[str], taken: Mapping[int, str]
+) -> dict[str, float]:
+    """Means over trials; what a clock takes over those of the newest one's instrument."""
+    last = taken.get(max(measured, default=0))
+    alike = {number for number in measured if taken.get(number) == last}
+    columns = {
+        key: [one[key] for n, one in measured.items() if key in one and (n in alike or not is_timed(key))]
+        for key in keys
+    }
     return {key: statistics.fmean(values) for key, values in columns.items() if values}
 
 

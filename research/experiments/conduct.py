@@ -5,6 +5,7 @@ what the other has done. Every row and every figure of the report is read from t
 depends on when the command was typed: typed again it writes the same report.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from refusal import Refusal
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.spend import Spend
 from research.experiments import expansion
-from research.experiments.evidence import Evidence, disturbed
+from research.experiments.evidence import Evidence
 from research.experiments.study import ArmLine, Claim, Study, recipe
 from research.experiments.verdicts import Found, Judged, claim_word, judged
 from research.gate import profiles
@@ -24,6 +25,7 @@ from research.report.sentences import command
 from research.runner import Outcome, Runner
 from research.space import Space
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.decide import errors
 from research.store import Store
 from research.types import Insight, Objective, Proposal, Trial, Verdict
 
@@ -95,6 +97,8 @@ class Experiment:
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
             report=self._ended,
+            fresh=0 if study.split == "seed" else math.inf,
+            watched=study.metrics,
         )
         lines.shown = study.metrics[:3]
 
@@ -176,14 +180,14 @@ class Experiment:
         parts = []
         for part in claim.all:
             before, after = (bench.values(one, part.metric, seeds) for one in (control, arm))
-            found = judged(part, before, after, alpha, len(claim.all))
+            found = judged(part, before, after, errors(alpha).among(len(claim.all)))
             complaint = self._incomparable(part.metric, trials)
             parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
-        results = self._store.results([trial.id for trial in trials])
-        return comparable(metric, trials, results) or disturbed(metric, trials, results)
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
+        return comparable(metric, trials, results)
 
     def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
         if arm.proposer == "control":
@@ -204,7 +208,9 @@ class Experiment:
                     word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
                 ),
                 energy_method=self._method(arm),
-                command=command([*self._fixed, *arm.overrides], self._study.seeds),
+                command=command(
+                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
+                ),
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)

@@ -130,6 +130,8 @@ class Study(Record):
     control: str = Field(min_length=1)
     arms: tuple[ArmLine, ...] = Field(min_length=1)
     seeds: tuple[int, ...]
+    split: Literal["seed", "fixed"] = "seed"
+    """`seed`: each seed draws its own data, where data can be drawn anew; `fixed`: all are on one split"""
     claims: tuple[Claim, ...] = Field(min_length=1)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """chance that the experiment says anything false of all its claims together"""

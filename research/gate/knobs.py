@@ -210,16 +210,24 @@ class SpaceFile(Record):
     def idle(self, config: Mapping[str, Any]) -> list[str]:
         """The keys of a config on which its result does not depend.
 
-        A value that a knob does not take stays: whoever refuses it must get to see it.
+        A value that a knob does not take stays: whoever refuses it must get to see it. So does every key of a
+        user's own target: there the same name may mean something else.
         """
         point = Point(dict(config), {})
         return [
             key
             for key, one in self.conditions.items()
             if holds(point.config, key)
+            and _labs(point.config[key.partition(".")[0]])
             and not one.acts(point)
             and self.keys[key].takes(at(point.config, key))
         ]
+
+
+def _labs(group: Any) -> bool:
+    """Whether the lab's own code reads a group, which then means by its keys what the space file says."""
+    target = group.get("_target_") if isinstance(group, Mapping) else None
+    return target is None or str(target).startswith("models.")
 
 
 @cache

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 _TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
-_LISTS = ("base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
+_LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
 _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 

@@ -10,11 +10,25 @@ from research.types import Constraint
 
 _ONE = r"(?:sample|example|image|inference|prediction|item)"
 _METRIC_WORDS: tuple[tuple[str, str], ...] = (
+    # Known so that they are refused in their own words and not read as the training's joules.
+    (r"(?:standing|idle) (?:draw|energy|joules?|power)", "train/energy_standing_j"),
+    (r"harness (?:energy|joules?)", "harness/energy_j"),
+    (r"harness (?:time|seconds)", "harness/seconds"),
     (r"(?:energy|joules?) (?:per|of a|for a|for each) (?:training )?step", "step/energy_j"),
     (
         rf"inference (?:energy|joules?)|(?:energy|joules?) (?:per|of an?|for an?|for each) {_ONE}"
         r"|(?:energy|joules?) (?:of|at|for|during|in) inference",
         "infer/energy_j_per_sample",
+    ),
+    (
+        r"inference cpu[- ]?(?:seconds|time)"
+        r"|cpu[- ]?(?:seconds|time) (?:of|at|for|during|in) inference"
+        rf"|cpu[- ]?(?:seconds|time) (?:per|of an?|for an?|for each) {_ONE}",
+        "infer/cpu_seconds_per_sample",
+    ),
+    (
+        r"(?:training )?cpu[- ]?(?:seconds|hours|minutes|time)(?: (?:of|for|to|in) (?:the )?train(?:ing)?)?",
+        "train/cpu_seconds",
     ),
     (r"training flops?|flops? (?:of|for|to|in) (?:the )?train(?:ing)?", "compute/flops_train"),
     (r"(?:inference |forward )?flops?|compute", "compute/flops_forward"),
@@ -74,6 +88,9 @@ _UNITS: tuple[tuple[str, float, str, str | None], ...] = (
     (r"(?i:mg|milligrams?)", 1e-6, "kg", "train/co2_kg"),
     (r"(?i:kg|kilograms?)", 1.0, "kg", "train/co2_kg"),
     (r"(?i:g|grams?)", 1e-3, "kg", "train/co2_kg"),
+    (r"(?i:cpu[- ]?(?:s|secs?|seconds?))", 1.0, "seconds", "train/cpu_seconds"),
+    (r"(?i:cpu[- ]?(?:mins?|minutes?))", 60.0, "seconds", "train/cpu_seconds"),
+    (r"(?i:cpu[- ]?(?:h|hours?))", 3600.0, "seconds", "train/cpu_seconds"),
     (r"(?i:ns|nanoseconds?)", 1e-9, "seconds", "infer/latency_s_p50"),
     (r"(?i:[uµμ]s|microseconds?)", 1e-6, "seconds", "infer/latency_s_p50"),
     (r"(?i:ms|milliseconds?)", 1e-3, "seconds", "infer/latency_s_p50"),

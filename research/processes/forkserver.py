@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import selectors
 import signal
 import sys
@@ -23,6 +24,12 @@ from typing import IO, Any, final
 from research.processes import child
 
 _LOOK_AROUND_S = 1.0
+_NOT_THEIRS = {"agent", "models", "refusal", "research", "train"} | sys.stdlib_module_names
+"""the lab's own, of which what is imported holds for the whole sweep, and the standard library"""
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
+_seen: set[str] = set()
+_users: dict[str, tuple[str, int, int]] = {}
+"""modules of a user's own -> file, time of change and size when they were imported"""
 
 
 @final
@@ -140,6 +147,7 @@ def _hand_over(request: dict[str, Any], sheet: IO[bytes], server: int) -> None:
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        forget_changed()
         child.run(request, sheet, server)
         code = 0
     except BaseException:
@@ -166,9 +174,36 @@ def preload(modules: Iterable[str], targets: Iterable[str]) -> None:
     for target in targets:
         parts = target.split(".")
         any(_import(".".join(parts[:end])) for end in range(len(parts) - 1, 0, -1))
+    _look_at_new()
     gc.enable()
     gc.collect()
     gc.freeze()
+
+
+def forget_changed() -> None:
+    """Have a user's modules imported anew when one's source has changed: a trial runs what is there.
+
+    All of them, because those that did not change may hold what they imported from those that did.
+    """
+    if any(_state(was[0]) != was for was in _users.values()):
+        for name in _users:
+            sys.modules.pop(name, None)
+
+
+def _look_at_new() -> None:
+    for name in sys.modules.keys() - _seen:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and name.partition(".")[0] not in _NOT_THEIRS and not _INSTALLED.search(file):
+            _users[name] = _state(file)
+    _seen.update(sys.modules)
+
+
+def _state(file: str) -> tuple[str, int, int]:
+    try:
+        about = os.stat(file)  # noqa: PTH116 - the standard library's smallest: this runs in every child
+    except OSError:
+        return file, 0, 0
+    return file, about.st_mtime_ns, about.st_size
 
 
 def _import(name: str) -> bool:

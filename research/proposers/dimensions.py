@@ -129,10 +129,20 @@ class Dimensions:
             del left[name]
         return chosen
 
-    def vary(self, rng: random.Random, turned: int, metric: str = "") -> Drawn:
-        """A uniform draw of a few dimensions, with the others as the control has them."""
-        chosen = self.choose(rng, turned, metric)
-        return self.walk(lambda one: one.draw(rng) if one.name in chosen else one.default)
+    def vary(
+        self, rng: random.Random, turned: int, metric: str = "", stopped: Sequence[str] | None = None
+    ) -> Drawn:
+        """A uniform draw of a few dimensions, with the others as the control has them.
+
+        `stopped` are the overrides of the control stopped at the bound: where there is one, the others are as
+        it has them, for with the control's own length no other change is cheaper.
+        """
+        kept = None if stopped is None else self.read(stopped)
+        texts = {one.name: text for one, text in kept or ()}
+        chosen = self.choose(rng, turned, metric, kept)
+        return self.walk(
+            lambda one: one.draw(rng) if one.name in chosen else texts.get(one.name, one.default)
+        )
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:
         """Overrides as a draw, less what does not act; None where a sampler could not have drawn them."""

@@ -28,7 +28,7 @@ def view(state: State, proposer: str) -> State:
     seen = tuple(one for one in state.seen if lane_of(one.proposer) == lane)
     if len(seen) == len(state.seen):
         return state
-    ran = [one for one in (state.control, *seen) if one is not None and one.status == "done"]
+    ran = [one for one in (state.control, state.stopped, *seen) if one is not None and one.status == "done"]
     best = min(ran, key=lambda one: rank(state.objective, one.metrics), default=None)
     return state.model_copy(update={"seen": seen, "incumbent": best})
 

@@ -30,7 +30,9 @@ class State(Record):
     """overrides of every trial; a proposal may not set these keys or groups again"""
     control: Seen | None
     incumbent: Seen | None
-    """the best that was screened so far, the control included"""
+    """the best that was screened so far, the controls included"""
+    stopped: Seen | None = None
+    """the control stopped at the goal's bound, which a claim about a cost must beat; None for none"""
     seen: tuple[Seen, ...] = ()
     """everything proposed so far, oldest first, the control left out"""
     spread: dict[str, float] = {}

@@ -24,7 +24,8 @@ class Random(Proposer):
         if not self._dimensions.default():
             return None
         turned = self._dimensions.turned(self._rng)
-        drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
+        stopped = state.stopped.overrides if state.stopped else None
+        drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
         return claim(typed(drawn), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:

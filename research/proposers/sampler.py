@@ -62,12 +62,16 @@ class Sampler(Proposer, ABC):
         # A control that an earlier sprint has confirmed is told with the rest of what was seen.
         if self._state is None and state.control and not state.control.overrides:
             self._waiting.insert(0, (default, state.control))
+        held = self._dimensions.read(state.stopped.overrides) if state.stopped else None
+        if self._state is None and held and state.stopped:
+            self._waiting.insert(0, (held, state.stopped))
         self._state = state
         while self._waiting:
             self._learn(*self._waiting.pop(0), state)
         if len(self._told) < _START:
             turned = self._dimensions.turned(self._rng)
-            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric)
+            stopped = state.stopped.overrides if state.stopped else None
+            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
         else:
             drawn = self._redrawn(state)
         return claim(typed(drawn), state, self.name)

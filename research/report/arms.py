@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from functools import cached_property
+from typing import Any, final
 
 from research.report.markdown import code
 from research.report.quantity import quantity
-from research.statistics.comparable import comparable, energy_method
+from research.retold import retold
+from research.statistics.comparable import comparable, disturbed, energy_method, sound
 from research.stats import Summary, summary
 from research.store import Store
 from research.types import Result, Trial
@@ -25,16 +27,20 @@ class Arm:
     status: str
     results: tuple[Result, ...]
     trials: tuple[Trial, ...]
+    stopped: bool = False
+    """whether it is the control stopped at the goal's bound"""
 
     @property
     def control(self) -> bool:
         """Whether the others are compared with it."""
-        return self.status == "control"
+        return self.status == "control" and not self.stopped
 
     @property
     def name(self) -> str:
         """What its row is called."""
         own = code(" ".join(self.overrides)) if self.overrides else ""
+        if self.stopped:
+            return f"{own} (control, stopped at the bound)"
         if self.control:
             return f"{own} (control)" if own else "control"
         return own or "`defaults`"
@@ -45,18 +51,28 @@ class Arm:
         return tuple(trial.seed for trial in self.trials)
 
     def of(self, metric: str) -> Summary:
-        """Mean and 95 % interval of a metric over the arm's trials."""
-        return summary(result.metrics[metric] for result in self.results if metric in result.metrics)
+        """Mean and 95 % interval of a metric over the arm's trials, those that were disturbed left out."""
+        return summary(figures[metric] for figures in self._sound if metric in figures)
+
+    @cached_property
+    def _sound(self) -> tuple[dict[str, float], ...]:
+        return tuple(sound(result) for result in self.results)
+
+    def disturbed(self, metric: str) -> list[str]:
+        """Why trials have no part in a metric's figure: the reason of each that was disturbed."""
+        return [
+            why for result in self.results if metric in result.metrics and (why := disturbed(metric, result))
+        ]
 
     def by_seed(self, metric: str) -> dict[int, float]:
-        """Seed -> value; NaN where the trial did not measure it."""
-        pairs = zip(self.trials, self.results, strict=True)
-        return {trial.seed: result.metrics.get(metric, math.nan) for trial, result in pairs}
+        """Seed -> value; NaN where the trial did not measure it, or was disturbed."""
+        pairs = zip(self.trials, self._sound, strict=True)
+        return {trial.seed: figures.get(metric, math.nan) for trial, figures in pairs}
 
     @property
     def means(self) -> dict[str, float]:
         """The mean of every metric."""
-        keys = {key for result in self.results for key in result.metrics}
+        keys = {key for figures in self._sound for key in figures}
         return {key: self.of(key).mean for key in keys}
 
     @property
@@ -91,7 +107,7 @@ def complaint(metric: str, arms: Sequence[Arm]) -> str | None:
     """Why the arms' figures of a metric must not stand side by side, None when they may."""
     trials = [trial for arm in arms for trial in arm.trials]
     results: Mapping[int, Result] = {result.trial_id: result for arm in arms for result in arm.results}
-    having = [one for one in trials if metric in results[one.id].metrics]
+    having = [one for one in trials if metric in sound(results[one.id])]
     return comparable(metric, having, results)
 
 
@@ -103,14 +119,26 @@ def measured(store: Store, overrides: Sequence[str], proposer: str, status: str,
 
 @final
 class Read:
-    """Trials with their results, read at once: arms of a campaign are many, and each query costs."""
+    """Trials with their results, read at once: arms of a campaign are many, and each query costs.
 
-    def __init__(self, store: Store, ids: Iterable[int]) -> None:
+    Joules and carbon are told by today's calibration and the grid of `meter`, else of each trial's own.
+    """
+
+    def __init__(self, store: Store, ids: Iterable[int], meter: Mapping[str, Any] | None = None) -> None:
         wanted = list(dict.fromkeys(ids))
-        self._results = store.results(wanted)
         self._trials = {trial.id: trial for trial in store.trials(ids=wanted)}
+        found = store.results(wanted)
+        meters = {number: meter or trial.config.get("meter") for number, trial in self._trials.items()}
+        self._results = {number: retold(one, meters.get(number)) for number, one in found.items()}
 
-    def arm(self, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
+    def arm(
+        self,
+        overrides: Sequence[str],
+        proposer: str,
+        status: str,
+        ids: Iterable[int],
+        stopped: bool = False,
+    ) -> Arm:
         """An arm of the finished ones among the trials `ids`, each once."""
         done = [one for one in dict.fromkeys(ids) if one in self._results and one in self._trials]
         return Arm(
@@ -119,6 +147,7 @@ class Read:
             status=status,
             results=tuple(self._results[number] for number in done),
             trials=tuple(self._trials[number] for number in done),
+            stopped=stopped,
         )
 
 

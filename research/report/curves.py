@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from research.report.arms import Arm
 from research.report.svg import Point
+from research.statistics.comparable import disturbed
 from research.stats import summary
 from research.store import Store
 
@@ -15,9 +16,12 @@ _SEEDS = 10
 def curve(store: Store, arm: Arm, metric: str, axis: str = "joule") -> tuple[Point, ...]:
     """Mean of the metric and of the axis (`joule`, `second` or `step`) at each step that all seeds have.
 
-    Empty where a trial has no such point, or no figure of the axis.
+    Empty where a trial has no such point, or no figure of the axis. Trials whose training was disturbed are
+    left out of an axis that a clock takes.
     """
-    return tuple(_points([store.curve(trial.id) for trial in arm.trials[:_SEEDS]], metric, axis))
+    pairs = zip(arm.trials, arm.results, strict=True)
+    kept = [one for one, told in pairs if axis == "step" or not disturbed("train/seconds", told)]
+    return tuple(_points([store.curve(trial.id) for trial in kept[:_SEEDS]], metric, axis))
 
 
 def _points(found: list[list[dict[str, float]]], metric: str, axis: str) -> Iterator[Point]:

@@ -157,7 +157,10 @@ def _repeat(found: Evidence) -> list[str]:
     """The whole experiment, and a command for each row of the table."""
     base = found.fixed[1:]
     whole = " ".join(["python agent.py", found.fixed[0], *([f"base=[{','.join(base)}]"] if base else [])])
-    each = [command([*found.fixed, *arm.overrides], found.study.seeds) for arm in found.arms]
+    each = [
+        command([*found.fixed, *arm.overrides, *found.bench.typed.split(arm.overrides)], found.study.seeds)
+        for arm in found.arms
+    ]
     return [f"The experiment, then {SAID[:1].lower()}{SAID[1:]}", "", *fenced([whole, *each])]
 
 

@@ -134,7 +134,7 @@ class Findings:
         """Proposer -> how many of its proposals ended how; the control left out."""
         found: dict[str, Counter[str]] = {}
         for row in self.experiments:
-            if row["status"] != "control":
+            if not harness(row):
                 proposal: Proposal = row["proposal"]
                 found.setdefault(proposal.proposer, Counter())[ended(row["status"])] += 1
         return found
@@ -183,9 +183,8 @@ class Findings:
     @cached_property
     def _known(self) -> Read:
         """Every trial that an experiment here names."""
-        return Read(
-            self.store, (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
-        )
+        asked = (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
+        return Read(self.store, asked, _meter(self.fixed))
 
     def arm(self, row: Row, stage: str) -> Arm:
         """One experiment as its trials of a stage measured it."""
@@ -199,14 +198,24 @@ class Findings:
                 own = (row["status"] == "control", tuple(row["proposal"].overrides))
                 rows.setdefault(own, []).append(row)
         found = [self._arm(same, stage) for same in rows.values()]
-        return sorted(found, key=lambda arm: not arm.control)
+        return sorted(found, key=lambda arm: (not arm.control, not arm.stopped))
 
     def _arm(self, rows: Sequence[Row], stage: str) -> Arm:
         statuses = [row["status"] for row in rows]
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
-        return self._known.arm(proposal.overrides, proposal.proposer, status, numbers)
+        stopped = any(row["facts"].get("stopped") for row in rows)
+        return self._known.arm(proposal.overrides, proposal.proposer, status, numbers, stopped)
+
+
+def _meter(fixed: Sequence[str]) -> dict[str, Any]:
+    """The grid that a campaign's trials are told by: known ones may have been trained for another."""
+    given = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+    own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
+    grams = own.get("grid_g_per_kwh", "null")
+    found = {"country": own.get("country"), "grid_g_per_kwh": None if grams == "null" else float(grams)}
+    return {key: value for key, value in found.items() if value not in (None, "null")}
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
@@ -230,6 +239,11 @@ def of_campaign(store: Store, campaign: str) -> Findings:
 def ids(row: Row, stage: str) -> list[int]:
     """The trials of an experiment in a stage."""
     return [number for number in row["facts"].get(stage) or [] if number is not None]
+
+
+def harness(row: Row) -> bool:
+    """Whether a row is the harness's own: the control, or the control stopped at the bound."""
+    return row["status"] == "control" or bool(row["facts"].get("stopped"))
 
 
 def ended(status: str) -> str:

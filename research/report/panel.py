@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from research.report.quantity import quantity
+from research.retold import grid_of
+from research.statistics.comparable import how_taken
+from research.types import Result
 
 
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -26,7 +29,8 @@ def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
 def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
     """Return the panel's lines as (name, text); a figure that was not taken is left out, never invented."""
     metrics, facts, folder = answer["metrics"], answer["facts"], Path(answer["folder"])
-    method = facts.get("energy_method") or "not measured"
+    how = how_taken(Result(trial_id=answer["trial_id"], metrics=metrics, facts=facts))
+    method, basis = how["energy_method"] or "not measured", how["energy_basis"] or ""
     lines = [
         ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
@@ -36,17 +40,42 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
             _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
         ),
         ("vs dense", _join(metrics, ("compress/bytes_ratio", "compress/speedup", "compress/accuracy_lost"))),
-        ("training", _join(metrics, ("train/seconds", "train/steps_per_second", "train/peak_bytes"))),
+        (
+            "training",
+            _join(
+                metrics,
+                (
+                    "train/seconds",
+                    "train/cpu_seconds",
+                    "train/steps_per_second",
+                    "train/steps_to_target",
+                    "train/peak_bytes",
+                ),
+            ),
+        ),
         (
             "energy",
-            _join(metrics, ("train/energy_j", "infer/energy_j_per_sample", "train/co2_kg")) + f" [{method}]",
+            _join(metrics, ("train/energy_j", "infer/energy_j_per_sample")) + f" [{method}]   {basis}",
         ),
+        ("standing", _join(metrics, ("train/energy_standing_j",))),
+        ("carbon", _join(metrics, ("train/co2_kg",)) + _grid(facts)),
+        ("harness", _join(metrics, ("harness/seconds", "harness/cpu_seconds", "harness/energy_j"))),
+    ]
+    held = facts.get("disturbed") or {}
+    lines += [
+        ("disturbed", f"{name}: {why}; its times and joules are compared nowhere")
+        for name, why in held.items()
     ]
     offline = folder / "wandb"
     lines += [("note", note) for note in facts.get("notes", [])]
     lines += [("files", str(folder))] if folder.exists() else []
     lines += [("upload", f"wandb sync {offline}/offline-run-*")] if any(offline.glob("offline-run-*")) else []
     return [line for line in lines if line[1]] + [("next", _next(overrides))]
+
+
+def _grid(facts: dict[str, Any]) -> str:
+    told = grid_of(facts)
+    return f"   grid {told}" if told else ""
 
 
 def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:

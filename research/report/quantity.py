@@ -32,7 +32,7 @@ def quantity(key: str, value: float) -> str:
     unit = "" if ratio else next((unit for part, unit in _UNITS if part in key), "")
     if unit == "g":
         value *= 1000.0
-    if not unit and "parameters" not in key and "nonzeros" not in key:
+    if not unit and not any(count in key for count in ("parameters", "nonzeros", "steps_to")):
         return f"{value:.4f}"
     factor, prefix = _prefix(abs(value))
     return f"{value / factor:.3g} {prefix}{unit}".strip() if unit or prefix else f"{value:.0f}"

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from research.report.arms import Arm
 from research.report.markdown import fenced
 from research.report.sentences import command
+from research.statistics.draws import shared
 
 SAID = "Row by row; known trials are looked up, `force=true` trains them again."
 
 
 def repeat(fixed: Sequence[str], arms: Iterable[Arm]) -> list[str]:
     """A command for each row of the tables, in their order."""
-    lines = [command([*fixed, *arm.overrides], arm.seeds) for arm in arms]
+    lines = [command([*fixed, *arm.overrides, *shared(arm.trials)], arm.seeds) for arm in arms]
     return [SAID, "", *fenced(lines)] if lines else []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from research.objective import is_energy, shown, words
 from research.statistics.spelling import interval, places, spelt
+from research.statistics.split import Split
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
 
 
@@ -22,10 +23,12 @@ def claim_sentence(
     constraints: Iterable[Constraint],
     energy_method: str,
     baseline: Sequence[str] = (),
+    split: Split | None = None,
 ) -> str:
     """The finding in one sentence, worded by its verdict and never beyond it.
 
-    `baseline` are the overrides of a control that is not the defaults.
+    `baseline` are the overrides of a control that is not the defaults; `split` are the parts of a gain where
+    there is a control stopped at the bound.
     """
     arm = f"`{' '.join(overrides)}`"
     found = verdict.comparison
@@ -39,7 +42,8 @@ def claim_sentence(
         kept = f", keeping {bounds}" if bounds else ""
         gain = improvement(found, direction)
         control = f"`{' '.join(baseline)}`" if baseline else "the control"
-        return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}."
+        parts = "" if split is None else f": {split.words}"
+        return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}{parts}."
     if verdict.word == "refuted":
         return f"The claim that {arm} {verb} {words(metric)} is refuted: {verdict.reason}{method}."
     return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."

@@ -20,10 +20,7 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
     against = {metric: _why_not(metric, arms) for metric in columns}
     rows = []
     for at, arm in enumerate(arms):
-        cells = [
-            "not comparable" if at in against[metric] else figure(metric, arm.of(metric))
-            for metric in columns
-        ]
+        cells = ["not comparable" if at in against[metric] else _cell(metric, arm) for metric in columns]
         word = [arm.status if arm.status in DECIDED else ""] * verdicts
         rows.append([arm.name, str(len(arm.results)), *cells, *word])
     heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns), *["verdict"] * verdicts]
@@ -33,7 +30,29 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
         "",
         HOW,
         *(line for why in reasons for line in ("", f"Not comparable: {why}")),
+        *(line for said in _disturbed(arms, columns) for line in ("", said)),
     ]
+
+
+def _cell(metric: str, arm: Arm) -> str:
+    """A figure; of how many of the trials, where others of them were disturbed."""
+    held, found = arm.disturbed(metric), arm.of(metric)
+    if not held:
+        return figure(metric, found)
+    return f"{figure(metric, found)} (n = {found.n})" if found.n else "disturbed"
+
+
+def _disturbed(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
+    """How many trials have no part in a column, and an example of why."""
+    told = []
+    for metric in columns:
+        reasons = [why for arm in arms for why in arm.disturbed(metric)]
+        if reasons:
+            of = sum(len(arm.results) for arm in arms)
+            told.append(
+                f"Disturbed: {metric} of {len(reasons)} of {of} trials is left out ({plain(reasons[0])})."
+            )
+    return told
 
 
 def figure(metric: str, found: Summary) -> str:

@@ -9,7 +9,7 @@ Everyone starts at 1, and each fact adds its points where the facts that it rest
 | `settled`    | 1      | it was compared, and the verdict is `supported` or `refuted`                     |
 | `supported`  | 1      | the verdict is `supported`                                                       |
 | `fresh`      | 1      | it is settled on seeds that chose nothing and a split that nobody tuned on       |
-| `new`        | 1      | it is settled, and no earlier finding says the same                              |
+| `new`        | 1      | it is settled, no earlier finding says the same, and it is more than less training|
 | `reproduced` | 1      | it is supported, and so it was on other seeds, another machine or another day    |
 | `saves`      | 1      | it is supported, and fewer joules than the control's are supported as well       |
 | `efficient`  | 1      | it is supported on fresh seeds, and E > 2 with the accuracy at its floor or above|
@@ -17,10 +17,14 @@ Everyone starts at 1, and each fact adds its points where the facts that it rest
 | score | it is never reached without                                              | words         |
 |-------|--------------------------------------------------------------------------|---------------|
 | 9, 10 | E > 2 at the accuracy floor, confirmed                                   | outstanding   |
-| 7, 8  | `supported` on fresh seeds, and one of new, reproduced, saves            | publishable   |
+| 8     | a gain over the control stopped at the bound too, where one was asked    | publishable   |
+| 7     | `supported` on fresh seeds, and one of new, reproduced, saves            | publishable   |
 | 5, 6  | a settled verdict                                                        | worth keeping |
 | 3, 4  | a comparison                                                             | a hint        |
 | 1, 2  |                                                                          | no finding    |
+
+A cost of training falls by training less, so a claim about one is held to the control stopped at the bound: a
+gain that is not shown beyond that is not new, and comes to 7 at most.
 
 A fact that comes true never lowers the score. What a language model says of a finding is no fact: `tempered`
 lets it lower a rating, never raise one.
@@ -61,6 +65,8 @@ class RubricFacts(Record):
     reproduced: bool = False
     """the same claim was `supported` before, by other trials"""
     new: bool = False
+    beyond: bool | None = None
+    """a gain over the control stopped at the bound, `supported`; None where it is no such cost"""
     saves_energy: bool = False
     """fewer joules than the control's, `supported` at the campaign's level, by one method"""
     efficiency: float | None = None
@@ -94,7 +100,8 @@ def rating(facts: RubricFacts) -> Rating:
     """Rate a finding by the table above."""
     held = _held(facts)
     points = {name: Point(points=int(holds), holds=holds, why=why) for name, (holds, why) in held.items()}
-    score = min(1 + sum(point.points for point in points.values()), _most(points))
+    most = _most(points) if facts.beyond is not False else min(_most(points), PUBLISHABLE)
+    score = min(1 + sum(point.points for point in points.values()), most)
     return Rating(score=score, points=points, words=_words(score))
 
 
@@ -115,6 +122,7 @@ def gathered(
     reproduced: bool = False,
     energy: Verdict | None = None,
     efficiency: Efficiency | None = None,
+    beyond: bool | None = None,
 ) -> RubricFacts:
     """The facts of a verdict. `energy` is the one on its joules: the same where the claim is on them."""
     compared = verdict.comparison
@@ -124,6 +132,7 @@ def gathered(
         word=verdict.word,
         fresh=fresh,
         new=new,
+        beyond=beyond,
         reproduced=reproduced,
         saves_energy=energy is not None and energy.word == "supported" and _falls(energy),
         efficiency=None if efficiency is None else efficiency.value,
@@ -148,7 +157,7 @@ def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
         "settled": (settled, f"the verdict is {given.word or 'not given'}"),
         "supported": (supported, f"the verdict is {given.word or 'not given'}"),
         "fresh": (settled and given.fresh, _why(given.fresh, settled, "judged on fresh seeds")),
-        "new": (settled and given.new, _why(given.new, settled, "said by no earlier finding")),
+        "new": _new(given, settled),
         "reproduced": (
             supported and given.reproduced,
             _why(given.reproduced, supported, "supported by other trials too"),
@@ -164,6 +173,12 @@ def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
             else "E is not known",
         ),
     }
+
+
+def _new(given: RubricFacts, settled: bool) -> tuple[bool, str]:
+    if given.beyond is False:
+        return False, "not shown beyond what training shorter brings"
+    return settled and given.new, _why(given.new, settled, "said by no earlier finding")
 
 
 def _why(true: bool, rests: bool, said: str) -> str:

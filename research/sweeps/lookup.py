@@ -6,6 +6,7 @@ from typing import Any
 from research import identity
 from research.gate import profiles
 from research.gate.signature import signature
+from research.retold import retold
 from research.runner import Job, Outcome
 from research.store import Store
 from research.types import Key, Result
@@ -47,16 +48,11 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
             found |= {} if store.is_new else store.known([key for key in asked if key is not None])
         finally:
             store.close()
-    return [
-        Outcome(
-            job,
-            "known",
-            trial_id=found[key].trial_id,
-            score=found[key].metrics.get(job.config["score"]),
-            metrics=found[key].metrics,
-            facts=found[key].facts,
-        )
-        if key in found
-        else None
-        for job, key in zip(jobs, asked, strict=True)
-    ]
+    return [_outcome(job, found[key]) if key in found else None for job, key in zip(jobs, asked, strict=True)]
+
+
+def _outcome(job: Job, result: Result) -> Outcome:
+    """A known trial, its joules and carbon told as this job asks for them."""
+    told = retold(result, job.config.get("meter"))
+    score = told.metrics.get(job.config["score"])
+    return Outcome(job, "known", trial_id=told.trial_id, score=score, metrics=told.metrics, facts=told.facts)

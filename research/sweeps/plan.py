@@ -7,10 +7,11 @@ from statistics import fmean
 from typing import Any, final
 
 from research import identity
-from research.gate.signature import signature
 from research.processes import machine
 from research.report.quantity import quantity
 from research.runner import Job
+from research.statistics.comparable import disturbed, energy_method, instrument, sound
+from research.statistics.draws import configuration, drawn_anew
 from research.store import Store
 from research.sweeps import lookup
 from research.types import Result, Trial
@@ -44,14 +45,26 @@ class Predictor:
         """Predict by other seeds of this arm, else by trials with equal data, model, trainer and budget."""
         hardware = identity.hardware_class(config["trainer"])
         here = [pair for pair in self._done if pair[0].key.hardware == hardware]
-        arm = signature({**config, "seed": 0})
-        same = [pair for pair in here if signature({**pair[0].config, "seed": 0}) == arm]
+        arm = _arm(config)
+        same = [pair for pair in here if _arm(pair[0].config) == arm]
         if same:
             return _mean(same, f"{len(same)} done of this arm")
-        near = [pair for pair in here if all(pair[0].config.get(g) == config.get(g) for g in _NEAR)]
+        near = [pair for pair in here if all(_part(pair[0].config, g) == _part(config, g) for g in _NEAR)]
         if near:
             return _mean(near, f"{len(near)} done with the same {', '.join(_NEAR)}")
         return Prediction(None, None, None, "unknown: no trial like it is done")
+
+
+def _arm(config: Mapping[str, Any]) -> str:
+    """What makes two trials cost the same: of data that can be drawn anew, the split is no part of it."""
+    return configuration(config, own=drawn_anew(config))
+
+
+def _part(config: Mapping[str, Any], group: str) -> Any:
+    part = config.get(group)
+    if group != "data" or not isinstance(part, Mapping):
+        return part
+    return {key: value for key, value in part.items() if key != "split_seed"}
 
 
 def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) -> None:
@@ -111,14 +124,14 @@ def _line(expected: Prediction) -> str:
 
 
 def _mean(pairs: Sequence[tuple[Trial, Result]], how: str) -> Prediction:
-    seconds = [trial.finished - trial.started for trial, _ in pairs if trial.finished is not None]
-    methods = {str(result.facts.get("energy_method")) for _, result in pairs}
-    joules = [result.metrics.get("train/energy_j", math.nan) for _, result in pairs]
-    finite = [value for value in joules if math.isfinite(value)]
-    comparable = len(methods) == 1 and bool(finite)
+    # A trial that was held up tells what a neighbour costs; where all were, that is better than nothing.
+    calm = [pair for pair in pairs if not disturbed("train/seconds", pair[1])] or pairs
+    seconds = [trial.finished - trial.started for trial, _ in calm if trial.finished is not None]
+    told = [result for _, result in calm if math.isfinite(sound(result).get("train/energy_j", math.nan))]
+    comparable = len({instrument(result) for result in told}) == 1
     return Prediction(
         fmean(seconds) if seconds else None,
-        fmean(finite) if comparable else None,
-        methods.pop() if comparable else None,
+        fmean(result.metrics["train/energy_j"] for result in told) if comparable else None,
+        str(energy_method(told[0])) if comparable else None,
         how,
     )

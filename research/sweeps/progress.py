@@ -67,4 +67,6 @@ def line(outcome: Outcome, number: int, total: int, shared: Collection[str] = ()
     joules = outcome.metrics.get("train/energy_j")
     if joules is not None:
         parts.append(f"{quantity('train/energy_j', joules)} [{outcome.facts.get('energy_method')}]")
+    if outcome.facts.get("disturbed"):
+        parts.append(f"disturbed: {', '.join(outcome.facts['disturbed'])}")
     return "  ".join(parts)

@@ -37,8 +37,8 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     if not jobs:
         return []
     first = jobs[0].config
-    for score in {job.config["score"] for job in jobs}:
-        check_score(score)
+    for score, task in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
+        check_score(score, task)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
@@ -99,7 +99,9 @@ def peak_words(told: Sequence[Outcome]) -> str:
     shares = [
         (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])
         for one in told
-        if one.status == "done" and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+        if one.status == "done"
+        and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+        and "train" not in (one.facts.get("disturbed") or {})
     ]
     seconds = sum(taken for _, taken in shares)
     if not seconds:

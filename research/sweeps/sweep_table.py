@@ -1,14 +1,17 @@
 """The table that a sweep ends with: one row per arm, mean ± 95 % t-interval over its seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from functools import cached_property
+from typing import Any, final
 
-from research.objective import METRICS, is_ratio
+from research.objective import described, is_ratio
 from research.report.quantity import quantity
 from research.runner import Outcome
+from research.statistics.comparable import Taken, disturbed, sound, unlike
 from research.stats import Summary, summary
 from research.sweeps.progress import common
+from research.types import Result
 
 _WIDE = 100
 
@@ -22,8 +25,19 @@ class Arm:
     outcomes: list[Outcome]
 
     def over_seeds(self, metric: str) -> Summary:
-        """Mean and interval of a metric over the trials that have it; the score is the metric of its name."""
-        return summary([one.metrics[metric] for one in self.outcomes if one.ok and metric in one.metrics])
+        """Mean and interval of a metric over the trials that have it undisturbed."""
+        figures = [sound(one.result) for one in self.taken]
+        return summary([own[metric] for own in figures if metric in own])
+
+    @cached_property
+    def taken(self) -> list[Taken]:
+        """Its trials that have numbers, with what says how they were taken: all on this machine."""
+        return [_taken(one) for one in self.outcomes if one.ok]
+
+    def disturbed(self, metric: str) -> list[str]:
+        """Why trials have no part in a metric's figure."""
+        having = [one.result for one in self.taken if metric in one.result.metrics]
+        return [why for result in having if (why := disturbed(metric, result))]
 
     @property
     def failed(self) -> int:
@@ -33,9 +47,12 @@ class Arm:
     @property
     def methods(self) -> list[str]:
         """How joules were taken, each way once."""
-        return sorted(
-            {str(one.facts.get("energy_method")) for one in self.outcomes if "train/energy_j" in one.metrics}
-        )
+        having = [one.facts for one in self.outcomes if "train/energy_j" in one.metrics]
+        return sorted({f"{facts.get('energy_method')}{_basis(facts)}" for facts in having})
+
+
+def _basis(facts: Mapping[str, Any]) -> str:
+    return f" ({facts['energy_basis']})" if facts.get("energy_basis") else ""
 
 
 def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
@@ -53,7 +70,9 @@ def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
 
 
 def best(compared: Sequence[Arm], score: str) -> Arm | None:
-    """The arm with the best mean score; None where no arm or only one has a score."""
+    """The arm with the best mean score; None where fewer than two have one, or not of one instrument."""
+    if unlike(score, _sound(score, compared)):
+        return None
     scored = [(arm.over_seeds(score), arm) for arm in compared]
     means = [(told.mean, arm) for told, arm in scored if told.n]
     if len(means) < 2:
@@ -64,9 +83,19 @@ def best(compared: Sequence[Arm], score: str) -> Arm | None:
 
 def lower_is_better(metric: str) -> bool:
     """Whether less of a metric is better; validation metrics are as their twins on the test split."""
-    twin = "test/" + metric.partition("/")[2]
-    known = METRICS.get(metric) or METRICS.get(twin)
+    known = described(metric)
     return known is not None and known.better == "min"
+
+
+def _sound(metric: str, compared: Sequence[Arm]) -> list[Taken]:
+    """The trials whose figure of a metric may be used."""
+    return [one for arm in compared for one in arm.taken if metric in sound(one.result)]
+
+
+def _taken(one: Outcome) -> Taken:
+    result = Result(trial_id=one.trial_id or 0, metrics=one.metrics, facts=one.facts)
+    # A known trial may have run beside others than this sweep's: what it was asked with tells nothing of it.
+    return Taken(result.trial_id, "here", 1, result)
 
 
 def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
@@ -80,7 +109,8 @@ def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]
     for arm in compared:
         mark = "* " if arm is winner else ""
         figures = [_interval(arm, metric) for metric in metrics]
-        counted = [str(arm.over_seeds(score).n), *figures, _joules(arm), _interval(arm, "train/seconds")]
+        costs = [_joules(arm, compared), _interval(arm, "train/seconds")]
+        counted = [str(arm.over_seeds(score).n), *figures, *costs]
         texts.append([mark + arm.name, *counted, *[str(arm.failed or "")] * failures])
     return heads, texts
 
@@ -109,17 +139,22 @@ def show(outcomes: Sequence[Outcome], score: str) -> None:
 
 
 def caption(compared: Sequence[Arm]) -> str:
-    """How to read the table, and how its joules were taken."""
+    """How to read the table, how its joules were taken, and what was disturbed."""
     methods = sorted({method for arm in compared for method in arm.methods})
     joules = f"; joules: {', '.join(methods)}" if methods else ""
     star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
-    return f"mean ± 95 % t-interval over seeds{star}{joules}"
+    told = f"mean ± 95 % t-interval over seeds{star}{joules}"
+    held = [why for arm in compared for why in arm.disturbed("train/seconds")]
+    if not held:
+        return told
+    of = sum(len(arm.taken) for arm in compared)
+    return f"{told}\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} trials ({held[0]})"
 
 
 def _interval(arm: Arm, metric: str) -> str:
     told = arm.over_seeds(metric)
     if not told.n:
-        return "-"
+        return "disturbed" if arm.disturbed(metric) else "-"
     return quantity(metric, told.mean) + _half(told, metric)
 
 
@@ -132,8 +167,9 @@ def _half(told: Summary, metric: str) -> str:
     return f" ± {told.half_width:.2g}"
 
 
-def _joules(arm: Arm) -> str:
-    methods = arm.methods
-    if len(methods) > 1:
-        return "methods differ"  # their figures are never averaged
-    return _interval(arm, "train/energy_j") if methods else "-"
+def _joules(arm: Arm, compared: Sequence[Arm]) -> str:
+    """Joules of one instrument: those taken otherwise than the first arm's are not shown."""
+    own, first = (_sound("train/energy_j", arms) for arms in ([arm], compared[:1]))
+    if unlike("train/energy_j", [*first, *own]):
+        return "methods differ"  # their figures are never averaged, nor put side by side
+    return _interval(arm, "train/energy_j")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.budget import Budget
+from models.budget import Budget, Target
 from refusal import Refusal
 
 
@@ -42,3 +42,26 @@ def test_what_is_not_limited_is_never_spent():
     budget = Budget(steps=10)
     assert not budget.spent(1e9, 1e9)
     assert budget.share(5, 10, 1e9, 1e9) == 0.5
+
+
+def test_a_target_is_a_bound_in_words_and_a_number_is_of_the_accuracy():
+    accuracy = Target("val/accuracy", ">=", 0.9)
+    assert (
+        Budget(steps=5, target=0.9).bound == Budget(steps=5, target="val/accuracy >= 0.9").bound == accuracy
+    )
+    assert Budget(steps=5, target="val/bits_per_byte<=3.4").bound == Target("val/bits_per_byte", "<=", 3.4)
+    assert Budget(steps=5).bound is None
+    assert accuracy.kept_by({"val/accuracy": 0.9}) and not accuracy.kept_by({"val/accuracy": 0.8999})
+    assert not accuracy.kept_by({"val/accuracy": float("nan")}) and not accuracy.kept_by({"step": 3.0})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("test/accuracy >= 0.9", "val/f1 >= 0.9", "val/accuracy > 0.9", "val/accuracy >=", "0.9", "", True),
+        *("val/accuracy <= 0.9", "val/loss >= 1", "val/loss <= 1e999", float("nan"), [0.9]),
+    ],
+)
+def test_what_is_no_bound_on_the_curve_is_refused_before_anything_is_trained(target):
+    with pytest.raises(Refusal, match=r"budget\.target"):
+        Budget(steps=5, target=target)

@@ -6,10 +6,10 @@ import time
 import codecarbon
 import pytest
 
+from grid import grid
 from models.counter import Unreadable
 from models.energy import Meter
 from models.estimate import Estimate, preload
-from models.grid import grid
 
 
 def work(seconds):

@@ -153,13 +153,6 @@ def deep():
     return nn.Sequential(nn.Linear(12, 64), nn.Sequential(*inside), nn.Linear(64, 4))
 
 
-def test_a_target_is_reached_at_a_step_of_the_curve_or_left_out(train, tmp_path):
-    fitted = train(target=0.6, val_every=2, folder=tmp_path / "a")
-    first = next(row["step"] for row in fitted.curve if row["val/accuracy"] >= 0.6)
-    assert fitted.metrics["train/steps_to_target"] == first
-    assert "train/steps_to_target" not in train(target=1.1, folder=tmp_path / "b").metrics
-
-
 def test_seconds_end_a_training_and_its_schedule(train):
     rates = []
 

@@ -39,7 +39,7 @@ keys:
   model.width: {type: int, low: 4, high: 512, scale: log}
   optimizer.lr: {type: float, low: 1e-5, high: 0.1, scale: log, per: {lion: {high: 0.01}}}
   budget.steps: {type: int, low: 20, high: 2000, scale: log}
-inert: [store, root, callbacks.halving]
+inert: [store, root, callbacks.halving, force]
 """,
 }
 Task = Callable[[dict, random.Random], dict[str, float]]
@@ -87,6 +87,8 @@ class Lab:
         self.ran: list[tuple[str, ...]] = []
         self.batches: list[int] = []
         self.interrupt_after: int | None = None
+        self.neighbour: Callable[[Job], dict[str, str]] = lambda job: {}
+        """what somebody else on the machine disturbs of a trial: window -> reason"""
         self.clock: Callable[[], float] = time.monotonic
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -103,7 +105,8 @@ class Lab:
         signature = self.space.signature(job.config)
         key = identity.key(job.config, signature)
         asked = {"config": job.config, "overrides": job.overrides, "seed": job.config["seed"]}
-        got = self.store.claim(key, **asked, sweep=job.sweep, source=job.source)
+        force = bool(job.config.get("force"))
+        got = self.store.claim(key, **asked, sweep=job.sweep, source=job.source, force=force)
         if isinstance(got, Known):
             return Outcome(job, "known", trial_id=got.trial.id)
         self.ran.append(tuple(job.overrides))
@@ -112,7 +115,9 @@ class Lab:
         except ArithmeticError as error:
             self.store.fail(got, str(error), getattr(error, "facts", None))
             return Outcome(job, "failed", str(error), wall_s=1.0)
-        self.store.finish(got, metrics, {"energy_method": "estimated", "scored": 360})
+        held = self.neighbour(job)
+        facts = {"energy_method": "estimated", "scored": 360} | ({"disturbed": held} if held else {})
+        self.store.finish(got, metrics, facts)
         return Outcome(job, "done", trial_id=got.trial_id, wall_s=1.0)
 
     def charter(self, objective: Objective, **changed) -> Charter:

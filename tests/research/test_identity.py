@@ -5,56 +5,14 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from refusal import Refusal
-from research import identity
-from research.identity import code_digest, data_digest, hardware_class, key
+from research import contents, hub, identity, sources
+from research.identity import data_digest, hardware_class, key
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A house of the test's own; digests are taken anew after each change."""
-    (tmp_path / "models" / "nets").mkdir(parents=True)
-    (tmp_path / "models" / "nets" / "mlp.py").write_text("a = 1\n")
-    monkeypatch.setattr(identity, "_ROOT", tmp_path)
-    monkeypatch.setattr(identity, "_sources", identity._sources.__wrapped__)
-    return tmp_path
-
-
-def test_the_code_is_every_source_under_models_by_name_and_content(sources: Path) -> None:
-    seen = [code_digest()]
-    (sources / "models" / "nets" / "mlp.py").write_text("a = 2\n")
-    seen.append(code_digest())
-    (sources / "models" / "nets" / "cnn.py").write_text("")
-    seen.append(code_digest())
-    (sources / "models" / "nets" / "cnn.py").rename(sources / "models" / "nets" / "gru.py")
-    seen.append(code_digest())
-    assert len(set(seen)) == 4
-    (sources / "models" / "notes.md").write_text("no code")
-    (sources / "train.py").write_text("no part of a result")
-    assert code_digest() == seen[-1]
-
-
-def test_versions_of_the_engine_and_of_named_packages_count(
-    sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain: dict[str, Any] = {
-        "optimizer": {"_target_": "torch.optim.AdamW"},
-        "model": {"_target_": "models.nets.mlp.MLP"},
-    }
-    lion = {"callbacks": [{"_target_": "pytorch_optimizer.Lion"}], **plain}
-    assert code_digest(plain) == code_digest() != code_digest(lion)
-    before = {name: code_digest(config) for name, config in (("plain", plain), ("lion", lion))}
-    real = identity._version
-    monkeypatch.setattr(identity, "_version", lambda name: "9" if name == "pytorch_optimizer" else real(name))
-    assert code_digest(plain) == before["plain"] and code_digest(lion) != before["lion"]
-    monkeypatch.setattr(identity, "_version", lambda name: "9" if name == "torch" else real(name))
-    assert code_digest(plain) != before["plain"]
 
 
 def test_data_under_a_path_is_its_names_and_contents(tmp_path: Path) -> None:
@@ -97,10 +55,10 @@ def test_data_from_packages_is_their_versions_and_generated_data_has_none(
     assert data_digest({"packages": []}) == data_digest({}) == "generated" != digits
     python = data_digest({"packages": ["python"]})
     monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
-    identity._version.cache_clear()
+    sources.version.cache_clear()
     assert data_digest({"packages": ["python"]}) != python
     assert data_digest({"packages": ["scikit-learn"]}) == digits
-    identity._version.cache_clear()
+    sources.version.cache_clear()
 
 
 def test_a_path_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +69,7 @@ def test_a_path_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
     def locked(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(identity, "_file_sha256", locked)
+    monkeypatch.setattr(contents, "file_sha256", locked)
     with pytest.raises(Refusal, match=r"a\.bin cannot be read \(Permission denied\)"):
         data_digest({"path": str(tmp_path / "a.bin")})
 
@@ -154,14 +112,21 @@ def test_a_key_is_the_same_in_every_process_and_needs_no_torch() -> None:
     assert told[0] == told[1] == f"{key(config, 's')} False\n"
 
 
-def test_a_teacher_is_known_by_its_checkpoints_content(tmp_path: Path) -> None:
-    file = tmp_path / "teacher.ckpt"
-    config = {"data": {}, "trainer": {"accelerator": "cpu"}}
-    taught = config | {"compress": {"distill": {"teacher": {"checkpoint": str(file)}}}}
-    keys = [identity.key(config, "s")]
-    for content in (b"one", b"another"):
-        file.write_bytes(content)
-        keys.append(identity.key(taught, "s"))
-    assert len({key.data for key in keys}) == 3
-    unnamed = config | {"compress": {"distill": {"teacher": "self"}}}
-    assert identity.key(unnamed, "s") == keys[0]
+def test_data_of_a_hub_are_known_by_the_commit_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    data = {"hub": "someone/pictures", "packages": ["numpy"], "path": None}
+    folder = tmp_path / "datasets--someone--pictures"
+    (folder / "refs").mkdir(parents=True)
+    seen = []
+    for commit in (None, "aaa", "bbb"):
+        if commit:
+            (folder / "refs" / "main").write_text(commit)
+        hub.commit.cache_clear()
+        seen.append(data_digest(data))
+    assert len(set(seen)) == 3
+    (folder / "snapshots" / "ccc").mkdir(parents=True)
+    assert data_digest(data | {"revision": "ccc"}) not in seen
+    hub.commit.cache_clear()

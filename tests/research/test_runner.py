@@ -39,6 +39,9 @@ TASK = """
         facts["preloaded"] = "colorsys" in sys.modules
         if do == "import":
             import colorsys
+        if do == "user":
+            import usernet, userpart
+            facts["width"] = usernet.WIDTH * userpart.DEPTH
         metrics = {"train/seconds": 0.1}
         return {"status": "done", "trial_id": 7, "score": 0.5, "metrics": metrics, "facts": facts}
 """
@@ -132,6 +135,18 @@ def test_what_one_trial_imported_the_next_one_finds(folder: Path) -> None:
     with runner(folder, jobs=1) as running:
         ends = list(running.run([job("import"), job("import")]))
     assert [end.facts["preloaded"] for end in ends] == [False, True]
+
+
+def test_a_users_module_that_changes_between_two_trials_is_imported_anew(folder: Path) -> None:
+    (folder / "userpart.py").write_text("DEPTH = 3\n")
+    (folder / "usernet.py").write_text("from userpart import DEPTH\nWIDTH = 2 * DEPTH\n")
+    widths = []
+    with runner(folder, jobs=1) as running:
+        for depth in (3, 3, 10):
+            (folder / "userpart.py").write_text(f"DEPTH = {depth}\n")
+            (end,) = running.run([job("user", net={"_target_": "usernet.WIDTH"})])
+            widths.append(end.facts["width"])
+    assert widths == [18, 18, 200]
 
 
 def test_targets_are_found_at_any_depth() -> None:

@@ -1,5 +1,7 @@
 """Experts in the lab's own training: the bias moves once a step, and an interrupted training is none."""
 
+from functools import partial
+
 import pytest
 import torch
 from lightning.pytorch import Callback
@@ -29,9 +31,10 @@ def text():
     return Dataset(*splits, "language", (8,), 20, 8)
 
 
-def started(train, tmp_path, folder, **changes):
+def started(train, tmp_path, folder, balanced=None, **changes):
     torch.manual_seed(0)
-    net = MoEGPT((8,), 20, width=8, heads=2, depth=1, experts=4, chosen=2, bias_rate=RATE, balance_loss=0.01)
+    options = {"experts": 4, "chosen": 2, "bias_rate": RATE, "balance_loss": 0.01} | (balanced or {})
+    net = MoEGPT((8,), 20, width=8, heads=2, depth=1, **options)
     saving = {"checkpoint": Checkpoint(None, every_steps=3)} | changes.pop("callbacks", {})
     return train(STEPS, net=net, data=text(), folder=tmp_path / folder, callbacks=saving, **changes)
 
@@ -59,3 +62,13 @@ def test_the_bias_moves_once_in_each_step_by_the_load_of_its_batch(train, tmp_pa
     net = started(train, tmp_path, "trial", **changes).net
     assert seen == [8 * 8 * 2] * STEPS
     assert net.mixtures[0].balance.bias.abs().max() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balanced", [{"balance_loss": 1.0, "bias_rate": 0.0}, {"balance_loss": 0.0}])
+def test_two_devices_balance_what_one_does(train, tmp_path, balanced):
+    options = {"optimizer": partial(torch.optim.SGD, lr=0.5), "callbacks": {"checkpoint": Checkpoint()}}
+    alone = started(train, tmp_path, "one", balanced, **options)
+    both = started(train, tmp_path, "two", balanced, devices=2, strategy="ddp", **options)
+    for name, value in both.net.state_dict().items():
+        torch.testing.assert_close(value, alone.net.state_dict()[name], rtol=1e-4, atol=1e-5)

@@ -1,6 +1,6 @@
 import pytest
 
-from models.grid import grid
+from grid import grid
 from refusal import Refusal
 
 

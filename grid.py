@@ -1,8 +1,11 @@
-"""How much carbon a kilowatt-hour of electricity carries, from CodeCarbon's tables, without the network."""
+"""How much carbon a kilowatt-hour of electricity carries, from CodeCarbon's tables, without the network.
+
+Both wings ask: the meter for what it measures, the lab for a known trial that is asked with another grid.
+"""
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import final
+from typing import Any, final
 
 from refusal import Refusal
 
@@ -35,9 +38,7 @@ def grid(country: str | None = None, g_per_kwh: float | None = None) -> Grid:
 
 
 def _world() -> Grid:
-    from codecarbon.input import DataSource
-
-    table = DataSource().get_carbon_intensity_per_source_data()
+    table = _data().get_carbon_intensity_per_source_data()
     return Grid(
         float(table["world_average"]), f"world average, {_tables()} ({table['world_average_source']})"
     )
@@ -47,9 +48,8 @@ def _country(code: str) -> Grid:
     from codecarbon.core.emissions import Emissions
     from codecarbon.core.units import Energy
     from codecarbon.external.geography import GeoMetadata
-    from codecarbon.input import DataSource
 
-    mix = DataSource().get_global_energy_mix_data()
+    mix = _data().get_global_energy_mix_data()
     if code not in mix:
         raise Refusal(
             f"meter.country '{code}' has no grid intensity in CodeCarbon's table: give its three-letter ISO "
@@ -57,8 +57,16 @@ def _country(code: str) -> Grid:
         )
     name = mix[code]["country_name"]
     kwh, geo = Energy.from_energy(kWh=1.0), GeoMetadata(country_iso_code=code, country_name=name)
-    kilograms = Emissions(DataSource()).get_country_emissions(kwh, geo)
+    kilograms = Emissions(_data()).get_country_emissions(kwh, geo)
     return Grid(float(kilograms) * 1000, f"{name} {mix[code]['year']}, {_tables()}", code)
+
+
+def _data() -> Any:
+    """CodeCarbon's tables, which it does not type."""
+    from codecarbon.input import DataSource
+
+    source: Any = DataSource
+    return source()
 
 
 def _tables() -> str:
