@@ -72,7 +72,9 @@ class Attempt:
         if "failed" in outcome:
             raise Refusal(f"{self._where()} does not work ({outcome['failed']}): choose {self._instead}.")
         if must_gain and gains_nothing(**outcome):
-            raise Refusal(f"{self._where()} is no gain: {_spelt(outcome)}: choose {self._instead}.")
+            raise Refusal(
+                f"{self._where()} is no gain: {_spelt(outcome)}: leave it out, or choose a wider network."
+            )
         _remember(self._proof, outcome)
 
     def _try(self, make: Make, must_gain: bool) -> dict[str, Any]:
