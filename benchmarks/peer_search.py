@@ -22,7 +22,7 @@ from research.goal import Goal
 from research.objective import METRICS, is_ratio, screening, screening_objective, shortfall
 from research.proposers.dimensions import Dimension, Dimensions, typed
 from research.space import Space
-from research.statistics.campaign import Campaign
+from research.statistics.ledger import Ledger
 from research.stats import judge
 from research.types import Verdict
 
@@ -86,7 +86,7 @@ class Search:
     curve_metric: str
     joules: float = 0.0
     trials: int = 0
-    campaign: Campaign = field(default_factory=Campaign)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         self.space = Space(CONF, CONF / "space.yaml")
@@ -141,10 +141,10 @@ class Search:
             direction=asked.direction,
             smallest_effect=100 * self.goal.smallest_effect,
             scale="ratio" if is_ratio(asked.metric) else "difference",
-            level=self.campaign.level,
+            rate=self.ledger.rate,
             constraints=bounds,
         )
-        self.campaign.record(verdict)
+        self.ledger.record(verdict)
         return verdict
 
     def measured(self, overrides: tuple[str, ...], seed: int, *callbacks: Callback) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a network scores on a split: quickly while it trains, in full detail for the final test.
+"""What a network scores on a split: quickly while it trains, in full detail once it is final.
 
 Targets of -100 (`UNSCORED`) count nowhere. The loss is the plain cross-entropy in nats, without the label
 smoothing or the weights that a training loss may have, so that it is the same measure for every loss.
@@ -49,7 +49,9 @@ def evaluate(
     if outcomes:
         facts["examples"] = packed(torch.cat(outcomes))
     if kept:
-        more_scores, more_facts = detail(*(torch.cat(part) for part in zip(*kept, strict=True)))
+        logits, targets = (torch.cat(part) for part in zip(*kept, strict=True))
+        asked = targets != UNSCORED
+        more_scores, more_facts = detail(logits[asked], targets[asked])
         scores, facts = scores | more_scores, facts | more_facts
     return scores, facts
 

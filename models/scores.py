@@ -36,26 +36,37 @@ def detail(logits: Tensor, targets: Tensor) -> tuple[dict[str, float], dict[str,
 
 
 def auroc_per_class(logits: Tensor, targets: Tensor) -> list[float | None]:
-    """Area under the ROC curve of each class against the rest; None for a class that cannot have one."""
-    # torchmetrics brings matplotlib and scipy: 2.7 CPU s, which a process with Lightning has paid already.
-    from torchmetrics.functional.classification import binary_auroc
+    """Area under the ROC curve of each class against the rest; None for a class that cannot have one.
 
+    The chance that an example of the class ranks above one that is none, a tie being half a chance: Mann and
+    Whitney (1947), from sums of mean ranks, of all classes at once.
+    """
     # In float64, since float32 rounds confident probabilities to ties that are none.
-    probabilities = logits.double().softmax(-1)
-    areas: list[float | None] = []
-    for index, column in enumerate(probabilities.unbind(-1)):
-        truth = targets == index
-        defined = bool(truth.any()) and not bool(truth.all())
-        areas.append(float(binary_auroc(column, truth.long(), validate_args=False)) if defined else None)
-    return areas
+    ordered, order = logits.double().softmax(-1).T.sort(-1)  # (C, N)
+    truth = targets[order] == torch.arange(len(order), device=targets.device)[:, None]
+    inside = truth.sum(-1)
+    pairs = inside * (truth.shape[1] - inside)
+    ranks = (_mean_ranks(ordered) * truth).sum(-1)
+    areas = (ranks - inside * (inside + 1) / 2) / pairs
+    return [area if some else None for area, some in zip(areas.tolist(), pairs.tolist(), strict=True)]
+
+
+def _mean_ranks(ordered: Tensor) -> Tensor:
+    """Ranks from 1 along the last axis of sorted values (C, N); equals have the mean of theirs."""
+    count = ordered.shape[-1]
+    place = torch.arange(count, device=ordered.device).expand_as(ordered)
+    steps, edge = ordered.diff() != 0, ordered.new_ones((len(ordered), 1), dtype=torch.bool)
+    first, last = torch.cat([edge, steps], -1), torch.cat([steps, edge], -1)
+    low = place.where(first, 0).cummax(-1).values
+    high = place.where(last, count).flip(-1).cummin(-1).values.flip(-1)
+    return (low + high).double() / 2 + 1
 
 
 def _confusion(logits: Tensor, targets: Tensor) -> Tensor:
     """(C, C) int64 counts; rows are the truth."""
-    from torchmetrics.functional.classification import multiclass_confusion_matrix
-
     classes = logits.shape[-1]
-    return multiclass_confusion_matrix(logits.argmax(-1), targets, classes, validate_args=False)
+    pairs = targets * classes + logits.argmax(-1)
+    return torch.bincount(pairs, minlength=classes**2).unflatten(0, (classes, classes))
 
 
 def _per_class(confusion: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -131,7 +131,9 @@ def final_numbers(
     dtype = AUTOCAST.get(context.precision)
     example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes)
+        # What a search may look at is all that the test has; only the test's facts are kept.
+        detailed = data.task == "classification"
+        val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = net.metrics() if hasattr(net, "metrics") else {}
         timed, infer = latency.measure(net, batch, meter)
@@ -146,9 +148,14 @@ def final_numbers(
 
 
 def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
-    """`train/fraction_of_peak`, from the arithmetic of the network that was trained."""
+    """`train/fraction_of_peak` and `compute/flops_train`, of the network that was trained.
+
+    What a compression leaves has fewer, which no step of the training had, or none, where nothing can train.
+    """
     counted, _ = cost.measure(fitted.net, context.example[:1])
-    return peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    share, facts = peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
+    trained = {key: counted[key] for key in ("compute/flops_train",) if key in counted}
+    return trained | share, facts
 
 
 def compressed(

@@ -13,7 +13,7 @@ from refusal import Refusal
 from research.goals.names import find_names, task_of
 from research.goals.wishes import Wish, find_relative, find_wishes
 from research.goals.wording import find_bounds
-from research.objective import METRICS, described, refuse_unclaimed
+from research.objective import METRICS, described, elsewhere, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
 LONGEST = 1000
@@ -85,9 +85,11 @@ def read(
     wish = _chosen(sized + wishes) if metric is None else None
     if not (wish or wanted or names or metric):
         raise Refusal(f"The goal '{text.strip()}' was not understood: say for example {EXAMPLES}.")
-    key = metric or (wish.metric if wish else _usual_metric(wanted, task_of(conf, (*names, *fixed))))
+    task = task_of(conf, (*names, *fixed))
+    key = metric or (wish.metric if wish else _usual_metric(wanted, task))
     for asked in (key, *(bound.metric for bound in wanted)):
         refuse_unclaimed(asked)
+    _check_measured([key, *(one.metric for one in wanted)], task)
     objective = Objective(metric=key, direction=_direction(key, direction, wish), constraints=_agreed(wanted))
     effect = wish.effect if wish else 0.0
     return Goal(
@@ -102,6 +104,16 @@ def _check_length(text: str, empty_is_fine: bool) -> None:
         raise Refusal(
             f"The goal has {len(text)} characters: say it in at most {LONGEST}, for example {EXAMPLES}."
         )
+
+
+def _check_measured(metrics: Iterable[str], task: str) -> None:
+    for metric in metrics:
+        only = elsewhere(metric, task)
+        if only:
+            raise Refusal(
+                f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task "
+                f"of the data is {task}: name other data, or ask for accuracy or loss."
+            )
 
 
 def _usual_metric(bounds: list[Constraint], task: str) -> str:

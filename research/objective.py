@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
     "size/parameters": Metric("min", "count", "parameters"),
     "size/nonzeros": Metric("min", "count", "non-zero weights"),
     "compute/flops_forward": Metric("min", "flops", "FLOPs of a forward pass"),
-    "compute/flops_train": Metric("min", "flops", "FLOPs of the training"),
+    "compute/flops_train": Metric("min", "flops", "FLOPs of training on one example"),
     "harness/seconds": Metric("min", "seconds", "time of validations and checkpoints", claimed=False),
     "harness/cpu_seconds": Metric("min", "seconds", "CPU time of validations and checkpoints", claimed=False),
     "harness/energy_j": Metric("min", "joules", "energy of validations and checkpoints", claimed=False),
@@ -59,6 +59,19 @@ METRICS: dict[str, Metric] = {
 
 EXACT = ("size/", "compute/", "train/activation_bytes", "train/optimizer_bytes")
 """beginnings of metrics that a network has whatever the seed: no spread, so no interval is needed"""
+
+OF_TASK = {
+    **dict.fromkeys(("f1", "precision", "recall", "auroc"), "classification"),
+    "bits_per_byte": "language",
+}
+"""scores of either split that only one task has"""
+
+
+def elsewhere(metric: str, task: str) -> str | None:
+    """The only task that has the metric, when it is another one."""
+    split, _, name = metric.partition("/")
+    only = OF_TASK.get(name) if split in ("val", "test") else None
+    return None if only == task else only
 
 
 _WINDOWS = {"train": "train", "step": "train", "compress": "train", "infer": "infer", "harness": "harness"}

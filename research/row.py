@@ -16,7 +16,7 @@ from research import identity
 from research.database.redact import redact
 from research.gate import profiles
 from research.gate.signature import signature
-from research.objective import METRICS, screening
+from research.objective import METRICS, elsewhere, screening
 from research.retold import retold
 from research.store import Busy, Claim, Known, Lost, Store
 
@@ -73,12 +73,18 @@ class Row:
         }
 
 
-def check_score(score: str) -> None:
-    """Raise `Refusal` when no trial measures a metric of this name, before anything is trained."""
+def check_score(score: str, task: str | None = None) -> None:
+    """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
     names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
     if score not in names:
         near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
+    only = elsewhere(score, task) if task else None
+    if only:
+        raise Refusal(
+            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
+            "val/accuracy or val/loss."
+        )
 
 
 @contextmanager
@@ -90,7 +96,7 @@ def claimed(
     What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
-    check_score(config["score"])
+    check_score(config["score"], config["data"].get("task"))
     profiles.refuse(config)
     key = identity.key(config, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]

@@ -31,7 +31,7 @@ from research.proposers.proposer import Proposer
 from research.report.lines import Lines
 from research.runner import Outcome
 from research.space import Space
-from research.statistics.campaign import Campaign, earlier
+from research.statistics.ledger import Ledger, earlier
 from research.store import Store
 from research.team.judges import Judges
 from research.team.queued import Queued
@@ -67,7 +67,7 @@ class Sprint:
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
-        self._campaign = Campaign(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
+        self._ledger = Ledger(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
         self._lineup: Lineup | None = None
         self._shortest: Shortest | None = None
         self._admission: Admission | None = None
@@ -148,7 +148,7 @@ class Sprint:
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
             "boxes": self._boxes.facts(),
             "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
-            "comparisons": list(self._campaign.words),
+            "comparisons": list(self._ledger.words),
             "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
             "baseline": self._baseline.model_dump(mode="json"),
@@ -173,7 +173,9 @@ class Sprint:
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
             admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
-            self._shortest, stopped = stopped_control(charter, bench, rows, control, wanted, self._before())
+            self._shortest, stopped = stopped_control(
+                charter, bench, rows, control, wanted, self._before(), self._boxes.half
+            )
         if self._shortest:
             self._notes.append(told(self._shortest, wanted))
         # Where a person has fixed the length, proposals cannot follow a control that is stopped.
@@ -268,7 +270,7 @@ class Sprint:
         unheld = self._shortest is not None and self._shortest.unknown is not None
         conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
         confirmation = Confirmation(
-            bench, charter.confirm, self._campaign, charter.seed, self._boxes.short, judged
+            bench, charter.confirm, self._ledger, charter.seed, self._boxes.short, judged
         )
         for arm in contenders:
             finding = confirmation.judge(control, arm, asked, held)

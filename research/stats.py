@@ -1,30 +1,34 @@
 """Means with intervals, arms paired by seed, and the verdict that follows: no test here is a rule of thumb.
 
 Rules that hold throughout:
-- An interval is Student's t on values, or on differences of pairs. Its level is two-sided.
-- A value that is not finite is no value. A trial that failed is given as NaN, so that it is seen: a
-  treatment with one is never `supported`.
-- Fewer than three values or pairs are `open`. So are values without any spread, from which no interval can
-  be made, unless the metric is exact (size, FLOPs): equal accuracies are a coarse metric, not certainty.
+- An interval is Student's t on values, or on differences of pairs. The one of a verdict has the ends that its
+  two one-sided tests have: it lies wholly where a supported claim says.
+- A value that is not finite is no value, nor is a cost of zero or less where costs are compared by their
+  ratio. A trial that failed is given as NaN, so that it is seen.
+- What a word takes, with too few values, without spread or with some missing, is said in one place:
+  `research.statistics.decide`.
 """
 
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, NamedTuple, final
 
 from refusal import Refusal
 from research.objective import EXACT
+from research.statistics.decide import ENOUGH, Errors, Estimate, Region, decide, errors
 from research.statistics.spelling import over_seeds
 from research.statistics.student import critical, two_sided
 from research.types import Comparison, Constraint, Direction, Verdict, VerdictWord
 
+__all__ = ["ENOUGH", "Arm", "Errors", "Scale", "Summary", "check", "compare", "errors", "judge", "summary"]
+
 Scale = Literal["difference", "ratio"]
 Arm = Mapping[int, float]
 """what one arm measured: seed -> value, NaN where the trial failed"""
-ENOUGH = 3
-"""values or pairs below which nothing is decided"""
+USUAL = errors(0.05)
+"""the error rate of a comparison that stands alone"""
 _ROUNDING = 8 * sys.float_info.epsilon
 
 
@@ -50,7 +54,7 @@ def summary(values: Iterable[float], level: float = 0.95) -> Summary:
 def compare(
     control: Arm, treatment: Arm, metric: str, level: float = 0.95, scale: Scale = "difference"
 ) -> Comparison:
-    """Treatment minus control over the seeds that both arms have, with its t-interval.
+    """Treatment minus control over the seeds that both arms have, with its two-sided t-interval.
 
     `effect_size` is Cohen's d of the differences (dz), `p_value` the paired t-test's, both None without
     spread. With `scale="ratio"`, for costs such as joules, the logarithms are compared and the difference
@@ -58,21 +62,49 @@ def compare(
     the interval is unbounded, with none the difference is NaN.
     """
     _check_level(level)
+    tail = (1 - level) / 2
+    return _told(estimate(control, treatment, metric, scale), metric, scale, (tail, tail), level)
+
+
+def estimate(control: Arm, treatment: Arm, metric: str, scale: Scale = "difference") -> Estimate:
+    """The mean change from control to treatment over their pairs; of logarithms with `scale="ratio"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
-    told = _summary(*_changes(pairs, scale), level)
-    half = math.inf if told.half_width is None else told.half_width
-    back = _percent if scale == "ratio" else float
-    t = told.mean / (told.std / math.sqrt(told.n)) if told.std else None
-    return Comparison(
-        metric=f"{metric} [%]" if scale == "ratio" else metric,
-        n=told.n,
-        difference=back(told.mean),
-        low=back(told.mean - half),
-        high=back(told.mean + half),
-        effect_size=told.mean / told.std if told.std else None,
-        p_value=None if t is None else two_sided(t, told.n - 1),
-        level=level,
-    )
+    changes, rounding = _changes(pairs, scale)
+    return _estimate(changes, rounding, metric, equal=not any(changes))
+
+
+@final
+class Said(NamedTuple):
+    """How each word of a claim is put."""
+
+    supported: str
+    refuted: str
+    open: str
+
+
+def settle(
+    control: Arm, treatment: Arm, metric: str, claimed: Region, said: Said, scale: Scale, rate: Errors
+) -> tuple[VerdictWord, str, Comparison]:
+    """Word, reason and comparison of a claim about the change, in percent of the control for a ratio."""
+    measured, tails = estimate(control, treatment, metric, scale), rate.tails
+    absent = missing(control, scale) + missing(treatment, scale)
+    word = decide(measured, _scaled(claimed, scale), tails, absent)
+    two_sided = math.isfinite(claimed.low) and math.isfinite(claimed.high)
+    ends = tails if claimed.low > -math.inf else tails[::-1]
+    level = 1 - 2 * rate.supported if two_sided else rate.level
+    found = _told(measured, metric, scale, (tails[0], tails[0]) if two_sided else ends, level, tails[0])
+    if absent:
+        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", found
+    if found.n < ENOUGH:
+        return word, f"{found.n} of the {ENOUGH} paired seeds that a decision needs", found
+    shown = over_seeds(found)
+    if word == "open" and not measured.error:
+        return (
+            word,
+            f"{shown}: all differences are equal, which says nothing of their spread; add seeds",
+            found,
+        )
+    return word, f"{shown}: {getattr(said, word)}", found
 
 
 def judge(
@@ -83,80 +115,104 @@ def judge(
     direction: Direction = "max",
     smallest_effect: float = 0.0,
     scale: Scale = "difference",
-    level: float = 0.95,
+    rate: Errors = USUAL,
     constraints: Sequence[tuple[Constraint, Sequence[float]]] = (),
     trial_ids: Sequence[int] = (),
 ) -> Verdict:
     """Say whether the treatment improves `metric` by more than `smallest_effect` and keeps its constraints.
 
-    `supported`: the whole interval lies beyond the smallest effect in the right direction, and every
-    constraint (given with the treatment's values of its metric) is kept at the same level. `refuted`: the
-    interval excludes an improvement of the smallest effect, or a constraint is broken. Else `open`.
-    The smallest effect is in the metric's unit, in percent with `scale="ratio"`. Over a campaign the level
-    comes from `research.statistics.campaign.Campaign`, else every test errs by itself.
+    `supported`: the change and every constraint (given with the treatment's values of its metric) are, each
+    at the error rate of supporting. `refuted`: an improvement of the smallest effect is excluded, or a
+    constraint is broken, each at its share of the error rate of refuting. Else `open`. The smallest effect is
+    in the metric's unit, in percent with `scale="ratio"`. Over a campaign the rate comes from the ledger
+    (`research.statistics.ledger`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")
-    comparison = compare(control, treatment, metric, level, scale)
-    word, reason = _decide(comparison, direction, smallest_effect, metric)
-    failed = missing(treatment)
-    if word == "supported" and failed:
-        word, reason = "open", f"{failed} of {len(treatment)} trials of the treatment have no value"
+    own = rate.among(1 + len(constraints))
+    claimed = Region(low=smallest_effect) if direction == "max" else Region(high=-smallest_effect)
+    sized = f" of {smallest_effect:g}" if smallest_effect else ""
+    beyond = f" beyond {smallest_effect:g}" if smallest_effect else ""
+    said = Said(f"an improvement{beyond}", f"no improvement{sized}", f"does not settle an improvement{sized}")
+    word, reason, found = settle(control, treatment, metric, claimed, said, scale, own)
     for constraint, values in constraints:
-        word, reason = _constrained(word, reason, constraint, values, level)
-    return Verdict(word=word, comparison=comparison, reason=reason, trial_ids=tuple(trial_ids))
+        word, reason = _constrained(word, reason, constraint, values, own)
+    return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
 
 
-def missing(arm: Arm) -> int:
+def missing(arm: Arm, scale: Scale = "difference") -> int:
     """How many of an arm's trials have no value."""
-    return sum(not math.isfinite(value) for value in arm.values())
+    return sum(not math.isfinite(value) or (scale == "ratio" and value <= 0) for value in arm.values())
 
 
-def check(constraint: Constraint, values: Iterable[float], level: float = 0.95) -> tuple[VerdictWord, str]:
-    """Say whether the mean keeps its bound: one-sided t-bound of the mean at `level`, as word and reason.
-
-    A value that is not finite (a failed trial) leaves the constraint `open` unless it is broken anyway.
-    """
-    measured = list(values)
-    # A one-sided bound is one end of the two-sided interval that errs twice as often.
-    told = summary(measured, max(2 * level - 1, 1e-9))
+def check(constraint: Constraint, values: Iterable[float], rate: Errors = USUAL) -> tuple[VerdictWord, str]:
+    """Say whether the mean keeps its bound, as word and reason."""
+    measured = [float(value) for value in values]
+    finite = [value for value in measured if math.isfinite(value)]
+    least = constraint.op == ">="
+    claimed = Region(*((constraint.bound, math.inf) if least else (-math.inf, constraint.bound)), closed=True)
+    rounding = _ROUNDING * max(map(abs, finite), default=0.0)
+    mean = _estimate(finite, rounding, constraint.metric)
+    absent = len(measured) - len(finite)
+    word = decide(mean, claimed, rate.tails, absent)
     shown = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-    sign = 1.0 if constraint.op == ">=" else -1.0
-    if told.n < ENOUGH:
-        return "open", f"{shown}: {told.n} of the {ENOUGH} values that a decision needs"
-    margin, half = sign * (told.mean - constraint.bound), told.half_width or 0.0
-    if not told.std and not constraint.metric.startswith(EXACT):
-        return "open", f"{shown}: all values are equal, which says nothing of their spread; add seeds"
-    if margin + half < 0:
-        return "refuted", f"{shown} is broken: mean {told.mean:.6g}"
-    if margin - half < 0 or told.n < len(measured):
-        return "open", f"{shown}: mean {told.mean:.6g} ± {half:.2g} does not settle it"
-    return "supported", f"{shown} is kept: mean {told.mean:.6g}"
+    if absent:
+        return word, f"{shown}: {absent} of {len(measured)} trials have no value"
+    if mean.n < ENOUGH:
+        return word, f"{shown}: {mean.n} of the {ENOUGH} values that a decision needs"
+    if word == "open" and not mean.error:
+        return word, f"{shown}: all values are equal, which says nothing of their spread; add seeds"
+    half = abs(mean.most(rate.tails[0]) - mean.mean)
+    told = Said("is kept", "is broken", "")
+    if word == "open":
+        return word, f"{shown}: mean {mean.mean:.6g} ± {half:.2g} does not settle it"
+    return word, f"{shown} {getattr(told, word)}: mean {mean.mean:.6g}"
 
 
 def _constrained(
-    word: VerdictWord, reason: str, constraint: Constraint, values: Sequence[float], level: float
+    word: VerdictWord, reason: str, constraint: Constraint, values: Sequence[float], rate: Errors
 ) -> tuple[VerdictWord, str]:
-    kept, why = check(constraint, values, level)
+    kept, why = check(constraint, values, rate)
     if word == "refuted" or kept == "supported":
         return word, reason
     return kept, why if word == "supported" or kept == "refuted" else f"{reason}; {why}"
 
 
-def _decide(found: Comparison, direction: Direction, least: float, metric: str) -> tuple[VerdictWord, str]:
-    shown = over_seeds(found)
-    if found.n < ENOUGH:
-        return "open", f"{found.n} of the {ENOUGH} paired seeds that a decision needs"
-    low, high = (found.low, found.high) if direction == "max" else (-found.high, -found.low)
-    same = found.low == found.high == 0.0
-    if found.effect_size is None and not metric.startswith(EXACT) and not (same and least):
-        return "open", f"{shown}: all differences are equal, which says nothing of their spread; add seeds"
-    sized = f" of {least:g}" if least else ""
-    if low > least:
-        return "supported", f"{shown}: an improvement{f' beyond {least:g}' if least else ''}"
-    if high < least or (same and not least):
-        return "refuted", f"{shown}: no improvement{sized}"
-    return "open", f"{shown}: does not settle an improvement{sized}"
+def _told(
+    measured: Estimate,
+    metric: str,
+    scale: Scale,
+    ends: tuple[float, float],
+    level: float,
+    tail: float | None = None,
+) -> Comparison:
+    """An estimate as it is read; its interval ends where the one-sided tests at `ends` do."""
+    back = _percent if scale == "ratio" else float
+    t = measured.mean / measured.error if measured.error else None
+    return Comparison(
+        metric=f"{metric} [%]" if scale == "ratio" else metric,
+        n=measured.n,
+        difference=back(measured.mean),
+        low=back(measured.least(ends[0])),
+        high=back(measured.most(ends[1])),
+        effect_size=None if t is None else t / math.sqrt(measured.n),
+        p_value=None if t is None else two_sided(t, measured.freedom),
+        level=level,
+        tail=tail,
+        sd=measured.error * math.sqrt(measured.n) or None,
+    )
+
+
+def _scaled(claimed: Region, scale: Scale) -> Region:
+    """A claim in percent of the control as one about logarithms."""
+    if scale == "difference":
+        return claimed
+    low, high = (_log(end) for end in (claimed.low, claimed.high))
+    return Region(low, high, claimed.closed)
+
+
+def _log(percent: float) -> float:
+    return math.log1p(percent / 100) if percent > -100 else -math.inf
 
 
 def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
@@ -167,6 +223,12 @@ def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[f
     kept = [pair for pair in pairs if math.isfinite(pair[1] - pair[0])]
     largest = max((abs(value) for pair in kept for value in pair), default=0.0)
     return [after - before for before, after in kept], _ROUNDING * largest
+
+
+def _estimate(finite: Sequence[float], rounding: float, metric: str, equal: bool = False) -> Estimate:
+    told = _summary(finite, rounding, 0.95)
+    error = told.std / math.sqrt(told.n) if told.std else 0.0
+    return Estimate(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
 
 
 def _summary(finite: Sequence[float], rounding: float, level: float) -> Summary:

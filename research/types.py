@@ -23,9 +23,10 @@ class Key(NamedTuple):
     signature: str
     """sha256 of the canonical resolved config, seed included, without what cannot change the result"""
     code: str
-    """digest of the sources under models/ and of the versions of torch and lightning"""
+    """digest of the sources under models/, of a user's own that it names, and of versions of packages"""
     data: str
-    """digest of where the data comes from: file contents of its path, or its package's version"""
+    """digest of where the data comes from: file contents of its path, or its package's version; after a `+`
+    that of whatever else it begins from: a checkpoint, a teacher, other files"""
     hardware: str
     """hardware class, for example `cpu:Intel Xeon 8481C x2` or `gpu:NVIDIA H200`"""
 
@@ -110,7 +111,11 @@ class Comparison(Record):
     effect_size: float | None
     p_value: float | None
     level: float
-    """confidence of the interval [low, high], for example 0.95"""
+    """confidence of the interval [low, high], for example 0.95; over all looks where there were several"""
+    tail: float | None = None
+    """one-sided p-value at which it decides; None where nothing was claimed"""
+    sd: float | None = None
+    """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
 
 
 class Verdict(Record):

@@ -17,7 +17,8 @@ from research.store import Store
 ROOT = Path(__file__).parent.parent
 KEYS = {
     "test/accuracy", "test/f1", "test/precision", "test/recall", "test/auroc", "test/loss",
-    "val/accuracy", "val/loss", "train/seconds", "train/energy_j", "train/co2_kg", "train/steps_per_second",
+    "val/accuracy", "val/loss", "val/f1", "val/precision", "val/recall", "val/auroc",
+    "train/seconds", "train/energy_j", "train/co2_kg", "train/steps_per_second",
     "train/peak_bytes", "step/energy_j", "infer/latency_s_p50", "infer/latency_s_p95",
     "infer/samples_per_second", "infer/energy_j_per_sample", "size/bytes", "size/parameters",
     "size/nonzeros", "compute/flops_forward", "compute/flops_train", "stability/grad_norm_mean",
@@ -81,6 +82,45 @@ def test_an_unknown_score_is_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(refusal.Refusal, match="val/accuracy"):
         train.trial(resolve("score=val/acuracy"), overrides=[])
+    assert not (tmp_path / "lab.db").exists()
+
+
+@pytest.mark.parametrize("compress", ["[]", "[bf16]", "[low_rank]"])
+def test_flops_of_training_are_of_the_network_that_was_trained(
+    resolve: Callable[..., Any], compress: str
+) -> None:
+    metrics = train.trial(resolve("budget.steps=5", f"compress={compress}"), overrides=[])["metrics"]
+    # Of 64 inputs, 128 units and 10 classes: the first layer's input needs no gradient.
+    assert metrics["compute/flops_train"] == 2 * (2 * 64 * 128) + 3 * (2 * 128 * 10)
+    forward = metrics["compute/flops_forward"]
+    assert forward < 18944 if compress == "[low_rank]" else forward == 18944
+
+
+@pytest.mark.parametrize("score", ["val/f1", "val/precision", "val/recall", "val/auroc"])
+def test_a_detailed_score_of_the_final_validation_is_a_score(resolve: Callable[..., Any], score: str) -> None:
+    answer = train.trial(resolve("budget.steps=20", f"score={score}"), overrides=[])
+    assert answer["score"] == answer["metrics"][score]
+    assert 0 < answer["score"] <= 1
+    # The confusion matrix among the facts is the test's.
+    confusion = answer["facts"]["confusion"]
+    right = sum(row[index] for index, row in enumerate(confusion))
+    assert right / sum(map(sum, confusion)) == pytest.approx(answer["metrics"]["test/accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("data", "score", "only"),
+    [
+        ("mqar", "val/f1", "classification"),
+        ("mqar", "test/bits_per_byte", "language"),
+        ("digits", "val/bits_per_byte", "language"),
+    ],
+)
+def test_a_score_of_another_task_is_refused_before_anything_is_trained(
+    resolve: Callable[..., Any], tmp_path: Path, data: str, score: str, only: str
+) -> None:
+    model = "gpt" if data == "mqar" else "mlp"
+    with pytest.raises(refusal.Refusal, match=f"{score} is measured for {only}"):
+        train.trial(resolve(f"data={data}", f"model={model}", f"score={score}"), overrides=[])
     assert not (tmp_path / "lab.db").exists()
 
 

@@ -1,14 +1,18 @@
 """Machine code for the final network, of whatever number format."""
 
+import copy
 from collections.abc import Mapping
 from typing import final
 
 from torch import Tensor, nn
 
+from models.compress.attempt import Attempt
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.exported import Compiled, compiler, export
+from models.compress.half import HALVES
 from models.compress.number_format import one_format
+from models.compress.own_precision import OwnPrecision
 
 
 @final
@@ -20,10 +24,16 @@ class Compile(Compression):
     """
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for the compiler, and export the untrained network."""
+        """Look for the compiler, and try the code of the untrained network, in the format of its weights."""
         one_format(context)
         compiler("compiled")
-        export(net.to(context.device), context.example, "compiled")
+        half = next((name for name in context.names if name in HALVES), None)
+        name = f"[{half},compiled]" if half else "compiled"
+        attempt = Attempt(name, net, context, "the same without compiled")
+        if not attempt.proven:
+            form = OwnPrecision(copy.deepcopy(net).to(context.device, HALVES[half])) if half else net
+            graph = export(form.to(context.device), context.example, "compiled")
+            attempt.run(lambda: Compiled(form, graph, context.example))
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The compiled network."""

@@ -7,14 +7,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from models.compress import processor
+from models.compress.attempt import Attempt
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.number_format import one_format
 from models.compress.own_precision import OwnPrecision
-from models.evaluate import evaluating
 from refusal import Refusal
 
 _TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+"""options of this kind and their types"""
 
 
 @final
@@ -34,18 +37,11 @@ class Half(Compression):
         self.name, self.dtype = dtype, _TYPES[dtype]
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Answer two examples in 16 bits."""
+        """Let the untrained network answer in 16 bits."""
         one_format(context)
-        halved = OwnPrecision(copy.deepcopy(net).to(context.device, self.dtype))
-        try:
-            with evaluating(halved), torch.inference_mode():
-                halved(context.example[:2])
-        except (RuntimeError, NotImplementedError) as error:
-            first = str(error).splitlines()[0]
-            raise Refusal(
-                f"{type(net).__name__} does not run with {self.name} weights on {context.device} ({first}): "
-                "choose the other of fp16 and bf16, or compress=[int8_weights]."
-            ) from error
+        own, other = sorted(HALVES, key=lambda option: HALVES[option] != self.dtype)
+        attempt = Attempt(own, net, context, f"compress=[{other}] or compress=[int8_weights]")
+        attempt.run(lambda: OwnPrecision(copy.deepcopy(net).to(context.device, self.dtype)))
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The same network with rounded weights."""
@@ -55,13 +51,23 @@ class Half(Compression):
             "largest_error": max((_error(weight, self.dtype) for weight in weights), default=0.0),
             "overflowed": sum(int(weight.to(self.dtype).isinf().sum()) for weight in weights),
         }
-        if self.dtype == torch.float16 and torch.device(context.device).type == "cpu":
-            self.facts["slow"] = "most CPUs multiply no float16: bf16 has the same size and is faster there"
+        if torch.device(context.device).type == "cpu":
+            self.facts |= _slowness(self.dtype)
         return OwnPrecision(net.to(self.dtype))
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The same wrapping around a fresh network."""
         return OwnPrecision(net.to(self.dtype))
+
+
+def _slowness(dtype: torch.dtype) -> dict[str, str]:
+    """What is known of products on this CPU before they are timed."""
+    if not processor.multiplies_bfloat16():
+        cpu = f"this CPU ({processor.instructions()})"
+        return {"slow": f"{cpu} multiplies no 16-bit numbers: products take longer than in 32"}
+    if dtype == torch.float16:
+        return {"slow": "most CPUs multiply no float16: bf16 has the same size and is faster there"}
+    return {}
 
 
 def _error(weight: Tensor, dtype: torch.dtype) -> float:

@@ -10,10 +10,9 @@ from torch.nn.utils import parametrize
 from models.compress import int8_static, pt2e
 from models.compress.compression import Compression
 from models.compress.context import Context
+from models.compress.processor import largest_activation
 from models.evaluate import evaluating
 from refusal import Refusal
-
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 @final
@@ -34,7 +33,7 @@ class Int8Aware(Compression):
         self.steps, self.lr_factor, self.batches = finetune_steps, lr_factor, batches
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and quantise the untrained network."""
+        """Look for CPU and compiler, and try the int8 form of the untrained network."""
         int8_static.check(net, context, "int8_aware")
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
@@ -47,19 +46,21 @@ class Int8Aware(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network, with the saved activation scales."""
-        graph = pt2e.quantized(net, [example], "int8_aware", dynamic=False)
+        largest = pt2e.largest_in(state)
+        graph = pt2e.quantized(net, [example], "int8_aware", dynamic=False, largest=largest)
         return pt2e.with_activations(graph, state)
 
 
 def simulate(net: nn.Module, inputs: Iterable[Tensor]) -> None:
-    """Let every linear layer and convolution of `net` round its weights and its input, in place.
+    """Let every layer of `net` that becomes int8 round its weights and its input, in place.
 
-    `inputs` are batches (B, *shape), from which each layer's input takes its range.
+    `inputs` are batches (B, *shape), from which each layer's input takes its range; it is rounded to as many
+    steps as this processor's kernels can hold.
     """
-    ranges = _ranges(net, inputs)
-    for module, (low, high) in ranges.items():
+    largest = largest_activation()
+    for module, (low, high) in _ranges(net, inputs).items():
         parametrize.register_parametrization(module, "weight", RoundedWeight())
-        module.rounding = module.register_forward_pre_hook(RoundedInput(low, high))
+        module.rounding = module.register_forward_pre_hook(RoundedInput(low, high, largest))
 
 
 def settle(net: nn.Module) -> None:
@@ -84,21 +85,22 @@ class RoundedWeight(nn.Module):
 
 @final
 class RoundedInput:
-    """A hook that puts a layer's input on a grid of 256 values from `low` to `high`; gradients pass."""
+    """A hook that puts a layer's input on `largest` + 1 values from `low` to `high`; gradients pass."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, largest: int = 255) -> None:
         low, high = min(low, 0.0), max(high, 0.0)
-        self.scale = max((high - low) / 255, torch.finfo(torch.float32).eps)
-        self.zero = max(0, min(255, round(-low / self.scale)))
+        self.largest = largest
+        self.scale = max((high - low) / largest, torch.finfo(torch.float32).eps)
+        self.zero = max(0, min(largest, round(-low / self.scale)))
 
     def __call__(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The input as it will be read back."""
         x, *rest = args
-        return (torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero, 0, 255), *rest)
+        return (torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero, 0, self.largest), *rest)
 
 
 def _ranges(net: nn.Module, inputs: Iterable[Tensor]) -> dict[nn.Module, tuple[float, float]]:
-    """Smallest and largest input of each linear layer and convolution that is reached."""
+    """Smallest and largest input of each layer that becomes int8 and is reached."""
     found: dict[nn.Module, tuple[float, float]] = {}
 
     def look(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -106,7 +108,7 @@ def _ranges(net: nn.Module, inputs: Iterable[Tensor]) -> dict[nn.Module, tuple[f
         before = found.get(module, (low, high))
         found[module] = (min(before[0], low), max(before[1], high))
 
-    chosen = [module for module in net.modules() if type(module) in _LAYERS]
+    chosen = [module for module in net.modules() if type(module) is nn.Linear or pt2e.convolves(module)]
     hooks = [module.register_forward_pre_hook(look) for module in chosen]
     try:
         with evaluating(net), torch.no_grad():

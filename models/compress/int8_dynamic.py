@@ -15,11 +15,11 @@ class Int8Dynamic(Compression):
     """Dynamic quantization of linear layers: PT2E with the x86 inductor quantizer, compiled.
 
     Each layer's input gets the scale that its own largest and smallest value ask for.
-    Facts: `int8` weights by name, `compile_seconds`. Raises `Refusal` as `Int8Static` does.
+    Facts: as `Int8Static`. Raises `Refusal` as `Int8Static` does.
     """
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and quantise the untrained network."""
+        """Look for CPU and compiler, and try the int8 form of the untrained network."""
         int8_static.check(net, context, "int8_dynamic", dynamic=True)
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
@@ -28,4 +28,5 @@ class Int8Dynamic(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network."""
-        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True)
+        largest = pt2e.largest_in(state)
+        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True, largest=largest)

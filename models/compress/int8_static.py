@@ -6,10 +6,12 @@ from typing import final
 from torch import Tensor, nn
 
 from models.compress import pt2e
+from models.compress.attempt import Attempt
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.exported import Compiled, compiler
 from models.compress.number_format import one_format
+from models.compress.processor import instructions, largest_activation
 from refusal import Refusal
 
 
@@ -18,8 +20,9 @@ class Int8Static(Compression):
     """Static post-training quantization: PT2E with the x86 inductor quantizer, compiled.
 
     `batches` training batches set the activations' scales. Source: Jacob et al. (2017), arXiv 1712.05877.
-    Facts: `int8` weights by name, `compile_seconds`. Raises `Refusal` without an x86 CPU or a C++ compiler,
-    and for a network that has no one graph.
+    Facts: `int8` weights by name, `activation_bits` (7 where the processor lacks VNNI, else 8) and the
+    `instructions` that decided, `compile_seconds`. Raises `Refusal` without an x86 CPU or a C++ compiler, for
+    a network that has no one graph, and where the code fails or is neither smaller nor faster than 32 bits.
     """
 
     def __init__(self, batches: int = 16) -> None:
@@ -29,7 +32,7 @@ class Int8Static(Compression):
         self.batches = batches
 
     def check(self, net: nn.Module, context: Context) -> None:
-        """Look for CPU and compiler, and quantise the untrained network."""
+        """Look for CPU and compiler, and try the int8 form of the untrained network."""
         check(net, context, "int8_static")
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
@@ -38,16 +41,20 @@ class Int8Static(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network, with the saved activation scales."""
-        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False)
+        largest = pt2e.largest_in(state)
+        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False, largest=largest)
         return pt2e.with_activations(graph, state)
 
 
 def check(net: nn.Module, context: Context, name: str, *, dynamic: bool = False) -> None:
-    """Raise `Refusal` where a compiled int8 network cannot be made of `net`, by making its graph."""
+    """Raise `Refusal` where compiled int8 cannot be made of `net` or gains nothing, by making it."""
     one_format(context)
     pt2e.x86(name, context.device)
     compiler(name)
-    pt2e.quantized(net, [context.example[:2]], name, dynamic=dynamic)
+    attempt = Attempt(name, net, context, "compress=[bf16] or compress=[int8_weights]")
+    if not attempt.proven:
+        graph = pt2e.quantized(net, [context.example[:2]], name, dynamic=dynamic)
+        attempt.run(lambda: Compiled(graph, graph, context.example), must_gain=True)
 
 
 def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[str, object]) -> Compiled:
@@ -55,5 +62,10 @@ def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[
     inputs = context.calibration(batches or 1)
     graph = pt2e.quantized(net, inputs, "int8", dynamic=batches is None)
     made = Compiled(graph, graph, context.example)
-    facts |= {"int8": pt2e.layers(graph), "compile_seconds": made.seconds}
+    facts |= {
+        "int8": pt2e.layers(graph),
+        "activation_bits": largest_activation().bit_length(),
+        "instructions": instructions(),
+        "compile_seconds": made.seconds,
+    }
     return made

@@ -12,26 +12,31 @@ import torch
 from torch import Tensor, nn
 
 from models.compress.exported import export, one_mode, quiet
+from models.compress.processor import X86, largest_activation
 from refusal import Refusal
 
-_SCALES, _ZEROS = "activation_scale", "activation_zero_point"
+_SCALES, _ZEROS, _LARGEST = "activation_scale", "activation_zero_point", "activation_largest"
+_FULL = 255
 
 
 def x86(name: str, device: str) -> None:
     """Raise `Refusal` elsewhere than on an x86 CPU, for whose kernels these graphs are made."""
-    if torch.device(device).type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+    if torch.device(device).type != "cpu" or platform.machine() not in X86:
         raise Refusal(
             f"{name} computes with the int8 kernels of x86 CPUs; this is {platform.machine()} on {device}: "
             "choose compress=[int8_weights] or compress=[bf16], or trainer=cpu on such a machine."
         )
 
 
-def quantized(net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: bool) -> torch.fx.GraphModule:
+def quantized(
+    net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: bool, largest: int | None = None
+) -> torch.fx.GraphModule:
     """`net` with int8 weights (symmetric, a scale per output) and 8-bit activations (a scale per tensor).
 
     `inputs` are batches (B, *shape) that static scales are taken from; with `dynamic`, each batch gets its
     own, for linear layers only. The weights keep their names, `NAME_scale` beside them; `net` keeps its own.
-    Linear layers and convolutions in one and two dimensions; the rest stays in 32 bits. Slow until compiled.
+    Linear layers and the convolutions of `convolves`; the rest stays in 32 bits. Slow until compiled.
+    Activations lie between 0 and `largest`, which is this processor's own unless it is given.
 
     Raises:
         Refusal: the network has no one graph, or nothing in it can be int8.
@@ -40,7 +45,8 @@ def quantized(net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: b
     first = next(batches)
     graph = _told(export(_widened(net), first, name))
     try:
-        graph = _rounded(graph, chain([first], batches), dynamic=dynamic)
+        largest = largest or largest_activation()
+        graph = _rounded(graph, chain([first], batches), dynamic=dynamic, reduced=largest < _FULL)
     except Exception as error:  # whatever torchao's passes and observers stumble over
         raise Refusal(
             f"{name} cannot round {type(net).__name__} ({type(error).__name__}: {str(error)[:120]}): choose "
@@ -50,20 +56,21 @@ def quantized(net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: b
         raise Refusal(
             f"{name} finds no linear layer and no convolution in this network: choose compress=[bf16]."
         )
-    _keep_activations(graph)
+    _keep_activations(graph, largest)
     return one_mode(graph).requires_grad_(False)
 
 
 def _rounded(
-    graph: torch.fx.GraphModule, batches: Iterable[Tensor], *, dynamic: bool
+    graph: torch.fx.GraphModule, batches: Iterable[Tensor], *, dynamic: bool, reduced: bool
 ) -> torch.fx.GraphModule:
     """`graph` with torchao's roundings of weights, not yet done, and of activations."""
     with _silent(), quiet():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86_inductor
 
+        default = x86_inductor.get_default_x86_inductor_quantization_config
         quantizer = x86_inductor.X86InductorQuantizer()
-        quantizer.set_global(x86_inductor.get_default_x86_inductor_quantization_config(is_dynamic=dynamic))
+        quantizer.set_global(default(is_dynamic=dynamic, reduce_range=reduced))
         # Else products of two activations are rounded too: masks, gates and rotations, which gain nothing.
         quantizer.set_function_type_qconfig(torch.mul, None)
         prepared = prepare_pt2e(graph, quantizer)
@@ -82,6 +89,25 @@ def with_activations(graph: torch.fx.GraphModule, state: Mapping[str, Tensor]) -
             node.args = (node.args[0], scale, zero, *node.args[3:])
         graph.recompile()
     return graph
+
+
+def largest_in(state: Mapping[str, Tensor]) -> int:
+    """Of the activations of a saved graph: of the processor that it was made for, whatever this one is."""
+    return int(state.get(_LARGEST, _FULL))
+
+
+def convolves(module: nn.Module) -> bool:
+    """Whether a convolution becomes int8: in one or two dimensions, padded by zeros, of several channels.
+
+    One of a single channel holds too few weights to matter, and inductor plans its int8 result by rows where
+    the kernel gives it by channels (torch 2.13, batches of any size).
+    """
+    return (
+        type(module) in (nn.Conv1d, nn.Conv2d, _Wide)
+        and module.in_channels > 1
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+    )
 
 
 def layers(graph: torch.fx.GraphModule) -> list[str]:
@@ -115,11 +141,7 @@ def _widened(net: nn.Module) -> nn.Module:
     net = copy.deepcopy(net)
     made: dict[nn.Module, _Wide] = {}
     for name, module in list(net.named_modules(remove_duplicate=False)):
-        if (
-            type(module) is nn.Conv1d
-            and module.padding_mode == "zeros"
-            and not isinstance(module.padding, str)
-        ):
+        if type(module) is nn.Conv1d and convolves(module):
             parent, _, last = name.rpartition(".")
             wide = made[module] = made.get(module) or _Wide(module)
             setattr(net.get_submodule(parent), last, wide)
@@ -137,9 +159,16 @@ def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
             stack = dict(node.meta["nn_module_stack"])
             kind = stack[last := next(reversed(stack))][1]
             # A path of its own: a layer that is used twice in a row would be taken for one use.
-            stack[last] = (node.name, "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind)
+            stack[last] = (node.name, _kind(node, kind))
             node.meta["nn_module_stack"] = stack
     return graph
+
+
+def _kind(node: torch.fx.Node, kind: str) -> str:
+    """What the quantizer is told that the module of a product is: none that it knows for a single channel."""
+    if node.target is torch.ops.aten.conv2d.default and node.args[0].meta["val"].shape[1] == 1:
+        return "one_channel"
+    return "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind
 
 
 def _fold(graph: torch.fx.GraphModule) -> int:
@@ -183,8 +212,10 @@ def _settle(
     graph.graph.erase_node(node)
 
 
-def _keep_activations(graph: torch.fx.GraphModule) -> None:
-    """Keep the scales of static activations, which are numbers in the code, among the saved tensors."""
+def _keep_activations(graph: torch.fx.GraphModule, largest: int) -> None:
+    """Keep what are numbers in the code among the saved tensors: activations' range and static scales."""
+    if largest < _FULL:
+        graph.register_buffer(_LARGEST, torch.tensor(largest, dtype=torch.uint8))
     found = _activations(graph)
     if found:
         graph.register_buffer(_SCALES, torch.tensor([node.args[1] for node in found]))

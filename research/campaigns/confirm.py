@@ -1,4 +1,4 @@
-"""Confirmation: contender against control on fresh seeds and the test split, judged over the campaign."""
+"""Confirmation: contender against control on fresh seeds and the test split, at the ledger's error rate."""
 
 import math
 import random
@@ -10,9 +10,10 @@ from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
 from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
-from research.statistics.campaign import Campaign
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
+from research.statistics.ledger import Ledger
 from research.statistics.split import Split, parted
 from research.stats import ENOUGH, judge
 from research.types import Constraint, Direction, Objective, Record, Verdict
@@ -29,7 +30,7 @@ class Confirm(Record):
     seeds: int = Field(default=5, ge=ENOUGH)
     """fresh seeds of each look"""
     looks: int = Field(default=2, ge=1)
-    """how often seeds are added while the verdict is open; every look is another comparison"""
+    """how often seeds are added while the verdict is open; all looks share one error rate"""
     first_seed: int = Field(default=1000, ge=0)
     """of the first contender; each further one has seeds of its own, and its control is run beside it"""
     margin: float | None = Field(default=0.01, gt=0)
@@ -71,7 +72,7 @@ class Finding:
     seeds: tuple[int, ...]
     energy_method: str
     looks: int = 0
-    """comparisons that were judged, the last one's verdict is this one"""
+    """how often it was looked at; the verdict is the last look's"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
     split: Split | None = None
@@ -119,7 +120,7 @@ class Confirmation:
         self,
         bench: Bench,
         settings: Confirm,
-        campaign: Campaign,
+        ledger: Ledger,
         seed: int,
         boxed: Callable[[float], str | None] = lambda seconds: None,
         before: int = 0,
@@ -128,7 +129,7 @@ class Confirmation:
 
         `before` are the contenders that the campaign has judged so far.
         """
-        self._bench, self._settings, self._campaign, self._boxed = bench, settings, campaign, boxed
+        self._bench, self._settings, self._ledger, self._boxed = bench, settings, ledger, boxed
         self._judged = before
         self._rng = random.Random(f"confirm {seed}")
 
@@ -141,7 +142,8 @@ class Confirmation:
         arms = tuple(dict.fromkeys(one for one in (control, stopped, arm) if one is not None))
         seeds: list[int] = []
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        looks = held = 0
+        counts: list[int] = []
+        held, rate = 0, self._ledger.rate
         first = self._fresh(arms, claim)
         for _ in range(self._settings.looks):
             more, short = self._affordable(arms, first + len(seeds) + held)
@@ -161,14 +163,16 @@ class Confirmation:
                 verdict = verdict.model_copy(update={"reason": reason})
                 break
             seeds += whole
-            looks += 1
-            verdict = self._verdict(control, arm, claim, seeds)
+            counts.append(len(seeds))
+            verdict = self._verdict(control, arm, claim, seeds, rate.at(counts, self._settings.looks))
             if verdict.word != "open":
                 break
+        if counts:
+            self._ledger.record(verdict)
         supported = verdict.word == "supported"
         split = self._split(control, arm, stopped, claim, seeds) if supported else None
         alike = self._alike(control, arm, claim, seeds) if supported else {}
-        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), looks, alike, split)
+        return Finding(arm, claim, verdict, tuple(seeds), self._method(arm, seeds), len(counts), alike, split)
 
     def _fresh(self, arms: Sequence[Arm], claim: Claim) -> int:
         """The first of a contender's seeds.
@@ -206,7 +210,7 @@ class Confirmation:
             pairs += self._rng.sample([(arm, seed) for arm in arms], len(arms))
         return pairs
 
-    def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
+    def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> Verdict:
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
         results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         verdict = judge(
@@ -216,7 +220,7 @@ class Confirmation:
             direction=claim.direction,
             smallest_effect=claim.smallest_effect,
             scale="ratio" if is_ratio(claim.metric) else "difference",
-            level=self._campaign.level,
+            rate=rate,
             constraints=[
                 (bound, list(self._bench.values(arm, bound.metric, seeds).values()))
                 for bound in claim.constraints
@@ -226,7 +230,6 @@ class Confirmation:
         complaint = comparable(claim.metric, trials, results)
         if complaint:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
-        self._campaign.record(verdict)
         return verdict
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
@@ -246,10 +249,10 @@ class Confirmation:
             metric=score,
             direction=METRICS[score].better,
             margin=self._settings.margin,
-            level=self._campaign.level,
+            rate=self._ledger.rate,
             trial_ids=tuple(trial.id for trial in trials),
         )
-        self._campaign.record(verdict)
+        self._ledger.record(verdict)
         return {score: verdict}
 
     def _split(
@@ -258,13 +261,15 @@ class Confirmation:
         """The parts of a gain; whether there is a new one is one more comparison of the campaign."""
         if stopped is None or not is_ratio(claim.metric):
             return None
-        level = self._campaign.level
+        rate = self._ledger.rate
         bare = Claim(claim.metric, claim.direction, 0.0, ())
-        beyond = None if stopped is arm else self._verdict(stopped, arm, bare, seeds)
+        beyond = None if stopped is arm else self._verdict(stopped, arm, bare, seeds, rate)
+        if beyond is not None:
+            self._ledger.record(beyond)
         before, shorter = (self._bench.values(one, claim.metric, seeds) for one in (control, stopped))
         means = self._bench.means(stopped, seeds)
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
-        return parted(stopped.overrides, before, shorter, claim.metric, level, beyond, kept)
+        return parted(stopped.overrides, before, shorter, claim.metric, rate.level, beyond, kept)
 
     def _method(self, arm: Arm, seeds: Sequence[int]) -> str:
         methods = {energy_method(result) for result in self._bench.results(arm, seeds).values()}

@@ -46,6 +46,8 @@ def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int
     for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
+        elif row["facts"].get("stopped"):
+            continue  # the control stopped at the bound is taken over as such, and may be judged again
         elif row["status"] in _FIGURES and "carried" not in row["facts"]:
             _figured(found, row, bench, seeds)
         elif row["status"] in _TOLD:

@@ -10,6 +10,7 @@ from research.campaigns.spend import Spend
 from research.objective import compares
 from research.proposers.proposer import Proposer
 from research.report import goal
+from research.report.findings import harness
 from research.report.lines import Lines
 from research.sprint import Sprint
 from research.stats import ENOUGH
@@ -79,5 +80,5 @@ class Series:
     def _moved(self, found: Sprint) -> bool:
         """Whether a sprint tried or judged anything of its own; the next one could do no more."""
         rows = self._store.experiments(sprint_id=found.id)
-        own = [row for row in rows if row["status"] != "control" and "carried" not in row["facts"]]
+        own = [row for row in rows if not harness(row) and "carried" not in row["facts"]]
         return bool(own or self._store.insights(sprint_id=found.id))

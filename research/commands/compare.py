@@ -9,14 +9,16 @@ from research.commands.desk import Desk
 from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
-from research.objective import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
+from research.identity import data_alone
+from research.objective import METRICS, Metric, described, is_ratio, is_timed, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
 from research.retold import retold
 from research.statistics.comparable import comparable, sound, unpaired
+from research.statistics.decide import even
 from research.stats import ENOUGH, judge, summary
-from research.types import Comparison, Record, Result, Trial
+from research.types import Comparison, Record, Result, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -26,6 +28,8 @@ _NOTE = (
     "metrics, so what matters is confirmed by task=research"
 )
 Word = Literal["better", "worse", "equal", "open"]
+_WORDS: dict[VerdictWord, Word] = {"supported": "better", "refuted": "worse", "open": "open"}
+_ALPHA = 0.05
 
 
 @final
@@ -153,7 +157,7 @@ def _unlike(sides: Sequence[dict[int, Trial]], seeds: Sequence[int]) -> str | No
     data = [str((one.config.get("data") or {}).get("_target_")) for one in (first, second)]
     if data[0] != data[1]:
         return f"a was trained on {data[0]} and b on {data[1]}: compare trials of one data set."
-    if first.key.data != second.key.data:
+    if data_alone(first.key) != data_alone(second.key):
         return "the data changed between them: run the older one again."
     return None
 
@@ -181,13 +185,8 @@ def _row(
     if complaint or better is None:
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
     asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
-    found = judge(*values, **asked, direction=better.better)
-    back = judge(*values, **asked, direction="min" if better.better == "max" else "max")
-    word: Word = "better" if found.word == "supported" else "worse" if back.word == "supported" else "open"
-    if metric.startswith(EXACT) and all(len(set(side.values())) == 1 for side in values):
-        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
-    if values[0] == values[1]:
-        word = "equal"
+    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA))
+    word = "equal" if values[0] == values[1] else _WORDS[found.word]
     left = f"; {len(pairs) - len(whole)} disturbed pairs left out" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
 

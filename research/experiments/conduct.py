@@ -25,6 +25,7 @@ from research.report.sentences import command
 from research.runner import Outcome, Runner
 from research.space import Space
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.decide import errors
 from research.store import Store
 from research.types import Insight, Objective, Proposal, Trial, Verdict
 
@@ -179,7 +180,7 @@ class Experiment:
         parts = []
         for part in claim.all:
             before, after = (bench.values(one, part.metric, seeds) for one in (control, arm))
-            found = judged(part, before, after, alpha, len(claim.all))
+            found = judged(part, before, after, errors(alpha).among(len(claim.all)))
             complaint = self._incomparable(part.metric, trials)
             parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
@@ -208,7 +209,7 @@ class Experiment:
                 ),
                 energy_method=self._method(arm),
                 command=command(
-                    [*self._fixed, *arm.overrides, *self._bench.split(arm.overrides)], self._study.seeds
+                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
                 ),
             )
             if insight not in known:

@@ -2,9 +2,8 @@
 
 An experiment of K claims judges each at alpha / K (Bonferroni), so that it says anything false of all of them
 together with a chance of at most alpha. A claim of several parts is `supported` only when every part is, each
-at the claim's own level (intersection-union test: Berger 1982, Technometrics 24); it is `refuted` when one
-part is, and for that its level is shared out over the parts. Equality and margins are judged by two one-sided
-tests (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15).
+at the claim's own error rate; it is `refuted` when one part is, and for that the rate is shared out over the
+parts. What each part takes is `research.statistics.decide`'s to say, as everywhere.
 """
 
 import math
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from typing import final
 
 from research.experiments.study import Claim, Part, Size
-from research.statistics.equivalence import Margin, within
-from research.stats import Scale, check, compare, judge
+from research.statistics.decide import Errors
+from research.statistics.equivalence import Margin
+from research.stats import Scale, check, judge, settle
 from research.types import Comparison, Constraint, Direction, VerdictWord
 
 Values = Mapping[int, float]
@@ -59,35 +59,23 @@ def claim_word(parts: Sequence[Found]) -> VerdictWord:
     return "supported" if words == {"supported"} else "open"
 
 
-def judged(part: Part, control: Values, arm: Values, alpha: float, parts: int = 1) -> Found:
-    """Judge one part at `alpha`; a refutation must hold at alpha / `parts`.
-
-    A trial without a value, in the arm or in the control, leaves it `open`: those that are missing, as when a
-    target is never reached, are rarely missing by chance.
-    """
-    found = _once(part, control, arm, alpha)
-    if found.word == "refuted" and parts > 1 and _once(part, control, arm, alpha / parts).word != "refuted":
-        found = Found(part, "open", f"{found.reason}, which does not refute it among {parts}", None)
-    own = [arm] if found.comparison is None and part.kind in ("at_most", "at_least") else [control, arm]
-    missing = sum(not math.isfinite(value) for values in own for value in values.values())
-    if not missing:
-        return found
-    of = sum(map(len, own))
-    return Found(part, "open", f"is missing in {missing} of {of} trials ({found.reason})", found.comparison)
-
-
-def _once(part: Part, control: Values, arm: Values, alpha: float) -> Found:
+def judged(part: Part, control: Values, arm: Values, rate: Errors) -> Found:
+    """Judge one part of a claim; `rate` is that of the part, see `Errors.among`."""
     if part.kind in ("at_most", "at_least"):
         bound = Constraint(
             metric=part.metric, op="<=" if part.kind == "at_most" else ">=", bound=part.size.number
         )
-        return Found(part, *check(bound, arm.values(), 1 - alpha), None)
+        return Found(part, *check(bound, arm.values(), rate), None)
     if part.kind in ("less_by", "more_by"):
-        return _better(part, control, arm, alpha)
-    return _within(part, control, arm, alpha)
+        return _better(part, control, arm, rate)
+    low = -math.inf if part.kind == "not_more_by" else change(part.size, -1)
+    high = math.inf if part.kind == "not_less_by" else change(part.size, 1)
+    margin = Margin(low, high)
+    given = (control, arm, part.metric, margin.region, margin.said, scale(part.size), rate)
+    return Found(part, *settle(*given))
 
 
-def _better(part: Part, control: Values, arm: Values, alpha: float) -> Found:
+def _better(part: Part, control: Values, arm: Values, rate: Errors) -> Found:
     direction: Direction = "min" if part.kind == "less_by" else "max"
     verdict = judge(
         control,
@@ -96,17 +84,9 @@ def _better(part: Part, control: Values, arm: Values, alpha: float) -> Found:
         direction=direction,
         smallest_effect=abs(change(part.size, -1 if direction == "min" else 1)),
         scale=scale(part.size),
-        level=1 - alpha,
+        rate=rate,
     )
     return Found(part, verdict.word, verdict.reason, verdict.comparison)
-
-
-def _within(part: Part, control: Values, arm: Values, alpha: float) -> Found:
-    """Two one-sided tests, each at `alpha`: the interval of level 1 - 2 alpha against the margin's ends."""
-    found = compare(control, arm, part.metric, 1 - 2 * alpha, scale(part.size))
-    low = -math.inf if part.kind == "not_more_by" else change(part.size, -1)
-    high = math.inf if part.kind == "not_less_by" else change(part.size, 1)
-    return Found(part, *within(found, part.metric, Margin(low, high)), found)
 
 
 def scale(size: Size) -> Scale:

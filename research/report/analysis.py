@@ -9,6 +9,7 @@ from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
 from research.report.sentences import difference, method_words
+from research.statistics.decide import Errors
 from research.stats import check, summary
 from research.types import Comparison, Constraint, Verdict
 
@@ -37,8 +38,9 @@ def _promise(found: Findings) -> list[str]:
         "as the comparisons come, by the online fallback procedure (Tian and Ramdas 2021, Statistical "
         "Methods in Medical Research 30): comparison k gets a fixed share of it that shrinks with k, plus "
         "what the comparison before it had if that one was supported. So the campaign may stop when it "
-        "likes, and comparisons may share their control. Each look counts: judging an arm again with more "
-        "seeds is another comparison, and the table has the last look at each.",
+        "likes, and comparisons may share their control. A comparison is judged by one-sided tests, and all "
+        "looks at an arm, with more seeds each time, share its rate (Lan and DeMets 1983, Biometrika 70); "
+        "the table has the last look at each, and its interval holds over all of them.",
         "",
         "Screening and promotion only choose what is compared. Their figures are of other seeds and of the "
         "validation split, and nothing is claimed from them.",
@@ -52,7 +54,7 @@ def _order(found: Findings) -> list[str]:
     rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
     words = found.facts.get("comparisons") or []
     counted = f"{len(words)} ({', '.join(plain(one, 20) for one in words[:40])})"
-    looks = [f"Comparisons in all, each look and each test of being as good counted: {counted}."]
+    looks = [f"Comparisons in all, each test of being as good counted: {counted}."]
     left = len(found.found) - len(rows)
     more = ["", f"{left} more comparisons are in the database."] if left > 0 else []
     return [*table(heads, rows), *(["", *looks] if words else []), *more]
@@ -145,13 +147,14 @@ def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
     """Each bound of the goal as the arm's own trials keep it, at the level of the comparison."""
     if arm is None or verdict.comparison is None:
         return []
-    level = verdict.comparison.level
-    return [f"- bound: {_bound(one, arm, level)}" for one in found.objective.constraints]
+    compared = verdict.comparison
+    tail = 1 - compared.level if compared.tail is None else compared.tail
+    return [f"- bound: {_bound(one, arm, tail)}" for one in found.objective.constraints]
 
 
-def _bound(bound: Constraint, arm: Arm, level: float) -> str:
-    word, why = check(bound, arm.by_seed(bound.metric).values(), level)
-    return f"{plain(why)} ({word}, one-sided at {100 * level:.4g} %, n = {len(arm.trials)})"
+def _bound(bound: Constraint, arm: Arm, tail: float) -> str:
+    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail))
+    return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.trials)})"
 
 
 def _equivalent(row: Row) -> list[str]:

@@ -27,16 +27,20 @@ class Arm:
     status: str
     results: tuple[Result, ...]
     trials: tuple[Trial, ...]
+    stopped: bool = False
+    """whether it is the control stopped at the goal's bound"""
 
     @property
     def control(self) -> bool:
         """Whether the others are compared with it."""
-        return self.status == "control"
+        return self.status == "control" and not self.stopped
 
     @property
     def name(self) -> str:
         """What its row is called."""
         own = code(" ".join(self.overrides)) if self.overrides else ""
+        if self.stopped:
+            return f"{own} (control, stopped at the bound)"
         if self.control:
             return f"{own} (control)" if own else "control"
         return own or "`defaults`"
@@ -127,7 +131,14 @@ class Read:
         meters = {number: meter or trial.config.get("meter") for number, trial in self._trials.items()}
         self._results = {number: retold(one, meters.get(number)) for number, one in found.items()}
 
-    def arm(self, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
+    def arm(
+        self,
+        overrides: Sequence[str],
+        proposer: str,
+        status: str,
+        ids: Iterable[int],
+        stopped: bool = False,
+    ) -> Arm:
         """An arm of the finished ones among the trials `ids`, each once."""
         done = [one for one in dict.fromkeys(ids) if one in self._results and one in self._trials]
         return Arm(
@@ -136,6 +147,7 @@ class Read:
             status=status,
             results=tuple(self._results[number] for number in done),
             trials=tuple(self._trials[number] for number in done),
+            stopped=stopped,
         )
 
 

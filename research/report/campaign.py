@@ -71,7 +71,7 @@ def _table(found: Findings, title: str, arms: Sequence[Arm], stage: str) -> list
 def _screened(found: Findings) -> list[str]:
     """The best of the screening: a cheap look, nothing is claimed of it."""
     arms, left = _best(found)
-    others = sum(not arm.control for arm in arms)
+    others = sum(not (arm.control or arm.stopped) for arm in arms)
     shown = f"control and the best {others} of {others + left}" if others else "the control alone"
     return _table(found, f"Screened, validation split ({shown})", arms, "screened")
 
@@ -79,6 +79,6 @@ def _screened(found: Findings) -> list[str]:
 def _best(found: Findings) -> tuple[list[Arm], int]:
     """The control and the best screened arms, and how many more there are."""
     wanted, arms = screening_objective(found.objective), found.arms("screened")
-    controls = [arm for arm in arms if arm.control]
-    rest = sorted((arm for arm in arms if not arm.control), key=lambda arm: rank(wanted, arm.means))
+    controls = [arm for arm in arms if arm.control or arm.stopped]
+    rest = sorted((arm for arm in arms if arm not in controls), key=lambda arm: rank(wanted, arm.means))
     return [*controls, *rest[:_SHOWN]], max(0, len(rest) - _SHOWN)

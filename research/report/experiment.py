@@ -158,7 +158,7 @@ def _repeat(found: Evidence) -> list[str]:
     base = found.fixed[1:]
     whole = " ".join(["python agent.py", found.fixed[0], *([f"base=[{','.join(base)}]"] if base else [])])
     each = [
-        command([*found.fixed, *arm.overrides, *found.bench.split(arm.overrides)], found.study.seeds)
+        command([*found.fixed, *arm.overrides, *found.bench.typed.split(arm.overrides)], found.study.seeds)
         for arm in found.arms
     ]
     return [f"The experiment, then {SAID[:1].lower()}{SAID[1:]}", "", *fenced([whole, *each])]

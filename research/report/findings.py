@@ -134,7 +134,7 @@ class Findings:
         """Proposer -> how many of its proposals ended how; the control left out."""
         found: dict[str, Counter[str]] = {}
         for row in self.experiments:
-            if row["status"] != "control":
+            if not harness(row):
                 proposal: Proposal = row["proposal"]
                 found.setdefault(proposal.proposer, Counter())[ended(row["status"])] += 1
         return found
@@ -198,14 +198,15 @@ class Findings:
                 own = (row["status"] == "control", tuple(row["proposal"].overrides))
                 rows.setdefault(own, []).append(row)
         found = [self._arm(same, stage) for same in rows.values()]
-        return sorted(found, key=lambda arm: not arm.control)
+        return sorted(found, key=lambda arm: (not arm.control, not arm.stopped))
 
     def _arm(self, rows: Sequence[Row], stage: str) -> Arm:
         statuses = [row["status"] for row in rows]
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
-        return self._known.arm(proposal.overrides, proposal.proposer, status, numbers)
+        stopped = any(row["facts"].get("stopped") for row in rows)
+        return self._known.arm(proposal.overrides, proposal.proposer, status, numbers, stopped)
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
@@ -238,6 +239,11 @@ def of_campaign(store: Store, campaign: str) -> Findings:
 def ids(row: Row, stage: str) -> list[int]:
     """The trials of an experiment in a stage."""
     return [number for number in row["facts"].get(stage) or [] if number is not None]
+
+
+def harness(row: Row) -> bool:
+    """Whether a row is the harness's own: the control, or the control stopped at the bound."""
+    return row["status"] == "control" or bool(row["facts"].get("stopped"))
 
 
 def ended(status: str) -> str:

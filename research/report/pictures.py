@@ -72,7 +72,7 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> 
     if len(shown) < 2 or complaint(cost, shown):
         return None
     best = front_of(shown, score, cost)
-    named = {id(arm): arm for arm in shown if arm.control or arm.status == "supported"}
+    named = {id(arm): arm for arm in shown if arm.control or arm.stopped or arm.status == "supported"}
     rest = [arm for arm in shown if id(arm) not in named]
     series = [Series(_label(arm), (_point(arm, score, cost),), large=True) for arm in named.values()]
     if len(shown) <= _CONFIRMED and any(arm.of(score).half_width for arm in rest):
@@ -133,6 +133,8 @@ def _point(arm: Arm, score: str, cost: str) -> Point:
 
 def _label(arm: Arm) -> str:
     own = " ".join(arm.overrides)
+    if arm.stopped:
+        return f"control stopped: {own}"
     return f"control {own}".strip() if arm.control else own or "defaults"
 
 

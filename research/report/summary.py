@@ -6,13 +6,13 @@ from research.objective import screening, sentence
 from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
 from research.report.arms import Arm, beside, complaint
 from research.report.cost import cost
-from research.report.findings import RAN, Findings, Row
+from research.report.findings import RAN, Findings, Row, harness
 from research.report.markdown import capped, code, fenced, plain, prose, section
 from research.report.price import price
 from research.report.sentences import command
 from research.report.tables import figure
 from research.report.tried import refused
-from research.statistics.splits import shared
+from research.statistics.draws import shared
 
 _EACH = 8
 
@@ -74,7 +74,7 @@ def _finding(found: Findings, row: Row) -> list[str]:
 
 def _looked(found: Findings) -> str:
     """How many proposals the findings were picked from: a finding weighs less when many were looked at."""
-    own = [row for row in found.experiments if row["status"] != "control"]
+    own = [row for row in found.experiments if not harness(row)]
     ran = sum(row["status"] in RAN for row in own)
     judged = len(found.found)
     alpha = (found.facts.get("charter") or {}).get("alpha")

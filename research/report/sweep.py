@@ -1,6 +1,6 @@
 """report.md of a sweep of `train.py -m`: which arm is best, how sure that is, and what it cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
@@ -13,9 +13,10 @@ from research.report.quantity import quantity
 from research.report.repeat import repeat
 from research.report.sentences import difference, method_words
 from research.report.tables import arms_table
-from research.stats import ENOUGH, compare
+from research.statistics.decide import even
+from research.stats import ENOUGH, judge
 from research.store import Store
-from research.types import Comparison, Trial
+from research.types import Trial, Verdict
 
 _ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")
 _SHOWN = 30
@@ -102,10 +103,16 @@ def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
     why = complaint(metric, [arms[0], best])
     if why:
         return plain(why)
-    if found is None or found.n < ENOUGH:
+    compared = found.comparison
+    if compared is None or compared.n < ENOUGH:
         return f"That is not settled: it takes {ENOUGH} seeds in common with the first arm to decide."
-    word = "settled" if _excludes(found) else "not settled, the interval holds no difference too"
-    return f"Its difference from the first arm is {difference(found)}, n = {found.n} pairs: {word}."
+    if found.word != "open":
+        word = "settled"
+    elif compared.low <= 0 <= compared.high:
+        word = "not settled, the interval holds no difference too"
+    else:
+        word = f"not settled, {plain(found.reason)}"
+    return f"Its difference from the first arm is {difference(compared)}, n = {compared.n} pairs: {word}."
 
 
 def _compared(arms: Sequence[Arm], metric: str) -> list[str]:
@@ -124,23 +131,28 @@ def _compared(arms: Sequence[Arm], metric: str) -> list[str]:
 
 
 def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:
-    found = _against(arms, arm, metric)
-    why = complaint(metric, [arms[0], arm])
-    told = plain(why) if why else "-" if found is None else difference(found)
-    settled = found is not None and not why and found.n >= ENOUGH and _excludes(found)
-    return [arm.name, str(found.n if found else 0), told, "settled" if settled else "open"]
+    found, why = _against(arms, arm, metric), complaint(metric, [arms[0], arm])
+    compared = found.comparison
+    n = compared.n if compared else 0
+    told = plain(why) if why else "-" if compared is None or not n else difference(compared)
+    return [arm.name, str(n), told, "settled" if found.word != "open" and not why else "open"]
 
 
-def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Comparison | None:
-    first, own = arms[0].by_seed(metric), arm.by_seed(metric)
-    if not set(first) & set(own):
-        return None
-    level = 1 - _ALPHA / max(1, len(arms) - 1)
-    return compare(first, own, metric, level, "ratio" if is_ratio(metric) else "difference")
+def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
+    """Whether an arm is better or worse than the first, by the decider, at its share of the error rate."""
+    return judge(
+        *_paired(arms[0].by_seed(metric), arm.by_seed(metric)),
+        metric=metric,
+        direction="max" if _more(metric) else "min",
+        scale="ratio" if is_ratio(metric) else "difference",
+        rate=even(_ALPHA / max(1, len(arms) - 1)),
+    )
 
 
-def _excludes(found: Comparison) -> bool:
-    return found.effect_size is not None and (found.low > 0 or found.high < 0)
+def _paired(first: Mapping[int, float], own: Mapping[int, float]) -> list[dict[int, float]]:
+    """Both over the seeds that they share: a person need not give each arm the same."""
+    shared = first.keys() & own.keys()
+    return [{seed: side[seed] for seed in sorted(shared)} for side in (first, own)]
 
 
 def _more(metric: str) -> bool:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from research.report.findings import Findings, Row
+from research.report.findings import Findings, Row, harness
 from research.report.markdown import capped, code, plain, table
 from research.report.quantity import quantity
 from research.report.sentences import stopped
@@ -79,9 +79,7 @@ def sprints(found: Findings) -> list[str]:
     ]
     rows = []
     for at, row in enumerate(found.sprints, start=1):
-        own = [
-            one for one in found.experiments if one["sprint_id"] == row["id"] and one["status"] != "control"
-        ]
+        own = [one for one in found.experiments if one["sprint_id"] == row["id"] and not harness(one)]
         words = [one["word"] for one in found.found if one["sprint_id"] == row["id"]]
         judged = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing"
         told = [str(row["facts"].get("number", at)), plain(row["status"]), str(len(own)), judged]

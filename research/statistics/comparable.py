@@ -35,9 +35,11 @@ def taken(trial: Trial, result: Result) -> Taken:
 def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> str | None:
     """Return why the trials' figures of `metric` must not be compared, None when they may.
 
-    Scores, sizes and FLOPs always may. What a clock takes needs a window that nobody disturbed, one hardware
-    class, one instrument and as many threads, wall time as many neighbours too; joules and CO2 need one
-    energy method and one basis as well, and a figure without a method is compared with none.
+    Sizes and FLOPs always may. Scores may, unless `trainer.precision=auto`, which times a few steps, chose
+    otherwise for some than for others: these are no trials of one arm. What a clock takes needs a window that
+    nobody disturbed, one hardware class, one instrument and as many threads, wall time as many neighbours
+    too; joules and CO2 need one energy method and one basis as well, and a figure without a method is
+    compared with none.
     """
     return unlike(metric, [taken(trial, results[trial.id]) for trial in trials if trial.id in results])
 
@@ -45,7 +47,7 @@ def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Resul
 def unlike(metric: str, found: Sequence[Taken]) -> str | None:
     """As `comparable`, of trials whose rows need not be at hand."""
     if not is_timed(metric):
-        return None
+        return _precision(metric, found)
     return next(filter(None, (why(metric, found) for why in _REASONS)), None)
 
 
@@ -187,11 +189,24 @@ def _grid(metric: str, found: Sequence[Taken]) -> str | None:
     return f"{metric} was taken with different grids ({', '.join(grids)} g/kWh): ask for one meter.country."
 
 
+def _precision(metric: str, found: Sequence[Taken]) -> str | None:
+    if metric.startswith(("size/", "compute/")):
+        return None
+    facts = [one.result.facts for one in found if one.result.facts.get("precision_step_seconds") is not None]
+    chosen = sorted({str(fact.get("precision")) for fact in facts})
+    if len(chosen) < 2:
+        return None
+    return (
+        f"{metric}: trainer.precision=auto chose {' for some and '.join(chosen)} for others of these trials: "
+        f"name one, for example trainer.precision={chosen[0]}."
+    )
+
+
 def is_new(result: Result) -> bool:
     """Whether the instrument that counts CPU seconds, in windows of the steps alone, took its figures."""
     return "energy_basis" in result.facts or "train/cpu_seconds" in result.metrics
 
 
 _REASONS: tuple[Callable[[str, Sequence[Taken]], str | None], ...] = (
-    *(_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid),
+    *(_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid, _precision),
 )

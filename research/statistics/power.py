@@ -1,4 +1,4 @@
-"""Power of the paired t-test: how likely an effect is found, how many pairs it takes, what n pairs can find.
+"""Power of the one-sided paired t-test: how likely n pairs find an effect, and how many it takes.
 
 Plain Python, as `student.py`: the noncentral t is one integral over the sample's standard deviation, and a
 report must not wait 0.9 CPU seconds for scipy's import. Effects are planned with the spread that was seen and
@@ -37,7 +37,7 @@ class Powered(Record):
     """spread of the differences that was seen; of their logarithms where it is a ratio"""
     alpha: float
     power: float
-    """the chance that n pairs tell an effect of this size from none; alpha / 2 where the size is 0"""
+    """the chance that n pairs tell an effect of this size from none; alpha where the size is 0"""
     needed: int | None
     """pairs for a power of 80 %, None beyond 10,000"""
     detectable: float
@@ -49,8 +49,8 @@ class Powered(Record):
 def power(n: int, effect: float, sd: float, alpha: float) -> float:
     """The chance that n pairs support an improvement of size `effect` >= 0 whose differences spread by `sd`.
 
-    The test is two-sided at `alpha`, as `research.stats.judge` is: supported is its right side only, so an
-    effect of 0 has a power of alpha / 2. Where the judge wants more than a smallest effect, `effect` is what
+    The test is one-sided at `alpha`, as `research.statistics.decide` has it, so an effect of 0 has a power of
+    alpha. Where the judge wants more than a smallest effect, `effect` is what
     the truth has beyond that. Noncentral t with n - 1 degrees and noncentrality effect * sqrt(n) / sd
     (Johnson and Kotz 1970, chapter 31).
     """
@@ -58,8 +58,8 @@ def power(n: int, effect: float, sd: float, alpha: float) -> float:
     if n < FEWEST:
         return 0.0
     if sd == 0:
-        return 1.0 if effect > 0 else alpha / 2
-    return _beyond(critical(alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
+        return 1.0 if effect > 0 else alpha
+    return _beyond(critical(2 * alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
 
 
 def needed(effect: float, sd: float, alpha: float, power: float = USUAL) -> int | None:
@@ -74,7 +74,7 @@ def detectable(n: int, sd: float, alpha: float, power: float = USUAL) -> float:
     _check_share(power, "power")
     if n < FEWEST:
         return math.inf
-    if power <= alpha / 2 or sd == 0:
+    if power <= alpha or sd == 0:
         return 0.0
     low, high = 0.0, sd
     while not _reaches(n, high, sd, alpha, power):
@@ -85,16 +85,17 @@ def detectable(n: int, sd: float, alpha: float, power: float = USUAL) -> float:
     return high
 
 
-def told(found: Comparison, smallest_effect: float, level: float | None = None) -> Powered | None:
+def told(found: Comparison, smallest_effect: float) -> Powered | None:
     """What a comparison could have found, by the spread that it saw; None where it saw none.
 
     `smallest_effect` is in the comparison's own unit, percent of the control for a ratio, and is taken as a
-    reduction when the difference is one. `level` is that of another test, as of the campaign's next.
+    reduction when the difference is one. The test is the comparison's own; of one that was kept without it,
+    one side of its interval.
     """
     sd = _spread(found)
     if sd is None:
         return None
-    alpha = 1 - (found.level if level is None else level)
+    alpha = (1 - found.level) / 2 if found.tail is None else found.tail
     to, back = _scales(found)
     size = to(smallest_effect)
     return Powered(
@@ -110,9 +111,9 @@ def told(found: Comparison, smallest_effect: float, level: float | None = None) 
 
 
 def _spread(found: Comparison) -> float | None:
-    """Standard deviation of the differences, back from the interval; None where the interval has no width."""
-    if found.n < FEWEST or not math.isfinite(found.high - found.low):
-        return None
+    """Standard deviation of the differences; of one that was kept without it, back from its interval."""
+    if found.sd is not None or found.n < FEWEST or not math.isfinite(found.high - found.low):
+        return found.sd if found.n >= FEWEST else None
     half = (found.high - found.low) / 2
     if _is_ratio(found):
         if found.low <= -100:

@@ -8,7 +8,7 @@ from torch import nn
 
 from models.data.dataset import Split
 from models.evaluate import evaluate
-from models.scores import detail
+from models.scores import auroc_per_class, detail
 
 
 def answers(n=257, classes=5, seed=0):
@@ -118,3 +118,27 @@ def test_each_module_gets_its_own_mode_back():
 def test_a_network_with_other_classes_is_named():
     with pytest.raises(ValueError, match="answers 5 classes, the data has 6"):
         evaluate(Replay(), Split(*answers()), "classification", 64, 6)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 12])
+def test_ties_are_half_a_chance_in_each_area(decimals):
+    logits, targets = answers(n=400, classes=6, seed=1)
+    logits = logits.double().round(decimals=decimals)
+    areas = auroc_per_class(logits, targets)
+    chance = logits.softmax(1)
+    expected = [sk.roc_auc_score(targets == index, chance[:, index]) for index in range(6)]
+    assert areas == pytest.approx(expected, rel=1e-12)
+    # By the definition: all pairs of one that is of the class and one that is not.
+    inside, outside = chance[targets == 0, 0], chance[targets != 0, 0]
+    gap = inside[:, None] - outside
+    assert areas[0] == pytest.approx(float(((gap > 0).double() + 0.5 * (gap == 0)).mean()), rel=1e-12)
+
+
+def test_unscored_targets_count_in_no_score():
+    logits, targets = answers()
+    hidden = torch.where(torch.arange(257) % 3 == 0, -100, targets)
+    scores, facts = evaluate(Replay(), Split(logits, hidden), "classification", 64, 5, detailed=True)
+    kept = hidden >= 0
+    truth, guess = targets[kept].numpy(), logits[kept].argmax(1).numpy()
+    assert scores["f1"] == pytest.approx(sk.f1_score(truth, guess, average="macro"))
+    assert facts["confusion"] == sk.confusion_matrix(truth, guess).tolist()

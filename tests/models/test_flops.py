@@ -1,6 +1,7 @@
 """FLOPs of every network, forward and in training, against a count by hand from the shapes of its layers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -164,7 +165,7 @@ def two_four(net):
 
 
 def int8_weights(net):
-    return Int8Weights(smallest=1).after(net, None)
+    return Int8Weights(smallest=1).after(net, SimpleNamespace(device="cpu"))
 
 
 def half(net):

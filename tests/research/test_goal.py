@@ -270,3 +270,24 @@ def test_rank_prefers_what_keeps_the_bounds_and_survives_missing_figures() -> No
     nan = {"train/energy_j": 1.0, "val/accuracy": float("nan")}
     order = sorted([lost, nan, weak, dear, good], key=lambda one: rank(asked, one))
     assert order[:3] == [good, dear, weak]
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("F1 above 0.9 on pytext for fewer joules", "test/f1"),
+        ("improve AUROC on mqar", "test/auroc"),
+        ("bits per byte below 3 on digits", "test/bits_per_byte"),
+    ],
+)
+def test_a_score_of_another_task_is_refused_before_anything_runs(text: str, metric: str, conf: Path) -> None:
+    with pytest.raises(Refusal, match=f"{metric}.*is measured for"):
+        read(text, conf)
+
+
+def test_every_detailed_score_has_its_twin_in_screening() -> None:
+    for name in ("f1", "precision", "recall", "auroc"):
+        assert objective.screening(f"test/{name}") == f"val/{name}"
+        assert objective.elsewhere(f"val/{name}", "classification") is None
+        assert objective.elsewhere(f"val/{name}", "recall") == "classification"
+    assert objective.elsewhere("train/recall", "language") is None

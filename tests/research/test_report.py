@@ -45,7 +45,9 @@ class Rows:
     def ids(self, arm: str, stage: str) -> list[int]:
         """Trial ids of an arm as it is named in the report."""
         for proposal, _, facts in self.experiments:
-            name = "control" if proposal["proposer"] == "control" else f"`{' '.join(proposal['overrides'])}`"
+            own = f"`{' '.join(proposal['overrides'])}`"
+            name = "control" if proposal["proposer"] == "control" else own
+            name = f"{own} (control, stopped at the bound)" if facts.get("stopped") else name
             if name == arm and stage in facts:
                 return facts[stage]
         raise AssertionError(f"no experiment is {arm}")
@@ -129,7 +131,7 @@ def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
     treated = rows.values(rows.ids(arm, "confirmed"), "train/energy_j")
     ratios = [math.log(after / before) for before, after in zip(control, treated, strict=True)]
     saved = -100 * math.expm1(statistics.fmean(ratios))
-    half = t.ppf(1 - (1 - insight.verdict.comparison.level) / 2, len(ratios) - 1) * statistics.stdev(ratios)
+    half = t.ppf(1 - insight.verdict.comparison.tail, len(ratios) - 1) * statistics.stdev(ratios)
     low = -100 * math.expm1(statistics.fmean(ratios) + half / math.sqrt(len(ratios)))
     assert first.startswith(f"**Supported.** {arm} lowers training energy by {saved:.4g} % [{low:.4g}, ")
     assert f"n = {len(control)} pairs" in first
@@ -176,7 +178,8 @@ def test_the_commands_repeat_the_rows(done: tuple) -> None:
     winner = " ".join(found.arms("confirmed")[-1].overrides)
     assert lines[0] == f"python train.py data=digits {winner}"
     assert lines[1] == "python train.py -m data=digits seed=1000,1001,1002,1003,1004"
-    arms = [row["arm"].strip("`") for title in ("Confirmed", "Screened") for row in table(report, title)]
+    named = [row["arm"] for title in ("Confirmed", "Screened") for row in table(report, title)]
+    arms = [name.removesuffix(" (control, stopped at the bound)").strip("`") for name in named]
     assert len(lines) == 1 + len(arms)
     for arm, line in zip(arms, lines[1:], strict=True):
         assert line.startswith("python train.py") and (arm == "control" or f" {arm} seed=" in line)

@@ -16,7 +16,7 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.report.findings import of_campaign
-from research.statistics.campaign import earlier
+from research.statistics.ledger import earlier
 
 FILES = {"sprint_summary.json", "proposals.json", "commands.sh", "results.json", "report.md"}
 
@@ -130,7 +130,8 @@ def test_killed_at_any_trial_the_same_command_comes_to_the_same(tmp_path: Path) 
 def asking(lab: Lab, effect: float, count: int) -> Charter:
     """A charter that counts nothing below an effect; any accuracy will do."""
     agreed = charter(lab, count, 0.1)
-    return agreed.model_copy(update={"goal": agreed.goal.model_copy(update={"smallest_effect": effect})})
+    goal = agreed.goal.model_copy(update={"smallest_effect": effect})
+    return agreed.model_copy(update={"goal": goal, "ladder": None})
 
 
 @pytest.mark.slow

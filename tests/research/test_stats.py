@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats import check, compare, judge, summary
+from research.stats import Errors, check, compare, judge, summary
 from research.types import Constraint
 
 VALUES = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
@@ -113,7 +113,7 @@ def test_a_verdict_is_what_its_interval_says(control, treatment, least, directio
     found = verdict.comparison
     low, high = (found.low, found.high) if direction == "max" else (-found.high, -found.low)
     if verdict.word == "supported":
-        assert low > least and found.n >= 3 and found.p_value < 0.05
+        assert low > least and found.n >= 3 and found.p_value < 2 * found.tail == pytest.approx(0.085)
     if verdict.word == "refuted":
         assert high < least or found.low == found.high == 0
     if verdict.word == "open" and found.n >= 3 and found.effect_size is not None:
@@ -140,15 +140,19 @@ def test_the_three_words() -> None:
     assert "over 4 seeds" in judge(control, better, metric="m").reason
 
 
-def test_a_treatment_with_failed_trials_is_never_supported() -> None:
+def test_a_trial_without_a_value_leaves_a_claim_open() -> None:
     control, better = arm([1.0, 2.0, 3.0, 4.0, 5.0]), [2.0, 3.1, 4.0, 5.1, 6.0]
     assert judge(control, arm(better), metric="m").word == "supported"
     for failed in (math.nan, math.inf):
         verdict = judge(control, arm([*better[:4], failed]), metric="m")
-        assert verdict.word == "open" and "1 of 5 trials" in verdict.reason
+        assert verdict.word == "open" and "1 of 10 trials" in verdict.reason
     worse = arm([0.0, 1.1, 2.0, 3.1, math.nan])
-    assert judge(control, worse, metric="m").word == "refuted"
-    assert judge(arm([*better[:4], math.nan]), arm([9.0, 9.1, 9.9, 9.0, 9.0]), metric="m").word == "supported"
+    assert judge(control, worse, metric="m").word == "open"
+    assert judge(arm([*better[:4], math.nan]), arm([9.0, 9.1, 9.9, 9.0, 9.0]), metric="m").word == "open"
+    costs = {"metric": "train/energy_j", "direction": "min", "scale": "ratio"}
+    assert judge(control, arm([0.5, 1.1, 1.4, 2.1, 2.4]), **costs).word == "supported"
+    free = judge(control, arm([0.5, 1.1, 1.4, 2.1, 0.0]), **costs)
+    assert free.word == "open" and "1 of 10 trials" in free.reason, "no joules are no value"
 
 
 def test_differences_without_spread_are_open_unless_the_metric_is_exact() -> None:
@@ -174,6 +178,7 @@ def test_a_bound_is_kept_broken_or_open() -> None:
     assert check(least, [0.95, 0.96])[0] == "open"
     assert check(least, [0.95, 0.95, 0.95])[0] == "open"
     assert check(least, [0.95, 0.96, 0.94, math.nan])[0] == "open"
+    assert check(least, [0.85, 0.86, 0.84, math.nan])[0] == "open"
     most = Constraint(metric="size/parameters", op="<=", bound=50_000)
     assert check(most, [50_000.0] * 3)[0] == "supported"
     assert check(most, [50_001.0] * 3)[0] == "refuted"
@@ -182,7 +187,7 @@ def test_a_bound_is_kept_broken_or_open() -> None:
 def test_a_bound_errs_one_sided_as_often_as_it_says() -> None:
     at_bound = np.random.default_rng(1).normal(0.9, 0.02, size=(2000, 5))
     least = Constraint(metric="test/accuracy", op=">=", bound=0.9)
-    words = [check(least, values)[0] for values in at_bound.tolist()]
+    words = [check(least, values, Errors(0.05, 0.05))[0] for values in at_bound.tolist()]
     for word in ("supported", "refuted"):
         assert abs(words.count(word) / 2000 - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 2000)
 
@@ -196,7 +201,7 @@ def test_constraints_decide_with_the_comparison() -> None:
         return judge(control, treatment, metric="train/energy_j", direction="min", constraints=bounds).word
 
     assert word([0.95, 0.96, 0.94]) == "supported"
-    assert word([0.85, 0.86, 0.84]) == "refuted"
+    assert word([0.75, 0.76, 0.74]) == "refuted"
     assert word([0.95, 0.85, 0.99]) == "open"
     assert word([0.95, 0.96, 0.94], arm([20.0, 21.0, 23.0])) == "refuted"
     assert word([0.95, 0.85, 0.99], arm([20.0, 21.0, 23.0])) == "refuted"
@@ -206,6 +211,9 @@ def test_levels_and_effects_that_mean_nothing_are_refused() -> None:
     for level in (0.0, 1.0, math.nan, 95.0):
         with pytest.raises(Refusal, match="between 0 and 1"):
             summary([1.0, 2.0], level)
+    for rates in ((0.0, 0.1), (0.1, 0.0), (0.6, 0.5), (math.nan, 0.1)):
+        with pytest.raises(Refusal, match="error rates"):
+            Errors(*rates)
     for least in (-1.0, math.nan, math.inf):
         with pytest.raises(Refusal, match="zero or more"):
             judge({}, {}, metric="m", smallest_effect=least)

@@ -40,6 +40,16 @@ def test_a_token_uses_its_share_of_the_short_convolutions_too():
     assert evaluated(net)["moe/active_flops"] == found / 12
 
 
+@pytest.mark.parametrize("sharing", ["none", "all"])
+def test_active_arithmetic_is_of_every_run_of_a_layer(sharing):
+    # Every token takes two experts of the eight, or none, and those that it takes are what is counted.
+    net = small(capacity=0.5, chosen=2, sharing=sharing, depth=2)
+    net.eval()(TOKENS)
+    found = net.metrics()
+    counted = sum(measure(net, row[None])[0]["compute/flops_forward"] for row in TOKENS) / TOKENS.numel()
+    assert found["moe/active_flops"] == pytest.approx(counted, rel=1e-12)
+
+
 def test_active_parameters_are_those_of_the_chosen_experts():
     net = small(chosen=2, expansion=2, shared=1)
     total, expert = sum(weight.numel() for weight in net.parameters()), 2 * 16 * 32

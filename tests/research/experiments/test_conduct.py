@@ -124,7 +124,7 @@ def test_a_metric_that_is_missing_is_said_and_never_invented(lab: Lab) -> None:
     study = STUDY | {"claims": [{"says": "It is cooler", "all": [{"metric": "train/kelvin", "less_by": 0}]}]}
     write(lab.folder / "conf", "narrow", study)
     report = run(lab)
-    assert report.count("**Open.** It is cooler") == 2 and "is missing in 10 of 10 trials" in report
+    assert report.count("**Open.** It is cooler") == 2 and "10 of 10 trials have no value" in report
     assert "| 5 | - |" in report
 
 
@@ -132,7 +132,7 @@ def test_a_failing_arm_leaves_the_others_and_is_noted(lab: Lab) -> None:
     study = STUDY | {"arms": ["model.width=64", "optimizer.lr=0.08"]}
     write(lab.folder / "conf", "narrow", study)
     report = run(lab)
-    assert "**Supported.** It is smaller" in report and "is missing in 5 of 10 trials" in report
+    assert "**Supported.** It is smaller" in report and "5 of 10 trials have no value" in report
     assert "seed 1000 of `optimizer.lr=0.08` failed: diverged" in report
 
 

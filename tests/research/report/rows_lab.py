@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from research.report.sentences import claim_sentence
-from research.stats import judge
+from research.stats import Errors, judge
 from research.store import Claim, Store
 from research.types import Constraint, Insight, Key, Objective, Proposal
 
@@ -101,7 +101,7 @@ class RowsLab:
         )
         verdict = judge(
             before, after, metric="train/energy_j", direction="min", smallest_effect=10.0, scale="ratio",
-            level=0.98, trial_ids=[*control, *arm],
+            rate=Errors(0.01, 0.01), trial_ids=[*control, *arm],
         )  # fmt: skip
         verdict = verdict.model_copy(update={"word": facts.pop("word", verdict.word)})
         claim = claim_sentence(WINNER, verdict, "min", [FLOOR], "estimated")

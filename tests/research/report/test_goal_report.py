@@ -196,7 +196,7 @@ def test_the_analysis_lists_the_comparison_and_its_pairs(lab: RowsLab, papers: d
     assert changes in analysis and "p = 0.0625" in analysis
     assert "at most 5 % of campaigns such as this would report a finding" in analysis
     assert "- two one-sided tests of test/accuracy: as good within 0.01" in analysis
-    assert "each look and each test of being as good counted: 2 (open, supported)" in analysis
+    assert "each test of being as good counted: 2 (open, supported)" in analysis
 
 
 def test_an_old_campaign_has_no_section_that_its_rows_do_not_tell(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_it_is_the_noncentral_t_of_scipy(n: int) -> None:
 
     for alpha in (0.3, 0.05, 0.001, 1e-6):
         for shift in (0.0, 0.3, 2.0, 5.0, 12.0, 40.0):
-            expected = float(nct.sf(t.isf(alpha / 2, n - 1), n - 1, shift)) if shift else alpha / 2
+            expected = float(nct.sf(t.isf(alpha, n - 1), n - 1, shift)) if shift else alpha
             found = power(n, shift / math.sqrt(n), 1.0, alpha)
             assert found == pytest.approx(expected, abs=1e-8), (alpha, shift)
 
@@ -65,19 +65,20 @@ def test_the_judge_finds_as_often_as_power_says() -> None:
     drawn = rng.normal(1.5, 1.0, size=(runs, 5))
     zero = dict.fromkeys(range(5), 0.0)
     found = [judge(zero, dict(enumerate(row)), metric="m").word == "supported" for row in drawn.tolist()]
-    expected = power(5, 1.5, 1.0, 0.05)
+    expected = power(5, 1.5, 1.0, 0.0425)
     assert abs(np.mean(found) - expected) < 4 * math.sqrt(expected * (1 - expected) / runs)
 
 
 def test_textbook_numbers() -> None:
     # As scipy's nct.sf at its t.isf(alpha / 2): the slow test asks it for more.
     for n, effect, alpha, expected in SCIPY:
-        assert power(n, effect, 1.0, alpha) == pytest.approx(expected, abs=1e-9)
-    assert needed(0.5, 1.0, 0.05) == 34  # G*Power, paired t-test, dz = 0.5
-    assert power(34, 0.5, 1.0, 0.05) == pytest.approx(0.8077775, abs=1e-4)
+        assert power(n, effect, 1.0, alpha / 2) == pytest.approx(expected, abs=1e-9)
+    assert needed(0.5, 1.0, 0.025) == 34  # G*Power, two-sided paired t-test at 0.05, dz = 0.5
+    assert needed(0.5, 1.0, 0.05) == 27  # G*Power, one tail
+    assert power(34, 0.5, 1.0, 0.025) == pytest.approx(0.8077775, abs=1e-4)
     assert power(2, 9.0, 1.0, 0.05) == 0.0 and math.isinf(detectable(2, 1.0, 0.05))
     assert needed(0.0, 1.0, 0.05) is None and needed(0.001, 1.0, 0.05) is None
-    assert power(3, 1.0, 0.0, 0.05) == 1.0 and power(3, 0.0, 0.0, 0.05) == 0.025
+    assert power(3, 1.0, 0.0, 0.05) == 1.0 and power(3, 0.0, 0.0, 0.05) == 0.05
     assert needed(1.0, 0.0, 0.05) == 3 and detectable(3, 0.0, 0.05) == 0.0
 
 
@@ -86,10 +87,10 @@ def test_a_comparison_is_told_what_it_could_find() -> None:
     moved = dict(zip(control, [1.1, 2.4, 3.2, 4.1, 5.2], strict=True))
     found = told(compare(control, moved, "m"), 0.2)
     assert found is not None and found.sd == pytest.approx(np.std([0.1, 0.4, 0.2, 0.1, 0.2], ddof=1))
-    assert found.power == pytest.approx(power(5, 0.2, found.sd, 0.05)) and found.n == 5
+    assert found.power == pytest.approx(power(5, 0.2, found.sd, 0.025)) and found.n == 5
     assert found.detectable == pytest.approx(detectable(5, found.sd, found.alpha))
     assert found.supportable == pytest.approx(0.2 + found.detectable)
-    stricter = told(compare(control, moved, "m"), 0.2, level=0.99)
+    stricter = told(compare(control, moved, "m", 0.98), 0.2)
     assert stricter is not None and stricter.power < found.power and stricter.alpha == pytest.approx(0.01)
     assert told(compare(control, control, "m"), 0.2) is None
     assert told(compare({0: 1.0}, {0: 2.0}, "m"), 0.2) is None
@@ -102,10 +103,10 @@ def test_a_ratio_is_told_in_percent(factors: list[float]) -> None:
     found = told(compare(control, moved, "j", scale="ratio"), 20.0)
     assert found is not None and found.sd == pytest.approx(np.std(np.log(factors), ddof=1))
     size = abs(math.log(0.8 if factors[0] < 1 else 1.2))
-    assert found.power == pytest.approx(power(3, size, found.sd, 0.05))
+    assert found.power == pytest.approx(power(3, size, found.sd, 0.025))
     assert found.supportable > max(found.detectable, 20)
     factor = 1 - found.detectable / 100 if factors[0] < 1 else 1 + found.detectable / 100
-    assert abs(math.log(factor)) == pytest.approx(detectable(3, found.sd, 0.05))
+    assert abs(math.log(factor)) == pytest.approx(detectable(3, found.sd, 0.025))
 
 
 @pytest.mark.parametrize(

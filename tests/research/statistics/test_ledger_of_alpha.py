@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.statistics.campaign import Campaign, earlier
+from research.statistics.ledger import Ledger, earlier, share
 from research.stats import judge
 from research.types import Verdict
 
@@ -31,11 +31,11 @@ def findings(draw, n: int, campaigns: int, comparisons: int) -> float:
     """The share of campaigns with a finding, in either direction; all arms are drawn alike."""
     rng, found = np.random.default_rng(n), 0
     for _ in range(campaigns):
-        campaign, words = Campaign(0.05), set()
+        ledger, words = Ledger(0.05), set()
         control = dict(enumerate(draw(rng, n).tolist()))  # one control for all, as in a sprint
         for _ in range(comparisons):
-            verdict = judge(control, dict(enumerate(draw(rng, n).tolist())), metric="m", level=campaign.level)
-            campaign.record(verdict)
+            verdict = judge(control, dict(enumerate(draw(rng, n).tolist())), metric="m", rate=ledger.rate)
+            ledger.record(verdict)
             words.add(verdict.word)
         found += words != {"open"}
     return found / campaigns
@@ -56,33 +56,37 @@ def test_a_campaign_of_a_against_a_errs_in_at_most_one_of_twenty_cases(draw, n: 
 
 @given(st.floats(0.001, 0.5), st.integers(1, 300))
 def test_without_findings_the_error_rates_add_up_to_at_most_alpha(alpha: float, count: int) -> None:
-    campaign, spent = Campaign(alpha), []
+    ledger, spent = Ledger(alpha), []
     for _ in range(count):
-        spent.append(campaign.alpha)
-        campaign._count(supported=False)
+        spent.append(ledger.rate.supported + ledger.rate.refuted)
+        ledger._count(supported=False)
     assert math.fsum(spent) < alpha and spent == sorted(spent, reverse=True)
-    assert campaign.level == 1 - campaign.alpha
+    assert ledger.left == pytest.approx(0.83 * alpha - math.fsum(spent))
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_a_finding_hands_its_rate_on_and_a_campaign_is_continued_from_its_history(
+def test_a_finding_hands_its_rate_on_and_a_question_is_continued_from_its_history(
     history: list[bool],
 ) -> None:
-    campaign = Campaign(0.05)
+    ledger = Ledger(0.05)
     for supported in history:
-        before = campaign.alpha
-        campaign._count(supported)
-        alone = 0.05 * (campaign.count + 1) ** -1.6 / 2.2857656657
-        assert campaign.alpha == pytest.approx(alone + (before if supported else 0.0))
-    assert Campaign(0.05, history).alpha == campaign.alpha
-    assert campaign.alpha <= 0.05
+        before = ledger.rate.supported
+        ledger._count(supported)
+        alone = 0.05 * share(ledger.count + 1)
+        assert ledger.rate.supported == pytest.approx(0.85 * alone + (before if supported else 0.0))
+        assert ledger.rate.refuted == pytest.approx(0.15 * alone)
+    assert Ledger(0.05, history).rate == ledger.rate
+    assert ledger.rate.supported + ledger.rate.refuted <= 0.05
 
 
-def test_the_first_rates_are_the_published_ones() -> None:
-    campaign = Campaign(0.05)
-    assert campaign.alpha == pytest.approx(0.05 / 2.285766, rel=1e-6)
+def test_the_shares_come_to_less_than_one() -> None:
+    # zeta(1.6) = 2.28576565... ; the sum of k ** -1.6 beyond a million is about its integral
+    head = math.fsum(share(number) for number in range(1, 10**6 + 1))
+    tail = 0.3 / 1.28576565 * (10**6 + 0.5) ** -0.6 / 0.6
+    assert head + tail == pytest.approx(0.83, abs=1e-8)
+    assert share(1) == 0.53 and share(2) == pytest.approx(0.3 / 1.285766 * 2**-1.6, rel=1e-6)
     with pytest.raises(Refusal, match="error rate"):
-        Campaign(5.0)
+        Ledger(5.0)
 
 
 def verdict(word: str) -> Verdict:
@@ -92,19 +96,19 @@ def verdict(word: str) -> Verdict:
 @settings(max_examples=20)
 @given(st.lists(st.lists(st.sampled_from(["supported", "refuted", "open"]), max_size=6), max_size=5))
 def test_sprint_by_sprint_a_campaign_is_the_same_as_in_one(sprints: list[list[str]]) -> None:
-    whole, rows = Campaign(0.05), []
+    whole, rows = Ledger(0.05), []
     for number, words in enumerate(sprints, start=1):
-        campaign = Campaign(0.05, earlier(rows, "mine", number))
+        ledger = Ledger(0.05, earlier(rows, "mine", number))
         for word in words:
-            assert campaign.alpha == whole.alpha
-            for one in (campaign, whole):
+            assert ledger.rate == whole.rate
+            for one in (ledger, whole):
                 one.record(verdict(word))
-        assert campaign.words == tuple(words)
-        facts = {"campaign": "mine", "number": number, "comparisons": list(campaign.words)}
+        assert ledger.words == tuple(words)
+        facts = {"campaign": "mine", "number": number, "comparisons": list(ledger.words)}
         rows.append({"facts": facts})
         rows.append({"facts": facts | {"comparisons": words[:1]}})  # killed, and typed again
         rows.append({"facts": facts | {"campaign": "another"}})
-    assert Campaign(0.05, earlier(rows, "mine", len(sprints) + 1)).alpha == whole.alpha
+    assert Ledger(0.05, earlier(rows, "mine", len(sprints) + 1)).rate == whole.rate
 
 
 def test_a_sprint_that_is_run_again_starts_where_its_first_run_did() -> None:

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from refusal import Refusal
 from research.gate.signature import signature
 from research.space import Space
-from research.statistics.splits import (
+from research.statistics.draws import (
     OWN_SPLIT,
     configuration,
     drawn_anew,
