@@ -29,6 +29,7 @@ _NOTE = (
     "b against a, paired by seed; each 95 % interval stands alone: nothing here corrects for looking at many "
     "metrics, so what matters is confirmed by task=research"
 )
+_LEFT_OUT = "disturbed pairs left out"
 Word = Literal["better", "worse", "equal", "open"]
 _WORDS: dict[VerdictWord, Word] = {"supported": "better", "refuted": "worse", "open": "open"}
 _ALPHA = 0.05
@@ -190,7 +191,7 @@ def _row(
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
-    left = f"; {len(pairs) - len(whole)} disturbed pairs left out" if len(whole) < len(pairs) else ""
+    left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
 
 
@@ -217,6 +218,6 @@ def _grounds(rows: Sequence[Row]) -> list[str]:
 def _cells(row: Row) -> tuple[str, ...]:
     found = row.comparison
     told = "" if found is None else difference(found)
-    why = row.reason if found is None else row.reason.partition("; ")[2]
+    why = row.reason if found is None or row.reason.endswith(_LEFT_OUT) else ""
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)

@@ -43,7 +43,7 @@ def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Resul
     """Return why the trials' figures of `metric` must not be compared, None when they may.
 
     Sizes and FLOPs always may. Scores may where each seed was tested on one split, unless
-    , which times a few steps, chose otherwise for some than for others: these are no
+    `trainer.precision=auto`, which times a few steps, chose otherwise for some than for others: these are no
     trials of one arm. Under a budget of seconds or joules scores need one hardware class, as many threads and
     as many neighbours too. What a clock takes needs a window that nobody disturbed, one hardware class, one
     instrument and as many threads, wall time as many neighbours too; joules and CO2 need one energy method
