@@ -221,10 +221,10 @@ def leak(splits: int) -> None:
     gains = np.array(list(leaks(scored, chosen, validated)))
     (own, rest), more = 100 * gains.mean(0), 20 * (gains[:, 0] - gains[:, 1])
     print(
-        f"\nleakage on digits, {splits} splits: the best of {len(GRID)} by validation on one split gains over the "
-        f"middle one, on other splits, {own:+.2f} points on test examples that chose it and {rest:+.2f} on "
-        f"the rest. A fifth are the former: the gain is told as {more.mean():+.3f} points too much "
-        f"(SE {more.std(ddof=1) / splits**0.5:.3f})"
+        f"\nleakage on digits, {splits} splits: the best of {len(GRID)} by validation on one split gains\n"
+        f"over the middle one, on other splits, {own:+.2f} points on test examples that chose it and\n"
+        f"{rest:+.2f} on the rest. A fifth are the former: the gain is told as {more.mean():+.3f} points\n"
+        f"too much (SE {more.std(ddof=1) / splits**0.5:.3f})"
     )
 
 

@@ -7,7 +7,7 @@ ledger, on costs that a clock takes (compared by their ratio, log-SD of a pair 0
 or -20 %. Of those that were supported three tell the size: the seeds that decided (as it was told before),
 five further seeds, and the seeds that decided given that they were chosen (told where the budget ends with
 the decision). Beside independent noise: AR(1) of the machine from trial to trial (0.8), where the arms of a
-pair are trained one after the other in an order by lot, and spikes (one trial of ten takes 1.3 times as much).
+pair are trained one after the other in an order by lot; and spikes (one trial of ten costs 1.3 fold).
 """
 
 import math
@@ -21,8 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from research.statistics.conditional import chosen
 from research.statistics.ledger import rate
-from research.stats import chosen, compare, judge
+from research.stats import compare, judge
 from research.types import Comparison
 
 EFFECTS, SD, SEEDS, LOOKS, ESTIMATE = (-5.0, -10.0, -20.0), 0.1, 5, 2, 5

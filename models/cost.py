@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from models.compress.artefact import dense
 from models.evaluate import evaluating
 from models.nets.unseen import unseen
 
@@ -56,8 +57,9 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     appendix B), nor is a teacher's answer; a layer that is run several times counts as often. What a call
     does once whatever its batch (relaxed sharing adds up its weights) counts whole, and where the data decide
     how much is done (experts with a capacity, or that choose), it is that of this example.
-    A network with nothing to train has no `compute/flops_train`. The fact `flops_uncounted` names operations
-    that do heavy arithmetic and that torch has no formula for; it is empty for the networks of this lab.
+    A network with nothing to train has no `compute/flops_train`; a trial's is of the network that it trained.
+    The fact `flops_uncounted` names operations that do heavy arithmetic and that torch has no formula for; it
+    is empty for the networks of this lab.
 
     In evaluation mode, so that one example passes batch normalisation and no random number is drawn. The
     plain forms of attention and of recurrent cells are taken, since there is no formula for the fused ones of
@@ -84,6 +86,7 @@ def size(net: nn.Module) -> dict[str, float]:
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
     weights = [*net.parameters(), *(one for one in net.buffers() if one.dtype == torch.int8)]
+    weights = [dense(weight) for weight in weights]  # the kernels' form of 2:4 cannot be counted
     return {
         "size/bytes": float(buffer.tell()),
         "size/parameters": float(sum(weight.numel() for weight in weights)),

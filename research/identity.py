@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import energy_profile
 from refusal import Refusal
 from research import contents
 from research.contents import sha256
@@ -19,10 +20,11 @@ from research.hub import commit
 from research.sources import code_digest, version
 from research.types import Key
 
-__all__ = ["begun", "code_digest", "data_digest", "hardware_class", "key"]
+__all__ = ["begun", "code_digest", "data_alone", "data_digest", "hardware_class", "key"]
 
 _APART = ("ckpt_path", "data.path", "compress.distill.teacher")
 """paths that are looked at in a way of their own"""
+_OTHERS = "+"
 
 
 def key(config: Mapping[str, Any], signature: str) -> Key:
@@ -30,7 +32,7 @@ def key(config: Mapping[str, Any], signature: str) -> Key:
     return Key(
         signature=signature,
         code=code_digest(acting(config)),
-        data=_with_others(data_digest(config["data"]), config),
+        data=_OTHERS.join([data_digest(config["data"]), *_others(config)]),
         hardware=hardware_class(config["trainer"]),
     )
 
@@ -52,11 +54,17 @@ def data_digest(data: Mapping[str, Any]) -> str:
 def begun(config: Mapping[str, Any]) -> tuple[Path | None, list[Path]]:
     """The file that `ckpt_path` stands for now, and the damaged ones of its folder that are newer."""
     path = config.get("ckpt_path")
-    return (None, []) if path is None else contents.checkpoint(Path(str(path)))
+    # A shell leaves the ~ of ckpt_path=~/x as it is; Path's own raises where there is no such home.
+    return (None, []) if path is None else contents.checkpoint(Path(os.path.expanduser(str(path))))  # noqa: PTH111
 
 
-def _with_others(data: str, config: Mapping[str, Any]) -> str:
-    """With whatever else a training begins from: what lies there is data too, and may come to be another."""
+def data_alone(key: Key) -> str:
+    """Digest of the data of a trial without what else it began from: what two trials of one task share."""
+    return key.data.partition(_OTHERS)[0]
+
+
+def _others(config: Mapping[str, Any]) -> list[str]:
+    """Digest of whatever else a training begins from, if anything: it may come to be another too."""
     parts = contents.digest(contents.named(acting(config), without=_APART))
     if config.get("ckpt_path") is not None:
         file, _ = begun(config)
@@ -67,14 +75,13 @@ def _with_others(data: str, config: Mapping[str, Any]) -> str:
         parts += ["teacher", *identified(config)]
     if (config.get("budget") or {}).get("joules") is not None:
         parts += ["watts", *_watts()]
-    return sha256([data, *parts]) if parts else data
+    return [sha256(parts)] if parts else []
 
 
 def _watts() -> list[str]:
     """What joules are made of here: with another calibration, as many of them are another training."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    profile = os.environ.get("JOULELAB_ENERGY_PROFILE") or Path(home) / "joulelab" / "energy_profile.json"
-    return [contents.content(Path(profile), "the energy profile")] if Path(profile).is_file() else []
+    profile = energy_profile.place()
+    return [contents.content(profile, "the energy profile")] if profile.is_file() else []
 
 
 def hardware_class(trainer: Mapping[str, Any]) -> str:

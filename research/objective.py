@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
     "size/parameters": Metric("min", "count", "parameters"),
     "size/nonzeros": Metric("min", "count", "non-zero weights"),
     "compute/flops_forward": Metric("min", "flops", "FLOPs of a forward pass"),
-    "compute/flops_train": Metric("min", "flops", "FLOPs of the training"),
+    "compute/flops_train": Metric("min", "flops", "FLOPs of training on one example"),
     "harness/seconds": Metric("min", "seconds", "time of validations and checkpoints", claimed=False),
     "harness/cpu_seconds": Metric("min", "seconds", "CPU time of validations and checkpoints", claimed=False),
     "harness/energy_j": Metric("min", "joules", "energy of validations and checkpoints", claimed=False),

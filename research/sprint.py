@@ -188,7 +188,9 @@ class Sprint:
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
             admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
-            self._shortest, stopped = stopped_control(charter, bench, rows, control, wanted, self._before())
+            self._shortest, stopped = stopped_control(
+                charter, bench, rows, control, wanted, self._before(), self._boxes.half
+            )
         if self._shortest:
             self._notes.append(told(self._shortest, wanted))
         # Where a person has fixed the length, proposals cannot follow a control that is stopped.

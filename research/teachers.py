@@ -8,7 +8,7 @@ from typing import Any, final
 from refusal import Refusal
 from research import contents, identity
 from research.gate.signature import signature
-from research.statistics.splits import KEY, drawn_anew
+from research.statistics.draws import KEY, drawn_anew
 from research.store import Store
 from research.types import Trial
 
@@ -61,15 +61,27 @@ def identified(config: Mapping[str, Any]) -> list[str]:
     try:
         if teacher.get("recipe") is not None:
             # Its words are in the student's signature; what they come to by conf/ is not.
-            own = _lesson(config, _beside(config, list(teacher["recipe"])))
+            own = _lesson(config, _beside(config, _listed(teacher["recipe"])))
             parts += identity.key(own, signature(own))
         if teacher.get("run") is not None:
             # After a deletion the number may be another trial's.
-            trial, _ = _numbered(config, int(teacher["run"]))
+            trial, _ = _numbered(config, _whole(teacher["run"]))
             parts += [*trial.key, *_content(trial.folder or ".")]
     except Refusal:
         return ["none"]
-    return parts + ([] if teacher.get("checkpoint") is None else _content(teacher["checkpoint"]))
+    return parts + ([] if teacher.get("checkpoint") is None else _content(str(teacher["checkpoint"])))
+
+
+def _listed(recipe: Any) -> list[str]:
+    if not isinstance(recipe, list | tuple) or not all(isinstance(text, str) for text in recipe):
+        raise Refusal(f"compress.distill.teacher.recipe={recipe}: write a list, as [data=mnist1d,model=cnn].")
+    return list(recipe)
+
+
+def _whole(number: Any) -> int:
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise Refusal(f"compress.distill.teacher.run={number}: write the number of a trial, as run=12.")
+    return number
 
 
 def _content(path: str) -> list[str]:
@@ -86,11 +98,12 @@ def _teacher(
 ) -> tuple[dict[str, Any], str, Taught]:
     """The teacher's model group, where its weights lie, and what it cost."""
     if set(asked) == {"recipe"}:
-        return _from_recipe(config, list(asked["recipe"]), train)
+        return _from_recipe(config, _listed(asked["recipe"]), train)
     if set(asked) == {"run"}:
-        return _from_run(config, int(asked["run"]))
+        return _from_run(config, _whole(asked["run"]))
     if set(asked) in ({"checkpoint"}, {"checkpoint", "recipe"}):
-        return _from_checkpoint(config, Path(str(asked["checkpoint"])), asked.get("recipe"))
+        recipe = None if "recipe" not in asked else _listed(asked["recipe"])
+        return _from_checkpoint(config, Path(str(asked["checkpoint"])), recipe)
     raise Refusal(
         "compress.distill needs one teacher: set teacher.recipe=[data=...,model=...], teacher.run=ID, or "
         "teacher.checkpoint=PATH (with teacher.recipe where the database does not know it)."

@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["min", "max"]
+Over = Literal["splits", "examples", "seeds"]
+"""what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
 STOPPED = "stopped early"
@@ -23,9 +25,10 @@ class Key(NamedTuple):
     signature: str
     """sha256 of the canonical resolved config, seed included, without what cannot change the result"""
     code: str
-    """digest of the sources under models/ and of the versions of torch and lightning"""
+    """digest of the sources under models/, of a user's own that it names, and of versions of packages"""
     data: str
-    """digest of where the data comes from: file contents of its path, or its package's version"""
+    """digest of where the data comes from: file contents of its path, or its package's version; after a `+`
+    that of whatever else it begins from: a checkpoint, a teacher, other files"""
     hardware: str
     """hardware class, for example `cpu:Intel Xeon 8481C x2` or `gpu:NVIDIA H200`"""
 
@@ -115,6 +118,8 @@ class Comparison(Record):
     """one-sided p-value at which it decides; None where nothing was claimed"""
     sd: float | None = None
     """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
+    over: Over | None = None
+    """what the mean of a score is over; None for a cost, and where nobody said"""
 
 
 class Verdict(Record):

@@ -85,6 +85,17 @@ def test_an_unknown_score_is_refused_before_anything_is_trained(
     assert not (tmp_path / "lab.db").exists()
 
 
+@pytest.mark.parametrize("compress", ["[]", "[bf16]", "[low_rank]"])
+def test_flops_of_training_are_of_the_network_that_was_trained(
+    resolve: Callable[..., Any], compress: str
+) -> None:
+    metrics = train.trial(resolve("budget.steps=5", f"compress={compress}"), overrides=[])["metrics"]
+    # Of 64 inputs, 128 units and 10 classes: the first layer's input needs no gradient.
+    assert metrics["compute/flops_train"] == 2 * (2 * 64 * 128) + 3 * (2 * 128 * 10)
+    forward = metrics["compute/flops_forward"]
+    assert forward < 18944 if compress == "[low_rank]" else forward == 18944
+
+
 @pytest.mark.parametrize("score", ["val/f1", "val/precision", "val/recall", "val/auroc"])
 def test_a_detailed_score_of_the_final_validation_is_a_score(resolve: Callable[..., Any], score: str) -> None:
     answer = train.trial(resolve("budget.steps=20", f"score={score}"), overrides=[])
@@ -138,6 +149,29 @@ def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
     assert (tmp_path / "joulelab.db").exists() and list(tmp_path.glob("runs/*/csv-0/metrics.csv"))
     again = command("budget.steps=40", cwd=tmp_path)
     assert again.returncode == 0 and "known" in again.stdout
+
+
+@pytest.mark.slow
+def test_an_edited_network_of_a_users_is_another_trial(tmp_path: Path) -> None:
+    (tmp_path / "user_parts.py").write_text("WIDTH = 3\n")
+    (tmp_path / "user_net.py").write_text(
+        "from torch import nn\n"
+        "from user_parts import WIDTH\n"
+        "def net(shape, classes, task, **other):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH), nn.Linear(WIDTH, classes))\n"
+    )
+    line = ["model._target_=user_net.net", "budget.steps=5", "logger=none"]
+    sizes = []
+    for width in (3, 3, 14):
+        (tmp_path / "user_parts.py").write_text(f"WIDTH = {width}\n")
+        ran = command(*line, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        assert ran.returncode == 0, ran.stderr
+        store = Store(f"sqlite:///{tmp_path}/joulelab.db")
+        rows = store.trials()
+        sizes.append([store.results([row.id])[row.id].metrics["size/parameters"] for row in rows])
+        store.close()
+    # 65 x width into the hidden layer, (width + 1) x 10 out of it.
+    assert sizes == [[235], [235], [235, 1060]]
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def _plain(value: Any) -> bool:
 
 
 def _packed(value: Any) -> Any:
-    value = _dense(value)
+    value = dense(value)
     if not _plain(value):
         return value
     tensor = value.detach().cpu()
@@ -101,7 +101,7 @@ def _packed(value: Any) -> Any:
     return {"shape": list(tensor.shape), "bitmap": bits, "values": tensor[mask]}
 
 
-def _dense(value: Any) -> Any:
+def dense(value: Any) -> Any:
     """2:4 sparse weights of a GPU as plain ones: their bitmap and values take no more bytes than theirs."""
     return value.to_dense() if type(value).__name__.startswith("SparseSemiStructured") else value
 

@@ -63,7 +63,8 @@ class Half(Compression):
 def _slowness(dtype: torch.dtype) -> dict[str, str]:
     """What is known of products on this CPU before they are timed."""
     if not processor.multiplies_bfloat16():
-        return {"slow": f"this CPU ({processor.instructions()}) multiplies no 16-bit numbers: fp32 is faster"}
+        cpu = f"this CPU ({processor.instructions()})"
+        return {"slow": f"{cpu} multiplies no 16-bit numbers: products take longer than in 32"}
     if dtype == torch.float16:
         return {"slow": "most CPUs multiply no float16: bf16 has the same size and is faster there"}
     return {}

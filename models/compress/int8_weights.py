@@ -76,7 +76,7 @@ class Int8Weights(Compression):
 
 @final
 class Int8Linear(nn.Module):
-    """`linear` with int8 weights: (..., in) -> (..., out) in its own type, at least as exact as bfloat16."""
+    """`linear` with int8 weights: (..., in) -> (..., out) in the input's type, as exact as bfloat16."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()

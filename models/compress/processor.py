@@ -33,7 +33,7 @@ def largest_activation() -> int:
 
 @cache
 def multiplies_bfloat16() -> bool:
-    """Whether products in bfloat16 are instructions; elsewhere they take 2 to 10 times those of 32 bits."""
+    """Whether products in bfloat16 are instructions; elsewhere they take 5 to 30 times those of 32 bits."""
     if platform.machine() in X86:
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -29,7 +29,9 @@ def active_flops(
         net(tokens)
     found = (counter.get_total_flops() + besides.forward) / length
     for layer, load, choices in zip(layers, loads, served, strict=True):
-        found += 2 * layer.expert_parameters * (choices - load.served / load.tokens)
+        # A layer that several blocks share is run, and counted, as often.
+        runs = load.tokens / length
+        found += 2 * layer.expert_parameters * runs * (choices - load.served / load.tokens)
     return found
 
 

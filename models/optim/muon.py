@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, final
 
 import torch
@@ -14,7 +15,7 @@ from refusal import Refusal
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """of the quintic that Jordan et al. tuned for its slope at 0; singular values end between 0.7 and 1.2"""
 _HALF = 128
-"""smaller side from which on bfloat16 pays on a CPU; 3.5 to 4 times where it multiplies tiles (AMX)"""
+"""smaller side from which on bfloat16 pays on a CPU that multiplies it; 3.5 to 4 times with tiles (AMX)"""
 
 
 @final
@@ -99,8 +100,8 @@ class MuonAdamW(Optimizer):
 def orthogonalised(stacks: list[Tensor], steps: int) -> list[Tensor]:
     """Each (B, m, n) with the singular values of its matrices brought near 1, by Newton and Schulz.
 
-    All matrices of one shape or its transpose are multiplied together. In bfloat16 on a GPU and where the
-    smaller side is 128 or more, in float32 otherwise, where bfloat16 is slower.
+    All matrices of one shape or its transpose are multiplied together. In bfloat16 on a GPU, and on a CPU
+    with such products where the smaller side is 128 or more; in float32 otherwise, where that is faster.
     """
     shapes = [tuple(sorted(stack.shape[1:])) for stack in stacks]
     found: dict[int, Tensor] = {}
@@ -116,13 +117,21 @@ def orthogonalised(stacks: list[Tensor], steps: int) -> list[Tensor]:
 def _iterated(wide: Tensor, steps: int) -> Tensor:
     """(B, m, n), m at most n, to its nearest semi-orthogonal matrices, roughly."""
     a, b, c = _COEFFICIENTS
-    half = wide.device.type != "cpu" or wide.shape[1] >= _HALF
+    half = wide.device.type != "cpu" or (wide.shape[1] >= _HALF and multiplies_bfloat16())
     x = wide.bfloat16() if half else wide
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.mT  # (B, m, m)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.to(wide.dtype)
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; where it does not, that takes 5 to 30 times as long."""
+    if torch.cpu._is_avx2_supported():  # of x86, where oneDNN says yes to AVX512 alone, which has none
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _wide(stack: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from research import identity
 from research.campaigns.halving import ends_alike
 from research.campaigns.quiet import REPEATS, Quiet
 from research.campaigns.spend import NOTHING, Price, Spend
+from research.campaigns.typed import Typed
 from research.retold import retold
 from research.runner import Job, Outcome
 from research.space import Space
 from research.statistics.comparable import sound
-from research.statistics.splits import own_split
 from research.stats import summary
 from research.store import Store
 from research.types import Key, Objective, Result, Trial
@@ -75,38 +75,22 @@ class Bench:
     ) -> None:
         """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result.
 
-        Seeds from `fresh` on confirm: each draws its own split, where the data can be drawn anew. Seeds below
-        it are what configurations are tuned on, and share one split.
+        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm.
         `watched` are the metrics that decide: a trial of which a busy machine disturbed one is run again.
         """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
         self._run, self._report, self._sweep = run, report, sweep
-        self._quiet, self._harness, self._fresh = tuple(quiet), harness, fresh
+        self.typed = Typed(space, fixed, quiet, harness, fresh)
         self._busy = Quiet(watched)
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
-        self._splits: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.until: float | None = None
         """when its trials must end by `time.monotonic`: what runs then is interrupted, the rest not begun"""
 
     def config(self, overrides: Sequence[str], seed: int) -> dict[str, Any]:
         """The resolved config of one trial. Raises `Refusal` for an unknown key or option."""
-        return self.space.resolve([*self._quiet, *self.typed(overrides, seed)]) | self._harness
-
-    def typed(self, overrides: Sequence[str], seed: int) -> list[str]:
-        """One trial as a person would type it, but for what changes no result."""
-        split = self.split(overrides) if seed >= self._fresh else ()
-        return [*self.fixed, *overrides, *split, f"seed={seed}"]
-
-    def split(self, overrides: Sequence[str]) -> tuple[str, ...]:
-        """The override by which each fresh seed of an arm draws its own split; none where data is fixed."""
-        if math.isinf(self._fresh):
-            return ()
-        given = (*self.fixed, *overrides)
-        if given not in self._splits:
-            self._splits[given] = own_split(self.space.resolve(given), given)
-        return self._splits[given]
+        return self.typed.config(overrides, seed)
 
     def signature(self, overrides: Sequence[str]) -> str:
         """What makes two arms the same arm, whatever the seed."""
@@ -248,7 +232,7 @@ class Bench:
         return means
 
     def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
-        overrides, config = self.typed(arm.overrides, seed), self.config(arm.overrides, seed)
+        overrides, config = self.typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
         return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
@@ -266,7 +250,8 @@ class Bench:
         """Count what was run; a known trial costs nothing, nor does one that never began."""
         if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
             return
-        joules = self._joules(outcome.trial_id) if outcome.ok else self._lost_joules(arm, seed)
+        lost = 0.0 if outcome.ok else self.lost(arm, seed).get("train/energy_j", 0.0)
+        joules = self._joules(outcome.trial_id) if outcome.ok else lost
         arm.seconds.append(outcome.wall_s)
         self.spend.add(outcome.wall_s, joules)
 
@@ -280,9 +265,6 @@ class Bench:
     def _joules(self, trial_id: int | None) -> float:
         found = self.result(trial_id)
         return found.metrics.get("train/energy_j", 0.0) if found else 0.0
-
-    def _lost_joules(self, arm: Arm, seed: int) -> float:
-        return self.lost(arm, seed).get("train/energy_j", 0.0)
 
     def lost(self, arm: Arm, seed: int) -> dict[str, float]:
         """What a trial that failed had spent by then; empty where that is not known."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, final
 
+from research.campaigns.spend import Price
+
 Name = Literal["discuss", "implement", "validate"]
 SHARES: dict[Name, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 2 / 15}
 
@@ -59,6 +61,10 @@ class Boxes:
             f"the sprint's box to {name} has {left:.0f} s left of {self._limit(name):.0f}, "
             f"and {seconds:.0f} s would be needed (sprint.minutes)"
         )
+
+    def half(self, price: Price) -> str | None:
+        """Why a price would take more than half of the open box; None when it does not."""
+        return self.short(price.seconds + self.limit_s() / 2) if self._open else None
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Box -> `limit_s` and `used_s`."""

@@ -76,7 +76,9 @@ class Conclusions:
             claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
             verdict=verdict,
             energy_method=method,
-            command=command([*self._charter.fixed, *overrides, *self._bench.split(overrides)], finding.seeds),
+            command=command(
+                [*self._charter.fixed, *overrides, *self._bench.typed.split(overrides)], finding.seeds
+            ),
         )
 
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.claimed import Claim
+from research.campaigns.grounds import ground
 from research.campaigns.question import Question, Turn
 from research.objective import METRICS, is_ratio, shortfall
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.conditional import chosen
 from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
 from research.statistics.split import Split, parted
-from research.stats import ENOUGH, Scale, chosen, compare, judge
+from research.stats import ENOUGH, Bounded, Scale, compare, judge
 from research.types import Record, Verdict
 
 _LEVEL = 0.95
@@ -37,7 +39,7 @@ class Confirm(Record):
     first_seed: int = Field(default=1000, ge=0)
     """of the first contender; seeds that any trial on this data has had are passed over"""
     estimate: int = Field(default=5, ge=0)
-    """seeds that are run after a claim is supported to tell its size: those that decided tell too large a one"""
+    """seeds that are run after a claim is supported to tell its size: those that decided tell it too large"""
     margin: float | None = Field(default=0.01, gt=0)
     """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
 
@@ -123,10 +125,19 @@ class Confirmation:
         more = self._estimating(arms, claim, turn.first + len(seeds) + held) if supported else []
         if supported:
             verdict = self._told(control, arm, claim, verdict, more, (seeds, turn.rate, counts))
-        split = self._split(control, arm, stopped, claim, seeds, more or seeds) if supported else None
+        split = self._split(control, arm, stopped, claim, (seeds, counts, more)) if supported else None
         alike = self._alike(control, arm, claim, seeds) if supported else {}
         return Finding(
-            arm, claim, verdict, tuple(seeds), self._method(arm, seeds), turn, len(counts), alike, split
+            arm=arm,
+            claim=claim,
+            verdict=verdict,
+            seeds=tuple(seeds),
+            energy_method=self._method(arm, seeds),
+            turn=turn,
+            looks=len(counts),
+            alike=alike,
+            split=split,
+            estimated=tuple(more),
         )
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
@@ -138,12 +149,11 @@ class Confirmation:
         """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
         more, _ = self._affordable(arms, first, self._settings.estimate)
         self._bench.run(self._interleaved(arms, more), alone=claim.alone)
-        whole = [
-            seed
-            for seed in more
-            if not any(one.cut([seed]) or one.failed([seed]) or self._bench.held(one, [seed]) for one in arms)
-        ]
+        whole = [seed for seed in more if not any(self._lost(one, seed) for one in arms)]
         return whole if len(whole) >= ENOUGH else []
+
+    def _lost(self, arm: Arm, seed: int) -> bool:
+        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
 
     def _told(
         self,
@@ -156,10 +166,11 @@ class Confirmation:
     ) -> Verdict:
         """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
         seeds, rate, counts = decided
-        before, after = ({**self._bench.values(one, claim.metric, more or seeds)} for one in (control, arm))
+        before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
         scale: Scale = "ratio" if is_ratio(claim.metric) else "difference"
         if more:
-            size = compare(before, after, claim.metric, _LEVEL, scale)
+            over = ground(self._bench, claim.metric, more, arm, control)
+            size = compare(before, after, claim.metric, _LEVEL, scale, over)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
         looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
         size = chosen(before, after, claim.metric, claim.direction, claim.smallest_effect, scale, looks)
@@ -188,10 +199,8 @@ class Confirmation:
         turns: list[int] = []
         for seed in seeds:
             if not turns:
-                order, turns = (
-                    self._rng.sample(arms, len(arms)),
-                    self._rng.sample(range(len(arms)), len(arms)),
-                )
+                order = self._rng.sample(arms, len(arms))
+                turns = self._rng.sample(range(len(arms)), len(arms))
             at = turns.pop()
             pairs += [(arm, seed) for arm in (*order[at:], *order[:at])]
         return pairs
@@ -208,10 +217,15 @@ class Confirmation:
             scale="ratio" if is_ratio(claim.metric) else "difference",
             rate=rate,
             constraints=[
-                (bound, list(self._bench.values(arm, bound.metric, seeds).values()))
+                Bounded(
+                    bound,
+                    list(self._bench.values(arm, bound.metric, seeds).values()),
+                    ground(self._bench, bound.metric, seeds, arm),
+                )
                 for bound in claim.constraints
             ],
             trial_ids=[trial.id for trial in trials],
+            ground=ground(self._bench, claim.metric, seeds, arm, control),
         )
         complaint = comparable(claim.metric, trials, results)
         if complaint:
@@ -224,7 +238,7 @@ class Confirmation:
         It is one more comparison of the campaign.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        bounded = [bound.metric for bound in claim.constraints if bound.metric.startswith("test/")]
+        bounded = [one.metric for one in claim.constraints if one.metric.startswith("test/")]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.metric):
             return {}
@@ -238,6 +252,7 @@ class Confirmation:
             margin=self._settings.margin,
             rate=turn.rate,
             trial_ids=tuple(trial.id for trial in trials),
+            ground=ground(self._bench, score, seeds, arm, control),
         )
         self._question.end(turn, verdict.word, [len(seeds)])
         return {score: verdict}
@@ -248,32 +263,35 @@ class Confirmation:
         arm: Arm,
         stopped: Arm | None,
         claim: Claim,
-        seeds: Sequence[int],
-        telling: Sequence[int],
+        ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
     ) -> Split | None:
-        """The parts of a gain, on the seeds that tell its size.
+        """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
-        Whether there is a new one is one more comparison of the question, on the seeds that decided.
+        Whether there is a new one is one more comparison of the question. It has the looks of the first: that
+        one has decided how many seeds there are.
         """
         if stopped is None or not is_ratio(claim.metric):
             return None
         bare = Claim(claim.metric, claim.direction, 0.0, ())
-        beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds)
+        seeds, counts, more = ran
+        beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds, counts)
         before, shorter, own = (
-            self._bench.values(one, claim.metric, telling) for one in (control, stopped, arm)
+            self._bench.values(one, claim.metric, more or seeds) for one in (control, stopped, arm)
         )
-        if beyond is not None and telling != seeds:
+        if beyond is not None and more:
             size = compare(shorter, own, claim.metric, _LEVEL, "ratio")
             beyond = beyond.model_copy(update={"comparison": size})
         means = self._bench.means(stopped, seeds)
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
         return parted(stopped.overrides, before, shorter, claim.metric, _LEVEL, beyond, kept)
 
-    def _new(self, stopped: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> Verdict:
+    def _new(
+        self, stopped: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], counts: Sequence[int]
+    ) -> Verdict:
         """Whether the contender is cheaper than the control stopped at the bound."""
         turn = self._question.turn(f"{claim.metric} new {self._bench.signature(arm.overrides)[:16]}")
-        verdict = self._verdict(stopped, arm, claim, seeds, turn.rate)
-        self._question.end(turn, verdict.word, [len(seeds)])
+        verdict = self._verdict(stopped, arm, claim, seeds, turn.rate.at(counts, self._settings.looks))
+        self._question.end(turn, verdict.word, counts)
         return verdict
 
     def _method(self, arm: Arm, seeds: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from research.campaigns.charter import Charter
 from research.campaigns.claimed import tightened
 from research.campaigns.reference_arm import Baseline
 from research.campaigns.rows import Rows
-from research.campaigns.stopped_control import Climb, Shortest, asked_for, recalled, stopped_arm
+from research.campaigns.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
 from research.objective import is_timed, rank, screening_objective, shown
 from research.types import Objective, Proposal
 
@@ -71,10 +71,12 @@ def stopped_control(
     control: Arm,
     wanted: Objective,
     earlier: Sequence[Mapping[str, Any]],
+    boxed: Boxed = lambda price: None,
 ) -> tuple[Shortest | None, Arm | None]:
     """What the control's own ladder came to, and the arm of it; no ladder where it is no answer to the goal.
 
-    `earlier` are the campaign's sprints before this one: what they found is not looked for again.
+    `earlier` are the campaign's sprints before this one: what they found is not looked for again. `boxed`
+    says why a price does not fit into the time that a ladder may take.
     """
     if charter.ladder is None or not asked_for(wanted):
         return None, None
@@ -82,9 +84,11 @@ def stopped_control(
     if rank(wanted, bench.means(control, screen))[0]:
         return None, None
     seeds = (*screen, *company(charter))
-    climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds)
+    climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds, boxed)
     found = recalled(earlier, control) or climb.run()
-    return found, stopped_arm(bench, rows, found, screen, (*seeds, *charter.promote.seeds))
+    # Where the budget has ended the ladder, nothing more is trained for it here.
+    known = seeds if found.unknown else (*seeds, *charter.promote.seeds)
+    return found, stopped_arm(bench, rows, found, screen, known)
 
 
 def _no_control(reason: str) -> str:

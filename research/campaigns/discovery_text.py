@@ -11,8 +11,8 @@ from research.experiments.study import Study
 from research.gate.plain import Odd, read
 from research.objective import is_energy, shown, words
 from research.report.sentences import improvement, method_words
+from research.statistics.draws import KEY
 from research.statistics.split import Split
-from research.statistics.splits import KEY
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")

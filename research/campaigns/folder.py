@@ -11,7 +11,7 @@ from research.report.findings import Findings
 from research.report.page import put
 from research.report.sentences import command
 from research.statistics.comparable import how_taken
-from research.statistics.splits import shared
+from research.statistics.draws import shared
 from research.store import Store
 
 STAGES = ("screened", "promoted", "confirmed")

@@ -115,8 +115,12 @@ class Promotion:
 
     def shorter(self, wanted: Objective) -> list[Arm]:
         """The control stopped at the bound, where training shorter alone is what the goal asks for."""
-        seeds, arm = self._charter.promote.seeds, self._stopped
-        if arm is None or arm.failed(seeds) or not self._beats(arm, self._control, seeds, wanted):
+        arm, charter = self._stopped, self._charter
+        # Where nothing was promoted the control has its screening alone.
+        seeds = charter.screen.seeds if self._control.failed(charter.promote.seeds) else charter.promote.seeds
+        if arm is None or any(one.failed(seeds) or self._bench.held(one, seeds) for one in self._held):
+            return []
+        if not self._beats(arm, self._control, seeds, wanted):
             return []
         gained = _gain(wanted, self._bench.means(self._control, seeds), self._bench.means(arm, seeds))
         return [arm] if gained >= self._charter.goal.smallest_effect else []

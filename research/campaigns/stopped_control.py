@@ -10,18 +10,22 @@ too. What it trains is part of the search's cost; what is known is taken from th
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.rows import Rows
-from research.objective import is_timed, rank, shown
+from research.campaigns.spend import Price
+from research.objective import is_timed, shown
 from research.types import Constraint, Objective, Proposal, Record
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
 """costs that grow with the length of a training"""
+_STRIDE = 3
+"""how many times shorter each rung is while none has broken the bound"""
+Boxed = Callable[[Price], str | None]
 ITSELF = "no shorter training of the control keeps the bound"
 
 
@@ -93,8 +97,13 @@ class Climb:
         settings: Ladder,
         seeds: Sequence[int],
         more: Sequence[int],
+        boxed: Boxed = lambda price: None,
     ) -> None:
-        """`seeds` decide each rung, `more` are added where it ends; `wanted` is the screening's objective."""
+        """`seeds` decide each rung, `more` are added where it ends; `wanted` is the screening's objective.
+
+        `boxed` says why a price does not fit into the time of its box, None where it does.
+        """
+        self._boxed = boxed
         self._bench, self._control, self._wanted, self._settings = bench, control, wanted, settings
         self._seeds, self._more = tuple(seeds), tuple(more)
         self._arms: dict[int, Arm] = {}
@@ -117,7 +126,7 @@ class Climb:
         return Shortest(control=self._control.overrides, overrides=overrides, steps=steps, unknown=unknown)
 
     def _refined(self, total: int) -> int:
-        """The least steps that keep the bound on a rung's seeds: halved until it breaks, then closed in."""
+        """The least steps that keep the bound on a rung's seeds: a third until it breaks, then closed in."""
         kept, broken = total, 0
         guess = min(total // 2, math.ceil(max(self._reached(), default=total)))
         while broken < guess < kept and not self._short:
@@ -126,7 +135,7 @@ class Climb:
             else:
                 broken = guess
             closed = broken and kept / broken <= self._settings.close
-            guess = 0 if closed else round(math.sqrt(kept * broken)) if broken else kept // 2
+            guess = 0 if closed else round(math.sqrt(kept * broken)) if broken else kept // _STRIDE
         return kept
 
     def _settled(self, steps: int, total: int) -> int:
@@ -151,14 +160,17 @@ class Climb:
         pairs = [(arm, seed) for seed in seeds]
         price, spend = self._bench.price(pairs), self._bench.spend
         # As much again stays for what the search is for.
-        self._short = spend.short(price, spend.usual(4 * len(seeds))) if price.trials else None
+        later = spend.usual(4 * len(seeds))
+        self._short = (spend.short(price, later) or self._boxed(price)) if price.trials else None
         if self._short:
             return False
         self._bench.run(pairs[: len(self._seeds)])
         self._bench.run(pairs, alone=is_timed(self._wanted.metric))
         if arm.cut(seeds):
             self._short = "the time of its box was over"
-        return arm.failed(seeds) is None and not rank(self._wanted, self._bench.means(arm, seeds))[0]
+        means = self._bench.means(arm, seeds)
+        # By the scores alone: what a neighbour does to the joules of a rung is nothing to it.
+        return arm.failed(seeds) is None and all(_keeps(bound, means) for bound in _bounds(self._wanted))
 
     def _ended(self, steps: int) -> Arm | None:
         """The control ended by its target, where its own curves keep the bound before `steps`."""
@@ -172,7 +184,8 @@ class Climb:
         """Of two ways to stop, both with their own honest schedule, the one that costs less."""
         if not self._kept(ended, (*self._seeds, *self._more)):
             return plain
-        costs = [self._bench.means(arm, self._seeds)[self._wanted.metric] for arm in (ended, plain)]
+        means = [self._bench.means(arm, self._seeds) for arm in (ended, plain)]
+        costs = [one.get(self._wanted.metric, math.inf) for one in means]
         return ended if costs[0] < costs[1] else plain
 
     def _length(self) -> int | None:

@@ -9,6 +9,7 @@ from research.commands.answer import Answer
 from research.commands.desk import Desk
 from research.commands.stoppable import stoppable
 from research.report.findings import Findings
+from research.statistics.split import Split
 from research.types import Comparison, Record
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Finding(Record):
     """the size as it is told: what decided is too large by having been chosen"""
     energy_method: str
     command: str
+    split: Split | None = None
+    """the parts of its gain, where the control was stopped at the bound"""
 
 
 @final
@@ -136,6 +139,7 @@ def _finding(row: dict[str, Any]) -> Finding:
         told=insight.verdict.size,
         energy_method=insight.energy_method,
         command=insight.command,
+        split=row["facts"].get("split"),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from research.statistics.splits import configuration, has_own_split
+from research.statistics.draws import configuration, has_own_split
 from research.types import Result, Trial
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from research.episodes.features import Flat, flat
 from research.episodes.history import configs, counts
 from research.episodes.records import Doubt
 from research.gate.signature import INERT, signature
-from research.statistics.splits import KEY
+from research.statistics.draws import KEY
 from research.store import Store
 from research.types import Key
 

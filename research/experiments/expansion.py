@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from research.experiments.study import ArmLine, Study, recipe
-from research.statistics.splits import own_split
+from research.statistics.draws import own_split
 
 Resolve = Callable[[list[str]], dict[str, Any]]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from research.report.arms import Arm
 from research.report.markdown import fenced
 from research.report.sentences import command
-from research.statistics.splits import shared
+from research.statistics.draws import shared
 
 SAID = "Row by row; known trials are looked up, `force=true` trains them again."
 

@@ -12,7 +12,7 @@ from research.report.price import price
 from research.report.sentences import command
 from research.report.tables import figure
 from research.report.tried import refused
-from research.statistics.splits import shared
+from research.statistics.draws import shared
 
 _EACH = 8
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from research.statistics.spelling import interval, places, spelt
+from research.statistics.spelling import interval
 from research.stats import compare
 from research.types import Comparison, Record, Verdict, VerdictWord
 
@@ -72,5 +72,4 @@ def parted(
 
 
 def _percent(found: Comparison) -> str:
-    finite = math.isfinite(found.difference)
-    return f"{spelt(found.difference, '+', places(found))} %" if finite else "an unknown part"
+    return f"{found.difference:+.3g} %" if math.isfinite(found.difference) else "an unknown part"

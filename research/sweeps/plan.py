@@ -11,7 +11,7 @@ from research.processes import machine
 from research.report.quantity import quantity
 from research.runner import Job
 from research.statistics.comparable import disturbed, energy_method, instrument, sound
-from research.statistics.splits import configuration, drawn_anew
+from research.statistics.draws import configuration, drawn_anew
 from research.store import Store
 from research.sweeps import lookup
 from research.types import Result, Trial

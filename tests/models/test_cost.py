@@ -1,3 +1,6 @@
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +8,9 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.cost import cost, measure
+from models.compress.int8_weights import Int8Weights
+from models.compress.two_four import two_four_mask
+from models.cost import cost, measure, size
 
 
 def mlp():
@@ -88,6 +93,33 @@ def test_a_frozen_network_has_no_cost_of_training():
     found = cost(mlp().requires_grad_(False), torch.zeros(1, 64))
     assert "compute/flops_train" not in found
     assert found["compute/flops_forward"] == 18944
+
+
+def test_weights_in_the_form_of_sparse_kernels_are_counted_as_what_they_stand_for():
+    from torch.sparse import SparseSemiStructuredTensorCUTLASS
+    from torch.sparse._semi_structured_conversions import sparse_semi_structured_from_dense_cutlass
+
+    weight = torch.randn(32, 64, dtype=torch.float16)
+    weight *= two_four_mask(weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        parts = sparse_semi_structured_from_dense_cutlass(weight)
+        packed = SparseSemiStructuredTensorCUTLASS(weight.shape, *parts, None, None, None)
+    net = nn.Linear(64, 32)
+    net.weight = nn.Parameter(packed, requires_grad=False)
+    found = size(net)
+    assert found["size/parameters"] == 32 * 64 + 32
+    assert found["size/nonzeros"] == 32 * 64 / 2 + 32
+
+
+def test_a_shared_layer_of_int8_counts_once():
+    layer = nn.Linear(64, 64)
+    net = Int8Weights().after(nn.Sequential(layer, nn.ReLU(), layer), SimpleNamespace(device="cpu"))
+    found = size(net)
+    assert found["size/parameters"] == 64 * 64 + 64
+    # Rounded to nearest, what is below half a step of its row is 0.
+    step = layer.weight.abs().amax(1, keepdim=True) / 127
+    assert found["size/nonzeros"] == (layer.weight.abs() > step / 2).sum() + 64
 
 
 def test_counting_leaves_no_trace():

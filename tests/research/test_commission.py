@@ -122,7 +122,8 @@ def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> 
         name = "random"
 
     same = ("model.width=64", "optimizer.lr=0.09", "model.width=32")
-    agreed = lab.charter(energy(), screen=Screen(turns=6), shares={"llm": 0.01, "random": 0.99})
+    shares = {"llm": 0.01, "random": 0.99}
+    agreed = lab.charter(energy(), screen=Screen(turns=6), shares=shares, ladder=None)
     sprint = lab.sprint(agreed)
     sprint.run([Model(), Beside(*same)], [Beside(*same)])
     seeds = [line for line in lab.ran if "seed=0" in line and len(line) > 2]

@@ -45,7 +45,9 @@ class Rows:
     def ids(self, arm: str, stage: str) -> list[int]:
         """Trial ids of an arm as it is named in the report."""
         for proposal, _, facts in self.experiments:
-            name = "control" if proposal["proposer"] == "control" else f"`{' '.join(proposal['overrides'])}`"
+            own = f"`{' '.join(proposal['overrides'])}`"
+            name = "control" if proposal["proposer"] == "control" else own
+            name = f"{own} (control, stopped at the bound)" if facts.get("stopped") else name
             if name == arm and stage in facts:
                 return facts[stage]
         raise AssertionError(f"no experiment is {arm}")
@@ -181,7 +183,8 @@ def test_the_commands_repeat_the_rows(done: tuple) -> None:
     winner = " ".join(found.arms("confirmed")[-1].overrides)
     assert lines[0] == f"python train.py data=digits {winner}"
     assert lines[1] == "python train.py -m data=digits seed=1000,1001,1002,1003,1004"
-    arms = [row["arm"].strip("`") for title in ("Confirmed", "Screened") for row in table(report, title)]
+    named = [row["arm"] for title in ("Confirmed", "Screened") for row in table(report, title)]
+    arms = [name.removesuffix(" (control, stopped at the bound)").strip("`") for name in named]
     assert len(lines) == 1 + len(arms)
     for arm, line in zip(arms, lines[1:], strict=True):
         assert line.startswith("python train.py") and (arm == "control" or f" {arm} seed=" in line)

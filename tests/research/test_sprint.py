@@ -53,9 +53,11 @@ def test_timed_figures_are_confirmed_one_at_a_time_with_the_arms_interleaved(
     lab, _ = ended
     first = next(place for place, line in enumerate(lab.ran) if "seed=1000" in line)
     assert set(lab.batches[-10:]) == {1}
-    seeds = [line[-1] for line in lab.ran[first : first + 10]]
-    assert seeds[::2] == seeds[1::2]  # neighbours are the two arms of one seed
-    orders = [len(line) for line in lab.ran[first : first + 10 : 2]]
+    lines = lab.ran[first : first + 15]
+    seeds = [line[-1] for line in lines]
+    # Neighbours are the control, the control stopped at the bound and the contender of one seed.
+    assert seeds[::3] == seeds[1::3] == seeds[2::3] and len({*lines}) == 15
+    orders = [len(line) for line in lines[::3]]
     assert len(set(orders)) > 1, "which arm comes first is by lot"
 
 
@@ -85,7 +87,8 @@ def test_nothing_is_found_where_nothing_differs(tmp_path: Path) -> None:
 
 def test_a_broken_bound_is_never_supported(lab: Lab) -> None:
     found = lab.campaign(lab.charter(energy(0.9)), [Scripted("budget.steps=100")])
-    assert not found.insights  # the screening already saw that 100 steps do not reach the floor
+    # The screening already saw that 100 steps do not reach the floor; the control that is stopped does.
+    assert not [row for row in found.found if "100" in row["insight"].claim]
     assert any("no proposal beat the control" in note for note in found.facts["notes"])
 
 

@@ -62,7 +62,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def ran(lab: Lab, minutes: float, seeds: tuple[int, ...] = (0,), **more) -> Findings:
     screen = Screen(turns=60, seeds=seeds)
-    charter = lab.charter(energy(), screen=screen, sprint=Sprints(minutes=minutes))
+    charter = lab.charter(energy(), screen=screen, sprint=Sprints(minutes=minutes), ladder=None)
     return lab.campaign(charter, spend=Spend(clock=lab.clock), **more)
 
 

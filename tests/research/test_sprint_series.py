@@ -131,7 +131,8 @@ def test_killed_at_any_trial_the_same_command_comes_to_the_same(tmp_path: Path) 
 def asking(lab: Lab, effect: float, count: int) -> Charter:
     """A charter that counts nothing below an effect; any accuracy will do."""
     agreed = charter(lab, count, 0.1)
-    return agreed.model_copy(update={"goal": agreed.goal.model_copy(update={"smallest_effect": effect})})
+    goal = agreed.goal.model_copy(update={"smallest_effect": effect})
+    return agreed.model_copy(update={"goal": goal, "ladder": None})
 
 
 @pytest.mark.slow

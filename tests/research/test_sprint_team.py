@@ -31,7 +31,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def charter(lab: Lab, **more) -> Charter:
     shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
-    return lab.charter(energy(), screen=Screen(turns=8), shares=shares, **more)
+    return lab.charter(energy(), **{"screen": Screen(turns=8), "shares": shares, "ladder": None, **more})
 
 
 def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config) -> Findings:

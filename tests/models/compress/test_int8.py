@@ -94,12 +94,35 @@ def test_a_graph_keeps_names_and_arithmetic_and_is_loaded_again(make, dynamic, c
 
 
 @pytest.mark.slow
-def test_all_layers_are_int8_convolutions_over_signals_too():
+@pytest.mark.parametrize("shape", [(40,), (8, 8)], ids=str)
+def test_all_layers_but_convolutions_of_one_channel_are_int8_over_signals_too(shape):
+    own = ["features.1.0.weight", "readout.2.weight"]
+    for channels, first in ((1, []), (2, ["features.0.0.weight"])):
+        net = CNN((channels, *shape), 10, width=8, depth=2).eval()
+        graph = pt2e.quantized(net, [torch.randn(4, channels, *shape)], "int8", dynamic=False)
+        assert pt2e.layers(graph) == [*first, *own]
+        for size in (1, 4, 9):
+            assert graph(torch.randn(size, channels, *shape)).shape == (size, 10)
+
+
+def test_fake_rounding_is_of_the_layers_that_become_int8():
     net = CNN((1, 40), 10, width=8, depth=2).eval()
-    graph = pt2e.quantized(net, [torch.randn(4, 1, 40)], "int8", dynamic=False)
-    assert pt2e.layers(graph) == ["features.0.0.weight", "features.1.0.weight", "readout.2.weight"]
-    for size in (1, 4, 9):
-        assert graph(torch.randn(size, 1, 40)).shape == (size, 10)
+    simulate(net, [torch.randn(4, 1, 40)])
+    rounded = [name for name, module in net.named_modules() if hasattr(module, "rounding")]
+    assert rounded == ["features.1.0", "readout.2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", [127, 255])
+@pytest.mark.parametrize("step", [Int8Static(), Int8Dynamic()], ids=["static", "dynamic"])
+def test_a_graph_keeps_the_range_of_the_processor_that_it_was_made_for(largest, step, context):
+    x = context().example
+    graph = pt2e.quantized(mlp(), [x], "int8", dynamic=isinstance(step, Int8Dynamic), largest=largest)
+    state = graph.state_dict()
+    assert pt2e.largest_in(state) == largest
+    fresh = step.rebuild(mlp(), state, torch.zeros_like(x[:1]))
+    fresh.load_state_dict(state)
+    assert torch.equal(fresh(x), graph(x))
 
 
 @pytest.mark.slow
@@ -148,6 +171,8 @@ def test_rounding_of_weights_and_inputs_by_hand():
     assert RoundedWeight()(weight).tolist() == [[127.0, 0.0, -4.0]]
     hook = RoundedInput(-1.0, 254.0)
     assert hook(nn.Identity(), (torch.tensor([-7.0, 0.6, 300.0]),))[0].tolist() == [-1.0, 1.0, 254.0]
+    reduced = RoundedInput(-2.0, 252.0, largest=127)  # in steps of 2
+    assert reduced(nn.Identity(), (torch.tensor([-7.0, 1.2, 300.0]),))[0].tolist() == [-2.0, 2.0, 252.0]
 
 
 class Branches(nn.Module):

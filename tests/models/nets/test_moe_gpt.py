@@ -40,10 +40,35 @@ def test_a_token_uses_its_share_of_the_short_convolutions_too():
     assert evaluated(net)["moe/active_flops"] == found / 12
 
 
+@pytest.mark.parametrize("sharing", ["none", "all"])
+def test_active_arithmetic_is_of_every_run_of_a_layer(sharing):
+    # Every token takes two experts of the eight, or none, and those that it takes are what is counted.
+    net = small(capacity=0.5, chosen=2, sharing=sharing, depth=2)
+    net.eval()(TOKENS)
+    found = net.metrics()
+    counted = sum(measure(net, row[None])[0]["compute/flops_forward"] for row in TOKENS) / TOKENS.numel()
+    assert found["moe/active_flops"] == pytest.approx(counted, rel=1e-12)
+
+
 def test_active_parameters_are_those_of_the_chosen_experts():
     net = small(chosen=2, expansion=2, shared=1)
     total, expert = sum(weight.numel() for weight in net.parameters()), 2 * 16 * 32
     assert evaluated(net)["moe/active_parameters"] == total - 2 * 6 * expert
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_so_short_a_text_that_no_expert_may_take_a_token_passes_by(length):
+    net = small(routing="expert", balance_loss=0.0, chosen=1, shared=1).eval()
+    with torch.inference_mode():
+        answered = net(TOKENS[:, :length])
+    assert torch.isfinite(answered).all()
+    found = net.metrics()
+    assert found["moe/choices_per_token"] == found["moe/max_violation"] == found["moe/load_entropy"] == 0
+    assert found["moe/dropped_share"] == 1
+    # What is left is what the shared expert does.
+    for layer in net.mixtures:
+        layer.shared[0].requires_grad_(False)[2].weight.zero_()
+        assert not layer(torch.randn(2, length, 16)).any()
 
 
 def test_metrics_are_of_the_latest_evaluation_and_leave_no_trace():

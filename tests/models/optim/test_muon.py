@@ -1,5 +1,6 @@
 import copy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 
 from models.nets.linear import Linear
 from models.optim.groups import optimizer_for
-from models.optim.muon import MuonAdamW, orthogonalised
+from models.optim.muon import MuonAdamW, multiplies_bfloat16, orthogonalised
 from refusal import Refusal
 
 
@@ -65,6 +66,21 @@ def test_singular_values_come_near_1_and_directions_stay(shape):
     assert projected.max() < 1.3 and projected.min() > 0.1 and projected.mean() > 0.7
     turned = (left.mT @ found @ right.mT).diagonal(dim1=-2, dim2=-1)
     assert (turned[large] > 0.5).all(), "along the gradient's own singular vectors"
+
+
+def test_it_iterates_in_bfloat16_only_where_the_processor_multiplies_it():
+    torch.manual_seed(0)
+    given = torch.randn(1, 130, 140)
+    (found,) = orthogonalised([given], 5)
+    x = given.double() / given.double().norm()
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    exact = float((found - x).abs().max()) < 1e-4
+    assert exact is not multiplies_bfloat16()
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if "avx2" in flags:
+        assert multiplies_bfloat16() == any(name in flags for name in ("avx512_bf16", "amx_tile"))
 
 
 def test_matrices_that_go_together_come_back_in_their_places():
