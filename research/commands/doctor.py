@@ -179,7 +179,7 @@ def _quieter(probed: dict[str, Any]) -> list[str]:
         return []
     trials = "even a single trial" if "1" in held else f"{held[0]} trials at a time"
     return [
-        f"others work on this machine now: {trials} would be disturbed, with times and joules that are compared "
+        f"others work on this machine now: {trials} would be disturbed, its times and joules compared "
         "nowhere; wait, or end what else runs."
     ]
 
