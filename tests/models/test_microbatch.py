@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from trainings import network, parts, weights
 from models.callbacks.checkpoint import Checkpoint
 from models.fit import fit
 from models.microbatch import MicroBatches, out_of_memory
+from models.optim.sophia import Sophia
 from refusal import Refusal
 
 
@@ -38,6 +41,16 @@ def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train,
     assert set(fitted.net.sizes[after:]) == {8}
     torch.testing.assert_close(weights(fitted.net), weights(plain.net), rtol=1e-3, atol=1e-4)
     assert "out_of_memory" not in plain.facts
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_curvature_that_does_not_fit_is_estimated_in_pieces_too(train, after):
+    fitted = train(3, net=Hungry(10, after), optimizer=partial(Sophia, lr=1e-3, interval=1))
+    # Each step makes a pass for the curvature and one for the gradient, of every piece.
+    assert [event["accumulate"] for event in fitted.facts["out_of_memory"]] == [2, 4]
+    assert fitted.net.sizes[:after] == [32] * after
+    assert set(fitted.net.sizes[after:]) == {8}
+    assert fitted.steps == 3
 
 
 def test_a_resumed_training_remembers_the_micro_batch(tmp_path, one_thread):
