@@ -3,8 +3,12 @@
 Both wings ask: the meter for what it measures, the lab for a known trial that is asked with another grid.
 """
 
+import functools
+import json
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
@@ -27,8 +31,8 @@ class Grid:
 def grid(country: str | None = None, g_per_kwh: float | None = None) -> Grid:
     """The grid by its intensity in gCO2e/kWh, else by ISO 3166 country code, else the world's average.
 
-    Raises `Refusal` for a country that CodeCarbon has no figure for and for a negative intensity. The first
-    look into CodeCarbon's tables costs a process 0.8 CPU s (it reads them through pandas).
+    Raises `Refusal` for a country that CodeCarbon has no figure for and for a negative intensity. The tables
+    are read as files: CodeCarbon itself would read them through pandas, for 0.8 CPU s.
     """
     if g_per_kwh is not None:
         if not 0 <= g_per_kwh < float("inf"):
@@ -37,36 +41,38 @@ def grid(country: str | None = None, g_per_kwh: float | None = None) -> Grid:
     return _world() if country is None else _country(country.upper())
 
 
+def table(name: str) -> Path:
+    """A file of CodeCarbon's data, such as `hardware/cpu_power.csv`, found without importing it."""
+    spec = find_spec("codecarbon")
+    if spec is None or not spec.submodule_search_locations:
+        raise Refusal(
+            "codecarbon is not installed: pip install codecarbon, for its tables of power and carbon."
+        )
+    return Path(spec.submodule_search_locations[0]) / "data" / name
+
+
 def _world() -> Grid:
-    table = _data().get_carbon_intensity_per_source_data()
+    sources = _json("carbon_intensity_per_source.json")
     return Grid(
-        float(table["world_average"]), f"world average, {_tables()} ({table['world_average_source']})"
+        float(sources["world_average"]), f"world average, {_tables()} ({sources['world_average_source']})"
     )
 
 
 def _country(code: str) -> Grid:
-    from codecarbon.core.emissions import Emissions
-    from codecarbon.core.units import Energy
-    from codecarbon.external.geography import GeoMetadata
-
-    mix = _data().get_global_energy_mix_data()
-    if code not in mix:
+    mixes = _json("global_energy_mix.json")
+    mix = mixes.get(code)
+    if mix is None or mix.get("carbon_intensity") is None:
         raise Refusal(
             f"meter.country '{code}' has no grid intensity in CodeCarbon's table: give its three-letter ISO "
             "code such as FRA, or set meter.grid_g_per_kwh to a figure of your own."
         )
-    name = mix[code]["country_name"]
-    kwh, geo = Energy.from_energy(kWh=1.0), GeoMetadata(country_iso_code=code, country_name=name)
-    kilograms = Emissions(_data()).get_country_emissions(kwh, geo)
-    return Grid(float(kilograms) * 1000, f"{name} {mix[code]['year']}, {_tables()}", code)
+    return Grid(float(mix["carbon_intensity"]), f"{mix['country_name']} {mix['year']}, {_tables()}", code)
 
 
-def _data() -> Any:
-    """CodeCarbon's tables, which it does not type."""
-    from codecarbon.input import DataSource
-
-    source: Any = DataSource
-    return source()
+@functools.cache
+def _json(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(table(f"private_infra/{name}").read_text(encoding="utf-8"))
+    return read
 
 
 def _tables() -> str:

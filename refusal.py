@@ -30,7 +30,7 @@ class Ended(Exception):
     """A training that ended before its time, for a reason that is told in one sentence."""
 
     spent: dict[str, float] | None = None
-    """what it had used by then, where known: `train/seconds`, `train/energy_j`, `share` of the budget"""
+    """what it had used by then, where known: its `train/` and `harness/` figures, `share` of the budget"""
 
 
 def refuse_secrets(arguments: list[str]) -> None:

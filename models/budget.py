@@ -62,6 +62,8 @@ def target(given: Any) -> Target:
 class Budget:
     """Limits of one training; null lifts one, and at least one beside the target must stay.
 
+    All of them count steps alone, so that how often a training is looked at changes nothing.
+
     Raises:
         Refusal: no limit is set, one is not larger than zero, or the target is no bound.
     """
@@ -71,9 +73,9 @@ class Budget:
     steps: int | None = None
     """optimizer steps"""
     seconds: float | None = None
-    """wall time of training, validations included"""
+    """wall time of the steps: validations, checkpoints and logging do not count, however often they come"""
     joules: float | None = None
-    """energy of training by the trial's meter, validations included"""
+    """energy of the steps by the trial's meter, without the standing draw"""
     target: float | str | None = None
     """a bound on a validation score: the first point of the curve that keeps it ends the training"""
     ceilings: Mapping[str, Any] | None = None

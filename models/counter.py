@@ -1,6 +1,8 @@
-"""What the sources of an energy figure have in common: NVML, RAPL and CodeCarbon's estimate."""
+"""What the sources of an energy figure have in common: NVML, RAPL and the estimate from CPU seconds."""
 
 from typing import Any, Protocol
+
+from models.tally import Tally
 
 
 class Unreadable(Exception):
@@ -8,7 +10,7 @@ class Unreadable(Exception):
 
 
 class Counter(Protocol):
-    """Joules since it was opened, for one or more components of the machine."""
+    """Joules for one or more components of the machine."""
 
     method: str
     """nvml, rapl or estimated"""
@@ -17,13 +19,21 @@ class Counter(Protocol):
     tick_s: float
     """a window shorter than this says nothing"""
     shared: bool
-    """whether it also counts what other jobs on the machine use"""
+    """whether what other jobs on the machine use is counted and cannot be told apart"""
+    basis: str
+    """from what the joules are made, in words that are equal where the joules can be compared"""
+    standing_w: float
+    """what the machine draws beside those joules, whether anything runs or not"""
 
     def read(self, exact: bool) -> dict[str, float]:
-        """Joules since it was opened, per component; `exact` wants a fresh reading, whatever it costs.
+        """Joules since it was opened, per component, nothing taken off; empty when nothing is counted.
 
-        Raises `Unreadable`.
+        `exact` wants a fresh reading and a look around, whatever it costs. Raises `Unreadable`.
         """
+        ...
+
+    def own(self, used: Tally) -> dict[str, float]:
+        """The joules of this process in a window, per component, from what the window's tally has."""
         ...
 
     def mark(self) -> None:

@@ -1,95 +1,49 @@
-"""Joules and carbon of a trial, each component by the best source that this machine lets us read.
+"""What a stretch of a trial used: seconds, CPU seconds, joules and carbon, and whether others disturbed it.
 
-GPU: NVML's energy counter. CPU: RAPL where it can be read, else CodeCarbon's estimate. Memory: RAPL where it
-has a counter of its own, else CodeCarbon's estimate. Carbon: joules times the grid's intensity. A figure that
-could not be taken is None with a note, never 0; one that is there but cannot be trusted is not `valid`.
+GPU: NVML's energy counter. CPU and memory: RAPL where it can be read, by share of CPU time; else CPU seconds
+times the watts of a busy core. Beside them, in no claim, what the machine draws whether anything runs or
+not. Carbon: both times the grid's intensity. What could not be taken is None with a note, never 0; what is
+there but cannot be trusted is not `valid`.
 """
 
 import math
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, final
 
 import torch
 
-from grid import Grid, grid
+from grid import grid
+from models import codecarbon_total
 from models.counter import Counter, Unreadable
-from models.estimate import Estimate
-from models.nvml import Nvml, uuid_of
-from models.rapl import Rapl
+from models.cpu_time import CpuTime
+from models.disturbance import Watch, disturbed
+from models.figures import Energy, Reading, Window
+from models.processor import processor
+from models.sources import open_counters
+from models.tally import Tally
 from refusal import Refusal
 
-_ORDER = ("nvml", "rapl", "estimated")
-# How long a window must be for its joules to mean something, by its slowest counter.
+# How long a window of inference should be, by its slowest counter.
 _WINDOW_S = {"nvml": 2.0, "rapl": 0.2, "estimated": 0.08}
 
 
 @final
-@dataclass(frozen=True)
-class Reading:
-    """What was used since the meter started. None where a component could not be read."""
-
-    joules: float | None
-    seconds: float
-    co2_kg: float | None
-    components: dict[str, float]
-
-
-@final
-@dataclass(frozen=True)
-class Energy:
-    """The energy of one window, with all that a reader needs to judge it.
-
-    `method` names the source of each component (nvml, rapl or estimated). Figures whose `label` or `hardware`
-    differ are not comparable. `valid` is False, with a `note`, when the window was too short for a counter,
-    counted its neighbours, saw an idle device, or lacks a component.
-    """
-
-    joules: float | None
-    co2_kg: float | None
-    seconds: float
-    method: dict[str, str]
-    valid: bool
-    note: str | None
-    hardware: dict[str, Any]
-    sampling_s: float
-    grid_g_per_kwh: float
-    grid_source: str
-    components: dict[str, float] = field(default_factory=dict)
-    concurrent: int = 1
-
-    @property
-    def label(self) -> str:
-        """How it was measured, in a word: `estimated`, `nvml+estimated`, `rapl`, or `none`."""
-        return "+".join(name for name in _ORDER if name in self.method.values()) or "none"
-
-    def facts(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return asdict(self) | {"label": self.label}
-
-
-@final
-class Window:
-    """A stretch of a meter's time; `energy` is there once it has ended."""
-
-    energy: Energy
-
-
-@final
 class Meter:
-    """Counts one trial's joules, cumulatively since `start`.
+    """Counts what one trial uses, cumulatively since `start`, and apart from it what is aside.
 
     Args:
         country: ISO 3166 three-letter code of the grid; None is the world's average.
         grid_g_per_kwh: the grid's intensity, if better known than by its country.
-        sampling_s: how often the counters are read in between, so that none wraps and idleness is seen.
-        min_window_s: the shortest window worth measuring; None chooses by method (0.08 s to 2 s).
-        concurrent: jobs that run on this machine at a time, this one included.
-        concurrent_gpu: those of them that run on this job's GPU.
-        counters: opens the counters of a device; for machines that need other ones, and for tests.
+        sampling_s: how often counters are read in between, so that none wraps and idleness is seen.
+        min_window_s: the shortest window of inference; None chooses by method (0.08 s to 2 s).
+        concurrent: jobs that run on this machine at a time, this one included; they share the standing draw.
+        concurrent_gpu: those of them that run on this job's GPU, whose counter cannot tell them apart.
+        counters, watch: open the counters of a device, and see disturbances; for other machines, and tests.
 
     Raises `Refusal` for values out of range or an unknown country.
     """
@@ -102,7 +56,8 @@ class Meter:
         min_window_s: float | None = None,
         concurrent: int = 1,
         concurrent_gpu: int = 1,
-        counters: Callable[[str, Grid, int], tuple[list[Counter], dict[str, str]]] | None = None,
+        counters: Callable[[str], tuple[list[Counter], dict[str, str]]] | None = None,
+        watch: Callable[[], Watch] = Watch,
     ) -> None:
         if (
             sampling_s <= 0
@@ -110,11 +65,11 @@ class Meter:
             or (min_window_s is not None and min_window_s < 0)
         ):
             raise Refusal(
-                "meter.sampling_s must be above 0, meter.concurrent at least 1, min_window_s not negative."
+                "meter.sampling_s must be above 0, concurrent at least 1, min_window_s not negative."
             )
         self.grid = grid(country, grid_g_per_kwh)
         self.sampling_s, self.concurrent, self.concurrent_gpu = sampling_s, concurrent, concurrent_gpu
-        self._min_window_s, self._open = min_window_s, counters or open_counters
+        self._min_window_s, self._open, self._make_watch = min_window_s, counters or open_counters, watch
         self._counters: Sequence[Counter] = ()
         self._missing: dict[str, str] = {}
         self._device, self._lock, self._ended = "cpu", threading.Lock(), threading.Event()
@@ -127,22 +82,26 @@ class Meter:
 
     @property
     def window_s(self) -> float:
-        """Seconds that a window should last at least, on what is being measured."""
+        """Seconds that a window of inference should last at least, on what is being measured."""
         if self._min_window_s is not None:
             return self._min_window_s
         return max((_WINDOW_S[counter.method] for counter in self._counters), default=0.08)
 
     def start(self, device: str) -> None:
-        """Begin at zero on a torch device such as `cpu` or `cuda:0`. 15 ms once CodeCarbon is preloaded."""
+        """Begin at zero on a torch device such as `cpu` or `cuda:0`. A millisecond without a GPU."""
         self.stop()
         self._device = str(device)
-        self._counters, self._missing = self._open(self._device, self.grid, self.concurrent)
-        self._ended = threading.Event()
+        self._counters, self._missing = self._open(self._device)
+        self._ended, self._cpu, self._watch = threading.Event(), CpuTime(), self._make_watch()
+        self._aside, self._since = Tally(), None
+        self._watched, self._zero = dict[str, float](), Tally()
         self._started = time.perf_counter()
-        threading.Thread(target=self._poll, args=(self._ended,), name="meter", daemon=True).start()
+        self._zero = replace(self._now(fresh=True, counters=False), seconds=0.0)
+        if any(counter.method != "estimated" for counter in self._counters):
+            threading.Thread(target=self._poll, args=(self._ended,), name="meter", daemon=True).start()
 
     def stop(self) -> None:
-        """Release the counters and their threads; what was counted is gone."""
+        """Release the counters and their thread; what was counted is gone."""
         self._ended.set()
         with self._lock:
             for counter in self._counters:
@@ -150,37 +109,143 @@ class Meter:
             self._counters, self._started = (), None
 
     def read(self, exact: bool = False) -> Reading:
-        """Used since `start`; microseconds on a machine whose CPU is estimated, under 1 ms on a GPU.
+        """Used since `start`, but for what was aside; 10 us where the CPU is estimated, 1 ms on a GPU.
 
-        Between the estimate's samples (1 s) a reading that is not exact goes on at the last rates. Raises
-        `RuntimeError` before `start`.
+        `exact` looks for new children and at the whole machine's CPU time too, by which RAPL is shared out.
+        Raises `RuntimeError` before `start`.
         """
+        return self.figures(self.tallies(exact)[0])
+
+    def seconds(self, aside: bool = False) -> float:
+        """Since `start`, of what is not aside or of what is, without a look at any counter."""
+        if self._started is None:
+            raise RuntimeError("the meter was not started")
+        now, since = time.perf_counter() - self._started, self._since
+        beside = self._aside.seconds + (0.0 if since is None else now - since.seconds)
+        return beside if aside else now - beside
+
+    def tallies(self, exact: bool = False) -> tuple[Tally, Tally]:
+        """The raw figures since `start`: of what was not aside, and of what was."""
         with self._lock:
-            if self._started is None:
-                raise RuntimeError("the meter was not started")
-            components: dict[str, float] = {}
-            for counter in self._counters:
-                components |= self._components(counter, exact)
-            joules = None if self._missing else sum(components.values())
-            seconds = time.perf_counter() - self._started
-        return Reading(joules, seconds, self._co2(joules), components)
+            now = self._now(exact)
+            kept = self._kept(now)
+            return kept, now - kept
+
+    def figures(self, used: Tally) -> Reading:
+        """What a stretch comes to, without a judgement of whether it can be trusted."""
+        components, notes = self._components(used)
+        joules = None if notes else sum(components.values())
+        standing = self._standing(used)
+        return Reading(
+            joules=joules,
+            seconds=used.seconds,
+            cpu_seconds=used.cpu_s,
+            standing_j=standing,
+            codecarbon_j=self._codecarbon(used, components),
+            co2_kg=self._co2(joules, standing),
+            components=components,
+        )
+
+    def pause(self) -> None:
+        """What follows is aside, until `resume`. 5 us, so looks at nothing but clocks and counters."""
+        with self._lock:
+            if self.started and self._since is None:
+                self._since = self._now()
+
+    def resume(self) -> None:
+        """What follows counts again."""
+        with self._lock:
+            if self._since is not None:
+                self._aside, self._since = self._aside + (self._now() - self._since), None
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What runs inside is aside, whether the meter is paused or not; disturbances are told apart too."""
+        if not self.started:
+            yield
+            return
+        paused = self._since is not None
+        self.pause()
+        with self._lock:
+            # What was watched up to here is not aside: it is looked at more seldom than the clock.
+            now = self._now(fresh=True, counters=False)
+            self._since = replace(self._since, watched=now.watched)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now(fresh=True, counters=False)
+            if not paused:
+                self.resume()
 
     @contextmanager
     def window(self) -> Iterator[Window]:
         """Measure what runs inside, with the device synchronised at both ends. Start the meter before."""
         window = Window()
-        before = self._edge()
         for counter in self._counters:
             counter.mark()
+        with self._lock:
+            # A look around takes longer than the shortest windows: they begin after it.
+            self._now(fresh=True, counters=False)
+        before = self._edge(fresh=False)
         yield window
-        window.energy = self._energy(before, self._edge())
+        after = self._edge(fresh=True)
+        window.tally, window.aside_tally = after[0] - before[0], after[1] - before[1]
+        window.energy = self.energy(window.tally)
 
-    def _edge(self) -> Reading:
+    def energy(self, used: Tally) -> Energy:
+        """The figures of a window, or of several whose tallies were added, the last of which ends now."""
+        components, notes = self._components(used)
+        notes += [f"{name} counted {joules} J" for name, joules in components.items() if not _sound(joules)]
+        joules = None if notes else sum(components.values())
+        if joules == 0:
+            joules, notes = None, ["nothing was counted"]
+        notes += self._doubts(used.seconds)
+        sound = {name: joules for name, joules in components.items() if _sound(joules)}
+        standing = self._standing(used)
+        return Energy(
+            joules=joules,
+            co2_kg=self._co2(joules, standing),
+            seconds=used.seconds,
+            method={name: counter.method for counter in self._counters for name in counter.components},
+            valid=not notes,
+            note="; ".join(notes) or None,
+            hardware=self._hardware(),
+            sampling_s=self.sampling_s,
+            grid_g_per_kwh=self.grid.g_per_kwh,
+            grid_source=self.grid.source,
+            components=sound,
+            concurrent=self.concurrent,
+            cpu_seconds=used.cpu_s,
+            standing_j=standing,
+            codecarbon_j=self._codecarbon(used, sound),
+            basis=" + ".join(counter.basis for counter in self._counters),
+            disturbed=disturbed(used.watched),
+            watched=used.watched,
+        )
+
+    def _edge(self, fresh: bool) -> tuple[Tally, Tally]:
         if self._device.startswith("cuda") and torch.cuda.is_available():
             torch.cuda.synchronize(self._device)
-        return self.read(exact=True)
+        return self.tallies(fresh)
 
-    def _components(self, counter: Counter, exact: bool) -> dict[str, float]:
+    def _now(self, fresh: bool = False, counters: bool = True) -> Tally:
+        """Everything since `start`, asides included."""
+        if self._started is None:
+            raise RuntimeError("the meter was not started")
+        seconds, cpu_s = time.perf_counter() - self._started, self._cpu.read(fresh)
+        counted: dict[str, float] = {}
+        for counter in self._counters if counters else ():
+            counted |= self._counted(counter, fresh)
+        if fresh:
+            self._watched = self._watch.read(self._cpu.children) | {"cpu": cpu_s, "seconds": seconds}
+        return Tally(seconds, cpu_s, counted, self._watched) - self._zero
+
+    def _kept(self, now: Tally) -> Tally:
+        aside = self._aside if self._since is None else self._aside + (now - self._since)
+        return now - aside
+
+    def _counted(self, counter: Counter, exact: bool) -> dict[str, float]:
         if any(name in self._missing for name in counter.components):
             return {}
         try:
@@ -189,34 +254,18 @@ class Meter:
             self._missing |= dict.fromkeys(counter.components, str(reason))
             return {}
 
+    def _components(self, used: Tally) -> tuple[dict[str, float], list[str]]:
+        """Joules of each component that has a figure, and why others have none."""
+        found: dict[str, float] = {}
+        for counter in self._counters:
+            if not any(name in self._missing for name in counter.components):
+                found |= counter.own(used)
+        return found, [f"no figure for {name}: {reason}" for name, reason in self._missing.items()]
+
     def _poll(self, ended: threading.Event) -> None:
         while not ended.wait(self.sampling_s):
             if self.started:
                 self.read(exact=True)
-
-    def _energy(self, before: Reading, after: Reading) -> Energy:
-        seconds = after.seconds - before.seconds
-        used = {name: after.components[name] - before.components.get(name, 0.0) for name in after.components}
-        notes = [f"no figure for {name}: {reason}" for name, reason in self._missing.items()]
-        notes += [f"{name} counted {joules} J" for name, joules in used.items() if not _sound(joules)]
-        joules = None if notes else sum(used.values())
-        if joules == 0:
-            joules, notes = None, ["nothing was counted"]
-        notes += self._doubts(seconds)
-        return Energy(
-            joules=joules,
-            co2_kg=self._co2(joules),
-            seconds=seconds,
-            method={name: counter.method for counter in self._counters for name in counter.components},
-            valid=not notes,
-            note="; ".join(notes) or None,
-            hardware=self._hardware(),
-            sampling_s=self.sampling_s,
-            grid_g_per_kwh=self.grid.g_per_kwh,
-            grid_source=self.grid.source,
-            components={name: joules for name, joules in used.items() if _sound(joules)},
-            concurrent=self.concurrent,
-        )
 
     def _doubts(self, seconds: float) -> list[str]:
         found = []
@@ -232,43 +281,19 @@ class Meter:
         return found
 
     def _hardware(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"device": self._device}
-        for counter in self._counters:
-            found |= counter.hardware()
-        return found
+        here = processor()
+        own = [counter.hardware() for counter in self._counters]
+        return dict(ChainMap({"device": self._device, "cpu": here.model, "cpu_count": here.cpus}, *own))
 
-    def _co2(self, joules: float | None) -> float | None:
-        return None if joules is None else self.grid.co2_kg(joules)
+    def _standing(self, used: Tally) -> float:
+        return sum(counter.standing_w for counter in self._counters) * used.seconds / self.concurrent
 
+    def _codecarbon(self, used: Tally, components: dict[str, float]) -> float:
+        """What CodeCarbon would say: its own arithmetic for CPU and memory, and the GPU's counter."""
+        return codecarbon_total.joules(used.seconds, used.cpu_s, processor()) + components.get("gpu", 0.0)
 
-def open_counters(device: str, grid: Grid, concurrent: int) -> tuple[list[Counter], dict[str, str]]:
-    """The counters for a torch device, and what has none: component -> why.
-
-    RAPL that cannot be read is no gap but the ordinary case: then CodeCarbon estimates.
-    """
-    counters: list[Counter] = []
-    missing: dict[str, str] = {}
-    if device != "cpu":
-        try:
-            counters.append(_gpu(device))
-        except Unreadable as reason:
-            missing["gpu"] = str(reason)
-    with suppress(Unreadable):
-        counters.append(Rapl())
-    counted = {name for counter in counters for name in counter.components}
-    rest = tuple(name for name in ("cpu", "ram") if name not in counted)
-    try:
-        if rest:
-            counters.append(Estimate(grid, rest, concurrent))
-    except Unreadable as reason:
-        missing |= dict.fromkeys(rest, str(reason))
-    return counters, missing
-
-
-def _gpu(device: str) -> Counter:
-    if not device.startswith("cuda"):
-        raise Unreadable(f"no energy counter is known for {device}")
-    return Nvml(uuid_of(device))
+    def _co2(self, joules: float | None, standing: float) -> float | None:
+        return None if joules is None else self.grid.co2_kg(joules + standing)
 
 
 def _sound(joules: float) -> bool:

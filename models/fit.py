@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.budget import Budget
+from models.callbacks.between import Between
 from models.callbacks.checkpoint import Checkpoint
 from models.callbacks.curve import Curve
 from models.callbacks.target import Reached
@@ -37,6 +38,7 @@ from models.processes import Group, together
 from models.recompute import recompute
 from models.record import Diverged
 from models.resume import Identity, begins
+from models.side import taken
 from models.trainer import Settings, build, quiet
 from refusal import Ended, Refusal
 
@@ -111,9 +113,17 @@ def _train(
         # Lightning takes the network off the device when it is done.
         net.to(device)
         held = {"train/peak_bytes": float(peak.read())}
-        held["train/activation_bytes"] = _activations(lit, data, group, device)
+        notes: list[str] = []
+        held |= taken(
+            "train/activation_bytes",
+            lambda: {"train/activation_bytes": _activations(lit, data, group, device)},
+            {},
+            notes,
+        )
     metrics = metrics_of(lit, steps) | held | ready.metrics
     facts = facts_of(lit, found) | {"peak_method": peak.method} | ready.facts
+    if notes:
+        facts["notes"] = facts.get("notes", []) + notes
     energy, seconds = lit.clock.energy(), metrics["train/seconds"]
     return Fitted(net, steps, seconds, energy, lit.record.curve, metrics, facts, ready.settings)
 
@@ -146,7 +156,8 @@ def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: 
     # A checkpoint comes last, so that it holds what the others did at its step.
     ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(
-        [*parts.callbacks.values(), curve, *ends], key=lambda callback: isinstance(callback, Checkpoint)
+        [Between(), *parts.callbacks.values(), curve, *ends],
+        key=lambda callback: isinstance(callback, Checkpoint),
     )
     trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
     peak.start()
@@ -199,10 +210,10 @@ def _accounted(lit: Lit) -> Iterator[None]:
     try:
         yield
     except Ended as error:
-        now = lit.clock.read()
-        share = lit.budget.share(lit.trainer.global_step, lit.total, *now)
-        error.spent = (error.spent or {}) | {"train/seconds": now.second, "share": share}
-        error.spent |= {} if now.joule is None else {"train/energy_j": now.joule}
+        spent = lit.clock.metrics()
+        used = spent["train/seconds"], spent.get("train/energy_j")
+        share = lit.budget.share(lit.trainer.global_step, lit.total, *used)
+        error.spent = (error.spent or {}) | spent | {"share": share}
         raise
 
 

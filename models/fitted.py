@@ -7,7 +7,7 @@ from typing import Any, final
 
 from torch import nn
 
-from models.energy import Energy
+from models.figures import Energy
 from models.lit import Lit
 from models.optim.footprint import state_bytes
 from models.resume import Origin
@@ -23,7 +23,7 @@ class Fitted:
     """the network that was given, with its final weights, on the device"""
     steps: int
     seconds: float
-    """of all sessions, validations and checkpoints included"""
+    """of the steps of all sessions"""
     energy: Energy
     """of all sessions, by the method of the last"""
     curve: list[dict[str, float]]
@@ -34,10 +34,11 @@ class Fitted:
 
 
 def metrics_of(lit: Lit, steps: int) -> dict[str, float]:
-    """The `train/`, `step/` and `stability/` keys of a finished training of `steps` optimizer steps.
+    """The `train/`, `harness/`, `step/` and `stability/` keys of a training of `steps` optimizer steps.
 
-    Seconds and joules of a step or an example are those of the whole training over their number, so they have
-    their part of the validations, of the checkpoints, and of what choosing the precision took.
+    Seconds and joules of a step or an example are those of all steps over their number, so they have their
+    part of what choosing the precision took, and none of validations, checkpoints and logging, which are
+    `harness/`.
     """
     found = lit.clock.metrics()
     found["train/steps_per_second"] = steps / found["train/seconds"]
@@ -56,6 +57,7 @@ def facts_of(lit: Lit, found: Path | None) -> dict[str, Any]:
     """How a finished training ran, which went on from the checkpoint `found` if there was one."""
     energy = lit.clock.energy()
     facts: dict[str, Any] = {"energy": energy.facts(), "energy_method": energy.label}
+    facts |= {"energy_basis": energy.basis, "disturbed": lit.clock.disturbed()}
     facts |= {"precision": lit.settings.precision, "sessions": lit.clock.sessions}
     if found is not None:
         own = Origin(str(found), lit.resumed_step, lit.identity.signature)

@@ -62,7 +62,7 @@ class Lit(LightningModule):
         self.net, self.objective, self.batches = net, objective, batches
         self.settings, self.budget, self.total = settings, budget, total
         self.clock, self.micro, self.identity, self.record = clock, micro, identity, Record()
-        self.now, self.resumed_step = Now(0.0, 0.0), -1
+        self.now, self.resumed_step = Now(0.0), -1
         """what was used up at the last look; the step of the checkpoint that was loaded"""
         self.origin: Origin | None = None
         self.timed = budget.seconds is not None or budget.joules is not None
@@ -92,11 +92,16 @@ class Lit(LightningModule):
         self._look()
 
     def training_step(self, batch: int, batch_idx: int) -> None:
-        """Take optimizer steps up to the next stop; `batch` is only the number of the call."""
+        """Take optimizer steps up to the next stop; `batch` is only the number of the call.
+
+        The clock runs for the steps and for what other callbacks do after them (`Between`); keeping the
+        record and Lightning's own loop, which come once a call, are the harness's.
+        """
         first = step = self.trainer.global_step
         losses: list[Tensor] = []
         norms: list[Tensor] = []
         stop, longest = self._stop(step), self._longest()
+        self.clock.resume()
         began, elapsed = time.perf_counter(), 0.0
         # Lightning has autocast on in all of `training_step`; only the forward pass and the loss may have it.
         mixed = self.settings.precision != "32-true"
@@ -109,6 +114,9 @@ class Lit(LightningModule):
                 self._progress.increment_completed()
                 step += 1
                 elapsed = time.perf_counter() - began
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.clock.pause()
         self._absorb(first, losses, norms)
         self._look((time.perf_counter() - began) / len(losses))
 
@@ -117,7 +125,7 @@ class Lit(LightningModule):
         self._step.measure()
 
     def on_train_end(self) -> None:
-        """Stop the clock, after the callbacks' last validation and checkpoint."""
+        """Stop the clock, after the callbacks' last validation and checkpoint, which are the harness's."""
         self.clock.finish()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -145,7 +153,7 @@ class Lit(LightningModule):
         self._rng, self.resumed_step, self.now = saved["rng"], checkpoint["global_step"], self.clock.read()
         named = self.identity.named
         if named is not None:
-            check_budget(self.resumed_step, self.total, self.budget.spent(*self.now))
+            check_budget(self.resumed_step, self.total, self.budget.spent(self.now.second, self.now.joule))
             self.origin = Origin(str(named), self.resumed_step, saved["identity"].get(SIGNATURE))
 
     def _stop(self, step: int) -> int:
@@ -164,18 +172,19 @@ class Lit(LightningModule):
 
     def _look(self, step_seconds: float = 0.0) -> None:
         """See what is used up, by rank 0's clock and the meters, and stop the training if that is all."""
-        now = self.clock.read() if self.budget.joules is not None else Now(self.clock.second(), None)
+        now = self.clock.read() if self.budget.joules is not None else Now(self.clock.second())
+        now = now._replace(wall=self.clock.wall())
         if not self._alone:
             now, step_seconds = self.trainer.strategy.broadcast((now, step_seconds))
             if step_seconds:
                 self._per_call = max(1, min(self._most, int(_CALL_SECONDS / step_seconds)))
         self.now = now
-        if self.budget.spent(*now):
+        if self.budget.spent(now.second, now.joule):
             self.trainer.should_stop = True
 
     def _set_rate(self, step: int, elapsed: float) -> None:
         """Set the learning rate; steps are taken by their middle, so that none has a rate of 0."""
-        second, joule = self.now
+        second, joule = self.now.second, self.now.joule
         if self.timed and self._alone:
             # Between two looks at the meter, power is taken to be what it was on average.
             joule = None if joule is None or not second else joule * (1.0 + elapsed / second)

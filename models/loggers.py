@@ -77,7 +77,7 @@ def wandb(run: Run, project: str, entity: str | None) -> WandbLogger:
         settings=settings,
     )
     opened.define_metric("trainer/global_step")
-    for key in ("train/*", "val/*", "second", "joule"):
+    for key in ("train/*", "val/*", "second", "cpu_second", "joule"):
         opened.define_metric(key, step_metric="trainer/global_step", summary="last")
     return WandbLogger(experiment=opened, save_dir=str(run.folder))
 

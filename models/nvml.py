@@ -7,6 +7,7 @@ instead sees a quarter of the time on A100 and H100 (Yang et al., arXiv 2312.027
 from typing import Any, final
 
 from models.counter import Unreadable
+from models.tally import Tally
 
 # Utilisation is averaged over up to a second: a shorter window may end before it moves.
 _UTILISATION_S = 1.0
@@ -25,6 +26,8 @@ class Nvml:
     components = ("gpu",)
     tick_s = 0.1
     shared = True
+    basis = "NVML, the whole board"
+    standing_w = 0.0
 
     def __init__(self, uuid: str, library: Any = None) -> None:
         if library is None:
@@ -38,15 +41,22 @@ class Nvml:
         except library.NVMLError as error:
             raise Unreadable(f"NVML cannot reach GPU {uuid}: {error}") from error
         self._last_mj = self._opened_mj = self._millijoules()
+        # Before the first kernel of this process, so without a context of its own.
+        self._idle_w = self._watts() if self._utilisation() <= _IDLE_PERCENT else None
 
     def read(self, exact: bool = True) -> dict[str, float]:
-        """Joules since it was opened; also looks how busy the GPU is. Under 1 ms."""
+        """Joules since it was opened; if exact, also looks how busy the GPU is. Under 1 ms."""
         now = self._millijoules()
         if now < self._last_mj:
             raise Unreadable("the GPU's energy counter went backwards: its driver was reloaded")
         self._last_mj = now
-        self._busy = max(self._busy, self._utilisation())
+        if exact:
+            self._busy = max(self._busy, self._utilisation())
         return {"gpu": (now - self._opened_mj) / 1000}
+
+    def own(self, used: Tally) -> dict[str, float]:
+        """All that was counted: the GPU is this trial's, and its idle draw with it."""
+        return {"gpu": used.counted.get("gpu", 0.0)}
 
     def mark(self) -> None:
         """Forget how busy the GPU was."""
@@ -63,8 +73,8 @@ class Nvml:
         return found
 
     def hardware(self) -> dict[str, Any]:
-        """The GPU's name and the driver's version."""
-        return {"gpu": self._name, "driver": self._driver}
+        """The GPU's name, the driver's version, and watts before the trial if it was idle then, else None."""
+        return {"gpu": self._name, "driver": self._driver, "gpu_idle_w": self._idle_w}
 
     def stop(self) -> None:
         """Give the library back; others in this process may go on using it (NVML counts its users)."""
@@ -75,6 +85,13 @@ class Nvml:
             return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
         except self._nvml.NVMLError as error:
             raise Unreadable(f"{self._name} has no readable energy counter: {error}") from error
+
+    def _watts(self) -> float | None:
+        """Drawn right now; None where the driver does not tell."""
+        try:
+            return int(self._nvml.nvmlDeviceGetPowerUsage(self._handle)) / 1000
+        except self._nvml.NVMLError:
+            return None
 
     def _utilisation(self) -> int:
         """Percent of the last second with a kernel running; -1 where the driver does not tell."""

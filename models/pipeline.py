@@ -16,7 +16,8 @@ from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.masks import keep
 from models.data.dataset import Dataset
-from models.energy import Energy, Meter
+from models.energy import Meter
+from models.figures import Energy, Reading
 from models.fit import Fitted, fit
 from models.objective import Objective, objective
 from models.trainer import Settings
@@ -43,6 +44,8 @@ class Pipeline:
         self.trained: nn.Module = self.dense
         self.energy: Energy | None = None
         """of all that came after the training"""
+        self.harness: Reading | None = None
+        """of the validations and checkpoints of fine-tunings"""
         self.finetuned: list[Fitted] = []
         settings: Settings = parts["settings"]
         if steps and settings.devices > 1:
@@ -95,7 +98,7 @@ class Pipeline:
         with meter.window() as window:
             for step in self.steps.values():
                 net = step.after(net, self.context)
-        self.energy = window.energy
+        self.energy, self.harness = window.energy, meter.figures(window.aside_tally)
         return net
 
     @property

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 from models.batch_finder import find
 from models.data.batches import sequential
 from models.data.dataset import Dataset
-from models.energy import Meter, Reading
+from models.energy import Meter
+from models.figures import Reading
 from models.objective import Objective
 from models.precision import Choice, choose, taken_over
 from models.trainer import Settings
@@ -75,4 +76,5 @@ def _difference(before: Reading, after: Reading) -> dict[str, Any]:
         first, last = getattr(before, name), getattr(after, name)
         return None if first is None or last is None else last - first
 
-    return {name: used(name) for name in ("seconds", "joules", "co2_kg")} | {"sessions": 0}
+    names = ("seconds", "cpu_seconds", "joules", "standing_j", "codecarbon_j")
+    return {name: used(name) for name in names} | {"sessions": 0}

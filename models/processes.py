@@ -22,7 +22,7 @@ from lightning.pytorch.loggers import Logger
 from torch import multiprocessing
 
 from models import rng
-from models.energy import Energy, Meter, Reading
+from models.energy import Meter
 from models.record import Diverged
 from refusal import Refusal
 
@@ -34,10 +34,6 @@ class Group:
 
     rank: int = 0
     world: int = 1
-
-    def own(self, reading: Reading | Energy) -> float | None:
-        """Joules that this process adds to the group's: its GPU's, and rank 0 those of the machine."""
-        return reading.joules if self.rank == 0 else reading.components.get("gpu", 0.0)
 
     def total(self, figure: float | None) -> float | None:
         """The sum of a figure over the group; None where one has none. All processes must ask."""

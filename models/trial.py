@@ -18,17 +18,21 @@ from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
 from models.data.batches import sequential
-from models.energy import Energy, Meter
+from models.energy import Meter
 from models.evaluate import evaluate
+from models.figures import Energy
 from models.fitted import Fitted
 from models.numerics import error_vs_fp32
 from models.pipeline import Pipeline
+from models.side import taken
 from models.trainer import Settings
 from refusal import Refusal
 
 _BRIEF_S = 0.1
 """a window below the tick of a counter, of which joules may be taken by the training's mean power"""
 _ENERGY = ("train/energy_j", "train/co2_kg")
+_ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
+"""what a compression adds to a training in any case: metric -> figure of a window"""
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -105,27 +109,32 @@ def train_and_measure(
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    used, peak_facts = fraction_of_peak(fitted, pipeline.context)
+    notes: list[str] = fitted.facts.pop("notes", [])
+    used, peak_facts = taken(
+        "train/fraction_of_peak", lambda: fraction_of_peak(fitted, pipeline.context), ({}, {}), notes
+    )
     net = pipeline.compress(fitted.net)
-    metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder)
+    metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, notes)
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
-        gained, told = compressed(pipeline, net, metrics)
-        metrics, facts = metrics | gained, facts | told
+        metrics |= compressed(pipeline, net, metrics, notes)
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
-    notes = doubts(fitted.energy, pipeline.energy) + fitted.facts.get("notes", []) + facts.get("notes", [])
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | {"notes": notes}
+    others = fitted.facts["disturbed"] | facts.pop("disturbed")
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
+    facts["disturbed"] = with_disturbance(others, pipeline.energy)
+    facts["notes"] = doubts(fitted.energy, pipeline.energy) + notes
     return Measured(metrics, facts, fitted.curve)
 
 
 def final_numbers(
-    net: nn.Module, context: Context, meter: Meter, folder: Path
+    net: nn.Module, context: Context, meter: Meter, folder: Path, notes: list[str]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Score, cost, latency and energy of one and the same network, in the precision of its training.
 
-    Its weights are left in `folder` as `weights.pt`, packed; `size/bytes` are those of that file.
+    Its weights are left in `folder` as `weights.pt`, packed; `size/bytes` are those of that file. What is no
+    score may fail: it is left out then, with a note among `notes`.
     """
     data, device = context.data, torch.device(context.device)
     dtype = AUTOCAST.get(context.precision)
@@ -135,16 +144,27 @@ def final_numbers(
         detailed = data.task == "classification"
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
-        own = net.metrics() if hasattr(net, "metrics") else {}
-        timed, infer = latency.measure(net, batch, meter)
+        own = taken("the network's own metrics", lambda: _own(net), {}, notes)
+        timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), ({}, {}), notes)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
-    counted, uncounted = cost.measure(net, example)
+    counted, uncounted = taken("compute/ and size/", lambda: cost.measure(net, example), ({}, {}), notes)
     metrics |= counted | timed | own
     metrics["size/bytes"] = float(artefact.save(net, folder / "weights.pt"))
-    metrics["numerics/error_vs_fp32"] = error_vs_fp32(net, batch, dtype)
-    facts |= {"infer": infer, **uncounted, **machine(device)}
+    metrics |= taken("numerics/", lambda: _error_vs_fp32(net, batch, dtype), {}, notes)
+    reason = infer.get("energy", {}).get("disturbed")
+    disturbed = {"infer": reason} if reason else {}
+    facts |= {"infer": infer, "disturbed": disturbed, **uncounted, **machine(device)}
     return metrics, facts
+
+
+def _own(net: nn.Module) -> dict[str, float]:
+    own: dict[str, float] = net.metrics() if hasattr(net, "metrics") else {}  # type: ignore[operator]
+    return own
+
+
+def _error_vs_fp32(net: nn.Module, batch: torch.Tensor, dtype: torch.dtype | None) -> dict[str, float]:
+    return {"numerics/error_vs_fp32": error_vs_fp32(net, batch, dtype)}
 
 
 def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
@@ -159,41 +179,61 @@ def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float]
 
 
 def compressed(
-    pipeline: Pipeline, net: nn.Module, metrics: dict[str, float]
-) -> tuple[dict[str, float], dict[str, Any]]:
+    pipeline: Pipeline, net: nn.Module, metrics: dict[str, float], notes: list[str]
+) -> dict[str, float]:
     """The `compress/` keys: the final network beside the dense one of the same configuration.
 
     `compress/accuracy_lost` is by validation, what came after the training lost (in bits per byte for a
     language), and `numerics/error_vs_fp32` how far its answers moved from those of the trained network.
     """
     context = pipeline.context
-    batch = next(sequential(context.data.test, context.batch_size))[0]
-    dense = pipeline.dense.to(context.device)
-    dtype = AUTOCAST.get(context.precision)
-    with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-        gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
-        gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
-    gained["compress/accuracy_lost"] = context.score(pipeline.trained) - context.score(net)
-    return gained, {"notes": shortfalls(gained)}
+
+    def beside() -> dict[str, float]:
+        batch = next(sequential(context.data.test, context.batch_size))[0]
+        dense = pipeline.dense.to(context.device)
+        dtype = AUTOCAST.get(context.precision)
+        with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
+            gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
+            gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
+        notes.extend(shortfalls(gained))
+        return gained
+
+    gained = taken("compress/bytes_ratio and compress/speedup", beside, {}, notes)
+    lost = context.score(pipeline.trained) - context.score(net)
+    return gained | {"compress/accuracy_lost": lost}
 
 
 def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
     """The training's metrics, with the seconds, joules and carbon that its compression added.
 
-    What is too short for a counter takes the training's mean power; `compressed` says so in a note.
+    What is too short for a counter takes the training's mean power; `doubts` says so in a note. Validations
+    and checkpoints of a fine-tuning are added to `harness/`.
     """
-    added = pipeline.energy
-    if added is None:
+    added, around = pipeline.energy, pipeline.harness
+    if added is None or around is None:
         return metrics
     share = added.seconds / metrics["train/seconds"]
-    found = {"seconds": added.seconds}
+    found = {key: getattr(added, name) for key, name in _ADDED.items() if f"train/{key}" in metrics}
     for key, value in (("energy_j", added.joules), ("co2_kg", added.co2_kg)):
         mean = metrics.get(f"train/{key}")
         if mean is not None and ((value is not None and added.valid) or brief(added)):
             found[key] = value if value is not None and added.valid else mean * share
     kept = {key: value for key, value in metrics.items() if key not in _ENERGY or key[6:] in found}
     totals = {f"train/{key}": kept[f"train/{key}"] + value for key, value in found.items()}
+    beside = {"seconds": around.seconds, "cpu_seconds": around.cpu_seconds, "energy_j": around.joules}
+    totals |= {
+        f"harness/{key}": kept[f"harness/{key}"] + value
+        for key, value in beside.items()
+        if value is not None and f"harness/{key}" in kept
+    }
     return kept | totals | {f"compress/{key}": value for key, value in found.items()}
+
+
+def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, str]:
+    """Why windows were disturbed; the training's holds its compression."""
+    if added is None or added.disturbed is None or "train" in others:
+        return others
+    return others | {"train": f"while it was compressed, {added.disturbed}"}
 
 
 def doubts(training: Energy, added: Energy | None) -> list[str]:
@@ -202,7 +242,8 @@ def doubts(training: Energy, added: Energy | None) -> list[str]:
         took = f"joules of the compression are its {1000 * added.seconds:.0f} ms at the training's power"
         return doubts(training, None) + ([took] if added.seconds > 0.001 else [])
     unsound = [energy.note for energy in (training, added) if energy is not None and not energy.valid]
-    return [f"no joules of the training: {note}" for note in unsound]
+    calibration = training.hardware.get("calibration")
+    return [f"no joules of the training: {note}" for note in unsound] + ([calibration] if calibration else [])
 
 
 def brief(added: Energy) -> bool:

@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["min", "max"]
+Over = Literal["splits", "examples", "seeds"]
+"""what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
 STOPPED = "stopped early"
@@ -116,6 +118,8 @@ class Comparison(Record):
     """one-sided p-value at which it decides; None where nothing was claimed"""
     sd: float | None = None
     """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
+    over: Over | None = None
+    """what the mean of a score is over; None for a cost, and where nobody said"""
 
 
 class Verdict(Record):

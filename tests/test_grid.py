@@ -1,4 +1,8 @@
 import pytest
+from codecarbon.core.emissions import Emissions
+from codecarbon.core.units import Energy
+from codecarbon.external.geography import GeoMetadata
+from codecarbon.input import DataSource
 
 from grid import grid
 from refusal import Refusal
@@ -18,6 +22,14 @@ def test_a_country_has_codecarbons_figure(country, grams):
         assert found.g_per_kwh == pytest.approx(grams, abs=20)
     else:
         assert found.g_per_kwh > 3 * grid("FRA").g_per_kwh
+
+
+def test_every_countrys_figure_is_the_one_that_codecarbon_would_charge():
+    own = Emissions(DataSource())
+    for code, mix in DataSource().get_global_energy_mix_data().items():
+        place = GeoMetadata(country_iso_code=code, country_name=mix["country_name"])
+        charged = own.get_country_emissions(Energy.from_energy(kWh=1.0), place)
+        assert grid(code).co2_kg(3.6e6) == pytest.approx(charged)
 
 
 def test_an_explicit_intensity_wins():

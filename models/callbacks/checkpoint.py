@@ -17,8 +17,8 @@ KEPT = 2
 class Checkpoint(Callback):
     """Writes `<trial's folder>/checkpoints/step_N.ckpt`.
 
-    `every_seconds` is counted from the last save and looked at between calls of `training_step`;
-    `every_steps` is exact. Null switches one off; the end is saved always.
+    `every_seconds`, of steps and all between them, is counted from the last save and looked at between calls
+    of `training_step`; `every_steps` is exact. Null switches one off; the end is saved always.
 
     Raises:
         Refusal: a period is not larger than zero, or a checkpoint could not be written.
@@ -42,7 +42,7 @@ class Checkpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the seconds from here; what was resumed from is saved already."""
-        self._saved_second, self._saved_step = pl_module.now.second, pl_module.resumed_step
+        self._saved_second, self._saved_step = pl_module.now.wall, pl_module.resumed_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,7 +50,7 @@ class Checkpoint(Callback):
         """Save when a period has ended; the seconds are rank 0's, so that all ranks agree."""
         step = trainer.global_step
         by_steps = self.every_steps is not None and step % self.every_steps == 0
-        waited = pl_module.now.second - self._saved_second
+        waited = pl_module.now.wall - self._saved_second
         if by_steps or (self.every_seconds is not None and waited >= self.every_seconds):
             self._save(trainer, pl_module)
 
@@ -68,8 +68,9 @@ class Checkpoint(Callback):
         if step == self._saved_step:
             return
         folder = _folder(trainer)
-        trainer.save_checkpoint(folder / f"step_{step}.ckpt", weights_only=False)
-        self._saved_second, self._saved_step = pl_module.now.second, step
+        with pl_module.clock.aside():
+            trainer.save_checkpoint(folder / f"step_{step}.ckpt", weights_only=False)
+        self._saved_second, self._saved_step = pl_module.now.wall, step
         if trainer.is_global_zero:
             for name in list(read_manifest(folder))[:-KEPT]:
                 trainer.strategy.remove_checkpoint(folder / name)

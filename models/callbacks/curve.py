@@ -18,9 +18,10 @@ POINTS = 10
 class Curve(Callback):
     """A row every `every` optimizer steps, or at every tenth of the budget, and one at the end.
 
-    Rows hold step, second, joule (where the meter has one), train/loss (the mean since the row before) and
-    val/ scores; they go to the record and to the loggers. Rank 0 validates, on the whole split.
-    An optimizer's averaged weights are what is validated, and what is there after the last row.
+    Rows hold step, second, cpu_second and joule of the steps alone (where the meter has them), train/loss
+    (the mean since the row before) and val/ scores; they go to the record and to the loggers. What it does
+    itself is the harness's. Rank 0 validates, on the whole split. An optimizer's averaged weights are what
+    is validated, and what is there after the last row.
     """
 
     def __init__(self, data: Dataset, every: int | None, total: int | None) -> None:
@@ -44,7 +45,8 @@ class Curve(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add a row where one is due."""
+        """Add a row where one is due; what other callbacks did after the steps has ended here (`Between`)."""
+        pl_module.clock.pause()
         tenth = self._tenth(pl_module)
         due = self._every is not None and trainer.global_step % self._every == 0
         if due or tenth > self._tenths:
@@ -61,13 +63,21 @@ class Curve(Callback):
     def _tenth(self, module: LightningModule) -> int:
         """How many tenths of a budget of seconds or joules are over."""
         timed = self._by_share and module.timed
-        return math.floor(module.budget.share(0, None, *module.now) * POINTS) if timed else 0
+        return (
+            math.floor(module.budget.share(0, None, module.now.second, module.now.joule) * POINTS)
+            if timed
+            else 0
+        )
 
     def _add(self, trainer: Trainer, module: LightningModule) -> None:
+        with module.clock.aside():
+            self._add_row(trainer, module)
+
+    def _add_row(self, trainer: Trainer, module: LightningModule) -> None:
         now = module.clock.read()
-        row: dict[str, float] = {"step": trainer.global_step, "second": now.second}
-        if now.joule is not None:
-            row["joule"] = now.joule
+        used = {"second": now.second, "cpu_second": now.cpu_second, "joule": now.joule}
+        row: dict[str, float] = {"step": trainer.global_step}
+        row |= {name: value for name, value in used.items() if value is not None}
         if trainer.is_global_zero:
             with averaged(trainer.optimizers[0]):
                 row |= {f"val/{name}": value for name, value in self._scores(trainer, module).items()}

@@ -90,6 +90,7 @@ class Conclusions:
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
+            "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
                 score: {"word": one.word, "margin": margin, "reason": one.reason}

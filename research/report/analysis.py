@@ -153,7 +153,7 @@ def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
 
 
 def _bound(bound: Constraint, arm: Arm, tail: float) -> str:
-    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail))
+    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail), arm.ground(bound.metric))
     return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.trials)})"
 
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from research.objective import is_energy, shown, words
-from research.statistics.spelling import interval, places, spelt
+from research.statistics.spelling import interval, places, spelt, told
 from research.statistics.split import Split
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
 
@@ -55,7 +55,7 @@ def improvement(found: Comparison, direction: Direction) -> str:
     ends = sorted((sign * found.low, sign * found.high))
     low, high, gain = (spelt(one, places=places(found)) for one in (*ends, sign * found.difference))
     unit = " %" if found.metric.endswith("[%]") else ""
-    sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs"
+    sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs{told(found.over)}"
     return f"{gain}{unit} [{low}, {high}] ({sure})"
 
 

@@ -126,12 +126,15 @@ def test_energy_and_time_are_of_the_training(train):
     assert metrics["train/energy_j"] == pytest.approx(WATTS * metrics["train/seconds"], rel=0.2)
     assert metrics["step/energy_j"] == pytest.approx(metrics["train/energy_j"] / 300)
     assert metrics["train/steps_per_second"] == pytest.approx(300 / fitted.seconds)
-    assert metrics["train/co2_kg"] == pytest.approx(metrics["train/energy_j"] / 3.6e6 * 0.475)
+    assert metrics["train/energy_standing_j"] == pytest.approx(2.0 * metrics["train/seconds"], rel=1e-6)
+    both = metrics["train/energy_j"] + metrics["train/energy_standing_j"]
+    assert metrics["train/co2_kg"] == pytest.approx(both / 3.6e6 * 0.475)
     assert metrics["train/peak_bytes"] >= 0
     assert metrics["train/samples_per_second"] == pytest.approx(32 * metrics["train/steps_per_second"])
     assert metrics["train/energy_j_per_sample"] == pytest.approx(metrics["step/energy_j"] / 32)
     assert fitted.energy.joules == metrics["train/energy_j"]
     assert fitted.facts["energy"]["label"] == fitted.facts["energy_method"] == "estimated"
+    assert fitted.facts["energy"]["basis"] == fitted.facts["energy_basis"] == f"{WATTS} W"
     assert fitted.facts["sessions"] == 1
 
 

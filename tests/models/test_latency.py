@@ -1,8 +1,10 @@
+import itertools
 import time
 
 import pytest
 import torch
 from torch import nn
+from trainings import Steady
 
 from models.energy import Meter
 from models.latency import latency, measure
@@ -14,6 +16,7 @@ KEYS = {
     "infer/latency_s_p95_batch",
     "infer/samples_per_second",
     "infer/energy_j_per_sample",
+    "infer/cpu_seconds_per_sample",
 }
 
 
@@ -49,12 +52,62 @@ def test_percentiles_throughput_and_joules():
 
 
 def test_joules_that_the_meter_does_not_vouch_for_are_left_out():
-    meter = Meter(min_window_s=0.0)
+    class Slow(Steady):
+        tick_s = 60.0
+
+    meter = Meter(min_window_s=0.0, counters=lambda device: ([Slow()], {}))
     found, facts = measure(nn.Identity(), torch.zeros(4, 2), meter)
     meter.stop()
     assert set(found) == KEYS - {"infer/energy_j_per_sample"}
-    assert facts["calls"] == facts["calls_batch"] == 3
+    assert facts["calls"] == facts["calls_batch"] == facts["rounds"] == 3
     assert "tick" in facts["energy"]["note"]
+
+
+class Uneven(nn.Module):
+    """Sleeps as long as it is told to, one entry for all calls of a size in a round of 10 ms."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.calls = seconds, 0
+
+    def forward(self, x):
+        time.sleep(next(self.seconds))
+        return x
+
+
+def test_rounds_go_on_while_the_latency_is_not_known():
+    def measured(seconds, window_s):
+        meter = Meter(min_window_s=window_s)
+        facts = measure(Uneven(seconds), torch.zeros(8, 2), meter)[1]
+        meter.stop()
+        return facts
+
+    # A call a round, each of which is as long as the others or twice as long.
+    steady = measured(itertools.repeat(0.03), 0.1)
+    assert steady["rounds"] >= 5 and steady["half_width_batch"] < 0.3
+    # Single and batch take turns, so each has 30, 60, 30, 60 ms.
+    uneven = measured(itertools.cycle([0.03, 0.03, 0.06, 0.06]), 0.2)
+    assert uneven["rounds"] > 5
+    # Ten logarithms of 1 and 2 in turns have a standard deviation of 0.36: expm1(2.28 x 0.36 / 3.2) is 0.30.
+    assert 0.1 < uneven["half_width"] < 0.5
+    # On a busy machine waking up from a sleep is waited for, too, which is said first.
+    assert uneven["energy"]["disturbed"]
+
+
+def test_cpu_seconds_are_of_the_batches():
+    class Busy(nn.Module):
+        def forward(self, x):
+            end = time.process_time() + 0.001 * len(x)
+            while time.process_time() < end:
+                pass
+            return x
+
+    meter = Meter()
+    found = latency(Busy(), torch.zeros(8, 2), meter)
+    meter.stop()
+    assert found["infer/cpu_seconds_per_sample"] == pytest.approx(0.001, rel=0.1)
+    if meter.window_s == 0.08:
+        assert found["infer/energy_j_per_sample"] > 0
 
 
 def test_a_meter_that_counts_already_is_not_started_anew():

@@ -3,6 +3,7 @@ import pytest
 
 from models.counter import Unreadable
 from models.nvml import Nvml, uuid_of
+from models.tally import Tally
 
 
 class Library:
@@ -37,6 +38,7 @@ class Library:
             "nvmlDeviceGetHandleByUUID": "handle",
             "nvmlDeviceGetName": b"NVIDIA H100",
             "nvmlSystemGetDriverVersion": "550.1",
+            "nvmlDeviceGetPowerUsage": 71_500,
             "nvmlDeviceGetUtilizationRates": utilisation,
             "nvmlDeviceGetComputeRunningProcesses": self.processes,
         }[name]
@@ -48,9 +50,16 @@ def test_joules_since_opening_come_from_the_drivers_millijoules():
     assert counter.read() == {"gpu": 2.5}
     assert counter.read(exact=True) == {"gpu": 3.0}
     assert ("nvmlDeviceGetHandleByUUID", "GPU-abc") in library.calls
-    assert counter.hardware() == {"gpu": "NVIDIA H100", "driver": "550.1"}
+    assert counter.own(Tally(counted={"gpu": 2.5, "cpu": 9.0})) == {"gpu": 2.5}
+    assert counter.hardware() == {"gpu": "NVIDIA H100", "driver": "550.1", "gpu_idle_w": None}
     counter.stop()
     assert library.calls[-1] == ("nvmlShutdown",)
+
+
+def test_the_idle_draw_is_what_the_board_took_before_if_it_was_idle():
+    assert Nvml("GPU-abc", Library(busy=1)).hardware()["gpu_idle_w"] == 71.5
+    silent = {"nvmlDeviceGetPowerUsage": pynvml.NVML_ERROR_NOT_SUPPORTED}
+    assert Nvml("GPU-abc", Library(busy=0, fails=silent)).hardware()["gpu_idle_w"] is None
 
 
 @pytest.mark.parametrize(

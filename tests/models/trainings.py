@@ -19,6 +19,7 @@ from models.energy import Meter
 from models.losses import CrossEntropy
 from models.optim.groups import groups
 from models.optim.schedules import cosine
+from models.tally import Tally
 from models.trainer import Settings
 
 WATTS = 10.0
@@ -28,12 +29,16 @@ class Steady:
     """A counter of constant power."""
 
     method, components, tick_s, shared = "estimated", ("cpu",), 0.0, False
+    basis, standing_w = f"{WATTS} W", 2.0
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
 
     def read(self, exact: bool) -> dict[str, float]:
         return {"cpu": WATTS * (time.perf_counter() - self.began)}
+
+    def own(self, used: Tally) -> dict[str, float]:
+        return {"cpu": used.counted["cpu"]}
 
     def mark(self) -> None:
         pass
@@ -48,11 +53,11 @@ class Steady:
         pass
 
 
-def steady(device: str, grid: Any, concurrent: int) -> tuple[list[Any], dict[str, str]]:
+def steady(device: str) -> tuple[list[Any], dict[str, str]]:
     return [Steady()], {}
 
 
-def none_at_all(device: str, grid: Any, concurrent: int) -> tuple[list[Any], dict[str, str]]:
+def none_at_all(device: str) -> tuple[list[Any], dict[str, str]]:
     return [], {"cpu": "nothing to read"}
 
 
