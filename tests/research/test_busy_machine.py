@@ -25,10 +25,11 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
-def small(lab: Lab, objective: Objective | None = None):
+def small(lab: Lab, objective: Objective | None = None, ladder: bool = False):
     screen, promote = Screen(turns=2, stop=None), {"arms": 1}
     charter = lab.charter(objective or energy(), screen=screen, confirm=Confirm(looks=1))
-    return charter.model_copy(update={"promote": charter.promote.model_copy(update=promote)})
+    told = {"promote": charter.promote.model_copy(update=promote)}
+    return charter.model_copy(update=told if ladder else {**told, "ladder": None})
 
 
 def first_time(job: Job) -> dict[str, str]:
@@ -142,10 +143,10 @@ def test_repeats_end_when_they_are_in_vain() -> None:
 def test_a_disturbed_rung_of_the_ladder_still_tells_whether_it_keeps_the_bound(
     lab: Lab, tmp_path: Path
 ) -> None:
-    found = lab.campaign(small(lab), [Scripted(GOOD)])
+    found = lab.campaign(small(lab, ladder=True), [Scripted(GOOD)])
     (tmp_path / "busy").mkdir()
     with opened(tmp_path / "busy") as busy:
         busy.neighbour = lambda job: HELD if any("budget.steps=" in one for one in job.overrides) else {}
-        told = busy.campaign(small(busy), [Scripted(GOOD)])
+        told = busy.campaign(small(busy, ladder=True), [Scripted(GOOD)])
         assert told.facts["shortest"]["steps"] == found.facts["shortest"]["steps"]
         assert not told.insights and "machine is too busy" in "\n".join(answer(told))
