@@ -204,6 +204,15 @@ def check(
     return word, f"{shown} {getattr(told, word)}: mean {mean.mean:.6g}{rests}"
 
 
+def margin(bounded: "Bounded", rate: Errors = USUAL) -> float | None:
+    """How far the mean must lie inside a bound to keep it, of one that is open; None where it is settled."""
+    if check(*bounded[:2], rate, bounded.ground)[0] != "open":
+        return None
+    finite = [float(value) for value in bounded.values if math.isfinite(value)]
+    mean = mean_of(finite, 0.0, bounded.constraint.metric, ground=bounded.ground)
+    return mean.most(rate.tails[0]) - mean.mean if mean.n >= ENOUGH else None
+
+
 def _constrained(word: VerdictWord, reason: str, bounded: Bounded, rate: Errors) -> tuple[VerdictWord, str]:
     kept, why = check(bounded.constraint, bounded.values, rate, bounded.ground)
     if word == "refuted" or kept == "supported":

@@ -3,13 +3,12 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import final
 
 from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
-from research.campaigns.claimed import Claim
+from research.campaigns.claimed import Claim, Finding
 from research.campaigns.grounds import ground
 from research.campaigns.question import Question, Turn
 from research.objective import METRICS, is_ratio, shortfall
@@ -18,7 +17,7 @@ from research.statistics.conditional import chosen
 from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
 from research.statistics.split import Split, parted
-from research.stats import ENOUGH, Bounded, Scale, compare, judge
+from research.stats import ENOUGH, Bounded, Scale, compare, judge, margin
 from research.types import Record, Verdict
 
 _LEVEL = 0.95
@@ -47,28 +46,6 @@ class Confirm(Record):
     def each(self) -> int:
         """Seeds that a contender may need."""
         return self.seeds * self.looks + self.estimate
-
-
-@final
-@dataclass(frozen=True)
-class Finding:
-    """A contender's verdict, and the seeds and method that it rests on."""
-
-    arm: Arm
-    claim: Claim
-    verdict: Verdict
-    seeds: tuple[int, ...]
-    energy_method: str
-    turn: Turn | None = None
-    """in the ledger of its question"""
-    looks: int = 0
-    """how often it was looked at; the verdict is the last look's"""
-    alike: dict[str, Verdict] = field(default_factory=dict)
-    """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Split | None = None
-    """the gain beside that of the control stopped at the bound; None where there is no such control"""
-    estimated: tuple[int, ...] = ()
-    """seeds that did not decide and tell its size"""
 
 
 @final
@@ -138,6 +115,7 @@ class Confirmation:
             alike=alike,
             split=split,
             estimated=tuple(more),
+            unsettled=self._unsettled(arm, claim, seeds, turn.rate) if verdict.word == "open" else {},
         )
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
@@ -216,14 +194,7 @@ class Confirmation:
             smallest_effect=claim.smallest_effect,
             scale="ratio" if is_ratio(claim.metric) else "difference",
             rate=rate,
-            constraints=[
-                Bounded(
-                    bound,
-                    list(self._bench.values(arm, bound.metric, seeds).values()),
-                    ground(self._bench, bound.metric, seeds, arm),
-                )
-                for bound in claim.constraints
-            ],
+            constraints=self._bounds(arm, claim, seeds),
             trial_ids=[trial.id for trial in trials],
             ground=ground(self._bench, claim.metric, seeds, arm, control),
         )
@@ -231,6 +202,18 @@ class Confirmation:
         if complaint:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
         return verdict
+
+    def _bounds(self, arm: Arm, claim: Claim, seeds: Sequence[int]) -> list[Bounded]:
+        values = {one.metric: self._bench.values(arm, one.metric, seeds) for one in claim.constraints}
+        return [
+            Bounded(one, list(values[one.metric].values()), ground(self._bench, one.metric, seeds, arm))
+            for one in claim.constraints
+        ]
+
+    def _unsettled(self, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> dict[str, float]:
+        """The bounds that its seeds leave open, with how far inside its mean would have to be."""
+        told = {one.constraint.metric: margin(one, rate) for one in self._bounds(arm, claim, seeds)}
+        return {metric: distance for metric, distance in told.items() if distance is not None}
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
