@@ -149,8 +149,8 @@ class Clock:
         )
 
     def disturbed(self) -> dict[str, str]:
-        """Which windows of this training others disturbed, and why."""
-        return dict(self._before.disturbed)
+        """Which windows of this training others disturbed so far, and why; 20 us a thread while it runs."""
+        return dict(self._used(exact=True).disturbed)
 
     def state_dict(self) -> dict[str, Any]:
         """What is used up so far, in plain values."""
@@ -184,10 +184,10 @@ class Clock:
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    def _used(self) -> _Used:
+    def _used(self, exact: bool = False) -> _Used:
         if self._from is None:
             return self._before
-        now = self._meter.tallies()
+        now = self._meter.tallies(exact)
         return self._before + self._session(now[0] - self._from[0], now[1] - self._from[1])
 
     def _session(self, steps: Tally, around: Tally) -> _Used:

@@ -23,7 +23,7 @@ class Step:
 
     Alone, without a gradient scaler and without callbacks that hook into it, a step is torch's own calls.
     Otherwise backward and step go through Lightning's strategy and precision plugin, all hooks included. An
-    optimizer with `curvature_due()` and `curvature(forward)` is first given a way to the batch's logits.
+    optimizer with `curvature_due()` and `curvature(*passes)` is first given ways to the logits of its pieces.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Step:
         """Take step `step`; returns the mean loss of this device's share, detached."""
         inputs, targets = next(self._batches)
         if self._curved and self._optimizer.curvature_due():
-            self._optimizer.curvature(partial(self._logits, inputs))
-        loss = self._gradients(step, inputs, targets)
+            self._fitting(step, len(inputs), partial(self._curvature, inputs))
+        loss = self._fitting(step, len(inputs), partial(self._gradients, inputs, targets))
         if self._plugged:
             self._step_by_plugin()
         else:
@@ -75,14 +75,13 @@ class Step:
         if self._largest_norm is not None:
             clip(gradients, self.norm, self._largest_norm)
 
-    def _gradients(self, step: int, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Fill the gradients from one batch, in smaller pieces each time that memory runs out."""
+    def _fitting(self, step: int, batch: int, work: Callable[[], Any]) -> Any:
+        """What `work` gives for a batch, which it takes in smaller pieces each time that memory runs out."""
         while True:
-            self._clear()
             try:
-                return self._accumulate(inputs, targets)
+                return work()
             except RuntimeError as error:
-                self._micro.refine(error, step, len(inputs))
+                self._micro.refine(error, step, batch)
                 getattr(self._net, "forget", _nothing)()
             # Outside of the handler, whose traceback would keep the failed step's tensors.
             self._clear()
@@ -95,7 +94,13 @@ class Step:
         for parameter in self._moved:
             parameter.grad = None
 
-    def _accumulate(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _curvature(self, inputs: Tensor) -> None:
+        pieces = inputs.tensor_split(self._micro.pieces * self._micro.world)
+        self._optimizer.curvature(*(partial(self._logits, piece) for piece in pieces))
+
+    def _gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Fill the gradients; returns the mean loss of this device's share, detached."""
+        self._clear()
         if self._micro.whole:
             loss = self._forward(inputs, targets)
             self._backward(loss)

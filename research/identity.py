@@ -54,7 +54,8 @@ def data_digest(data: Mapping[str, Any]) -> str:
 def begun(config: Mapping[str, Any]) -> tuple[Path | None, list[Path]]:
     """The file that `ckpt_path` stands for now, and the damaged ones of its folder that are newer."""
     path = config.get("ckpt_path")
-    return (None, []) if path is None else contents.checkpoint(Path(str(path)))
+    # A shell leaves the ~ of ckpt_path=~/x as it is; Path's own raises where there is no such home.
+    return (None, []) if path is None else contents.checkpoint(Path(os.path.expanduser(str(path))))  # noqa: PTH111
 
 
 def data_alone(key: Key) -> str:

@@ -98,7 +98,9 @@ def claimed(
     """
     check_score(config["score"], config["data"].get("task"))
     profiles.refuse(config)
-    key = identity.key(config, signature(config))
+    begun, damaged = identity.begun(config)
+    pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
+    key = identity.key(config | {"ckpt_path": pinned}, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))
     folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
@@ -119,20 +121,18 @@ def claimed(
                 facts=result.facts,
             )
         else:
-            row = Row(got.trial_id, folder, digest, _begun(config), _store=store, _claim=got)
+            _tell_damaged(begun, damaged)
+            row = Row(got.trial_id, folder, digest, pinned, _store=store, _claim=got)
             with store.keep(got), _failing(row):
                 yield row
     finally:
         store.close()
 
 
-def _begun(config: dict[str, Any]) -> str | None:
-    """Where the training begins; a path without a checkpoint is refused by whoever loads it."""
-    file, damaged = identity.begun(config)
-    if file is not None and damaged:
+def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
+    if begun is not None and damaged:
         names = ", ".join(path.name for path in damaged)
-        print(f"damaged: {names}; training goes on from {file}", file=sys.stderr)
-    return config.get("ckpt_path") if file is None else str(file.absolute())
+        print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
 
 
 def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:

@@ -13,7 +13,8 @@ from research.campaigns.admission import Admission
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import Confirmation, claim
+from research.campaigns.claimed import claim
+from research.campaigns.confirm import Confirmation
 from research.campaigns.control import control_arm, stopped_control, wanted_of
 from research.campaigns.council import evidence
 from research.campaigns.equipment import Equipment
@@ -21,6 +22,7 @@ from research.campaigns.folder import leave
 from research.campaigns.history import Past, past, rows_of
 from research.campaigns.lineup import Lineup, lineup
 from research.campaigns.promotion import Promotion
+from research.campaigns.question import Question, asked, digest_of_data, unkept
 from research.campaigns.reference_arm import baseline
 from research.campaigns.rows import Row, Rows
 from research.campaigns.screening import Screening
@@ -31,7 +33,6 @@ from research.proposers.proposer import Proposer
 from research.report.lines import Lines
 from research.runner import Outcome
 from research.space import Space
-from research.statistics.ledger import Ledger, earlier
 from research.store import Store
 from research.team.judges import Judges
 from research.team.queued import Queued
@@ -67,7 +68,7 @@ class Sprint:
         self.folder = root / "agent" / charter.name / f"sprint-{number}"
         self._rows_of = rows_of(store, charter.name)
         self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
-        self._ledger = Ledger(charter.alpha, earlier(self._rows_of.values(), charter.name, number))
+        self._question: Question | None = None
         self._lineup: Lineup | None = None
         self._shortest: Shortest | None = None
         self._admission: Admission | None = None
@@ -148,7 +149,7 @@ class Sprint:
             "spent": {one.name: spent for one in proposers if (spent := one.spent())},
             "boxes": self._boxes.facts(),
             "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
-            "comparisons": list(self._ledger.words),
+            **self._compared(),
             "predicted": dict(self._equipment.predicted()),
             "plan": self._plan,
             "baseline": self._baseline.model_dump(mode="json"),
@@ -156,6 +157,20 @@ class Sprint:
             **self._pruned(),
             **self._equipment.facts(),
         }
+
+    def _compared(self) -> dict[str, Any]:
+        """What came out of this sprint's comparisons, and the question that they are of."""
+        found = self._question
+        return {"question": found.key, "comparisons": list(found.words)} if found else {}
+
+    def _asked(self) -> Question:
+        """The question of this campaign, with all that was ever compared for it in this database."""
+        charter, space, store = self._charter, self._bench.space, self._store
+        key = asked(space, charter.goal.objective.model_dump(), charter.fixed, charter.quiet)
+        data = digest_of_data(self._bench.config((), 0))
+        before = unkept(space, store.sprints(), key)
+        place = f"{charter.name} {self._number}"
+        return Question(store, key, charter.alpha, place, data, before)
 
     def _pruned(self) -> dict[str, Any]:
         halving = self._screening.halving if self._screening else None
@@ -263,17 +278,16 @@ class Sprint:
     def _confirmed(self, control: Arm, contenders: Sequence[Arm], stopped: Arm | None) -> None:
         """Confirm contenders one after another until one is supported."""
         charter, bench = self._charter, self._bench
-        goal, judged = charter.goal, self._judged()
+        goal = charter.goal
         known = bench.means(control, charter.promote.seeds)
-        asked = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
-        held = stopped if asked.metric == goal.objective.metric else None
+        claimed = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
+        held = stopped if claimed.metric == goal.objective.metric else None
         unheld = self._shortest is not None and self._shortest.unknown is not None
         conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
-        confirmation = Confirmation(
-            bench, charter.confirm, self._ledger, charter.seed, self._boxes.short, judged
-        )
+        self._question = self._asked()
+        confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed, self._boxes.short)
         for arm in contenders:
-            finding = confirmation.judge(control, arm, asked, held)
+            finding = confirmation.judge(control, arm, claimed, held)
             conclusions.keep(control, finding, held)
             if finding.verdict.word == "supported":
                 break

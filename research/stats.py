@@ -12,13 +12,14 @@ Rules that hold throughout:
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, final
 
 from refusal import Refusal
 from research.objective import EXACT
 from research.statistics.decide import ENOUGH, Errors, Estimate, Region, decide, errors
-from research.statistics.spelling import over_seeds
+from research.statistics.examples import Ground
+from research.statistics.spelling import over_seeds, rests_on
 from research.statistics.student import critical, two_sided
 from research.types import Comparison, Constraint, Direction, Verdict, VerdictWord
 
@@ -29,6 +30,8 @@ Arm = Mapping[int, float]
 """what one arm measured: seed -> value, NaN where the trial failed"""
 USUAL = errors(0.05)
 """the error rate of a comparison that stands alone"""
+ALONE = Ground()
+"""of a mean over seeds of which nobody says what they were tested on"""
 _ROUNDING = 8 * sys.float_info.epsilon
 
 
@@ -52,7 +55,12 @@ def summary(values: Iterable[float], level: float = 0.95) -> Summary:
 
 
 def compare(
-    control: Arm, treatment: Arm, metric: str, level: float = 0.95, scale: Scale = "difference"
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    level: float = 0.95,
+    scale: Scale = "difference",
+    ground: Ground = ALONE,
 ) -> Comparison:
     """Treatment minus control over the seeds that both arms have, with its two-sided t-interval.
 
@@ -63,14 +71,17 @@ def compare(
     """
     _check_level(level)
     tail = (1 - level) / 2
-    return _told(estimate(control, treatment, metric, scale), metric, scale, (tail, tail), level)
+    found = _told(estimate(control, treatment, metric, scale, ground), metric, scale, (tail, tail), level)
+    return found.model_copy(update={"over": ground.over})
 
 
-def estimate(control: Arm, treatment: Arm, metric: str, scale: Scale = "difference") -> Estimate:
+def estimate(
+    control: Arm, treatment: Arm, metric: str, scale: Scale = "difference", ground: Ground = ALONE
+) -> Estimate:
     """The mean change from control to treatment over their pairs; of logarithms with `scale="ratio"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
     changes, rounding = _changes(pairs, scale)
-    return _estimate(changes, rounding, metric, equal=not any(changes))
+    return _estimate(changes, rounding, metric, equal=not any(changes), ground=ground)
 
 
 @final
@@ -83,16 +94,24 @@ class Said(NamedTuple):
 
 
 def settle(
-    control: Arm, treatment: Arm, metric: str, claimed: Region, said: Said, scale: Scale, rate: Errors
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    claimed: Region,
+    said: Said,
+    scale: Scale,
+    rate: Errors,
+    ground: Ground = ALONE,
 ) -> tuple[VerdictWord, str, Comparison]:
     """Word, reason and comparison of a claim about the change, in percent of the control for a ratio."""
-    measured, tails = estimate(control, treatment, metric, scale), rate.tails
+    measured, tails = estimate(control, treatment, metric, scale, ground), rate.tails
     absent = missing(control, scale) + missing(treatment, scale)
     word = decide(measured, _scaled(claimed, scale), tails, absent)
     two_sided = math.isfinite(claimed.low) and math.isfinite(claimed.high)
     ends = tails if claimed.low > -math.inf else tails[::-1]
     level = 1 - 2 * rate.supported if two_sided else rate.level
     found = _told(measured, metric, scale, (tails[0], tails[0]) if two_sided else ends, level, tails[0])
+    found = found.model_copy(update={"over": ground.over})
     if absent:
         return word, f"{absent} of {len(control) + len(treatment)} trials have no value", found
     if found.n < ENOUGH:
@@ -107,6 +126,15 @@ def settle(
     return word, f"{shown}: {getattr(said, word)}", found
 
 
+@final
+class Bounded(NamedTuple):
+    """A bound with the treatment's values of its metric, and what their mean rests on."""
+
+    constraint: Constraint
+    values: Sequence[float]
+    ground: Ground = ALONE
+
+
 def judge(
     control: Arm,
     treatment: Arm,
@@ -116,15 +144,17 @@ def judge(
     smallest_effect: float = 0.0,
     scale: Scale = "difference",
     rate: Errors = USUAL,
-    constraints: Sequence[tuple[Constraint, Sequence[float]]] = (),
+    constraints: Sequence[Bounded | tuple[Constraint, Sequence[float]]] = (),
     trial_ids: Sequence[int] = (),
+    ground: Ground = ALONE,
 ) -> Verdict:
     """Say whether the treatment improves `metric` by more than `smallest_effect` and keeps its constraints.
 
     `supported`: the change and every constraint (given with the treatment's values of its metric) are, each
     at the error rate of supporting. `refuted`: an improvement of the smallest effect is excluded, or a
     constraint is broken, each at its share of the error rate of refuting. Else `open`. The smallest effect is
-    in the metric's unit, in percent with `scale="ratio"`. Over a campaign the rate comes from the ledger
+    in the metric's unit, in percent with `scale="ratio"`. `ground` is what the change rests on
+    (`research.statistics.examples.of_pair`). Over a campaign the rate comes from the ledger
     (`research.statistics.ledger`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
@@ -134,10 +164,42 @@ def judge(
     sized = f" of {smallest_effect:g}" if smallest_effect else ""
     beyond = f" beyond {smallest_effect:g}" if smallest_effect else ""
     said = Said(f"an improvement{beyond}", f"no improvement{sized}", f"does not settle an improvement{sized}")
-    word, reason, found = settle(control, treatment, metric, claimed, said, scale, own)
-    for constraint, values in constraints:
-        word, reason = _constrained(word, reason, constraint, values, own)
+    word, reason, found = settle(control, treatment, metric, claimed, said, scale, own, ground)
+    for one in constraints:
+        word, reason = _constrained(word, reason, Bounded(*one), own)
     return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
+
+
+def chosen(
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    direction: Direction,
+    least: float,
+    scale: Scale,
+    looks: Sequence[Errors],
+    level: float = 0.95,
+) -> Comparison:
+    """A supported change with its size given that it was chosen, `research.statistics.conditional`.
+
+    `looks` are the error rates of each look at it, the last one's found it; `least` is the smallest effect.
+    """
+    from research.statistics.conditional import conditional
+
+    pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
+    changes, rounding = _changes(pairs, scale)
+    measured = _estimate(changes, rounding, metric)
+    if not measured.error:
+        return compare(control, treatment, metric, level, scale)
+    sign = 1.0 if direction == "max" else -1.0
+    beyond = sign * (_log(sign * least) if scale == "ratio" else sign * least)
+    counts = looks[-1].counts or (measured.n,)
+    tails = [rate.tails[0] for rate in looks]
+    size = conditional([sign * change for change in changes], counts, tails, beyond, level)
+    back = _percent if scale == "ratio" else float
+    low, high = sorted((back(sign * size.low), back(sign * size.high)))
+    found = compare(control, treatment, metric, level, scale)
+    return found.model_copy(update={"difference": back(sign * size.size), "low": low, "high": high})
 
 
 def missing(arm: Arm, scale: Scale = "difference") -> int:
@@ -145,14 +207,16 @@ def missing(arm: Arm, scale: Scale = "difference") -> int:
     return sum(not math.isfinite(value) or (scale == "ratio" and value <= 0) for value in arm.values())
 
 
-def check(constraint: Constraint, values: Iterable[float], rate: Errors = USUAL) -> tuple[VerdictWord, str]:
+def check(
+    constraint: Constraint, values: Iterable[float], rate: Errors = USUAL, ground: Ground = ALONE
+) -> tuple[VerdictWord, str]:
     """Say whether the mean keeps its bound, as word and reason."""
     measured = [float(value) for value in values]
     finite = [value for value in measured if math.isfinite(value)]
     least = constraint.op == ">="
     claimed = Region(*((constraint.bound, math.inf) if least else (-math.inf, constraint.bound)), closed=True)
     rounding = _ROUNDING * max(map(abs, finite), default=0.0)
-    mean = _estimate(finite, rounding, constraint.metric)
+    mean = _estimate(finite, rounding, constraint.metric, ground=ground)
     absent = len(measured) - len(finite)
     word = decide(mean, claimed, rate.tails, absent)
     shown = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
@@ -163,16 +227,17 @@ def check(constraint: Constraint, values: Iterable[float], rate: Errors = USUAL)
     if word == "open" and not mean.error:
         return word, f"{shown}: all values are equal, which says nothing of their spread; add seeds"
     half = abs(mean.most(rate.tails[0]) - mean.mean)
-    told = Said("is kept", "is broken", "")
+    told, rests = (
+        Said("is kept", "is broken", ""),
+        f", {rests_on(ground.over, mean.n)}" if ground.over else "",
+    )
     if word == "open":
-        return word, f"{shown}: mean {mean.mean:.6g} ± {half:.2g} does not settle it"
-    return word, f"{shown} {getattr(told, word)}: mean {mean.mean:.6g}"
+        return word, f"{shown}: mean {mean.mean:.6g} ± {half:.2g} does not settle it{rests}"
+    return word, f"{shown} {getattr(told, word)}: mean {mean.mean:.6g}{rests}"
 
 
-def _constrained(
-    word: VerdictWord, reason: str, constraint: Constraint, values: Sequence[float], rate: Errors
-) -> tuple[VerdictWord, str]:
-    kept, why = check(constraint, values, rate)
+def _constrained(word: VerdictWord, reason: str, bounded: Bounded, rate: Errors) -> tuple[VerdictWord, str]:
+    kept, why = check(bounded.constraint, bounded.values, rate, bounded.ground)
     if word == "refuted" or kept == "supported":
         return word, reason
     return kept, why if word == "supported" or kept == "refuted" else f"{reason}; {why}"
@@ -225,10 +290,14 @@ def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[f
     return [after - before for before, after in kept], _ROUNDING * largest
 
 
-def _estimate(finite: Sequence[float], rounding: float, metric: str, equal: bool = False) -> Estimate:
+def _estimate(
+    finite: Sequence[float], rounding: float, metric: str, equal: bool = False, ground: Ground = ALONE
+) -> Estimate:
     told = _summary(finite, rounding, 0.95)
     error = told.std / math.sqrt(told.n) if told.std else 0.0
-    return Estimate(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
+    found = Estimate(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
+    spread = ground.spread
+    return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
 
 
 def _summary(finite: Sequence[float], rounding: float, level: float) -> Summary:

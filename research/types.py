@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["min", "max"]
+Over = Literal["splits", "examples", "seeds"]
+"""what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
 STOPPED = "stopped early"
@@ -116,6 +118,8 @@ class Comparison(Record):
     """one-sided p-value at which it decides; None where nothing was claimed"""
     sd: float | None = None
     """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
+    over: Over | None = None
+    """what the mean of a score is over; None for a cost, and where nobody said"""
 
 
 class Verdict(Record):
@@ -125,6 +129,15 @@ class Verdict(Record):
     comparison: Comparison | None
     reason: str
     trial_ids: tuple[int, ...]
+    told: Comparison | None = None
+    """the size as it is told: what decided is too large by having been chosen; None in older insights"""
+    told_by: str = ""
+    """how that was obtained: on seeds that did not decide, or given that it was chosen"""
+
+    @property
+    def size(self) -> Comparison | None:
+        """The comparison whose size is told; where there is none of its own, the one that decided."""
+        return self.told or self.comparison
 
 
 class Insight(Record):

@@ -208,7 +208,7 @@ def learnt(config: dict[str, Any], threads: int | None = None) -> dict[str, Any]
     figures = {name: value for name, value in answer["metrics"].items() if not is_timed(name)}
     weights = hashlib.sha256((Path(answer["folder"]) / "weights.pt").read_bytes()).hexdigest()
     kept = {name: value for name, value in figures.items() if name not in aside}
-    return kept | {"weights": weights, "confusion": answer["facts"]["confusion_matrix"]}
+    return kept | {"weights": weights, "confusion": answer["facts"]["confusion"]}
 
 
 SMALL = ("model.width=8", "budget.steps=20", "data.batch_size=32", "callbacks.divergence.window=5")

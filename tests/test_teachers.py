@@ -1,5 +1,6 @@
 """A student finds its teacher: trained by a recipe once, by number, by folder; or a sentence says why not."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 import train
 from refusal import Refusal
+from research import identity, teachers
+from research.gate.signature import signature
 from research.store import Store
 
 # Each of these trains several networks.
@@ -52,6 +55,32 @@ def test_a_number_and_a_folder_name_the_same_teacher(resolve: Callable[..., Any]
         train.trial(student(resolve, run=taught["trial_id"]) | {"seed": 5}, overrides=[])
 
 
+def test_a_student_is_known_by_the_teacher_that_its_words_come_to(
+    resolve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def name(**teacher: Any) -> Any:
+        config = student(resolve, **teacher)
+        return identity.key(config, signature(config))
+
+    taught = train.trial(resolve(*TEACHER), overrides=TEACHER)
+    other = train.trial(resolve(*TEACHER, "seed=1"), overrides=[*TEACHER, "seed=1"])
+    before = [name(run=taught["trial_id"]), name(checkpoint=taught["folder"]), name(recipe=TEACHER)]
+    assert len(set(before)) == 3
+    # The number and the folder come to stand for another teacher's network.
+    shutil.rmtree(Path(taught["folder"]) / "checkpoints")
+    shutil.copytree(Path(other["folder"]) / "checkpoints", Path(taught["folder"]) / "checkpoints")
+    after = [name(run=taught["trial_id"]), name(checkpoint=taught["folder"]), name(recipe=TEACHER)]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, False, True]
+    # The recipe's words come to another network by conf/.
+    resolved = teachers._resolved
+    monkeypatch.setattr(
+        teachers,
+        "_resolved",
+        lambda recipe: resolved(recipe) | {"model": resolved(recipe)["model"] | {"depth": 2}},
+    )
+    assert name(recipe=TEACHER) != after[2]
+
+
 def test_what_cannot_teach_is_refused_in_one_sentence(resolve: Callable[..., Any], tmp_path: Path) -> None:
     cases = [
         ({}, "needs one teacher"),
@@ -61,6 +90,8 @@ def test_what_cannot_teach_is_refused_in_one_sentence(resolve: Callable[..., Any
         ({"checkpoint": str(tmp_path)}, "say what network it holds"),
         ({"recipe": ["data=mnist1d", "model=cnn"]}, "learnt from other data"),
         ({"recipe": ["model=nothing"]}, "nothing"),
+        ({"recipe": "model=cnn"}, "write a list"),
+        ({"run": "last"}, "write the number of a trial"),
         ({"recipe": [*TEACHER, "compress=[distill_self]"]}, "is not compressed"),
     ]
     for teacher, words in cases:

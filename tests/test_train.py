@@ -152,6 +152,29 @@ def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_edited_network_of_a_users_is_another_trial(tmp_path: Path) -> None:
+    (tmp_path / "user_parts.py").write_text("WIDTH = 3\n")
+    (tmp_path / "user_net.py").write_text(
+        "from torch import nn\n"
+        "from user_parts import WIDTH\n"
+        "def net(shape, classes, task, **other):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH), nn.Linear(WIDTH, classes))\n"
+    )
+    line = ["model._target_=user_net.net", "budget.steps=5", "logger=none"]
+    sizes = []
+    for width in (3, 3, 14):
+        (tmp_path / "user_parts.py").write_text(f"WIDTH = {width}\n")
+        ran = command(*line, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        assert ran.returncode == 0, ran.stderr
+        store = Store(f"sqlite:///{tmp_path}/joulelab.db")
+        rows = store.trials()
+        sizes.append([store.results([row.id])[row.id].metrics["size/parameters"] for row in rows])
+        store.close()
+    # 65 x width into the hidden layer, (width + 1) x 10 out of it.
+    assert sizes == [[235], [235], [235, 1060]]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -5,6 +5,7 @@ from typing import Any, final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from models.clock import Clock
 from refusal import Ended, Refusal
 
 
@@ -27,7 +28,8 @@ class Halving(Callback):
         direction: `max` or `min`, what is better.
         bars: share of the budget, in (0, 1), to the worst value that goes on from there.
         joules: what the whole training may use; one that would come to more, going on as it went since its
-            first point, is ended from `settled` on. What starting took is not counted again.
+            first point, is ended from `settled` on, unless others disturb it. What starting took is not
+            counted again.
         settled: share of the budget from which joules are projected, the first point of the curve aside.
 
     Raises:
@@ -66,7 +68,7 @@ class Halving(Callback):
         for row in curve[self._rows :]:
             share = pl_module.budget.share(row["step"], pl_module.total, row["second"], row.get("joule"))
             if share < 1:
-                self._judge(row, share, self._projected(row, share))
+                self._judge(row, share, self._projected(row, share), pl_module.clock)
         self._rows = len(curve)
 
     def _projected(self, row: Mapping[str, float], share: float) -> float | None:
@@ -79,7 +81,7 @@ class Halving(Callback):
         rate = (row["joule"] - self._first[1]) / (share - self._first[0])
         return row["joule"] + rate * (1 - share)
 
-    def _judge(self, row: Mapping[str, float], share: float, projected: float | None) -> None:
+    def _judge(self, row: Mapping[str, float], share: float, projected: float | None, clock: Clock) -> None:
         if projected is not None:
             self._reached["projected"] = projected
         passed = [rung for rung in self.bars if rung <= share + 1e-9]
@@ -91,7 +93,10 @@ class Halving(Callback):
                     f"{self.metric} is {value:.4g} at {share:.0%} of the budget, where what goes on has "
                     f"{bar:.4g}"
                 )
-        if None not in (self.joules, projected) and share >= self.settled and projected > self.joules:
+        if None in (self.joules, projected) or share < self.settled or projected <= self.joules:
+            return
+        # A busy neighbour makes a training dearer than it is: its joules are no reason to end it.
+        if "train" not in clock.disturbed():
             self._stop(
                 f"{row['joule']:.3g} J at {share:.0%} of the budget come to {projected:.3g} J, more than "
                 f"{self.joules:.3g} J"

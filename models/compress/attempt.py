@@ -22,7 +22,7 @@ from torch import nn
 from models.compress import processor
 from models.compress.artefact import measure
 from models.compress.context import Context
-from models.compress.gains import AS_FAST, speedup
+from models.compress.gains import gains_nothing, speedup
 from models.evaluate import evaluating
 from refusal import Refusal
 
@@ -71,8 +71,10 @@ class Attempt:
             raise Refusal(outcome["refused"])
         if "failed" in outcome:
             raise Refusal(f"{self._where()} does not work ({outcome['failed']}): choose {self._instead}.")
-        if must_gain and _gains_nothing(outcome):
-            raise Refusal(f"{self._where()} is no gain: {_spelt(outcome)}: choose {self._instead}.")
+        if must_gain and gains_nothing(**outcome):
+            raise Refusal(
+                f"{self._where()} is no gain: {_spelt(outcome)}: leave it out, or choose a wider network."
+            )
         _remember(self._proof, outcome)
 
     def _try(self, make: Make, must_gain: bool) -> dict[str, Any]:
@@ -106,11 +108,6 @@ class Attempt:
             f"compress={self._name} on {type(self._net).__name__} with inputs {inputs} and weights {shapes}, "
             f"on this machine ({machine}),"
         )
-
-
-def _gains_nothing(outcome: dict[str, float]) -> bool:
-    faster = max(outcome["speedup"], outcome["speedup_single"]) >= AS_FAST
-    return outcome["bytes_ratio"] >= 1.0 and not faster
 
 
 def _spelt(outcome: dict[str, float]) -> str:

@@ -11,7 +11,7 @@ from models.evaluate import evaluating
 
 _SECONDS = 0.3
 _FEWEST = 5
-AS_FAST = 0.97
+_AS_FAST = 0.97
 """medians of calls that take turns differ by about as much when both are the same network"""
 
 
@@ -54,12 +54,17 @@ def shortfalls(metrics: dict[str, float]) -> list[str]:
     """A sentence for each way in which the compressed network is no better than the dense one."""
     found = []
     for key, what in (("compress/speedup", "whole batches"), ("compress/speedup_single", "single examples")):
-        if metrics[key] < AS_FAST:
+        if metrics[key] < _AS_FAST:
             found.append(f"the compressed network is slower on {what}: {metrics[key]:.2f} of the dense speed")
     if metrics["compress/bytes_ratio"] >= 1.0:
         ratio = metrics["compress/bytes_ratio"]
         found.append(f"the compressed network is no smaller on disk: {ratio:.2f} of the dense bytes")
     return found
+
+
+def gains_nothing(bytes_ratio: float, speedup: float, speedup_single: float) -> bool:
+    """Whether a network is no smaller than the dense one and slower, on batches and on single examples."""
+    return bytes_ratio >= 1.0 and max(speedup, speedup_single) < _AS_FAST
 
 
 def gains(

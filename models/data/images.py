@@ -33,6 +33,7 @@ def load(
     task: str = "classification",
     packages: Sequence[str] = ("datasets",),
     drawn: str = "fixed",
+    revision: str | None = None,
     path: str | None = None,
     image: str = "image",
     label: str = "label",
@@ -42,17 +43,17 @@ def load(
 ) -> Dataset:
     """Inputs (N, C, H, W) float32, targets (N,): the published test set, and a validation set held out.
 
-    `hub` is the repository that is read where `path` is null; `image` and `label` are its columns, and a
-    folder of pictures has its own. `cache` is where `datasets` keeps its tables, null its own place.
-    `packages` and `drawn` are for who reads the config: the test set is the published one, whatever the
-    `split_seed`. Raises `Refusal` when the extra is missing, when the data
+    `hub` is the repository that is read where `path` is null, at the commit, tag or branch `revision`;
+    `image` and `label` are its columns, and a folder of pictures has its own. `cache` is where `datasets`
+    keeps its tables, null its own place. `packages` and `drawn` are for who reads the config: the test set is
+    the published one, whatever the `split_seed`. Raises `Refusal` when the extra is missing, when the data
     cannot be had, and when pictures, columns, shape or classes are not as said.
     """
     sizes = tuple(shape)
     if len(sizes) != 3 or sizes[0] not in _MODES:
         raise Refusal(f"data.shape {list(sizes)} must be [1, H, W] for grey or [3, H, W] for colour images.")
     library = _library()
-    folder = _fetched(hub) if path is None else Path(path).expanduser()
+    folder = _fetched(hub, revision) if path is None else Path(path).expanduser()
     tables = _tables(library, folder, cache)
     published, test = (_split(library, tables[name], image, label, sizes) for name in ("train", "test"))
     splits = standardise(*hold_out(published, val_share, split_seed), test)
@@ -69,13 +70,17 @@ def _library() -> Any:
     return datasets
 
 
-def _fetched(hub: str) -> Path:
-    """The folder of a hub's repository, downloaded once; without a network, what is here already."""
+def _fetched(hub: str, revision: str | None) -> Path:
+    """The folder of a hub's repository, downloaded once: later trials read what was fetched before."""
     import huggingface_hub
 
     try:
         found = huggingface_hub.snapshot_download(
-            hub, repo_type="dataset", allow_patterns="*.parquet", local_files_only=not _reachable()
+            hub,
+            repo_type="dataset",
+            revision=_here(hub, revision),
+            allow_patterns="*.parquet",
+            local_files_only=not _reachable(),
         )
     # The hub's errors are subclasses of these: nothing in its cache, or an answer other than the file.
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
@@ -84,6 +89,15 @@ def _fetched(hub: str) -> Path:
             f"'hf download {hub} --repo-type dataset --local-dir DIR', bring DIR here and set data.path=DIR."
         ) from error
     return Path(found)
+
+
+def _here(hub: str, revision: str | None) -> str | None:
+    """The commit that a branch or tag had when it was fetched, where it was; else the name itself."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"datasets--{hub.replace('/', '--')}"
+    known = folder / "refs" / (revision or "main")
+    return known.read_text().strip() if known.is_file() else revision
 
 
 def _reachable() -> bool:

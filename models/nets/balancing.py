@@ -74,7 +74,9 @@ class SelectionBias(nn.Module):
 
     def update(self) -> None:
         """Move by the load since the last update, as after an optimizer's step."""
-        load = over_devices(torch.tensor(self._load, device=self.bias.device)).tolist()
+        load = self._load
+        if _together():  # a tensor of its own would wait for the device
+            load = over_devices(torch.tensor(load, device=self.bias.device)).tolist()
         mean = sum(load) / len(load)
         short = [max(-1.0, 1 - own / mean) if mean else 0.0 for own in load]
         self.bias += self.rate * torch.tensor(short, device=self.bias.device, dtype=self.bias.dtype)
@@ -83,9 +85,13 @@ class SelectionBias(nn.Module):
 
 def over_devices(counts: Tensor) -> Tensor:
     """The sum over all devices that train together, in place; as it is where there is only one."""
-    if distributed.is_available() and distributed.is_initialized():
+    if _together():
         distributed.all_reduce(counts)
     return counts
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 _WAITING: MutableMapping[Tensor, SelectionBias] = WeakTensorKeyDictionary()
@@ -151,5 +157,6 @@ class Load:
 
     @property
     def violation(self) -> float:
-        """The largest load over the mean load, less 1 (Wang et al. 2024, eq. 4); 0 when all are equal."""
-        return max(self.asked) * self.experts / sum(self.asked) - 1
+        """The largest load over the mean, less 1 (Wang et al. 2024, eq. 4); 0 when all are equal, or none."""
+        total = sum(self.asked)
+        return max(self.asked) * self.experts / total - 1 if total else 0.0

@@ -195,7 +195,10 @@ class MixtureOfExperts(nn.Module):
         self._count(sizes, taken, asked)
         parts = zip(self.experts, tokens.index_select(0, rows).split(sizes), strict=True)
         # For a gradient experts without tokens are called too, so that each weight has one, if of zeros.
-        done = torch.cat([expert(part) for expert, part in parts if len(part) or torch.is_grad_enabled()])
+        called = [expert(part) for expert, part in parts if len(part) or torch.is_grad_enabled()]
+        if not called:
+            return torch.zeros_like(tokens)
+        done = torch.cat(called)
         weights = gates.flatten().index_select(0, places).unsqueeze(1).to(done.dtype)
         return done.new_zeros(tokens.shape).index_add(0, rows, done * weights)
 

@@ -1,7 +1,7 @@
 """Sophia: momentum over a diagonal estimate of the curvature, each step clipped."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import torch
@@ -50,18 +50,22 @@ class Sophia(Optimizer):
         """Whether `curvature` is to be called before the next step."""
         return self.param_groups[0]["taken"] % self._interval == 0
 
-    def curvature(self, forward: Callable[[], Tensor]) -> None:
-        """Take in an estimate from logits (..., classes), which `forward` computes with gradients.
+    def curvature(self, *passes: Callable[[], Tensor]) -> None:
+        """Take in an estimate from logits (..., classes) of a batch, which `passes` compute with gradients.
 
-        No `grad` is touched. Labels come from torch's own generator, so a resumed training draws the same.
+        They are of the pieces that it goes through in, one for each. No `grad` is touched. Labels come from
+        torch's own generator, so a resumed training draws the same.
         """
         params = [parameter for group in self.param_groups for parameter in group["params"]]
-        logits = forward().flatten(0, -2).float()  # (N, classes)
-        labels = torch.multinomial(logits.detach().softmax(-1), 1).squeeze(1)
-        # N times the square of the mean's gradient, taken as one square: half precision keeps more of it.
-        loss = cross_entropy(logits, labels, reduction="sum") / math.sqrt(len(labels))
-        gradients = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
-        self._absorb(dict(zip(params, _of_rank_0(gradients), strict=True)))
+        total: Sequence[Tensor]
+        total, seen = _sampled(passes[0], params)
+        for forward in passes[1:]:
+            gradients, more = _sampled(forward, params)
+            # Not in place: parameters may share a gradient.
+            total = torch._foreach_mul(total, math.sqrt(seen / (seen + more)))
+            torch._foreach_add_(total, gradients, alpha=math.sqrt(more / (seen + more)))
+            seen += more
+        self._absorb(dict(zip(params, _of_rank_0(total), strict=True)))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -112,7 +116,18 @@ class Sophia(Optimizer):
         return state
 
 
-def _of_rank_0(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _sampled(forward: Callable[[], Tensor], params: list[Tensor]) -> tuple[tuple[Tensor, ...], int]:
+    """The gradient of the loss of sampled labels, summed and over the root of their number; and that number.
+
+    N times the square of the mean's gradient, taken as one square: half precision keeps more of it.
+    """
+    logits = forward().flatten(0, -2).float()  # (N, classes)
+    labels = torch.multinomial(logits.detach().softmax(-1), 1).squeeze(1)
+    loss = cross_entropy(logits, labels, reduction="sum") / math.sqrt(len(labels))
+    return torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True), len(labels)
+
+
+def _of_rank_0(gradients: Sequence[Tensor]) -> Sequence[Tensor]:
     """One estimate for all devices, which have the batch and perhaps not the same labels."""
     if distributed.is_available() and distributed.is_initialized():
         for gradient in gradients:

@@ -191,23 +191,6 @@ class Bench:
                 for pair in others:  # two lanes had the same idea: one trial answers both
                     self._share(*pair, outcome)
 
-    def apart(self, one: Arm, other: Arm, seeds: Sequence[int]) -> bool:
-        """Whether a seed's pair was not, or would not be, run in one campaign, side by side."""
-        known = [self._campaigns(arm, seeds) for arm in (one, other)]
-        pairs = [[side[seed] for side in known if seed in side] for seed in seeds]
-        return not all(
-            set(pair) <= {self._sweep} or (len(pair) == 2 and pair[0] == pair[1] and pair[0])
-            for pair in pairs
-        )
-
-    def _campaigns(self, arm: Arm, seeds: Sequence[int]) -> dict[int, str | None]:
-        """Seed -> the sweep of the arm's trial of it, where there is one."""
-        pairs = [(arm, seed) for seed in seeds]
-        known = {seed: number for (_, seed), number in self._found(pairs).items() if number is not None}
-        known |= {seed: arm.trials[seed] for seed in seeds if seed in arm.trials}
-        rows = {row.id: row.sweep for row in self.store.trials(ids=list(known.values()))}
-        return {seed: rows[number] for seed, number in known.items()}
-
     def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
         """The rows of an arm's trials."""
         return self.store.trials(ids=[arm.trials[seed] for seed in seeds if seed in arm.trials])

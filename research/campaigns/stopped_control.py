@@ -18,7 +18,7 @@ from pydantic import Field
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.rows import Rows
 from research.campaigns.spend import Price
-from research.objective import is_timed, shortfalls, shown
+from research.objective import is_timed, shown
 from research.types import Constraint, Objective, Proposal, Record
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
@@ -168,9 +168,9 @@ class Climb:
         self._bench.run(pairs, alone=is_timed(self._wanted.metric))
         if arm.cut(seeds):
             self._short = "the time of its box was over"
-        # Not by rank: what a rung costs, which a busy machine may have disturbed, says nothing of its bounds.
-        missed = shortfalls(self._wanted, self._bench.means(arm, seeds))
-        return arm.failed(seeds) is None and all(gap <= 0 for gap in missed)
+        means = self._bench.means(arm, seeds)
+        # By the scores alone: what a neighbour does to the joules of a rung is nothing to it.
+        return arm.failed(seeds) is None and all(_keeps(bound, means) for bound in _bounds(self._wanted))
 
     def _ended(self, steps: int) -> Arm | None:
         """The control ended by its target, where its own curves keep the bound before `steps`."""

@@ -34,6 +34,8 @@ _SETTLED = 0.2
 """share of a step that passes before it counts: fans, clocks and voltages follow the load"""
 _READ_S = 60.0
 """a counter starts again at 0 after a quarter of an hour at 300 W: it is read more often"""
+_SHARP_S, _TRIES = 0.05, 5
+"""how long one look at all counters may take, and how often it is tried"""
 _AT_REST = 0.25
 """cores that others may keep busy while the machine should be idle"""
 _READING = re.compile(r"\s*(idle|\d+)\s*:\s*(\d+(?:\.\d+)?)\s*W?\s*", re.IGNORECASE)
@@ -124,20 +126,30 @@ def _levels(cores: int) -> list[int]:
 
 def _sample(counters: list[powercap.Domain], cores: int, seconds: float, number: int) -> Sample:
     time.sleep(_SETTLED * seconds)
-    begun, joules, worked = time.perf_counter(), sum(one.read() for one in counters), load.worked(PROC)
-    until = begun + (1 - _SETTLED) * seconds
-    while (left := until - time.perf_counter()) > 0:
+    begun, joules, worked = _edge(counters)
+    while (left := begun + (1 - _SETTLED) * seconds - time.perf_counter()) > 0:
         time.sleep(min(left, _READ_S))
-        sum(one.read() for one in counters)
-    took = time.perf_counter() - begun
-    watts = (sum(one.read() for one in counters) - joules) / took
-    busy = (load.worked(PROC) - worked) / took
+        _edge(counters)
+    ended, more, done = _edge(counters)
+    took = ended - begun
+    watts, busy = (more - joules) / took, (done - worked) / took
     if abs(busy - cores) > _AT_REST + 0.05 * cores:
         raise Refusal(
             f"The machine is not at rest: {busy:.2f} cores were busy where {cores} should be. End what else "
             "works on it, and type it again."
         )
     return Sample(cores, watts, busy, number)
+
+
+def _edge(counters: list[powercap.Domain]) -> tuple[float, float, float]:
+    """Time, joules and CPU seconds of the machine at one moment: again where something came in between."""
+    for _ in range(_TRIES):
+        before = time.perf_counter()
+        joules, worked = sum(one.read() for one in counters), load.worked(PROC)
+        after = time.perf_counter()
+        if after - before < _SHARP_S:
+            break
+    return (before + after) / 2, joules, worked
 
 
 def _typed(readings: list[str]) -> tuple[list[Sample], float]:

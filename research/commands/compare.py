@@ -17,8 +17,10 @@ from research.report.sentences import difference
 from research.retold import retold
 from research.statistics.comparable import comparable, sound, unpaired
 from research.statistics.decide import even
+from research.statistics.examples import of_pair
+from research.statistics.spelling import WORDS
 from research.stats import ENOUGH, judge, summary
-from research.types import Comparison, Record, Result, Trial, VerdictWord
+from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store import Store
@@ -27,6 +29,7 @@ _NOTE = (
     "b against a, paired by seed; each 95 % interval stands alone: nothing here corrects for looking at many "
     "metrics, so what matters is confirmed by task=research"
 )
+_LEFT_OUT = "disturbed pairs left out"
 Word = Literal["better", "worse", "equal", "open"]
 _WORDS: dict[VerdictWord, Word] = {"supported": "better", "refuted": "worse", "open": "open"}
 _ALPHA = 0.05
@@ -85,7 +88,7 @@ class Compared(Answer):
             if len(self.seeds) < ENOUGH
             else ""
         )
-        return "\n".join([*head, "", *lines, "", few + self.note])
+        return "\n".join([*head, "", *lines, "", few + self.note, *_grounds(self.rows)])
 
 
 def compare(desk: Desk) -> Compared:
@@ -185,9 +188,10 @@ def _row(
     if complaint or better is None:
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
     asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
-    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA))
+    grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
+    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
-    left = f"; {len(pairs) - len(whole)} disturbed pairs left out" if len(whole) < len(pairs) else ""
+    left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
 
 
@@ -202,9 +206,18 @@ def _incomparable(
     return None if same else comparable(metric, trials, results) or unpaired(metric, pairs)
 
 
+def _grounds(rows: Sequence[Row]) -> list[str]:
+    """What the intervals of the scores rest on, each ground once."""
+    found: dict[Over, list[str]] = {}
+    for row in rows:
+        if row.comparison and row.comparison.over:
+            found.setdefault(row.comparison.over, []).append(row.metric)
+    return [f"{WORDS[over]}: {', '.join(metrics)}" for over, metrics in found.items()]
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     found = row.comparison
     told = "" if found is None else difference(found)
-    why = row.reason if found is None else row.reason.partition("; ")[2]
+    why = row.reason if found is None or row.reason.endswith(_LEFT_OUT) else ""
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)

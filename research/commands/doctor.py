@@ -25,19 +25,29 @@ PACKAGES = (
 )
 _ROOT = Path(__file__).resolve().parents[2]
 _NETWORK_S = 1.5
-_PROBE_S = 20.0
+_PROBE_S = 30.0
+_UNKNOWN = {"cpu": "unknown", "ram": "unknown"}
 _HOSTS = ("pypi.org:443", "api.wandb.ai:443", "export.arxiv.org:443")
 # In a process of its own: nothing under research/ touches what measures tensors.
 _PROBE = """
 import json
+import time
 from models.counter import Unreadable
+from models.disturbance import Watch, disturbed
 from models.nvml import Nvml
-from models.rapl import Rapl
-found = {"cpu": "estimated", "ram": "estimated"}
-try:
-    found |= dict.fromkeys(Rapl().components, "rapl")
-except Unreadable:
-    pass
+from models.sources import open_counters
+from research.processes import load, machine
+counters, missing = open_counters("cpu")
+found = {name: one.method for one in counters for name in one.components}
+rest = {}
+for cores in sorted({1, machine.cores()}):
+    with load.busy(cores, 30.0) as pids:
+        watch, begun = Watch(), time.perf_counter()
+        before = watch.read(pids)
+        time.sleep(0.5)
+        after, seconds = watch.read(pids), time.perf_counter() - begun
+    passed = {name: after[name] - before.get(name, 0.0) for name in after}
+    rest[str(cores)] = disturbed(passed | {"cpu": passed.get("ran", 0.0), "seconds": seconds})
 import pynvml
 try:
     pynvml.nvmlInit()
@@ -47,7 +57,7 @@ try:
         found["gpu"] = "nvml"
 except (Unreadable, pynvml.NVMLError):
     pass
-print(json.dumps(found))
+print(json.dumps({"energy": found, "basis": " + ".join(one.basis for one in counters), "rest": rest}))
 """
 
 
@@ -64,6 +74,10 @@ class Examined(Answer):
     gpu: str
     energy: dict[str, str]
     """component -> nvml, rapl or estimated"""
+    basis: str | None
+    """what the joules would rest on"""
+    rest: dict[str, str]
+    """whether trials would be disturbed now: so many busy cores -> undisturbed, or why not"""
     database: dict[str, Any]
     network: dict[str, bool]
     """host -> whether it answered within 1.5 s"""
@@ -79,7 +93,8 @@ class Examined(Answer):
             "machine": {"python": self.python, **self.machine, "gpu": self.gpu},
             "packages": versions,
             "keys": present,
-            "energy": self.energy,
+            "energy": {**self.energy, "basis": self.basis},
+            "now": self.rest,
             "database": self.database,
             "network": reached,
         }
@@ -95,7 +110,7 @@ def doctor(desk: Desk) -> Examined:
         database = _database(desk)
         network = {host: found.result() for host, found in reached.items()}
         packages = {name: _version(name) for name in PACKAGES}
-        methods = energy.result()
+        probed = energy.result()
     keys = {name: bool(os.environ.get(name)) for name in _keys(desk)}
     return Examined(
         python=platform.python_version(),
@@ -103,10 +118,12 @@ def doctor(desk: Desk) -> Examined:
         packages=packages,
         keys=keys,
         gpu=_gpu(),
-        energy=methods,
+        energy=probed.get("energy", _UNKNOWN),
+        basis=probed.get("basis"),
+        rest=_rest(probed),
         database=database,
         network=network,
-        advice=tuple(_advice(desk, packages, keys, database)),
+        advice=(*_advice(desk, packages, keys, database), *_quieter(probed)),
     )
 
 
@@ -138,16 +155,33 @@ def _gpu() -> str:
         return "none"
 
 
-def _energy() -> dict[str, str]:
-    """How each component's joules would be taken, asked in a process of its own."""
+def _energy() -> dict[str, Any]:
+    """How joules would be taken, and whether this machine is at rest, asked in a process of its own."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE], cwd=_ROOT, capture_output=True, text=True, timeout=_PROBE_S
         )
-        found: dict[str, str] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, OSError, ValueError):
-        return {"cpu": "unknown", "ram": "unknown"}
+        return {}
     return found
+
+
+def _rest(probed: dict[str, Any]) -> dict[str, str]:
+    told = {f"{cores} busy": why or "undisturbed" for cores, why in probed.get("rest", {}).items()}
+    return told or {"this machine": f"could not be looked at within {_PROBE_S:g} s"}
+
+
+def _quieter(probed: dict[str, Any]) -> list[str]:
+    """What follows where others work on this machine at this moment."""
+    held = [cores for cores, why in probed.get("rest", {}).items() if why]
+    if not held:
+        return []
+    trials = "even a single trial" if "1" in held else f"{held[0]} trials at a time"
+    return [
+        f"others work on this machine now: {trials} would be disturbed, its times and joules compared "
+        "nowhere; wait, or end what else runs."
+    ]
 
 
 def _keys(desk: Desk) -> list[str]:

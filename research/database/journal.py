@@ -1,13 +1,13 @@
 """What the team did, as rows: sprints, experiments, reviews, exchanges with a language model, insights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 
-from research.database import episodes, schema
+from research.database import comparisons, episodes, schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
@@ -157,3 +157,32 @@ class Journal(ABC):
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""
         rows = self._rows(schema.insight, sprint_id=sprint_id, word=word)
         return [row | {"insight": Insight.model_validate(row["insight"])} for row in rows]
+
+    def open_comparison(self, question: str, name: str, facts: Callable[[Sequence[Row]], Row]) -> Row:
+        """The comparison of a name: the row that was begun before, else a new one.
+
+        `facts` makes those of a new one from the question's rows before it, in one transaction with writing
+        it down: two campaigns that run at once never have the same turn.
+        """
+        with self.write() as connection:
+            return comparisons.opened(connection, question, name, facts)
+
+    def end_comparison(self, number: int, word: str, facts: Row) -> None:
+        """Write down what came out of a comparison."""
+        with self.write() as connection:
+            comparisons.ended(connection, number, word, facts)
+
+    def drop_comparison(self, number: int) -> None:
+        """Take a comparison back whose figures nobody has looked at."""
+        with self.write() as connection:
+            comparisons.dropped(connection, number)
+
+    def comparisons(self, question: str) -> list[Row]:
+        """The comparisons of a question, oldest first."""
+        with self.read() as connection:
+            return comparisons.of_question(connection, question)
+
+    def seeds(self, data: str) -> set[int]:
+        """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
+        with self.read() as connection:
+            return comparisons.seeds(connection, data)

@@ -159,6 +159,14 @@ insight = _row(
     sa.Column("word", Words, nullable=False),
     sa.Column("insight", Json, nullable=False),
 )
+comparison = _row(
+    "comparison",
+    # What is asked of which data: its comparisons share one error rate, whatever sprints are forgotten.
+    sa.Column("question", Words, nullable=False, index=True),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("word", Words, nullable=False),
+    sa.UniqueConstraint("question", "name"),
+)
 trial = _table(
     "trial",
     sa.Column("id", sa.Integer, primary_key=True),
@@ -233,8 +241,13 @@ def _episodes(connection: sa.Connection) -> None:
     episodes.install(connection)
 
 
+def _comparisons(connection: sa.Connection) -> None:
+    """Version 4 keeps the comparisons of a question; a fresh database has the table from the start."""
+    comparison.create(connection, checkfirst=True)
+
+
 Migration = Callable[[sa.Connection], None]
-MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests, 3: _episodes}
+MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests, 3: _episodes, 4: _comparisons}
 """What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
 
 

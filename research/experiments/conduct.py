@@ -13,6 +13,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench, Run
+from research.campaigns.grounds import ground
 from research.campaigns.spend import Spend
 from research.experiments import expansion
 from research.experiments.evidence import Evidence
@@ -180,7 +181,10 @@ class Experiment:
         parts = []
         for part in claim.all:
             before, after = (bench.values(one, part.metric, seeds) for one in (control, arm))
-            found = judged(part, before, after, errors(alpha).among(len(claim.all)))
+            # A bound is about the arm alone.
+            beside = None if part.kind in ("at_most", "at_least") else control
+            rests = ground(bench, part.metric, seeds, arm, beside)
+            found = judged(part, before, after, errors(alpha).among(len(claim.all)), rests)
             complaint = self._incomparable(part.metric, trials)
             parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)

@@ -14,7 +14,8 @@ from typing import final
 from research.experiments.study import Claim, Part, Size
 from research.statistics.decide import Errors
 from research.statistics.equivalence import Margin
-from research.stats import Scale, check, judge, settle
+from research.statistics.examples import Ground
+from research.stats import ALONE, Scale, check, judge, settle
 from research.types import Comparison, Constraint, Direction, VerdictWord
 
 Values = Mapping[int, float]
@@ -59,23 +60,23 @@ def claim_word(parts: Sequence[Found]) -> VerdictWord:
     return "supported" if words == {"supported"} else "open"
 
 
-def judged(part: Part, control: Values, arm: Values, rate: Errors) -> Found:
-    """Judge one part of a claim; `rate` is that of the part, see `Errors.among`."""
+def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Ground = ALONE) -> Found:
+    """Judge one part of a claim; `rate` is that of the part, see `Errors.among`, `ground` its figure's."""
     if part.kind in ("at_most", "at_least"):
         bound = Constraint(
             metric=part.metric, op="<=" if part.kind == "at_most" else ">=", bound=part.size.number
         )
-        return Found(part, *check(bound, arm.values(), rate), None)
+        return Found(part, *check(bound, arm.values(), rate, ground), None)
     if part.kind in ("less_by", "more_by"):
-        return _better(part, control, arm, rate)
+        return _better(part, control, arm, rate, ground)
     low = -math.inf if part.kind == "not_more_by" else change(part.size, -1)
     high = math.inf if part.kind == "not_less_by" else change(part.size, 1)
     margin = Margin(low, high)
-    given = (control, arm, part.metric, margin.region, margin.said, scale(part.size), rate)
+    given = (control, arm, part.metric, margin.region, margin.said, scale(part.size), rate, ground)
     return Found(part, *settle(*given))
 
 
-def _better(part: Part, control: Values, arm: Values, rate: Errors) -> Found:
+def _better(part: Part, control: Values, arm: Values, rate: Errors, ground: Ground) -> Found:
     direction: Direction = "min" if part.kind == "less_by" else "max"
     verdict = judge(
         control,
@@ -85,6 +86,7 @@ def _better(part: Part, control: Values, arm: Values, rate: Errors) -> Found:
         smallest_effect=abs(change(part.size, -1 if direction == "min" else 1)),
         scale=scale(part.size),
         rate=rate,
+        ground=ground,
     )
     return Found(part, verdict.word, verdict.reason, verdict.comparison)
 

@@ -94,6 +94,11 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
         f"- verdict: {row['word']}, because {plain(verdict.reason)}",
         f"- trials: {_trials(verdict)}; energy: {plain(method_words(insight.energy_method))}",
     ]
+    if verdict.comparison is not None and verdict.told is not None:
+        lines.append(
+            f"- size: {difference(verdict.told)}, {plain(verdict.told_by)}; what decided says "
+            f"{difference(verdict.comparison)}, which is too large by having been chosen"
+        )
     if verdict.comparison is not None:
         power = powered(found, verdict.comparison)
         unit = " %" if verdict.comparison.metric.endswith("[%]") else ""
@@ -153,7 +158,7 @@ def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
 
 
 def _bound(bound: Constraint, arm: Arm, tail: float) -> str:
-    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail))
+    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail), arm.ground(bound.metric))
     return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.trials)})"
 
 

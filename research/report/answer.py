@@ -102,6 +102,12 @@ def power_words(power: Powered, unit: str) -> str:
     return f"an effect of {power.effect:g}{unit} is found with a chance of {chance}{more}; {could}"
 
 
+def spent_words(spent: Mapping[str, Any]) -> str:
+    """`Comparison 4 of this question; 0.6 % of its 5 % is left.`."""
+    left, alpha = 100 * float(spent["left"]), 100 * float(spent["alpha"])
+    return f"Comparison {spent['number']} of this question; {left:.2g} % of its {alpha:g} % is left."
+
+
 def rating_words(row: Row) -> str | None:
     """`Rated 7 of 10 by the rubric. Counted: ran, compared. Missing: new.`; None where nobody rated it."""
     rating = row["facts"].get("rating")
@@ -142,6 +148,8 @@ def _sure(found: Findings, row: Row) -> list[str]:
         said.append(f"Beside that, against the same control: {'; '.join(beside)}.")
     if "estimated" in insight.energy_method and "estimate" not in insight.claim:
         said.append(f"Joules: {method_words(insight.energy_method)}.")
+    spent = row["facts"].get("ledger")
+    said += [spent_words(spent)] if spent else []
     return [*said, *filter(None, [rating_words(row), worded(row), kept(row)])]
 
 

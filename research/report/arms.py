@@ -10,6 +10,7 @@ from research.report.markdown import code
 from research.report.quantity import quantity
 from research.retold import retold
 from research.statistics.comparable import comparable, disturbed, energy_method, sound
+from research.statistics.examples import Ground, of_arm, of_pair
 from research.stats import Summary, summary
 from research.store import Store
 from research.types import Result, Trial
@@ -68,6 +69,14 @@ class Arm:
         """Seed -> value; NaN where the trial did not measure it, or was disturbed."""
         pairs = zip(self.trials, self._sound, strict=True)
         return {trial.seed: figures.get(metric, math.nan) for trial, figures in pairs}
+
+    def ground(self, metric: str, control: "Arm | None" = None) -> Ground:
+        """What the mean of a metric rests on; with a control, its difference over the seeds of both."""
+        if control is None:
+            return of_arm(metric, self.trials, {one.trial_id: one for one in self.results})
+        shared = set(self.seeds) & set(control.seeds)
+        before, own = ([one for one in arm.trials if one.seed in shared] for arm in (control, self))
+        return of_pair(metric, before, own, {one.trial_id: one for one in (*control.results, *self.results)})
 
     @property
     def means(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from research.report.quantity import quantity
 from research.report.repeat import SAID
 from research.report.sentences import command, difference, method_words
 from research.report.tables import arms_table
+from research.statistics.spelling import told
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")
 
@@ -84,7 +85,7 @@ def _told(found: Found) -> str:
     if compared is None or not compared.n:
         return f"{found.part.words}: {found.reason.rstrip('.')}"
     why = f", {found.reason.rstrip('.')}" if found.word == "open" else ""
-    return f"{found.part.metric} {difference(compared)}, n = {compared.n}{why}"
+    return f"{found.part.metric} {difference(compared)}, n = {compared.n}{told(compared.over)}{why}"
 
 
 def _columns(found: Evidence, arms: Sequence[Arm]) -> list[str]:

@@ -15,6 +15,7 @@ _PREFIXES = (
 _UNITS = (
     ("energy_j_per_sample", "J"),
     ("energy_j", "J"),
+    ("energy_standing_j", "J"),
     ("co2_kg", "g"),
     ("per_second", "/s"),
     ("seconds", "s"),

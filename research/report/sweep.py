@@ -146,6 +146,7 @@ def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
         direction="max" if _more(metric) else "min",
         scale="ratio" if is_ratio(metric) else "difference",
         rate=even(_ALPHA / max(1, len(arms) - 1)),
+        ground=arm.ground(metric, arms[0]),
     )
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from research.objective import is_cpu_time, is_energy, is_timed, window
+from research.statistics import draws
 from research.types import Result, Trial
 
 OLD = "the old instrument: wall time x watts, validations included"
 """the basis of joules whose rows name none"""
+_FIXED = ("size/", "compute/")
+"""figures of the network alone, however it was trained"""
 SIDE_BY_SIDE_S = 900.0
 """how far apart two trainings of no common sweep may have begun and still meet the same machine"""
 
@@ -24,30 +27,36 @@ class Taken(NamedTuple):
     beside: int
     """jobs at a time on its machine, itself included"""
     result: Result
+    clocked: bool = False
+    """whether its budget was of seconds or joules, so that the machine decided how far it came"""
 
 
 def taken(trial: Trial, result: Result) -> Taken:
     """A trial's row with its result."""
     beside = int((trial.config.get("meter") or {}).get("concurrent") or 1)
-    return Taken(trial.id, trial.key.hardware, beside, result)
+    budget = trial.config.get("budget") or {}
+    clocked = any(budget.get(name) is not None for name in ("seconds", "joules"))
+    return Taken(trial.id, trial.key.hardware, beside, result, clocked)
 
 
 def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> str | None:
     """Return why the trials' figures of `metric` must not be compared, None when they may.
 
-    Sizes and FLOPs always may. Scores may, unless `trainer.precision=auto`, which times a few steps, chose
-    otherwise for some than for others: these are no trials of one arm. What a clock takes needs a window that
-    nobody disturbed, one hardware class, one instrument and as many threads, wall time as many neighbours
-    too; joules and CO2 need one energy method and one basis as well, and a figure without a method is
-    compared with none.
+    Sizes and FLOPs always may. Scores may where each seed was tested on one split, unless
+    `trainer.precision=auto`, which times a few steps, chose otherwise for some than for others: these are no
+    trials of one arm. Under a budget of seconds or joules scores need one hardware class, as many threads and
+    as many neighbours too. What a clock takes needs a window that nobody disturbed, one hardware class, one
+    instrument and as many threads, wall time as many neighbours too; joules and CO2 need one energy method
+    and one basis as well, and a figure without a method is compared with none.
     """
-    return unlike(metric, [taken(trial, results[trial.id]) for trial in trials if trial.id in results])
+    found = [taken(trial, results[trial.id]) for trial in trials if trial.id in results]
+    return draws.unlike(metric, trials) or unlike(metric, found)
 
 
 def unlike(metric: str, found: Sequence[Taken]) -> str | None:
     """As `comparable`, of trials whose rows need not be at hand."""
     if not is_timed(metric):
-        return _precision(metric, found)
+        return None if metric.startswith(_FIXED) else _unlike_scores(metric, found)
     return next(filter(None, (why(metric, found) for why in _REASONS)), None)
 
 
@@ -189,9 +198,12 @@ def _grid(metric: str, found: Sequence[Taken]) -> str | None:
     return f"{metric} was taken with different grids ({', '.join(grids)} g/kWh): ask for one meter.country."
 
 
+def _unlike_scores(metric: str, found: Sequence[Taken]) -> str | None:
+    reasons = (_precision, *((_hardware, _threads, _neighbours) if any(one.clocked for one in found) else ()))
+    return next(filter(None, (why(metric, found) for why in reasons)), None)
+
+
 def _precision(metric: str, found: Sequence[Taken]) -> str | None:
-    if metric.startswith(("size/", "compute/")):
-        return None
     facts = [one.result.facts for one in found if one.result.facts.get("precision_step_seconds") is not None]
     chosen = sorted({str(fact.get("precision")) for fact in facts})
     if len(chosen) < 2:

@@ -13,22 +13,15 @@ for that widens it by sqrt(1 + n * test / train)). Generated data have no such e
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from refusal import Refusal
 from research.gate.signature import signature
-from research.types import Trial
+from research.types import Over, Trial
 
 OWN_SPLIT = "data.split_seed=${seed}"
 """the override by which each seed draws its own data; one text for all seeds, so that a sweep can be typed"""
 KEY = "data.split_seed"
-Over = Literal["splits", "examples", "seeds"]
-"""what the interval of a mean knows: new draws of the data, one test set's examples, or neither"""
-WORDS: Mapping[Over, str] = {
-    "splits": "over splits drawn anew",
-    "examples": "on this test set, its examples' variance included",
-    "seeds": "on these examples alone, their variance not included",
-}
 
 
 def drawn_anew(config: Mapping[str, Any]) -> bool:
@@ -67,18 +60,28 @@ def configuration(config: Mapping[str, Any], own: bool = False) -> str:
     return signature(neutral)
 
 
-def over(metric: str, trials: Sequence[Trial], known: bool = False) -> Over | None:
-    """What the mean of a metric over the seeds of these trials is a mean over; None where no data decide it.
+def over(metric: str, trials: Sequence[Trial]) -> Over | None:
+    """What the mean of a metric over the seeds of these trials may be over; None where no data decide it.
 
-    `known` says whether the examples' own outcomes are at hand. Of trials that share some splits and not
-    others the interval knows neither, as of those on one test set without their outcomes.
+    `examples` where all were tested on one set; `seeds` where some share a split and others do not, of which
+    an interval over seeds knows nothing.
     """
     if not metric.startswith(("test/", "val/")):
         return None
     splits = {trial.seed: _split(trial) for trial in trials if drawn_anew(trial.config)}
     if len(splits) > 1 and len(set(splits.values())) == len(splits):
         return "splits"
-    return "examples" if known and len(set(splits.values())) <= 1 else "seeds"
+    return "examples" if len(set(splits.values())) <= 1 else "seeds"
+
+
+def unlike(metric: str, trials: Iterable[Trial]) -> str | None:
+    """Why the arms of a comparison are no pairs: a seed was tested on two splits. None where they are."""
+    seen: dict[tuple[int, Any], Any] = {}
+    for trial in trials if over(metric, ()) else ():
+        own = _split(trial) if drawn_anew(trial.config) else None
+        if seen.setdefault((trial.seed, (trial.config.get("data") or {}).get("_target_")), own) != own:
+            return f"{metric} of seed {trial.seed} was taken on two splits: run both with one {KEY}."
+    return None
 
 
 def _split(trial: Trial) -> Any:

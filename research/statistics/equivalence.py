@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from refusal import Refusal
 from research.statistics.decide import Errors, Region
-from research.stats import USUAL, Arm, Said, Scale, settle
+from research.statistics.examples import Ground
+from research.stats import ALONE, USUAL, Arm, Said, Scale, settle
 from research.types import Direction, Verdict
 
 
@@ -41,6 +42,7 @@ def as_good_as(
     scale: Scale = "difference",
     rate: Errors = USUAL,
     trial_ids: tuple[int, ...] = (),
+    ground: Ground = ALONE,
 ) -> Verdict:
     """Say whether the treatment is as good as the control within `margin`, paired by seed.
 
@@ -59,10 +61,10 @@ def as_good_as(
     _check(margin, direction, scale)
     given = (control, treatment, metric)
     lost = _losing(margin, direction)
-    word, reason, found = settle(*given, lost.region, lost.said, scale, rate)
+    word, reason, found = settle(*given, lost.region, lost.said, scale, rate, ground)
     if word == "supported" and direction is not None:
         both = Margin(-margin, margin)
-        alike, _, _ = settle(*given, both.region, both.said, scale, rate)
+        alike, _, _ = settle(*given, both.region, both.said, scale, rate, ground)
         reason += ", and alike" if alike == "supported" else ", and it may be better by more"
     return Verdict(word=word, comparison=found, reason=reason, trial_ids=trial_ids)
 

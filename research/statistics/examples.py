@@ -14,10 +14,11 @@ Satterthwaite's (1946, Biometrics Bulletin 2). For two arms x is the difference 
 import base64
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
-from research.types import Result
+from research.statistics.draws import over
+from research.types import Over, Result, Trial
 
 _OF = {"test/accuracy": ("accuracy", 1.0), "test/loss": ("loss", 1.0)}
 _OF["test/bits_per_byte"] = ("loss", 1 / math.log(2))
@@ -31,6 +32,39 @@ class Spread(NamedTuple):
 
     variance: float
     freedom: float
+
+
+@final
+class Ground(NamedTuple):
+    """What a mean over seeds rests on; the spread is the seeds' own where there is none here."""
+
+    over: Over | None = None
+    spread: Spread | None = None
+
+
+def of_arm(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> Ground:
+    """Of an arm's mean; `results` by the trial's id."""
+    return _ground(metric, trials, lambda: mean_spread(metric, _by_seed(trials, results)))
+
+
+def of_pair(
+    metric: str, control: Sequence[Trial], treatment: Sequence[Trial], results: Mapping[int, Result]
+) -> Ground:
+    """Of the mean difference of two arms; `results` by the trial's id."""
+    sides = [_by_seed(trials, results) for trials in (control, treatment)]
+    return _ground(metric, [*control, *treatment], lambda: difference_spread(metric, *sides))
+
+
+def _by_seed(trials: Sequence[Trial], results: Mapping[int, Result]) -> dict[int, Result]:
+    return {trial.seed: results[trial.id] for trial in trials if trial.id in results}
+
+
+def _ground(metric: str, trials: Sequence[Trial], spread: Callable[[], Spread | None]) -> Ground:
+    said = over(metric, trials)
+    if said != "examples":
+        return Ground(said)
+    found = spread()
+    return Ground("examples", found) if found else Ground("seeds")
 
 
 def outcomes(metric: str, result: Result) -> Row | None:

@@ -9,12 +9,12 @@ first; the rest falls as k ** -1.6. A comparison is one claim with all its looks
 so that at most a share alpha of questions without any effect ever has a finding of either kind.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, final
+from collections.abc import Iterable
+from typing import final
 
 from refusal import Refusal
 from research.statistics.decide import SUPPORTED, Errors
-from research.types import Verdict, VerdictWord
+from research.types import Verdict
 
 FIRST = 0.53
 """share of the first comparison: its first look at five pairs finds 1 SD in 35 % of cases and 2 SD in 87 %"""
@@ -29,56 +29,38 @@ def share(number: int) -> float:
     return FIRST if number == 1 else REST / _SUM * float(number) ** -_DECAY
 
 
+def rate(alpha: float, number: int, carried: float = 0.0) -> Errors:
+    """The error rates of comparison `number`, over all its looks.
+
+    `carried` is what the comparison before it might support at, where that one was supported.
+    """
+    if not 0 < alpha < 1:
+        raise Refusal(f"alpha={alpha} is no error rate: give a share between 0 and 1, for example 0.05.")
+    own = alpha * share(number)
+    return Errors(SUPPORTED * own + carried, (1 - SUPPORTED) * own)
+
+
+def left(alpha: float, count: int) -> float:
+    """What of an error rate is left for comparisons after the first `count`."""
+    return alpha * (FIRST + REST - sum(share(number) for number in range(1, count + 1)))
+
+
 @final
 class Ledger:
-    """Hands each comparison of a question its error rates."""
+    """Hands the comparisons of a question that nobody keeps, as simulated ones, their error rates."""
 
     def __init__(self, alpha: float = 0.05, supported: Iterable[bool] = ()) -> None:
         """Continue after earlier comparisons: for each, in order, whether it was `supported`."""
-        if not 0 < alpha < 1:
-            raise Refusal(f"alpha={alpha} is no error rate: give a share between 0 and 1, for example 0.05.")
-        self.total = alpha
-        self.count = 0
-        self._carried = 0.0
-        self._words: list[VerdictWord] = []
+        self.total, self.count = alpha, 0
+        self.rate = rate(alpha, 1)
         for one in supported:
             self._count(one)
 
-    @property
-    def rate(self) -> Errors:
-        """The error rates of the next comparison, over all its looks."""
-        own = self.total * share(self.count + 1)
-        return Errors(SUPPORTED * own + self._carried, (1 - SUPPORTED) * own)
-
-    @property
-    def left(self) -> float:
-        """What of the total no comparison has spent yet."""
-        return self.total * (FIRST + REST - sum(share(number) for number in range(1, self.count + 1)))
-
-    @property
-    def words(self) -> tuple[VerdictWord, ...]:
-        """What came out of each comparison that was recorded here, those it continues after left out."""
-        return tuple(self._words)
-
     def record(self, verdict: Verdict) -> None:
         """Count a comparison that was judged at `rate`, whatever came out of it."""
-        self._words.append(verdict.word)
         self._count(verdict.word == "supported")
 
     def _count(self, supported: bool) -> None:
-        self._carried = self.rate.supported if supported else 0.0
+        carried = self.rate.supported if supported else 0.0
         self.count += 1
-
-
-def earlier(sprints: Iterable[Mapping[str, Any]], name: str, number: int) -> list[bool]:
-    """Of the comparisons in the sprints before `number` of the campaign `name`, which were `supported`.
-
-    `sprints` are rows of the store, whose facts say `campaign`, `number` and, as `comparisons`, the words in
-    their order. Of several rows with one number, runs of the same sprint, the one that came furthest counts.
-    """
-    found: dict[int, Sequence[str]] = {}
-    for facts in (row["facts"] for row in sprints):
-        own = int(facts.get("number", 1))
-        if facts.get("campaign") == name and own < number:
-            found[own] = max(found.get(own, ()), facts.get("comparisons", ()), key=len)
-    return [word == "supported" for own in sorted(found) for word in found[own]]
+        self.rate = rate(self.total, self.count + 1, carried)

@@ -1,9 +1,16 @@
 """A comparison's numbers as people read them: as many decimals as its interval is sure of."""
 
 import math
+from collections.abc import Mapping
 
-from research.types import Comparison
+from research.types import Comparison, Over
 
+WORDS: Mapping[Over, str] = {
+    "splits": "over splits drawn anew",
+    "examples": "on this test set, its examples' variance included",
+    "seeds": "on these examples alone, their variance not included",
+}
+"""what the interval of a score rests on"""
 _DIGITS = 3
 """digits of half the interval that are told"""
 
@@ -32,7 +39,19 @@ def interval(found: Comparison) -> str:
 
 
 def over_seeds(found: Comparison) -> str:
-    """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`."""
+    """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`, and of a score what they were tested on."""
     unit = " %" if found.metric.endswith("[%]") else ""
     told = f"{spelt(found.difference, '+', places(found))}{unit} {interval(found)}"
-    return f"{told} over {found.n} seeds ({100 * found.level:.3g} % interval)"
+    return f"{told} {rests_on(found.over, found.n)} ({100 * found.level:.3g} % interval)"
+
+
+def rests_on(over: Over | None, n: int) -> str:
+    """What a mean over n seeds is over, in words."""
+    if over == "splits":
+        return f"over {n} splits drawn anew"
+    return f"over {n} seeds{told(over)}"
+
+
+def told(over: Over | None) -> str:
+    """The same behind a number, with the blank before it; nothing for a cost."""
+    return f" {WORDS[over]}" if over else ""

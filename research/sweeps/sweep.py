@@ -37,8 +37,8 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     if not jobs:
         return []
     first = jobs[0].config
-    for score, task in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
-        check_score(score, task)
+    for score, kind in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
+        check_score(score, kind)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")

@@ -3,6 +3,7 @@
 import shutil
 import signal
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -120,3 +121,17 @@ def test_a_short_trial_is_not_answered_by_a_longer_ones_checkpoint(resolve, tmp_
     shutil.copytree(plain["folder"], short["folder"])
     with pytest.raises(Refusal, match="is of another trial"):
         trial("budget.steps=20", f"store.url=sqlite:///{tmp_path}/new.db")
+
+
+@pytest.mark.slow
+def test_checkpoints_of_a_trial_and_of_its_fine_tuning_say_what_they_are_of(resolve):
+    config = resolve(
+        "model.width=8", "budget.steps=4", "compress=[prune50]", "compress.prune50.finetune_steps=2"
+    )
+    folder = Path(train.trial(config, overrides=[])["folder"])
+    said = {}
+    for place in (folder, folder / "finetune_1"):
+        (path,) = (place / "checkpoints").glob("*.ckpt")
+        said[place] = torch.load(path, weights_only=True)["joulelab"]["identity"]["signature"]
+    # A trial's folder is named by what it depends on.
+    assert said == {folder: folder.name, folder / "finetune_1": f"{folder.name} finetune_1"}

@@ -15,6 +15,7 @@ from models.compress.int8_weights import Int8Weights
 from models.compress.magnitude import magnitude_masks
 from models.compress.masks import apply, prunable
 from models.compress.own_precision import OwnPrecision
+from models.compress.structured import prune_once
 from models.compress.two_four import sparse
 from models.cost import measure
 from models.nets.gpt import GPT
@@ -182,6 +183,18 @@ def test_number_formats_and_zeros_change_no_count(compress, length):
     found, facts = measure(compress(net), tokens)
     assert found["compute/flops_forward"] == forward
     assert facts == {"flops_uncounted": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("mlp", "image"), ("cnn", "signal"), ("mobilenet", "image"), ("resnet", "image"), ("gpt", "tokens")],
+)
+def test_what_pruning_leaves_counts_as_by_hand(name, kind):
+    net, x = build(name, kind, {}), example(kind)
+    smaller = prune_once(net, x, 0.5, round_to=4)
+    found, _ = measure(smaller, x)
+    assert (found["compute/flops_forward"], found["compute/flops_train"]) == by_hand(smaller, x)
+    assert found["compute/flops_forward"] < 0.8 * by_hand(net, x)[0]
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from trainings import network, parts, weights
 from models.callbacks.checkpoint import Checkpoint
 from models.fit import fit
 from models.microbatch import MicroBatches, out_of_memory
+from models.optim.sophia import Sophia
 from refusal import Refusal
 
 
@@ -40,6 +43,16 @@ def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train,
     assert "out_of_memory" not in plain.facts
 
 
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_curvature_that_does_not_fit_is_estimated_in_pieces_too(train, after):
+    fitted = train(3, net=Hungry(10, after), optimizer=partial(Sophia, lr=1e-3, interval=1))
+    # Each step makes a pass for the curvature and one for the gradient, of every piece.
+    assert [event["accumulate"] for event in fitted.facts["out_of_memory"]] == [2, 4]
+    assert fitted.net.sizes[:after] == [32] * after
+    assert set(fitted.net.sizes[after:]) == {8}
+    assert fitted.steps == 3
+
+
 def test_a_resumed_training_remembers_the_micro_batch(tmp_path, one_thread):
     first = parts(tmp_path, 10, net=Hungry(10))
     fit(**first)
@@ -57,6 +70,15 @@ def test_an_example_that_does_not_fit_is_a_sentence(train):
 def test_more_micro_batches_than_examples_are_refused(train):
     with pytest.raises(Refusal, match="cannot be cut into 33 micro-batches"):
         train(accumulate_grad_batches=33)
+
+
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_batch_normalisation_in_pieces_is_told(train, pieces):
+    net = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    fitted = train(3, net=net, accumulate_grad_batches=pieces, target="val/accuracy >= 1.0")
+    told = ["batch normalisation saw 4 pieces"] if pieces > 1 else []
+    for note, start in zip(fitted.facts["notes"], [*told, "budget.target was not reached"], strict=True):
+        assert note.startswith(start)
 
 
 class Broken(nn.Module):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from campaign_lab import Lab, Scripted, energy, opened
 
-from research.campaigns.bench import Arm
 from research.campaigns.charter import Promote
 from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
@@ -65,31 +64,3 @@ def test_a_later_campaign_takes_no_control_from_an_earlier_one(lab: Lab) -> None
     later = campaign(lab, seed=1)
     assert later.found and side_by_side(lab, later)
     assert "supported" not in [row["word"] for row in later.found]
-
-
-@pytest.mark.parametrize(
-    ("control", "arm", "apart"),
-    [
-        (None, None, False),
-        ("mine", None, False),
-        ("mine", "mine", False),
-        ("other", "other", False),
-        ("other", None, True),
-        (None, "other", True),
-        ("mine", "other", True),
-        ("other", "another", True),
-        ("by hand", None, True),
-        ("by hand", "by hand", True),
-    ],
-)
-def test_pairs_of_one_campaign_are_side_by_side(lab: Lab, control: str, arm: str, apart: bool) -> None:
-    agreed = lab.charter(energy(None))
-    sprint = lab.sprint(agreed)
-    bench = sprint._bench
-    sides = (Arm((), "control", 1), Arm((ARMS[0],), "scripted", 2))
-    for side, sweep in zip(sides, (control, arm), strict=True):
-        if sweep is not None:
-            own = {"mine": agreed.name, "by hand": None}.get(sweep, sweep)
-            (job,) = [bench._job(side, 5, None)]
-            assert lab.one(job.__class__(job.config, job.overrides, sweep=own)).ok
-    assert bench.apart(*sides, [5, 6]) is apart

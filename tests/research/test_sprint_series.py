@@ -16,7 +16,6 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.report.findings import of_campaign
-from research.statistics.ledger import earlier
 
 FILES = {"sprint_summary.json", "proposals.json", "commands.sh", "results.json", "report.md"}
 
@@ -76,7 +75,9 @@ def test_later_sprints_repeat_nothing_and_continue_the_error_control(nothing: La
     ]
     assert len(proposed) == len({*proposed}) >= 6
     words = [word for row in sprints for word in row["facts"]["comparisons"]]
-    assert len(earlier(sprints, agreed.name, 4)) == len(words) >= 1
+    kept = nothing.store.comparisons(sprints[0]["facts"]["question"])
+    assert [row["word"] for row in kept] == words and len(words) >= 1
+    assert [row["facts"]["number"] for row in kept] == list(range(1, len(words) + 1))
     levels = [row["insight"].verdict.comparison.level for row in nothing.store.insights()]
     assert levels == sorted(levels) and len({*levels}) == len(levels)
 

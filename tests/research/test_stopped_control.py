@@ -192,6 +192,13 @@ def test_what_was_found_once_is_found_again_without_a_trial(lab: Lab) -> None:
     assert shortest(first) and len(lab.ran) == ran
 
 
+def test_a_neighbour_that_disturbs_the_joules_of_a_rung_changes_nothing_of_it(lab: Lab) -> None:
+    quiet = steps_of(lab.campaign(charter(lab), [Scripted()]))
+    lab.neighbour = lambda job: {"train": "it waited"} if 20 < job.config["budget"]["steps"] < 45 else {}
+    agreed = charter(lab, screen=Screen(turns=6, seeds=(7,)))
+    assert steps_of(lab.campaign(agreed, [Scripted()])) == quiet
+
+
 @pytest.mark.slow
 def test_killed_at_any_trial_it_comes_to_the_same(tmp_path: Path) -> None:
     def told(lab: Lab) -> list:

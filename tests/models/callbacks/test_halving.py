@@ -1,10 +1,12 @@
 """A training ends where it falls below its bar or runs away with its joules, and is else unchanged."""
 
 import pytest
-from trainings import weights
+from trainings import steady, weights
 
 from models.budget import Budget
 from models.callbacks.halving import Halving, Stopped
+from models.disturbance import Watch
+from models.energy import Meter
 from models.record import Record
 from refusal import Refusal
 
@@ -32,10 +34,34 @@ def test_less_is_better_where_the_metric_is_a_loss(train, tmp_path):
         train(callbacks={"h": Halving(**bars, bars={0.5: 1e-9})}, folder=tmp_path / "b")
 
 
-def test_joules_are_projected_from_the_share_that_is_spent(train):
+def watched_by(watch: Watch) -> Meter:
+    return Meter(grid_g_per_kwh=475.0, counters=steady, watch=lambda: watch)
+
+
+def test_joules_are_projected_from_the_share_that_is_spent(train, tmp_path):
+    quiet = watched_by(Watch(tmp_path / "nothing to read"))
     with pytest.raises(Stopped, match=r"J at .* come to .* J, more than") as ended:
-        train(steps=200, callbacks={"halving": Halving(joules=1e-6)})
+        train(steps=200, callbacks={"halving": Halving(joules=1e-6)}, meter=quiet)
     assert 0.2 <= ended.value.spent["share"] < 0.6
+
+
+class Neighbour:
+    """A watch on a machine where every thread waits as long as it runs."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def read(self, children: list[int]) -> dict[str, float]:
+        self.looks += 1
+        return {"ran": float(self.looks), "waited": float(self.looks)}
+
+
+def test_a_disturbed_training_is_not_ended_for_its_joules(train):
+    busy = watched_by(Neighbour())
+    found = train(steps=200, callbacks={"halving": Halving(joules=1e-6)}, meter=busy)
+    assert found.steps == 200 and "waited" in found.facts["disturbed"]["train"]
+    with pytest.raises(Stopped, match="val/accuracy"):
+        train(callbacks={"halving": Halving(bars={0.5: 1.5}, joules=1e-6)}, meter=watched_by(Neighbour()))
 
 
 def test_what_makes_no_sense_is_refused():
@@ -49,6 +75,11 @@ def test_what_starting_took_is_not_projected():
         budget = Budget(steps=100)
         total = 100
         record = Record()
+
+        class clock:
+            """Of a training that nobody disturbs."""
+
+            disturbed = staticmethod(dict)
 
     halving, joules = Halving(joules=30.0), [12.0, 13.0, 14.0]
     for tenth, joule in enumerate(joules, 1):

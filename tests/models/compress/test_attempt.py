@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.compress.attempt import Attempt
-from models.compress.int8_static import Int8Static
+from models.compress.gains import gains_nothing
 from models.compress.int8_weights import Int8Weights
 from refusal import Refusal
 
@@ -102,8 +102,9 @@ def test_int8_that_is_neither_smaller_nor_faster_is_refused(context) -> None:
         Int8Weights(smallest=1).check(tiny, context("int8_weights"))
 
 
-@pytest.mark.slow
-def test_compiled_int8_that_is_neither_smaller_nor_faster_is_refused(context) -> None:
-    tiny = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(1, 10))
-    with pytest.raises(Refusal, match=r"int8_static on .* is no gain: 1\.\d\d of the bytes"):
-        Int8Static().check(tiny, context("int8_static"))
+@pytest.mark.parametrize(
+    ("ratios", "nothing"),
+    [((1.1, 0.5, 0.4), True), ((0.9, 0.5, 0.4), False), ((1.1, 1.2, 0.4), False), ((1.1, 0.5, 1.0), False)],
+)
+def test_a_gain_is_in_bytes_or_in_either_speed(ratios, nothing) -> None:
+    assert gains_nothing(*ratios) is nothing

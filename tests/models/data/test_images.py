@@ -1,5 +1,6 @@
 """Images from folders and parquet files that the test makes; the network is never reached."""
 
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from models.data import images
 from refusal import Refusal
+from research import hub
 
 Image = pytest.importorskip("PIL.Image")
 if find_spec("datasets") is None:
@@ -111,6 +113,29 @@ def test_no_network_is_said_at_once_with_what_to_bring(load, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(Refusal, match=r"hf download no/where .* set data\.path=DIR"):
         load(None)
+
+
+def test_a_hubs_repository_is_read_as_it_was_when_it_was_fetched(
+    pictures, parquet, load, tmp_path, monkeypatch
+):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "datasets--some--pictures"
+    (folder / "refs").mkdir(parents=True)
+    first, second = "a" * 40, "b" * 40
+    for commit, content in ((first, pictures), (second, parquet)):
+        shutil.copytree(content, folder / "snapshots" / commit)
+    (folder / "refs" / "main").write_text(first)
+    (folder / "refs" / "v2").write_text(second)
+    read = {name: images._fetched("some/pictures", name).name for name in (None, "v2", second)}
+    assert read == {None: first, "v2": second, second: second}
+    # Which is what the key of a trial says.
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    hub.commit.cache_clear()
+    assert read == {name: hub.commit("some/pictures", name) for name in read}
+    hub.commit.cache_clear()
 
 
 def test_a_missing_extra_is_named(load, monkeypatch):

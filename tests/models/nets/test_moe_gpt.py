@@ -56,6 +56,21 @@ def test_active_parameters_are_those_of_the_chosen_experts():
     assert evaluated(net)["moe/active_parameters"] == total - 2 * 6 * expert
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_so_short_a_text_that_no_expert_may_take_a_token_passes_by(length):
+    net = small(routing="expert", balance_loss=0.0, chosen=1, shared=1).eval()
+    with torch.inference_mode():
+        answered = net(TOKENS[:, :length])
+    assert torch.isfinite(answered).all()
+    found = net.metrics()
+    assert found["moe/choices_per_token"] == found["moe/max_violation"] == found["moe/load_entropy"] == 0
+    assert found["moe/dropped_share"] == 1
+    # What is left is what the shared expert does.
+    for layer in net.mixtures:
+        layer.shared[0].requires_grad_(False)[2].weight.zero_()
+        assert not layer(torch.randn(2, length, 16)).any()
+
+
 def test_metrics_are_of_the_latest_evaluation_and_leave_no_trace():
     net = small(capacity=0.5)
     found = evaluated(net)

@@ -86,3 +86,19 @@ def test_tokens_count_each_and_unused_parameters_have_no_curvature():
 def test_values_out_of_range_are_refused(options):
     with pytest.raises(Refusal, match=r"optimizer\."):
         Sophia(network().parameters(), **options)
+
+
+def test_the_pieces_of_a_batch_give_the_estimate_of_the_batch():
+    net = network()
+    optimizer = Sophia(net.parameters(), betas=(0.9, 0.8), interval=1)
+    torch.manual_seed(5)
+    pieces = X.split((13, 4, 15))
+    optimizer.curvature(*(lambda piece=piece: net(piece) for piece in pieces))
+    torch.manual_seed(5)
+    logits = [net(piece) for piece in pieces]
+    labels = [torch.multinomial(part.softmax(-1), 1).squeeze(1) for part in logits]
+    mean = cross_entropy(torch.cat(logits), torch.cat(labels))
+    for weight, gradient in zip(
+        net.parameters(), torch.autograd.grad(mean, list(net.parameters())), strict=True
+    ):
+        torch.testing.assert_close(optimizer.state[weight]["curvature"], 0.2 * 32 * gradient**2)

@@ -216,8 +216,8 @@ def test_train_py_plans_it_and_agent_py_lists_it(conf: Path, tmp_path: Path) -> 
     shutil.copytree(conf, lab / "conf")
     for name in ("research", "models", "hydra_plugins"):
         shutil.copytree(ROOT / name, lab / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("train.py", "agent.py", "refusal.py"):
-        shutil.copy(ROOT / name, lab / name)
+    for path_of in ROOT.glob("*.py"):
+        shutil.copy(path_of, lab / path_of.name)
 
     def typed(*line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, *line], cwd=lab, capture_output=True, text=True, check=False)

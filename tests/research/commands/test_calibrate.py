@@ -4,8 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,8 +18,8 @@ from research.commands import calibrate
 from research.processes import load, machine
 from research.statistics.calibration import Sample, fitted
 
-IDLE_W, DRAM_W, CORE_W, RANGE_UJ = 20.0, 2.5, 6.5, 8_000_000
-"""a counter so small that it starts again within each sample"""
+IDLE_W, DRAM_W, CORE_W, RANGE_UJ = 20.0, 2.5, 6.5, 60_000_000
+"""a counter so small that it starts again every few seconds"""
 
 
 @pytest.fixture(autouse=True)
@@ -32,19 +31,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def busy_children() -> int:
     """Processes that this one keeps busy: those of a calibration's loads."""
-    return len(psutil.Process().children())
+    return sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
 
 
-@contextmanager
 def made_up(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     others: float = 0.0,
     busy: Callable[[], int] = busy_children,
-) -> Iterator[None]:
+) -> None:
     """A machine whose package draws 20 W, and 6.5 W for each process that this test keeps busy.
 
-    Its counters move by wall time as a kernel's do, and /proc/stat counts the work; the rest is real.
+    Its counters move by wall time, and /proc/stat counts the work; the loads are real.
     """
     names = {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:0:1": "dram"}
     names |= {"intel-rapl:1": "psys"}
@@ -53,52 +51,47 @@ def made_up(
         (folder / domain / "name").write_text(f"{name}\n")
         (folder / domain / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
     (folder / "proc").mkdir()
-    ended, used, worked = threading.Event(), dict.fromkeys(names, 0.0), [0.0]
+    used, worked = dict.fromkeys(names, 0.0), [0.0]
     watts = {"intel-rapl:0": IDLE_W, "intel-rapl:0:0": 1.0, "intel-rapl:0:1": DRAM_W, "intel-rapl:1": 90.0}
 
-    def put(path: Path, text: str) -> None:
-        beside = path.with_suffix(".new")
-        beside.write_text(text)
-        beside.replace(path)
+    last = [time.perf_counter()]
 
-    def tick(seconds: float) -> None:
-        cores = busy()
+    def tick() -> None:
+        now, cores = time.perf_counter(), busy()
+        seconds, last[0] = now - last[0], now
         worked[0] += (cores + others) * seconds
         for domain in names:
             own = watts[domain] + (CORE_W * (cores + others) if domain == "intel-rapl:0" else 0.0)
             used[domain] += own * seconds
-            put(folder / domain / "energy_uj", str(int(used[domain] * 1e6) % RANGE_UJ))
+            (folder / domain / "energy_uj").write_text(str(int(used[domain] * 1e6) % RANGE_UJ))
         ticks = int(worked[0] * os.sysconf("SC_CLK_TCK"))
-        put(folder / "proc" / "stat", f"cpu  {ticks} 0 0 999 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\n")
+        text = f"cpu  {ticks} 0 0 999 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\n"
+        (folder / "proc" / "stat").write_text(text)
 
-    def run() -> None:
-        last = time.perf_counter()
-        while not ended.wait(0.002):
-            now = time.perf_counter()
-            tick(now - last)
-            last = now
+    def moved(read: Callable[[Path], float]) -> Callable[[Path], float]:
+        """A kernel's counters have moved whenever they are read."""
 
-    tick(0.0)
-    kernel = threading.Thread(target=run)
-    kernel.start()
+        def then(path: Path) -> float:
+            tick()
+            return read(path)
+
+        return then
+
+    tick()
+    monkeypatch.setattr(powercap, "_number", moved(powercap._number))
+    monkeypatch.setattr(load, "worked", moved(load.worked))
     monkeypatch.setattr(calibrate, "POWERCAP", folder)
     monkeypatch.setattr(calibrate, "PROC", folder / "proc")
     monkeypatch.setattr(machine, "cores", lambda: 2)
-    try:
-        yield
-    finally:
-        ended.set()
-        kernel.join()
 
 
 @pytest.mark.slow
 def test_the_counter_tells_watts_at_rest_and_of_a_busy_core(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
-    # Such a counter starts again within a third of a second: it is read in time.
-    monkeypatch.setattr(calibrate, "_READ_S", 0.02)
-    with made_up(tmp_path / "powercap", monkeypatch):
-        found = room.ask("calibrate", seconds=6)
+    monkeypatch.setattr(calibrate, "_READ_S", 0.1)  # such a counter is read in time
+    made_up(tmp_path / "powercap", monkeypatch)
+    found = room.ask("calibrate", seconds=6)
     told = found.profile
     assert told["idle_w"] == pytest.approx(IDLE_W + DRAM_W, rel=0.05), (
         "package and memory, psys and cores not"
@@ -109,16 +102,14 @@ def test_the_counter_tells_watts_at_rest_and_of_a_busy_core(
     assert len(found.samples) == 9 and json.loads(place.read_text()) == told
     assert energy_profile.read() == energy_profile.Profile(**told)
     assert f"{told['error']:.0%}" in found.text() and str(place) in found.text()
-    assert not psutil.Process().children()
+    assert not busy_children()
 
 
 def test_a_machine_that_is_not_at_rest_is_no_machine_to_calibrate(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
-    with (
-        made_up(tmp_path / "powercap", monkeypatch, others=1.0),
-        pytest.raises(Refusal, match="not at rest"),
-    ):
+    made_up(tmp_path / "powercap", monkeypatch, others=1.0)
+    with pytest.raises(Refusal, match="not at rest"):
         room.ask("calibrate", seconds=1.5)
     assert not place.exists()
 
@@ -172,7 +163,7 @@ def test_a_load_is_held_for_whoever_reads_a_meter(empty: Room, place: Path) -> N
     looking.start()
     found = empty.ask("calibrate", load=1, seconds=1.2)
     looking.join()
-    assert seen == [1] and not psutil.Process().children()
+    assert seen == [1] and not busy_children()
     assert "readings=[idle:WATTS,1:WATTS,...]" in found.text() and not place.exists()
 
 

@@ -14,6 +14,7 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.commands import doctor
 from research.commands.research import outcome
+from research.processes import load, machine
 
 
 @pytest.fixture
@@ -83,13 +84,26 @@ def test_the_doctor_names_what_is_there_and_no_secret(room: Room, monkeypatch: p
     found = room.ask("doctor", llm="openai")
     assert found.packages["sqlalchemy"] and found.packages["torch"]
     assert found.keys["WANDB_API_KEY"] and "the-secret-itself" not in found.document() + found.text()
-    assert set(found.energy) >= {"cpu", "ram"} and set(found.energy.values()) <= {
+    assert set(found.energy) >= {"cpu"} and set(found.energy.values()) <= {
         "nvml",
         "rapl",
         "estimated",
         "not measured",
     }
+    assert found.basis and found.basis in found.text()
     assert found.database["kind"] == "sqlite" and found.machine["cores"] >= 1
+
+
+@pytest.mark.slow
+def test_the_doctor_sees_a_neighbour_that_would_disturb_trials(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_HOSTS", ())
+    with load.busy(4 * machine.cores(), 90.0):
+        found = room.ask("doctor")
+    assert "1 busy" in found.rest and all("waited" in why for why in found.rest.values())
+    assert any("even a single trial would be disturbed" in one for one in found.advice)
+    assert "waited" in found.text()
 
 
 @pytest.mark.slow

@@ -101,6 +101,31 @@ def test_own_neighbours_matter_to_wall_time_only() -> None:
     assert "neighbours" in both(old(1), old(2), *rows)["train/energy_j"], "its joules were wall time"
 
 
+def test_what_auto_chose_otherwise_is_no_one_arm() -> None:
+    def auto(number: int, precision: str) -> Result:
+        return result(
+            number, precision=precision, precision_step_seconds={"32-true": 0.01, "bf16-mixed": 0.01}
+        )
+
+    found = both(auto(1, "32-true"), auto(2, "bf16-mixed"))
+    assert {metric for metric, why in found.items() if why is None} == {
+        metric for metric in METRICS if metric.startswith(("size/", "compute/"))
+    }
+    assert "trainer.precision=32-true" in (found["test/accuracy"] or "")
+    # Named by people, precisions are what is compared.
+    named = both(result(1, precision="32-true"), result(2, precision="bf16-mixed"))
+    assert set(named.values()) == {None} == set(both(auto(1, "bf16-mixed"), auto(2, "bf16-mixed")).values())
+
+
+@pytest.mark.parametrize("limit", ["seconds", "joules"])
+def test_a_budget_by_a_clock_makes_scores_depend_on_the_machine(limit: str) -> None:
+    for budget, compared in (({limit: 10}, False), ({"steps": 10}, True)):
+        pair = [trial(number).model_copy(update={"config": {"budget": budget}}) for number in (1, 2)]
+        found = both(result(1, threads=1), result(2, threads=2), *pair)
+        assert (found["test/accuracy"] is None) == compared
+        assert found["size/parameters"] is None and found["train/seconds"] is not None
+
+
 def test_carbon_of_two_grids_is_not_compared() -> None:
     found = both(result(1, energy={"grid_g_per_kwh": 475.0}), result(2, energy={"grid_g_per_kwh": 56.0}))
     assert "different grids (475.0, 56.0 g/kWh)" in found["train/co2_kg"] and found["train/energy_j"] is None

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from refusal import Refusal
 from research.gate.signature import signature
 from research.space import Space
+from research.statistics.comparable import comparable
 from research.statistics.draws import (
     OWN_SPLIT,
     configuration,
@@ -17,6 +18,7 @@ from research.statistics.draws import (
     over,
     own_split,
     shared,
+    unlike,
 )
 from research.types import Key, Trial
 
@@ -99,10 +101,17 @@ def test_what_a_mean_is_over_is_read_from_the_trials() -> None:
     anew = [trial(seed, OWN_SPLIT) for seed in (1000, 1001, 1002)]
     one_split = [trial(seed) for seed in (0, 1, 2)]
     published = [trial(seed, "data=mnist", f"data.split_seed={seed}") for seed in (0, 1)]
-    assert over("test/accuracy", [*anew, *anew]) == over("val/accuracy", anew, known=True) == "splits"
-    assert (
-        over("test/accuracy", one_split, known=True) == over("test/accuracy", published, True) == "examples"
+    assert over("test/accuracy", [*anew, *anew]) == over("val/accuracy", anew) == "splits"
+    assert over("test/accuracy", one_split) == over("test/f1", published) == "examples"
+    assert over("test/accuracy", [*anew[:1], *one_split]) == "seeds"
+    assert over("train/energy_j", anew) is over("size/bytes", one_split) is None
+
+
+def test_a_seed_that_was_tested_on_two_splits_is_no_pair() -> None:
+    pair = [trial(1000, OWN_SPLIT), trial(1000, number=2)]
+    assert unlike("test/accuracy", pair) == (
+        "test/accuracy of seed 1000 was taken on two splits: run both with one data.split_seed."
     )
-    assert over("test/accuracy", one_split) == over("test/f1", published) == "seeds"
-    assert over("test/accuracy", [*anew[:1], *one_split], known=True) == "seeds"
-    assert over("train/energy_j", anew) is over("size/bytes", one_split, known=True) is None
+    assert comparable("test/accuracy", pair, {}) == unlike("test/accuracy", pair)
+    assert unlike("train/energy_j", pair) is None
+    assert unlike("test/accuracy", [trial(1000, OWN_SPLIT, number=one) for one in (1, 2)]) is None

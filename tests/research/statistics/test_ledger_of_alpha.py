@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.statistics.ledger import Ledger, earlier, share
+from research.statistics.ledger import Ledger, left, share
 from research.stats import judge
-from research.types import Verdict
 
 
 def gaussian(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -61,7 +60,7 @@ def test_without_findings_the_error_rates_add_up_to_at_most_alpha(alpha: float, 
         spent.append(ledger.rate.supported + ledger.rate.refuted)
         ledger._count(supported=False)
     assert math.fsum(spent) < alpha and spent == sorted(spent, reverse=True)
-    assert ledger.left == pytest.approx(0.83 * alpha - math.fsum(spent))
+    assert left(alpha, count) == pytest.approx(0.83 * alpha - math.fsum(spent))
 
 
 @given(st.lists(st.booleans(), max_size=30))
@@ -87,31 +86,3 @@ def test_the_shares_come_to_less_than_one() -> None:
     assert share(1) == 0.53 and share(2) == pytest.approx(0.3 / 1.285766 * 2**-1.6, rel=1e-6)
     with pytest.raises(Refusal, match="error rate"):
         Ledger(5.0)
-
-
-def verdict(word: str) -> Verdict:
-    return Verdict(word=word, comparison=None, reason="", trial_ids=())  # type: ignore[arg-type]
-
-
-@settings(max_examples=20)
-@given(st.lists(st.lists(st.sampled_from(["supported", "refuted", "open"]), max_size=6), max_size=5))
-def test_sprint_by_sprint_a_campaign_is_the_same_as_in_one(sprints: list[list[str]]) -> None:
-    whole, rows = Ledger(0.05), []
-    for number, words in enumerate(sprints, start=1):
-        ledger = Ledger(0.05, earlier(rows, "mine", number))
-        for word in words:
-            assert ledger.rate == whole.rate
-            for one in (ledger, whole):
-                one.record(verdict(word))
-        assert ledger.words == tuple(words)
-        facts = {"campaign": "mine", "number": number, "comparisons": list(ledger.words)}
-        rows.append({"facts": facts})
-        rows.append({"facts": facts | {"comparisons": words[:1]}})  # killed, and typed again
-        rows.append({"facts": facts | {"campaign": "another"}})
-    assert Ledger(0.05, earlier(rows, "mine", len(sprints) + 1)).rate == whole.rate
-
-
-def test_a_sprint_that_is_run_again_starts_where_its_first_run_did() -> None:
-    facts = {"campaign": "mine", "number": 2, "comparisons": ["supported", "open"]}
-    rows = [{"facts": {"campaign": "mine"}}, {"facts": facts}, {"facts": {}}]
-    assert earlier(rows, "mine", 2) == [] and earlier(rows, "mine", 3) == [True, False]
