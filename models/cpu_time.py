@@ -3,7 +3,7 @@
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import final
 
@@ -20,21 +20,26 @@ class CpuTime:
     they end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, serving: Iterable[int] = ()) -> None:
+        self._serving = list(serving)
         self.children: list[int] = []
-        """of all generations, at the last fresh reading"""
+        """of all generations, at the last fresh reading, but for those that serve the loggers"""
 
     def read(self, fresh: bool = True) -> float:
         """Seconds since the process began; 2 us, or 20 a thread if `fresh`, which looks for new children."""
         own = time.process_time()
         if fresh:
-            self.children = list(descendants("self"))
+            self.children = [pid for pid in descendants("self") if pid not in self._serving]
         while True:
             waited = _waited()
-            living = sum(_living(pid) for pid in self.children)
+            living = sum(_living(pid) for pid in (*self.children, *self._serving))
             # A child that is waited for in between would count twice or not at all.
             if _waited() == waited:
                 return own + waited + living
+
+    def served(self) -> float:
+        """Those of the living children that serve the loggers."""
+        return sum(map(_living, self._serving))
 
 
 def descendants(pid: int | str) -> Iterator[int]:

@@ -74,6 +74,8 @@ class Meter:
         self._missing: dict[str, str] = {}
         self._device, self._lock, self._ended = "cpu", threading.Lock(), threading.Event()
         self._started: float | None = None
+        self.serving: set[int] = set()
+        """children that serve the loggers, known before the start: their CPU seconds are aside"""
 
     @property
     def started(self) -> bool:
@@ -92,7 +94,7 @@ class Meter:
         self.stop()
         self._device = str(device)
         self._counters, self._missing = self._open(self._device)
-        self._ended, self._cpu, self._watch = threading.Event(), CpuTime(), self._make_watch()
+        self._ended, self._cpu, self._watch = threading.Event(), CpuTime(self.serving), self._make_watch()
         self._aside, self._since = Tally(), None
         self._watched, self._zero = dict[str, float](), Tally()
         self._started = time.perf_counter()
@@ -133,16 +135,22 @@ class Meter:
 
     def figures(self, used: Tally) -> Reading:
         """What a stretch comes to, without a judgement of whether it can be trusted."""
-        components, notes = self._components(used)
-        joules = None if notes else sum(components.values())
-        standing = self._standing(used)
+        components: dict[str, float] = {}
+        for counter in self._counters:
+            if not any(name in self._missing for name in counter.components):
+                components |= counter.own(used)
+        joules = None if self._missing else sum(components.values())
+        standing = sum(counter.standing_w for counter in self._counters) * used.seconds / self.concurrent
+        # CodeCarbon's own arithmetic for CPU and memory, and the GPU's counter.
+        gpu = components.get("gpu", 0.0)
+        codecarbon = codecarbon_total.joules(used.seconds, used.cpu_s, processor())
         return Reading(
             joules=joules,
             seconds=used.seconds,
             cpu_seconds=used.cpu_s,
             standing_j=standing,
-            codecarbon_j=self._codecarbon(used, components),
-            co2_kg=self._co2(joules, standing),
+            codecarbon_j=codecarbon + (gpu if _sound(gpu) else 0.0),
+            co2_kg=None if joules is None else self.grid.co2_kg(joules + standing),
             components=components,
         )
 
@@ -167,9 +175,9 @@ class Meter:
         paused = self._since is not None
         self.pause()
         with self._lock:
-            # What was watched up to here is not aside: it is looked at more seldom than the clock.
-            now = self._now(fresh=True, counters=False)
-            self._since = replace(self._since, watched=now.watched)
+            # What was watched since the last look is not aside: one looks more seldom than at the clock.
+            last, now = self._now(counters=False), self._now(fresh=True, counters=False)
+            self._since += Tally(watched=(now - last).watched)
         try:
             yield
         finally:
@@ -195,17 +203,17 @@ class Meter:
 
     def energy(self, used: Tally) -> Energy:
         """The figures of a window, or of several whose tallies were added, the last of which ends now."""
-        components, notes = self._components(used)
-        notes += [f"{name} counted {joules} J" for name, joules in components.items() if not _sound(joules)]
-        joules = None if notes else sum(components.values())
+        read = self.figures(used)
+        notes = [f"no figure for {name}: {reason}" for name, reason in self._missing.items()]
+        sound = {name: joules for name, joules in read.components.items() if _sound(joules)}
+        notes += [f"{name} counted {read.components[name]} J" for name in read.components.keys() - sound]
+        joules = None if notes else read.joules
         if joules == 0:
             joules, notes = None, ["nothing was counted"]
         notes += self._doubts(used.seconds)
-        sound = {name: joules for name, joules in components.items() if _sound(joules)}
-        standing = self._standing(used)
         return Energy(
             joules=joules,
-            co2_kg=self._co2(joules, standing),
+            co2_kg=None if joules is None else read.co2_kg,
             seconds=used.seconds,
             method={name: counter.method for counter in self._counters for name in counter.components},
             valid=not notes,
@@ -217,8 +225,8 @@ class Meter:
             components=sound,
             concurrent=self.concurrent,
             cpu_seconds=used.cpu_s,
-            standing_j=standing,
-            codecarbon_j=self._codecarbon(used, sound),
+            standing_j=read.standing_j,
+            codecarbon_j=read.codecarbon_j,
             basis=" + ".join(counter.basis for counter in self._counters),
             disturbed=disturbed(used.watched),
             watched=used.watched,
@@ -233,17 +241,23 @@ class Meter:
         """Everything since `start`, asides included."""
         if self._started is None:
             raise RuntimeError("the meter was not started")
-        seconds, cpu_s = time.perf_counter() - self._started, self._cpu.read(fresh)
+        seconds = time.perf_counter() - self._started
+        cpu_s, served_s = self._cpu.read(fresh), self._cpu.served()
         counted: dict[str, float] = {}
         for counter in self._counters if counters else ():
             counted |= self._counted(counter, fresh)
         if fresh:
-            self._watched = self._watch.read(self._cpu.children) | {"cpu": cpu_s, "seconds": seconds}
-        return Tally(seconds, cpu_s, counted, self._watched) - self._zero
+            self._watched = self._watch.read(self._cpu.children) | {
+                "cpu": cpu_s - served_s,
+                "seconds": seconds,
+            }
+        return Tally(seconds, cpu_s, served_s, counted, self._watched) - self._zero
 
     def _kept(self, now: Tally) -> Tally:
         aside = self._aside if self._since is None else self._aside + (now - self._since)
-        return now - aside
+        kept = now - aside
+        # What serves the loggers works at any time; what it did while the meter was paused is off already.
+        return replace(kept, cpu_s=kept.cpu_s - kept.served_s)
 
     def _counted(self, counter: Counter, exact: bool) -> dict[str, float]:
         if any(name in self._missing for name in counter.components):
@@ -253,14 +267,6 @@ class Meter:
         except Unreadable as reason:
             self._missing |= dict.fromkeys(counter.components, str(reason))
             return {}
-
-    def _components(self, used: Tally) -> tuple[dict[str, float], list[str]]:
-        """Joules of each component that has a figure, and why others have none."""
-        found: dict[str, float] = {}
-        for counter in self._counters:
-            if not any(name in self._missing for name in counter.components):
-                found |= counter.own(used)
-        return found, [f"no figure for {name}: {reason}" for name, reason in self._missing.items()]
 
     def _poll(self, ended: threading.Event) -> None:
         while not ended.wait(self.sampling_s):
@@ -284,16 +290,6 @@ class Meter:
         here = processor()
         own = [counter.hardware() for counter in self._counters]
         return dict(ChainMap({"device": self._device, "cpu": here.model, "cpu_count": here.cpus}, *own))
-
-    def _standing(self, used: Tally) -> float:
-        return sum(counter.standing_w for counter in self._counters) * used.seconds / self.concurrent
-
-    def _codecarbon(self, used: Tally, components: dict[str, float]) -> float:
-        """What CodeCarbon would say: its own arithmetic for CPU and memory, and the GPU's counter."""
-        return codecarbon_total.joules(used.seconds, used.cpu_s, processor()) + components.get("gpu", 0.0)
-
-    def _co2(self, joules: float | None, standing: float) -> float | None:
-        return None if joules is None else self.grid.co2_kg(joules + standing)
 
 
 def _sound(joules: float) -> bool:

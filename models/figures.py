@@ -17,7 +17,7 @@ class Reading:
     seconds: float
     cpu_seconds: float
     standing_j: float
-    codecarbon_j: float | None
+    codecarbon_j: float
     co2_kg: float | None
     components: dict[str, float]
 

@@ -15,6 +15,8 @@ class Tally:
 
     seconds: float = 0.0
     cpu_s: float = 0.0
+    served_s: float = 0.0
+    """CPU seconds, among those of `cpu_s`, of processes that serve the loggers"""
     counted: dict[str, float] = field(default_factory=dict)
     """joules by component, as the counters have them, nothing taken off"""
     watched: dict[str, float] = field(default_factory=dict)
@@ -23,6 +25,7 @@ class Tally:
         return Tally(
             self.seconds + other.seconds,
             self.cpu_s + other.cpu_s,
+            self.served_s + other.served_s,
             _plus(self.counted, other.counted),
             _plus(self.watched, other.watched),
         )
@@ -31,6 +34,7 @@ class Tally:
         return self + Tally(
             -other.seconds,
             -other.cpu_s,
+            -other.served_s,
             {name: -value for name, value in other.counted.items()},
             {name: -value for name, value in other.watched.items()},
         )

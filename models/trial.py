@@ -17,6 +17,7 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
+from models.cpu_time import descendants
 from models.data.batches import sequential
 from models.energy import Meter
 from models.evaluate import evaluate
@@ -79,7 +80,10 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         Diverged: the loss became non-finite or exploded.
         Refusal: the parts do not fit each other or this machine.
     """
+    before = set(descendants("self"))
     opened = [make(run) for make in (logger or {}).values()]
+    # A logger may have started a process of its own, such as wandb's service.
+    parts["meter"].serving = set(descendants("self")) - before
     metrics: dict[str, float] = {}
     facts: dict[str, Any] = {}
     failed = True

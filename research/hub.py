@@ -2,9 +2,6 @@
 
 import json
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +31,10 @@ def _cache() -> Path:
 
 
 def _asked(repository: str, revision: str) -> str:
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") or not endpoint.startswith("http"):
         return "none"

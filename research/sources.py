@@ -23,6 +23,8 @@ _SCORES = "models.evaluate"
 _INSTALLED = {"site-packages", "dist-packages"}
 _CODE = {".py", ".pyx", ".so", ".pyd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}
 """what can be code of a package: torch compiles extensions from sources that lie beside"""
+_known_installed: set[str] = set()
+"""to look for each again would cost a key as much as all the rest of it"""
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 # A parser takes five times as long for models/. Relative imports stay in a package, which is read whole.
 _IMPORT = re.compile(
@@ -163,7 +165,13 @@ def _code(place: Path) -> Iterator[tuple[str, Path]]:
 
 def _local(root: str) -> list[Path]:
     """Where a top-level module lies, as far as that is not installed; found without importing it."""
-    return [place for place in _found(root) if not (_INSTALLED & set(place.parts) and _packaged(root))]
+    if root in _known_installed:
+        return []
+    found = _found(root)
+    own = [place for place in found if not (_INSTALLED & set(place.parts) and _packaged(root))]
+    if found and not own:
+        _known_installed.add(root)
+    return own
 
 
 def _found(root: str) -> list[Path]:

@@ -86,7 +86,7 @@ def profile(source="rapl"):
 
 
 def used(cpu_s, busy, seconds=4.0, **counted):
-    return Tally(seconds, cpu_s, counted, {"cpu": cpu_s, "busy": busy, "seconds": seconds})
+    return Tally(seconds, cpu_s, counted=counted, watched={"cpu": cpu_s, "busy": busy, "seconds": seconds})
 
 
 def test_idle_draw_is_taken_off_and_the_rest_shared_by_cpu_time(tmp_path):

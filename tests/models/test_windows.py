@@ -1,6 +1,8 @@
 """Which of a training's figures are of its steps, and which of the harness around them."""
 
 import os
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -11,12 +13,14 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 from trainings import WATTS, network, parts
 
+from models import trial
 from models.callbacks.checkpoint import Checkpoint
 from models.callbacks.halving import Halving, Stopped
 from models.checkpoint import OURS
 from models.compress.compression import Compression
 from models.energy import Meter
 from models.fit import Diverged, fit
+from models.loggers import Run
 from models.pipeline import Pipeline
 from models.trial import train_and_measure, with_compression
 
@@ -136,6 +140,37 @@ def test_children_of_a_training_are_in_its_cpu_seconds(train):
         steps=2, steps_per_call=1, val_every=2, meter=Meter(), callbacks={"c": Children()}
     ).metrics
     assert 0.2 < metrics["train/cpu_seconds"] < 0.5
+
+
+class Service(Logger):
+    """A logger with a busy process of its own, as wandb has one."""
+
+    name, version = "service", 0
+
+    def __init__(self, run):
+        super().__init__()
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def finalize(self, status):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_a_loggers_own_process_is_the_harnesss(tmp_path, one_thread):
+    own = parts(tmp_path, 12, net=Slow(), val_every=12, meter=Meter(), callbacks={})
+    own.pop("loggers"), own.pop("folder")
+    named = {"model": own.pop("net"), "trainer": own.pop("settings"), "compress": {}}
+    run = Run(tmp_path, "id", "name", None, (), {})
+    metrics = trial.run(run=run, logger={"s": Service}, **named, **own).metrics
+    assert metrics["train/cpu_seconds"] == pytest.approx(12 * STEP_S, rel=0.3)
+    # It works all the time that it can have, through steps and looks.
+    assert metrics["harness/cpu_seconds"] > LOOK_S + 0.03
 
 
 @pytest.mark.parametrize("steps", [1, 5])
