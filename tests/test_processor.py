@@ -4,7 +4,7 @@ from codecarbon.external.ram import RAM
 from codecarbon.input import DataSource
 
 from models import codecarbon_total
-from models.processor import Processor, processor, tdp
+from processor import Processor, processor, tdp
 
 NAMES = [
     "AMD EPYC",
