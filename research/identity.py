@@ -51,6 +51,11 @@ def data_digest(data: Mapping[str, Any]) -> str:
     return sha256(parts) if parts else "generated"
 
 
+def _text(revision: Any) -> str | None:
+    """A tag or a commit may be all digits, which a command line reads as a number."""
+    return None if revision is None else str(revision)
+
+
 def begun(config: Mapping[str, Any]) -> tuple[Path | None, list[Path]]:
     """The file that `ckpt_path` stands for now, and the damaged ones of its folder that are newer."""
     path = config.get("ckpt_path")
