@@ -47,7 +47,7 @@ def data_digest(data: Mapping[str, Any]) -> str:
         return contents.content(Path(str(data["path"])).expanduser())
     parts = [f"{name}={version(name)}" for name in sorted(data.get("packages") or ())]
     if data.get("hub"):
-        parts.append(f"{data['hub']}@{commit(str(data['hub']), data.get('revision'))}")
+        parts.append(f"{data['hub']}@{commit(str(data['hub']), _text(data.get('revision')))}")
     return sha256(parts) if parts else "generated"
 
 
