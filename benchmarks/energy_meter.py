@@ -16,8 +16,8 @@ thread, as the launcher starts it. Printed, each with what it should be on two c
 - loads: the same training alone, two at a time, and beside eight busy processes, in turns; within 15 % of
   those alone, or marked `disturbed`.
 - correlation: trainings of 20 to 400 steps while 0 to 4 busy processes come and go; Pearson's r of the
-  logarithms of joules and of the CPU seconds that the kernel told of the whole process when it ended (`wait4`),
-  at least 0.95. That is a count of its own; it has the process's start and evaluation too, so those of a
+  logarithms of joules and of the CPU seconds that the kernel told of the whole process when it ended
+  (`wait4`), at least 0.95. That is a count of its own; it has the process's start and evaluation too, so those of a
   training of one step are taken off. With `train/cpu_seconds` r is 1 by construction where joules are an
   estimate.
 """

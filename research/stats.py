@@ -170,6 +170,38 @@ def judge(
     return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
 
 
+def chosen(
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    direction: Direction,
+    least: float,
+    scale: Scale,
+    looks: Sequence[Errors],
+    level: float = 0.95,
+) -> Comparison:
+    """A supported change with its size given that it was chosen, `research.statistics.conditional`.
+
+    `looks` are the error rates of each look at it, the last one's found it; `least` is the smallest effect.
+    """
+    from research.statistics.conditional import conditional
+
+    pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
+    changes, rounding = _changes(pairs, scale)
+    measured = _estimate(changes, rounding, metric)
+    if not measured.error:
+        return compare(control, treatment, metric, level, scale)
+    sign = 1.0 if direction == "max" else -1.0
+    beyond = sign * (_log(sign * least) if scale == "ratio" else sign * least)
+    counts = looks[-1].counts or (measured.n,)
+    tails = [rate.tails[0] for rate in looks]
+    size = conditional([sign * change for change in changes], counts, tails, beyond, level)
+    back = _percent if scale == "ratio" else float
+    low, high = sorted((back(sign * size.low), back(sign * size.high)))
+    found = compare(control, treatment, metric, level, scale)
+    return found.model_copy(update={"difference": back(sign * size.size), "low": low, "high": high})
+
+
 def missing(arm: Arm, scale: Scale = "difference") -> int:
     """How many of an arm's trials have no value."""
     return sum(not math.isfinite(value) or (scale == "ratio" and value <= 0) for value in arm.values())

@@ -6,7 +6,7 @@ from typing import Any
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import tightened
+from research.campaigns.claimed import tightened
 from research.campaigns.reference_arm import Baseline
 from research.campaigns.rows import Rows
 from research.campaigns.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm

@@ -6,7 +6,8 @@ import pytest
 from campaign_lab import energy
 
 from research.campaigns.bench import Arm
-from research.campaigns.confirm import Confirm, Confirmation, claim, tightened
+from research.campaigns.claimed import claim, tightened
+from research.campaigns.confirm import Confirm, Confirmation
 from research.types import Constraint, Objective
 
 
