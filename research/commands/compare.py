@@ -10,7 +10,7 @@ from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
 from research.identity import data_alone
-from research.objective import METRICS, Metric, described, is_ratio, is_timed, screening
+from research.objective import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
@@ -191,6 +191,8 @@ def _row(
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
+    if word == "open" and metric.startswith(EXACT) and all(len(set(side.values())) == 1 for side in values):
+        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
 
