@@ -13,8 +13,8 @@ from typing import Any, final
 import energy_profile
 from energy_profile import Profile
 from models import codecarbon_total
-from models.processor import Processor
 from models.tally import Tally
+from processor import Processor
 
 
 @final
@@ -31,7 +31,7 @@ class Estimate:
         if profile is None:
             self.core_w, made_of = processor.core_watts()
             self.standing_w = memory_watts()
-            self.basis = f"CPU seconds x {self.core_w:.3g} W a core ({made_of})"
+            self.basis = energy_profile.rated(self.core_w, made_of)
         else:
             self.core_w, self.standing_w = profile.core_w, profile.idle_w
             self.basis = energy_profile.basis(profile)

@@ -5,7 +5,7 @@ from codecarbon.input import DataSource
 
 from models import codecarbon_total
 from models.estimate import memory_watts
-from models.processor import Processor, processor, tdp
+from processor import Processor, processor, tdp
 
 NAMES = [
     "AMD EPYC",
