@@ -6,10 +6,9 @@ watts are the machine's own where it was calibrated, else rated power over cores
 can be compared, and any of them may be off by a factor of two.
 """
 
+import os
 import platform
 from typing import Any, final
-
-import psutil
 
 import energy_profile
 from energy_profile import Profile
@@ -81,4 +80,5 @@ def calibrated() -> tuple[Profile | None, str | None]:
 def memory_watts() -> float:
     """Of all memory of this machine, by CodeCarbon's table."""
     arm = platform.machine().lower().startswith(("arm", "aarch"))
-    return codecarbon_total.ram_watts(psutil.virtual_memory().total / 2**30, arm)
+    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return codecarbon_total.ram_watts(held / 2**30, arm)
