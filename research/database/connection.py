@@ -71,10 +71,10 @@ class Database:
         return sqlite and not Path(str(self.url.database)).is_file()
 
     def _version(self) -> int:
-        newest = sa.select(sa.func.max(schema.schema_version.c.version))
         with self.read() as connection:
-            if not _has(connection, schema.schema_version.name):
+            if not sa.inspect(connection).has_table(schema.schema_version.name):
                 return 0
+            newest = sa.select(sa.func.max(schema.schema_version.c.version))
             return connection.execute(newest).scalar() or 0
 
     def _check(self) -> None:
@@ -185,14 +185,6 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.execute(f"PRAGMA journal_mode = {journal(sqlite3.sqlite_version_info)}")
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
     connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _has(connection: sa.Connection, table: str) -> bool:
-    # SQLAlchemy's inspector costs ten times the question that it asks, and each trial asks it.
-    if connection.dialect.name != "sqlite":
-        return sa.inspect(connection).has_table(table)
-    asked = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return connection.exec_driver_sql(asked, (table,)).first() is not None
 
 
 def _only_read_sqlite(connection: Any, record: Any) -> None:
