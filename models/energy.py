@@ -23,9 +23,9 @@ from models.counter import Counter, Unreadable
 from models.cpu_time import CpuTime
 from models.disturbance import Watch, disturbed
 from models.figures import Energy, Reading, Window
-from models.processor import processor
 from models.sources import open_counters
 from models.tally import Tally
+from processor import processor
 from refusal import Refusal
 
 # How long a window of inference should be, by its slowest counter.

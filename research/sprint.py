@@ -187,7 +187,7 @@ class Sprint:
             self._equipment.prepare()
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
-            admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
+            admission.objective = wanted = wanted_of(charter, bench, control, self._notes, self._before())
             self._shortest, stopped = stopped_control(
                 charter, bench, rows, control, wanted, self._before(), self._boxes.half
             )

@@ -63,13 +63,11 @@ class Curve(Callback):
         settle(trainer.optimizers[0])
 
     def _tenth(self, module: LightningModule) -> int:
-        """How many tenths of a budget of seconds or joules are over."""
-        timed = self._by_share and module.timed
-        return (
-            math.floor(module.budget.share(0, None, module.now.second, module.now.joule) * self._points)
-            if timed
-            else 0
-        )
+        """How many points of a budget of seconds or joules are over."""
+        if not (self._by_share and module.timed):
+            return 0
+        share = module.budget.share(0, None, module.now.second, module.now.joule)
+        return math.floor(share * self._points)
 
     def _add(self, trainer: Trainer, module: LightningModule) -> None:
         with module.clock.aside():

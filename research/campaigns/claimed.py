@@ -1,11 +1,15 @@
-"""What is claimed of a contender before its fresh seeds run, and how much tighter bounds are screened."""
+"""What is claimed of a contender, what came of it, and how much tighter than claimed bounds are screened."""
 
 import math
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
 
+from research.campaigns.bench import Arm
+from research.campaigns.question import Turn
 from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
-from research.types import Constraint, Direction, Objective
+from research.statistics.split import Split
+from research.types import Constraint, Direction, Objective, Verdict
 
 
 @final
@@ -27,6 +31,30 @@ class Claim:
         return any(is_timed(one) for one in (self.metric, *(bound.metric for bound in self.constraints)))
 
 
+@final
+@dataclass(frozen=True)
+class Finding:
+    """A contender's verdict, and the seeds and method that it rests on."""
+
+    arm: Arm
+    claim: Claim
+    verdict: Verdict
+    seeds: tuple[int, ...]
+    energy_method: str
+    turn: Turn | None = None
+    """in the ledger of its question"""
+    looks: int = 0
+    """how often it was looked at; the verdict is the last look's"""
+    alike: dict[str, Verdict] = field(default_factory=dict)
+    """score -> whether an arm that was found cheaper is as good in it as the control"""
+    split: Split | None = None
+    """the gain beside that of the control stopped at the bound; None where there is no such control"""
+    estimated: tuple[int, ...] = ()
+    """seeds that did not decide and tell its size"""
+    unsettled: dict[str, float] = field(default_factory=dict)
+    """bounds that were left open: metric -> how far inside the mean would have to be"""
+
+
 def claim(
     objective: Objective, smallest_effect: float, control: dict[str, float], *, confirmed: bool = False
 ) -> Claim:
@@ -43,18 +71,39 @@ def claim(
     return Claim(objective.metric, objective.direction, effect, objective.constraints)
 
 
-def tightened(objective: Objective, examples: float) -> Objective:
+def tightened(
+    objective: Objective, examples: float, unsettled: Mapping[str, float] | None = None
+) -> Objective:
     """The screening objective with bounds on shares one standard error tighter.
 
     A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
-    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples.
+    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. A bound that the
+    sprints before could not settle is tightened by what was missing too, whatever its unit: else the next one
+    would go to the same bound again. `unsettled` is that distance by the bound's metric.
     """
 
     def tight(bound: Constraint) -> Constraint:
-        known = METRICS.get(bound.metric)
-        if bound.op != ">=" or not known or known.unit != "share" or examples <= 0:
-            return bound
-        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples)
-        return bound.model_copy(update={"bound": min(bound.bound + margin, (1 + bound.bound) / 2)})
+        known, more = METRICS.get(bound.metric), (unsettled or {}).get(bound.metric, 0.0)
+        if bound.op == "<=":
+            return bound.model_copy(update={"bound": bound.bound - more})
+        if known is None or known.unit != "share":
+            return bound.model_copy(update={"bound": bound.bound + more})
+        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples) if examples > 0 else 0.0
+        most = max(bound.bound, (1 + bound.bound) / 2)
+        return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
 
     return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+
+
+def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
+    """By metric, by how much more the bounds must be kept that whole sprints left open; from their insights.
+
+    A sprint counts by its narrowest interval, and not at all where a contender kept every bound or was
+    refuted by something else.
+    """
+    found: dict[str, float] = {}
+    for rows in sprints:
+        told = [row["facts"].get("unsettled") or {} for row in rows]
+        for metric in set.intersection(*map(set, told)) if told else ():
+            found[metric] = found.get(metric, 0.0) + min(one[metric] for one in told)
+    return found

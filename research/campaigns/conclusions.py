@@ -8,7 +8,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import Finding
+from research.campaigns.claimed import Finding
 from research.campaigns.discovery import write_recipe
 from research.campaigns.stopped_control import COSTS
 from research.objective import is_energy, sentence
@@ -90,6 +90,7 @@ class Conclusions:
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
+            "unsettled": finding.unsettled,
             "estimated": {"seeds": finding.estimated, "trials": self._estimated(control, finding)},
             "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),

@@ -3,21 +3,21 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import final
 
 from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
-from research.campaigns.claimed import Claim
+from research.campaigns.claimed import Claim, Finding
 from research.campaigns.grounds import ground
 from research.campaigns.question import Question, Turn
 from research.objective import METRICS, is_ratio, shortfall
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.conditional import chosen
 from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
 from research.statistics.split import Split, parted
-from research.stats import ENOUGH, Bounded, Scale, chosen, compare, judge
+from research.stats import ENOUGH, Bounded, Scale, compare, judge, margin
 from research.types import Record, Verdict
 
 _LEVEL = 0.95
@@ -38,7 +38,7 @@ class Confirm(Record):
     first_seed: int = Field(default=1000, ge=0)
     """of the first contender; seeds that any trial on this data has had are passed over"""
     estimate: int = Field(default=5, ge=0)
-    """seeds run after a claim is supported to tell its size: those that decided tell too large a one"""
+    """seeds that are run after a claim is supported to tell its size: those that decided tell it too large"""
     margin: float | None = Field(default=0.01, gt=0)
     """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
 
@@ -46,28 +46,6 @@ class Confirm(Record):
     def each(self) -> int:
         """Seeds that a contender may need."""
         return self.seeds * self.looks + self.estimate
-
-
-@final
-@dataclass(frozen=True)
-class Finding:
-    """A contender's verdict, and the seeds and method that it rests on."""
-
-    arm: Arm
-    claim: Claim
-    verdict: Verdict
-    seeds: tuple[int, ...]
-    energy_method: str
-    turn: Turn | None = None
-    """in the ledger of its question"""
-    looks: int = 0
-    """how often it was looked at; the verdict is the last look's"""
-    alike: dict[str, Verdict] = field(default_factory=dict)
-    """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Split | None = None
-    """the gain beside that of the control stopped at the bound; None where there is no such control"""
-    estimated: tuple[int, ...] = ()
-    """seeds that did not decide and tell its size"""
 
 
 @final
@@ -124,12 +102,20 @@ class Confirmation:
         more = self._estimating(arms, claim, turn.first + len(seeds) + held) if supported else []
         if supported:
             verdict = self._told(control, arm, claim, verdict, more, (seeds, turn.rate, counts))
-        split = (
-            self._split(control, arm, stopped, claim, (seeds, counts), more or seeds) if supported else None
-        )
+        split = self._split(control, arm, stopped, claim, (seeds, counts, more)) if supported else None
         alike = self._alike(control, arm, claim, seeds) if supported else {}
         return Finding(
-            arm, claim, verdict, tuple(seeds), self._method(arm, seeds), turn, len(counts), alike, split
+            arm=arm,
+            claim=claim,
+            verdict=verdict,
+            seeds=tuple(seeds),
+            energy_method=self._method(arm, seeds),
+            turn=turn,
+            looks=len(counts),
+            alike=alike,
+            split=split,
+            estimated=tuple(more),
+            unsettled=self._unsettled(arm, claim, seeds, turn.rate) if verdict.word == "open" else {},
         )
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
@@ -141,12 +127,11 @@ class Confirmation:
         """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
         more, _ = self._affordable(arms, first, self._settings.estimate)
         self._bench.run(self._interleaved(arms, more), alone=claim.alone)
-        whole = [
-            seed
-            for seed in more
-            if not any(one.cut([seed]) or one.failed([seed]) or self._bench.held(one, [seed]) for one in arms)
-        ]
+        whole = [seed for seed in more if not any(self._lost(one, seed) for one in arms)]
         return whole if len(whole) >= ENOUGH else []
+
+    def _lost(self, arm: Arm, seed: int) -> bool:
+        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
 
     def _told(
         self,
@@ -159,13 +144,16 @@ class Confirmation:
     ) -> Verdict:
         """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
         seeds, rate, counts = decided
-        before, after = ({**self._bench.values(one, claim.metric, more or seeds)} for one in (control, arm))
+        before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
         scale: Scale = "ratio" if is_ratio(claim.metric) else "difference"
+        rests = ground(self._bench, claim.metric, more or seeds, arm, control)
         if more:
-            size = compare(before, after, claim.metric, _LEVEL, scale)
+            size = compare(before, after, claim.metric, _LEVEL, scale, rests)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
         looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
         size = chosen(before, after, claim.metric, claim.direction, claim.smallest_effect, scale, looks)
+        # What was chosen is known given its spread over the seeds, without that of the examples.
+        size = size.model_copy(update={"over": "seeds" if rests.spread else rests.over})
         return verdict.model_copy(update={"told": size, "told_by": "given that it was chosen"})
 
     def _affordable(self, arms: Sequence[Arm], first: int, most: int | None = None) -> tuple[list[int], str]:
@@ -191,10 +179,8 @@ class Confirmation:
         turns: list[int] = []
         for seed in seeds:
             if not turns:
-                order, turns = (
-                    self._rng.sample(arms, len(arms)),
-                    self._rng.sample(range(len(arms)), len(arms)),
-                )
+                order = self._rng.sample(arms, len(arms))
+                turns = self._rng.sample(range(len(arms)), len(arms))
             at = turns.pop()
             pairs += [(arm, seed) for arm in (*order[at:], *order[:at])]
         return pairs
@@ -210,14 +196,7 @@ class Confirmation:
             smallest_effect=claim.smallest_effect,
             scale="ratio" if is_ratio(claim.metric) else "difference",
             rate=rate,
-            constraints=[
-                Bounded(
-                    bound,
-                    list(self._bench.values(arm, bound.metric, seeds).values()),
-                    ground(self._bench, bound.metric, seeds, arm),
-                )
-                for bound in claim.constraints
-            ],
+            constraints=self._bounds(arm, claim, seeds),
             trial_ids=[trial.id for trial in trials],
             ground=ground(self._bench, claim.metric, seeds, arm, control),
         )
@@ -226,13 +205,25 @@ class Confirmation:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
         return verdict
 
+    def _bounds(self, arm: Arm, claim: Claim, seeds: Sequence[int]) -> list[Bounded]:
+        values = {one.metric: self._bench.values(arm, one.metric, seeds) for one in claim.constraints}
+        return [
+            Bounded(one, list(values[one.metric].values()), ground(self._bench, one.metric, seeds, arm))
+            for one in claim.constraints
+        ]
+
+    def _unsettled(self, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> dict[str, float]:
+        """The bounds that its seeds leave open, with how far inside its mean would have to be."""
+        told = {one.constraint.metric: margin(one, rate) for one in self._bounds(arm, claim, seeds)}
+        return {metric: distance for metric, distance in told.items() if distance is not None}
+
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
 
         It is one more comparison of the campaign.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        bounded = [bound.metric for bound in claim.constraints if bound.metric.startswith("test/")]
+        bounded = [one.metric for one in claim.constraints if one.metric.startswith("test/")]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.metric):
             return {}
@@ -257,24 +248,22 @@ class Confirmation:
         arm: Arm,
         stopped: Arm | None,
         claim: Claim,
-        deciding: tuple[Sequence[int], Sequence[int]],
-        telling: Sequence[int],
+        ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
     ) -> Split | None:
-        """The parts of a gain, on the seeds that tell its size.
+        """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
-        Whether there is a new one is one more comparison of the question, on the seeds that decided, with the
-        looks of the first: that one has decided how many seeds there are. `deciding` are the seeds and the
-        pairs at each look.
+        Whether there is a new one is one more comparison of the question. It has the looks of the first: that
+        one has decided how many seeds there are.
         """
         if stopped is None or not is_ratio(claim.metric):
             return None
-        seeds, counts = deciding
         bare = Claim(claim.metric, claim.direction, 0.0, ())
+        seeds, counts, more = ran
         beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds, counts)
         before, shorter, own = (
-            self._bench.values(one, claim.metric, telling) for one in (control, stopped, arm)
+            self._bench.values(one, claim.metric, more or seeds) for one in (control, stopped, arm)
         )
-        if beyond is not None and telling != seeds:
+        if beyond is not None and more:
             size = compare(shorter, own, claim.metric, _LEVEL, "ratio")
             beyond = beyond.model_copy(update={"comparison": size})
         means = self._bench.means(stopped, seeds)

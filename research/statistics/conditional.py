@@ -15,7 +15,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 from research.statistics.boundary import below, rule
+from research.statistics.decide import Errors
 from research.statistics.student import critical
+from research.stats import Arm, Scale, changes_of, compare, mean_of
+from research.types import Comparison, Direction
 
 _NODES, _SIZES, _FAR = 64, 120, 30.0
 
@@ -27,6 +30,36 @@ class Size(NamedTuple):
     size: float
     low: float
     high: float
+
+
+def chosen(
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    direction: Direction,
+    least: float,
+    scale: Scale,
+    looks: Sequence[Errors],
+    level: float = 0.95,
+) -> Comparison:
+    """A supported change with its size given that it was chosen.
+
+    `looks` are the error rates of each look at it, the last one's found it; `least` is the smallest effect.
+    """
+    pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
+    changes, rounding = changes_of(pairs, scale)
+    measured = mean_of(changes, rounding, metric)
+    if not measured.error:
+        return compare(control, treatment, metric, level, scale)
+    sign = 1.0 if direction == "max" else -1.0
+    beyond = sign * math.log1p(sign * least / 100) if scale == "ratio" else least
+    counts = looks[-1].counts or (measured.n,)
+    tails = [rate.tails[0] for rate in looks]
+    size = conditional([sign * change for change in changes], counts, tails, beyond, level)
+    told = [100 * math.expm1(sign * one) if scale == "ratio" else sign * one for one in size]
+    low, high = sorted(told[1:])
+    found = compare(control, treatment, metric, level, scale)
+    return found.model_copy(update={"difference": told[0], "low": low, "high": high})
 
 
 def conditional(

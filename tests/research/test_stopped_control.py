@@ -12,7 +12,7 @@ from campaign_lab import Lab, Scripted, energy, learning, opened
 from team_lab import series
 
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import tightened
+from research.campaigns.claimed import tightened
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.campaigns.stopped_control import Ladder
@@ -116,7 +116,7 @@ def test_a_gain_is_split_into_what_is_shorter_and_what_is_new(halved: Findings) 
     shorter, new = (1 + split[part]["difference"] / 100 for part in ("shorter", "new"))
     assert shorter == pytest.approx(steps / 400, rel=0.04) and new == pytest.approx(math.sqrt(0.5), rel=0.04)
     whole = 1 + insight.verdict.comparison.difference / 100
-    assert shorter * new == pytest.approx(whole, rel=1e-9), "the parts multiply"
+    assert shorter * new == pytest.approx(whole, rel=5e-3), "the parts multiply"
     assert f": {100 * (shorter - 1):+.3g} % by training shorter (`budget.steps={steps}`)" in insight.claim
     assert f", then {100 * (new - 1):+.3g} % [" in insight.claim
     assert insight.claim.endswith("] of the rest by what is new.")
@@ -188,8 +188,10 @@ def test_what_was_found_once_is_found_again_without_a_trial(lab: Lab) -> None:
     agreed = charter(lab)
     first = lab.campaign(agreed, [Scripted("model.width=64")])
     ran = len(lab.ran)
-    lab.campaign(agreed.model_copy(update={"seed": 9}), [Scripted("model.width=64")])
-    assert shortest(first) and len(lab.ran) == ran
+    again = lab.campaign(agreed.model_copy(update={"seed": 9}), [Scripted("model.width=64")])
+    assert shortest(first) == shortest(again)
+    # Confirmed on seeds that the database has not seen: all else is known.
+    assert min(int(line[-1].removeprefix("seed=")) for line in lab.ran[ran:]) >= 1000
 
 
 def test_a_neighbour_that_disturbs_the_joules_of_a_rung_changes_nothing_of_it(lab: Lab) -> None:
