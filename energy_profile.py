@@ -3,6 +3,7 @@
 Both wings read it: the meter counts joules with it, the lab tells a known trial's joules anew by it.
 """
 
+import functools
 import json
 import math
 import os
@@ -74,6 +75,12 @@ def basis(profile: Profile) -> str:
     return f"CPU seconds x {profile.core_w:.3g} W a core (calibrated {profile.taken})"
 
 
+def rated(core_w: float, made_of: str) -> str:
+    """What they rest on without a profile: `CPU seconds x 3.89 W a core (TDP 280 W / 72, ...)`."""
+    return f"CPU seconds x {core_w:.3g} W a core ({made_of})"
+
+
+@functools.cache
 def this_machine() -> str:
     """The machine that a profile is of: `AMD EPYC 7B13, 8 cores`, whatever share of them this process has."""
     names = (

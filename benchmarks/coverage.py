@@ -166,7 +166,8 @@ def splits_table(name: str, load: Load, splits: int, seeds: int, draws: int) -> 
     within, between = table.std(1, ddof=1).mean(0)[1], table.mean(1).std(0, ddof=1)[1]
     print(
         f"\n{name}: accuracy {table.mean((0, 1))[1]:.3f}; SD over the seeds of one split {100 * within:.2f} "
-        f"points, of the splits' means {100 * between:.2f} ({splits} splits, {seeds} seeds)"
+        f"points, of the splits' means {100 * between:.2f} ({splits} splits, {seeds} seeds)",
+        flush=True,
     )
     print(f"{'':30}{'an arm':24}{'the difference':24}falsely as good (5 %)")
     good = True
@@ -246,10 +247,10 @@ def load_mnist1d(seed: int) -> Dataset:
 
 
 def main() -> None:
-    splits, seeds, draws = (
-        int(sys.argv[place]) if len(sys.argv) > place else usual
-        for place, usual in enumerate((60, 8, 2000), 1)
-    )
+    given = [int(one) for one in sys.argv[1:]]
+    splits, seeds, draws = [*given, *(60, 8, 2000)[len(given) :]]
+    # Networks this small gain nothing by a second thread, which beside other processes only waits.
+    torch.set_num_threads(1)
     began = time.process_time()
     good = splits_table("digits", load_digits, splits, seeds, draws)
     good &= splits_table("MNIST-1D", load_mnist1d, splits, seeds, draws)

@@ -15,11 +15,10 @@ thread, as the launcher starts it. Printed, each with what it should be on two c
   says how many were disturbed all the same.
 - loads: the same training alone, two at a time, and beside eight busy processes, in turns; within 15 % of
   those alone, or marked `disturbed`.
-- correlation: trainings of 20 to 400 steps while 0 to 4 busy processes come and go; Pearson's r of the
-  logarithms of joules and of the CPU seconds that the kernel told of the whole process when it ended (`wait4`),
-  at least 0.95. That is a count of its own; it has the process's start and evaluation too, so those of a
-  training of one step are taken off. With `train/cpu_seconds` r is 1 by construction where joules are an
-  estimate.
+- correlation: trainings of 50 to 1,000 steps while 0 to 4 busy processes come and go; Pearson's r of the
+  logarithms, at least 0.95, of joules and of CPU seconds, which is 1 by construction where joules are an
+  estimate, and of joules and of what was asked for, the steps. Beside them r with wall time, and with the
+  CPU seconds that the kernel tells of the whole process when it has ended (`wait4`), its start included.
 """
 
 import argparse
@@ -197,26 +196,22 @@ def short(asked: argparse.Namespace) -> None:
 
 
 def correlation(asked: argparse.Namespace) -> None:
-    draw, trials = random.Random(0), []
-    around = statistics.median(run(configs("budget.steps=1")).cpu_s for _ in range(5))
+    draw, trials, taken = random.Random(0), [], []
     for _ in range(asked.trials):
-        steps = round(20 * 20 ** draw.random())
+        taken.append(round(50 * 20 ** draw.random()))
         with busy(draw.randint(0, 4)):
-            trials.append(run(configs(f"budget.steps={steps}")))
-    whole = [math.log(max(one.cpu_s - around, 1e-3)) for one in trials]
-    for name, value in (
-        ("train/energy_j", lambda one: one.metrics["train/energy_j"]),
-        ("CodeCarbon", lambda one: one.codecarbon_j),
-    ):
-        figures = [math.log(value(one)) for one in trials]
-        against = {
-            "CPU seconds of the process": whole,
-            "wall seconds": [math.log(one.metrics["train/seconds"]) for one in trials],
-            "train/cpu_seconds": [math.log(one.metrics["train/cpu_seconds"]) for one in trials],
-        }
+            trials.append(run(configs(f"budget.steps={taken[-1]}")))
+    against = {
+        "train/cpu_seconds": [one.metrics["train/cpu_seconds"] for one in trials],
+        "steps": taken,
+        "wall seconds": [one.metrics["train/seconds"] for one in trials],
+        "CPU seconds of the process": [one.cpu_s for one in trials],
+    }
+    ours, theirs = [one.metrics["train/energy_j"] for one in trials], [one.codecarbon_j for one in trials]
+    for name, figures in (("train/energy_j", ours), ("CodeCarbon", theirs)):
         for other, values in against.items():
-            r = statistics.correlation(figures, values)
-            if (name, other) == ("train/energy_j", "CPU seconds of the process"):
+            r = statistics.correlation(list(map(math.log, figures)), list(map(math.log, values)))
+            if figures is ours and other in ("train/cpu_seconds", "steps"):
                 told(f"r of {name} and {other}", r, 0.95, least=True)
             else:
                 print(f"  {f'r of {name} and {other}':46} {r:10.4g}")

@@ -8,7 +8,7 @@ arithmetic, done here without a tracker: one costs 15 ms and two threads a trial
 import math
 from pathlib import Path
 
-from models.processor import DEFAULT_W, Processor, tdp
+from processor import DEFAULT_W, Processor, tdp
 
 _PAGE_GB = 4096 / 2**30
 _DIMM_W = 5.0

@@ -6,16 +6,15 @@ watts are the machine's own where it was calibrated, else rated power over cores
 can be compared, and any of them may be off by a factor of two.
 """
 
+import os
 import platform
 from typing import Any, final
-
-import psutil
 
 import energy_profile
 from energy_profile import Profile
 from models import codecarbon_total
-from models.processor import Processor
 from models.tally import Tally
+from processor import Processor
 
 
 @final
@@ -32,7 +31,7 @@ class Estimate:
         if profile is None:
             self.core_w, made_of = processor.core_watts()
             self.standing_w = memory_watts()
-            self.basis = f"CPU seconds x {self.core_w:.3g} W a core ({made_of})"
+            self.basis = energy_profile.rated(self.core_w, made_of)
         else:
             self.core_w, self.standing_w = profile.core_w, profile.idle_w
             self.basis = energy_profile.basis(profile)
@@ -81,4 +80,5 @@ def calibrated() -> tuple[Profile | None, str | None]:
 def memory_watts() -> float:
     """Of all memory of this machine, by CodeCarbon's table."""
     arm = platform.machine().lower().startswith(("arm", "aarch"))
-    return codecarbon_total.ram_watts(psutil.virtual_memory().total / 2**30, arm)
+    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return codecarbon_total.ram_watts(held / 2**30, arm)

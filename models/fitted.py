@@ -62,13 +62,11 @@ def facts_of(lit: Lit, found: Path | None) -> dict[str, Any]:
     if found is not None:
         own = Origin(str(found), lit.resumed_step, lit.identity.signature)
         facts["resumed"] = (lit.origin or own).facts()
-    if lit.origin is not None:
-        facts["notes"] = [lit.origin.note()]
     if lit.micro.events:
         facts["out_of_memory"] = lit.micro.events
-    if missed := _missed(lit):
-        facts["notes"] = [*facts.get("notes", []), *missed]
-    return facts
+    notes = [lit.origin.note()] if lit.origin is not None else []
+    notes += [*lit.micro.notes(lit.net), *_missed(lit)]
+    return facts | ({"notes": notes} if notes else {})
 
 
 def _reached(lit: Lit) -> float | None:

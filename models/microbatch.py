@@ -3,7 +3,8 @@
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.losses import scored
 from refusal import Refusal
@@ -48,6 +49,13 @@ class MicroBatches:
         kept = [(*pieces[index], sizes[index] * scale) for index in mine if sizes[index] or every]
         # Every device has to take part in the sum of gradients, if with nothing.
         return kept or [(*pieces[sizes.index(max(sizes))], 0.0)]
+
+    def notes(self, net: nn.Module) -> list[str]:
+        """What must be said of a training of `net` in these pieces."""
+        if self.whole or not any(isinstance(module, _BatchNorm) for module in net.modules()):
+            return []
+        pieces = self.pieces * self.world
+        return [f"batch normalisation saw {pieces} pieces of each batch: its result is not the batch's"]
 
     def refine(self, error: RuntimeError, step: int, batch: int) -> None:
         """Double the pieces after `error` at `step` with a batch of `batch` examples.

@@ -39,9 +39,14 @@ class Objective:
         with self.around(net):
             logits = net(inputs)
         # A mean over no position is not a number.
-        loss = self.term(inputs, logits, targets) * weight if weight else 0.0 * logits.sum()
+        loss = _weighted(self.term(inputs, logits, targets), weight) if weight else 0.0 * logits.sum()
         auxiliary = getattr(net, "auxiliary_loss", None)
-        return loss if auxiliary is None else loss + auxiliary() * share
+        return loss if auxiliary is None else loss + _weighted(auxiliary(), share)
+
+
+def _weighted(value: Tensor, weight: float) -> Tensor:
+    # For a batch that goes through whole the product and its gradient would cost a tiny network time.
+    return value if weight == 1.0 else value * weight
 
 
 def objective(loss: Loss | Objective) -> Objective:

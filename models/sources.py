@@ -3,8 +3,8 @@
 from models.counter import Counter, Unreadable
 from models.estimate import Estimate, calibrated
 from models.nvml import Nvml, uuid_of
-from models.processor import processor
 from models.rapl import Rapl
+from processor import processor
 
 
 def open_counters(device: str) -> tuple[list[Counter], dict[str, str]]:

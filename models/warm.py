@@ -4,7 +4,7 @@ import torch
 
 from grid import grid
 from models.peak import peak_flops
-from models.processor import processor
+from processor import processor
 
 grid()
 processor().core_watts()

@@ -4,11 +4,12 @@ What is said on the command line is said here in the same words. Nothing is left
 labs may live in one notebook.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.commands.answer import Answer
+from research.commands.calibrate import Calibrated
 from research.commands.compare import Compared
 from research.commands.desk import CONF, Desk
 from research.commands.doctor import Examined
@@ -146,6 +147,17 @@ class Lab:
     def doctor(self) -> Examined:
         """What is installed and reachable here."""
         return self._do("doctor", Examined)
+
+    def calibrate(
+        self,
+        readings: Sequence[str] = (),
+        *,
+        load: int | None = None,
+        seconds: float | None = None,
+    ) -> Calibrated:
+        """What a busy core draws: by the counter, by `readings`, or a `load` held while a meter is read."""
+        given = {"readings": [*readings]} if readings else {}
+        return self._do("calibrate", Calibrated, load=load, seconds=seconds, **given)
 
     def _do(self, task: str, kind: type[A], **keys: Any) -> A:
         own: Mapping[str, Any] = {

@@ -6,10 +6,11 @@ learnt. So they may be asked anew without training anew, and the rows stay as th
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, final
 
 import energy_profile
 from grid import Grid, grid
+from processor import processor
 from research.types import Result
 
 _ESTIMATED = "estimated"
@@ -21,15 +22,14 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
     Raises `Refusal` for a country without a figure, and for an energy profile that cannot be read.
     """
     asked = _asked_grid(result.facts, meter or {})
-    profile = _profile(result.facts)
-    if asked is None and profile is None:
+    now = _now(result.facts)
+    if asked is None and now is None:
         return result
     metrics, facts = dict(result.metrics), dict(result.facts)
     notes = list(facts.get("notes") or [])
-    if profile is not None and _rebase(metrics, facts, profile):
-        basis = energy_profile.basis(profile)
-        notes.append(f"joules are told by {basis}; they were taken by {facts['energy_basis']}")
-        facts["energy_basis"] = basis
+    if now is not None and _rebase(metrics, facts, now):
+        notes.append(f"joules are told by {now.basis}; they were taken by {facts['energy_basis']}")
+        facts["energy_basis"] = now.basis
     told = asked or _own_grid(facts)
     if asked is not None:
         facts["energy"] = facts["energy"] | {"grid_g_per_kwh": told.g_per_kwh, "grid_source": told.source}
@@ -46,27 +46,46 @@ def grid_of(facts: Mapping[str, Any]) -> str | None:
     return f"{energy['grid_g_per_kwh']:.4g} g/kWh ({energy.get('grid_source')})"
 
 
-def _profile(facts: Mapping[str, Any]) -> energy_profile.Profile | None:
-    """The calibration that an estimate is to be told by, None where it is told by it already or has none."""
+@final
+class _Watts(NamedTuple):
+    """What an estimate on this machine is made of now."""
+
+    core_w: float
+    standing_w: float | None
+    """None without a profile: what was told stays"""
+    basis: str
+
+
+def _now(facts: Mapping[str, Any]) -> _Watts | None:
+    """What an estimate is to be told by; None for counted joules, another machine's, and what is told so."""
     if facts.get("energy_method") != _ESTIMATED or "energy_basis" not in facts:
         return None
-    found = energy_profile.read()
-    if found is None or found.hardware != energy_profile.this_machine():
+    taken = (facts.get("energy") or {}).get("hardware") or {}
+    if f"{taken.get('cpu')}, {taken.get('cpu_count')} cores" != energy_profile.this_machine():
         return None
-    return None if energy_profile.basis(found) == facts["energy_basis"] else found
+    found = _watts(energy_profile.read())
+    return None if found.basis == facts["energy_basis"] else found
 
 
-def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], profile: energy_profile.Profile) -> bool:
+def _watts(profile: energy_profile.Profile | None) -> _Watts:
+    """By the calibration of this machine, else by its rated power, as the meter counts."""
+    if profile is not None and profile.hardware == energy_profile.this_machine():
+        return _Watts(profile.core_w, profile.idle_w, energy_profile.basis(profile))
+    core_w, made_of = processor().core_watts()
+    return _Watts(core_w, None, energy_profile.rated(core_w, made_of))
+
+
+def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) -> bool:
     """Joules anew from CPU seconds; whether there were any to tell them from."""
     joules, worked = metrics.get("train/energy_j", 0.0), metrics.get("train/cpu_seconds", 0.0)
     if not (joules > 0 and worked > 0):
         return False
-    energy = facts.get("energy") or {}
-    standing_w = (energy.get("hardware") or {}).get("standing_w") or 0.0
-    ratio = profile.core_w * worked / joules
+    before_w = facts["energy"]["hardware"].get("standing_w")
+    standing = now.standing_w / before_w if now.standing_w is not None and before_w else 1.0
+    ratio = now.core_w * worked / joules
     for key in metrics:
         if "energy_standing_j" in key:
-            metrics[key] *= profile.idle_w / standing_w if standing_w else 1.0
+            metrics[key] *= standing
         elif "energy_j" in key:
             metrics[key] *= ratio
     return True

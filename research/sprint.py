@@ -13,7 +13,8 @@ from research.campaigns.admission import Admission
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import Confirmation, claim
+from research.campaigns.claimed import claim
+from research.campaigns.confirm import Confirmation
 from research.campaigns.control import control_arm, stopped_control, wanted_of
 from research.campaigns.council import evidence
 from research.campaigns.equipment import Equipment
@@ -186,7 +187,7 @@ class Sprint:
             self._equipment.prepare()
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
-            admission.objective = wanted = wanted_of(charter, bench, control, self._notes)
+            admission.objective = wanted = wanted_of(charter, bench, control, self._notes, self._before())
             self._shortest, stopped = stopped_control(
                 charter, bench, rows, control, wanted, self._before(), self._boxes.half
             )

@@ -80,8 +80,8 @@ def estimate(
 ) -> Estimate:
     """The mean change from control to treatment over their pairs; of logarithms with `scale="ratio"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
-    changes, rounding = _changes(pairs, scale)
-    return _estimate(changes, rounding, metric, equal=not any(changes), ground=ground)
+    changes, rounding = changes_of(pairs, scale)
+    return mean_of(changes, rounding, metric, equal=not any(changes), ground=ground)
 
 
 @final
@@ -184,7 +184,7 @@ def check(
     least = constraint.op == ">="
     claimed = Region(*((constraint.bound, math.inf) if least else (-math.inf, constraint.bound)), closed=True)
     rounding = _ROUNDING * max(map(abs, finite), default=0.0)
-    mean = _estimate(finite, rounding, constraint.metric, ground=ground)
+    mean = mean_of(finite, rounding, constraint.metric, ground=ground)
     absent = len(measured) - len(finite)
     word = decide(mean, claimed, rate.tails, absent)
     shown = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
@@ -202,6 +202,15 @@ def check(
     if word == "open":
         return word, f"{shown}: mean {mean.mean:.6g} ± {half:.2g} does not settle it{rests}"
     return word, f"{shown} {getattr(told, word)}: mean {mean.mean:.6g}{rests}"
+
+
+def margin(bounded: "Bounded", rate: Errors = USUAL) -> float | None:
+    """How far the mean must lie inside a bound to keep it, of one that is open; None where it is settled."""
+    if check(*bounded[:2], rate, bounded.ground)[0] != "open":
+        return None
+    finite = [float(value) for value in bounded.values if math.isfinite(value)]
+    mean = mean_of(finite, 0.0, bounded.constraint.metric, ground=bounded.ground)
+    return mean.most(rate.tails[0]) - mean.mean if mean.n >= ENOUGH else None
 
 
 def _constrained(word: VerdictWord, reason: str, bounded: Bounded, rate: Errors) -> tuple[VerdictWord, str]:
@@ -248,7 +257,7 @@ def _log(percent: float) -> float:
     return math.log1p(percent / 100) if percent > -100 else -math.inf
 
 
-def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
+def changes_of(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
     """The finite changes of the pairs, and how far rounding alone may spread them."""
     if scale == "ratio":
         ratios = [after / before for before, after in pairs if before > 0 and after > 0]
@@ -258,7 +267,7 @@ def _changes(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[f
     return [after - before for before, after in kept], _ROUNDING * largest
 
 
-def _estimate(
+def mean_of(
     finite: Sequence[float], rounding: float, metric: str, equal: bool = False, ground: Ground = ALONE
 ) -> Estimate:
     told = _summary(finite, rounding, 0.95)

@@ -129,6 +129,15 @@ class Verdict(Record):
     comparison: Comparison | None
     reason: str
     trial_ids: tuple[int, ...]
+    told: Comparison | None = None
+    """the size as it is told: what decided is too large by having been chosen; None in older insights"""
+    told_by: str = ""
+    """how that was obtained: on seeds that did not decide, or given that it was chosen"""
+
+    @property
+    def size(self) -> Comparison | None:
+        """The comparison whose size is told; where there is none of its own, the one that decided."""
+        return self.told or self.comparison
 
 
 class Insight(Record):

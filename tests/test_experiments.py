@@ -54,7 +54,7 @@ def test_a_person_is_refused_before_training_what_exceeds_a_profile(
 
 def test_an_experiment_runs_to_its_report_and_takes_what_is_known(tmp_path: Path) -> None:
     small = ("budget.steps=20", "trainer.val_every=10")
-    by_hand = ("-m", "experiment=efficient_optimizer", *small, "seed=1000,1001", "logger=csv")
+    by_hand = ("-m", "experiment=efficient_optimizer", *small, "seed=2000,2001", "logger=csv")
     assert command("train.py", *by_hand, cwd=tmp_path).returncode == 0
     line = ("experiment=efficient_optimizer", f"base=[{','.join(small)}]")
     done = command("agent.py", *line, cwd=tmp_path)

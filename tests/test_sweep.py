@@ -199,3 +199,14 @@ def test_the_name_of_a_sweep_is_of_what_is_run_not_how() -> None:
     assert first.startswith("optimizer-seed-") and len(first) == len("optimizer-seed-") + 8
     assert first != name(["optimizer=adam,lion", "seed=0,2"], ["optimizer", "seed"])
     assert name(["name=my run", "model.width=1,2"], ["model.width"]).startswith("my-run-")
+
+
+def test_a_split_that_goes_with_the_seed_is_told_as_it_was_typed(tmp_path: Path) -> None:
+    code, _, err = sweep(
+        "data.split_seed=${seed}", "seed=1000,1001", "budget.steps=5", "logger=csv", cwd=tmp_path
+    )
+    assert code == 0, err
+    trials = Store(f"sqlite:///{tmp_path}/joulelab.db").trials()
+    assert [one.config["data"]["split_seed"] for one in trials] == [one.seed for one in trials]
+    assert sorted(one.seed for one in trials) == [1000, 1001]
+    assert all("data.split_seed=${seed}" in one.overrides for one in trials)

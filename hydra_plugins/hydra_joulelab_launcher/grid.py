@@ -1,6 +1,7 @@
 """`hydra/sweeper=grid`: Hydra's basic sweeper, without composing every job a second time."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class GridConf(BasicSweeperConf):
 
     _target_: str = "hydra_plugins.hydra_joulelab_launcher.grid.Grid"
 
+
+_INTERPOLATED = re.compile(r"\$\\\{([\w.]+)\\\}")
 
 ConfigStore.instance().store("grid", GridConf, group="hydra/sweeper", provider="joulelab")
 
@@ -68,7 +71,9 @@ class Grid(BasicSweeper):
         from research.gate.compose import Composer
 
         assert self.config is not None
-        (jobs,) = BasicSweeper.split_arguments(overrides, None)
+        (split,) = BasicSweeper.split_arguments(overrides, None)
+        # Hydra's sweeper escapes the braces, so the same trial would be told in two spellings.
+        jobs = [[_INTERPOLATED.sub(r"${\1}", text) for text in job] for job in split]
         folder = only_folder(self.config)
         if folder is not None:
             root = str(self.config.hydra.job.config_name)

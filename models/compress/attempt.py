@@ -42,11 +42,14 @@ class Attempt:
     Args:
         name: the option, as in `compress=[name]`.
         instead: what a refusal says to choose.
+        code: the option whose code it shares, and so what is remembered.
     """
 
-    def __init__(self, name: str, net: nn.Module, context: Context, instead: str) -> None:
+    def __init__(
+        self, name: str, net: nn.Module, context: Context, instead: str, code: str | None = None
+    ) -> None:
         self._name, self._net, self._context, self._instead = name, net, context, instead
-        self._proof = _folder() / f"{_identity(name, net, context)}.json"
+        self._proof = _folder() / f"{_identity(code or name, net, context)}.json"
 
     @property
     def proven(self) -> bool:

@@ -51,7 +51,8 @@ def check(net: nn.Module, context: Context, name: str, *, dynamic: bool = False)
     one_format(context)
     pt2e.x86(name, context.device)
     compiler(name)
-    attempt = Attempt(name, net, context, "compress=[bf16] or compress=[int8_weights]")
+    code = "int8_dynamic" if dynamic else "int8_static"
+    attempt = Attempt(name, net, context, "compress=[bf16] or compress=[int8_weights]", code)
     if not attempt.proven:
         graph = pt2e.quantized(net, [context.example[:2]], name, dynamic=dynamic)
         attempt.run(lambda: Compiled(graph, graph, context.example), must_gain=True)

@@ -33,7 +33,7 @@ def load(
     task: str = "classification",
     packages: Sequence[str] = ("datasets",),
     drawn: str = "fixed",
-    revision: str | None = None,
+    revision: str | int | None = None,
     path: str | None = None,
     image: str = "image",
     label: str = "label",
@@ -53,7 +53,11 @@ def load(
     if len(sizes) != 3 or sizes[0] not in _MODES:
         raise Refusal(f"data.shape {list(sizes)} must be [1, H, W] for grey or [3, H, W] for colour images.")
     library = _library()
-    folder = _fetched(hub, revision) if path is None else Path(path).expanduser()
+    folder = (
+        _fetched(hub, None if revision is None else str(revision))
+        if path is None
+        else Path(path).expanduser()
+    )
     tables = _tables(library, folder, cache)
     published, test = (_split(library, tables[name], image, label, sizes) for name in ("train", "test"))
     splits = standardise(*hold_out(published, val_share, split_seed), test)

@@ -8,7 +8,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import Finding
+from research.campaigns.claimed import Finding
 from research.campaigns.discovery import write_recipe
 from research.campaigns.stopped_control import COSTS
 from research.objective import is_energy, sentence
@@ -90,6 +90,8 @@ class Conclusions:
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
+            "unsettled": finding.unsettled,
+            "estimated": {"seeds": finding.estimated, "trials": self._estimated(control, finding)},
             "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
@@ -101,6 +103,15 @@ class Conclusions:
         words = self._words(finding, insight, rated)
         facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
         return facts | {"recipe": self._recipe(control, finding, insight, rated)}
+
+    def _estimated(self, control: Arm, finding: Finding) -> list[int]:
+        """The trials that tell its size."""
+        return [
+            one.trials[seed]
+            for one in (control, finding.arm)
+            for seed in finding.estimated
+            if seed in one.trials
+        ]
 
     def _rating(self, control: Arm, finding: Finding) -> Rating:
         """The rubric over what the store says of this finding and of those before it."""
@@ -156,7 +167,8 @@ class Conclusions:
             word=verdict.word,
             sentence=insight.claim,
             figures={
-                "comparison": verdict.comparison.model_dump() if verdict.comparison else None,
+                "comparison": verdict.size.model_dump() if verdict.size else None,
+                "size told": verdict.told_by or "by the seeds that decided",
                 "reason": verdict.reason,
                 "energy": finding.energy_method,
                 "rating": rated.score,

@@ -3,22 +3,25 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import final
 
 from pydantic import Field
 
 from research.campaigns.bench import Arm, Bench
+from research.campaigns.claimed import Claim, Finding
 from research.campaigns.grounds import ground
 from research.campaigns.question import Question, Turn
-from research.objective import METRICS, is_ratio, is_timed, screening, shortfall
+from research.objective import METRICS, is_ratio, shortfall
 from research.statistics.comparable import comparable, energy_method
+from research.statistics.conditional import chosen
 from research.statistics.decide import Errors
 from research.statistics.equivalence import as_good_as
 from research.statistics.split import Split, parted
-from research.stats import ENOUGH, Bounded, judge
-from research.types import Constraint, Direction, Objective, Record, Verdict
+from research.stats import ENOUGH, Bounded, Scale, compare, judge, margin
+from research.types import Record, Verdict
 
+_LEVEL = 0.95
+"""confidence of a size that is told"""
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
 
 
@@ -34,85 +37,15 @@ class Confirm(Record):
     """how often seeds are added while the verdict is open; all looks share one error rate"""
     first_seed: int = Field(default=1000, ge=0)
     """of the first contender; seeds that any trial on this data has had are passed over"""
+    estimate: int = Field(default=5, ge=0)
+    """seeds that are run after a claim is supported to tell its size: those that decided tell it too large"""
     margin: float | None = Field(default=0.01, gt=0)
     """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
 
     @property
     def each(self) -> int:
         """Seeds that a contender may need."""
-        return self.seeds * self.looks
-
-
-@final
-@dataclass(frozen=True)
-class Claim:
-    """What is claimed of a contender, settled before its fresh seeds are run."""
-
-    metric: str
-    direction: Direction
-    smallest_effect: float
-    """in percent of the control where arms are compared by their ratio, else in the metric's unit"""
-    constraints: tuple[Constraint, ...]
-    reason: str | None = None
-    """why it is not the goal's own metric: the control breaks this bound"""
-
-    @property
-    def alone(self) -> bool:
-        """Whether its figures would be distorted by a trial that runs beside it."""
-        return any(is_timed(one) for one in (self.metric, *(bound.metric for bound in self.constraints)))
-
-
-@final
-@dataclass(frozen=True)
-class Finding:
-    """A contender's verdict, and the seeds and method that it rests on."""
-
-    arm: Arm
-    claim: Claim
-    verdict: Verdict
-    seeds: tuple[int, ...]
-    energy_method: str
-    turn: Turn | None = None
-    """in the ledger of its question"""
-    looks: int = 0
-    """how often it was looked at; the verdict is the last look's"""
-    alike: dict[str, Verdict] = field(default_factory=dict)
-    """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Split | None = None
-    """the gain beside that of the control stopped at the bound; None where there is no such control"""
-
-
-def claim(
-    objective: Objective, smallest_effect: float, control: dict[str, float], *, confirmed: bool = False
-) -> Claim:
-    """What will be claimed: the objective, or a bound of the goal that the control's screening misses.
-
-    A `confirmed` control keeps every bound, whatever its screening says.
-    """
-    for bound in objective.constraints if not confirmed else ():
-        value = control.get(screening(bound.metric), math.nan)
-        if shortfall(bound, value) > 0:
-            direction: Direction = "max" if bound.op == ">=" else "min"
-            return Claim(bound.metric, direction, 0.0, objective.constraints, "the control breaks this bound")
-    effect = 100 * smallest_effect if is_ratio(objective.metric) else smallest_effect
-    return Claim(objective.metric, objective.direction, effect, objective.constraints)
-
-
-def tightened(objective: Objective, examples: float) -> Objective:
-    """The screening objective with bounds on shares one standard error tighter.
-
-    A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
-    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples.
-    """
-
-    def tight(bound: Constraint) -> Constraint:
-        known = METRICS.get(bound.metric)
-        if bound.op != ">=" or not known or known.unit != "share" or examples <= 0:
-            return bound
-        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples)
-        return bound.model_copy(update={"bound": min(bound.bound + margin, (1 + bound.bound) / 2)})
-
-    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+        return self.seeds * self.looks + self.estimate
 
 
 @final
@@ -166,10 +99,23 @@ class Confirmation:
                 break
         self._question.end(turn, verdict.word, counts)
         supported = verdict.word == "supported"
-        split = self._split(control, arm, stopped, claim, seeds, counts) if supported else None
+        more = self._estimating(arms, claim, turn.first + len(seeds) + held) if supported else []
+        if supported:
+            verdict = self._told(control, arm, claim, verdict, more, (seeds, turn.rate, counts))
+        split = self._split(control, arm, stopped, claim, (seeds, counts, more)) if supported else None
         alike = self._alike(control, arm, claim, seeds) if supported else {}
         return Finding(
-            arm, claim, verdict, tuple(seeds), self._method(arm, seeds), turn, len(counts), alike, split
+            arm=arm,
+            claim=claim,
+            verdict=verdict,
+            seeds=tuple(seeds),
+            energy_method=self._method(arm, seeds),
+            turn=turn,
+            looks=len(counts),
+            alike=alike,
+            split=split,
+            estimated=tuple(more),
+            unsettled=self._unsettled(arm, claim, seeds, turn.rate) if verdict.word == "open" else {},
         )
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
@@ -177,10 +123,41 @@ class Confirmation:
         name = f"{claim.metric} {self._bench.signature(arm.overrides)[:16]}"
         return self._question.turn(name, self._settings.first_seed, self._settings.each)
 
-    def _affordable(self, arms: Sequence[Arm], first: int) -> tuple[list[int], str]:
+    def _estimating(self, arms: Sequence[Arm], claim: Claim, first: int) -> list[int]:
+        """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
+        more, _ = self._affordable(arms, first, self._settings.estimate)
+        self._bench.run(self._interleaved(arms, more), alone=claim.alone)
+        whole = [seed for seed in more if not any(self._lost(one, seed) for one in arms)]
+        return whole if len(whole) >= ENOUGH else []
+
+    def _lost(self, arm: Arm, seed: int) -> bool:
+        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
+
+    def _told(
+        self,
+        control: Arm,
+        arm: Arm,
+        claim: Claim,
+        verdict: Verdict,
+        more: Sequence[int],
+        decided: tuple[Sequence[int], Errors, Sequence[int]],
+    ) -> Verdict:
+        """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
+        seeds, rate, counts = decided
+        before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
+        scale: Scale = "ratio" if is_ratio(claim.metric) else "difference"
+        if more:
+            over = ground(self._bench, claim.metric, more, arm, control)
+            size = compare(before, after, claim.metric, _LEVEL, scale, over)
+            return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
+        looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
+        size = chosen(before, after, claim.metric, claim.direction, claim.smallest_effect, scale, looks)
+        return verdict.model_copy(update={"told": size, "told_by": "given that it was chosen"})
+
+    def _affordable(self, arms: Sequence[Arm], first: int, most: int | None = None) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
         short = ""
-        for count in range(self._settings.seeds, ENOUGH - 1, -1):
+        for count in range(self._settings.seeds if most is None else most, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
             pairs = [(one, seed) for seed in seeds for one in arms]
             price = self._bench.price(pairs)
@@ -200,10 +177,8 @@ class Confirmation:
         turns: list[int] = []
         for seed in seeds:
             if not turns:
-                order, turns = (
-                    self._rng.sample(arms, len(arms)),
-                    self._rng.sample(range(len(arms)), len(arms)),
-                )
+                order = self._rng.sample(arms, len(arms))
+                turns = self._rng.sample(range(len(arms)), len(arms))
             at = turns.pop()
             pairs += [(arm, seed) for arm in (*order[at:], *order[:at])]
         return pairs
@@ -219,14 +194,7 @@ class Confirmation:
             smallest_effect=claim.smallest_effect,
             scale="ratio" if is_ratio(claim.metric) else "difference",
             rate=rate,
-            constraints=[
-                Bounded(
-                    bound,
-                    list(self._bench.values(arm, bound.metric, seeds).values()),
-                    ground(self._bench, bound.metric, seeds, arm),
-                )
-                for bound in claim.constraints
-            ],
+            constraints=self._bounds(arm, claim, seeds),
             trial_ids=[trial.id for trial in trials],
             ground=ground(self._bench, claim.metric, seeds, arm, control),
         )
@@ -235,13 +203,25 @@ class Confirmation:
             verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
         return verdict
 
+    def _bounds(self, arm: Arm, claim: Claim, seeds: Sequence[int]) -> list[Bounded]:
+        values = {one.metric: self._bench.values(arm, one.metric, seeds) for one in claim.constraints}
+        return [
+            Bounded(one, list(values[one.metric].values()), ground(self._bench, one.metric, seeds, arm))
+            for one in claim.constraints
+        ]
+
+    def _unsettled(self, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> dict[str, float]:
+        """The bounds that its seeds leave open, with how far inside its mean would have to be."""
+        told = {one.constraint.metric: margin(one, rate) for one in self._bounds(arm, claim, seeds)}
+        return {metric: distance for metric, distance in told.items() if distance is not None}
+
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
 
         It is one more comparison of the campaign.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        bounded = [bound.metric for bound in claim.constraints if bound.metric.startswith("test/")]
+        bounded = [one.metric for one in claim.constraints if one.metric.startswith("test/")]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.metric):
             return {}
@@ -266,21 +246,27 @@ class Confirmation:
         arm: Arm,
         stopped: Arm | None,
         claim: Claim,
-        seeds: Sequence[int],
-        counts: Sequence[int],
+        ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
     ) -> Split | None:
-        """The parts of a gain; whether there is a new one is one more comparison of the campaign.
+        """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
-        It has the looks of the first: that one has decided how many seeds there are.
+        Whether there is a new one is one more comparison of the question. It has the looks of the first: that
+        one has decided how many seeds there are.
         """
         if stopped is None or not is_ratio(claim.metric):
             return None
         bare = Claim(claim.metric, claim.direction, 0.0, ())
+        seeds, counts, more = ran
         beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds, counts)
-        before, shorter = (self._bench.values(one, claim.metric, seeds) for one in (control, stopped))
+        before, shorter, own = (
+            self._bench.values(one, claim.metric, more or seeds) for one in (control, stopped, arm)
+        )
+        if beyond is not None and more:
+            size = compare(shorter, own, claim.metric, _LEVEL, "ratio")
+            beyond = beyond.model_copy(update={"comparison": size})
         means = self._bench.means(stopped, seeds)
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
-        return parted(stopped.overrides, before, shorter, claim.metric, 0.95, beyond, kept)
+        return parted(stopped.overrides, before, shorter, claim.metric, _LEVEL, beyond, kept)
 
     def _new(
         self, stopped: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], counts: Sequence[int]

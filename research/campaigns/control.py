@@ -6,7 +6,7 @@ from typing import Any
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import tightened
+from research.campaigns.claimed import missed, tightened
 from research.campaigns.reference_arm import Baseline
 from research.campaigns.rows import Rows
 from research.campaigns.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
@@ -43,14 +43,21 @@ def company(charter: Charter) -> range:
     return range(last - max(0, busy - len(screen.seeds)), last)
 
 
-def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) -> Objective:
+def wanted_of(
+    charter: Charter,
+    bench: Bench,
+    control: Arm,
+    notes: list[str],
+    earlier: Sequence[Mapping[str, Any]] = (),
+) -> Objective:
     """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
     busy = bench.held(control, charter.screen.seeds)
     if busy:
         raise Refusal(f"{busy[:1].upper()}{busy[1:]}; sizes and scores can be asked for meanwhile.")
     results = list(bench.results(control, charter.screen.seeds).values())
     examples = min(float(result.facts.get("scored", 0)) for result in results)
-    wanted = screening_objective(tightened(charter.goal.objective, examples))
+    unsettled = missed(bench.store.insights(sprint_id=row["id"]) for row in earlier)
+    wanted = screening_objective(tightened(charter.goal.objective, examples, unsettled))
     measured = results[0].metrics
     for metric in (wanted.metric, *(bound.metric for bound in wanted.constraints)):
         if metric not in measured:
@@ -61,6 +68,9 @@ def wanted_of(charter: Charter, bench: Bench, control: Arm, notes: list[str]) ->
     tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
+    if unsettled:
+        named = " and ".join(sorted(unsettled))
+        notes.append(f"screened with a tighter bound on {named}, which no sprint before could settle")
     return wanted
 
 

@@ -41,8 +41,8 @@ class Discovery:
     @property
     def found(self) -> Comparison:
         """Arm against control."""
-        assert self.insight.verdict.comparison is not None
-        return self.insight.verdict.comparison
+        assert self.insight.verdict.size is not None
+        return self.insight.verdict.size
 
     @property
     def metric(self) -> str:

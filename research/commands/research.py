@@ -36,6 +36,9 @@ class Finding(Record):
     claim: str
     rating: float | None
     comparison: Comparison | None
+    """what decided"""
+    told: Comparison | None
+    """the size as it is told: what decided is too large by having been chosen"""
     energy_method: str
     command: str
     split: Split | None = None
@@ -133,6 +136,7 @@ def _finding(row: dict[str, Any]) -> Finding:
         claim=insight.claim,
         rating=row["facts"].get("rating"),
         comparison=insight.verdict.comparison,
+        told=insight.verdict.size,
         energy_method=insight.energy_method,
         command=insight.command,
         split=row["facts"].get("split"),

@@ -119,7 +119,11 @@ def _insight(store: "Store", wanted: Reference) -> Shown:
     insight = row["insight"]
     about = {"verdict": row["word"], "claim": insight["claim"], "energy_method": insight["energy_method"]}
     about |= {"rating": row["facts"].get("rating"), "reason": insight["verdict"]["reason"]}
-    about |= {"comparison": insight["verdict"]["comparison"], "trials": insight["verdict"]["trial_ids"]}
+    about |= {
+        "comparison": insight["verdict"]["comparison"],
+        "told": insight["verdict"].get("told"),
+        "trials": insight["verdict"]["trial_ids"],
+    }
     about |= {"sprint": row["sprint_id"], "experiment": row["experiment_id"]}
     facts = _but(row["facts"], "rating")
     return Shown(

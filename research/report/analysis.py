@@ -94,6 +94,11 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
         f"- verdict: {row['word']}, because {plain(verdict.reason)}",
         f"- trials: {_trials(verdict)}; energy: {plain(method_words(insight.energy_method))}",
     ]
+    if verdict.comparison is not None and verdict.told is not None:
+        lines.append(
+            f"- size: {difference(verdict.told)}, {plain(verdict.told_by)}; what decided says "
+            f"{difference(verdict.comparison)}, which is too large by having been chosen"
+        )
     if verdict.comparison is not None:
         power = powered(found, verdict.comparison)
         unit = " %" if verdict.comparison.metric.endswith("[%]") else ""

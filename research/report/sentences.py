@@ -40,7 +40,7 @@ def claim_sentence(
     method = f" ({method_words(energy_method)})" if is_energy(metric) else ""
     if verdict.word == "supported":
         kept = f", keeping {bounds}" if bounds else ""
-        gain = improvement(found, direction)
+        gain = improvement(verdict.size or found, direction, verdict.told_by)
         control = f"`{' '.join(baseline)}`" if baseline else "the control"
         parts = "" if split is None else f": {split.words}"
         return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}{parts}."
@@ -49,13 +49,17 @@ def claim_sentence(
     return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."
 
 
-def improvement(found: Comparison, direction: Direction) -> str:
-    """A gain with interval and n, without its sign: `43.2 % [35.3, 50.1] (97.8 % interval, n = 5 pairs)`."""
+def improvement(found: Comparison, direction: Direction, told_by: str = "") -> str:
+    """A gain with interval and n, without its sign: `43.2 % [35.3, 50.1] (97.8 % interval, n = 5 pairs)`.
+
+    `told_by` is how the size was obtained, where it is not that of what decided.
+    """
     sign = -1 if direction == "min" else 1
     ends = sorted((sign * found.low, sign * found.high))
     low, high, gain = (spelt(one, places=places(found)) for one in (*ends, sign * found.difference))
     unit = " %" if found.metric.endswith("[%]") else ""
-    sure = f"{100 * found.level:.3g} % interval, n = {found.n} pairs{told(found.over)}"
+    by = f", {told_by}" if told_by else f", n = {found.n} pairs"
+    sure = f"{100 * found.level:.3g} % interval{by}{told(found.over)}"
     return f"{gain}{unit} [{low}, {high}] ({sure})"
 
 

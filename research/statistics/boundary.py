@@ -67,7 +67,7 @@ def _first(p: float, before: int, count: int, bound: float) -> float:
     """Chance that a look at `count` crosses `p` and the one at `before` had not crossed `bound`."""
     from scipy.special import stdtrit
 
-    nodes, weights = _rule(_NODES)
+    nodes, weights = rule(_NODES)
     t = -stdtrit(count - 1, p * (nodes + 1) / 2)
     cosine = t / (t * t + count - 1) ** 0.5
     critical = -float(stdtrit(before - 1, bound))
@@ -83,7 +83,7 @@ def below(cosine: Any, before: int, count: int, critical: float, shift: Any = 0.
     import numpy as np
     from scipy.special import betainc
 
-    nodes, weights = _rule(_CONTRASTS)
+    nodes, weights = rule(_CONTRASTS)
     angle = math.pi / 2 * nodes
     density = weights * np.cos(angle) ** (count - 3)
     rest = count - before
@@ -99,7 +99,7 @@ def below(cosine: Any, before: int, count: int, critical: float, shift: Any = 0.
 
 
 @cache
-def _rule(nodes: int) -> Any:
+def rule(nodes: int) -> Any:
     """Nodes and weights of Gauss and Legendre on [-1, 1]."""
     from numpy.polynomial.legendre import leggauss
 

@@ -7,6 +7,10 @@ split. So where a claim is confirmed the split goes with the seed, for control a
 spread over the seeds is the spread over splits. Where the test set is fixed, its examples' variance is added
 (`research.statistics.examples`).
 
+Configurations are tuned on one split of a pool, whose validation examples come up in the tests of others. It
+is no leak that shows: the best of 24 by validation on one split gains on those examples what it gains on the
+rest (`benchmarks/coverage.py`), for it is trained anew and has seen none of its own test.
+
 Splits of one pool overlap: what such an interval covers is the mean over splits of this pool, and not over
 pools (Nadeau and Bengio 2003, Inference for the Generalization Error, Machine Learning 52, whose correction
 for that widens it by sqrt(1 + n * test / train)). Generated data have no such end.

@@ -8,9 +8,9 @@ import energy_profile
 from energy_profile import Profile
 from models.energy import Meter
 from models.estimate import Estimate, calibrated, memory_watts
-from models.processor import Processor
 from models.sources import open_counters
 from models.tally import Tally
+from processor import Processor
 from refusal import Refusal
 
 

@@ -72,6 +72,15 @@ def test_more_micro_batches_than_examples_are_refused(train):
         train(accumulate_grad_batches=33)
 
 
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_batch_normalisation_in_pieces_is_told(train, pieces):
+    net = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    fitted = train(3, net=net, accumulate_grad_batches=pieces, target="val/accuracy >= 1.0")
+    told = ["batch normalisation saw 4 pieces"] if pieces > 1 else []
+    for note, start in zip(fitted.facts["notes"], [*told, "budget.target was not reached"], strict=True):
+        assert note.startswith(start)
+
+
 class Broken(nn.Module):
     def __init__(self):
         super().__init__()

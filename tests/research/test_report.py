@@ -126,15 +126,20 @@ def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
     report, rows, found = done
     first = report.splitlines()[2]
     insight = found.insights[-1]
-    control = rows.values(rows.ids("control", "confirmed"), "train/energy_j")
     arm = f"`{' '.join(found.arms('confirmed')[-1].overrides)}`"
-    treated = rows.values(rows.ids(arm, "confirmed"), "train/energy_j")
+    told = found.found[-1]["facts"]["estimated"]
+    n = len(told["seeds"])
+    deciding = {trial.seed for trial in found.store.trials(ids=insight.verdict.trial_ids)}
+    assert n == 5 and not deciding & {*told["seeds"]}, "the size is told by seeds that did not decide"
+    control, treated = (
+        rows.values(ids, "train/energy_j") for ids in (told["trials"][:n], told["trials"][n:])
+    )
     ratios = [math.log(after / before) for before, after in zip(control, treated, strict=True)]
     saved = -100 * math.expm1(statistics.fmean(ratios))
-    half = t.ppf(1 - insight.verdict.comparison.tail, len(ratios) - 1) * statistics.stdev(ratios)
-    low = -100 * math.expm1(statistics.fmean(ratios) + half / math.sqrt(len(ratios)))
+    half = t.ppf(0.975, n - 1) * statistics.stdev(ratios)
+    low = -100 * math.expm1(statistics.fmean(ratios) + half / math.sqrt(n))
     assert first.startswith(f"**Supported.** {arm} lowers training energy by {saved:.4g} % [{low:.4g}, ")
-    assert f"n = {len(control)} pairs" in first
+    assert f"(95 % interval, {n} seeds that did not decide)" in first
 
 
 def test_the_counts_are_the_rows_of_the_experiments(done: tuple) -> None:

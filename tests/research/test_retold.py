@@ -1,6 +1,7 @@
 """What is told and not learnt: a known trial's grid and watts are asked anew without a training."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import statistics_rows
 
 import energy_profile
 from grid import grid
+from processor import processor
 from refusal import Refusal
 from research.database.schema import metric, trial
 from research.report.panel import rows as panel
@@ -26,22 +28,31 @@ from research.types import Result
 KG = 1 / 3.6e6 / 1000
 """kilograms of CO2 for each joule and gram per kWh"""
 WORLD = {"grid_g_per_kwh": 475.0, "grid_source": "world average, CodeCarbon 3.3.2 (iea.org)", "concurrent": 2}
-HARDWARE = {"core_w": 4.0, "standing_w": 10.0}
+RATED_W, MADE_OF = processor().core_watts()
+HARDWARE = {
+    "cpu": energy_profile.this_machine().partition(",")[0],
+    "cpu_count": os.cpu_count(),
+    "core_w": RATED_W,
+    "standing_w": 10.0,
+}
+JOULES = 2.5 * RATED_W
+USED = JOULES + 6.0
+"""of the steps, and with the standing draw"""
 ESTIMATED = {
     "energy_method": "estimated",
-    "energy_basis": "CPU seconds x 4 W a core (TDP 280 W / 70, CodeCarbon's table)",
+    "energy_basis": energy_profile.rated(RATED_W, MADE_OF),
     "energy": WORLD | {"hardware": HARDWARE},
     "threads": 1,
 }
 MEASURED = {
     "val/accuracy": 0.9,
     "train/cpu_seconds": 2.5,
-    "train/energy_j": 10.0,
+    "train/energy_j": JOULES,
     "train/energy_standing_j": 6.0,
-    "train/co2_kg": 16.0 * 475 * KG,
+    "train/co2_kg": USED * 475 * KG,
     "train/seconds": 1.2,
     "infer/cpu_seconds_per_sample": 1e-6,
-    "infer/energy_j_per_sample": 4e-6,
+    "infer/energy_j_per_sample": 1e-6 * RATED_W,
     "size/bytes": 100.0,
 }
 OLD = Path(__file__).with_name("old_rows.json")
@@ -74,7 +85,7 @@ def test_the_worlds_grid_is_told_as_it_was_written() -> None:
 def test_another_grid_tells_carbon_anew_from_the_joules() -> None:
     found = retold(result(), {"country": "FRA"})
     grams = grid("FRA").g_per_kwh
-    assert found.metrics["train/co2_kg"] == pytest.approx(16.0 * grams * KG)
+    assert found.metrics["train/co2_kg"] == pytest.approx(USED * grams * KG)
     assert {k: v for k, v in found.metrics.items() if "co2" not in k} == {
         k: v for k, v in MEASURED.items() if "co2" not in k
     }
@@ -87,7 +98,7 @@ def test_another_grid_tells_carbon_anew_from_the_joules() -> None:
 def test_an_intensity_of_ones_own_may_be_zero_and_be_left_again() -> None:
     none = retold(result(), {"grid_g_per_kwh": 0.0})
     assert none.metrics["train/co2_kg"] == 0.0
-    assert retold(none, {}).metrics["train/co2_kg"] == pytest.approx(16.0 * 475 * KG)
+    assert retold(none, {}).metrics["train/co2_kg"] == pytest.approx(USED * 475 * KG)
 
 
 def test_a_country_without_a_figure_is_refused() -> None:
@@ -106,6 +117,22 @@ def test_an_estimate_is_told_by_the_machines_calibration() -> None:
     assert found.facts["energy_basis"] == energy_profile.basis(profile)
     assert any(ESTIMATED["energy_basis"] in note for note in found.facts["notes"])
     assert retold(found, {}) is found
+
+
+def test_a_calibration_that_is_gone_leaves_the_rated_power(place: Path) -> None:
+    profile = calibrated()
+    known = retold(result(), {})
+    place.unlink()
+    told = retold(known, {})
+    assert told.metrics["train/energy_j"] == pytest.approx(JOULES)
+    assert told.facts["energy_basis"] == ESTIMATED["energy_basis"]
+    assert any(energy_profile.basis(profile) in note for note in told.facts["notes"])
+
+
+def test_another_machines_trial_is_told_by_none_of_this_ones_watts() -> None:
+    calibrated()
+    other = ESTIMATED["energy"] | {"hardware": HARDWARE | {"cpu": "Another CPU"}}
+    assert retold(result(energy=other), {}).metrics == MEASURED
 
 
 def test_two_calibrations_of_one_machine_stand_side_by_side_once_told_anew() -> None:
@@ -143,7 +170,7 @@ def test_a_known_trial_is_asked_with_another_grid(
     with claimed(french, overrides=[], sweep=None, source="person") as row:
         assert row.status == "known"
         answer = row.answer("train/co2_kg")
-    assert answer["score"] == pytest.approx(16.0 * grams * KG)
+    assert answer["score"] == pytest.approx(USED * grams * KG)
     told = dict(panel(answer, []))
     assert (
         "France" in told["carbon"]
@@ -151,10 +178,10 @@ def test_a_known_trial_is_asked_with_another_grid(
         and f"{grams:.4g} g/kWh" in told["carbon"]
     )
     (outcome,) = lookup.known([Job(french, ["meter.country=FRA"])])
-    assert outcome is not None and outcome.metrics["train/co2_kg"] == pytest.approx(16.0 * grams * KG)
+    assert outcome is not None and outcome.metrics["train/co2_kg"] == pytest.approx(USED * grams * KG)
     (first,) = lookup.known([Job(asked, [])])
-    assert first is not None and first.metrics["train/co2_kg"] == pytest.approx(16.0 * 475 * KG)
-    assert "CPU seconds x 4 W" in caption(arms([first, outcome]))
+    assert first is not None and first.metrics["train/co2_kg"] == pytest.approx(USED * 475 * KG)
+    assert "CPU seconds x" in caption(arms([first, outcome]))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from campaign_lab import Lab, Scripted, energy, learning, opened
 from team_lab import series
 
 from research.campaigns.charter import Charter
-from research.campaigns.confirm import tightened
+from research.campaigns.claimed import tightened
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.campaigns.stopped_control import Ladder

@@ -76,6 +76,7 @@ def test_what_worked_is_not_tried_again_and_other_shapes_are(context) -> None:
     again.run(Raising)
     assert not Attempt("own", net(65), context(), "x").proven
     assert not Attempt("other", net(), context(), "x").proven
+    assert Attempt("other", net(), context(), "x", code="own").proven
 
 
 def test_other_settings_of_the_same_weights_are_another_network(context) -> None:

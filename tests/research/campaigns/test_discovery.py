@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from refusal import Refusal
 from research.campaigns.discovery import write_recipe
+from research.experiments.expansion import expanded
 from research.experiments.study import names, recipe
 from research.space import Space
 from research.statistics.rubric import RubricFacts, rating
@@ -87,6 +88,16 @@ def test_the_recipe_is_the_campaigns_control_and_arm(conf: Path) -> None:
     assert signed(base) == signed(base, *study.control.split()) == signed(*FIXED)
     assert signed(base, *study.arms[0].overrides) == signed(*FIXED, *ARM)
     assert space.resolve([base])["launcher"]["jobs"] == 1
+
+
+def test_it_draws_the_splits_that_confirmed_it(conf: Path) -> None:
+    name = f"discovered/{written(conf).stem}"
+    assert recipe(conf, name).study.split == "seed"
+    jobs = expanded([[f"experiment={name}"]], conf, Space(conf, conf / "space.yaml").resolve)
+    assert all(job[-2] == "data.split_seed=${seed}" for job in jobs)
+    fixed = f"discovered/{written(conf, fixed=(*FIXED, 'data.split_seed=3')).stem}"
+    assert recipe(conf, fixed).study.split == "fixed"
+    assert Space(conf, conf / "space.yaml").resolve([f"experiment={fixed}"])["data"]["split_seed"] == 3
 
 
 @pytest.mark.slow

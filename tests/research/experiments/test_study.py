@@ -15,7 +15,10 @@ from research.space import Space
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
 STUDIED = [name for name in names(CONF) if "/" not in name and recipe(CONF, name).study]
-KEYS = ("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Command", "Expected", "Cost")
+KEYS = (
+    *("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Equal cost"),
+    *("Command", "Expected", "Cost"),
+)
 SMALL = {
     "question": "q",
     "claim": "c",
@@ -46,6 +49,25 @@ def test_a_recipe_whose_claim_is_timed_runs_its_trials_alone(name: str) -> None:
     if study.timed:
         assert SPACE.resolve([f"experiment={name}"])["launcher"]["jobs"] == 1
     assert study.timed or not any(is_timed(metric) for metric in study.metrics)
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_what_a_method_costs_is_in_its_claim_unless_the_cost_is_equal(name: str) -> None:
+    found = recipe(CONF, name)
+    assert found.study is not None
+    costs = {"train/energy_j", "train/cpu_seconds", "train/seconds"}
+    assert found.header["Equal cost"].startswith("yes") or costs & {*found.study.metrics}, name
+
+
+def test_a_student_is_held_to_one_that_trains_alone_for_as_many_joules() -> None:
+    study = recipe(CONF, "knowledge_distillation").study
+    assert study is not None
+    equal = next(claim for claim in study.claims if claim.arm == "compress=[] budget.steps=540")
+    assert "labels=soft" in str(equal.against)
+    assert [part.words for part in equal.all] == [
+        "test/bits_per_byte less by 0.05",
+        "train/energy_j not more by 10 %",
+    ]
 
 
 def test_a_study_is_read_with_its_short_forms() -> None:

@@ -1,4 +1,7 @@
-"""The processor of this machine: its name, its cores, and the watts of a busy one as far as tables tell."""
+"""The processor of this machine: its name, its cores, and the watts of a busy one as far as tables tell.
+
+Both wings ask: the meter for what it counts, the lab for what a known trial's joules are told by.
+"""
 
 import csv
 import functools

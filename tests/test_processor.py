@@ -4,7 +4,8 @@ from codecarbon.external.ram import RAM
 from codecarbon.input import DataSource
 
 from models import codecarbon_total
-from models.processor import Processor, processor, tdp
+from models.estimate import memory_watts
+from processor import Processor, processor, tdp
 
 NAMES = [
     "AMD EPYC",
@@ -72,6 +73,10 @@ def test_cores_are_counted_on_real_hardware_only(tmp_path):
 
 def test_without_cpuinfo_there_is_a_name_all_the_same(tmp_path):
     assert processor(tmp_path / "none").model
+
+
+def test_this_machines_memory_takes_what_codecarbon_says():
+    assert memory_watts() == pytest.approx(RAM(tracking_mode="machine").total_power().W)
 
 
 @pytest.mark.parametrize(
