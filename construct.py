@@ -32,9 +32,7 @@ def build(node: Any, *, recursive: bool = True) -> Any:
         return _by_hydra(node, recursive)
     given = {key: value for key, value in node.items() if key not in _SAID}
     # A target may change what it is given; the config is still to be written down.
-    own = {
-        key: build(value) if recursive else copy.deepcopy(value) for key, value in given.items()
-    }
+    own = {key: build(value) if recursive else copy.deepcopy(value) for key, value in given.items()}
     args = build(list(node.get("_args_", ())), recursive=recursive)
     return functools.partial(target, *args, **own) if node.get("_partial_") else target(*args, **own)
 

@@ -29,7 +29,11 @@ PAID = 3
 """children whose time is not counted"""
 PARTS = {
     "parts from the config": ["train:build"],
-    "row and identity": ["research.store:Store.claim", "research.store:Store.finish", "research.identity:key"],
+    "row and identity": [
+        "research.store:Store.claim",
+        "research.store:Store.finish",
+        "research.identity:key",
+    ],
     "steps": ["models.lit:Lit.training_step"],
     "Lightning's set-up": ["models.trainer:build", "lightning.pytorch:Trainer.fit"],
     "validations": ["models.callbacks.curve:Curve._add"],
@@ -93,8 +97,18 @@ def inside(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         compose = Composer(Path("conf").absolute(), "train")
         fixed = [
-            *("budget.epochs=null", f"budget.steps={asked.steps}", "budget.seconds=null", "budget.joules=null"),
-            *("logger=csv", f"store.url=sqlite:///{folder}/trials.db", f"root={folder}/runs", *asked.overrides),
+            *(
+                "budget.epochs=null",
+                f"budget.steps={asked.steps}",
+                "budget.seconds=null",
+                "budget.joules=null",
+            ),
+            *(
+                "logger=csv",
+                f"store.url=sqlite:///{folder}/trials.db",
+                f"root={folder}/runs",
+                *asked.overrides,
+            ),
         ]
         lines = [[*fixed, f"seed={seed}"] for seed in range(asked.trials)]
         jobs = [Job(compose.resolve(line).config, line, "cost") for line in lines]
@@ -141,10 +155,13 @@ def show_parts(runs: dict[str, dict[str, Any]]) -> None:
     print(f"\n{'CPU ms of a child, median':28}{''.join(f'{name:>10}' for name in runs)}")
     children = {name: run["parts"] for name, run in runs.items()}
     for label in ["before the trial", *PARTS]:
-        medians = [statistics.median(1000 * one.get(label, 0.0) for one in told) for told in children.values()]
+        medians = [
+            statistics.median(1000 * one.get(label, 0.0) for one in told) for told in children.values()
+        ]
         print(f"{label:28}{''.join(f'{one:10.1f}' for one in medians)}")
     others = [
-        statistics.median(2000 * one["all"] - 1000 * sum(one.values()) for one in told) for told in children.values()
+        statistics.median(2000 * one["all"] - 1000 * sum(one.values()) for one in told)
+        for told in children.values()
     ]
     print(f"{'all else':28}{''.join(f'{one:10.1f}' for one in others)}")
 
@@ -173,7 +190,9 @@ def main() -> None:
     print(f"ratio {spread(ratios)}, to reach: 0.65; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     runs = {name: turn(place, asked, parts=True) for name, place in places.items()}
     show_parts(runs)
-    steps = [one / all_s for one, all_s in zip(runs["new"]["steps_s"], runs["new"]["cpu_s"], strict=True) if one]
+    steps = [
+        one / all_s for one, all_s in zip(runs["new"]["steps_s"], runs["new"]["cpu_s"], strict=True) if one
+    ]
     print(f"steps are {statistics.median(steps):.0%} of a child's CPU seconds in the new one")
 
 

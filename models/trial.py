@@ -117,7 +117,10 @@ def train_and_measure(
     example = pipeline.context.example[:1]
     counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), ({}, {}), notes)
     used, peak_facts = taken(
-        "train/fraction_of_peak", lambda: fraction_of_peak(fitted, counted[0], pipeline.context), ({}, {}), notes
+        "train/fraction_of_peak",
+        lambda: fraction_of_peak(fitted, counted[0], pipeline.context),
+        ({}, {}),
+        notes,
     )
     net = pipeline.compress(fitted.net)
     if pipeline.reshapes:

@@ -62,12 +62,10 @@ class Curve(Callback):
 
     def _tenth(self, module: LightningModule) -> int:
         """How many tenths of a budget of seconds or joules are over."""
-        timed = self._by_share and module.timed
-        return (
-            math.floor(module.budget.share(0, None, module.now.second, module.now.joule) * POINTS)
-            if timed
-            else 0
-        )
+        if not (self._by_share and module.timed):
+            return 0
+        share = module.budget.share(0, None, module.now.second, module.now.joule)
+        return math.floor(share * POINTS)
 
     def _add(self, trainer: Trainer, module: LightningModule) -> None:
         with module.clock.aside():

@@ -152,3 +152,18 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path, voc
         tmp_path, vocabulary, ("data=digits",), lambda overrides: [f"{overrides[0]} may not be turned"]
     )
     assert closed.ask(state()) is None
+
+
+def test_draws_stand_beside_the_stopped_control_where_there_is_one(vocabulary: dict) -> None:
+    """With the control's own length no other change is cheaper, so the rest is as that one has it."""
+    width = next(one for one, _ in Dimensions(vocabulary, FIXED).default() if one.is_size)
+    held = f"{width.key}={width.text(width.low)}"
+    stopped = Seen(overrides=(held,), proposer="control", status="done", metrics={"cost": 3.0})
+    proposer = Random(vocabulary, FIXED, 0)
+    beside = state().model_copy(update={"stopped": stopped})
+    drawn = [proposal.overrides for _ in range(40) if (proposal := proposer.ask(beside))]
+    own = [overrides for overrides in drawn if held in overrides]
+    other = [overrides for overrides in drawn if any(one.startswith("model=") for one in overrides)]
+    assert len(own) >= 0.5 * (len(drawn) - len(other)) > 0
+    plain = Random(vocabulary, FIXED, 0)
+    assert not [one for _ in range(10) if (one := plain.ask(state())) and held in one.overrides]
