@@ -1,4 +1,4 @@
-"""Objects from a resolved config: what is defined here is called directly, all else by Hydra under its rules."""
+"""Objects from a resolved config: what the lab defines is called directly, all else by Hydra, by its rules."""
 
 import copy
 import functools
@@ -30,10 +30,10 @@ def build(node: Any, *, recursive: bool = True) -> Any:
     target = _ours(node["_target_"]) if _plain(node) else None
     if target is None:
         return _by_hydra(node, recursive)
-    given = {key: value for key, value in node.items() if key not in _SAID}
     # A target may change what it is given; the config is still to be written down.
-    own = {key: build(value) if recursive else copy.deepcopy(value) for key, value in given.items()}
-    args = build(list(node.get("_args_", ())), recursive=recursive)
+    made = build if recursive else copy.deepcopy
+    own = {key: made(value) for key, value in node.items() if key not in _SAID}
+    args = [made(value) for value in node.get("_args_", ())]
     return functools.partial(target, *args, **own) if node.get("_partial_") else target(*args, **own)
 
 

@@ -17,7 +17,7 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
-from models.cpu_time import descendants
+from models.cpu_time import CpuTime, descendants
 from models.data.batches import sequential
 from models.energy import Meter
 from models.evaluate import evaluate
@@ -133,6 +133,8 @@ def train_and_measure(
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
+    # Of the whole process, as its start is what a short training costs most.
+    metrics["trial/cpu_seconds"] = CpuTime().read()
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
     metrics, facts = metrics | used, facts | fitted.facts | peak_facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)

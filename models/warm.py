@@ -1,4 +1,4 @@
-"""Import it to pay once for what each process forked from this one would pay: tables, and the machine's peak."""
+"""Import it to pay once what each process forked from this one would: tables, and the machine's peak."""
 
 import torch
 
