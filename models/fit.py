@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from models.budget import Budget
 from models.callbacks.between import Between
 from models.callbacks.checkpoint import Checkpoint
-from models.callbacks.curve import Curve
+from models.callbacks.curve import AIMED, POINTS, Curve
 from models.callbacks.target import Reached
 from models.clock import Clock
 from models.data.batches import Batches
@@ -158,7 +158,8 @@ def _clock(meter: Meter, group: Group, spent: dict[str, Any]) -> Clock:
 
 def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: Sequence[Logger]) -> int:
     """All steps of the training; returns how many."""
-    curve = Curve(parts.data, lit.settings.val_every, lit.total)
+    points = POINTS if lit.budget.bound is None else AIMED
+    curve = Curve(parts.data, lit.settings.val_every, lit.total, points)
     # A checkpoint comes last, so that it holds what the others did at its step.
     ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.proposers.dimensions import Dimensions, typed
+from research.proposers.pattern import Pattern
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
 from research.proposers.recipes import Recipes, plain
@@ -167,3 +168,21 @@ def test_draws_stand_beside_the_stopped_control_where_there_is_one(vocabulary: d
     assert len(own) >= 0.5 * (len(drawn) - len(other)) > 0
     plain = Random(vocabulary, FIXED, 0)
     assert not [one for _ in range(10) if (one := plain.ask(state())) and held in one.overrides]
+
+
+def test_a_target_in_words_goes_with_every_draw_from_where_it_stands(vocabulary: dict) -> None:
+    words = {**vocabulary["keys"], "budget.target": {"type": "text", "group": None, "per": {}}}
+    told = {**vocabulary, "keys": words}
+    aimed = "budget.target='val/accuracy>=0.9'"
+    dimensions = Dimensions(told, FIXED)
+    assert dimensions.read((aimed,)) == dimensions.default() and dimensions.carried((aimed,)) == (aimed,)
+    stopped = Seen(overrides=(aimed,), proposer="control", status="done", metrics={"cost": 3.0})
+    beside = state().model_copy(update={"stopped": stopped, "incumbent": stopped})
+    for proposer in (Random(told, FIXED, 0), Tpe(told, FIXED, 0), Pattern(told, FIXED)):
+        asked = 0
+        while asked < 14 and (proposal := proposer.ask(beside)):
+            asked += 1
+            assert aimed in proposal.overrides and len(proposal.overrides) > 1
+            seen = Seen(overrides=proposal.overrides, proposer="x", status="done", metrics={"cost": 5.0})
+            proposer.tell(proposal, seen)
+        assert asked
