@@ -99,7 +99,9 @@ def test_a_checkpoint_is_the_harnesss(train, monkeypatch):
         steps=12, net=Slow(), val_every=12, meter=Meter(), callbacks={"c": Checkpoint(None, every_steps=4)}
     )
     assert fitted.metrics["train/cpu_seconds"] == pytest.approx(12 * STEP_S, rel=0.25)
-    assert fitted.metrics["harness/cpu_seconds"] == pytest.approx(WARM_S + LOOK_S + 3 * 0.05, rel=0.3, abs=0.04)
+    assert fitted.metrics["harness/cpu_seconds"] == pytest.approx(
+        WARM_S + LOOK_S + 3 * 0.05, rel=0.3, abs=0.04
+    )
 
 
 def test_the_rows_of_a_curve_are_of_the_steps(train):
