@@ -32,7 +32,7 @@ def asked(tmp_path: Path) -> Any:
             "budget.steps=20",
             "logger=none",
         ]
-        found = SPACE.resolve([*limits, "logger=none", *overrides])
+        found = SPACE.resolve([*fixed, *overrides])
         return found | {"root": str(tmp_path / "runs"), "store": {"url": f"sqlite:///{tmp_path}/trials.db"}}
 
     yield config
