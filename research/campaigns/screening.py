@@ -16,6 +16,7 @@ from research.campaigns.spend import Price
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
+from research.partial import spared
 from research.proposers.account import NOTHING, gain
 from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
@@ -132,7 +133,9 @@ class Screening:
                 self.notes.append(f"screening ended after {done} proposals: nobody has a new one")
                 return
             pairs = [(arm, seed) for arm, _ in asked for seed in self._settings.seeds]
-            self._bench.run(pairs, halving=self.halving.settings() if self.halving else None)
+            needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+            stop = self.halving.settings() if self.halving else None
+            self._bench.run(pairs, halving=stop, spared=spared(needed))
             for arm, proposal in asked:
                 self._settle(arm, proposal, proposers)
             done += len(asked)
