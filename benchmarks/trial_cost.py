@@ -180,7 +180,7 @@ def main() -> None:
         parser.add_argument(name, type=int, default=value)
     parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     if asked.trials <= PAID:
         parser.error(f"--trials must be more than the {PAID} that are not counted")
     if os.environ.get(INSIDE):
