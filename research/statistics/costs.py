@@ -22,17 +22,22 @@ if TYPE_CHECKING:
     import numpy as np
 
 Config = Mapping[str, Any]
-_PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
+_PENALTIES = (0.1, 0.3, 1.0, 3.0)
+"""variance of a pair's noise over that of what a knob does to the logarithm"""
 _FEW = 6
 """rows below which there is a level and no slopes"""
 _COVERED = 0.8
 """share of the rows, each left out in turn, that the told error holds for"""
 _UNKNOWN = 3.0
 """the error told where too few rows are there to see one"""
-_CALL_S = 4e-4
+_CALL_S = 5e-4
 """CPU seconds of a step of nothing, with Python and the optimizer around it"""
-_FLOPS_S = 1e10
-"""operations a CPU second on matrices of a few hundred rows; the level is fitted anyway"""
+_FLOPS_S, _CONVOLVED, _DEPTHWISE = 2.5e10, 1.2e10, 5e9
+"""operations a CPU second of small matrices and convolutions on one core; the level is fitted anyway"""
+_WARM = 20.0
+"""steps over which a fresh process is slower"""
+_CALM = 12
+"""undisturbed rows from which the disturbed are left out: fewer tell less than all with their noise"""
 
 
 @final
@@ -86,14 +91,14 @@ class Costs:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         calm = [case for case in cases if not case.disturbed]
-        self._cases = calm or list(cases)
+        self._cases = calm if len(calm) >= _CALM else list(cases)
 
     def predict(self, config: Config) -> Cost | None:
         """None before anything was measured, or where the length of the training is not known beforehand."""
         steps = steps_of(config)
         if not self._cases or steps is None:
             return None
-        cpu = steps * math.exp(self._fit.at(config))
+        cpu = steps * math.exp(self._fit.at(config, steps))
         joules = None if self._watts is None else cpu * self._watts
         seconds = None if self._beside is None else self._beside + cpu * self._pace
         return Cost(cpu, joules, seconds, self._fit.error, len(self._cases))
@@ -128,7 +133,7 @@ class _Fit:
     def __init__(self, cases: Sequence[Case]) -> None:
         import numpy as np
 
-        told = [_told(case.config) for case in cases]
+        told = [_told(case.config, case.steps) for case in cases]
         counts: dict[str, int] = {}
         for one in told:
             for name in one:
@@ -138,22 +143,20 @@ class _Fit:
         rows = rows.reshape(len(cases), len(self._names))
         wanted = np.array([math.log(one.cpu_seconds / one.steps) - _expected(one.config) for one in cases])
         self._centre = rows.mean(axis=0)
-        spread = rows.std(axis=0)
-        self._scale = np.where(spread > 0, spread, 1.0)
         self._level = float(np.median(wanted)) if len(cases) < _FEW else float(wanted.mean())
         self._slopes = np.zeros(len(self._names))
         self.error = _UNKNOWN
         if self._names:
-            self._slopes, left = _ridge((rows - self._centre) / self._scale, wanted - wanted.mean())
+            self._slopes, left = _ridge(rows - self._centre, wanted - wanted.mean())
             self.error = float(np.exp(np.quantile(np.abs(left), _COVERED)))
 
-    def at(self, config: Config) -> float:
+    def at(self, config: Config, steps: float) -> float:
         """The fitted logarithm for a config."""
         import numpy as np
 
-        told = _told(config)
+        told = _told(config, steps)
         row = np.array([told.get(name, 0.0) for name in self._names])
-        return _expected(config) + self._level + float(((row - self._centre) / self._scale) @ self._slopes)
+        return _expected(config) + self._level + float((row - self._centre) @ self._slopes)
 
 
 def _ridge(
@@ -183,8 +186,11 @@ def steps_of(config: Config) -> float | None:
 def _expected(config: Config) -> float:
     """Logarithm of CPU seconds a step by arithmetic: three forward passes, the optimizer, and the calls."""
     batch = float(config["data"]["batch_size"])
-    flops = 6 * multiplications(config) * batch + 20 * parameters(config)
-    return math.log(_CALL_S * _calls(config) + flops / _FLOPS_S)
+    rate, model = _FLOPS_S, config["model"]
+    if "kernel" in model and "heads" not in model:
+        rate = _DEPTHWISE if "expansion" in model or "block" in model else _CONVOLVED
+    seconds = 6 * multiplications(config) * batch / rate + 20 * parameters(config) / _FLOPS_S
+    return math.log(_CALL_S * _calls(config) + seconds)
 
 
 def _calls(config: Config) -> float:
@@ -195,10 +201,10 @@ def _calls(config: Config) -> float:
         return 1 + 2 * depth
     if "bidirectional" in model:
         return 1 + 0.5 * tokens(config) * depth * (1 + bool(model["bidirectional"]))
-    return 1 + 0.4 * (depth - 1) if "kernel" not in model else 1 + depth
+    return 1 + 0.4 * (depth - 1) if "kernel" not in model else 1 + 1.7 * depth
 
 
-def _told(config: Config) -> dict[str, float]:
+def _told(config: Config, steps: float) -> dict[str, float]:
     """What a config says beside that, as numbers: logarithms of sizes, and one for each choice that acts."""
     batch, model = float(config["data"]["batch_size"]), config["model"]
     trainer = config.get("trainer") or {}
@@ -208,6 +214,7 @@ def _told(config: Config) -> dict[str, float]:
         "kept": math.log1p(floats_kept(config) * batch / 1e6),
         "batch": math.log(batch),
         "calls": math.log(_calls(config)),
+        "warm": math.log1p(_WARM / steps),
         "pieces": math.log(float(trainer.get("accumulate_grad_batches") or 1)),
     }
     parts = (
