@@ -8,11 +8,11 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import refusal
+from construct import build
 
 PARTS = (
     "data",
@@ -75,18 +75,6 @@ def measure(
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
     return trial.run(run=run, **begun, **parts)
-
-
-def build(group: dict[str, Any]) -> Any:
-    """Instantiate one group; a `Refusal` of its target comes out as it is, not inside Hydra's report."""
-    try:
-        built = hydra.utils.instantiate(group, _convert_="all")
-    except InstantiationException as error:
-        raise error.__cause__ if isinstance(error.__cause__, refusal.Refusal) else error from None
-    if not group.get("_partial_"):
-        return built
-    # Hydra's own partial looks at its target again in each call: a millisecond of every training step.
-    return functools.partial(built.func, *built.args, **built.keywords)
 
 
 @refusal.command

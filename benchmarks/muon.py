@@ -1,4 +1,4 @@
-"""Whether Muon reaches the loss of a tuned AdamW on the byte GPT in at most 0.75 of its steps.
+"""Whether Muon reaches the loss of a tuned AdamW on the byte GPT in 0.75 of its steps, and at what cost.
 
     python benchmarks/muon.py [--steps 300] [--seeds 5] [--rates 4] [--device cpu]
 
@@ -9,6 +9,10 @@ gains has a quarter of its rate, as in its option: of 0.003, 0.01 and 0.02 besid
 them, each with its whole schedule inside its own steps; seeds pair the initial weights and the order of
 batches. Losses are of the whole test split, in bits per byte, after the last step. Intervals are 95 %
 t-intervals of the paired differences.
+
+Muon's steps cost more than AdamW's, so beside the share of the steps stands that of the CPU seconds (of the
+process with all threads, steps only; joules without a counter are in proportion), and AdamW trains for as
+many CPU seconds as Muon too: only what is left beside that is a gain at equal cost.
 
 Target: at 0.75 of the steps the mean difference is 0 or below.
 """
@@ -53,13 +57,21 @@ class Bench:
     def __init__(self, device: str, width: int, depth: int) -> None:
         self.data: Dataset = pytext.load(batch_size=8, shape=(128,)).to(torch.device(device))
         self.device, self.width, self.depth = device, width, depth
+        self.cpu_seconds = 0.0
+
+    def timed(self, name: str, rate: float, steps: int, seeds: int) -> tuple[list[float], float]:
+        """Bits per byte of the test split for each seed, and the mean CPU seconds of a training."""
+        self.cpu_seconds = 0.0
+        found = [self.trained(name, rate, steps, seed, "test") for seed in range(seeds)]
+        return found, self.cpu_seconds / seeds
 
     def trained(self, name: str, rate: float, steps: int, seed: int, split: str) -> float:
-        """Bits per byte of a split after `steps` steps."""
+        """Bits per byte of a split after `steps` steps; what they took is added to `cpu_seconds`."""
         torch.manual_seed(seed)
         net = GPT(self.data.shape, 256, width=self.width, depth=self.depth, heads=4).to(self.device)
         optimizer = optimizer_for(make(name, rate), net)
         batches = Batches(self.data.train, self.data.batch_size, seed)
+        began = time.process_time()
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * cosine((step + 0.5) / steps)
@@ -67,6 +79,7 @@ class Bench:
             optimizer.zero_grad()
             cross_entropy(net(inputs).flatten(0, 1), targets.flatten()).backward()
             optimizer.step()
+        self.cpu_seconds += time.process_time() - began
         return self.score(net, getattr(self.data, split))
 
     def score(self, net: torch.nn.Module, split: Split) -> float:
@@ -102,18 +115,25 @@ def interval(differences: list[float]) -> tuple[float, float]:
 
 def compare(bench: Bench, steps: int, seeds: int, rates: int) -> None:
     best = {name: bench.tuned(name, steps, rates) for name in RATES}
-    goals = [bench.trained("adamw", best["adamw"], steps, seed, "test") for seed in range(seeds)]
+    goals, usual = bench.timed("adamw", best["adamw"], steps, seeds)
     print(f"  adamw  test bits per byte {statistics.mean(goals):.4f} after {steps} steps, n = {seeds} seeds")
     enough = None
     for share in SHARES:
         taken = round(share * steps)
-        found = [bench.trained("muon", best["muon"], taken, seed, "test") for seed in range(seeds)]
+        found, cost = bench.timed("muon", best["muon"], taken, seeds)
         differences = [ours - goal for ours, goal in zip(found, goals, strict=True)]
         mean, half = interval(differences)
         reached = sum(difference <= 0 for difference in differences)
+        equal, spent = bench.timed("adamw", best["adamw"], max(1, round(steps * cost / usual)), seeds)
+        level, wide = interval([ours - other for ours, other in zip(found, equal, strict=True)])
         print(
             f"  muon   test bits per byte {statistics.mean(found):.4f} after {taken} steps ({share:g}): "
             f"{mean:+.4f} +- {half:.4f} against adamw, reached on {reached} of {seeds} seeds",
+            flush=True,
+        )
+        print(
+            f"         {cost / usual:.2f} of its CPU seconds; against adamw for {spent / usual:.2f} of them "
+            f"{level:+.4f} +- {wide:.4f}",
             flush=True,
         )
         if mean <= 0:

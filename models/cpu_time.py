@@ -16,8 +16,8 @@ class CpuTime:
 
     Own threads by `CLOCK_PROCESS_CPUTIME_ID`, children that were waited for by `RUSAGE_CHILDREN`, living
     ones, which that leaves out (loader workers, compilers), by the clock that Linux keeps for each process.
-    A child that another process took over (a daemon) is lost. Where there is no /proc, children count when
-    they end.
+    Of a living child's children those that it has waited for come in ticks of 10 ms. A child that another
+    process took over (a daemon) is lost. Where there is no /proc, children count when they end.
     """
 
     def __init__(self, serving: Iterable[int] = ()) -> None:

@@ -29,7 +29,7 @@ from processor import processor
 from refusal import Refusal
 
 # How long a window of inference should be, by its slowest counter.
-_WINDOW_S = {"nvml": 2.0, "rapl": 0.2, "estimated": 0.08}
+_WINDOW_S = {"nvml": 2.0, "rapl": 0.2, "estimated": 0.04}
 
 
 @final
@@ -40,7 +40,7 @@ class Meter:
         country: ISO 3166 three-letter code of the grid; None is the world's average.
         grid_g_per_kwh: the grid's intensity, if better known than by its country.
         sampling_s: how often counters are read in between, so that none wraps and idleness is seen.
-        min_window_s: the shortest window of inference; None chooses by method (0.08 s to 2 s).
+        min_window_s: the shortest window of inference; None chooses by method (0.04 s to 2 s).
         concurrent: jobs that run on this machine at a time, this one included; they share the standing draw.
         concurrent_gpu: those of them that run on this job's GPU, whose counter cannot tell them apart.
         counters, watch: open the counters of a device, and see disturbances; for other machines, and tests.
@@ -87,7 +87,7 @@ class Meter:
         """Seconds that a window of inference should last at least, on what is being measured."""
         if self._min_window_s is not None:
             return self._min_window_s
-        return max((_WINDOW_S[counter.method] for counter in self._counters), default=0.08)
+        return max((_WINDOW_S[counter.method] for counter in self._counters), default=0.04)
 
     def start(self, device: str) -> None:
         """Begin at zero on a torch device such as `cpu` or `cuda:0`. A millisecond without a GPU."""

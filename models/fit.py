@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from models.budget import Budget
 from models.callbacks.between import Between
 from models.callbacks.checkpoint import Checkpoint
-from models.callbacks.curve import Curve
+from models.callbacks.curve import AIMED, POINTS, Curve
 from models.callbacks.target import Reached
 from models.clock import Clock
 from models.data.batches import Batches
@@ -33,13 +33,14 @@ from models.memory import PeakMemory, activation_bytes
 from models.microbatch import MicroBatches
 from models.objective import Loss, Objective, objective
 from models.precision import autocast
-from models.preparation import Prepared, first_step, prepare
+from models.preparation import first_step, prepare
 from models.processes import Group, together
 from models.recompute import recompute
 from models.record import Diverged
 from models.resume import Identity, begins
 from models.side import taken
 from models.trainer import Settings, build, quiet
+from models.warmup import warm
 from refusal import Ended, Refusal
 
 __all__ = ["Diverged", "Fitted", "fit"]
@@ -102,13 +103,18 @@ def _train(
     net = (parts.net if group.world == 1 else copy.deepcopy(parts.net)).train()
     data, wanted = parts.data.to(device), objective(parts.loss)
     micro, peak = _micro(settings, data, group), PeakMemory(device)
-    if not meter.started:
+    first = not meter.started
+    if first:
         # A fine-tuning lies inside of a window that is open.
         meter.start(device)
     with recompute(net, settings.recompute, settings.recompute_keep):
         ready = prepare(net, wanted, data, parts.optimizer, settings, meter, device, found)
         parts = replace(parts, net=net, data=data, loss=wanted, settings=ready.settings)
-        lit = _lit(parts, micro, _clock(meter, group, ready), named=named)
+        spent = ready.spent
+        if first and found is None and device == "cpu" and group.world == 1:
+            # Not shown to leave no trace on a GPU, or in processes that train together.
+            spent = spent | warm(net, wanted, data, parts.optimizer, parts.settings, meter)
+        lit = _lit(parts, micro, _clock(meter, group, spent), named=named)
         steps = _run(lit, parts, peak, found, loggers)
         # Lightning takes the network off the device when it is done.
         net.to(device)
@@ -144,15 +150,16 @@ def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None)
     )
 
 
-def _clock(meter: Meter, group: Group, ready: Prepared) -> Clock:
+def _clock(meter: Meter, group: Group, spent: dict[str, Any]) -> Clock:
     clock = Clock(meter, group)
-    clock.load_state_dict(ready.spent)
+    clock.load_state_dict(spent)
     return clock
 
 
 def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: Sequence[Logger]) -> int:
     """All steps of the training; returns how many."""
-    curve = Curve(parts.data, lit.settings.val_every, lit.total)
+    points = POINTS if lit.budget.bound is None else AIMED
+    curve = Curve(parts.data, lit.settings.val_every, lit.total, points)
     # A checkpoint comes last, so that it holds what the others did at its step.
     ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(

@@ -17,7 +17,7 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
-from models.cpu_time import descendants
+from models.cpu_time import CpuTime, descendants
 from models.data.batches import sequential
 from models.energy import Meter
 from models.evaluate import evaluate
@@ -114,17 +114,27 @@ def train_and_measure(
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
     notes: list[str] = fitted.facts.pop("notes", [])
+    example = pipeline.context.example[:1]
+    counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), ({}, {}), notes)
     used, peak_facts = taken(
-        "train/fraction_of_peak", lambda: fraction_of_peak(fitted, pipeline.context), ({}, {}), notes
+        "train/fraction_of_peak",
+        lambda: fraction_of_peak(fitted, counted[0], pipeline.context),
+        ({}, {}),
+        notes,
     )
     net = pipeline.compress(fitted.net)
+    if pipeline.reshapes:
+        counted = taken("compute/ and size/", lambda: cost.measure(net, example), ({}, {}), notes)
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, notes)
+    metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
         metrics |= compressed(pipeline, net, metrics, notes)
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
+    # Of the whole process, as its start is what a short training costs most.
+    metrics["trial/cpu_seconds"] = CpuTime().read()
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
     metrics, facts = metrics | used, facts | fitted.facts | peak_facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
@@ -135,14 +145,14 @@ def train_and_measure(
 def final_numbers(
     net: nn.Module, context: Context, meter: Meter, folder: Path, notes: list[str]
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Score, cost, latency and energy of one and the same network, in the precision of its training.
+    """Score, bytes, latency and energy of one and the same network, in the precision of its training.
 
     Its weights are left in `folder` as `weights.pt`, packed; `size/bytes` are those of that file. What is no
     score may fail: it is left out then, with a note among `notes`.
     """
     data, device = context.data, torch.device(context.device)
     dtype = AUTOCAST.get(context.precision)
-    example, batch = (next(sequential(data.test, size))[0] for size in (1, data.batch_size))
+    batch = next(sequential(data.test, data.batch_size))[0]
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         # What a search may look at is all that the test has; only the test's facts are kept.
         detailed = data.task == "classification"
@@ -152,13 +162,12 @@ def final_numbers(
         timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), ({}, {}), notes)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
-    counted, uncounted = taken("compute/ and size/", lambda: cost.measure(net, example), ({}, {}), notes)
-    metrics |= counted | timed | own
+    metrics |= timed | own
     metrics["size/bytes"] = float(artefact.save(net, folder / "weights.pt"))
     metrics |= taken("numerics/", lambda: _error_vs_fp32(net, batch, dtype), {}, notes)
     reason = infer.get("energy", {}).get("disturbed")
     disturbed = {"infer": reason} if reason else {}
-    facts |= {"infer": infer, "disturbed": disturbed, **uncounted, **machine(device)}
+    facts |= {"infer": infer, "disturbed": disturbed, **machine(device)}
     return metrics, facts
 
 
@@ -171,12 +180,13 @@ def _error_vs_fp32(net: nn.Module, batch: torch.Tensor, dtype: torch.dtype | Non
     return {"numerics/error_vs_fp32": error_vs_fp32(net, batch, dtype)}
 
 
-def fraction_of_peak(fitted: Fitted, context: Context) -> tuple[dict[str, float], dict[str, Any]]:
+def fraction_of_peak(
+    fitted: Fitted, counted: dict[str, float], context: Context
+) -> tuple[dict[str, float], dict[str, Any]]:
     """`train/fraction_of_peak` and `compute/flops_train`, of the network that was trained.
 
     What a compression leaves has fewer, which no step of the training had, or none, where nothing can train.
     """
-    counted, _ = cost.measure(fitted.net, context.example[:1])
     share, facts = peak.share(fitted.metrics | counted, fitted.settings.precision, context.device)
     trained = {key: counted[key] for key in ("compute/flops_train",) if key in counted}
     return trained | share, facts

@@ -10,9 +10,8 @@ Rules that hold throughout:
 """
 
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple, final
 
 from refusal import Refusal
@@ -20,7 +19,8 @@ from research.objective import EXACT
 from research.statistics.decide import ENOUGH, Errors, Estimate, Region, decide, errors
 from research.statistics.examples import Ground
 from research.statistics.spelling import over_seeds, rests_on
-from research.statistics.student import critical, two_sided
+from research.statistics.student import two_sided
+from research.statistics.summary import ROUNDING, Summary, check_level, summarised, summary
 from research.types import Comparison, Constraint, Direction, Verdict, VerdictWord
 
 __all__ = ["ENOUGH", "Arm", "Errors", "Scale", "Summary", "check", "compare", "errors", "judge", "summary"]
@@ -32,26 +32,6 @@ USUAL = errors(0.05)
 """the error rate of a comparison that stands alone"""
 ALONE = Ground()
 """of a mean over seeds of which nobody says what they were tested on"""
-_ROUNDING = 8 * sys.float_info.epsilon
-
-
-@final
-@dataclass(frozen=True)
-class Summary:
-    """Mean ± half_width of n finite values; None where n is too small to say."""
-
-    mean: float
-    half_width: float | None
-    std: float | None
-    n: int
-    level: float
-
-
-def summary(values: Iterable[float], level: float = 0.95) -> Summary:
-    """Mean, t-interval and sample standard deviation of the finite values; the mean of none is NaN."""
-    _check_level(level)
-    finite = [float(value) for value in values if math.isfinite(value)]
-    return _summary(finite, _ROUNDING * max(map(abs, finite), default=0.0), level)
 
 
 def compare(
@@ -69,7 +49,7 @@ def compare(
     is told in percent of the control; a pair with a value of zero or less is then no pair. With one pair
     the interval is unbounded, with none the difference is NaN.
     """
-    _check_level(level)
+    check_level(level)
     tail = (1 - level) / 2
     found = _told(estimate(control, treatment, metric, scale, ground), metric, scale, (tail, tail), level)
     return found.model_copy(update={"over": ground.over})
@@ -183,7 +163,7 @@ def check(
     finite = [value for value in measured if math.isfinite(value)]
     least = constraint.op == ">="
     claimed = Region(*((constraint.bound, math.inf) if least else (-math.inf, constraint.bound)), closed=True)
-    rounding = _ROUNDING * max(map(abs, finite), default=0.0)
+    rounding = ROUNDING * max(map(abs, finite), default=0.0)
     mean = mean_of(finite, rounding, constraint.metric, ground=ground)
     absent = len(measured) - len(finite)
     word = decide(mean, claimed, rate.tails, absent)
@@ -261,37 +241,21 @@ def changes_of(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list
     """The finite changes of the pairs, and how far rounding alone may spread them."""
     if scale == "ratio":
         ratios = [after / before for before, after in pairs if before > 0 and after > 0]
-        return [math.log(ratio) for ratio in ratios if 0 < ratio < math.inf], _ROUNDING
+        return [math.log(ratio) for ratio in ratios if 0 < ratio < math.inf], ROUNDING
     kept = [pair for pair in pairs if math.isfinite(pair[1] - pair[0])]
     largest = max((abs(value) for pair in kept for value in pair), default=0.0)
-    return [after - before for before, after in kept], _ROUNDING * largest
+    return [after - before for before, after in kept], ROUNDING * largest
 
 
 def mean_of(
     finite: Sequence[float], rounding: float, metric: str, equal: bool = False, ground: Ground = ALONE
 ) -> Estimate:
-    told = _summary(finite, rounding, 0.95)
+    told = summarised(finite, rounding, 0.95)
     error = told.std / math.sqrt(told.n) if told.std else 0.0
     found = Estimate(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
     spread = ground.spread
     return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
 
 
-def _summary(finite: Sequence[float], rounding: float, level: float) -> Summary:
-    n = len(finite)
-    mean = math.fsum(finite) / n if n else math.nan
-    if n < 2:
-        return Summary(mean, None, None, n, level)
-    # Equal differences of coarse figures, such as accuracies, still differ in their last bits.
-    spread = max(finite) - min(finite) > rounding
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1)) if spread else 0.0
-    return Summary(mean, critical(1 - level, n - 1) * std / math.sqrt(n) if std else 0.0, std, n, level)
-
-
 def _percent(log_ratio: float) -> float:
     return 100 * math.expm1(log_ratio) if log_ratio < 700 else math.inf
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise Refusal(f"level={level} is no confidence: give a share between 0 and 1, for example 0.95.")

@@ -12,11 +12,13 @@ from models.optim.averaging import averaged, settle, unsettle
 
 POINTS = 10
 """points of a curve when the settings leave their distance open"""
+AIMED = 50
+"""the same of a training that ends at a target: how late its end may be"""
 
 
 @final
 class Curve(Callback):
-    """A row every `every` optimizer steps, or at every tenth of the budget, and one at the end.
+    """A row every `every` optimizer steps, or at `points` equal shares of the budget, and one at the end.
 
     Rows hold step, second, cpu_second and joule of the steps alone (where the meter has them), train/loss
     (the mean since the row before) and val/ scores; they go to the record and to the loggers. What it does
@@ -24,9 +26,9 @@ class Curve(Callback):
     is validated, and what is there after the last row.
     """
 
-    def __init__(self, data: Dataset, every: int | None, total: int | None) -> None:
-        self._data = data
-        self._every = every if every or total is None else max(1, total // POINTS)
+    def __init__(self, data: Dataset, every: int | None, total: int | None, points: int = POINTS) -> None:
+        self._data, self._points = data, points
+        self._every = every if every or total is None else max(1, total // points)
         self._by_share = every is None
         self._tenths = 0
         self._batch = 4 * data.batch_size
@@ -61,13 +63,11 @@ class Curve(Callback):
         settle(trainer.optimizers[0])
 
     def _tenth(self, module: LightningModule) -> int:
-        """How many tenths of a budget of seconds or joules are over."""
-        timed = self._by_share and module.timed
-        return (
-            math.floor(module.budget.share(0, None, module.now.second, module.now.joule) * POINTS)
-            if timed
-            else 0
-        )
+        """How many points of a budget of seconds or joules are over."""
+        if not (self._by_share and module.timed):
+            return 0
+        share = module.budget.share(0, None, module.now.second, module.now.joule)
+        return math.floor(share * self._points)
 
     def _add(self, trainer: Trainer, module: LightningModule) -> None:
         with module.clock.aside():

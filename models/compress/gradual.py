@@ -127,7 +127,10 @@ class Pruner(Callback):
         """The last point that is over; -1 before the first."""
         if self._total is not None:
             return sum(self._step_of(point) <= step for point in range(self._plan.updates + 1)) - 1
-        plan, progress = self._plan, module.budget.share(step, module.total, *module.now)
+        plan, progress = (
+            self._plan,
+            module.budget.share(step, module.total, module.now.second, module.now.joule),
+        )
         passed = (progress - plan.begin) / (plan.end - plan.begin)
         return -1 if passed < 0 else min(int(passed * plan.updates), plan.updates)
 

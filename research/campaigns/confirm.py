@@ -146,12 +146,14 @@ class Confirmation:
         seeds, rate, counts = decided
         before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
         scale: Scale = "ratio" if is_ratio(claim.metric) else "difference"
+        rests = ground(self._bench, claim.metric, more or seeds, arm, control)
         if more:
-            over = ground(self._bench, claim.metric, more, arm, control)
-            size = compare(before, after, claim.metric, _LEVEL, scale, over)
+            size = compare(before, after, claim.metric, _LEVEL, scale, rests)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
         looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
         size = chosen(before, after, claim.metric, claim.direction, claim.smallest_effect, scale, looks)
+        # What was chosen is known given its spread over the seeds, without that of the examples.
+        size = size.model_copy(update={"over": "seeds" if rests.spread else rests.over})
         return verdict.model_copy(update={"told": size, "told_by": "given that it was chosen"})
 
     def _affordable(self, arms: Sequence[Arm], first: int, most: int | None = None) -> tuple[list[int], str]:

@@ -1,9 +1,9 @@
 """A confirmed discovery as a recipe: `conf/experiment/discovered/NAME.yaml`, which both programs run again.
 
-What the campaign fixed for every trial is the recipe's own choice and the contender is its arm, so its trials
-are the campaign's, and `agent.py experiment=discovered/NAME` finds them in the database. Numbers of a group
-that a sweep may swap stand in the recipe too where the person had fixed them: without them the control would
-be another.
+What the campaign fixed for every trial is the recipe's own choice and the contender is its arm, so its
+trials are the campaign's; `agent.py experiment=discovered/NAME` judges it on seeds that did not choose it.
+Numbers of a group that a sweep may swap stand in the recipe too where the person had fixed them: without
+them the control would be another.
 """
 
 import hashlib

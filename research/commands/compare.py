@@ -10,7 +10,7 @@ from research.commands.reference import Reference, absent, reference
 from research.commands.show import STAGES, row_of
 from research.commands.siblings import first_of_each_seed, siblings
 from research.identity import data_alone
-from research.objective import METRICS, Metric, described, is_ratio, is_timed, screening
+from research.objective import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
 from research.report.arms import apart
 from research.report.quantity import quantity
 from research.report.sentences import difference
@@ -81,8 +81,11 @@ class Compared(Answer):
         ]
         if not self.comparable:
             return "\n".join([*head, f"not comparable: {self.why}"])
-        cells = [_cells(row) for row in self.rows]
+        # One neighbour disturbs a dozen figures: each reason is told once, below.
+        reasons = list(dict.fromkeys(filter(None, map(_why, self.rows))))
+        cells = [_cells(row, reasons) for row in self.rows]
         lines = table(("metric", "a", "b", "b - a", "n", "b is", "why"), cells)
+        lines += ["", *(f"[{at}] {why}" for at, why in enumerate(reasons, 1))] if reasons else []
         few = (
             f"{len(self.seeds)} shared seeds: {ENOUGH} are needed to decide. "
             if len(self.seeds) < ENOUGH
@@ -191,6 +194,8 @@ def _row(
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
+    if word == "open" and metric.startswith(EXACT) and all(len(set(one.values())) == 1 for one in values):
+        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
 
@@ -215,9 +220,16 @@ def _grounds(rows: Sequence[Row]) -> list[str]:
     return [f"{WORDS[over]}: {', '.join(metrics)}" for over, metrics in found.items()]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _why(row: Row) -> str:
+    """Why nothing is said of a row, or not by all pairs, without the metric's own name."""
+    if row.comparison is not None:
+        return row.reason.rpartition("; ")[2] if row.reason.endswith(_LEFT_OUT) else ""
+    return row.reason.removeprefix(row.metric).lstrip(": ")
+
+
+def _cells(row: Row, reasons: Sequence[str]) -> tuple[str, ...]:
     found = row.comparison
     told = "" if found is None else difference(found)
-    why = row.reason if found is None or row.reason.endswith(_LEFT_OUT) else ""
+    why = f"[{reasons.index(_why(row)) + 1}]" if _why(row) else ""
     n = "" if found is None else str(found.n)
     return (row.metric, quantity(row.metric, row.a), quantity(row.metric, row.b), told, n, row.word, why)

@@ -14,8 +14,9 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaigns.bench import Arm, Bench, Run
 from research.campaigns.grounds import ground
+from research.campaigns.question import digest_of_data
 from research.campaigns.spend import Spend
-from research.experiments import expansion
+from research.experiments import expansion, looks
 from research.experiments.evidence import Evidence
 from research.experiments.study import ArmLine, Claim, Study, recipe
 from research.experiments.verdicts import Found, Judged, claim_word, judged
@@ -86,6 +87,7 @@ class Experiment:
     ) -> None:
         self._name, self._study, self._store, self._lines = name, study, store, lines
         self._fixed = fixed
+        self._looks: tuple[int, ...] = (len(study.seeds),)
         own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
         self.folder = Path(config["root"]) / "experiments" / "".join(_letters(own))
         self._bench = Bench(
@@ -111,6 +113,10 @@ class Experiment:
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
+        before = looks.earlier(self._store.sprints(), str(self.folder), self._study)
+        if self._name.startswith("discovered/"):
+            self._study = self._on_fresh_seeds(before)
+        self._looks = looks.counts(before, self._study.seeds)
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
         pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]
@@ -132,6 +138,12 @@ class Experiment:
             self._name, self._study, self._fixed, tuple(arms.values()), verdicts, self._bench, missing
         )
         return report.write(found, self.folder)
+
+    def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
+        """The study on seeds that did not choose what it claims."""
+        data = digest_of_data(self._bench.config(self._study.control.split(), self._study.seeds[0]))
+        seeds = looks.unseen(before, self._study.seeds, self._store.seeds(data))
+        return self._study.model_copy(update={"seeds": seeds})
 
     def _sprint(self) -> int:
         """The row of this experiment; the one that an earlier run of the same command opened, if any."""
@@ -184,7 +196,9 @@ class Experiment:
             # A bound is about the arm alone.
             beside = None if part.kind in ("at_most", "at_least") else control
             rests = ground(bench, part.metric, seeds, arm, beside)
-            found = judged(part, before, after, errors(alpha).among(len(claim.all)), rests)
+            found = judged(
+                part, before, after, errors(alpha).among(len(claim.all)).at(self._looks, None), rests
+            )
             complaint = self._incomparable(part.metric, trials)
             parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
         return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)

@@ -91,6 +91,7 @@ class Dimensions:
         self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
         self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
+        self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
         self._idle = Idle(vocabulary, self._fixed)
 
     def walk(self, pick: Pick) -> Drawn:
@@ -145,12 +146,20 @@ class Dimensions:
         )
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:
-        """Overrides as a draw, less what does not act; None where a sampler could not have drawn them."""
-        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one)
+        """Overrides as a draw, less what does not act and what is in words, see `carried`.
+
+        None where a sampler could not have drawn them.
+        """
+        words = self.carried(overrides)
+        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one and one not in words)
         drawn = self.walk(lambda one: one.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
         return drawn if fits and given.keys() <= read else None
+
+    def carried(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides that no sampler draws and that go with every draw from there: a target in words."""
+        return tuple(one for one in overrides if one.partition("=")[0] in self._words - self._fixed.keys())
 
     def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that change anything beside the others."""

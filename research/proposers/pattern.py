@@ -40,8 +40,8 @@ class Pattern(Proposer):
         best = self._dimensions.read(incumbent) or self._dimensions.default()
         tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
         for move in _moves(best, state):
-            overrides = typed(self._moved(best, move))
-            if overrides != tuple(incumbent) and frozenset(overrides) not in tried:
+            overrides = (*typed(self._moved(best, move)), *self._dimensions.carried(incumbent))
+            if set(overrides) != set(incumbent) and frozenset(overrides) not in tried:
                 self._proposed.add(frozenset(overrides))
                 return claim(overrides, state, self.name)
         return None

@@ -26,7 +26,7 @@ class Random(Proposer):
         turned = self._dimensions.turned(self._rng)
         stopped = state.stopped.overrides if state.stopped else None
         drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
-        return claim(typed(drawn), state, self.name)
+        return claim((*typed(drawn), *self._dimensions.carried(stopped or ())), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Random search learns nothing."""

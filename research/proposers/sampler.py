@@ -70,11 +70,12 @@ class Sampler(Proposer, ABC):
             self._learn(*self._waiting.pop(0), state)
         if len(self._told) < _START:
             turned = self._dimensions.turned(self._rng)
-            stopped = state.stopped.overrides if state.stopped else None
-            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
+            base = state.stopped.overrides if state.stopped else None
+            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, base)
         else:
+            base = state.incumbent.overrides if state.incumbent else None
             drawn = self._redrawn(state)
-        return claim(typed(drawn), state, self.name)
+        return claim((*typed(drawn), *self._dimensions.carried(base or ())), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Keep a result for the next draw; what was refused or repeated says nothing of the objective."""
@@ -97,7 +98,9 @@ class Sampler(Proposer, ABC):
         drawn = pick(lambda one: _suggest(trial, one))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        if typed(drawn) in {self._dimensions.acting(one.overrides) for one in state.seen}:
+        words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
+        made = frozenset((*typed(drawn), *words))
+        if made in {frozenset(self._dimensions.acting(one.overrides)) for one in state.seen}:
             return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
         self._asked[typed(drawn)] = dict(closed.system_attrs)
         return drawn

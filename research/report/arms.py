@@ -9,7 +9,7 @@ from typing import Any, final
 from research.report.markdown import code
 from research.report.quantity import quantity
 from research.retold import retold
-from research.statistics.comparable import comparable, disturbed, energy_method, sound
+from research.statistics.comparable import comparable, disturbed, energy_method, how_taken, sound
 from research.statistics.examples import Ground, of_arm, of_pair
 from research.stats import Summary, summary
 from research.store import Store
@@ -110,6 +110,12 @@ def method(arms: Iterable[Arm]) -> str:
     """How the joules of several arms were taken, each way once: `nvml`, or `estimated / nvml`."""
     found = {energy_method(result) for arm in arms for result in arm.results}
     return " / ".join(sorted(str(one) for one in found if one)) or "not measured"
+
+
+def basis(arms: Iterable[Arm]) -> str | None:
+    """What the joules of several arms rest on, each basis once; None where no joules were taken."""
+    found = {how_taken(result)["energy_basis"] for arm in arms for result in arm.results}
+    return " / ".join(sorted(filter(None, found))) or None
 
 
 def complaint(metric: str, arms: Sequence[Arm]) -> str | None:

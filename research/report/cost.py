@@ -18,9 +18,18 @@ def cost(found: Findings) -> list[str]:
         f"- {joules} for the training of all its trials ({how}; what their evaluation and the lab's own "
         "processes took is not in it)",
         f"- {spent.seconds:.1f} s by the clock for {_runs(found)}",
+        *_stepped(spent),
         *model(spent),
         *_saved(found, how),
         *payback(found, spent.joules + spent.model_joules, whole=not spent.model_unknown),
+    ]
+
+
+def _stepped(spent: Cost) -> list[str]:
+    if spent.stepped is None:
+        return []
+    return [
+        f"- steps {spent.stepped:.0%} of the CPU seconds of its trials' processes; the rest is their harness"
     ]
 
 

@@ -1,7 +1,7 @@
 """Reads a campaign from the database: its arms with figures, its counts, its cost; all of it queries."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -9,7 +9,7 @@ from typing import Any, final
 from research.objective import screening
 from research.report.arms import DECIDED, Arm, Read
 from research.store import Store
-from research.types import STOPPED, Insight, Objective, Proposal
+from research.types import STOPPED, Insight, Objective, Proposal, Result
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
@@ -41,6 +41,8 @@ class Cost:
     model_joules: float
     model_unknown: int
     """calls of the model whose joules nobody knows"""
+    stepped: float | None
+    """share of its trials' CPU seconds that were steps"""
 
 
 @final
@@ -179,6 +181,7 @@ class Findings:
             dollars=None if None in dollars else sum(dollars),
             model_joules=sum(row["joules"] or 0.0 for row in calls),
             model_unknown=sum(row["joules"] is None for row in calls),
+            stepped=_stepped(results.values()),
         )
 
     @cached_property
@@ -252,3 +255,12 @@ def ended(status: str) -> str:
     if status in ("queued", "proposed"):
         return "waiting"
     return "ran" if status in RAN else "interrupted" if status == "running" else status
+
+
+def _stepped(results: Iterable[Result]) -> float | None:
+    """Of the processes of those that tell both; None where none does."""
+    both = [
+        one.metrics for one in results if {"train/cpu_seconds", "trial/cpu_seconds"} <= one.metrics.keys()
+    ]
+    whole = sum(metrics["trial/cpu_seconds"] for metrics in both)
+    return sum(metrics["train/cpu_seconds"] for metrics in both) / whole if whole else None

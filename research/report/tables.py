@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from research.objective import METRICS, is_energy
-from research.report.arms import DECIDED, Arm, complaint, method
+from research.report.arms import DECIDED, Arm, basis, complaint, method
 from research.report.markdown import plain, table
 from research.report.quantity import quantity
 from research.stats import Summary
@@ -28,10 +28,15 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
     return [
         *table(heads, rows),
         "",
-        HOW,
+        HOW + _rests(arms, columns),
         *(line for why in reasons for line in ("", f"Not comparable: {why}")),
         *(line for said in _disturbed(arms, columns) for line in ("", said)),
     ]
+
+
+def _rests(arms: Sequence[Arm], columns: Sequence[str]) -> str:
+    told = basis(arms) if any(map(is_energy, columns)) else None
+    return f" Joules are {plain(told)}." if told else ""
 
 
 def _cell(metric: str, arm: Arm) -> str:

@@ -3,6 +3,7 @@
 Costs are compared by their ratios, and ratios multiply: over the same seeds, contender / control is stopped
 control / control times contender / stopped control, exactly, for all three are geometric means of one set of
 triples. So the parts of a gain are told one after the other, each in percent of what the one before it left.
+Where the size of a chosen gain is told corrected for having been chosen, they multiply up to that correction.
 """
 
 import math

@@ -85,13 +85,22 @@ def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, pr
 def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None:
     if told:
         sweep_table.show(told, config["score"])
-    trained = sum(one.metrics.get("train/seconds", 0.0) for one in told if one.status == "done")
-    if trained > 0:
-        done = sum(one.status == "done" for one in told)
-        print(
-            f"orchestration overhead {cpu_s / trained:.2f}: {cpu_s:.1f} CPU s in all "
-            f"for {trained:.2f} s of bare training ({done} trials){peak_words(told)}"
-        )
+    print(*overhead(told, cpu_s), sep="\n", end="")
+
+
+def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
+    """A line of all CPU seconds over those of the steps; none where nothing was trained.
+
+    CPU seconds on both sides: wall time would tell how long trials waited for each other.
+    """
+    done = [one for one in told if one.status == "done"]
+    stepped = sum(one.metrics.get("train/cpu_seconds", 0.0) for one in done)
+    if stepped <= 0:
+        return []
+    return [
+        f"orchestration overhead {cpu_s / stepped:.2f}: {cpu_s:.1f} CPU s in all for {stepped:.2f} CPU s of "
+        f"training steps ({len(done)} trials, steps {stepped / cpu_s:.0%} of it){peak_words(told)}\n"
+    ]
 
 
 def peak_words(told: Sequence[Outcome]) -> str:

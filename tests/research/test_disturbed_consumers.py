@@ -196,6 +196,7 @@ def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:
         arms_table([arm("", [20.0, 20.0, 20.0]), one, arm("x=2", [1.0], held=(0,))], ["train/energy_j"])
     )
     assert "(n = 2)" in text and "| disturbed |" in text
+    assert "Joules are CPU seconds x 4 W a core." in text.replace("\\", "")
     assert f"Disturbed: train/energy_j of 2 of 7 trials is left out (train window: {WHY})." in text.replace(
         "\\", ""
     )

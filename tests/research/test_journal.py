@@ -5,7 +5,7 @@ import math
 import pytest
 import sqlalchemy as sa
 
-from research.stats import compare, judge
+from research.stats import judge
 from research.store import Store
 from research.types import Insight, Proposal
 
@@ -30,7 +30,8 @@ def test_a_sprint_and_what_hangs_on_it(store: Store) -> None:
 
 def test_an_insight_keeps_intervals_without_end(store: Store) -> None:
     verdict = judge({0: 1.0}, {0: 2.0}, metric="a", trial_ids=[4, 5])
-    assert verdict.comparison == compare({0: 1.0}, {0: 2.0}, "a") and verdict.comparison.low == -math.inf
+    assert verdict.comparison is not None and verdict.comparison.difference == 1.0
+    assert (verdict.comparison.low, verdict.comparison.high) == (-math.inf, math.inf)
     insight = Insight(claim="a rises", verdict=verdict, energy_method="estimated", command="python train.py")
     store.add_insight(insight)
     assert store.insights(word="open")[0]["insight"] == insight

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.proposers.dimensions import Dimensions, typed
+from research.proposers.pattern import Pattern
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
 from research.proposers.recipes import Recipes, plain
@@ -152,3 +153,36 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path, voc
         tmp_path, vocabulary, ("data=digits",), lambda overrides: [f"{overrides[0]} may not be turned"]
     )
     assert closed.ask(state()) is None
+
+
+def test_draws_stand_beside_the_stopped_control_where_there_is_one(vocabulary: dict) -> None:
+    """With the control's own length no other change is cheaper, so the rest is as that one has it."""
+    width = next(one for one, _ in Dimensions(vocabulary, FIXED).default() if one.is_size)
+    held = f"{width.key}={width.text(width.low)}"
+    stopped = Seen(overrides=(held,), proposer="control", status="done", metrics={"cost": 3.0})
+    proposer = Random(vocabulary, FIXED, 0)
+    beside = state().model_copy(update={"stopped": stopped})
+    drawn = [proposal.overrides for _ in range(40) if (proposal := proposer.ask(beside))]
+    own = [overrides for overrides in drawn if held in overrides]
+    other = [overrides for overrides in drawn if any(one.startswith("model=") for one in overrides)]
+    assert len(own) >= 0.5 * (len(drawn) - len(other)) > 0
+    plain = Random(vocabulary, FIXED, 0)
+    assert not [one for _ in range(10) if (one := plain.ask(state())) and held in one.overrides]
+
+
+def test_a_target_in_words_goes_with_every_draw_from_where_it_stands(vocabulary: dict) -> None:
+    words = {**vocabulary["keys"], "budget.target": {"type": "text", "group": None, "per": {}}}
+    told = {**vocabulary, "keys": words}
+    aimed = "budget.target='val/accuracy>=0.9'"
+    dimensions = Dimensions(told, FIXED)
+    assert dimensions.read((aimed,)) == dimensions.default() and dimensions.carried((aimed,)) == (aimed,)
+    stopped = Seen(overrides=(aimed,), proposer="control", status="done", metrics={"cost": 3.0})
+    beside = state().model_copy(update={"stopped": stopped, "incumbent": stopped})
+    for proposer in (Random(told, FIXED, 0), Tpe(told, FIXED, 0), Pattern(told, FIXED)):
+        asked = 0
+        while asked < 14 and (proposal := proposer.ask(beside)):
+            asked += 1
+            assert aimed in proposal.overrides and len(proposal.overrides) > 1
+            seen = Seen(overrides=proposal.overrides, proposer="x", status="done", metrics={"cost": 5.0})
+            proposer.tell(proposal, seen)
+        assert asked

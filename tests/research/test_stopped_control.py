@@ -115,7 +115,7 @@ def test_a_gain_is_split_into_what_is_shorter_and_what_is_new(halved: Findings) 
     assert insight.verdict.word == "supported" and split["word"] == "supported"
     shorter, new = (1 + split[part]["difference"] / 100 for part in ("shorter", "new"))
     assert shorter == pytest.approx(steps / 400, rel=0.04) and new == pytest.approx(math.sqrt(0.5), rel=0.04)
-    whole = 1 + insight.verdict.comparison.difference / 100
+    whole = 1 + insight.verdict.size.difference / 100
     assert shorter * new == pytest.approx(whole, rel=1e-9), "the parts multiply"
     assert f": {100 * (shorter - 1):+.3g} % by training shorter (`budget.steps={steps}`)" in insight.claim
     assert f", then {100 * (new - 1):+.3g} % [" in insight.claim
@@ -188,8 +188,10 @@ def test_what_was_found_once_is_found_again_without_a_trial(lab: Lab) -> None:
     agreed = charter(lab)
     first = lab.campaign(agreed, [Scripted("model.width=64")])
     ran = len(lab.ran)
-    lab.campaign(agreed.model_copy(update={"seed": 9}), [Scripted("model.width=64")])
-    assert shortest(first) and len(lab.ran) == ran
+    again = lab.campaign(agreed.model_copy(update={"seed": 9}), [Scripted("model.width=64")])
+    new = [int(line[-1].removeprefix("seed=")) for line in lab.ran[ran:]]
+    assert shortest(first) == shortest(again)
+    assert min(new) > 1005, "only its confirmation runs, on seeds that nobody has had"
 
 
 def test_a_neighbour_that_disturbs_the_joules_of_a_rung_changes_nothing_of_it(lab: Lab) -> None:

@@ -109,3 +109,10 @@ def test_what_had_ended_at_its_target_is_not_trained_on(one_thread, tmp_path):
     again = seeded(tmp_path, "a")
     assert again.facts["resumed"]["step"] == again.steps == ended.steps
     assert weights(again.net).equal(weights(ended.net))
+
+
+def test_a_curve_without_a_set_distance_is_finer_where_it_ends_the_training(train, tmp_path):
+    ended = train(200, target=0.6, folder=tmp_path / "a")
+    steps = [row["step"] for row in train(200, folder=tmp_path / "b").curve]
+    assert steps == list(range(20, 201, 20)) and ended.steps % 4 == 0 and ended.steps < 20
+    assert [row["step"] for row in ended.curve] == list(range(4, ended.steps + 1, 4))

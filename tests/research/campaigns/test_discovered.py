@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_loses_nothing(lab: 
 
 
 @pytest.mark.slow
-def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: Lab) -> None:
+def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab: Lab) -> None:
     fixed, arm = ["data=digits", "budget.steps=300"], ["optimizer.lr=0.01", "model.width=32"]
     metric = "train/energy_j"
     before, after = ran(lab, fixed, metric), ran(lab, [*fixed, *arm], metric)
@@ -91,7 +91,9 @@ def test_the_recipe_of_a_campaign_finds_its_trials_and_its_verdict_again(lab: La
     config |= {"store": {"url": f"sqlite:///{lab.folder / 'lab.db'}"}, "launcher": launcher}
     told = Lines(Console(record=True, width=300, file=io.StringIO()))
     report = conduct(config, run=lab.run, lines=told).read_text()
-    assert len(lab.ran) == count, "every trial is known"
+    new = {line[-1] for line in lab.ran[count:]}
+    assert new == {f"seed={seed}" for seed in range(1005, 1010)} and len(lab.ran) == count + 10
+    assert conduct(config, run=lab.run, lines=told).read_text() == report and len(lab.ran) == count + 10
     assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
 
 

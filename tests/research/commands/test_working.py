@@ -115,7 +115,10 @@ class Odd:
         ({"budget": {"trials": 0}}, "buys nothing"),
         ({"focus": "rates"}, "needs a domain"),
         ({"domain": "optimization", "focus": "taste"}, "has no focus area 'taste'"),
-        ({"domain": "moe_architecture", "base": []}, "model has no option 'moe_gpt'|neither a data set"),
+        (
+            {"domain": "moe_architecture", "base": []},
+            "is measured for language, and the task of the data is classification",
+        ),
         ({"objective": {"metric": "test/beauty"}}, "not a metric whose better direction is known"),
     ],
 )

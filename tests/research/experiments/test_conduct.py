@@ -188,3 +188,29 @@ def test_what_is_typed_wins_over_the_recipe(lab: Lab) -> None:
     assert jobs("experiment=narrow", "model.width=3", "seed=1") == [
         ["experiment=narrow", "model.width=3", "seed=1"]
     ]
+
+
+ENERGY = STUDY | {"claims": [{"says": "It is cheaper", "all": [{"metric": "train/energy_j", "less_by": 0}]}]}
+WHY = "its threads waited 2.1 s for a processor while they ran 1 s"
+
+
+def test_a_trial_that_a_neighbour_disturbed_is_run_again_and_the_replicate_is_judged(lab: Lab) -> None:
+    write(lab.folder / "conf", "narrow", ENERGY)
+    lab.neighbour = lambda job: (
+        {} if job.config.get("force") or job.config["seed"] != 1002 else {"train": WHY}
+    )
+    report = run(lab)
+    assert report.count("**Supported.** It is cheaper") == 2 and "n = 5" in report
+    assert len(lab.ran) == 18 and "disturbed" not in report
+    run(lab)
+    assert len(lab.ran) == 18, "typed again the replicates are known"
+
+
+def test_a_recipe_on_a_machine_that_stays_busy_is_open_and_says_why(lab: Lab) -> None:
+    write(lab.folder / "conf", "narrow", ENERGY)
+    lab.neighbour = lambda job: {"train": WHY}
+    report = run(lab)
+    assert report.count("**Open.** It is cheaper") == 2 and WHY in report and "15 trials" in report
+    assert len(lab.ran) <= 15 + 4, "repeats that are in vain end"
+    lab.neighbour = lambda job: {}
+    assert run(lab).count("**Supported.** It is cheaper") == 2, "the same command goes on when it is quiet"

@@ -85,8 +85,12 @@ def test_the_words_of_a_model_are_no_fact() -> None:
         ({**BEST, "efficiency": None}, 8, "publishable"),
         ({**BEST, "reproduced": False}, 9, "outstanding"),
         (BEST, 10, "outstanding"),
+        ({**BEST, "beyond": True}, 10, "outstanding"),
+        ({**BEST, "beyond": False}, 7, "publishable"),
+        ({"ran": True, "pairs": 5, "word": "supported", "fresh": True, "new": True, "beyond": False}, 6,
+         "worth keeping"),
     ],
-)
+)  # fmt: skip
 def test_the_table_of_the_rubric(known: dict, expected: int, words: str) -> None:
     found = rating(RubricFacts(**known))
     assert (found.score, found.words) == (expected, words)
@@ -110,3 +114,9 @@ def test_facts_are_read_from_verdicts() -> None:
     assert rating(found).points["fresh"].why == "judged on fresh seeds"
     empty = rating(RubricFacts(new=True))
     assert "does not carry it" in empty.points["new"].why and empty.points["ran"].why.startswith("a trial")
+
+
+def test_a_gain_that_training_shorter_explains_is_not_new() -> None:
+    point = rating(RubricFacts(**{**BEST, "beyond": False})).points["new"]
+    assert not point.holds and point.why == "not shown beyond what training shorter brings"
+    assert rating(RubricFacts(**{**BEST, "beyond": True})).points["new"].holds

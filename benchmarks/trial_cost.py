@@ -1,0 +1,200 @@
+"""CPU seconds of one more trial of a sweep, an older checkout beside this one, and where they go.
+
+    python benchmarks/trial_cost.py OLD_CHECKOUT [--turns 5] [--trials 12] [--steps 200] [OVERRIDE ...]
+
+Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread, through
+their own `research/runner.py`. What counts is the user and system time of each child process, by `wait4`,
+from the fourth on: by then imports and caches are paid. A turn's figure is the median of its children. Printed are
+both medians over the turns with their range, and the ratio of each pair of turns (to reach: 0.65); then where
+the time of a child goes, taken in runs of their own, since looking costs time as well.
+"""
+
+import argparse
+import functools
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+INSIDE = "JOULELAB_TRIAL_COST"
+PAID = 3
+"""children whose time is not counted"""
+PARTS = {
+    "parts from the config": ["train:build"],
+    "row and identity": [
+        "research.store:Store.claim",
+        "research.store:Store.finish",
+        "research.identity:key",
+    ],
+    "steps": ["models.lit:Lit.training_step"],
+    "Lightning's set-up": ["models.trainer:build", "lightning.pytorch:Trainer.fit"],
+    "validations": ["models.callbacks.curve:Curve._add"],
+    "checkpoint": ["models.callbacks.checkpoint:Checkpoint._save"],
+    "weights": ["models.compress.artefact:save"],
+    "latency": ["models.latency:measure"],
+    "counts": ["models.cost:measure", "models.fit:_activations"],
+    "peak": ["models.peak:peak_flops"],
+    "final scores": ["models.trial:evaluate"],
+    "meter's start": ["models.energy:Meter.start"],
+}
+"""what a child does -> functions of either checkout that do it; each is charged without what lies inside"""
+
+
+def watched(spent: dict[str, float]) -> None:
+    """Have each of `PARTS` add its CPU seconds to `spent`."""
+    open_parts: list[float] = []
+
+    def timed(label: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def measured(*args: Any, **named: Any) -> Any:
+            began = time.process_time()
+            open_parts.append(0.0)
+            try:
+                return work(*args, **named)
+            finally:
+                whole = time.process_time() - began
+                spent[label] = spent.get(label, 0.0) + whole - open_parts.pop()
+                if open_parts:
+                    open_parts[-1] += whole
+
+        return measured
+
+    for label, places in PARTS.items():
+        for place in places:
+            module, _, path = place.partition(":")
+            owner: Any = importlib.import_module(module)
+            *classes, name = path.removesuffix(".__wrapped__").split(".")
+            for step in classes:
+                owner = getattr(owner, step)
+            setattr(owner, name, timed(label, getattr(owner, name)))
+
+
+def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
+    """A trial that tells where its CPU seconds went; called in a child of a runner."""
+    import models.lean  # noqa: F401 - first, as in a trial
+    import train
+
+    spent = {"before the trial": time.process_time()}
+    watched(spent)
+    answer = train.trial(config, **named)
+    spent["all"] = time.process_time()
+    return answer | {"facts": answer["facts"] | {"parts": spent}}
+
+
+def inside(asked: argparse.Namespace) -> None:
+    """Run the trials in the checkout that is the working folder; prints JSON."""
+    from research.gate.compose import Composer
+    from research.runner import Job, Runner
+
+    with tempfile.TemporaryDirectory() as folder:
+        compose = Composer(Path("conf").absolute(), "train")
+        fixed = [
+            *(
+                "budget.epochs=null",
+                f"budget.steps={asked.steps}",
+                "budget.seconds=null",
+                "budget.joules=null",
+            ),
+            *(
+                "logger=csv",
+                f"store.url=sqlite:///{folder}/trials.db",
+                f"root={folder}/runs",
+                *asked.overrides,
+            ),
+        ]
+        lines = [[*fixed, f"seed={seed}"] for seed in range(asked.trials)]
+        jobs = [Job(compose.resolve(line).config, line, "cost") for line in lines]
+        task = "trial_cost:told" if asked.parts else "train:trial"
+        began = os.times()
+        with Runner(1, 1, logs=Path(folder) / "logs", task=task) as runner:
+            ended = list(runner.run(jobs))
+        after = os.times()
+    if bad := [one.reason for one in ended if not one.ok]:
+        raise SystemExit(f"{len(bad)} trials failed: {bad[0]}")
+    rest = after.user + after.system - began.user - began.system
+    rest += after.children_user + after.children_system - began.children_user - began.children_system
+    print(
+        json.dumps(
+            {
+                "cpu_s": [one.cpu_s for one in ended[PAID:]],
+                "steps_s": [one.metrics.get("train/cpu_seconds") for one in ended[PAID:]],
+                "parts": [one.facts.get("parts") for one in ended[PAID:]],
+                "around_s": rest - sum(one.cpu_s for one in ended),
+            }
+        )
+    )
+
+
+def turn(checkout: Path, asked: argparse.Namespace, parts: bool = False) -> dict[str, Any]:
+    """What the trials of one run in a checkout took."""
+    places = os.pathsep.join([str(checkout), str(ROOT / "benchmarks")])
+    command = [sys.executable, "-m", "trial_cost", str(checkout), "--trials", str(asked.trials)]
+    command += ["--steps", str(asked.steps), *["--parts"] * parts, *asked.overrides]
+    env = os.environ | {"PYTHONPATH": places, INSIDE: "1"}
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{checkout} failed:\n{done.stdout}\n{done.stderr}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f}, n = {len(values)})"
+
+
+def show_parts(runs: dict[str, dict[str, Any]]) -> None:
+    """A line for each part, in ms, the old checkout's first."""
+    print(f"\n{'CPU ms of a child, median':28}{''.join(f'{name:>10}' for name in runs)}")
+    children = {name: run["parts"] for name, run in runs.items()}
+    for label in ["before the trial", *PARTS]:
+        medians = [
+            statistics.median(1000 * one.get(label, 0.0) for one in told) for told in children.values()
+        ]
+        print(f"{label:28}{''.join(f'{one:10.1f}' for one in medians)}")
+    others = [
+        statistics.median(2000 * one["all"] - 1000 * sum(one.values()) for one in told)
+        for told in children.values()
+    ]
+    print(f"{'all else':28}{''.join(f'{one:10.1f}' for one in others)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("old", type=Path)
+    for name, value in (("--turns", 5), ("--trials", 12), ("--steps", 200)):
+        parser.add_argument(name, type=int, default=value)
+    parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("overrides", nargs="*")
+    asked = parser.parse_args()
+    if asked.trials <= PAID:
+        parser.error(f"--trials must be more than the {PAID} that are not counted")
+    if os.environ.get(INSIDE):
+        return inside(asked)
+    places = {"old": asked.old.resolve(), "new": ROOT}
+    figures: dict[str, list[float]] = {name: [] for name in places}
+    for number in range(asked.turns):
+        for name in list(places) if number % 2 == 0 else [*places][::-1]:
+            figures[name].append(statistics.median(turn(places[name], asked)["cpu_s"]))
+            print(f"  {name}: {figures[name][-1]:.3f} CPU s a trial", file=sys.stderr, flush=True)
+    for name, values in figures.items():
+        print(f"{name}: {spread(values)} CPU s for one more trial of {asked.steps} steps")
+    ratios = [new / old for old, new in zip(figures["old"], figures["new"], strict=True)]
+    print(f"ratio {spread(ratios)}, to reach: 0.65; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    runs = {name: turn(place, asked, parts=True) for name, place in places.items()}
+    show_parts(runs)
+    steps = [
+        one / all_s for one, all_s in zip(runs["new"]["steps_s"], runs["new"]["cpu_s"], strict=True) if one
+    ]
+    print(f"steps are {statistics.median(steps):.0%} of a child's CPU seconds in the new one")
+
+
+if __name__ == "__main__":
+    main()
