@@ -113,12 +113,8 @@ class Bench:
         rows = self.store.trials(ids=list(arm.trials.values()))
         joules = [self._joules(row.id) for row in rows]
         seconds = arm.seconds or [row.finished - row.started for row in rows if row.finished is not None]
-        if not seconds or not joules:
-            return self._predicted(arm)
-        return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
-
-    def _predicted(self, arm: Arm) -> Price:
-        """Of an arm without trials, by what was measured of others; else what a trial usually costs."""
+        if seconds and joules:
+            return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
         found, usual = self.expected.cost(self.config(arm.overrides, 0)), self.spend.usual(1)
         return Price(1, (found and found.seconds) or usual.seconds, (found and found.joules) or usual.joules)
 

@@ -117,9 +117,7 @@ class Screening:
     def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
         self._screened(proposers, short_of)
-        if self.stopping is not None:
-            best = self.best(1)
-            self.arms += self.stopping.audit(short_of, self._means(best[0]) if best else None)
+        self._audited(short_of, last=True)
         self._turns.pay(PROPOSER, self._bill.rest())
 
     def _screened(self, proposers: Sequence[Proposer], short_of: Short) -> None:
@@ -139,7 +137,15 @@ class Screening:
             self._run([arm for arm, _ in asked])
             for arm, proposal in asked:
                 self._settle(arm, proposal, proposers)
+            self._audited(short_of)
             done += len(asked)
+
+    def _audited(self, short_of: Short, last: bool = False) -> None:
+        """Train some of the stopped to their end; those that could have won are arms again."""
+        if self.stopping is not None:
+            best = self.best(1)
+            means = self._means(best[0]) if best else None
+            self.arms += self.stopping.audit(short_of, means, last)
 
     def _run(self, arms: Sequence[Arm]) -> None:
         """Run what was asked for; an arm that an earlier run of the sprint has audited is known to end."""

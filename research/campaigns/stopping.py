@@ -39,7 +39,8 @@ class Stopping:
         self._reference = reference
         self._cap: float | None = None
         self._ended: list[_Ended] = []
-        self._audited = self._wrong = 0
+        self._looked = self._audited = self._wrong = 0
+        self._offset = random.Random(f"audit {reference.overrides}").random()
         self._lost_joules = 0.0
 
     def learn(self, arm: Arm) -> None:
@@ -85,20 +86,28 @@ class Stopping:
         found: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
         return found
 
-    def audit(self, short: Callable[[Price], str | None], best: Mapping[str, float] | None) -> list[Arm]:
-        """Train a sample of the ended to the end, as far as it can be paid; the arms that were wrong to end.
+    def audit(
+        self, short: Callable[[Price], str | None], best: Mapping[str, float] | None, last: bool = False
+    ) -> list[Arm]:
+        """Train those that are due to the end, as far as they can be paid; the arms that were wrong to end.
 
-        `best` are the means of the best that was screened.
+        Due is a systematic sample, which begins by lot, so it is drawn as the search goes on and not when its
+        budget is used up; with `last` at least one. `best` are the means of the best that was screened.
         """
-        count = math.ceil(self._settings.audit * len(self._ended))
-        chosen = random.Random(f"audit {len(self._ended)}").sample(self._ended, count)
+        due = [one for at, one in enumerate(self._ended) if self._drawn(at)]
+        if last and not due:
+            due = self._ended[-1:] if self._settings.audit else []
         found = []
-        for one in chosen:
-            pairs = [(one.arm, seed) for seed in self._seeds]
-            if short(self._bench.price(pairs)):
+        for one in due[self._looked :]:
+            if short(self._bench.price([(one.arm, seed) for seed in self._seeds])):
                 break
+            self._looked += 1
             found += [one.arm] if self._judged(one, best) else []
         return found
+
+    def _drawn(self, at: int) -> bool:
+        share = self._settings.audit
+        return math.floor((at + 1) * share + self._offset) > math.floor(at * share + self._offset)
 
     def _judged(self, one: _Ended, best: Mapping[str, float] | None) -> bool:
         arm, bench = one.arm, self._bench
