@@ -72,13 +72,18 @@ def parameters(config: Config) -> float:
 def multiplications(config: Config) -> float:
     """How many products of two numbers an example's forward pass takes, about: weights times places."""
     model = config["model"]
-    if "kernel" in model and model.get("width"):
-        return _products(config, _whole(model["width"], 0), _whole(model.get("depth"), 1))
-    places = tokens(config) if "heads" in model or "bidirectional" in model else 1
-    found = parameters(config) * places
-    if "heads" in model:  # every position meets every other
-        found += 2 * places**2 * _whole(model.get("width"), 0) * _whole(model.get("depth"), 1)
-    return float(found)
+    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
+    if "kernel" in model and width:
+        return _products(config, width, depth)
+    if "heads" in model:  # every position meets every other, and some experts of many
+        places = tokens(config)
+        experts = _whole(model.get("chosen"), 1) + _whole(model.get("shared"), 0)
+        block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
+        return float(places * (depth * (block + 2 * places * width) + _tables(config, width)))
+    if "bidirectional" in model:
+        ways = 1 + bool(model["bidirectional"])
+        return float(tokens(config) * depth * ways * 6 * width * width + _read_out(config, width * ways))
+    return parameters(config)
 
 
 def floats_kept(config: Config) -> float:

@@ -62,7 +62,14 @@ class Case(NamedTuple):
         rate = figures.get("train/steps_per_second", math.nan)
         ended = (trial.config.get("budget") or {}).get("target") or steps is None
         steps = rate * train_s if ended else steps
-        if not cpu > 0 or not train_s > 0 or steps is None or not steps > 0 or not math.isfinite(steps):
+        if (
+            not _sized(trial.config)
+            or not cpu > 0
+            or not train_s > 0
+            or steps is None
+            or not steps > 0
+            or not math.isfinite(steps)
+        ):
             return None
         whole = None if trial.finished is None else trial.finished - trial.started
         calm = "train/cpu_seconds" in sound(result)
@@ -96,7 +103,7 @@ class Costs:
     def predict(self, config: Config) -> Cost | None:
         """None before anything was measured, or where the length of the training is not known beforehand."""
         steps = steps_of(config)
-        if not self._cases or steps is None:
+        if not self._cases or steps is None or not _sized(config):
             return None
         cpu = steps * math.exp(self._fit.at(config, steps))
         joules = None if self._watts is None else cpu * self._watts
@@ -175,6 +182,12 @@ def _ridge(
             best = missed, inner @ rows.T @ wanted, left
     assert best is not None
     return best[1], best[2]
+
+
+def _sized(config: Config) -> bool:
+    """Whether the data of a config says how large an example and a batch are, which arithmetic needs."""
+    data = config.get("data") or {}
+    return "model" in config and all(data.get(name) for name in ("batch_size", "shape", "classes"))
 
 
 def steps_of(config: Config) -> float | None:
