@@ -1,4 +1,4 @@
-"""Objects from a resolved config: what the lab defines is called directly, all else by Hydra, by its rules."""
+"""Objects from a config: what the lab defines is called directly, the rest by Hydra under its rules."""
 
 import copy
 import functools

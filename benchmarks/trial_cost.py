@@ -2,11 +2,12 @@
 
     python benchmarks/trial_cost.py OLD_CHECKOUT [--turns 5] [--trials 12] [--steps 200] [OVERRIDE ...]
 
-Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread, through
-their own `research/runner.py`. What counts is the user and system time of each child process, by `wait4`,
-from the fourth on: by then imports and caches are paid. A turn's figure is the median of its children. Printed are
-both medians over the turns with their range, and the ratio of each pair of turns (to reach: 0.65); then where
-the time of a child goes, taken in runs of their own, since looking costs time as well.
+Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread,
+through their own `research/runner.py`. What counts is the user and system time of each child process, by
+`wait4`, from the fourth on: by then imports and caches are paid. A turn's figure is the median of its
+children. Printed are both medians over the turns with their range, and the ratio of each pair of turns (to
+reach: 0.65); then where the time of a child goes, taken in runs of their own, since looking costs time as
+well.
 """
 
 import argparse

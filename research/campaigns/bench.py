@@ -15,21 +15,20 @@ from research.campaigns.halving import ends_alike
 from research.campaigns.quiet import REPEATS, Quiet
 from research.campaigns.spend import NOTHING, Price, Spend
 from research.campaigns.typed import Typed
+from research.partial import lacking
 from research.retold import retold
 from research.runner import Job, Outcome
 from research.space import Space
 from research.statistics.comparable import sound
 from research.stats import summary
 from research.store import Store
-from research.types import Key, Objective, Result, Trial
+from research.types import Key, Result, Trial
 
 __all__ = ["Arm", "Bench", "Pair", "Report", "Run"]
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 Report = Callable[[Arm, int, Outcome], None]
 
-_CAUTION = 0.6
-"""level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
 Pair = tuple[Arm, int]
 """an arm and a seed: what one trial answers"""
 
@@ -70,6 +69,7 @@ class Bench:
         """what trials are predicted to cost"""
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
+        self._spared: dict[str, list[str]] = {}
         self.until: float | None = None
         """when its trials must end by `time.monotonic`: what runs then is interrupted, the rest not begun"""
 
@@ -100,10 +100,14 @@ class Bench:
 
     def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
         """For each pair that its arm still misses, the finished trial that answers it, if there is one."""
-        missing = [(arm, seed) for arm, seed in pairs if seed not in arm.trials]
+        missing = [(arm, seed) for arm, seed in pairs if not self._whole(self.result(arm.trials.get(seed)))]
         keys = {pair: self._key(pair) for pair in missing}
-        known = self.store.known(keys.values())
+        known = {key: one for key, one in self.store.known(keys.values()).items() if self._whole(one)}
         return {pair: known[key].trial_id if key in known else None for pair, key in keys.items()}
+
+    def _whole(self, found: Result | None) -> bool:
+        """Whether a trial has all that is asked for now."""
+        return found is not None and not lacking(found.facts, self._spared)
 
     def _key(self, pair: Pair) -> Key:
         config = self.config(pair[0].overrides, pair[1])
@@ -125,13 +129,16 @@ class Bench:
         alone: bool = False,
         halving: dict[str, Any] | None = None,
         beside: Pair | None = None,
+        spared: Sequence[str] = (),
     ) -> int | None:
         """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
 
+        `spared` need not be measured; what an earlier look spared and this one does not is added to its row.
         What is known already is taken from the store, without a process. `halving` are the settings of the
         callback of this name, which ends a training that cannot win. What a busy machine disturbed is run
         again a few times. `beside` is measured once more at the same time: its trial is returned.
         """
+        self._spared = {"unmeasured": list(spared)}
         number = self._run_missing(pairs, alone, halving, beside)
         for _ in range(REPEATS):
             for arm, seed in pairs:
@@ -232,18 +239,10 @@ class Bench:
         shared = set.intersection(*(set(metrics) for metrics in found))
         return {key: summary(metrics[key] for metrics in found).mean for key in sorted(shared)}
 
-    def cautious(self, arm: Arm, seeds: Sequence[int], objective: Objective) -> dict[str, float]:
-        """The means, with each bounded metric moved towards its bound by its spread: what it may well be."""
-        means = self.means(arm, seeds)
-        for bound in objective.constraints:
-            half = summary(self.values(arm, bound.metric, seeds).values(), level=_CAUTION).half_width or 0.0
-            means[bound.metric] = means.get(bound.metric, float("nan")) - half * (
-                1 if bound.op == ">=" else -1
-            )
-        return means
-
     def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
         overrides, config = self.typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
+        if self._spared.get("unmeasured"):
+            config = config | self._spared
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
         return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
@@ -251,6 +250,7 @@ class Bench:
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
             arm.trials[seed] = outcome.trial_id
+            self._results.pop(outcome.trial_id, None)  # what was left unmeasured may have been added
             self._busy.look(self._learn(outcome.trial_id))
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status

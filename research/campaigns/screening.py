@@ -17,6 +17,7 @@ from research.campaigns.stopping import Stopping
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
+from research.partial import spared
 from research.proposers.account import NOTHING, gain
 from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
@@ -152,7 +153,8 @@ class Screening:
         before = {row["id"]: row["facts"] for row in self._admission.rows.before}
         stopping, seeds = self.stopping, self._settings.seeds
         if stopping is None:
-            self._bench.run([(arm, seed) for arm in arms for seed in seeds])
+            needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+            self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
             return
         new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.experiment_id))]
         stopping.run([(arm, seed) for arm in new for seed in seeds])

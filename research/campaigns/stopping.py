@@ -10,6 +10,7 @@ from typing import Any, final
 from research.campaigns.bench import Arm, Bench, Pair
 from research.campaigns.halving import Halving, Stop
 from research.campaigns.spend import Price
+from research.partial import spared
 from research.types import STOPPED, Objective
 
 
@@ -36,6 +37,7 @@ class Stopping:
         """`reference` is the arm that is measured again and again, so that bars follow the machine."""
         self._bench, self._settings, self._seeds = bench, settings, tuple(seeds)
         self._halving = Halving(objective, settings)
+        self._spared = spared([objective.metric, *(bound.metric for bound in objective.constraints)])
         self._reference = reference
         self._cap: float | None = None
         self._ended: list[_Ended] = []
@@ -56,7 +58,8 @@ class Stopping:
         stale = self._halving.stale(now) and bench.price(pairs).trials > 0
         beside = (self._reference, self._seeds[0]) if stale else None
         self._cap = self._halving.cap(now)
-        number = bench.run(pairs, halving=self._halving.settings(now), beside=beside)
+        bars = self._halving.settings(now)
+        number = bench.run(pairs, halving=bars, beside=beside, spared=self._spared)
         if number is not None:
             self._halving.measured(bench.store, [number])
 
@@ -114,7 +117,7 @@ class Stopping:
         reason = arm.failures[next(seed for seed in self._seeds if seed in arm.failures)]
         spent = dict(self._spent(arm, self._seeds[0]))
         bench.note(arm, "stopped", audit={"reason": reason, "spent": spent})
-        bench.run([(arm, seed) for seed in self._seeds])
+        bench.run([(arm, seed) for seed in self._seeds], spared=self._spared)
         self._lost_joules += spent.get("train/energy_j", 0.0)
         if arm.failed(self._seeds) or bench.held(arm, self._seeds):
             return False  # it diverged, the time was over, or a neighbour made its costs worthless

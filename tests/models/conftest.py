@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_up_clock import MadeUpClock
 from trainings import parts
 
 from models.fit import Fitted, fit
@@ -26,3 +27,11 @@ def train(tmp_path, one_thread):
         return fit(**parts(tmp_path, steps, **changes))
 
     return run
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds and CPU seconds that pass only as far as the test says."""
+    made = MadeUpClock()
+    made.rules(monkeypatch)
+    return made
