@@ -39,7 +39,7 @@ keys:
   model.width: {type: int, low: 4, high: 512, scale: log}
   optimizer.lr: {type: float, low: 1e-5, high: 0.1, scale: log, per: {lion: {high: 0.01}}}
   budget.steps: {type: int, low: 20, high: 2000, scale: log}
-inert: [store, root, callbacks.halving, force]
+inert: [store, root, callbacks.halving, force, unmeasured]
 """,
 }
 Task = Callable[[dict, random.Random], dict[str, float]]

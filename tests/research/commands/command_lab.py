@@ -20,7 +20,6 @@ from research.report.lines import Lines
 from research.runner import Job, Outcome
 from research.store import Known
 
-
 GOAL = "90 % accuracy for fewer joules"
 """the lab's conf has digits alone, which is not the data of the default goal"""
 
