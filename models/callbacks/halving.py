@@ -33,7 +33,8 @@ class Halving(Callback):
 
     A cost is projected from below: what is left is taken to cost, a step, what the cheapest stretch of the
     curve did. The stretch up to the first point says nothing, since a fresh process starts slowly, and nor
-    does fewer than two after it. A training that others disturb is not ended for its cost, and none is whose
+    does fewer than two after it; of one with a `budget.target`, which may end at any point, only what it has
+    spent counts. A training that others disturb is not ended for its cost, and none is whose
     rest would cost less than starting the next one.
 
     Args:
@@ -87,7 +88,8 @@ class Halving(Callback):
             self._see(row, share)
             if share < 1:
                 self._compare(row, share)
-                self._afford(share, pl_module.clock)
+                # One that has a target may end at the next point: nothing is projected of its rest.
+                self._afford(share, pl_module.clock, certain=pl_module.budget.target is not None)
         self._rows = len(curve)
 
     def _see(self, row: Mapping[str, float], share: float) -> None:
@@ -106,11 +108,12 @@ class Halving(Callback):
                 f"{self.metric} is {value:.4g} at {share:.0%} of the budget, where what goes on has {bar:.4g}"
             )
 
-    def _afford(self, share: float, clock: Clock) -> None:
-        cpu = self._projected(2)
-        projected = self._projected(1)
+    def _afford(self, share: float, clock: Clock, certain: bool) -> None:
+        projected, cpu = self._projected(1), self._projected(2)
         if projected is None or cpu is None:
             return
+        if certain:
+            projected = self._points[-1][1]
         self._reached |= {"projected": projected, "projected/cpu_seconds": cpu}
         if self.cap is None or share < self.settled or projected <= self.cap:
             return

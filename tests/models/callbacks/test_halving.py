@@ -94,8 +94,8 @@ class Run:
 
         disturbed = staticmethod(dict)
 
-    def __init__(self) -> None:
-        self.budget, self.record = Budget(steps=100), Record()
+    def __init__(self, target: str | None = None) -> None:
+        self.budget, self.record = Budget(steps=100, target=target), Record()
 
     def see(self, halving: Halving, points: list[tuple[float, float]], column: str = "cpu_second") -> None:
         """Steps and what they cost by then."""
@@ -118,6 +118,13 @@ def test_the_cheapest_stretch_is_what_is_projected():
     assert halving._reached["projected"] == pytest.approx(7 + 7 * 1.0)
     with pytest.raises(Stopped, match=r"9 CPU s at 40% of the budget come to at least 15 CPU s"):
         run.see(halving, [(40.0, 9.0)])
+
+
+def test_a_training_that_may_end_at_its_target_is_held_to_what_it_has_spent():
+    run, halving = Run("val/accuracy >= 0.5"), Halving(cap=10.0, rest=0)
+    run.see(halving, [(10.0, 2.0), (20.0, 4.0), (30.0, 6.0), (40.0, 8.0)])  # 20 s if it never got there
+    with pytest.raises(Stopped, match="12 CPU s at 60% of the budget"):
+        run.see(halving, [(60.0, 12.0)])
 
 
 def test_two_points_say_nothing_of_the_rest():
