@@ -47,7 +47,9 @@ def trial(
     from research.teachers import taught
 
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
-        if row.status != "known":
+        if row.status == "partial":
+            row.complete(*complete(config, row.folder, row.facts))
+        elif row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
             begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
@@ -74,7 +76,18 @@ def measure(
     name = config["name"] or " ".join(overrides) or "defaults"
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
-    return trial.run(run=run, **begun, **parts)
+    return trial.run(run=run, unmeasured=config.get("unmeasured") or (), **begun, **parts)
+
+
+def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any:
+    """What a finished trial left unmeasured, from the weights in its folder, with the threads that it had."""
+    from models import inference, lean, trial  # noqa: F401 - lean comes first
+
+    trial.prepare(folder, config["seed"], facts.get("threads"))
+    parts = {
+        part: build(config.get(part) or {}) for part in ("data", "model", "compress", "trainer", "meter")
+    }
+    return inference.later(folder, facts, **parts)
 
 
 @refusal.command

@@ -4,6 +4,7 @@ import platform
 import random
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import cost, latency, loggers, peak
+from models import cost, loggers, peak
 from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
@@ -23,6 +24,7 @@ from models.energy import Meter
 from models.evaluate import evaluate
 from models.figures import Energy
 from models.fitted import Fitted
+from models.inference import check, inference
 from models.numerics import error_vs_fp32
 from models.pipeline import Pipeline
 from models.side import taken
@@ -103,9 +105,11 @@ def train_and_measure(
     compress: dict[str, Compression],
     model: nn.Module,
     trainer: Settings,
+    unmeasured: Sequence[str] = (),
     **parts: Any,
 ) -> Measured:
-    """Fit the network, compress it, and take every number on the weights it ends with."""
+    """Fit the network, compress it, and take every number but the `unmeasured` on its final weights."""
+    check(unmeasured)
     # Lightning's own use of a torch type that torch renames; nothing a user could do.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
@@ -125,7 +129,9 @@ def train_and_measure(
     net = pipeline.compress(fitted.net)
     if pipeline.reshapes:
         counted = taken("compute/ and size/", lambda: cost.measure(net, example), ({}, {}), notes)
-    metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, notes)
+    # What a compression is for is seen in its latency.
+    left_out = () if pipeline.reshapes else unmeasured
+    metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, left_out, notes)
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
@@ -143,7 +149,7 @@ def train_and_measure(
 
 
 def final_numbers(
-    net: nn.Module, context: Context, meter: Meter, folder: Path, notes: list[str]
+    net: nn.Module, context: Context, meter: Meter, folder: Path, left_out: Sequence[str], notes: list[str]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Score, bytes, latency and energy of one and the same network, in the precision of its training.
 
@@ -159,16 +165,13 @@ def final_numbers(
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = taken("the network's own metrics", lambda: _own(net), {}, notes)
-        timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), ({}, {}), notes)
+    timed, told = inference(net, data, context.precision, meter, left_out, notes)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
     metrics |= timed | own
     metrics["size/bytes"] = float(artefact.save(net, folder / "weights.pt"))
     metrics |= taken("numerics/", lambda: _error_vs_fp32(net, batch, dtype), {}, notes)
-    reason = infer.get("energy", {}).get("disturbed")
-    disturbed = {"infer": reason} if reason else {}
-    facts |= {"infer": infer, "disturbed": disturbed, **machine(device)}
-    return metrics, facts
+    return metrics, facts | told | machine(device)
 
 
 def _own(net: nn.Module) -> dict[str, float]:

@@ -17,6 +17,7 @@ from research.database.redact import redact
 from research.gate import profiles
 from research.gate.signature import signature
 from research.objective import METRICS, elsewhere, screening
+from research.partial import lacking
 from research.retold import retold
 from research.store import Busy, Claim, Known, Lost, Store
 
@@ -39,6 +40,8 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
     _store: Store | None = None
     _claim: Claim | None = None
+    _meter: dict[str, Any] | None = None
+    """by which joules and carbon of a known trial are told"""
 
     def finish(
         self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
@@ -51,6 +54,12 @@ class Row:
         assert self._store is not None and self._claim is not None
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def complete(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
+        """Add what was left unmeasured to a row that is done; the row is what stands then."""
+        assert self._store is not None
+        stands = retold(self._store.complete(self.trial_id, metrics, facts), self._meter)
+        self.status, self.metrics, self.facts = "known", stands.metrics, stands.facts
 
     def fail(self, error: BaseException) -> None:
         """Write why the trial failed; where that cannot be written, the error says so as well."""
@@ -93,6 +102,9 @@ def claimed(
 ) -> Iterator[Row]:
     """Hold the row of `config`; a known trial comes with its numbers and status `known`: nothing is to do.
 
+    One that left something unmeasured that is asked for has status `partial`, and its weights in its folder;
+    where those are gone it is run again, as a replicate.
+
     What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
@@ -109,16 +121,23 @@ def claimed(
     store = Store(config["store"]["url"])
     try:
         got = _claim(lambda: store.claim(key, force=force, **values))
+        partial = isinstance(got, Known) and bool(lacking(got.result.facts, config))
+        if isinstance(got, Known) and partial and not _weights(got):
+            folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
+            again = values | {"folder": str(folder)}
+            got = _claim(lambda: store.claim(key, force=True, **again))
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
-            result = retold(got.result, config.get("meter"))
+            result = got.result if partial else retold(got.result, config.get("meter"))
             yield Row(
                 got.trial.id,
                 known,
                 digest,
-                status="known",
+                status="partial" if partial else "known",
                 metrics=result.metrics,
                 facts=result.facts,
+                _store=store,
+                _meter=config.get("meter"),
             )
         else:
             _tell_damaged(begun, damaged)
@@ -127,6 +146,10 @@ def claimed(
                 yield row
     finally:
         store.close()
+
+
+def _weights(known: Known) -> bool:
+    return known.trial.folder is not None and (Path(known.trial.folder) / "weights.pt").is_file()
 
 
 def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:

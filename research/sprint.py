@@ -88,6 +88,7 @@ class Sprint:
                 charter.goal.objective.metric,
                 *(one.metric for one in charter.goal.objective.constraints),
             ],
+            opened=next(row["created"] for row in store.sprints() if row["id"] == self.id),
         )
         watched = screening_objective(charter.goal.objective)
         lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
@@ -173,8 +174,8 @@ class Sprint:
         return Question(store, key, charter.alpha, place, data, before)
 
     def _pruned(self) -> dict[str, Any]:
-        halving = self._screening.halving if self._screening else None
-        return {"pruned": halving.facts()} if halving else {}
+        stopping = self._screening.stopping if self._screening else None
+        return {"pruned": stopping.facts()} if stopping else {}
 
     def _research(self, who: Lineup) -> None:
         charter, bench = self._charter, self._bench

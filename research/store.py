@@ -144,6 +144,17 @@ class Store(Journal):
 
         _insist(write)
 
+    def complete(self, trial_id: int, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> Result:
+        """Add what a finished trial left unmeasured, all or nothing; returns what stands then.
+
+        Of several who measured it the first is heard.
+        """
+        rows = [_figure(Claim(trial_id, 0), FINAL, key, value) for key, value in metrics.items()]
+        with self.write() as connection:
+            if claims.completed(connection, trial_id, facts) and rows:
+                connection.execute(sa.insert(metric), rows)
+            return _results(connection, [trial_id])[trial_id]
+
     def fail(self, claim: Claim, reason: str, facts: Mapping[str, Any] | None = None) -> None:
         """Write the trial as failed with its reason, and what it had spent under `facts["spent"]`.
 

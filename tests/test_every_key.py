@@ -28,6 +28,7 @@ SILENT: dict[str, Any] = {
     "score": "test/loss",
     "root": "elsewhere",
     "force": True,
+    "unmeasured": ["infer"],
     "dry_run": True,
     "question": "why?",
     "study": {"question": "why?"},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from research.gate.memory_estimate import memory, parameters
+from research.gate.memory_estimate import memory, multiplications, parameters
 from research.space import Space
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -28,8 +28,20 @@ def test_every_network_is_estimated_within_its_factor(data: str) -> None:
         x = torch.zeros(shape, dtype=torch.int64) if tokens else torch.zeros(shape)
         weights = sum(one.numel() for one in net.parameters())
         assert weights / 2 <= parameters(config) <= 2 * weights, (model, data, weights, parameters(config))
+        counted, products = products_of(net, x[:1]), multiplications(config)
+        assert counted / 3 <= products <= 3 * counted, (model, data, counted, products)
         held, told = kept(net, x), memory(config).activations
         assert held / 3 <= told <= 3 * held, (model, data, held, told)
+
+
+def products_of(net, x) -> float:
+    """Products of a forward pass, half of the operations that torch counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(x)
+    return counter.get_total_flops() / 2
 
 
 def kept(net, x) -> int:

@@ -159,18 +159,12 @@ class Admission:
         lane = lane_of(proposal.proposer)
         seen = [one for one in self.seen if lane_of(one.proposer) == lane]
         near = neighbourhood(proposal, seen, self.objective) if self.objective else {}
-        ratio, spend = self._ratio(proposal.overrides), self._bench.spend
-        cost = {"seconds": spend.each_s * ratio or None, "joules": spend.each_j * ratio or None}
         idle = self._bench.idle(proposal.overrides)
-        return Facts.model_validate({"cost_ratio": ratio, "idle": idle, **cost, **near})
+        return Facts.model_validate({"idle": idle, **predicted(self._bench, proposal.overrides), **near})
 
     def _cost(self, facts: Facts) -> dict[str, float]:
-        told = {"seconds": facts.seconds, "joules": facts.joules}
+        told = {"seconds": facts.seconds, "cpu_seconds": facts.cpu_seconds, "joules": facts.joules}
         return {name: float(f"{value:.4g}") for name, value in told.items() if value is not None}
-
-    def _ratio(self, overrides: Sequence[str]) -> float:
-        usual, own = (_steps(self._bench.config(one, 0)) for one in ((), overrides))
-        return own / usual if usual and own else 1.0
 
     def _gate(self, overrides: Sequence[str]) -> list[str]:
         found = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
@@ -178,13 +172,38 @@ class Admission:
 
     def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
         """The gate's last question: a trial as long as this one must fit into what is left of the time."""
-        usual = _steps(self._bench.config((), 0))
-        steps = max((_steps(config) for config in configs), default=0.0)
-        predicted = self._bench.spend.each_s * max(1.0, steps / usual if usual else 1.0)
+        longest = max((self._seconds(config) for config in configs), default=0.0)
         left = self._left_s()
-        if predicted <= left / 4:
+        if longest <= left / 4:
             return None
-        return f"This would take about {predicted:.0f} s and {left:.0f} s are left: lower budget.steps."
+        return f"This would take about {longest:.0f} s and {left:.0f} s are left: lower budget.steps."
+
+    def _seconds(self, config: Mapping[str, Any]) -> float:
+        found = self._bench.expected.cost(config)
+        if found is not None and found.seconds is not None:
+            return found.seconds
+        usual, own = _steps(self._bench.config((), 0)), _steps(config)
+        return self._bench.spend.each_s * max(1.0, own / usual if usual else 1.0)
+
+
+def predicted(bench: Bench, overrides: Sequence[str]) -> dict[str, float | None]:
+    """What `Facts` tells of a trial's cost: by the fit, else by steps and what a trial usually costs."""
+    own, control = (bench.expected.cost(bench.config(one, 0)) for one in (overrides, ()))
+    if own is None or control is None:
+        usual, steps = (_steps(bench.config(one, 0)) for one in ((), overrides))
+        ratio, spend = steps / usual if usual and steps else 1.0, bench.spend
+        return {
+            "cost_ratio": ratio,
+            "seconds": spend.each_s * ratio or None,
+            "joules": spend.each_j * ratio or None,
+        }
+    return {
+        "cost_ratio": own.cpu_seconds / control.cpu_seconds,
+        "cost_error": own.error,
+        "seconds": own.seconds,
+        "cpu_seconds": own.cpu_seconds,
+        "joules": own.joules,
+    }
 
 
 def _review(score: float | None, round_: int, opinions: Sequence[Opinion]) -> dict[str, Any]:

@@ -3,55 +3,34 @@
 import functools
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, final
 
 from research import identity
+from research.campaigns.arm import Arm
+from research.campaigns.expected import Expected
 from research.campaigns.halving import ends_alike
 from research.campaigns.quiet import REPEATS, Quiet
 from research.campaigns.spend import NOTHING, Price, Spend
 from research.campaigns.typed import Typed
+from research.partial import lacking
 from research.retold import retold
 from research.runner import Job, Outcome
 from research.space import Space
 from research.statistics.comparable import sound
 from research.stats import summary
 from research.store import Store
-from research.types import Key, Objective, Result, Trial
+from research.types import Key, Result, Trial
+
+__all__ = ["Arm", "Bench", "Pair", "Report", "Run"]
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
-Report = Callable[["Arm", int, Outcome], None]
+Report = Callable[[Arm, int, Outcome], None]
 
-_CAUTION = 0.6
-"""level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
-Pair = tuple["Arm", int]
+Pair = tuple[Arm, int]
 """an arm and a seed: what one trial answers"""
-
-
-@final
-@dataclass(eq=False)
-class Arm:
-    """One configuration: its overrides, and for each seed the trial that ran it or why there is none."""
-
-    overrides: tuple[str, ...]
-    proposer: str
-    experiment_id: int
-    trials: dict[int, int] = field(default_factory=dict)
-    failures: dict[int, str] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
-    """wall seconds of the trials that this run of the campaign paid for"""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """what its row in the experiment table says: signature, reasons, and trial ids of each stage"""
-
-    def failed(self, seeds: Sequence[int]) -> str | None:
-        """Why one of these seeds has no result, None when all have."""
-        missing = [seed for seed in seeds if seed not in self.trials]
-        return self.failures.get(missing[0], "it was not run") if missing else None
-
-    def cut(self, seeds: Sequence[int]) -> bool:
-        """Whether a seed has neither a result nor a failure: its time was over before it ended."""
-        return any(seed not in self.trials and seed not in self.failures for seed in seeds)
 
 
 @final
@@ -72,19 +51,25 @@ class Bench:
         report: Report,
         fresh: float = math.inf,
         watched: Sequence[str] = (),
+        opened: float | None = None,
     ) -> None:
         """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result.
 
-        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm.
-        `watched` are the metrics that decide: a trial of which a busy machine disturbed one is run again.
+        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm. `watched`
+        are the metrics that decide: a trial of which a busy machine disturbed one is run again. Costs are
+        predicted from what the database held when the sprint was `opened`, and from its own trials.
         """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
         self._run, self._report, self._sweep = run, report, sweep
         self.typed = Typed(space, fixed, quiet, harness, fresh)
         self._busy = Quiet(watched)
+        since = time.time() if opened is None else opened
+        self.expected = Expected(store, since, lambda: self.config((), 0))
+        """what trials are predicted to cost"""
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
+        self._spared: dict[str, list[str]] = {}
         self.until: float | None = None
         """when its trials must end by `time.monotonic`: what runs then is interrupted, the rest not begun"""
 
@@ -115,10 +100,14 @@ class Bench:
 
     def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
         """For each pair that its arm still misses, the finished trial that answers it, if there is one."""
-        missing = [(arm, seed) for arm, seed in pairs if seed not in arm.trials]
+        missing = [(arm, seed) for arm, seed in pairs if not self._whole(self.result(arm.trials.get(seed)))]
         keys = {pair: self._key(pair) for pair in missing}
-        known = self.store.known(keys.values())
+        known = {key: one for key, one in self.store.known(keys.values()).items() if self._whole(one)}
         return {pair: known[key].trial_id if key in known else None for pair, key in keys.items()}
+
+    def _whole(self, found: Result | None) -> bool:
+        """Whether a trial has all that is asked for now."""
+        return found is not None and not lacking(found.facts, self._spared)
 
     def _key(self, pair: Pair) -> Key:
         config = self.config(pair[0].overrides, pair[1])
@@ -128,20 +117,29 @@ class Bench:
         rows = self.store.trials(ids=list(arm.trials.values()))
         joules = [self._joules(row.id) for row in rows]
         seconds = arm.seconds or [row.finished - row.started for row in rows if row.finished is not None]
-        if not seconds or not joules:
-            return self.spend.usual(1)
-        return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
+        if seconds and joules:
+            return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
+        found, usual = self.expected.cost(self.config(arm.overrides, 0)), self.spend.usual(1)
+        return Price(1, (found and found.seconds) or usual.seconds, (found and found.joules) or usual.joules)
 
     def run(
-        self, pairs: Sequence[Pair], *, alone: bool = False, halving: dict[str, Any] | None = None
-    ) -> None:
+        self,
+        pairs: Sequence[Pair],
+        *,
+        alone: bool = False,
+        halving: dict[str, Any] | None = None,
+        beside: Pair | None = None,
+        spared: Sequence[str] = (),
+    ) -> int | None:
         """Run what the pairs of arm and seed still miss, in their order; `alone` one at a time.
 
+        `spared` need not be measured; what an earlier look spared and this one does not is added to its row.
         What is known already is taken from the store, without a process. `halving` are the settings of the
         callback of this name, which ends a training that cannot win. What a busy machine disturbed is run
-        again a few times.
+        again a few times. `beside` is measured once more at the same time: its trial is returned.
         """
-        self._run_missing(pairs, alone, halving)
+        self._spared = {"unmeasured": list(spared)}
+        number = self._run_missing(pairs, alone, halving, beside)
         for _ in range(REPEATS):
             for arm, seed in pairs:
                 if (
@@ -150,6 +148,7 @@ class Bench:
                     and not self.spend.short(self.spend.usual(1))
                 ):
                     self._again(arm, seed)
+        return number
 
     def held(self, arm: Arm, seeds: Sequence[int]) -> str | None:
         """That the machine is too busy, where it disturbed a watched figure of one of these seeds."""
@@ -163,33 +162,52 @@ class Bench:
         if any(self._busy.reason(one) is None for one in known):
             arm.trials[seed] = next(iter(known)).trial_id  # another arm's repeat of the same configuration
             return
-        job = self._job(arm, seed, None)
-        for outcome in self._run([replace(job, config=job.config | {"force": True})]):
+        for outcome in self._run([self._replicate(arm, seed)]):
             found = self.result(outcome.trial_id) if outcome.ok else None
             if found is not None and self._busy.look(found, again=True):
                 arm.trials[seed] = found.trial_id
             self._pay(arm, seed, outcome)
             self._report(arm, seed, outcome)
 
-    def _run_missing(self, pairs: Sequence[Pair], alone: bool, halving: dict[str, Any] | None) -> None:
-        jobs: dict[int, list[Pair]] = {}
-        batch: list[Job] = []
+    def _replicate(self, arm: Arm, seed: int) -> Job:
+        job = self._job(arm, seed, None)
+        return replace(job, config=job.config | {"force": True})
+
+    def _run_missing(
+        self, pairs: Sequence[Pair], alone: bool, halving: dict[str, Any] | None, beside: Pair | None
+    ) -> int | None:
+        jobs = self._missing(pairs, halving)
+        batch, number = [job for job, _ in jobs.values()], None
+        if beside is not None:
+            batch.insert(0, self._replicate(*beside))
+        for some in [[job] for job in batch] if alone else [batch] if batch else []:
+            for outcome in self._run(some):
+                if id(outcome.job) not in jobs and beside is not None:
+                    number = outcome.trial_id if outcome.ok else None
+                    self._pay(*beside, outcome)
+                    self._report(*beside, outcome)
+                    continue
+                first, *others = jobs[id(outcome.job)][1]
+                self._take(*first, outcome)
+                for pair in others:  # two lanes had the same idea: one trial answers both
+                    self._share(*pair, outcome)
+        return number
+
+    def _missing(
+        self, pairs: Sequence[Pair], halving: dict[str, Any] | None
+    ) -> dict[int, tuple[Job, list[Pair]]]:
+        """Jobs to run, by their identity, each with the pairs that it answers; what is known is taken."""
+        jobs: dict[int, tuple[Job, list[Pair]]] = {}
         begun: dict[Key, Job] = {}
         for pair, known in self._found(pairs).items():
             job = self._job(*pair, halving)
             if known is not None:
                 self._take(*pair, Outcome(job, "known", trial_id=known))
             elif twin := begun.get(self._key(pair)):
-                jobs[id(twin)].append(pair)
+                jobs[id(twin)][1].append(pair)
             elif not self._known_to_end(*pair, job):
-                jobs[id(job)], begun[self._key(pair)] = [pair], job
-                batch.append(job)
-        for some in [[job] for job in batch] if alone else [batch] if batch else []:
-            for outcome in self._run(some):
-                first, *others = jobs[id(outcome.job)]
-                self._take(*first, outcome)
-                for pair in others:  # two lanes had the same idea: one trial answers both
-                    self._share(*pair, outcome)
+                jobs[id(job)], begun[self._key(pair)] = (job, [pair]), job
+        return jobs
 
     def trials(self, arm: Arm, seeds: Sequence[int]) -> list[Trial]:
         """The rows of an arm's trials."""
@@ -221,18 +239,10 @@ class Bench:
         shared = set.intersection(*(set(metrics) for metrics in found))
         return {key: summary(metrics[key] for metrics in found).mean for key in sorted(shared)}
 
-    def cautious(self, arm: Arm, seeds: Sequence[int], objective: Objective) -> dict[str, float]:
-        """The means, with each bounded metric moved towards its bound by its spread: what it may well be."""
-        means = self.means(arm, seeds)
-        for bound in objective.constraints:
-            half = summary(self.values(arm, bound.metric, seeds).values(), level=_CAUTION).half_width or 0.0
-            means[bound.metric] = means.get(bound.metric, float("nan")) - half * (
-                1 if bound.op == ">=" else -1
-            )
-        return means
-
     def _job(self, arm: Arm, seed: int, halving: dict[str, Any] | None) -> Job:
         overrides, config = self.typed.line(arm.overrides, seed), self.config(arm.overrides, seed)
+        if self._spared.get("unmeasured"):
+            config = config | self._spared
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
         return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
@@ -240,11 +250,19 @@ class Bench:
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
             arm.trials[seed] = outcome.trial_id
-            self._busy.look(self.result(outcome.trial_id))
+            self._results.pop(outcome.trial_id, None)  # what was left unmeasured may have been added
+            self._busy.look(self._learn(outcome.trial_id))
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
         self._pay(arm, seed, outcome)
         self._report(arm, seed, outcome)
+
+    def _learn(self, trial_id: int) -> Result | None:
+        """What a trial measured, which the next predictions rest on as well."""
+        found = self.result(trial_id)
+        if found is not None:
+            self.expected.learn(self.store.trials(ids=[trial_id])[0], found)
+        return found
 
     def _pay(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Count what was run; a known trial costs nothing, nor does one that never began."""

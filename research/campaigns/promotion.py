@@ -9,8 +9,11 @@ from research.campaigns.boxes import Boxes
 from research.campaigns.charter import Charter
 from research.campaigns.spend import Price
 from research.objective import is_ratio, is_timed, rank
-from research.stats import ENOUGH
+from research.stats import ENOUGH, summary
 from research.types import Objective
+
+_CAUTION = 0.6
+"""level of the interval whose worse end a bound should survive before fresh seeds are spent on it"""
 
 
 @final
@@ -111,7 +114,7 @@ class Promotion:
         shown = self._showing(better, seeds, wanted) if more else better
         if better and not shown:
             self.notes.append("nothing was confirmed: the promotion seeds do not show the asked effect yet")
-        return sorted(shown, key=lambda arm: rank(wanted, bench.cautious(arm, seeds, wanted)))
+        return sorted(shown, key=lambda arm: rank(wanted, self._cautious(arm, seeds, wanted)))
 
     def shorter(self, wanted: Objective) -> list[Arm]:
         """The control stopped at the bound, where training shorter alone is what the goal asks for."""
@@ -131,6 +134,19 @@ class Promotion:
         if held and best:
             self.notes.append(f"{len(held)} of the promoted arms could not be compared: {held[0]}")
         return bool(held)
+
+    def _cautious(self, arm: Arm, seeds: Sequence[int], objective: Objective) -> dict[str, float]:
+        """The means, with each bounded metric moved towards its bound by its spread: what it may well be."""
+        means = self._bench.means(arm, seeds)
+        for bound in objective.constraints:
+            half = (
+                summary(self._bench.values(arm, bound.metric, seeds).values(), level=_CAUTION).half_width
+                or 0.0
+            )
+            means[bound.metric] = means.get(bound.metric, float("nan")) - half * (
+                1 if bound.op == ">=" else -1
+            )
+        return means
 
     def _promoted(self) -> int:
         return self._charter.promote.arms * len(self._charter.promote.seeds)

@@ -9,20 +9,22 @@ from pydantic import Field
 from research.campaigns.admission import Admission
 from research.campaigns.bench import Arm, Bench
 from research.campaigns.bill import Bill, paid
-from research.campaigns.halving import Halving, Stop
+from research.campaigns.halving import Stop
 from research.campaigns.history import Past
 from research.campaigns.lineup import Turns
 from research.campaigns.spend import Price
+from research.campaigns.stopping import Stopping
 from research.language.ledger import CapReached
 from research.llm import LlmUnavailable
 from research.objective import rank
+from research.partial import spared
 from research.proposers.account import NOTHING, gain
 from research.proposers.lanes import view
 from research.proposers.proposer import Proposer, Seen, SeenStatus, State
 from research.stats import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.types import STOPPED, Objective, Proposal, Record
+from research.types import Objective, Proposal, Record
 
 Short = Callable[[Price], str | None]
 """why a price cannot be paid now and still leave what must follow; None when it can"""
@@ -65,7 +67,7 @@ class Screening:
         self._settings, self._goal, self._judges = settings, goal, judges
         self._bill = bill or Bill()
         self._silent: dict[str, int] = {}
-        self.halving: Halving | None = None
+        self.stopping: Stopping | None = None
         self._held: tuple[Arm, ...] = ()
         self.arms: list[Arm] = []
         self.notes: list[str] = []
@@ -90,9 +92,10 @@ class Screening:
         own = {arm.overrides for arm in self._held}
         self.arms = [*self._held, *(arm for arm in past.arms if arm.overrides not in own)]
         if self._settings.stop is not None:
-            self.halving = Halving(self.objective, self._settings.stop)
+            given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
+            self.stopping = Stopping(*given, reference=self._held[-1])
             for arm in self.arms:
-                self._learn(arm)
+                self.stopping.learn(arm)
         for arm in self.arms:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
         for overrides, lane in itertools.product({(), *own}, ("team", _CONTROL_LANE)):
@@ -115,6 +118,7 @@ class Screening:
     def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
         self._screened(proposers, short_of)
+        self._audited(short_of, last=True)
         self._turns.pay(PROPOSER, self._bill.rest())
 
     def _screened(self, proposers: Sequence[Proposer], short_of: Short) -> None:
@@ -131,11 +135,29 @@ class Screening:
             if not asked:
                 self.notes.append(f"screening ended after {done} proposals: nobody has a new one")
                 return
-            pairs = [(arm, seed) for arm, _ in asked for seed in self._settings.seeds]
-            self._bench.run(pairs, halving=self.halving.settings() if self.halving else None)
+            self._run([arm for arm, _ in asked])
             for arm, proposal in asked:
                 self._settle(arm, proposal, proposers)
+            self._audited(short_of)
             done += len(asked)
+
+    def _audited(self, short_of: Short, last: bool = False) -> None:
+        """Train some of the stopped to their end; those that could have won are arms again."""
+        if self.stopping is not None:
+            best = self.best(1)
+            means = self._means(best[0]) if best else None
+            self.arms += self.stopping.audit(short_of, means, last)
+
+    def _run(self, arms: Sequence[Arm]) -> None:
+        """Run what was asked for; an arm that an earlier run of the sprint has audited is known to end."""
+        before = {row["id"]: row["facts"] for row in self._admission.rows.before}
+        stopping, seeds = self.stopping, self._settings.seeds
+        if stopping is None:
+            needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+            self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
+            return
+        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.experiment_id))]
+        stopping.run([(arm, seed) for arm in new for seed in seeds])
 
     def best(self, count: int) -> list[Arm]:
         """The best arms by their screened means, the controls left out."""
@@ -226,23 +248,16 @@ class Screening:
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
-        stopped = reason is not None and STOPPED in reason  # a process tells its kind of error before it
+        stopped = reason is not None and self.stopping is not None and self.stopping.end(arm, reason)
         word = "stopped" if stopped else "failed" if reason else "screened"
         self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids)
         if not reason:
             self.arms.append(arm)
-            self._learn(arm)
-        elif stopped and self.halving:
-            for seed in arm.failures.keys() & set(self._settings.seeds):
-                self.halving.lost(self._bench.lost(arm, seed))
+            if self.stopping is not None:
+                self.stopping.learn(arm)
         seen = self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
         self._pay(arm)
-
-    def _learn(self, arm: Arm) -> None:
-        ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
-        if self.halving:
-            self.halving.learn(self._bench.store, ids, self._means(arm))
 
     def _tell(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from refusal import Refusal
+from research.campaigns.admission import predicted
 from research.commands.answer import Answer, table
 from research.commands.bench import charter_of
 from research.commands.desk import Desk
@@ -216,15 +217,8 @@ class _Panel:
         seen = [one for own, one in self._here.tried if own.overrides != proposal.overrides]
         near = neighbourhood(proposal, seen, self._here.objective)
         idle = self._here.bench.idle(proposal.overrides)
-        return Facts.model_validate({"cost_ratio": self._ratio(proposal), "idle": idle, **near})
-
-    def _ratio(self, proposal: Proposal) -> float:
-        """Predicted cost of a trial over the control's, by the steps of both."""
-        own, usual = (
-            (self._here.bench.config(one, 0).get("budget") or {}).get("steps")
-            for one in (proposal.overrides, ())
-        )
-        return float(own) / float(usual) if own and usual else 1.0
+        cost = predicted(self._here.bench, proposal.overrides)
+        return Facts.model_validate({"idle": idle, **cost, **near})
 
 
 def _opinion(row: Mapping[str, Any]) -> Opinion:

@@ -1,6 +1,6 @@
 """Who may run a trial: claims with fencing tokens, so that none is run twice and none is lost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -53,14 +53,17 @@ def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
     """Of finished replicates of one key, in their order, the one that answers for it.
 
     It is the first one that nobody disturbed: what a busy machine spoilt is completed under the same key by a
-    replicate, and nothing that stands is written over.
+    replicate, and nothing that stands is written over. Of two alike it is the one with nothing unmeasured.
     """
     if len(ids) == 1:
         return ids[0]
     rows = connection.execute(sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(ids)))
-    held = {row.id: row.facts.get("disturbed") or {} for row in rows}
+    facts = {row.id: row.facts for row in rows}
+    held = {number: told.get("disturbed") or {} for number, told in facts.items()}
     # A training is dearer than an inference: rather the one whose training is sound.
-    return min(ids, key=lambda one: ("train" in held[one], len(held[one])))
+    return min(
+        ids, key=lambda one: ("train" in held[one], bool(facts[one].get("unmeasured")), len(held[one]))
+    )
 
 
 def _rows(connection: sa.Connection, key: Key) -> list[Any]:
@@ -107,3 +110,19 @@ def owned(connection: sa.Connection, mine: Claim, values: dict[str, Any]) -> Non
     current = (c.id == mine.trial_id) & (c.token == mine.token) & (c.status == "running")
     if connection.execute(sa.update(trial).where(current).values(**values)).rowcount != 1:
         raise lease.Lost(f"Trial {mine.trial_id} was taken over: nothing of this run is written.")
+
+
+def completed(connection: sa.Connection, number: int, facts: Mapping[str, Any]) -> bool:
+    """Add to the facts of a finished trial that left something unmeasured; False when somebody else has.
+
+    The row is locked from the look to the write, so of several who measured only the first is heard. A row
+    that is done is never run again, so its token stays.
+    """
+    c = trial.c
+    query = sa.select(c.status, c.facts).where(c.id == number).with_for_update()
+    row = connection.execute(query).first()
+    if row is None or row.status != "done" or not row.facts.get("unmeasured"):
+        return False
+    told = {key: value for key, value in {**row.facts, **facts}.items() if key != "unmeasured"}
+    connection.execute(sa.update(trial).where(c.id == number).values(facts=told))
+    return True

@@ -69,6 +69,23 @@ def parameters(config: Config) -> float:
     return float(inputs * width + (depth - 1) * width * width + width * classes)
 
 
+def multiplications(config: Config) -> float:
+    """How many products of two numbers an example's forward pass takes, about: weights times places."""
+    model = config["model"]
+    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
+    if "kernel" in model and width:
+        return _products(config, width, depth)
+    if "heads" in model:  # every position meets every other, and some experts of many
+        places = tokens(config)
+        experts = _whole(model.get("chosen"), 1) + _whole(model.get("shared"), 0)
+        block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
+        return float(places * (depth * (block + 2 * places * width) + _tables(config, width)))
+    if "bidirectional" in model:
+        ways = 1 + bool(model["bidirectional"])
+        return float(tokens(config) * depth * ways * 6 * width * width + _read_out(config, width * ways))
+    return parameters(config)
+
+
 def floats_kept(config: Config) -> float:
     """How many floats of one example the forward pass keeps for the backward pass, about."""
     model, data = config["model"], config["data"]
@@ -114,6 +131,21 @@ def _convolutions(config: Config, width: int, depth: int) -> tuple[float, float]
         channels = wide
     flat = places if model.get("readout") == "flatten" else 1
     return weights + flat * channels * config["data"]["classes"], kept
+
+
+def _products(config: Config, width: int, depth: int) -> float:
+    """Products of convolutions: each stage's weights at each of its points, and the read-out's once."""
+    model, (channels, *space) = config["model"], list(config["data"]["shape"])
+    taps = _whole(model.get("kernel"), 3) ** len(space)
+    cut, growth = _whole(model.get("patch"), 2), _whole(model.get("growth"), 1)
+    found, places = 0.0, 1
+    for stage in range(depth):
+        wide = width * growth**stage
+        places = math.prod(-(-side // (cut * 2**stage)) for side in space)
+        found += _stage(model, wide, channels, taps)[0] * places
+        channels = wide
+    flat = places if model.get("readout") == "flatten" else 1
+    return float(found + flat * channels * config["data"]["classes"])
 
 
 def _stage(model: Config, wide: int, channels: int, taps: int) -> tuple[float, float]:

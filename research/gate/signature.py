@@ -15,6 +15,7 @@ INERT = (
     "tags",
     "score",
     "force",
+    "unmeasured",
     "dry_run",
     "question",
     "study",

@@ -68,8 +68,19 @@ def _saved(found: Findings, how: str) -> list[str]:
         saved = quantity("train/energy_j", joules)
         trials = "1 trial" if stopped == 1 else f"{stopped:.0f} trials"
         lines.append(f"- early stopping ended {trials} and saved {saved} ({how}; what was left of each)")
+        lines += _audited(found) if stopped else []
     refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
     if refused:
         checked = "none of them was run to see" if false is None else f"{false:.0f} of them would have run"
         lines.append(f"- {refused:.0f} proposals were refused because their failure was predicted; {checked}")
     return lines
+
+
+def _audited(found: Findings) -> list[str]:
+    """How often early stopping was wrong, by those of the stopped that were trained to their end."""
+    audited, wrong = found.total("pruned", "audited"), found.total("pruned", "wrong")
+    if not audited:
+        return ["- none of the stopped was trained to its end to see whether that was right"]
+    trials = "1 of the stopped was" if audited == 1 else f"{audited:.0f} of the stopped were"
+    come = "none could have won" if not wrong else f"{wrong:.0f} could have won, and went on as candidates"
+    return [f"- {trials} trained to the end to see whether that was right: {come}"]

@@ -173,7 +173,8 @@ class Findings:
             failed=len(ends) - sum(ends),
             known=len(used - {trial.id for trial in ran}),
             joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
-            + sum(spent.get("train/energy_j", 0.0) for spent in lost),
+            + sum(spent.get("train/energy_j", 0.0) for spent in lost)
+            + (self.total("pruned", "lost_joules") or 0.0),
             seconds=float(self.facts.get("seconds") or 0.0),
             calls=len(calls),
             tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),

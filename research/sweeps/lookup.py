@@ -6,6 +6,7 @@ from typing import Any
 from research import identity
 from research.gate import profiles
 from research.gate.signature import signature
+from research.partial import lacking
 from research.retold import retold
 from research.runner import Job, Outcome
 from research.store import Store
@@ -39,7 +40,10 @@ def answered(job: Job, by: Outcome) -> Outcome:
 
 
 def known(jobs: Sequence[Job]) -> list[Outcome | None]:
-    """For each job its outcome when a trial with its key is done, else None, as for every `force` job."""
+    """For each job its outcome when a trial with its key is done, else None, as for every `force` job.
+
+    None too where what it asks for was left unmeasured: its process adds that.
+    """
     asked = [None if job.config.get("force") else key for job, key in zip(jobs, keys(jobs), strict=True)]
     found: dict[Key, Result] = {}
     for url in sorted({job.config["store"]["url"] for job in jobs}):
@@ -48,7 +52,11 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
             found |= {} if store.is_new else store.known([key for key in asked if key is not None])
         finally:
             store.close()
-    return [_outcome(job, found[key]) if key in found else None for job, key in zip(jobs, asked, strict=True)]
+    results = [None if key is None else found.get(key) for key in asked]
+    return [
+        None if result is None or lacking(result.facts, job.config) else _outcome(job, result)
+        for job, result in zip(jobs, results, strict=True)
+    ]
 
 
 def _outcome(job: Job, result: Result) -> Outcome:

@@ -26,10 +26,14 @@ class Facts(Record):
     distance: float | None = None
     """to the nearest that was tried: 0 is the same, 1 shares no setting; None before anything was tried"""
     seconds: float | None = None
+    """of one whole trial by the clock, predicted"""
+    cpu_seconds: float | None = None
     joules: float | None = None
-    """of one trial, predicted"""
+    """of the steps of one trial, predicted"""
     cost_ratio: float | None = None
-    """predicted cost of a trial over the control's"""
+    """predicted CPU seconds of a trial's steps over the control's"""
+    cost_error: float | None = None
+    """four of five trials so far cost within so many times of what is predicted of them"""
     failure: float | None = None
     """predicted chance that a trial fails"""
     doubt: str | None = None

@@ -65,7 +65,10 @@ def _case(proposal: Proposal) -> list[str]:
 
 
 def _facts(facts: Facts) -> str:
-    return data_json(facts.told(), "what code has checked; cost in seconds, joules and times the control's")
+    return data_json(
+        facts.told(),
+        "what code has checked; cost in seconds, joules and times the control's, within cost_error times",
+    )
 
 
 def _reviews(opinions: Sequence[Opinion]) -> str:

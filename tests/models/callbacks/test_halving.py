@@ -13,7 +13,7 @@ from refusal import Refusal
 
 def test_a_training_that_passes_every_bar_ends_bit_for_bit_as_one_without(train, tmp_path):
     plain = train(folder=tmp_path / "a")
-    watched = train(callbacks={"halving": Halving(bars={"0.3": 0.0}, joules=1e9)}, folder=tmp_path / "b")
+    watched = train(callbacks={"halving": Halving(bars={"0.3": 0.0}, cap=1e9)}, folder=tmp_path / "b")
     assert weights(plain.net).equal(weights(watched.net)) and watched.steps == 40
 
 
@@ -38,11 +38,19 @@ def watched_by(watch: Watch) -> Meter:
     return Meter(grid_g_per_kwh=475.0, counters=steady, watch=lambda: watch)
 
 
-def test_joules_are_projected_from_the_share_that_is_spent(train, tmp_path):
+def test_a_cost_is_projected_from_the_share_that_is_spent(train, tmp_path):
     quiet = watched_by(Watch(tmp_path / "nothing to read"))
-    with pytest.raises(Stopped, match=r"J at .* come to .* J, more than") as ended:
-        train(steps=200, callbacks={"halving": Halving(joules=1e-6)}, meter=quiet)
-    assert 0.2 <= ended.value.spent["share"] < 0.6
+    with pytest.raises(Stopped, match=r"CPU s at .* come to at least .* CPU s, more than") as ended:
+        train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=0)}, meter=quiet)
+    spent = ended.value.spent
+    assert 0.2 <= spent["share"] < 0.6
+    assert spent["projected/cpu_seconds"] > spent["train/cpu_seconds"] > 0
+
+
+def test_a_rest_that_costs_less_than_a_start_is_not_worth_ending(train, tmp_path):
+    quiet = watched_by(Watch(tmp_path / "nothing to read"))
+    found = train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=1e6)}, meter=quiet)
+    assert found.steps == 200
 
 
 class Neighbour:
@@ -58,34 +66,77 @@ class Neighbour:
 
 def test_a_disturbed_training_is_not_ended_for_its_joules(train):
     busy = watched_by(Neighbour())
-    found = train(steps=200, callbacks={"halving": Halving(joules=1e-6)}, meter=busy)
+    found = train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=0)}, meter=busy)
     assert found.steps == 200 and "waited" in found.facts["disturbed"]["train"]
     with pytest.raises(Stopped, match="val/accuracy"):
-        train(callbacks={"halving": Halving(bars={0.5: 1.5}, joules=1e-6)}, meter=watched_by(Neighbour()))
+        train(callbacks={"halving": Halving(bars={0.5: 1.5}, cap=1e-6)}, meter=watched_by(Neighbour()))
 
 
 def test_what_makes_no_sense_is_refused():
-    for wrong in ({"bars": {1.0: 0.5}}, {"bars": {0.0: 0.5}}, {"direction": "up"}, {"settled": 1.0}):
+    for wrong in (
+        {"bars": {1.0: 0.5}},
+        {"bars": {0.0: 0.5}},
+        {"direction": "up"},
+        {"settled": 1.0},
+        {"cost": "wall"},
+    ):
         with pytest.raises(Refusal, match="halving"):
             Halving(**wrong)
 
 
+class Run:
+    """Of a training of 100 steps that nobody disturbs."""
+
+    total = 100
+
+    class clock:
+        """As the module has one."""
+
+        disturbed = staticmethod(dict)
+
+    def __init__(self, target: str | None = None) -> None:
+        self.budget, self.record = Budget(steps=100, target=target), Record()
+
+    def see(self, halving: Halving, points: list[tuple[float, float]], column: str = "cpu_second") -> None:
+        """Steps and what they cost by then."""
+        for step, spent in points:
+            row = {"step": step, "second": 1.0, "cpu_second": spent, column: spent}
+            self.record.curve.append(row)
+            halving.on_train_batch_end(None, self, None, None, 0)
+
+
 def test_what_starting_took_is_not_projected():
-    class Run:
-        budget = Budget(steps=100)
-        total = 100
-        record = Record()
+    run, halving = Run(), Halving(cap=30.0, rest=0)
+    run.see(halving, [(10.0, 12.0), (20.0, 13.0), (30.0, 14.0)])  # 12 s to the first point, then 1 s a tenth
+    assert halving._reached["projected"] == pytest.approx(14 + 7 * 1.0)
 
-        class clock:
-            """Of a training that nobody disturbs."""
 
-            disturbed = staticmethod(dict)
+def test_the_cheapest_stretch_is_what_is_projected():
+    """A neighbour made one stretch five times dearer: the rest is not taken to be like it."""
+    run, halving = Run(), Halving(cap=14.0, rest=0)
+    run.see(halving, [(10.0, 1.0), (20.0, 6.0), (30.0, 7.0)])
+    assert halving._reached["projected"] == pytest.approx(7 + 7 * 1.0)
+    with pytest.raises(Stopped, match=r"9 CPU s at 40% of the budget come to at least 15 CPU s"):
+        run.see(halving, [(40.0, 9.0)])
 
-    halving, joules = Halving(joules=30.0), [12.0, 13.0, 14.0]
-    for tenth, joule in enumerate(joules, 1):
-        Run.record.curve.append({"step": 10.0 * tenth, "second": 1.0, "joule": joule})
-        halving.on_train_batch_end(None, Run, None, None, 0)  # 12 J to the first point, then 1 J a tenth
-    Run.record.curve.append({"step": 40.0, "second": 1.0, "joule": 23.0})
-    with pytest.raises(Stopped, match=r"23 J at 40% of the budget come to 45 J, more than 30 J") as ended:
-        halving.on_train_batch_end(None, Run, None, None, 0)
-    assert ended.value.spent["projected"] == pytest.approx(45.0)
+
+def test_a_training_that_may_end_at_its_target_is_held_to_what_it_has_spent():
+    run, halving = Run("val/accuracy >= 0.5"), Halving(cap=10.0, rest=0)
+    run.see(halving, [(10.0, 2.0), (20.0, 4.0), (30.0, 6.0), (40.0, 8.0)])  # 20 s if it never got there
+    with pytest.raises(Stopped, match="12 CPU s at 60% of the budget"):
+        run.see(halving, [(60.0, 12.0)])
+
+
+def test_two_points_say_nothing_of_the_rest():
+    run, halving = Run(), Halving(cap=1e-3, rest=0)
+    run.see(halving, [(30.0, 1.0), (60.0, 9.0)])
+    assert "projected" not in halving._reached
+    with pytest.raises(Stopped):
+        run.see(halving, [(90.0, 17.0)])
+
+
+def test_joules_are_projected_where_a_gpu_draws_them():
+    run, halving = Run(), Halving(cap=3.0, cost="joule", rest=0)
+    with pytest.raises(Stopped, match=r"0\.6 J at 30% of the budget come to at least 2 J"):
+        Run().see(Halving(cap=1.5, cost="joule", rest=0), [(10.0, 0.2), (20.0, 0.4), (30.0, 0.6)], "joule")
+    run.see(halving, [(10.0, 0.2), (20.0, 0.4), (30.0, 0.6)], "joule")
