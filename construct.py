@@ -14,7 +14,7 @@ _SAID = {"_target_", "_partial_", "_recursive_", "_args_"}
 
 
 def build(node: Any, *, recursive: bool = True) -> Any:
-    """`hydra.utils.instantiate` with `_convert_=all`, of plain values; 0.1 instead of 60 ms for a trial.
+    """`hydra.utils.instantiate` with `_convert_=all`, of plain values: 13 instead of 48 ms, data loaded.
 
     Hydra makes a config of its own of each group, several times over. Here only a target that `models/` or
     torch.optim does not define is handed to it: so its list of what may not be called holds as before.

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ PARTS = {
     "meter's start": ["models.energy:Meter.start"],
 }
 """what a child does -> functions of either checkout that do it; each is charged without what lies inside"""
+
+
+OWN = {"new, a search's look": ["unmeasured=[infer]"]}
+"""overrides that only one of the places knows"""
 
 
 def watched(spent: dict[str, float]) -> None:
@@ -134,11 +138,13 @@ def inside(asked: argparse.Namespace) -> None:
     )
 
 
-def turn(checkout: Path, asked: argparse.Namespace, parts: bool = False) -> dict[str, Any]:
+def turn(
+    checkout: Path, asked: argparse.Namespace, *, parts: bool = False, own: Sequence[str] = ()
+) -> dict[str, Any]:
     """What the trials of one run in a checkout took."""
     places = os.pathsep.join([str(checkout), str(ROOT / "benchmarks")])
     command = [sys.executable, "-m", "trial_cost", str(checkout), "--trials", str(asked.trials)]
-    command += ["--steps", str(asked.steps), *["--parts"] * parts, *asked.overrides]
+    command += ["--steps", str(asked.steps), *["--parts"] * parts, *asked.overrides, *own]
     env = os.environ | {"PYTHONPATH": places, INSIDE: "1"}
     done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -153,18 +159,18 @@ def spread(values: list[float]) -> str:
 
 def show_parts(runs: dict[str, dict[str, Any]]) -> None:
     """A line for each part, in ms, the old checkout's first."""
-    print(f"\n{'CPU ms of a child, median':28}{''.join(f'{name:>10}' for name in runs)}")
+    print(f"\n{'CPU ms of a child, median':28}{''.join(f'{name[-10:]:>11}' for name in runs)}")
     children = {name: run["parts"] for name, run in runs.items()}
     for label in ["before the trial", *PARTS]:
         medians = [
             statistics.median(1000 * one.get(label, 0.0) for one in told) for told in children.values()
         ]
-        print(f"{label:28}{''.join(f'{one:10.1f}' for one in medians)}")
+        print(f"{label:28}{''.join(f'{one:11.1f}' for one in medians)}")
     others = [
         statistics.median(2000 * one["all"] - 1000 * sum(one.values()) for one in told)
         for told in children.values()
     ]
-    print(f"{'all else':28}{''.join(f'{one:10.1f}' for one in others)}")
+    print(f"{'all else':28}{''.join(f'{one:11.1f}' for one in others)}")
 
 
 def main() -> None:
@@ -174,22 +180,24 @@ def main() -> None:
         parser.add_argument(name, type=int, default=value)
     parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     if asked.trials <= PAID:
         parser.error(f"--trials must be more than the {PAID} that are not counted")
     if os.environ.get(INSIDE):
         return inside(asked)
-    places = {"old": asked.old.resolve(), "new": ROOT}
+    places = {"old": asked.old.resolve(), "new": ROOT, "new, a search's look": ROOT}
     figures: dict[str, list[float]] = {name: [] for name in places}
     for number in range(asked.turns):
         for name in list(places) if number % 2 == 0 else [*places][::-1]:
-            figures[name].append(statistics.median(turn(places[name], asked)["cpu_s"]))
+            figures[name].append(statistics.median(turn(places[name], asked, own=OWN.get(name, ()))["cpu_s"]))
             print(f"  {name}: {figures[name][-1]:.3f} CPU s a trial", file=sys.stderr, flush=True)
     for name, values in figures.items():
         print(f"{name}: {spread(values)} CPU s for one more trial of {asked.steps} steps")
-    ratios = [new / old for old, new in zip(figures["old"], figures["new"], strict=True)]
-    print(f"ratio {spread(ratios)}, to reach: 0.65; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    runs = {name: turn(place, asked, parts=True) for name, place in places.items()}
+    for name in [*places][1:]:
+        ratios = [new / old for old, new in zip(figures["old"], figures[name], strict=True)]
+        print(f"ratio of {name}: {spread(ratios)}, to reach: 0.65")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    runs = {name: turn(place, asked, parts=True, own=OWN.get(name, ())) for name, place in places.items()}
     show_parts(runs)
     steps = [
         one / all_s for one, all_s in zip(runs["new"]["steps_s"], runs["new"]["cpu_s"], strict=True) if one

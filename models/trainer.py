@@ -163,7 +163,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _nothing_added() -> Iterator[None]:
-    """Keep other packages' callbacks out, for which Lightning looks through all that is installed: 20 ms."""
+    """Keep other packages' callbacks out, for which Lightning looks through all that is installed."""
     theirs = callback_connector._load_external_callbacks
     callback_connector._load_external_callbacks = lambda group: []
     try:

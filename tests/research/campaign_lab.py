@@ -15,6 +15,7 @@ from research.campaigns.confirm import Confirm
 from research.campaigns.screening import Screen
 from research.campaigns.spend import Spend
 from research.goal import Goal
+from research.partial import lacking
 from research.proposers.proposer import Proposer, Seen, State
 from research.proposers.random import Random
 from research.proposers.tpe import Tpe
@@ -86,6 +87,9 @@ class Lab:
         self.store = Store(f"sqlite:///{folder / 'lab.db'}")
         self.ran: list[tuple[str, ...]] = []
         self.batches: list[int] = []
+        self.completed: list[tuple[str, ...]] = []
+        self.spared: dict[int, dict[str, float]] = {}
+        """what a look has left unmeasured"""
         self.interrupt_after: int | None = None
         self.neighbour: Callable[[Job], dict[str, str]] = lambda job: {}
         """what somebody else on the machine disturbs of a trial: window -> reason"""
@@ -108,6 +112,9 @@ class Lab:
         force = bool(job.config.get("force"))
         got = self.store.claim(key, **asked, sweep=job.sweep, source=job.source, force=force)
         if isinstance(got, Known):
+            if lacking(got.result.facts, job.config):
+                self.completed.append(tuple(job.overrides))
+                self.store.complete(got.trial.id, self.spared.pop(got.trial.id), {})
             return Outcome(job, "known", trial_id=got.trial.id)
         self.ran.append(tuple(job.overrides))
         try:
@@ -117,6 +124,9 @@ class Lab:
             return Outcome(job, "failed", str(error), wall_s=1.0)
         held = self.neighbour(job)
         facts = {"energy_method": "estimated", "scored": 360} | ({"disturbed": held} if held else {})
+        if job.config.get("unmeasured"):
+            own = {key: metrics.pop(key) for key in list(metrics) if key.startswith("infer/")}
+            self.spared[got.trial_id], facts["unmeasured"] = own, job.config["unmeasured"]
         self.store.finish(got, metrics, facts)
         return Outcome(job, "done", trial_id=got.trial_id, wall_s=1.0)
 
