@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.energy import Meter
+from models.microbatch import out_of_memory
 from models.objective import Objective
 from models.optim.gradients import norm_of
 from models.optim.groups import optimizer_for
@@ -39,11 +40,16 @@ def warm(
     An optimizer of their own is made and thrown away, the first examples are taken without drawing from the
     stream of batches; weights, buffers, gradients and generators are what they were, so the training that
     follows is the same to the last bit. What it costs is the harness's. On the CPU only: `net` and `data` are
-    there, the meter runs.
+    there, the meter runs. Where memory runs out it ends without a word.
     """
     before = meter.read(exact=True)
-    with restored(net):
-        _steps(net, objective, data, optimizer, settings)
+    try:
+        with restored(net):
+            _steps(net, objective, data, optimizer, settings)
+    except RuntimeError as error:
+        # The training takes smaller pieces, and tells it.
+        if not out_of_memory(error):
+            raise
     _give_back()
     after = meter.read(exact=True)
     joules = None if None in (before.joules, after.joules) else after.joules - before.joules  # type: ignore[operator]

@@ -7,6 +7,7 @@ import torch
 from made_up_clock import MadeUpClock
 from trainings import parts
 
+from models import fit as fitting
 from models.fit import Fitted, fit
 
 
@@ -35,3 +36,9 @@ def clock(monkeypatch):
     made = MadeUpClock()
     made.rules(monkeypatch)
     return made
+
+
+@pytest.fixture
+def cold(monkeypatch):
+    """No steps before the clock: a network's calls are those of its training."""
+    monkeypatch.setattr(fitting, "warm", lambda *_: {})

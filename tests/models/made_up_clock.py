@@ -7,7 +7,7 @@ import trainings
 from pytest import approx
 from torch import nn
 
-from models import cpu_time, energy, latency, lit
+from models import cpu_time, energy, latency, lit, warmup
 from models.disturbance import Watch
 from models.energy import Meter
 from models.estimate import Estimate
@@ -56,7 +56,7 @@ class MadeUpClock:
 
     def rules(self, monkeypatch: Any) -> None:
         """From now on, until the test ends."""
-        for module in (cpu_time, energy, latency, lit, trainings):
+        for module in (cpu_time, energy, latency, lit, warmup, trainings):
             monkeypatch.setattr(module, "time", self)
 
 

@@ -135,7 +135,7 @@ class Hungry(torch.nn.Module):
         return self.net(x)
 
 
-def test_what_a_failed_try_counted_moves_no_bias(tmp_path, one_thread):
+def test_what_a_failed_try_counted_moves_no_bias(tmp_path, one_thread, cold):
     changes = {"balance_loss": 0.0, "bias_rate": 0.1}
     _, fitted = gradient(tmp_path / "plain", "moe_gpt", changes)
     net = build("moe_gpt", changes)

@@ -31,7 +31,7 @@ class Hungry(nn.Module):
 
 
 @pytest.mark.parametrize("after", [0, 17])
-def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train, tmp_path, after):
+def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train, cold, tmp_path, after):
     fitted = train(net=Hungry(10, after))
     plain = train(folder=tmp_path / "plain")
     assert fitted.steps == plain.steps == 40
@@ -44,7 +44,7 @@ def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train,
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_a_curvature_that_does_not_fit_is_estimated_in_pieces_too(train, after):
+def test_a_curvature_that_does_not_fit_is_estimated_in_pieces_too(train, cold, after):
     fitted = train(3, net=Hungry(10, after), optimizer=partial(Sophia, lr=1e-3, interval=1))
     # Each step makes a pass for the curvature and one for the gradient, of every piece.
     assert [event["accumulate"] for event in fitted.facts["out_of_memory"]] == [2, 4]

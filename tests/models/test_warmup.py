@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_up_clock import MadeUpClock
 from torch import nn
 from trainings import ADAMW, blobs
 
@@ -100,14 +101,17 @@ def test_a_training_is_the_same_to_the_last_bit(
     assert after == {key: ends[False].metrics[key] for key in after}
 
 
-def test_they_run_once_and_are_the_harness_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cpu_s", "steps"), [(0.001, STEPS), (0.02, 2), (5.0, 1)])
+def test_they_run_once_and_are_the_harness_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: MadeUpClock, cpu_s: float, steps: int
+) -> None:
     class Slow(nn.Linear):
         steps = 0
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if self.training:
                 Slow.steps += 1
-                torch.full((300_000,), 0.5).sin_()
+                clock.work(cpu_s, held_up=1.0)
             return super().forward(x)
 
     kept: list[dict[str, Any]] = []
@@ -116,9 +120,12 @@ def test_they_run_once_and_are_the_harness_s(tmp_path: Path, monkeypatch: pytest
         Clock, "load_state_dict", lambda self, state: kept.append(dict(state)) or load(self, state)
     )
     found = trained(tmp_path, Slow(12, 4), ADAMW, monkeypatch, warm=True)
-    # One more is counted afterwards, when the bytes of a step's activations are.
-    assert Slow.steps == 12 + STEPS + 1
+    # After 0.03 s there is no other one; one more, afterwards, counts the bytes of a step's activations.
+    assert Slow.steps == 12 + steps + 1
     (spent,) = kept
-    assert 0 < spent["harness_cpu_seconds"] <= found.metrics["harness/cpu_seconds"]
-    assert 0 < spent["harness_joules"] <= found.metrics["harness/energy_j"]
-    assert not spent["cpu_seconds"] > 0.001
+    assert spent["harness_cpu_seconds"] == pytest.approx(steps * cpu_s)
+    assert spent["harness_seconds"] == pytest.approx(steps * cpu_s)
+    # A look at it takes nothing by this clock.
+    assert found.metrics["harness/cpu_seconds"] == pytest.approx(steps * cpu_s)
+    assert found.metrics["train/cpu_seconds"] == pytest.approx(12 * cpu_s)
+    assert not spent["cpu_seconds"]

@@ -37,7 +37,7 @@ def test_marks_are_found_again_in_a_copy() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "schedule-free"])
-def test_masked_weights_are_zero_after_every_step(train, optimizer) -> None:
+def test_masked_weights_are_zero_after_every_step(train, cold, optimizer) -> None:
     mask = torch.rand(16, 12) > 0.5
     seen = []
 
