@@ -64,8 +64,8 @@ def parted(
 ) -> Split:
     """The parts of a gain in a cost; `beyond` is the verdict of the contender against the stopped control.
 
-    Where that is supported and the seeds that tell its size leave it open whether there is a gain, nothing new
-    is shown.
+    Where that is supported and the seeds that tell its size leave open whether there is one, nothing new is
+    shown.
     """
     new = None if beyond is None else beyond.comparison
     word = None if beyond is None else beyond.word
