@@ -49,7 +49,7 @@ SILENT: dict[str, Any] = {
         "metric": "val/accuracy",
         "direction": "max",
         "bars": {0.3: 0.0, 0.6: 0.01},
-        "joules": 1e9,
+        "cap": 1e9,
         "settled": 0.3,
     },
     "trainer.steps_per_call": 2,

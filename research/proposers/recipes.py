@@ -39,8 +39,18 @@ class Recipes(Proposer):
         self._left = [rest for rest in rests if rest and not check(list(rest))]
 
     def ask(self, state: State) -> Proposal | None:
-        """The next recipe, less what is fixed anyway or does not act; None after the last."""
-        return claim(self._left.pop(0), state, self.name) if self._left else None
+        """The next recipe, less what is fixed anyway or does not act; None after the last.
+
+        Beside a control stopped at the bound it trains as long as that one, unless it says how long: with the
+        control's own length no other change is cheaper.
+        """
+        if not self._left:
+            return None
+        recipe = self._left.pop(0)
+        stopped = state.stopped.overrides if state.stopped else ()
+        own = any(one.startswith("budget.") for one in recipe)
+        length = () if own else tuple(one for one in stopped if one.startswith("budget."))
+        return claim((*recipe, *length), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Recipes do not change by what is seen."""

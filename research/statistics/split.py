@@ -62,12 +62,20 @@ def parted(
     beyond: Verdict | None = None,
     kept: bool = True,
 ) -> Split:
-    """The parts of a gain in a cost; `beyond` is the verdict of the contender against the stopped control."""
+    """The parts of a gain in a cost; `beyond` is the verdict of the contender against the stopped control.
+
+    Where that is supported and the seeds that tell its size leave open whether there is one, nothing new is
+    shown.
+    """
+    new = None if beyond is None else beyond.comparison
+    word = None if beyond is None else beyond.word
+    if word == "supported" and (new is None or new.low * new.high <= 0):
+        word = "open"
     return Split(
         stopped=tuple(stopped),
         shorter=compare(control, shorter, metric, level, "ratio"),
-        new=None if beyond is None else beyond.comparison,
-        word=None if beyond is None else beyond.word,
+        new=new,
+        word=word,
         kept=kept,
     )
 

@@ -1,6 +1,7 @@
 """Whoever looks at a clock: what a neighbour spoilt, or another instrument took, takes no part anywhere."""
 
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,12 +153,21 @@ def test_a_plan_predicts_from_undisturbed_trials(
 # Early stopping and efficiency.
 
 
-def test_early_stopping_takes_no_bar_from_a_disturbed_training(store: Store) -> None:
+def test_early_stopping_takes_no_bar_from_a_disturbed_training(
+    store: Store, resolve: Callable[..., dict[str, Any]]
+) -> None:
+    from research import identity
+    from research.gate.signature import signature
+
     halving = Halving(ENERGY, Stop())
-    halving.learn(store, [], {"val/accuracy": 0.9})  # what the bench gives of a disturbed arm
-    assert halving.settings() is None
-    halving.learn(store, [], {"train/energy_j": 10.0})
-    assert halving.settings()["joules"] == 12.5
+    for seed, cpu, held in ((0, 2.0, {"disturbed": HELD}), (1, 10.0, {})):
+        config = resolve(f"seed={seed}")
+        got = store.claim(identity.key(config, signature(config)), config=config, seed=seed)
+        assert isinstance(got, Claim)
+        store.finish(got, {"train/cpu_seconds": cpu}, {**NEW, **held})
+        halving.learn(store, [got.trial_id], {"val/accuracy": 0.9}, reference=True)
+        cap = halving.cap(time.time())
+        assert cap is None if held else cap == 12.5
 
 
 def test_efficiency_of_a_disturbed_trial_is_not_shown() -> None:

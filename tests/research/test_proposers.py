@@ -155,6 +155,20 @@ def test_recipes_that_fit_are_written_out_as_plain_overrides(tmp_path: Path, voc
     assert closed.ask(state()) is None
 
 
+def test_a_recipe_trains_as_long_as_the_stopped_control_unless_it_says(
+    tmp_path: Path, vocabulary: dict
+) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("defaults:\n  - override /optimizer: lion\n")
+    (folder / "b.yaml").write_text("defaults:\n  - override /optimizer: lion\nbudget: {steps: 40}\n")
+    held = Seen(overrides=("budget.steps=90",), proposer="control", status="done", metrics={"cost": 3.0})
+    beside = state().model_copy(update={"stopped": held})
+    recipes = Recipes(tmp_path, vocabulary, ("data=digits",), lambda overrides: ())
+    found = [recipes.ask(beside).overrides for _ in range(2)]
+    assert found == [("optimizer=lion", "budget.steps=90"), ("optimizer=lion", "budget.steps=40")]
+
+
 def test_draws_stand_beside_the_stopped_control_where_there_is_one(vocabulary: dict) -> None:
     """With the control's own length no other change is cheaper, so the rest is as that one has it."""
     width = next(one for one, _ in Dimensions(vocabulary, FIXED).default() if one.is_size)

@@ -41,6 +41,15 @@ def test_what_is_not_shown_is_told_as_that() -> None:
     assert "misses a bound" in parts({1: 18.0, 2: 17.2, 3: 18.84}, kept=False).words
 
 
+def test_a_gain_that_further_seeds_do_not_bear_out_is_not_shown() -> None:
+    decided = new({1: 18.0, 2: 17.2, 3: 18.84})
+    told = compare(SHORTER, {1: 15.0, 2: 24.0, 3: 19.0}, "train/energy_j", LEVEL, "ratio")
+    assert decided.word == "supported" and told.low < 0 < told.high
+    doubted = decided.model_copy(update={"comparison": told})
+    found = parted(LINE, CONTROL, SHORTER, "train/energy_j", LEVEL, doubted)
+    assert found.word == "open" and not found.shown and found.words.endswith("which shows nothing new")
+
+
 costs = st.lists(st.floats(0.01, 1e6), min_size=3, max_size=6)
 
 
