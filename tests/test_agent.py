@@ -235,11 +235,11 @@ def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp
     done = agent(tmp_path, "goal=90 % accuracy for fewer joules", *SMALL)
     told = done.stdout.splitlines()
     assert told[1].startswith("objective  minimise train/energy_j")
-    with sqlite3.connect(tmp_path / "lab.db") as sql:
-        rows = sql.execute("select status, metrics, facts from trial").fetchall()
-    ended = [(json.loads(metrics), json.loads(facts)) for status, metrics, facts in rows if status == "done"]
-    assert all(metrics["train/energy_j"] > 0 and facts["energy_basis"] for metrics, facts in ended)
-    spoilt = [facts for _, facts in ended if facts["disturbed"]]
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    ended = list(store.results([one.id for one in store.trials(status="done")]).values())
+    store.close()
+    assert all(one.metrics["train/energy_j"] > 0 and one.facts["energy_basis"] for one in ended)
+    spoilt = [one for one in ended if one.facts["disturbed"]]
     if done.returncode == 0:
         (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
         assert told[-1].startswith("report") and len(ended) > len(spoilt)
