@@ -3,13 +3,13 @@
 A control that trains on long after it keeps the bound makes a discovery of every training that is shorter.
 So a claim about what training costs is held to a second control: the first one, stopped. It is found once in
 a campaign by a ladder of steps, geometric and then refined, on the screening's seeds and the tightened bound
-of the validation split. Each rung trains with `budget.steps=K`, so that its schedule ends where it does;
-where the control's own curve keeps the bound earlier than that, ending it there by `budget.target` is tried
-too. What it trains is part of the search's cost; what is known is taken from the store.
+of the validation split. Each rung trains with `budget.steps=K`, so that its schedule ends where it does.
+Ending it by `budget.target` instead costs less and is no fair control: it ends at the first look that is
+lucky on the validation split, and other data show that it was. What a ladder trains is part of the search's
+cost; what is known is taken from the store.
 """
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -116,10 +116,8 @@ class Climb:
         if total is None:
             return self._found((), "its training is not counted in steps")
         steps = self._settled(self._refined(total), total)
-        plain = self._rung(steps) if steps < total else self._control
-        ended = None if self._short else self._ended(steps)
-        best = self._cheaper(ended, plain) if ended else plain
-        return self._found(best.overrides, self._short)
+        shortest = self._rung(steps) if steps < total else self._control
+        return self._found(shortest.overrides, self._short)
 
     def _found(self, overrides: tuple[str, ...], unknown: str | None) -> Shortest:
         steps = dict(sorted(self._steps.items()))
@@ -171,22 +169,6 @@ class Climb:
         means = self._bench.means(arm, seeds)
         # By the scores alone: what a neighbour does to the joules of a rung is nothing to it.
         return arm.failed(seeds) is None and all(_keeps(bound, means) for bound in _bounds(self._wanted))
-
-    def _ended(self, steps: int) -> Arm | None:
-        """The control ended by its target, where its own curves keep the bound before `steps`."""
-        bounds, reached = _bounds(self._wanted), self._reached()
-        if len(bounds) != 1 or not reached or statistics.fmean(reached) >= steps:
-            return None
-        target = f"budget.target='{bounds[0].metric}{bounds[0].op}{bounds[0].bound:.6f}'"
-        return Arm((*_without(self._control.overrides, "budget.target="), target), "control", 0)
-
-    def _cheaper(self, ended: Arm, plain: Arm) -> Arm:
-        """Of two ways to stop, both with their own honest schedule, the one that costs less."""
-        if not self._kept(ended, (*self._seeds, *self._more)):
-            return plain
-        means = [self._bench.means(arm, self._seeds) for arm in (ended, plain)]
-        costs = [one.get(self._wanted.metric, math.inf) for one in means]
-        return ended if costs[0] < costs[1] else plain
 
     def _length(self) -> int | None:
         """Steps of the control's training: those it took, else those it may take."""

@@ -80,7 +80,12 @@ def table(report: str, title: str) -> list[dict[str, str]]:
 
 
 def cell(key: str, values: list[float]) -> str:
-    """The cell of the table by formulas of our own: Student's t with n - 1 degrees of freedom."""
+    """The cell of the table by formulas of our own: Student's t with n - 1 degrees of freedom.
+
+    What a cheap look has left unmeasured has no figure.
+    """
+    if not values:
+        return "-"
     mean = statistics.fmean(values)
     shown = f"{mean:.0f}" if key.startswith("size/") else quantity(key, mean)
     if len(values) < 2 or statistics.stdev(values) == 0:

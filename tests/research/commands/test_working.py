@@ -117,7 +117,7 @@ class Odd:
         ({"domain": "optimization", "focus": "taste"}, "has no focus area 'taste'"),
         (
             {"domain": "moe_architecture", "base": []},
-            "is measured for language, and the task of the data is classification",
+            "model has no option 'moe_gpt'|is measured for language",
         ),
         ({"objective": {"metric": "test/beauty"}}, "not a metric whose better direction is known"),
     ],
