@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,8 @@ SMALL = (
     "confirm.arms=1",
     "confirm.looks=1",
 )
+CLOCKLESS = "goal=90 % accuracy with the fewest parameters"
+"""no clock takes part in the answer, so none is spoilt by what else this machine does"""
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -126,7 +127,7 @@ def test_status_takes_less_than_one_and_a_half_cpu_seconds(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_document_is_all_that_stdout_holds_in_json(tmp_path: Path) -> None:
     few = ("count=2", "domain=efficiency", "focus=size", "queue=true", "json=true", "base=[budget.steps=60]")
-    found = json.loads(agent(tmp_path, "task=suggest", *few).stdout)
+    found = json.loads(agent(tmp_path, "task=suggest", CLOCKLESS, *few).stdout)
     assert [one["id"] for one in found["suggestions"]] == [1, 2] and found["domain"] == "efficiency"
     ran = agent(tmp_path, "task=run", "id=experiment:1", "json=true")
     assert json.loads(ran.stdout)["left"] == 1, ran.stderr
@@ -209,32 +210,50 @@ def test_data_that_cannot_be_had_ends_at_once_with_how_to_bring_it(tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
-    words = ("goal=90 % accuracy for fewer joules", *SMALL)
+    words = (CLOCKLESS, *SMALL)
     done = agent(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1].startswith("objective  minimise train/energy_j")
+    assert lines[1].startswith("objective  minimise size/parameters")
     assert "llm=none" in done.stdout and lines[-1].startswith("report")
     (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
-    assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\n**")
+    assert report.read_text().startswith("# 90 % accuracy with the fewest parameters\n\n**")
     first = trained(tmp_path)
     with sqlite3.connect(tmp_path / "lab.db") as sql:
         sources = sql.execute("select source, count(*) from trial group by source").fetchall()
         configs = [json.loads(text) for (text,) in sql.execute("select config from trial")]
     assert sources == [("agent", first)] and first >= 5 + 3
     assert {config["data"]["_target_"] for config in configs} == {"models.data.digits.load"}
-    began = time.monotonic()
     again = agent(tmp_path, *words)
     assert again.returncode == 0 and trained(tmp_path) == first, again.stdout
     assert done.stdout.count("   seed ") == first and "   seed " not in again.stdout
     assert again.stdout.splitlines()[-2:] == lines[-2:]
-    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp_path: Path) -> None:
+    done = agent(tmp_path, "goal=90 % accuracy for fewer joules", *SMALL)
+    told = done.stdout.splitlines()
+    assert told[1].startswith("objective  minimise train/energy_j")
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    ended = list(store.results([one.id for one in store.trials(status="done")]).values())
+    store.close()
+    assert all(one.metrics["train/energy_j"] > 0 and one.facts["energy_basis"] for one in ended)
+    spoilt = [one for one in ended if one.facts["disturbed"]]
+    if done.returncode == 0:
+        (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
+        assert told[-1].startswith("report") and len(ended) > len(spoilt)
+        assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\n**")
+    else:
+        # No control was left alone, however often it was run again.
+        assert done.returncode == 2 and "The machine is too busy to settle train/energy_j" in done.stderr
+        assert "Traceback" not in done.stderr and len(spoilt) == len(ended) > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_report_and_exit_130(tmp_path: Path, number: signal.Signals) -> None:
-    process = start(tmp_path, *SMALL, "screen.turns=200")
+    process = start(tmp_path, CLOCKLESS, *SMALL, "screen.turns=200")
     assert process.stdout
     for line in process.stdout:
         if " tpe " in line or " random " in line:

@@ -11,7 +11,7 @@ import torch
 from models.disturbance import Watch, disturbed
 from models.energy import Meter
 
-SPIN = "import time\nend = time.perf_counter() + 20\nwhile time.perf_counter() < end: pass"
+SPIN = "import time\nend = time.perf_counter() + 60\nwhile time.perf_counter() < end: pass"
 
 
 def spin(seconds):
@@ -22,18 +22,24 @@ def spin(seconds):
 
 @pytest.fixture
 def crowd():
-    """Four processes that want all the time there is, and no children, whose work would be one's own."""
+    """Four processes that want all the time of the one processor that this thread may run on from now.
+
+    They are no children, whose work would be one's own.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
     code = (
         "import subprocess, sys\n"
+        "quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}\n"
         "for _ in range(4):\n"
-        "    one = subprocess.Popen([sys.executable, '-S', '-c', sys.argv[1]], stdout=subprocess.DEVNULL)\n"
-        "    print(one.pid)"
+        "    print(subprocess.Popen([sys.executable, '-S', '-c', sys.argv[1]], **quiet).pid)"
     )
     told = subprocess.run(
         [sys.executable, "-S", "-c", code, SPIN], check=True, capture_output=True, text=True
     )
     started = [int(pid) for pid in told.stdout.split()]
     yield started
+    os.sched_setaffinity(0, before)
     for pid in started:
         os.kill(pid, signal.SIGKILL)
 
@@ -48,10 +54,14 @@ def window_of(work):
 
 
 def test_a_window_beside_busy_processes_is_disturbed_and_says_by_how_much(crowd):
+    began, before = time.perf_counter(), time.process_time()
     window = window_of(lambda: spin(0.2))
+    seconds, everything = time.perf_counter() - began, time.process_time() - before
     waited, ran = window.tally.watched["waited"], window.tally.watched["ran"]
-    # Two of five processes run at a time, or fewer; whoever works 0.2 s waits about 0.3 s.
-    assert ran == pytest.approx(0.2, rel=0.15) and waited > 0.1
+    # The kernel brings a running thread's figure up to date at its ticks, of 10 ms or less.
+    assert 0.2 - 0.01 <= ran <= everything + 0.01
+    # It never slept, so it waited whenever it did not run: four turns of five.
+    assert 2 * ran < waited <= seconds - 0.2 + 0.01
     assert f"waited {waited:.3g} s for a processor while they ran {ran:.3g} s" in window.energy.disturbed
 
 
@@ -64,21 +74,22 @@ def test_threads_that_are_gone_are_judged_by_the_machines_pressure(crowd):
 
     window = window_of(passing)
     assert window.tally.watched["ran"] < 0.5 * window.tally.cpu_s
-    assert "threads on this machine waited" in window.energy.disturbed
+    if "pressed" in window.tally.watched:
+        assert "threads on this machine waited" in window.energy.disturbed
 
 
 def test_idle_threads_and_a_sleep_are_no_sign():
     torch.ones(300, 300) @ torch.ones(300, 300)
     event = threading.Event()
-    idle = [threading.Thread(target=event.wait) for _ in range(3)]
+    idle = [threading.Thread(target=event.wait) for _ in range(20)]
     for thread in idle:
         thread.start()
-    window = window_of(lambda: time.sleep(0.2))
+    window = window_of(lambda: time.sleep(0.5))
     event.set()
     for thread in idle:
         thread.join()
-    # Three threads idle for 0.2 s each, and more of torch's; waking up on a busy machine takes a few ms.
-    assert window.tally.watched["waited"] < 0.1 < 0.6
+    # Twenty threads idle for half a second each; waking up once, on a busy machine, takes some of one.
+    assert window.tally.watched["waited"] < 0.5 < 20 * 0.5
 
 
 def task(proc, pid, tid, ran_s, waited_s):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
+from made_up_clock import HELD_UP, STEP_S, Slow
 from torch import nn
 from trainings import WATTS, bare, blobs, network, none_at_all, weights
 
@@ -120,10 +121,11 @@ def test_rows_go_to_the_loggers_at_the_optimizer_step(train, tmp_path):
     assert [float(row["val/accuracy"]) for row in rows] == [row["val/accuracy"] for row in fitted.curve]
 
 
-def test_energy_and_time_are_of_the_training(train):
-    fitted = train(steps=300)
+def test_energy_and_time_are_of_the_training(train, clock):
+    fitted = train(steps=300, net=Slow(clock))
     metrics = fitted.metrics
-    assert metrics["train/energy_j"] == pytest.approx(WATTS * metrics["train/seconds"], rel=0.2)
+    assert metrics["train/seconds"] == fitted.seconds == pytest.approx(300 * HELD_UP * STEP_S)
+    assert metrics["train/energy_j"] == pytest.approx(WATTS * metrics["train/seconds"])
     assert metrics["step/energy_j"] == pytest.approx(metrics["train/energy_j"] / 300)
     assert metrics["train/steps_per_second"] == pytest.approx(300 / fitted.seconds)
     assert metrics["train/energy_standing_j"] == pytest.approx(2.0 * metrics["train/seconds"], rel=1e-6)
@@ -156,22 +158,25 @@ def deep():
     return nn.Sequential(nn.Linear(12, 64), nn.Sequential(*inside), nn.Linear(64, 4))
 
 
-def test_seconds_end_a_training_and_its_schedule(train):
+def test_seconds_end_a_training_and_its_schedule(train, clock):
     rates = []
 
     def spying(progress):
         rates.append(progress)
         return linear(progress)
 
-    fitted = train(steps=None, seconds=0.5, scheduler=spying)
-    assert 0.5 <= fitted.seconds < 1.5
+    # A step takes 0.03 s, so sixteen are too few.
+    fitted = train(steps=None, seconds=0.5, net=Slow(clock), scheduler=spying)
+    assert fitted.steps == 17 and fitted.seconds == pytest.approx(17 * HELD_UP * STEP_S)
     assert rates == sorted(rates) and rates[0] < 0.1 and rates[-1] > 0.9
     assert 9 <= len(fitted.curve) <= 12
 
 
-def test_joules_end_a_training_and_need_a_meter_that_has_some(train, tmp_path):
-    fitted = train(steps=None, joules=4.0, scheduler=constant, folder=tmp_path / "a")
-    assert 4.0 <= fitted.metrics["train/energy_j"] < 12.0
+def test_joules_end_a_training_and_need_a_meter_that_has_some(train, clock, tmp_path):
+    # A step takes 0.03 s of 10 W, so thirteen are too few; a call of a few steps looks at the meter once.
+    fitted = train(steps=None, joules=4.0, net=Slow(clock), scheduler=constant, folder=tmp_path / "a")
+    assert 14 <= fitted.steps < 14 + 4
+    assert fitted.metrics["train/energy_j"] == pytest.approx(fitted.steps * WATTS * HELD_UP * STEP_S)
     with pytest.raises(Refusal, match="joules"):
         train(steps=None, joules=4.0, meter=Meter(counters=none_at_all), folder=tmp_path / "b")
 
