@@ -23,9 +23,10 @@ class Pattern(Proposer):
     Moves start from the incumbent, so what has just paid is tried again from where it led, which is their
     pattern move. Changed: moves are factors, on the dimensions with a logarithmic scale; where the goal is a
     cost, sizes (steps, width, batch: whole numbers that a cost is made of) only shrink, at first alone and
-    then with a learning rate that rises by the same factor, because fewer steps need longer ones. Costs are
-    in proportion to the steps, so these go first, through all strides. Every move that was proposed before,
-    by anybody, is left out. When the shortest stride has nothing left it is silent.
+    then with a learning rate that rises by the same factor, because fewer steps need longer ones, and steps
+    with one that rises by its square too, because a rate may have been too low before. Costs are in
+    proportion to the steps, so these go first, through all strides. Every move that was proposed before, by
+    anybody, is left out. When the shortest stride has nothing left it is silent.
     """
 
     name = "pattern"
@@ -74,7 +75,8 @@ def _sized(one: Dimension, stride: float, rates: Sequence[Dimension], cheaper: b
     """A size down by the stride, alone and with a rate that rises; up too where a cost is not the goal."""
     yield ((one, 1 / stride),)
     if cheaper:
-        yield from (((one, 1 / stride), (rate, stride)) for rate in rates)
+        powers = (1, 2) if _is_length(one) else (1,)
+        yield from (((one, 1 / stride), (rate, stride**power)) for power in powers for rate in rates)
     else:
         yield ((one, stride),)
 

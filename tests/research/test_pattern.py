@@ -38,13 +38,14 @@ def asked(pattern: Pattern, now: State) -> list[tuple[str, ...]]:
 
 def test_a_cost_shrinks_its_steps_first_by_every_stride_alone_and_with_a_higher_rate() -> None:
     moves = asked(Pattern(VOCABULARY, ()), state())
-    assert moves[:3] == [
+    assert moves[:4] == [
         ("budget.steps=100",),
         ("budget.steps=100", "optimizer.lr=0.004"),
+        ("budget.steps=100", "optimizer.lr=0.016"),
         ("budget.steps=200",),
     ]
-    assert all(move[0].startswith("budget.steps=") for move in moves[:6])
-    assert not any(line.startswith("budget.steps") for move in moves[6:] for line in move)
+    assert all(move[0].startswith("budget.steps=") for move in moves[:9])
+    assert not any(line.startswith("budget.steps") for move in moves[9:] for line in move)
     assert ("model.width=16",) in moves and ("budget.steps=200",) in moves
     assert not any("steps=1600" in move or "dropout" in move for line in moves for move in line)
     assert len(moves) == len(set(moves))
