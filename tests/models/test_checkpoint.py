@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import torch
+from made_up_clock import Slow
 from torch import multiprocessing
 from trainings import parts
 
@@ -163,10 +164,14 @@ def test_checkpoints_come_by_steps_and_the_newest_two_are_kept(train, tmp_path):
     assert KEPT == 2
 
 
-def test_checkpoints_come_by_seconds(train, tmp_path):
-    train(steps=None, seconds=0.6, callbacks={"checkpoint": Checkpoint(every_seconds=0.2)})
-    assert len(read_manifest(tmp_path / "trial" / "checkpoints")) == 2
-    train(folder=tmp_path / "short", callbacks={"checkpoint": Checkpoint(every_seconds=60)})
+def test_checkpoints_come_by_seconds(train, clock, tmp_path):
+    # Twenty steps of 0.03 s; the newest two are kept.
+    own = {"net": Slow(clock), "callbacks": {"checkpoint": Checkpoint(every_seconds=0.2)}}
+    train(steps=None, seconds=0.59, **own)
+    first, last = read_manifest(tmp_path / "trial" / "checkpoints")
+    assert first != last == "step_20.ckpt"
+    own = {"net": Slow(clock), "callbacks": {"checkpoint": Checkpoint(every_seconds=60)}}
+    train(folder=tmp_path / "short", **own)
     assert list(read_manifest(tmp_path / "short" / "checkpoints")) == ["step_40.ckpt"]
 
 
