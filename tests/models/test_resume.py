@@ -237,7 +237,15 @@ def test_a_checkpoint_runs_no_code(one_thread, tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_ctrl_c_comes_out_as_ctrl_c_and_the_next_one_still_works(one_thread, tmp_path):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_comes_out_as_ctrl_c_and_the_next_one_still_works(one_thread, tmp_path, interruptible):
     handler = signal.getsignal(signal.SIGINT)
     callbacks = {"killed": Killed(13, signal.SIGINT), "checkpoint": Checkpoint(None, every_steps=5)}
     with pytest.raises(KeyboardInterrupt):
