@@ -1,13 +1,16 @@
 """A clock that stands still unless somebody works: a figure is then what was worked, on any machine."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import trainings
+from own_children import children
 from pytest import approx
 from torch import nn
 
 from models import cpu_time, energy, latency, lit, warmup
+from models.cpu_time import descendants
 from models.disturbance import Watch
 from models.energy import Meter
 from models.estimate import Estimate
@@ -56,6 +59,8 @@ class MadeUpClock:
 
     def rules(self, monkeypatch: Any) -> None:
         """From now on, until the test ends."""
+        others = children()
+        monkeypatch.setattr(cpu_time, "descendants", lambda pid: _descendants(pid, others))
         for module in (cpu_time, energy, latency, lit, warmup, trainings):
             monkeypatch.setattr(module, "time", self)
 
@@ -66,6 +71,13 @@ def metered(folder: Any, **settings: Any) -> Meter:
     return Meter(
         counters=lambda device: ([Estimate(rated)], {}), watch=lambda: Watch(folder / "no proc"), **settings
     )
+
+
+def _descendants(pid: int | str, others: set[int]) -> Iterator[int]:
+    """Those of the tests before, if there are any, work by the real clock."""
+    for child in children() - others if pid == "self" else ():
+        yield child
+        yield from descendants(child)
 
 
 class Slow(nn.Module):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_resume import Killed, assert_equal, in_a_process, seeded
+from forked import in_a_process
+from test_resume import Killed, assert_equal, seeded
 from trainings import parts
 
 import train

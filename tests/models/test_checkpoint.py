@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import torch
+from forked import raised
 from made_up_clock import Slow
 from torch import multiprocessing
 from trainings import parts
@@ -75,27 +76,6 @@ def test_left_overs_of_a_kill_are_cleared_and_nothing_else(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "notes.txt", "step_3.ckpt"]
 
 
-def in_a_process(job):
-    """Run `job` where its limits and its user are its own; returns what it raised, as (type, text)."""
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-
-    def run():
-        # The threads that torch may have had are not there after a fork: an operation would wait for them.
-        torch.set_num_threads(1)
-        try:
-            job()
-            answers.put(None)
-        except BaseException as error:
-            answers.put((type(error).__name__, str(error)))
-
-    process = context.Process(target=run)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    return answers.get()
-
-
 def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(tmp_path):
     save(tmp_path, 3)
 
@@ -104,7 +84,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         save(tmp_path, 4, size=100_000)
 
-    kind, text = in_a_process(full)
+    kind, text, _ = raised(full)
     assert kind == "Refusal"
     assert "step_4.ckpt could not be written (File too large)" in text and "free space" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "step_3.ckpt"]
@@ -123,7 +103,7 @@ def test_a_folder_without_permission_is_a_sentence(tmp_path):
             os.setuid(65534)
         prepare(folder / "checkpoints")
 
-    kind, text = in_a_process(nobody)
+    kind, text, _ = raised(nobody)
     assert kind == "Refusal" and "Permission denied" in text and "root=" in text
     assert not list(folder.iterdir())
 
@@ -144,7 +124,7 @@ def test_a_save_that_fails_in_the_middle_of_a_training_ends_it(tmp_path, one_thr
         return 1.0
 
     callbacks = {"checkpoint": Checkpoint(None, every_steps=10)}
-    kind, text = in_a_process(lambda: fit(**parts(tmp_path, scheduler=shrinking, callbacks=callbacks)))
+    kind, text, _ = raised(lambda: fit(**parts(tmp_path, scheduler=shrinking, callbacks=callbacks)))
     assert kind == "Refusal" and "step_30.ckpt could not be written" in text
     found, damaged = newest(tmp_path / "trial" / "checkpoints")
     assert found is not None and found.name == "step_20.ckpt" and not damaged
@@ -187,7 +167,7 @@ def test_periods_are_positive(periods):
 
 
 def _save_for_ever(folder):
-    torch.set_num_threads(1)  # as above
+    torch.set_num_threads(1)  # those that torch may have had are not there after a fork
     step = 0
     while True:
         step += 1

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from forked import alone
 
 from models.cpu_time import CpuTime, descendants
 from models.energy import Meter
@@ -60,6 +61,7 @@ SLACK_S = 0.001
 """the two parts of `everything` are each cut to a microsecond, and read one after the other"""
 
 
+@alone
 def test_all_threads_count_those_that_ended_too():
     clock, burnt, first = CpuTime(), [], everything()
     before = clock.read()
@@ -72,6 +74,7 @@ def test_all_threads_count_those_that_ended_too():
     assert len(burnt) == 3 and sum(burnt) <= took <= everything() - first + SLACK_S
 
 
+@alone
 def test_a_child_counts_while_it_lives_and_once_when_it_has_ended():
     clock, first = CpuTime(), everything()
     before = clock.read()
@@ -86,6 +89,7 @@ def test_a_child_counts_while_it_lives_and_once_when_it_has_ended():
     assert everything() - first < 2 * told
 
 
+@alone
 def test_a_grandchild_counts_too():
     clock, first = CpuTime(), everything()
     before = clock.read()
@@ -104,6 +108,7 @@ def test_a_grandchild_counts_too():
     assert sum(told) <= living <= everything() - first + SLACK_S
 
 
+@alone
 def test_a_sleeping_process_is_not_charged_for_its_neighbours_work():
     # An orphan, since what children do is ours; it ends by itself.
     work_on = [sys.executable, "-S", "-c", "import time\nwhile time.process_time() < 30: pass"]
@@ -125,6 +130,7 @@ def test_a_sleeping_process_is_not_charged_for_its_neighbours_work():
 
 
 @pytest.mark.parametrize("seconds", [0.0005, 0.005, 0.05])
+@alone
 def test_a_window_of_any_length_has_its_cpu_seconds_and_joules(seconds):
     meter, burnt = metered(), []
     before = time.process_time()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from forked import alone
 
 from models.disturbance import Watch, disturbed
 from models.energy import Meter
@@ -53,6 +54,7 @@ def window_of(work):
     return window
 
 
+@alone
 def test_a_window_beside_busy_processes_is_disturbed_and_says_by_how_much(crowd):
     began, before = time.perf_counter(), time.process_time()
     window = window_of(lambda: spin(0.2))
@@ -65,6 +67,7 @@ def test_a_window_beside_busy_processes_is_disturbed_and_says_by_how_much(crowd)
     assert f"waited {waited:.3g} s for a processor while they ran {ran:.3g} s" in window.energy.disturbed
 
 
+@alone
 def test_threads_that_are_gone_are_judged_by_the_machines_pressure(crowd):
     def passing():
         for _ in range(4):
@@ -78,6 +81,7 @@ def test_threads_that_are_gone_are_judged_by_the_machines_pressure(crowd):
         assert "threads on this machine waited" in window.energy.disturbed
 
 
+@alone
 def test_idle_threads_and_a_sleep_are_no_sign():
     torch.ones(300, 300) @ torch.ones(300, 300)
     event = threading.Event()

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from forked import in_a_process
 from lightning.pytorch import Callback
-from torch import multiprocessing, nn
+from torch import nn
 from trainings import network, parts
 
 from models.callbacks.checkpoint import Checkpoint
@@ -51,13 +52,6 @@ def seeded(tmp_path, folder, **changes):
     callbacks = {"checkpoint": Checkpoint(None, every_steps=5), "divergence": Divergence(window=3)}
     changes = {"net": Noisy(), "val_every": 4, "callbacks": callbacks, **changes}
     return fit(**parts(tmp_path, 37, folder=tmp_path / folder, **changes))
-
-
-def in_a_process(job):
-    process = multiprocessing.get_context("fork").Process(target=job)
-    process.start()
-    process.join()
-    return process.exitcode
 
 
 def last_state(folder):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import alone
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from made_up_clock import CORE_W, HELD_UP, LOOK_S, STEP_S, Slow, holds, metered
@@ -135,6 +136,7 @@ def all_cpu_s():
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+@alone
 def test_steps_and_looks_by_the_real_clock(train, tmp_path):
     train(steps=1, folder=tmp_path / "first")
     clock, before = Real(), all_cpu_s()
@@ -164,6 +166,7 @@ class Children(Callback):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@alone
 def test_children_of_a_training_are_in_its_cpu_seconds_once(train, tmp_path):
     train(steps=1, folder=tmp_path / "first")
     before = all_cpu_s()

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 import torch
+from forked import in_a_process
 from lightning.pytorch import Callback
-from torch import multiprocessing
 from trainings import network, parts, weights
 
 from models.callbacks.checkpoint import Checkpoint
@@ -94,10 +94,7 @@ def test_a_killed_training_ends_at_the_same_step_with_the_same_weights(one_threa
     whole = seeded(tmp_path, "whole")
     assert 8 < whole.steps < 40
     job = partial(seeded, tmp_path, "killed", callbacks={"killed": Killed(7)})
-    process = multiprocessing.get_context("fork").Process(target=job)
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert in_a_process(job) == -signal.SIGKILL
     resumed = seeded(tmp_path, "killed")
     assert resumed.facts["resumed"]["step"] == 6
     assert resumed.steps == whole.steps == resumed.metrics["train/steps_to_target"]

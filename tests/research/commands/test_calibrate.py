@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from command_lab import Room
+from own_children import children
 
 import energy_profile
 import powercap
@@ -29,16 +30,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def busy_children() -> int:
-    """Processes that this one keeps busy: those of a calibration's loads."""
-    return sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
+@pytest.fixture
+def loads() -> Callable[[], int]:
+    """How many processes the test keeps busy: children that were not there before it."""
+    others = children()
+    return lambda: len(children() - others)
 
 
 def made_up(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
+    loads: Callable[[], int],
     others: float = 0.0,
-    busy: Callable[[], int] = busy_children,
 ) -> None:
     """A machine whose package draws 20 W, and 6.5 W for each process that this test keeps busy.
 
@@ -57,7 +60,7 @@ def made_up(
     last = [time.perf_counter()]
 
     def tick() -> None:
-        now, cores = time.perf_counter(), busy()
+        now, cores = time.perf_counter(), loads()
         seconds, last[0] = now - last[0], now
         worked[0] += (cores + others) * seconds
         for domain in names:
@@ -87,10 +90,10 @@ def made_up(
 
 @pytest.mark.slow
 def test_the_counter_tells_watts_at_rest_and_of_a_busy_core(
-    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path, loads: Callable[[], int]
 ) -> None:
     monkeypatch.setattr(calibrate, "_READ_S", 0.1)  # such a counter is read in time
-    made_up(tmp_path / "powercap", monkeypatch)
+    made_up(tmp_path / "powercap", monkeypatch, loads)
     found = room.ask("calibrate", seconds=6)
     told = found.profile
     assert told["idle_w"] == pytest.approx(IDLE_W + DRAM_W, rel=0.05), (
@@ -102,13 +105,13 @@ def test_the_counter_tells_watts_at_rest_and_of_a_busy_core(
     assert len(found.samples) == 9 and json.loads(place.read_text()) == told
     assert energy_profile.read() == energy_profile.Profile(**told)
     assert f"{told['error']:.0%}" in found.text() and str(place) in found.text()
-    assert not busy_children()
+    assert loads() == 0
 
 
 def test_a_machine_that_is_not_at_rest_is_no_machine_to_calibrate(
-    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path, loads: Callable[[], int]
 ) -> None:
-    made_up(tmp_path / "powercap", monkeypatch, others=1.0)
+    made_up(tmp_path / "powercap", monkeypatch, loads, others=1.0)
     with pytest.raises(Refusal, match="not at rest"):
         room.ask("calibrate", seconds=1.5)
     assert not place.exists()
@@ -157,13 +160,13 @@ def test_what_makes_no_sense_is_refused_and_writes_nothing(
     assert not place.exists()
 
 
-def test_a_load_is_held_for_whoever_reads_a_meter(empty: Room, place: Path) -> None:
+def test_a_load_is_held_for_whoever_reads_a_meter(empty: Room, place: Path, loads: Callable[[], int]) -> None:
     seen: list[int] = []
-    looking = threading.Timer(0.6, lambda: seen.append(busy_children()))
+    looking = threading.Timer(0.6, lambda: seen.append(loads()))
     looking.start()
     found = empty.ask("calibrate", load=1, seconds=1.2)
     looking.join()
-    assert seen == [1] and not busy_children()
+    assert seen == [1] and loads() == 0
     assert "readings=[idle:WATTS,1:WATTS,...]" in found.text() and not place.exists()
 
 
