@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import METRICS, is_ratio, words
+from research.metrics import METRICS, scale, words
 from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, complaint, joules, measured, method
@@ -144,7 +144,7 @@ def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
         *_paired(arms[0].by_seed(metric), arm.by_seed(metric)),
         metric=metric,
         direction="max" if _more(metric) else "min",
-        scale="ratio" if is_ratio(metric) else "difference",
+        scale=scale(metric),
         rate=even(_ALPHA / max(1, len(arms) - 1)),
         ground=arm.ground(metric, arms[0]),
     )

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, final
 
 from research.stats.boundary import below, rule
 from research.stats.decide import Errors
-from research.stats.intervals import Scale, changes_of, compare, mean_of
+from research.stats.intervals import changes_of, compare, mean_of
 from research.stats.student import critical
-from research.types import Comparison, Direction, Values
+from research.types import Comparison, Direction, Scale, Values
 
 _NODES, _SIZES, _FAR = 64, 120, 30.0
 
@@ -52,11 +52,11 @@ def chosen(
     if not measured.error:
         return compare(control, treatment, metric, level, scale)
     sign = 1.0 if direction == "max" else -1.0
-    beyond = sign * math.log1p(sign * least / 100) if scale == "ratio" else least
+    beyond = sign * math.log1p(sign * least / 100) if scale == "relative" else least
     counts = looks[-1].counts or (measured.n,)
     tails = [rate.tails[0] for rate in looks]
     size = conditional([sign * change for change in changes], counts, tails, beyond, level)
-    told = [100 * math.expm1(sign * one) if scale == "ratio" else sign * one for one in size]
+    told = [100 * math.expm1(sign * one) if scale == "relative" else sign * one for one in size]
     low, high = sorted(told[1:])
     found = compare(control, treatment, metric, level, scale)
     return found.model_copy(update={"difference": told[0], "low": low, "high": high})

@@ -9,14 +9,14 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import final
 
 from refusal import Refusal
 from research.metrics import EXACT
 from research.stats.decide import Mean
 from research.stats.examples import Ground
 from research.stats.student import critical, two_sided
-from research.types import Comparison, Values
+from research.types import Comparison, Scale, Values
 
 ROUNDING = 8 * sys.float_info.epsilon
 """share of the largest value up to which values that differ are equal"""
@@ -59,7 +59,6 @@ def check_level(level: float) -> None:
         raise Refusal(f"level={level} is no confidence: give a share between 0 and 1, for example 0.95.")
 
 
-Scale = Literal["difference", "ratio"]
 ALONE = Ground()
 """of a mean over seeds of which nobody says what they were tested on"""
 
@@ -69,13 +68,13 @@ def compare(
     treatment: Values,
     metric: str,
     level: float = 0.95,
-    scale: Scale = "difference",
+    scale: Scale = "absolute",
     ground: Ground = ALONE,
 ) -> Comparison:
     """Treatment minus control over the seeds that both arms have, with its two-sided t-interval.
 
     `effect_size` is Cohen's d of the differences (dz), `p_value` the paired t-test's, both None without
-    spread. With `scale="ratio"`, for costs such as joules, the logarithms are compared and the difference
+    spread. With `scale="relative"`, for costs such as joules, the logarithms are compared and the difference
     is told in percent of the control; a pair with a value of zero or less is then no pair. With one pair
     the interval is unbounded, with none the difference is NaN.
     """
@@ -86,9 +85,9 @@ def compare(
 
 
 def estimate(
-    control: Values, treatment: Values, metric: str, scale: Scale = "difference", ground: Ground = ALONE
+    control: Values, treatment: Values, metric: str, scale: Scale = "absolute", ground: Ground = ALONE
 ) -> Mean:
-    """The mean change from control to treatment over their pairs; of logarithms with `scale="ratio"`."""
+    """The mean change from control to treatment over their pairs; of logarithms with `scale="relative"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
     changes, rounding = changes_of(pairs, scale)
     return mean_of(changes, rounding, metric, equal=not any(changes), ground=ground)
@@ -104,10 +103,11 @@ def described(
     tail: float | None = None,
 ) -> Comparison:
     """An estimate as it is read; its interval ends where the one-sided tests at `ends` do."""
-    back = _percent if scale == "ratio" else float
+    back = _percent if scale == "relative" else float
     t = measured.mean / measured.error if measured.error else None
     return Comparison(
-        metric=f"{metric} [%]" if scale == "ratio" else metric,
+        metric=metric,
+        scale=scale,
         n=measured.n,
         difference=back(measured.mean),
         low=back(measured.least(ends[0])),
@@ -123,7 +123,7 @@ def described(
 
 def changes_of(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
     """The finite changes of the pairs, and how far rounding alone may spread them."""
-    if scale == "ratio":
+    if scale == "relative":
         ratios = [after / before for before, after in pairs if before > 0 and after > 0]
         return [math.log(ratio) for ratio in ratios if 0 < ratio < math.inf], ROUNDING
     kept = [pair for pair in pairs if math.isfinite(pair[1] - pair[0])]

@@ -70,7 +70,7 @@ def parted(
         word = "open"
     return Split(
         stopped=tuple(stopped),
-        shorter=compare(control, shorter, metric, level, "ratio"),
+        shorter=compare(control, shorter, metric, level, "relative"),
         new=new,
         word=word,
         kept=kept,
