@@ -12,11 +12,11 @@ from research.campaign.claimed import Claim, Finding
 from research.campaign.grounds import ground
 from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, scale, shortfall
+from research.stats.alpha import Errors
 from research.stats.comparable import comparable, energy_method
-from research.stats.conditional import chosen
-from research.stats.decide import ENOUGH, Errors
+from research.stats.decide import ENOUGH
+from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.split import Split, parted
 from research.stats.verdicts import Bounded, as_good_as, judge, margin
 from research.types import Record, Verdict
 
@@ -250,7 +250,7 @@ class Confirmation:
         stopped: Arm | None,
         claim: Claim,
         ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
-    ) -> Split | None:
+    ) -> Gain | None:
         """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
         Whether there is a new one is one more comparison of the question. It has the looks of the first: that

@@ -11,8 +11,8 @@ from research.campaign.recipe import Study
 from research.compose.grammar import Odd, read
 from research.metrics import is_energy, shown, words
 from research.stats.draws import KEY
+from research.stats.effects import Gain
 from research.stats.sentences import improvement, method_words
-from research.stats.split import Split
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")
@@ -32,7 +32,7 @@ class Discovery:
     smallest_effect: float
     constraints: tuple[Constraint, ...]
     groups: frozenset[str]
-    split: Split | None = None
+    split: Gain | None = None
     """the parts of its gain, where the control was stopped at the bound"""
     stopped: Mapping[str, Any] = field(default_factory=dict)
     """what the stopped control has; empty where that is the arm itself, or there is none"""

@@ -15,12 +15,11 @@ from research.campaign.history import Past
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
-from research.metrics import rank
+from research.metrics import rank, spared
 from research.propose.account import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.stats.intervals import summary
-from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.lineup import Turns

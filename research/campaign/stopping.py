@@ -10,7 +10,7 @@ from typing import Any, final
 from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
 from research.campaign.halving import Halving, Stop
-from research.stats.partial import spared
+from research.metrics import spared
 from research.types import STOPPED, Objective
 
 

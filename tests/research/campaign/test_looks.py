@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from research.campaign.looks import counts, earlier, unseen
 from research.campaign.recipe import Study
-from research.stats.decide import errors
+from research.stats.alpha import errors
 
 STUDY = {
     "question": "q", "claim": "c", "control": "model.width=128", "arms": ["model.width=64"], "seeds": 5,
