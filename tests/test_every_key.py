@@ -97,7 +97,7 @@ def taken(dotted: str) -> Any:
 
 
 def having(config: dict[str, Any], dotted: str, value: Any, part: bool = False) -> dict[str, Any]:
-    """The config with one key set, or a group of it left out where the value is None; it shares all others."""
+    """The config with one key set, or a group of it left out for None; it shares all others."""
     first, _, below = dotted.partition(".")
     if below:
         return config | {first: having(config[first], below, value, part=True)}
