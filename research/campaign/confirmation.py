@@ -14,10 +14,10 @@ from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, shortfall
 from research.stats.comparable import comparable, energy_method
 from research.stats.conditional import chosen
-from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
-from research.stats.intervals import ENOUGH, Bounded, Scale, compare, judge, margin
+from research.stats.decide import ENOUGH, Errors
+from research.stats.intervals import Scale, compare
 from research.stats.split import Split, parted
+from research.stats.verdicts import Bounded, as_good_as, judge, margin
 from research.types import Record, Verdict
 
 _LEVEL = 0.95

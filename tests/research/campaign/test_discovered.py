@@ -19,8 +19,8 @@ from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
-from research.stats.intervals import judge
 from research.stats.rubric import RubricFacts, rating
+from research.stats.verdicts import judge
 from research.types import Constraint, Insight
 
 FLOOR = Constraint(metric="test/accuracy", op=">=", bound=0.9)
