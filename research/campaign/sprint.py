@@ -16,14 +16,13 @@ from research.campaign.budget import Spend
 from research.campaign.charter import Charter
 from research.campaign.claimed import claim
 from research.campaign.confirmation import Confirmation
-from research.campaign.control import control_arm, stopped_control, wanted_of
+from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.council import evidence
 from research.campaign.equipment import Equipment
 from research.campaign.folder import leave
 from research.campaign.history import Past, past, rows_of
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.reference_arm import baseline
 from research.campaign.rows import Row, Rows
 from research.campaign.screening import Screening
 from research.campaign.stopped_control import Shortest, told

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign import expansion, looks
+from research.campaign import looks
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.evidence import Evidence
 from research.campaign.grounds import ground
 from research.campaign.question import digest_of_data
-from research.campaign.recipe import ArmLine, Claim, Study, recipe
+from research.campaign.recipe import ArmLine, Claim, Study, ordered, recipe
 from research.report import study as report
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
@@ -119,7 +119,7 @@ class Experiment:
         self._looks = looks.counts(before, self._study.seeds)
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
-        pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]
+        pairs = [(arms[line.line], seed) for line, seed in ordered(lines, self._study.seeds)]
         try:
             self._bench.run(pairs, alone=self._study.timed)
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import pytest
 
 from campaign_lab import Lab, opened
 from research.campaign.confirmation import Confirm
-from research.campaign.expansion import expanded
+from research.campaign.recipe import expanded
 from research.campaign.screening import Screen
 from research.campaign.typed import Typed
 from research.run import teachers

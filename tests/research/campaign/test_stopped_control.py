@@ -12,7 +12,7 @@ import yaml
 from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter
-from research.campaign.claimed import tightened
+from research.campaign.control import tightened
 from research.campaign.recipe import Study
 from research.campaign.screening import Screen
 from research.campaign.stopped_control import Ladder
