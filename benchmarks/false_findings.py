@@ -26,8 +26,8 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from research.stats.claims import as_good_as
 from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
 from research.stats.intervals import judge
 from research.stats.ledger import Ledger
 from research.stats.power import detectable, needed, power

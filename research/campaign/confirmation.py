@@ -12,10 +12,10 @@ from research.campaign.claimed import Claim, Finding
 from research.campaign.grounds import ground
 from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, shortfall
+from research.stats.claims import as_good_as
 from research.stats.comparable import comparable, energy_method
 from research.stats.conditional import chosen
 from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
 from research.stats.intervals import ENOUGH, Bounded, Scale, compare, judge, margin
 from research.stats.split import Split, parted
 from research.types import Record, Verdict

@@ -7,7 +7,6 @@ is measured. It changes no result: a trial of a recipe is the trial of the plain
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
@@ -16,85 +15,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.metrics import is_timed
+from research.stats.claims import Claim
 from research.stats.draws import own_split
 from research.types import Record
 
 FIRST_SEED = 1000
 """where fresh seeds begin: those below tune options and screen proposals"""
 FEWEST_SEEDS = 3
-Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
-KINDS: tuple[Kind, ...] = (
-    *("less_by", "more_by", "not_less_by", "not_more_by"),
-    *("equal_within", "at_most", "at_least"),
-)
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
-
-
-@final
-class Size(NamedTuple):
-    """A difference: plain in the metric's unit, `10 %` of the control, or `2x` times the control."""
-
-    number: float
-    unit: Literal["", "%", "x"]
-
-    def __str__(self) -> str:
-        return f"{self.number:g}{' %' if self.unit == '%' else self.unit}"
-
-
-@final
-class Part(Record):
-    """One comparison of an arm with its control: exactly one of the kinds.
-
-    `less_by` and `more_by` claim a difference beyond the size; `not_less_by` and `not_more_by` that it stays
-    within it on one side; `equal_within` on both; `at_most` and `at_least` bound the arm's own mean.
-    """
-
-    metric: str
-    less_by: Size | None = None
-    more_by: Size | None = None
-    not_less_by: Size | None = None
-    not_more_by: Size | None = None
-    equal_within: Size | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @field_validator(*KINDS[:5], mode="before")
-    @classmethod
-    def _sized(cls, given: Any) -> Size:
-        found = _SIZE.fullmatch(str(given).strip())
-        if isinstance(given, bool) or found is None:
-            raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")
-        size = Size(float(found[1]), (found[2] or "").lower())  # type: ignore[arg-type]
-        if size.unit == "x" and size.number <= 1:
-            raise ValueError(f"{given!a}: times the control is above 1, as 2x")
-        return size
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Part":
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"{self.metric} needs exactly one of {', '.join(KINDS)}")
-        if given[0] in KINDS[2:5] and not self.size.number > 0:
-            raise ValueError(f"{self.metric}: a margin is above 0")
-        return self
-
-    @cached_property
-    def kind(self) -> Kind:
-        """Which of the kinds it is."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
-
-    @property
-    def size(self) -> Size:
-        """The size of a difference; the bound, for the kinds that have one."""
-        given = getattr(self, self.kind)
-        return given if isinstance(given, Size) else Size(float(given), "")
-
-    @property
-    def words(self) -> str:
-        """For example `size/bytes less by 3.5x`."""
-        if self.kind.endswith("_by") and not self.kind.startswith("not") and not self.size.number:
-            return f"{self.metric} {self.kind.removesuffix('_by')}"
-        return f"{self.metric} {self.kind.replace('_', ' ')} {self.size}"
 
 
 @final
@@ -108,18 +35,6 @@ class ArmLine(Record):
     def overrides(self) -> tuple[str, ...]:
         """The line's overrides."""
         return tuple(self.line.split())
-
-
-@final
-class Claim(Record):
-    """What is claimed of an arm against a control; all parts must hold."""
-
-    says: str = Field(min_length=1)
-    arm: str | None = None
-    """the line of the arm; None claims it of each arm"""
-    against: str | None = None
-    """the line of another arm; None is the study's control"""
-    all: tuple[Part, ...] = Field(min_length=1)
 
 
 @final

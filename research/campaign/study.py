@@ -18,13 +18,13 @@ from research.campaign.budget import Spend
 from research.campaign.evidence import Evidence
 from research.campaign.grounds import ground
 from research.campaign.question import digest_of_data
-from research.campaign.recipe import ArmLine, Claim, Study, ordered, recipe
+from research.campaign.recipe import ArmLine, Study, ordered, recipe
 from research.report import study as report
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
-from research.stats.claims import Found, Judged, claim_word, judged
+from research.stats.claims import Claim, Found, Judged, claim_word, judged
 from research.stats.comparable import comparable, energy_method
 from research.stats.decide import errors
 from research.stats.sentences import command

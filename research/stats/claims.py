@@ -7,16 +7,106 @@ parts. What each part takes is `research.stats.decide`'s to say, as everywhere.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, final
 
-from research.campaign.recipe import Claim, Part, Size
-from research.stats.decide import Errors
-from research.stats.equivalence import Margin
+from pydantic import Field, field_validator, model_validator
+
+from refusal import Refusal
+from research.stats.decide import Errors, Region
 from research.stats.examples import Ground
-from research.stats.intervals import ALONE, Scale, check, judge, settle
-from research.types import Comparison, Constraint, Direction, VerdictWord
+from research.stats.intervals import ALONE, USUAL, Arm, Said, Scale, check, judge, settle
+from research.types import Comparison, Constraint, Direction, Record, Verdict, VerdictWord
+
+Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
+KINDS: tuple[Kind, ...] = (
+    *("less_by", "more_by", "not_less_by", "not_more_by"),
+    *("equal_within", "at_most", "at_least"),
+)
+_SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
+
+
+@final
+class Size(NamedTuple):
+    """A difference: plain in the metric's unit, `10 %` of the control, or `2x` times the control."""
+
+    number: float
+    unit: Literal["", "%", "x"]
+
+    def __str__(self) -> str:
+        return f"{self.number:g}{' %' if self.unit == '%' else self.unit}"
+
+
+@final
+class Part(Record):
+    """One comparison of an arm with its control: exactly one of the kinds.
+
+    `less_by` and `more_by` claim a difference beyond the size; `not_less_by` and `not_more_by` that it stays
+    within it on one side; `equal_within` on both; `at_most` and `at_least` bound the arm's own mean.
+    """
+
+    metric: str
+    less_by: Size | None = None
+    more_by: Size | None = None
+    not_less_by: Size | None = None
+    not_more_by: Size | None = None
+    equal_within: Size | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @field_validator(*KINDS[:5], mode="before")
+    @classmethod
+    def _sized(cls, given: Any) -> Size:
+        found = _SIZE.fullmatch(str(given).strip())
+        if isinstance(given, bool) or found is None:
+            raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")
+        size = Size(float(found[1]), (found[2] or "").lower())  # type: ignore[arg-type]
+        if size.unit == "x" and size.number <= 1:
+            raise ValueError(f"{given!a}: times the control is above 1, as 2x")
+        return size
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Part":
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"{self.metric} needs exactly one of {', '.join(KINDS)}")
+        if given[0] in KINDS[2:5] and not self.size.number > 0:
+            raise ValueError(f"{self.metric}: a margin is above 0")
+        return self
+
+    @cached_property
+    def kind(self) -> Kind:
+        """Which of the kinds it is."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def size(self) -> Size:
+        """The size of a difference; the bound, for the kinds that have one."""
+        given = getattr(self, self.kind)
+        return given if isinstance(given, Size) else Size(float(given), "")
+
+    @property
+    def words(self) -> str:
+        """For example `size/bytes less by 3.5x`."""
+        if self.kind.endswith("_by") and not self.kind.startswith("not") and not self.size.number:
+            return f"{self.metric} {self.kind.removesuffix('_by')}"
+        return f"{self.metric} {self.kind.replace('_', ' ')} {self.size}"
+
+
+@final
+class Claim(Record):
+    """What is claimed of an arm against a control; all parts must hold."""
+
+    says: str = Field(min_length=1)
+    arm: str | None = None
+    """the line of the arm; None claims it of each arm"""
+    against: str | None = None
+    """the line of another arm; None is the study's control"""
+    all: tuple[Part, ...] = Field(min_length=1)
+
 
 Values = Mapping[int, float]
 """seed -> value, NaN where the trial failed or did not measure it"""
@@ -101,3 +191,77 @@ def change(size: Size, sign: int) -> float:
     if size.unit == "x":
         return 100 * (size.number - 1) if sign > 0 else 100 * (1 / size.number - 1)
     return sign * size.number
+
+
+class Margin(NamedTuple):
+    """The changes between which two arms count as alike; an infinite end is not tested."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if math.isinf(self.low) or math.isinf(self.high):
+            return f"the margin of {self.high if math.isinf(self.low) else self.low:+.4g}"
+        return f"the margin [{self.low:+.4g}, {self.high:+.4g}]"
+
+    @property
+    def region(self) -> Region:
+        """What a claim says that keeps to it."""
+        return Region(self.low, self.high)
+
+    @property
+    def said(self) -> Said:
+        """How each word of such a claim is put."""
+        return Said(f"inside {self}", f"outside {self}", f"does not settle {self}")
+
+
+def as_good_as(
+    control: Arm,
+    treatment: Arm,
+    *,
+    metric: str,
+    direction: Direction | None = None,
+    margin: float,
+    scale: Scale = "difference",
+    rate: Errors = USUAL,
+    trial_ids: tuple[int, ...] = (),
+    ground: Ground = ALONE,
+) -> Verdict:
+    """Say whether the treatment is as good as the control within `margin`, paired by seed.
+
+    Two one-sided tests, each at the error rate of supporting (Schuirmann 1987, Journal of Pharmacokinetics
+    and Biopharmaceutics 15; Lakens 2017, Social Psychological and Personality Science 8). A difference that
+    is not significant is no evidence of equality; this is.
+
+    - with a `direction`: `supported` when a loss of the margin is excluded, and the reason says whether a
+      gain of the margin is excluded too, so that both are alike; `refuted` when the loss exceeds the margin.
+    - without one neither side is better: `supported` only when both are excluded, `refuted` beyond either.
+
+    The margin is in the metric's unit, in percent of the control with `scale="ratio"`; it is settled before
+    anything is run. `rate` is that of the ledger's next comparison, and the verdict is recorded there as any
+    other. Raises `Refusal` for a margin that is none.
+    """
+    _check(margin, direction, scale)
+    given = (control, treatment, metric)
+    lost = _losing(margin, direction)
+    word, reason, found = settle(*given, lost.region, lost.said, scale, rate, ground)
+    if word == "supported" and direction is not None:
+        both = Margin(-margin, margin)
+        alike, _, _ = settle(*given, both.region, both.said, scale, rate, ground)
+        reason += ", and alike" if alike == "supported" else ", and it may be better by more"
+    return Verdict(word=word, comparison=found, reason=reason, trial_ids=trial_ids)
+
+
+def _losing(margin: float, direction: Direction | None) -> Margin:
+    """The margin of which only the worse side is tested, where one side is worse."""
+    return Margin(
+        -math.inf if direction == "min" else -margin,
+        math.inf if direction == "max" else margin,
+    )
+
+
+def _check(margin: float, direction: Direction | None, scale: Scale) -> None:
+    if not 0 < margin < math.inf:
+        raise Refusal(f"margin={margin}: give the largest loss that does not matter, above zero.")
+    if scale == "ratio" and direction != "min" and margin >= 100:
+        raise Refusal(f"margin={margin}: nothing falls by 100 %, so give less.")

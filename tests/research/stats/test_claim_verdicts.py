@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from research.campaign.recipe import Part
-from research.stats.claims import Found, change, claim_word, judged
+from research.stats.claims import Found, Part, change, claim_word, judged
 from research.stats.decide import Errors, errors
 
 RATE = errors(0.05)

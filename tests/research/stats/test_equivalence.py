@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
+from research.stats.claims import as_good_as
 from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
 from research.stats.intervals import compare, judge
 from research.stats.ledger import Ledger
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from research.stats.equivalence import as_good_as
+from research.stats.claims import as_good_as
 from research.stats.examples import Ground, Spread, crossed
 from research.stats.intervals import Bounded, check, compare, judge
 from research.types import Constraint
