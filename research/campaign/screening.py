@@ -8,10 +8,9 @@ from pydantic import Field
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench
-from research.campaign.bill import Bill, paid
-from research.campaign.budget import Price
+from research.campaign.budget import Bill, Price, paid
 from research.campaign.halving import Stop
-from research.campaign.history import Past
+from research.campaign.rows import Past
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached

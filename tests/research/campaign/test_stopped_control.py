@@ -231,7 +231,7 @@ def test_a_second_sprint_takes_over_what_the_first_has_found(lab: Lab) -> None:
 
 
 def test_the_recipe_claims_against_both_controls(lab: Lab, tmp_path: Path) -> None:
-    from research.campaign.equipment import Equipment
+    from research.campaign.council import Equipment
 
     first = lab.campaign(charter(lab, seed=5), [Scripted()])
     line = f"budget.steps={steps_of(first)} model.width=64"
