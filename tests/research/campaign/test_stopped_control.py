@@ -11,11 +11,9 @@ import yaml
 
 from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter
+from research.campaign.charter import Charter, Ladder, Screen
 from research.campaign.claimed import tightened
 from research.campaign.recipe import Study
-from research.campaign.screening import Screen
-from research.campaign.stopped_control import Ladder
 from research.report.findings import Findings, of_campaign
 from research.tasks.research import outcome
 from team_lab import series
