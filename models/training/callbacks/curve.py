@@ -6,8 +6,8 @@ from typing import Any, final
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from models.data.dataset import Dataset
-from models.measure.evaluate import evaluate
 from models.optim.averaging import averaged, settle, unsettle
+from models.training.evaluate import evaluate
 from models.training.microbatch import out_of_memory
 
 POINTS = 10

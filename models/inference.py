@@ -13,9 +13,9 @@ from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.energy.meter import Meter
 from models.measure import latency
-from models.measure.side import taken
 from models.training.precision import AUTOCAST
 from models.training.settings import Settings
+from models.training.side import taken
 from refusal import Refusal
 
 LEFT_OUT = "infer"
