@@ -11,11 +11,9 @@ import yaml
 
 from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter
+from research.campaign.charter import Charter, Ladder, Screen
 from research.campaign.control import tightened
 from research.campaign.recipe import Study
-from research.campaign.screening import Screen
-from research.campaign.stopped_control import Ladder
 from research.report.findings import Findings, of_campaign
 from research.tasks.research import outcome
 from team_lab import series
@@ -231,7 +229,7 @@ def test_a_second_sprint_takes_over_what_the_first_has_found(lab: Lab) -> None:
 
 
 def test_the_recipe_claims_against_both_controls(lab: Lab, tmp_path: Path) -> None:
-    from research.campaign.equipment import Equipment
+    from research.campaign.council import Equipment
 
     first = lab.campaign(charter(lab, seed=5), [Scripted()])
     line = f"budget.steps={steps_of(first)} model.width=64"
