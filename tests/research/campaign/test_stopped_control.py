@@ -11,12 +11,10 @@ import yaml
 
 from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter
-from research.campaign.claimed import tightened
-from research.campaign.equipment import Equipment
+from research.campaign.charter import Charter, Ladder, Screen
+from research.campaign.control import tightened
+from research.campaign.council import Equipment
 from research.campaign.recipe import Study
-from research.campaign.screening import Screen
-from research.campaign.stopped_control import Ladder
 from research.report.findings import Findings, of_campaign
 from research.tasks.research import outcome
 from team_lab import series
