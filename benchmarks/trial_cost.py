@@ -3,7 +3,7 @@
     python benchmarks/trial_cost.py OLD_CHECKOUT [--turns 5] [--trials 12] [--steps 200] [OVERRIDE ...]
 
 Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread,
-through their own `research/runner.py`. What counts is the user and system time of each child process, by
+through their own `research/run/runner.py`. What counts is the user and system time of each child process, by
 `wait4`, from the fourth on: by then imports and caches are paid. A turn's figure is the median of its
 children. Printed are both medians over the turns with their range, and the ratio of each pair of turns (to
 reach: 0.65); then where the time of a child goes, taken in runs of their own, since looking costs time as
@@ -31,20 +31,20 @@ PAID = 3
 PARTS = {
     "parts from the config": ["train:build"],
     "row and identity": [
-        "research.store:Store.claim",
-        "research.store:Store.finish",
-        "research.identity:key",
+        "research.store.store:Store.claim",
+        "research.store.store:Store.finish",
+        "research.space.identity:key",
     ],
-    "steps": ["models.lit:Lit.training_step"],
-    "Lightning's set-up": ["models.trainer:build", "lightning.pytorch:Trainer.fit"],
-    "validations": ["models.callbacks.curve:Curve._add"],
-    "checkpoint": ["models.callbacks.checkpoint:Checkpoint._save"],
+    "steps": ["models.training.lit:Lit.training_step"],
+    "Lightning's set-up": ["models.training.settings:build", "lightning.pytorch:Trainer.fit"],
+    "validations": ["models.training.callbacks.curve:Curve._add"],
+    "checkpoint": ["models.training.callbacks.checkpoint:Checkpoint._save"],
     "weights": ["models.compress.artefact:save"],
-    "latency": ["models.latency:measure"],
-    "counts": ["models.cost:measure", "models.fit:_activations"],
-    "peak": ["models.peak:peak_flops"],
+    "latency": ["models.measure.latency:measure"],
+    "counts": ["models.measure.cost:measure", "models.training.fit:_activations"],
+    "peak": ["models.measure.peak:peak_flops"],
     "final scores": ["models.trial:evaluate"],
-    "meter's start": ["models.energy:Meter.start"],
+    "meter's start": ["models.energy.meter:Meter.start"],
 }
 """what a child does -> functions of either checkout that do it; each is charged without what lies inside"""
 
@@ -84,8 +84,8 @@ def watched(spent: dict[str, float]) -> None:
 
 def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
     """A trial that tells where its CPU seconds went; called in a child of a runner."""
-    import models.lean  # noqa: F401 - first, as in a trial
     import train
+    from models.startup import lean  # noqa: F401 - first, as in a trial
 
     spent = {"before the trial": time.process_time()}
     watched(spent)
@@ -96,8 +96,8 @@ def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
 
 def inside(asked: argparse.Namespace) -> None:
     """Run the trials in the checkout that is the working folder; prints JSON."""
-    from research.gate.compose import Composer
-    from research.runner import Job, Runner
+    from research.compose.compose import Composer
+    from research.run.runner import Job, Runner
 
     with tempfile.TemporaryDirectory() as folder:
         compose = Composer(Path("conf").absolute(), "train")

@@ -36,7 +36,7 @@ def _collect() -> None:
 @pytest.fixture(scope="session")
 def training() -> Any:
     """The composer of the training's configuration: Hydra itself would take 0.2 s for each."""
-    from research.gate.compose import Composer
+    from research.compose.compose import Composer
 
     return Composer(ROOT / "conf", "train")
 
