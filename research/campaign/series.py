@@ -6,7 +6,7 @@ from typing import final
 
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter
-from research.campaign.history import rows_of
+from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
 from research.metrics import compares
 from research.propose.proposer import Proposer

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign import expansion, looks
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.evidence import Evidence
 from research.campaign.grounds import ground
 from research.campaign.question import digest_of_data
-from research.campaign.recipe import ArmLine, Study, recipe
+from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.report import study as report
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
@@ -114,13 +113,13 @@ class Experiment:
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
-        before = looks.earlier(self._store.sprints(), str(self.folder), self._study)
+        before = earlier(self._store.sprints(), str(self.folder), self._study)
         if self._name.startswith("discovered/"):
             self._study = self._on_fresh_seeds(before)
-        self._looks = looks.counts(before, self._study.seeds)
+        self._looks = counts(before, self._study.seeds)
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
-        pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]
+        pairs = [(arms[line.line], seed) for line, seed in ordered(lines, self._study.seeds)]
         try:
             self._bench.run(pairs, alone=self._study.timed)
         except KeyboardInterrupt:
@@ -143,7 +142,7 @@ class Experiment:
     def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
         """The study on seeds that did not choose what it claims."""
         data = digest_of_data(self._bench.config(self._study.control.split(), self._study.seeds[0]))
-        seeds = looks.unseen(before, self._study.seeds, self._store.seeds(data))
+        seeds = unseen(before, self._study.seeds, self._store.seeds(data))
         return self._study.model_copy(update={"seeds": seeds})
 
     def _sprint(self) -> int:

@@ -11,8 +11,8 @@ from rich.console import Console
 from campaign_lab import Lab, Scripted, energy, opened
 from research.campaign import study as module
 from research.campaign.conclusions import UNWRITTEN
+from research.campaign.council import Equipment
 from research.campaign.discovery import write_recipe
-from research.campaign.equipment import Equipment
 from research.campaign.recipe import recipe
 from research.campaign.study import conduct
 from research.report.findings import Findings
