@@ -13,7 +13,7 @@ from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
-from research.metrics import lacking
+from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity

@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from refusal import Refusal
+from research.metrics import is_score
 from research.space.signature import signature
 from research.types import Over, Result, Trial
 
@@ -84,7 +85,7 @@ def over(metric: str, trials: Sequence[Trial]) -> Over | None:
     `examples` where all were tested on one set; `seeds` where some share a split and others do not, of which
     an interval over seeds knows nothing.
     """
-    if not metric.startswith(("test/", "val/")):
+    if not is_score(metric):
         return None
     splits = {trial.seed: _split(trial) for trial in trials if drawn_anew(trial.config)}
     if len(splits) > 1 and len(set(splits.values())) == len(splits):
