@@ -3,14 +3,17 @@
     python benchmarks/trial_cost.py OLD_CHECKOUT [--turns 5] [--trials 12] [--steps 200] [OVERRIDE ...]
 
 Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread,
-through their own `research/runner.py`. What counts is the user and system time of each child process, by
-`wait4`, from the fourth on: by then imports and caches are paid. A turn's figure is the median of its
-children. Printed are both medians over the turns with their range, and the ratio of each pair of turns (to
-reach: 0.65); then where the time of a child goes, taken in runs of their own, since looking costs time as
-well.
+through their own `research/runner.py`. What counts is the user and system time of each trial, from the fourth
+on: by then imports and caches are paid. A trial with a process to itself is charged with all of it, by
+`wait4`; one of several in a process with what that took from the end of the trial before to its own end, so
+that the first one has the process's start. A turn's figure is the median of its trials; the means of all of
+them are compared as well, first ones included. Printed are both medians over the turns with their range, and
+the ratio of each pair of turns (to reach: 0.65); then where the time of a trial goes, taken in runs of their
+own, since looking costs time as well.
 """
 
 import argparse
+import contextlib
 import functools
 import importlib
 import json
@@ -20,14 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = "JOULELAB_TRIAL_COST"
 PAID = 3
-"""children whose time is not counted"""
+"""trials whose time is not counted"""
+TURNS = "models.leftovers:state"
+"""where the checkout knows of it: what must be as before so that a process may run another trial"""
 PARTS = {
     "parts from the config": ["train:build"],
     "row and identity": [
@@ -46,16 +51,18 @@ PARTS = {
     "final scores": ["models.trial:evaluate"],
     "meter's start": ["models.energy:Meter.start"],
 }
-"""what a child does -> functions of either checkout that do it; each is charged without what lies inside"""
+"""what a trial does -> functions of either checkout that do it; each is charged without what lies inside"""
 
 
 OWN = {"new, a search's look": ["unmeasured=[infer]"]}
 """overrides that only one of the places knows"""
 
 
-def watched(spent: dict[str, float]) -> None:
+@contextlib.contextmanager
+def watched(spent: dict[str, float]) -> Iterator[None]:
     """Have each of `PARTS` add its CPU seconds to `spent`."""
     open_parts: list[float] = []
+    before: list[tuple[Any, str, Any]] = []
 
     def timed(label: str, work: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(work)
@@ -79,7 +86,13 @@ def watched(spent: dict[str, float]) -> None:
             *classes, name = path.removesuffix(".__wrapped__").split(".")
             for step in classes:
                 owner = getattr(owner, step)
+            before.append((owner, name, getattr(owner, name)))
             setattr(owner, name, timed(label, getattr(owner, name)))
+    try:
+        yield
+    finally:
+        for owner, name, work in before:
+            setattr(owner, name, work)
 
 
 def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
@@ -87,10 +100,11 @@ def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
     import models.lean  # noqa: F401 - first, as in a trial
     import train
 
-    spent = {"before the trial": time.process_time()}
-    watched(spent)
-    answer = train.trial(config, **named)
-    spent["all"] = time.process_time()
+    earlier = named.get("spent_s", 0.0)
+    spent = {"before the trial": time.process_time() - earlier}
+    with watched(spent):
+        answer = train.trial(config, **named)
+    spent["all"] = time.process_time() - earlier
     return answer | {"facts": answer["facts"] | {"parts": spent}}
 
 
@@ -132,6 +146,7 @@ def inside(asked: argparse.Namespace) -> None:
                 "cpu_s": [one.cpu_s for one in ended[PAID:]],
                 "steps_s": [one.metrics.get("train/cpu_seconds") for one in ended[PAID:]],
                 "parts": [one.facts.get("parts") for one in ended[PAID:]],
+                "mean_s": statistics.fmean(one.cpu_s for one in ended),
                 "around_s": rest - sum(one.cpu_s for one in ended),
             }
         )
@@ -159,7 +174,7 @@ def spread(values: list[float]) -> str:
 
 def show_parts(runs: dict[str, dict[str, Any]]) -> None:
     """A line for each part, in ms, the old checkout's first."""
-    print(f"\n{'CPU ms of a child, median':28}{''.join(f'{name[-10:]:>11}' for name in runs)}")
+    print(f"\n{'CPU ms of a trial, median':28}{''.join(f'{name[-10:]:>11}' for name in runs)}")
     children = {name: run["parts"] for name, run in runs.items()}
     for label in ["before the trial", *PARTS]:
         medians = [
@@ -187,22 +202,27 @@ def main() -> None:
         return inside(asked)
     places = {"old": asked.old.resolve(), "new": ROOT, "new, a search's look": ROOT}
     figures: dict[str, list[float]] = {name: [] for name in places}
+    means: dict[str, list[float]] = {name: [] for name in places}
     for number in range(asked.turns):
         for name in list(places) if number % 2 == 0 else [*places][::-1]:
-            figures[name].append(statistics.median(turn(places[name], asked, own=OWN.get(name, ()))["cpu_s"]))
+            ran = turn(places[name], asked, own=OWN.get(name, ()))
+            figures[name].append(statistics.median(ran["cpu_s"]))
+            means[name].append(ran["mean_s"])
             print(f"  {name}: {figures[name][-1]:.3f} CPU s a trial", file=sys.stderr, flush=True)
     for name, values in figures.items():
         print(f"{name}: {spread(values)} CPU s for one more trial of {asked.steps} steps")
     for name in [*places][1:]:
         ratios = [new / old for old, new in zip(figures["old"], figures[name], strict=True)]
         print(f"ratio of {name}: {spread(ratios)}, to reach: 0.65")
+        all_of_it = [new / old for old, new in zip(means["old"], means[name], strict=True)]
+        print(f"  of the means of all {asked.trials} trials, first ones included: {spread(all_of_it)}")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     runs = {name: turn(place, asked, parts=True, own=OWN.get(name, ())) for name, place in places.items()}
     show_parts(runs)
     steps = [
         one / all_s for one, all_s in zip(runs["new"]["steps_s"], runs["new"]["cpu_s"], strict=True) if one
     ]
-    print(f"steps are {statistics.median(steps):.0%} of a child's CPU seconds in the new one")
+    print(f"steps are {statistics.median(steps):.0%} of a trial's CPU seconds in the new one")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _precision() -> tuple[Any, ...]:
         torch.backends.cudnn.allow_tf32,
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
         # Nothing tells whether denormal numbers are flushed; one that is halved does.
-        bool(torch.tensor(1e-38).mul(0.5) == 0),
+        bool(np.float32(1e-38) * np.float32(0.5) == 0),
     )
 
 
