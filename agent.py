@@ -1,4 +1,4 @@
-"""Research a goal, or any other task of the lab; the work is in research/commands."""
+"""Research a goal, or any other task of the lab; the work is in research/tasks."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def by_hydra() -> list[dict[str, Any]]:
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
-    from research.commands.settings import arguments
+    from research.tasks.line import arguments
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="agent")
     def read(cfg: DictConfig) -> None:
@@ -34,21 +34,21 @@ def by_hydra() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line and do each task that it asks for."""
-    from research.commands import settings, spoken
+    from research.tasks import line, spoken
 
     typed = sys.argv[1:]
     as_json = spoken.asked(typed)
     with spoken.told(as_json) as out:
         refusal.refuse_secrets(typed)
-        from research.commands.desk import Desk
-        from research.commands.help import asked, page
-        from research.commands.tasks import perform
+        from research.tasks.desk import Desk
+        from research.tasks.help import asked, page
+        from research.tasks.task import perform
 
         if asked(typed):
             spoken.say(page(typed, CONF), as_json, out)
             return
-        settings.refuse_flags(typed)
-        quick = settings.quickly(typed, CONF)
+        line.refuse_flags(typed)
+        quick = line.quickly(typed, CONF)
         for config in by_hydra() if quick is None else [quick]:
             with Desk(config) as desk:
                 spoken.say(perform(desk), bool(config["json"]), out)

@@ -27,7 +27,7 @@ PARTS = (
     "meter",
     "logger",
 )
-TURNS = "models.leftovers:state"
+TURNS = "models.training.leftovers:state"
 """what must be after a trial as it was before, so that its process may run another"""
 
 
@@ -48,8 +48,8 @@ def trial(
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
-    from research.row import claimed
-    from research.teachers import taught
+    from research.run.row import claimed
+    from research.run.teachers import taught
 
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
         if row.status == "partial":
@@ -74,8 +74,10 @@ def measure(
     spent_s: float = 0.0,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
-    from models import lean, loggers, trial  # noqa: F401 - lean comes first: it makes Lightning load less
-    from research.database.redact import redact
+    from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
+    from models import trial
+    from models.training import loggers
+    from redact import redact
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
@@ -88,7 +90,8 @@ def measure(
 
 def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any:
     """What a finished trial left unmeasured, from the weights in its folder, with the threads that it had."""
-    from models import inference, lean, trial  # noqa: F401 - lean comes first
+    from models.startup import lean  # noqa: F401 - lean comes first
+    from models import inference, trial
 
     trial.prepare(folder, config["seed"], facts.get("threads"))
     parts = {
@@ -104,7 +107,7 @@ def main(cfg: DictConfig) -> float | None:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     overrides = list(HydraConfig.get().overrides.task)
     if config["dry_run"]:
-        from research.sweeps.plan import show
+        from research.run.plan import show
 
         return show([config], [overrides])
     # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.
@@ -112,15 +115,15 @@ def main(cfg: DictConfig) -> float | None:
     with refusal.told() if alone else nullcontext():
         sweep = None if alone else Path(HydraConfig.get().sweep.dir).name
         answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
-    from research.report.panel import show_trial
+    from research.run.panel import show_trial
 
     show_trial(answer, overrides)
     return answer["score"]
 
 
 if __name__ == "__main__":
-    from research.goals import manual
-    from research.goals.quoting import quoted
+    from research.tasks import manual
+    from research.tasks.quoting import quoted
 
     if set(manual.ASKED) & set(sys.argv[1:]):
         sys.exit(print(manual.page(Path(__file__).parent / "conf" / "train.yaml")))

@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from models import lean  # noqa: F401  the script runs from any folder; lean comes before Lightning
-from models.budget import Budget
+from models.startup import lean  # noqa: F401  the script runs from any folder; lean comes before Lightning
 from models.data import digits
-from models.energy import Meter
-from models.fit import Fitted, fit
-from models.losses import CrossEntropy
+from models.energy.meter import Meter
 from models.nets.transformer import Transformer
 from models.optim.schedules import constant
-from models.trainer import Settings
+from models.training.budget import Budget
+from models.training.fit import Fitted, fit
+from models.training.losses import CrossEntropy
+from models.training.settings import Settings
 
 SIZES = (8, 16, 32, 64, 128)
 CEILING = 32 * 2**20

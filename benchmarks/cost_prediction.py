@@ -24,12 +24,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from research.proposers.dimensions import Dimensions, typed  # noqa: E402  the script runs from any folder
-from research.proposers.vocabulary import narrowed  # noqa: E402
-from research.runner import Job, Runner  # noqa: E402
-from research.space import Space  # noqa: E402
-from research.statistics.costs import Case, Costs  # noqa: E402
-from research.store import Store  # noqa: E402
+from research.propose.dimensions import Dimensions, typed  # noqa: E402  the script runs from any folder
+from research.run.runner import Job, Runner  # noqa: E402
+from research.space.gate import Space  # noqa: E402
+from research.space.vocabulary import narrowed  # noqa: E402
+from research.stats.costs import Case, Costs  # noqa: E402
+from research.store.store import Store  # noqa: E402
 
 CONF = ROOT / "conf"
 WITHIN = 1.5

@@ -53,7 +53,7 @@ class Counted(NamedTuple):
 
 def campaign(goal: str | None, seed: int, seconds: float, turns: int, folder: Path) -> Counted:
     """One campaign of `agent.py` on a database of its own."""
-    from research.store import Store
+    from research.store.store import Store
 
     url = f"sqlite:///{folder / 'lab.db'}"
     line = [

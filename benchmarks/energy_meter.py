@@ -41,9 +41,9 @@ from typing import Any, final
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models import lean  # noqa: E402, F401  it comes before Lightning
-from models.energy import Meter  # noqa: E402
-from research.gate.compose import Composer  # noqa: E402
+from models.startup import lean  # noqa: E402, F401  it comes before Lightning
+from models.energy.meter import Meter  # noqa: E402
+from research.compose.compose import Composer  # noqa: E402
 
 import train  # noqa: E402  isort: skip
 

@@ -34,20 +34,20 @@ from hydra.utils import instantiate  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 from torch import nn  # noqa: E402
 
-from models.budget import Budget  # noqa: E402
 from models.compress.artefact import measure  # noqa: E402
 from models.compress.compression import Compression  # noqa: E402
 from models.compress.gains import speedup  # noqa: E402
 from models.compress.processor import instructions  # noqa: E402
 from models.data import mnist1d  # noqa: E402
 from models.data.dataset import Dataset, Split  # noqa: E402
-from models.energy import Meter  # noqa: E402
-from models.evaluate import evaluate  # noqa: E402
-from models.losses import CrossEntropy  # noqa: E402
+from models.energy.meter import Meter  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
 from models.pipeline import Pipeline  # noqa: E402
-from models.trainer import Settings  # noqa: E402
+from models.training.budget import Budget  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
+from models.training.losses import CrossEntropy  # noqa: E402
+from models.training.settings import Settings  # noqa: E402
 
 BATCH, STEPS = 64, 400
 COMBOS = (

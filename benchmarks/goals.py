@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
 
 def lab(name: str, seed: int, seconds: float, folder: Path) -> Outcome:
     """One campaign of `agent.py`."""
-    from research.store import Store
+    from research.store.store import Store
 
     goal, base, *_ = GOALS[name]
     url = f"sqlite:///{folder / 'lab.db'}"
@@ -104,9 +104,9 @@ def peer(name: str, arm: str, seed: int, seconds: float, joules: float, folder: 
     """One search by a peer, which ends with its seconds or its joules."""
     from peer_search import CONF, Search, studies
 
-    from research.goal import read
-    from research.proposers.dimensions import Dimensions
-    from research.proposers.vocabulary import narrowed
+    from research.goal.goal import read
+    from research.propose.dimensions import Dimensions
+    from research.space.vocabulary import narrowed
 
     words, base, curve, _ = GOALS[name]
     goal = read(words, CONF, fixed=base)

@@ -30,7 +30,6 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402  the script runs from any folder
 from torch import nn  # noqa: E402
 
-from models.budget import Budget  # noqa: E402
 from models.compress.artefact import measure  # noqa: E402
 from models.compress.compiled import Compile  # noqa: E402
 from models.compress.compression import Compression  # noqa: E402
@@ -43,14 +42,15 @@ from models.compress.int8_weights import Int8Weights  # noqa: E402
 from models.compress.processor import instructions, largest_activation  # noqa: E402
 from models.data import digits, mnist1d  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
-from models.energy import Meter  # noqa: E402
-from models.evaluate import evaluate  # noqa: E402
-from models.losses import CrossEntropy  # noqa: E402
+from models.energy.meter import Meter  # noqa: E402
 from models.nets.mlp import MLP  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
 from models.pipeline import Pipeline  # noqa: E402
-from models.trainer import Settings  # noqa: E402
+from models.training.budget import Budget  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
+from models.training.losses import CrossEntropy  # noqa: E402
+from models.training.settings import Settings  # noqa: E402
 
 BATCH = 64
 OPTIONS: dict[str, Callable[[], dict[str, Compression]]] = {

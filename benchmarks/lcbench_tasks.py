@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from research.proposers.proposer import State
-from research.proposers.random import Random
+from research.propose.proposer import State
+from research.propose.random import Random
 from research.types import Objective
 
 OBJECTIVE = Objective(metric="val/accuracy", direction="max")

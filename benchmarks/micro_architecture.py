@@ -27,10 +27,10 @@ from hydra.utils import get_object  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from models.cost import cost  # noqa: E402
 from models.data import mnist1d  # noqa: E402
 from models.data.batches import Batches  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
+from models.measure.cost import cost  # noqa: E402
 from models.nets.structured import linear  # noqa: E402
 from models.optim.groups import groups  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402

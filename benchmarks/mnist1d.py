@@ -43,7 +43,7 @@ def sweep(seeds: int, root: Path) -> tuple[float, str]:
 
 def arms(url: str) -> dict[str, list[dict[str, float]]]:
     """The metrics of every finished trial, by the model that was asked for."""
-    from research.store import Store
+    from research.store.store import Store
 
     store = Store(url)
     trials = store.trials(status="done")

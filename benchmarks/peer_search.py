@@ -18,12 +18,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 import train
 from refusal import Ended, Refusal
-from research.goal import Goal
-from research.objective import METRICS, is_ratio, screening, screening_objective, shortfall
-from research.proposers.dimensions import Dimension, Dimensions, typed
-from research.space import Space
-from research.statistics.ledger import Ledger
-from research.stats import judge
+from research.goal.goal import Goal
+from research.metrics import METRICS, is_ratio, screening, screening_objective, shortfall
+from research.propose.dimensions import Dimension, Dimensions, typed
+from research.space.gate import Space
+from research.stats.intervals import judge
+from research.stats.ledger import Ledger
 from research.types import Verdict
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -165,7 +165,8 @@ class Search:
 
 def measure(config: dict[str, Any], folder: Path, callbacks: Sequence[Callback]) -> dict[str, float]:
     """The metrics of one trial, trained here with callbacks beside its own."""
-    from models import loggers, trial
+    from models import trial
+    from models.training import loggers
 
     trial.prepare(folder, config["seed"], 1)
     parts = {part: train.build(config.get(part) or {}) for part in train.PARTS}

@@ -32,9 +32,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.memory import activation_bytes
 from models.nets.transformer import Transformer
-from models.recompute import recompute
+from models.training.memory import activation_bytes
+from models.training.recompute import recompute
 
 WAYS: dict[str, tuple[list[str] | None, str]] = {
     "plain": (None, "nothing"),

@@ -21,12 +21,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "research")]
 
+from research.llm import client as llm  # noqa: E402
+from research.llm.dialogue import Dialogue, ask_for  # noqa: E402
+from research.propose.model import Suggestion  # noqa: E402
+from research.space.gate import Space  # noqa: E402
 from scripted_server import ScriptedServer, answer  # noqa: E402  the script runs from any folder
-
-from research import llm  # noqa: E402
-from research.language.dialogue import Dialogue, ask_for  # noqa: E402
-from research.proposers.llm import Suggestion  # noqa: E402
-from research.space import Space  # noqa: E402
 
 ASKED = [{"role": "user", "content": "Propose one experiment as one JSON object."}]
 

@@ -1,4 +1,4 @@
-"""Resolving and signing a point of conf/: research/space.py beside Hydra's own compose.
+"""Resolving and signing a point of conf/: research/space/gate.py beside Hydra's own compose.
 
     python benchmarks/resolve.py [--sets 1000] [--conf conf] [--space conf/space.yaml]
 
@@ -19,8 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from research.gate.compose import Composer, named  # noqa: E402  the script runs from any folder
-from research.space import Space  # noqa: E402
+from research.compose.compose import Composer, named  # noqa: E402  the script runs from any folder
+from research.space.gate import Space  # noqa: E402
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

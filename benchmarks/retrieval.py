@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.database import episodes, schema
-from research.episodes.records import Query
-from research.episodes.retrieval import Nearest
-from research.store import Store
+from research.memory.records import Query
+from research.memory.retrieval import Nearest
+from research.store import episodes, schema
+from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Verdict
 
 QUERIES, BATCH = 1000, 5000

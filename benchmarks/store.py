@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.database import schema
-from research.store import Claim, Store
+from research.store import schema
+from research.store.store import Claim, Store
 from research.types import Key
 
 TRIALS, ROUNDS = 40, 5

@@ -17,8 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from research.processes import machine  # noqa: E402  the script runs from any folder
-from research.runner import Job, Runner  # noqa: E402
+from research.run import machine  # noqa: E402  the script runs from any folder
+from research.run.runner import Job, Runner  # noqa: E402
 
 
 def trial(config: dict[str, Any], *, threads: int, **_: Any) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
     python benchmarks/trial_cost.py OLD_CHECKOUT [--turns 5] [--trials 12] [--steps 200] [OVERRIDE ...]
 
-Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread,
-through their own `research/runner.py`. What counts is the user and system time of each trial, from the fourth
-on: by then imports and caches are paid. A trial with a process to itself is charged with all of it, by
-`wait4`; one of several in a process with what that took from the end of the trial before to its own end, so
-that the first one has the process's start. A turn's figure is the median of its trials; the means of all of
-them are compared as well, first ones included. Printed are both medians over the turns with their range, and
-the ratio of each pair of turns (to reach: 0.65); then where the time of a trial goes, taken in runs of their
-own, since looking costs time as well.
+Each turn runs the same seeds of the digits MLP in both checkouts, one at a time and with one thread, through
+their own `research/run/runner.py`. What counts is the user and system time of each trial, from the fourth on:
+by then imports and caches are paid. A trial with a process to itself is charged with all of it, by `wait4`;
+one of several in a process with what that took from the end of the trial before to its own end, so that the
+first one has the process's start. A turn's figure is the median of its trials; the means of all of them are
+compared as well, first ones included. Printed are both medians over the turns with their range, and the ratio
+of each pair of turns (to reach: 0.65); then where the time of a trial goes, taken in runs of their own, since
+looking costs time as well.
 """
 
 import argparse
@@ -31,31 +31,54 @@ ROOT = Path(__file__).resolve().parents[1]
 INSIDE = "JOULELAB_TRIAL_COST"
 PAID = 3
 """trials whose time is not counted"""
-TURNS = "models.leftovers:state"
+TURNS = "models.training.leftovers:state"
 """where the checkout knows of it: what must be as before so that a process may run another trial"""
 PARTS = {
     "parts from the config": ["train:build"],
     "row and identity": [
-        "research.store:Store.claim",
-        "research.store:Store.finish",
-        "research.identity:key",
+        "research.store.store:Store.claim",
+        "research.store.store:Store.finish",
+        "research.space.identity:key",
     ],
-    "steps": ["models.lit:Lit.training_step"],
-    "Lightning's set-up": ["models.trainer:build", "lightning.pytorch:Trainer.fit"],
-    "validations": ["models.callbacks.curve:Curve._add"],
-    "checkpoint": ["models.callbacks.checkpoint:Checkpoint._save"],
+    "steps": ["models.training.lit:Lit.training_step"],
+    "Lightning's set-up": ["models.training.settings:build", "lightning.pytorch:Trainer.fit"],
+    "validations": ["models.training.callbacks.curve:Curve._add"],
+    "checkpoint": ["models.training.callbacks.checkpoint:Checkpoint._save"],
     "weights": ["models.compress.artefact:save"],
-    "latency": ["models.latency:measure"],
-    "counts": ["models.cost:measure", "models.fit:_activations"],
-    "peak": ["models.peak:peak_flops"],
+    "latency": ["models.measure.latency:measure"],
+    "counts": ["models.measure.cost:measure", "models.training.fit:_activations"],
+    "peak": ["models.measure.peak:peak_flops"],
     "final scores": ["models.trial:evaluate"],
-    "meter's start": ["models.energy:Meter.start"],
+    "meter's start": ["models.energy.meter:Meter.start"],
 }
 """what a trial does -> functions of either checkout that do it; each is charged without what lies inside"""
-
-
+EARLIER = {
+    "models.energy.meter": "models.energy",
+    "models.measure.cost": "models.cost",
+    "models.measure.latency": "models.latency",
+    "models.measure.peak": "models.peak",
+    "models.startup.lean": "models.lean",
+    "models.training.callbacks.checkpoint": "models.callbacks.checkpoint",
+    "models.training.callbacks.curve": "models.callbacks.curve",
+    "models.training.fit": "models.fit",
+    "models.training.lit": "models.lit",
+    "models.training.settings": "models.trainer",
+    "research.compose.compose": "research.gate.compose",
+    "research.run.runner": "research.runner",
+    "research.space.identity": "research.identity",
+    "research.store.store": "research.store",
+}
+"""modules -> what they were called in older checkouts"""
 OWN = {"new, a search's look": ["unmeasured=[infer]"]}
 """overrides that only one of the places knows"""
+
+
+def of_checkout(name: str) -> Any:
+    """A module under the name that it has here."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return importlib.import_module(EARLIER[name])
 
 
 @contextlib.contextmanager
@@ -82,7 +105,7 @@ def watched(spent: dict[str, float]) -> Iterator[None]:
     for label, places in PARTS.items():
         for place in places:
             module, _, path = place.partition(":")
-            owner: Any = importlib.import_module(module)
+            owner: Any = of_checkout(module)
             *classes, name = path.removesuffix(".__wrapped__").split(".")
             for step in classes:
                 owner = getattr(owner, step)
@@ -97,7 +120,7 @@ def watched(spent: dict[str, float]) -> Iterator[None]:
 
 def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
     """A trial that tells where its CPU seconds went; called in a child of a runner."""
-    import models.lean  # noqa: F401 - first, as in a trial
+    of_checkout("models.startup.lean")  # first, as in a trial
     import train
 
     earlier = named.get("spent_s", 0.0)
@@ -110,11 +133,11 @@ def told(config: dict[str, Any], **named: Any) -> dict[str, Any]:
 
 def inside(asked: argparse.Namespace) -> None:
     """Run the trials in the checkout that is the working folder; prints JSON."""
-    from research.gate.compose import Composer
-    from research.runner import Job, Runner
+    composing = of_checkout("research.compose.compose")
+    running = of_checkout("research.run.runner")
 
     with tempfile.TemporaryDirectory() as folder:
-        compose = Composer(Path("conf").absolute(), "train")
+        compose = composing.Composer(Path("conf").absolute(), "train")
         fixed = [
             *(
                 "budget.epochs=null",
@@ -130,10 +153,10 @@ def inside(asked: argparse.Namespace) -> None:
             ),
         ]
         lines = [[*fixed, f"seed={seed}"] for seed in range(asked.trials)]
-        jobs = [Job(compose.resolve(line).config, line, "cost") for line in lines]
+        jobs = [running.Job(compose.resolve(line).config, line, "cost") for line in lines]
         task = "trial_cost:told" if asked.parts else "train:trial"
         began = os.times()
-        with Runner(1, 1, logs=Path(folder) / "logs", task=task) as runner:
+        with running.Runner(1, 1, logs=Path(folder) / "logs", task=task) as runner:
             ended = list(runner.run(jobs))
         after = os.times()
     if bad := [one.reason for one in ended if not one.ok]:

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from models import latency
 from models.compress.compression import Compression
 from models.compress.restore import restore
 from models.data.batches import sequential
 from models.data.dataset import Dataset
-from models.energy import Meter
-from models.precision import AUTOCAST
-from models.side import taken
-from models.trainer import Settings
+from models.energy.meter import Meter
+from models.measure import latency
+from models.training.precision import AUTOCAST
+from models.training.settings import Settings
+from models.training.side import taken
 from refusal import Refusal
 
 LEFT_OUT = "infer"

@@ -11,17 +11,17 @@ from typing import Any, final
 from lightning.pytorch import Callback
 from torch import nn
 
-from models.budget import Budget
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.masks import keep
 from models.data.dataset import Dataset
-from models.energy import Meter
-from models.figures import Energy, Reading
-from models.fit import Fitted, fit
-from models.objective import Objective, objective
-from models.trainer import Settings
-from models.untouched import untouched
+from models.energy.figures import Energy, Reading
+from models.energy.meter import Meter
+from models.training.budget import Budget
+from models.training.fit import Fitted, fit
+from models.training.objective import Objective, objective
+from models.training.settings import Settings
+from models.training.untouched import untouched
 from refusal import Refusal
 
 

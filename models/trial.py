@@ -13,22 +13,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import cost, loggers, peak
 from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, gains, shortfalls
-from models.cpu_time import CpuTime, descendants
 from models.data.batches import sequential
-from models.energy import Meter
-from models.evaluate import evaluate
-from models.figures import Energy
-from models.fitted import Fitted
+from models.energy.cpu_time import CpuTime, descendants
+from models.energy.figures import Energy
+from models.energy.meter import Meter
 from models.inference import check, inference
-from models.numerics import error_vs_fp32
+from models.measure import cost, peak
+from models.measure.numerics import error_vs_fp32
 from models.pipeline import Pipeline
-from models.side import taken
-from models.trainer import Settings
+from models.training import loggers
+from models.training.evaluate import evaluate
+from models.training.fitted import Fitted
+from models.training.settings import Settings
+from models.training.side import taken
 from refusal import Refusal
 
 _BRIEF_S = 0.1

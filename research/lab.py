@@ -8,28 +8,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.commands.answer import Answer
-from research.commands.calibrate import Calibrated
-from research.commands.compare import Compared
-from research.commands.desk import CONF, Desk
-from research.commands.doctor import Examined
-from research.commands.execute import Ran
-from research.commands.export import Exported
-from research.commands.forget import Forgot
-from research.commands.listing import Listing
-from research.commands.report import Reported
-from research.commands.reproduce import Reproduced
-from research.commands.research import Researched
-from research.commands.review import Reviews
-from research.commands.settings import overrides, settings
-from research.commands.show import Shown
-from research.commands.status import Status
-from research.commands.suggest import Suggested
-from research.commands.tasks import perform
+from research.tasks.answer import Answer
+from research.tasks.calibrate import Calibrated
+from research.tasks.compare import Compared
+from research.tasks.desk import CONF, Desk
+from research.tasks.doctor import Examined
+from research.tasks.execute import Ran
+from research.tasks.export import Exported
+from research.tasks.forget import Forgot
+from research.tasks.line import overrides, settings
+from research.tasks.listing import Listing
+from research.tasks.report import Reported
+from research.tasks.reproduce import Reproduced
+from research.tasks.research import Researched
+from research.tasks.review import Reviews
+from research.tasks.show import Shown
+from research.tasks.status import Status
+from research.tasks.suggest import Suggested
+from research.tasks.task import perform
 
 if TYPE_CHECKING:
-    from research.campaigns.bench import Run
-    from research.report.lines import Lines
+    from research.campaign.bench import Run
+    from research.run.lines import Lines
 
 A = TypeVar("A", bound=Answer)
 

@@ -123,7 +123,7 @@ class Comparison(Record):
 
 
 class Verdict(Record):
-    """What the numbers say about a proposal; computed by research/stats.py, never by a language model."""
+    """What the numbers say about a proposal; computed by research/stats, never by a language model."""
 
     word: VerdictWord
     comparison: Comparison | None

@@ -2,13 +2,15 @@
 
 import gc
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from own_children import children, told
 
 ROOT = Path(__file__).parent.parent
 os.environ["WANDB_MODE"] = "offline"
@@ -29,7 +31,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def training() -> Any:
     """The composer of the training's configuration: Hydra itself would take 0.2 s for each."""
-    from research.gate.compose import Composer
+    from research.compose.compose import Composer
 
     return Composer(ROOT / "conf", "train")
 
@@ -39,3 +41,23 @@ def resolve(training: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Compose the training configuration with overrides; files and database lie in the test's folder."""
     own = [f"store.url=sqlite:///{tmp_path}/lab.db", f"root={tmp_path}/runs", "logger=none"]
     return lambda *overrides: deepcopy(training.resolve([*own, *overrides]).config)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a module whose processes outlive it: who counts processes or CPU seconds next would count them.
+
+    Its garbage is collected here, so that what it forgot to close is told here and not in another module.
+    """
+    before = children()
+    yield
+    gc.collect()
+    if compiler := sys.modules.get("torch._inductor.async_compile"):
+        compiler.shutdown_compile_workers()
+    left = [told(pid) for pid in children() - before if not _tracker(pid)]
+    assert not left, f"{request.node.nodeid} left processes behind: {'; '.join(left)}"
+
+
+def _tracker(pid: int) -> bool:
+    """multiprocessing's own, which waits without work until this process ends, and has no way to end it."""
+    return "multiprocessing.resource_tracker" in told(pid)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from research.goals import manual
-from research.goals.quoting import quoted
-from research.store import Store
+from research.store.store import Store
+from research.tasks import manual
+from research.tasks.quoting import quoted
 
 ROOT = Path(__file__).parent.parent
 SMALL = (

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "research"))
 from scripted_server import ScriptedServer, hang, status  # noqa: E402
 from team_lab import TeamServer  # noqa: E402
 

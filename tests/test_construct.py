@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import construct
 from refusal import Refusal
-from research.space import Space
+from research.space.gate import Space
 
 CONF = Path(__file__).parent.parent / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
@@ -131,10 +131,13 @@ def test_hydras_list_of_what_may_not_be_called_holds() -> None:
 
 
 def test_a_refusal_comes_out_as_it_is() -> None:
-    for target in ("models.budget.Budget", "hydra.utils.call"):
+    for target in ("models.training.budget.Budget", "hydra.utils.call"):
         with pytest.raises(Refusal, match="budget"):
             construct.build(
                 {"_target_": target, "steps": -1}
                 if target.startswith("models")
-                else {"_target_": target, "config": {"_target_": "models.budget.Budget", "steps": -1}}
+                else {
+                    "_target_": target,
+                    "config": {"_target_": "models.training.budget.Budget", "steps": -1},
+                }
             )

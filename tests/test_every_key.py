@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import train
-from research import hub, identity
-from research.gate.signature import signature
-from research.identity import key
-from research.objective import is_timed
-from research.space import Space
-from research.statistics.comparable import comparable
-from research.store import Store
+from research.metrics import is_timed
+from research.space import hub, identity
+from research.space.gate import Space
+from research.space.identity import key
+from research.space.signature import signature
+from research.stats.comparable import comparable
+from research.store.store import Store
 
 CONF = Path(__file__).parent.parent / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
@@ -33,7 +33,7 @@ SILENT: dict[str, Any] = {
     "question": "why?",
     "study": {"question": "why?"},
     "store.url": "sqlite:///{}/another.db",
-    "logger": {"csv": {"_target_": "models.loggers.csv", "_partial_": True}},
+    "logger": {"csv": {"_target_": "models.training.loggers.csv", "_partial_": True}},
     "launcher.jobs": 7,
     "launcher.timeout_s": 600,
     "meter.sampling_s": 0.5,
@@ -45,7 +45,7 @@ SILENT: dict[str, Any] = {
     "callbacks.checkpoint.every_steps": 3,
     "callbacks.checkpoint": None,
     "callbacks.halving": {
-        "_target_": "models.callbacks.halving.Halving",
+        "_target_": "models.training.callbacks.halving.Halving",
         "metric": "val/accuracy",
         "direction": "max",
         "bars": {0.3: 0.0, 0.6: 0.01},
@@ -56,7 +56,7 @@ SILENT: dict[str, Any] = {
     "data.drawn": "once",
 }
 TOLD = {"meter.country", "meter.grid_g_per_kwh"}
-"""computed anew for a known trial, as tests/research/test_retold.py shows"""
+"""computed anew for a known trial, as tests/research/run/test_retold.py shows"""
 COMPARED = {"launcher.threads"}
 """said among the facts, and figures of different ones are not compared"""
 CLOCKED = {
@@ -65,7 +65,7 @@ CLOCKED = {
 }
 """what decides how many steps a budget holds beside the machine; one of joules has both"""
 PLACES = {"data.path"}
-"""not by its name but by what lies there, as tests/research/test_contents.py shows"""
+"""not by its name but by what lies there, as tests/research/space/test_contents.py shows"""
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

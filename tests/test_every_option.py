@@ -10,7 +10,7 @@ import torch
 import train
 from models.compress.restore import restore
 from models.data.batches import sequential
-from models.evaluate import evaluate
+from models.training.evaluate import evaluate
 from refusal import Refusal
 
 CONF = Path(__file__).parent.parent / "conf"

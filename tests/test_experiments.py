@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from research.experiments.study import names, recipe
+from research.campaign.recipe import names, recipe
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from hydra.core.utils import JobStatus
 from test_train import KEYS
 
-from research.store import Store
+from research.store.store import Store
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("budget.steps=20", "budget.epochs=null", "logger=csv")
@@ -191,7 +191,7 @@ def test_a_failed_job_is_told_as_hydra_tells_it() -> None:
 
 
 def test_the_name_of_a_sweep_is_of_what_is_run_not_how() -> None:
-    from research.sweeps.sweep import name
+    from research.run.sweep import name
 
     typed = ["optimizer=adam,lion", "seed=0,1"]
     first = name(typed, ["optimizer", "seed"])

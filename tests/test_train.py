@@ -12,7 +12,7 @@ import pytest
 
 import refusal
 import train
-from research.store import Store
+from research.store.store import Store
 
 ROOT = Path(__file__).parent.parent
 KEYS = {

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from research.gate.compose import Composer
-from research.objective import is_timed
-from research.runner import Job, Outcome, Runner
-from research.store import Store
+from research.compose.compose import Composer
+from research.metrics import is_timed
+from research.run.runner import Job, Outcome, Runner
+from research.store.store import Store
 
 CONF = Path(__file__).parents[1] / "conf"
 SMALL = ("budget.steps=12", "budget.epochs=null", "data.batch_size=32", "callbacks.divergence.window=5")

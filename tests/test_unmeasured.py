@@ -10,10 +10,10 @@ import torch
 import train
 from models.compress import artefact
 from refusal import Refusal
-from research.runner import Job
-from research.space import Space
-from research.store import Store
-from research.sweeps import lookup
+from research.run import lookup
+from research.run.runner import Job
+from research.space.gate import Space
+from research.store.store import Store
 
 CONF = Path(__file__).parent.parent / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")

@@ -23,7 +23,7 @@ def points(master: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str
     folder = only_folder(master)
     if folder is None or any(text.startswith("hydra") for overrides in jobs for text in overrides):
         return [_by_hydra(master, loader, list(overrides)) for overrides in jobs]
-    from research.gate.compose import Composer
+    from research.compose.compose import Composer
 
     composer = Composer(folder, str(master.hydra.job.config_name))
     return [_quickly(composer, list(overrides)) for overrides in jobs]

@@ -1,4 +1,4 @@
-"""`hydra/launcher=processes`: the jobs of a sweep through research/sweeps/sweep.py, some at a time."""
+"""`hydra/launcher=processes`: the jobs of a sweep through research/run/sweep.py, some at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ class Processes(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run one batch of jobs; raises `Refusal` before any of them starts when one cannot be composed."""
         from hydra_plugins.hydra_joulelab_launcher.points import points
-        from research.runner import Job
-        from research.sweeps import sweep
+        from research.run import sweep
+        from research.run.runner import Job
 
         assert self._config is not None and self._context is not None
         typed = [str(text) for text in self._config.hydra.overrides.task]
@@ -77,7 +77,7 @@ class Processes(Launcher):
         ]
         task = f"{JobRuntime.instance().get('name')}:trial"
         if any(job.config.get("dry_run") for job in jobs):
-            from research.sweeps.plan import show
+            from research.run.plan import show
 
             show([job.config for job in jobs], [job.overrides for job in jobs])
             return [_ended(job, JobStatus.COMPLETED, None) for job in jobs]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import OURS, Checkpoints
+from models.training.checkpoint import OURS, Checkpoints
 from refusal import Refusal
 
 _FORMAT = 1

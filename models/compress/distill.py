@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.data.dataset import UNSCORED
-from models.objective import Objective
+from models.training.objective import Objective
 from refusal import Refusal
 
 Labels = Literal["soft", "hard"]

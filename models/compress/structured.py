@@ -18,8 +18,8 @@ from models.compress.masks import one_of, share
 from models.compress.resize import resize, restate
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
-from models.evaluate import evaluating
 from models.nets.unseen import unseen
+from models.training.evaluate import evaluating
 from refusal import Refusal
 
 _LEAST = 6
@@ -92,7 +92,7 @@ def _largest(
 
 
 def flops_of(net: nn.Module, example: Tensor) -> float:
-    """FLOPs of a forward pass of one example, as `models.cost` counts them, without the rest that it does."""
+    """FLOPs of a forward pass of one example, as `models.measure.cost` counts them, and nothing else."""
     counter = FlopCounterMode(display=False)
     plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
     with unseen(net) as besides, evaluating(net), torch.no_grad(), plain[0], plain[1], counter:

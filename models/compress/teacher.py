@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import newest
+from models.training.checkpoint import newest
 from refusal import Refusal
 
 

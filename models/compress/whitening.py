@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.evaluate import evaluating
+from models.training.evaluate import evaluating
 
 _RIDGE = 1e-4
 """of the mean variance, added to each, since inputs of a layer often leave directions empty"""

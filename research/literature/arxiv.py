@@ -15,12 +15,12 @@ from typing import Any, final
 from urllib.parse import urlsplit
 
 from refusal import Refusal
-from research.language.breaker import Breaker
-from research.language.prompt import one_line
 from research.literature.library import Library
 from research.literature.ranking import terms
 from research.literature.shelf import Shelf
 from research.literature.source import Source, source
+from research.llm.breaker import Breaker
+from research.llm.prompt import one_line
 
 _WORDS = 8
 """words of a query that arXiv is asked for, the first that carry meaning"""

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.language.prompt import one_line
 from research.literature import bibtex
 from research.literature.library import Library
 from research.literature.ranking import Ranking
 from research.literature.source import Source, source
+from research.llm.prompt import one_line
 
 _TEXT = 64_000
 """bytes of a text file that are looked at; its abstract is shorter"""

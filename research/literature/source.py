@@ -6,7 +6,7 @@ from typing import final
 
 from pydantic import Field
 
-from research.language.prompt import data, one_line
+from research.llm.prompt import data, one_line
 from research.types import Record
 
 TITLE, ABSTRACT = 300, 3000

@@ -2,15 +2,15 @@
 
 import math
 
-from research.objective import is_ratio, is_timed
+from research.metrics import is_ratio, is_timed
 from research.report.answer import power_words, powered
 from research.report.arms import Arm, apart
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
-from research.report.sentences import difference, method_words
-from research.statistics.decide import Errors
-from research.stats import check, summary
+from research.stats.decide import Errors
+from research.stats.intervals import check, summary
+from research.stats.sentences import difference, method_words
 from research.types import Comparison, Constraint, Verdict
 
 _MOST = 100

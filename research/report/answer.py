@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.objective import compares, sentence, words
+from research.metrics import compares, sentence, words
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
 from research.report.price import price
-from research.report.sentences import command, method_words
-from research.statistics.power import Powered, told
+from research.stats.power import Powered, told
+from research.stats.sentences import command, method_words
 from research.types import Comparison
 
 

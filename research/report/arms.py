@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any, final
 
 from research.report.markdown import code
-from research.report.quantity import quantity
-from research.retold import retold
-from research.statistics.comparable import comparable, disturbed, energy_method, how_taken, sound
-from research.statistics.examples import Ground, of_arm, of_pair
-from research.stats import Summary, summary
-from research.store import Store
+from research.run.retold import retold
+from research.stats.comparable import comparable, disturbed, energy_method, how_taken, sound
+from research.stats.examples import Ground, of_arm, of_pair
+from research.stats.intervals import Summary, summary
+from research.stats.quantity import quantity
+from research.store.store import Store
 from research.types import Result, Trial
 
 DECIDED = ("supported", "refuted", "open")

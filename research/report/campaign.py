@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from research.objective import rank, screening_objective
+from research.metrics import rank, screening_objective
+from research.page import put
 from research.report import pictures
 from research.report.answer import answer, asked
 from research.report.arms import Arm
@@ -12,11 +13,10 @@ from research.report.findings import Findings
 from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
-from research.report.page import put
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.report.tried import memory, proposers, read, reviews, sprints, team
-from research.store import Store
+from research.store.store import Store
 
 _SHOWN = 10
 """screened arms in the table; the database has them all"""

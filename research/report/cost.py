@@ -3,8 +3,8 @@
 from research.report.arms import method
 from research.report.findings import Cost, Findings
 from research.report.payback import payback
-from research.report.quantity import quantity
-from research.report.sentences import method_words
+from research.stats.quantity import quantity
+from research.stats.sentences import method_words
 
 
 def cost(found: Findings) -> list[str]:

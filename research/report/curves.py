@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from research.report.arms import Arm
 from research.report.svg import Point
-from research.statistics.comparable import disturbed
-from research.stats import summary
-from research.store import Store
+from research.stats.comparable import disturbed
+from research.stats.intervals import summary
+from research.store.store import Store
 
 _SEEDS = 10
 """curves of an arm that are read: ten tell its mean, and each is a query"""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.objective import screening
+from research.metrics import screening
 from research.report.arms import DECIDED, Arm, Read
-from research.store import Store
+from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
 
 Row = Mapping[str, Any]

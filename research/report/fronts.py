@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from research.objective import METRICS, screening
+from research.metrics import METRICS, screening
 from research.report.arms import Arm, beside, complaint
 from research.report.markdown import table
-from research.statistics.front import Dominance, better, dominance, front
+from research.stats.front import Dominance, better, dominance, front
 
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
 _COSTS = ("train/energy_j", "infer/latency_s_p50", "size/bytes", "size/parameters")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from refusal import Refusal
+from research.page import put
 from research.report import analysis, campaign, summary
 from research.report.findings import NO_CAMPAIGN, of_campaign
-from research.report.page import put
-from research.store import Store
+from research.store.store import Store
 
 
 def write(store: Store, name: str, folder: Path) -> list[Path]:

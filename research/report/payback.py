@@ -3,8 +3,8 @@
 from research.report.arms import Arm, complaint
 from research.report.findings import Findings
 from research.report.markdown import plain
-from research.report.quantity import quantity
-from research.stats import ENOUGH, compare
+from research.stats.intervals import ENOUGH, compare
+from research.stats.quantity import quantity
 
 USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.objective import is_ratio
+from research.metrics import is_ratio
 from research.report.arms import complaint
 from research.report.findings import Findings, Row
 from research.report.fronts import score_among
 from research.report.markdown import plain
-from research.report.sentences import difference
-from research.stats import ENOUGH, Scale, compare
+from research.stats.intervals import ENOUGH, Scale, compare
+from research.stats.sentences import difference
 
 _WORDS = {"supported": "as good", "refuted": "not as good"}
 

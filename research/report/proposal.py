@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refusal import Refusal
+from research.page import put
 from research.report import pictures
 from research.report.answer import finding
 from research.report.arms import Arm, beside
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
-from research.report.page import put
-from research.report.quantity import quantity
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.report.tried import review_table
-from research.store import Store
+from research.stats.quantity import quantity
+from research.store.store import Store
 
 _TITLES = {
     "screened": "Screened, validation split",

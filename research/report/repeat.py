@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from research.report.arms import Arm
 from research.report.markdown import fenced
-from research.report.sentences import command
-from research.statistics.draws import shared
+from research.stats.draws import shared
+from research.stats.sentences import command
 
 SAID = "Row by row; known trials are looked up, `force=true` trains them again."
 

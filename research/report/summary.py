@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from research.objective import screening, sentence
+from research.metrics import screening, sentence
 from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
 from research.report.arms import Arm, beside, complaint
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row, harness
 from research.report.markdown import capped, code, fenced, plain, prose, section
 from research.report.price import price
-from research.report.sentences import command
 from research.report.tables import figure
 from research.report.tried import refused
-from research.statistics.draws import shared
+from research.stats.draws import shared
+from research.stats.sentences import command
 
 _EACH = 8
 

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.objective import METRICS, is_ratio, words
+from research.metrics import METRICS, is_ratio, words
+from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, complaint, joules, measured, method
 from research.report.markdown import capped, code, plain, section, table
-from research.report.page import put
-from research.report.quantity import quantity
 from research.report.repeat import repeat
-from research.report.sentences import difference, method_words
 from research.report.tables import arms_table
-from research.statistics.decide import even
-from research.stats import ENOUGH, judge
-from research.store import Store
+from research.stats.decide import even
+from research.stats.intervals import ENOUGH, judge
+from research.stats.quantity import quantity
+from research.stats.sentences import difference, method_words
+from research.store.store import Store
 from research.types import Trial, Verdict
 
 _ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")

@@ -6,8 +6,8 @@ from typing import Any
 
 from research.report.findings import Findings, Row, harness
 from research.report.markdown import capped, code, plain, table
-from research.report.quantity import quantity
-from research.report.sentences import stopped
+from research.stats.quantity import quantity
+from research.stats.sentences import stopped
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted", "waiting")
 _SELDOM = ("dropped", "waiting")

@@ -16,17 +16,17 @@ from typing import Any
 from urllib.parse import quote
 
 from refusal import Refusal
-from research.objective import screening
+from research.metrics import screening
+from research.page import put
 from research.report.answer import answer, asked
 from research.report.arms import Arm
 from research.report.cost import cost
 from research.report.findings import Findings, of_campaign
 from research.report.fronts import costs_among, score_among
 from research.report.markdown import readable
-from research.report.page import put
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.store import Store
+from research.store.store import Store
 
 FILE = "wandb_report.json"
 NEXT = "Nobody is logged in to Weights & Biases: type wandb login, then the same command, which saves it."

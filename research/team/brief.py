@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-from research.language.prompt import data, data_json
 from research.literature.source import Source
-from research.proposers.llm import lean, row, said
-from research.proposers.proposer import State
-from research.roles import Phase
+from research.llm.prompt import data, data_json
+from research.propose.model import lean, row, said
+from research.propose.proposer import State
+from research.team.roles import Phase
 from research.types import Record
 
 _SHOWN = 20

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from research.language.prompt import data_json
+from research.llm.prompt import data_json
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
 from research.team.team import Team

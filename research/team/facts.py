@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, final
 
-from research.objective import rank
-from research.proposers.proposer import Seen
+from research.metrics import rank
+from research.propose.proposer import Seen
 from research.types import Objective, Proposal, Record
 
 _NEIGHBOURS = 3

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-from research.language.prompt import data_json
+from research.llm.prompt import data_json
 from research.team import stand_ins
 from research.team.brief import Brief, Lessons
 from research.team.discussion import Check

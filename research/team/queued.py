@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, final
 
-from research.proposers.proposer import Proposer, Seen, State
+from research.propose.proposer import Proposer, Seen, State
 from research.types import Proposal
 
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, final
 
-from research.language.dialogue import Dialogue, ask_for
-from research.language.ledger import CapReached
-from research.language.prompt import RULE
-from research.llm import Client, LlmUnavailable
-from research.roles import Role, answering
+from research.llm.client import Client, LlmUnavailable
+from research.llm.dialogue import Dialogue, ask_for
+from research.llm.ledger import CapReached
+from research.llm.prompt import RULE
 from research.team.forms import shape
+from research.team.roles import Role, answering
 from research.types import Record
 
 T = TypeVar("T", bound=Record)

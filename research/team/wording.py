@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
-from research.language.prompt import data_json
+from research.llm.prompt import data_json
 from research.team.forms import Wording
 from research.team.review import By
 from research.team.team import Team

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from made_up_clock import MadeUpClock
-from trainings import parts
 
-from models import fit as fitting
-from models.fit import Fitted, fit
+from made_up_clock import MadeUpClock
+from models.training import fit as fitting
+from models.training.fit import Fitted, fit
+from trainings import parts
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from trainings import blobs, network, weights
 
-from models.callbacks.checkpoint import Checkpoint
-from models.energy import Meter
+from models.energy.meter import Meter
+from models.training.callbacks.checkpoint import Checkpoint
+from trainings import blobs, network, weights
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 

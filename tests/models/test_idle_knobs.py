@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-import trainings
 
 import train
+import trainings
 from models.data.batches import sequential
-from models.fit import fit
-from research.space import Space
+from models.training.fit import fit
+from research.space.gate import Space
 
 CONF = Path(__file__).parents[2] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")

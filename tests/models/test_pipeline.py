@@ -6,12 +6,12 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import nn
-from trainings import ADAMW, network, parts, weights
 
 from models.compress.compression import Compression
 from models.compress.gains import error, shortfalls, speedup
 from models.pipeline import Pipeline, slowed
 from refusal import Refusal
+from trainings import ADAMW, network, parts, weights
 
 
 class Noted(Compression):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from research.store import Store
+from research.store.store import Store
 
 NAMES = itertools.count()
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.nets.attention import Attention
 from models.nets.mixers.delta import DeltaRule
 from models.nets.mixers.gated import GatedRetention
 from models.nets.mixers.linear import LinearAttention
 from models.nets.mixers.mixer import Mixer
+from models.nets.mixers.softmax import Attention
 from models.nets.mixers.window import Window
 from refusal import Refusal
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from torch import nn
-from trainings import network
 
 from models.compress.artefact import load, measure, pack, save, unpack
 from models.compress.magnitude import magnitude_mask
 from refusal import Refusal
+from trainings import network
 
 
 def wide(sparsity: float = 0.0, dtype: torch.dtype = torch.float32) -> nn.Module:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from trainings import blobs, network, parts, weights
 
 from models.compress.compression import Compression
 from models.compress.distill import Distill, captured, hard_labels, similarity, soft_labels
 from models.data.dataset import UNSCORED
 from models.pipeline import Pipeline
 from refusal import Refusal
+from trainings import blobs, network, parts, weights
 
 
 def pipeline(tmp_path, compress, *, net=None, **changes):

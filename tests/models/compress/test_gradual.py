@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from compressing import compressed, pipeline
 from lightning.pytorch import Callback
-from made_up_clock import Slow
 
-from models.callbacks.checkpoint import Checkpoint
+from compressing import compressed, pipeline
+from made_up_clock import Slow
 from models.compress.gradual import Gradual, cubic_sparsity
+from models.training.callbacks.checkpoint import Checkpoint
 from refusal import Refusal
 
 

@@ -4,10 +4,10 @@ import torch
 from models.compress.compiled import Compile
 from models.compress.half import Half
 from models.compress.int8_weights import Int8Weights
-from models.cost import cost
+from models.measure.cost import cost
+from models.measure.numerics import error_vs_fp32
 from models.nets.gpt import GPT
 from models.nets.mlp import MLP
-from models.numerics import error_vs_fp32
 from refusal import Refusal
 
 

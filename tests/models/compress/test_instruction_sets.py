@@ -15,7 +15,7 @@ import torch
 from models.compress import processor
 from models.compress.int8_weights import Int8Linear
 
-ALONE = Path(__file__).parent / "instruction_sets.py"
+ALONE = Path(__file__).parents[2] / "labs" / "instruction_sets.py"
 MASKS = [
     {},
     {"ONEDNN_MAX_CPU_ISA": "AVX2"},

@@ -12,7 +12,7 @@ from models.compress.int8_aware import Int8Aware, RoundedInput, RoundedWeight, s
 from models.compress.int8_dynamic import Int8Dynamic
 from models.compress.int8_static import Int8Static
 from models.compress.int8_weights import Int8Linear, Int8Weights
-from models.cost import measure
+from models.measure.cost import measure
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
 from models.nets.mlp import MLP

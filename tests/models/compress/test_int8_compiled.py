@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from compressing import compressed
 from torch import nn
 
+from compressing import compressed
 from models.compress import pt2e
 from models.compress.compiled import Compile
 from models.compress.exported import Compiled
@@ -14,9 +14,9 @@ from models.compress.gains import error
 from models.compress.int8_aware import Int8Aware
 from models.compress.int8_static import Int8Static
 from models.compress.processor import instructions, saturates
-from models.cost import cost
-from models.evaluate import evaluating
+from models.measure.cost import cost
 from models.nets.mlp import MLP
+from models.training.evaluate import evaluating
 
 
 @pytest.mark.slow

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from compressing import compressed, pipeline
 from torch import nn
-from trainings import network
 
+from compressing import compressed, pipeline
 from models.compress.deltas import refuse_deltas
 from models.compress.low_rank import Factorise, factors, largest_rank, rank_for_energy
 from models.compress.whitening import roots
@@ -14,6 +13,7 @@ from models.nets.gpt import GPT
 from models.nets.structured import LowRank
 from models.nets.transformer import Transformer
 from refusal import Refusal
+from trainings import network
 
 
 def test_a_matrix_of_low_rank_is_found_exactly_and_factors_share_the_scale() -> None:

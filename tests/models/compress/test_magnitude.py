@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from compressing import compressed
-from trainings import network
 
+from compressing import compressed
 from models.compress.magnitude import Magnitude, magnitude_mask, magnitude_masks
 from refusal import Refusal
+from trainings import network
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.7, 0.98])

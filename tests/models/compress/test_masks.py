@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 from torch import nn
-from trainings import network, weights
 
 from models.compress.masks import KeepMasks, keep, mark, prunable
 from models.nets.gpt import GPT
 from models.optim.schedule_free import ScheduleFreeAdamW
 from refusal import Refusal
+from trainings import network, weights
 
 
 def test_biases_norms_embeddings_and_positions_are_left_out() -> None:

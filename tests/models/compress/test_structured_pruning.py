@@ -4,10 +4,9 @@ import copy
 
 import pytest
 import torch
-from compressing import compressed, pipeline
 from torch import nn
-from trainings import blobs, network
 
+from compressing import compressed, pipeline
 from models.compress.artefact import pack, unpack
 from models.compress.blocks import prune_blocks
 from models.compress.resize import resize
@@ -23,6 +22,7 @@ from models.nets.mobilenet import MobileNet
 from models.nets.resnet import ResNet
 from models.nets.transformer import Transformer
 from refusal import Refusal
+from trainings import blobs, network
 
 IMAGE, SIGNAL, TOKENS = torch.randn(1, 1, 8, 8), torch.randn(1, 1, 40), torch.randint(0, 32, (1, 16))
 NETS = {

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from compressing import compressed, pipeline
 from torch import nn
-from trainings import network
 
+from compressing import compressed, pipeline
 from models.compress.artefact import load, save
 from models.compress.two_four import TwoFour, fitting, sparse, two_four_mask
 from refusal import Refusal
+from trainings import network
 
 
 def has_kernels() -> bool:

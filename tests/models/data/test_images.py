@@ -9,7 +9,7 @@ import torch
 
 from models.data import images
 from refusal import Refusal
-from research import hub
+from research.space import hub
 
 Image = pytest.importorskip("PIL.Image")
 if find_spec("datasets") is None:

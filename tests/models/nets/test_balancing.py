@@ -11,7 +11,7 @@ from models.nets import balancing
 from models.nets.balancing import Load, SelectionBias, balance_loss, z_loss
 from models.nets.moe import MixtureOfExperts, Routing
 from models.nets.routing import token_choice
-from models.recompute import recompute
+from models.training.recompute import recompute
 
 
 def biased(rate=0.1):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.cost import cost
+from models.measure.cost import cost
 from models.nets.convnext import ConvNeXt
 from models.nets.convolutions import Convolution, Norm, Place, Points, places
 from models.nets.mobilenet import MobileNet

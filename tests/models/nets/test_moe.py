@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from models.cost import measure
+from models.measure.cost import measure
 from models.nets.moe import MixtureOfExperts, Routing
 from refusal import Refusal
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from models.cost import measure
+from models.measure.cost import measure
 from models.nets.gpt import GPT
 from models.nets.moe_gpt import MoEGPT
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from models.callbacks.checkpoint import Checkpoint
 from models.data.dataset import Dataset, Split
 from models.nets.balancing import SelectionBias
 from models.nets.moe_gpt import MoEGPT
+from models.training.callbacks.checkpoint import Checkpoint
 
 STEPS, RATE = 8, 0.01
 

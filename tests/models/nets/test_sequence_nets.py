@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from models.nets.attention import Attention
 from models.nets.gpt import GPT
 from models.nets.gru import GRU, Fused, Scan
+from models.nets.mixers.softmax import Attention
 from models.nets.transformer import Transformer
 
 

@@ -5,12 +5,12 @@ import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.cost import cost
+from models.measure.cost import cost
 from models.nets.gpt import GPT
 from models.nets.sharing import layers
 from models.nets.structured import linear
 from models.nets.transformer import Transformer
-from models.recompute import recompute
+from models.training.recompute import recompute
 from refusal import Refusal
 
 

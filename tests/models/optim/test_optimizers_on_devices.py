@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from trainings import network, parts, weights
 
-from models.fit import fit
 from models.optim.schedule_free import ScheduleFreeAdamW
 from models.optim.sophia import Sophia
+from models.training.fit import fit
+from trainings import network, parts, weights
 
 OPTIMIZERS = {
     "sophia": partial(Sophia, lr=0.01, interval=3),

@@ -9,15 +9,15 @@ import torch
 import yaml
 from hydra.utils import get_object
 from torch import nn
-from trainings import parts, weights
 
-from models.callbacks.checkpoint import Checkpoint
 from models.data import digits
-from models.evaluate import evaluate
-from models.fit import fit
 from models.nets.mlp import MLP
 from models.optim.footprint import state_bytes
 from models.optim.groups import optimizer_for
+from models.training.callbacks.checkpoint import Checkpoint
+from models.training.evaluate import evaluate
+from models.training.fit import fit
+from trainings import parts, weights
 
 CONF = Path(__file__).parents[3] / "conf"
 OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))

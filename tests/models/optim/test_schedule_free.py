@@ -3,11 +3,11 @@ from functools import partial
 
 import pytest
 import torch
-from trainings import weights
 
 from models.optim.schedule_free import ScheduleFreeAdamW
 from models.optim.schedules import constant
 from refusal import Refusal
+from trainings import weights
 
 
 def parameters(seed=0):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from atom_server import AtomServer, entry, feed, hang, says, trickle
 
+from atom_server import AtomServer, entry, feed, hang, says, trickle
 from refusal import Refusal
 from research.literature import library
 from research.literature.arxiv import Arxiv

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
-from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 from scipy.stats import t
 
 from refusal import Refusal
@@ -16,7 +15,8 @@ from research.report import campaign as sprint_report
 from research.report import goal, proposal
 from research.report.findings import Findings, of_campaign
 from research.report.payback import payback
-from research.report.quantity import quantity
+from research.stats.quantity import quantity
+from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 

@@ -5,12 +5,12 @@ import statistics
 from pathlib import Path
 
 import pytest
-from rows_lab import opened
 from scipy.stats import t
 
 from refusal import Refusal
 from research.report.sweep import write
 from research.types import Key
+from rows_lab import opened
 
 NAMES = ("optimizer=adam", "optimizer=lion", "optimizer=sgd")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows_lab import CAMPAIGN, WINNER, campaign, opened
 
-from research.commands.settings import settings
 from research.report import wandb
+from research.tasks.line import settings
+from rows_lab import CAMPAIGN, WINNER, campaign, opened
 
 ROOT = Path(__file__).parents[3]
 WRITE = """
@@ -25,7 +25,7 @@ def refused(*given, **named):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
 from research.report import wandb
-from research.store import Store
+from research.store.store import Store
 
 store = Store(sys.argv[1])
 print(wandb.write(store, sys.argv[2], Path(sys.argv[3])))
@@ -89,7 +89,7 @@ import sys
 from pathlib import Path
 from refusal import Refusal
 from research.report import wandb
-from research.store import Store
+from research.store.store import Store
 
 try:
     print(wandb.write(Store(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

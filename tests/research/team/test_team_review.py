@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.proposers.proposer import Seen
+from research.propose.proposer import Seen
 from research.team import stand_ins
 from research.team.facts import Facts, distance, neighbourhood
 from research.team.review import WEIGHTS, Opinion, Thresholds, panel, total

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import elu
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.cost import measure
+from models.measure.cost import measure
 from models.nets.mixers.choice import BOTH_WAYS, NAMES, mixer, names
 from models.nets.mixers.delta import replace
 from models.nets.mixers.gated import retain

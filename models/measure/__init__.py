@@ -1,0 +1,1 @@
+"""What the final network is measured for: scores, size, FLOPs, memory, latency, answers."""

@@ -1,0 +1,1 @@
+"""Imported for effect before anything heavy: what a process need not load, or loads once for its forks."""

@@ -1,0 +1,173 @@
+"""What a campaign is asked, allowed and fixed to: everything that its way depends on beside the store."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from pydantic import Field, ValidationError
+
+from refusal import Refusal
+from research.campaign.confirmation import Confirm
+from research.campaign.screening import Screen
+from research.campaign.stopped_control import Ladder
+from research.goal.goal import Goal, read
+from research.goal.names import DEFAULT_DATA
+from research.team.review import Thresholds
+from research.types import Record
+
+
+@final
+class Promote(Record):
+    """How contenders are promoted: the best `arms` and the control, over `seeds`.
+
+    Other seeds than the screening's: the best of many was lucky in its seed as well.
+    """
+
+    arms: int = Field(default=4, ge=1)
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+
+
+@final
+class Sprints(Record):
+    """How long the campaign goes on: it ends earlier with its budget, or with a confirmed target."""
+
+    count: int = Field(default=1, ge=1)
+    minutes: float = Field(default=15.0, gt=0, le=60 * 24 * 31)
+    """of each sprint, shared among its boxes"""
+
+
+@final
+class Charter(Record):
+    """The goal as understood, what is fixed for every trial, and how each stage is done."""
+
+    goal: Goal
+    fixed: tuple[str, ...]
+    """overrides of every trial: the data, what the goal names, and the person's `base`"""
+    quiet: tuple[str, ...] = ()
+    """overrides of every trial that change no result"""
+    seed: int = 0
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    screen: Screen = Screen()
+    ladder: Ladder | None = Ladder()
+    """how the control is stopped at the goal's bound; None holds no claim to it"""
+    promote: Promote = Promote()
+    confirm: Confirm = Confirm()
+    shares: dict[str, float] = {}
+    sprint: Sprints = Sprints()
+    review: Thresholds = Thresholds()
+    budget: dict[str, float | None] = {}
+    team: dict[str, str] = {}
+    """model, memory, literature and field: with others the campaign would take another way"""
+    setting: str = ""
+    """digest of the code, data and hardware of its trials: with others they would not be known"""
+
+    @property
+    def name(self) -> str:
+        """The campaign's name, equal for equal charters: the goal's words and a digest of everything."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        words = "-".join(re.findall(r"[a-z0-9]+", self.goal.text.lower()))[:40].strip("-") or "goal"
+        return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def turns_length(self) -> bool:
+        """Whether proposals may train longer or shorter: what the person has fixed is not theirs."""
+        return not any(one.lstrip("+").startswith("budget.steps=") for one in self.fixed)
+
+
+def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] | None) -> Charter:
+    """The charter of a resolved `conf/agent.yaml`.
+
+    Raises:
+        Refusal: the goal is not understood, `base` sets what is not its to set, or a number makes no sense.
+    """
+    base = _base(config["base"])
+    asked = config["objective"]
+    goal = read(
+        str(config["goal"] or ""),
+        conf,
+        metric=asked["metric"],
+        direction=asked["direction"],
+        constraints=asked["constraints"],
+        fixed=base,
+    )
+    fixed = [*goal.overrides, *base]
+    if not {"data", "experiment"} & {one.partition("=")[0].lstrip("+") for one in fixed}:
+        fixed.insert(0, f"data={DEFAULT_DATA}")
+    if not isinstance(shares, Mapping):
+        raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
+    named = ("screen", "ladder", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
+    stages = {name: config[name] for name in named if name in config}
+    quiet = _without(config["quiet"], fixed)
+    try:
+        found = Charter.model_validate(
+            {
+                "goal": goal,
+                "fixed": fixed,
+                "quiet": quiet,
+                "shares": dict(shares),
+                "team": _team(config),
+                **stages,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refusal(f"{where} is not usable: {first['msg']}.") from None
+    _check_seeds(found)
+    if not any(share > 0 for share in found.shares.values()):
+        raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
+    dollars = found.budget.get("dollars")
+    if dollars is not None and not dollars >= 0:
+        raise Refusal(
+            f"budget.dollars={dollars:g} buys nothing: give 0 for models without a price, more, or null."
+        )
+    return found
+
+
+def _team(config: Mapping[str, Any]) -> dict[str, str]:
+    """Who else has a say: model, memory, literature and field, as far as the config names them."""
+    chosen = {"llm": "model", "memory": "mode", "literature": "_target_", "domain": "name"}
+    groups = {name: group for name in chosen if isinstance(group := config.get(name), Mapping)}
+    named = {name: group.get(chosen[name]) for name, group in groups.items()} | {"focus": config.get("focus")}
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _base(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise Refusal(
+            "base is a list of overrides of train.py, for example base=[data=mnist1d,budget.steps=300]."
+        )
+    lines = tuple(str(one).strip() for one in given)
+    for line in lines:
+        if "=" not in line or line.partition("=")[0] in ("seed", "store", "store.url", "root", "force"):
+            raise Refusal(
+                f"base cannot hold '{line}': it takes key=value of train.py, and seeds, store and folders "
+                "are set in agent.py itself (screen.seeds, store.url, root)."
+            )
+    return lines
+
+
+def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
+    keys = {one.partition("=")[0] for one in fixed}
+    return tuple(one for one in quiet if one.partition("=")[0] not in keys)
+
+
+def _check_seeds(found: Charter) -> None:
+    used = {*found.screen.seeds, *found.promote.seeds}
+    room = found.screen.at_once * len(found.screen.seeds)
+    # The control stopped at the bound may be judged too, in the last sprint.
+    contenders = found.confirm.arms * found.sprint.count + 1
+    last = found.confirm.first_seed + found.confirm.each * contenders
+    if not found.screen.seeds:
+        raise Refusal("screen.seeds is empty: give at least one seed to look at, as screen.seeds=[0].")
+    for name, seeds in (("screen", found.screen.seeds), ("promote", found.promote.seeds)):
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise Refusal(f"{name}.seeds={list(seeds)} is not usable: give each seed once, from 0 up.")
+    if used & set(range(found.confirm.first_seed - room, last)):
+        raise Refusal(
+            f"confirm.first_seed={found.confirm.first_seed} to {last - 1} are not fresh: choose a first seed "
+            "above screen.seeds and promote.seeds, because a winner is confirmed on seeds that chose nothing."
+        )

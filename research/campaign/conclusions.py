@@ -1,0 +1,217 @@
+"""What is written down of a finding: the sentence, its rating by the rubric, its power, words, the recipe."""
+
+import datetime
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research.campaign.bench import Arm, Bench
+from research.campaign.charter import Charter
+from research.campaign.claimed import Finding
+from research.campaign.discovery import write_recipe
+from research.campaign.stopped_control import COSTS
+from research.metrics import is_energy, sentence
+from research.stats import power, rubric
+from research.stats.efficiency import Efficiency, efficiency
+from research.stats.rubric import Rating
+from research.stats.sentences import claim_sentence, command
+from research.team.team import Team
+from research.team.wording import Evidence, Worded, worded
+from research.types import Insight
+
+UNWRITTEN = "no recipe was written of the discovery"
+"""how a note begins that says why"""
+
+
+@final
+class Conclusions:
+    """Keeps the findings of one sprint; a sprint that continues keeps none twice."""
+
+    def __init__(
+        self,
+        charter: Charter,
+        bench: Bench,
+        sprint_id: int,
+        team: Team | None = None,
+        lessons: Callable[[], Sequence[str]] = lambda: (),
+        discovered: Path | None = None,
+        unheld: bool = False,
+    ) -> None:
+        """`discovered` is the folder that recipes of confirmed discoveries are written to, None for none.
+
+        `unheld` says that the control could not be stopped at the bound, so that no claim about a cost of
+        training is held to that.
+        """
+        self._unheld = unheld
+        self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
+        self._team, self._lessons, self._discovered = team, lessons, discovered
+        self._kept = {row["experiment_id"] for row in bench.store.insights(sprint_id=sprint_id)}
+        self.notes: list[str] = []
+
+    def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> None:
+        """Write a finding down: the experiments' words, the trials behind it, and the insight.
+
+        `stopped` is the control stopped at the bound, where it was trained beside the two.
+        """
+        arm, seeds = finding.arm, finding.seeds
+        held = [one for one in (control, stopped) if one is not None and one is not arm]
+        for one, status in (*((one, "control") for one in held), (arm, finding.verdict.word)):
+            ids = [one.trials[seed] for seed in seeds if seed in one.trials]
+            before = one.facts.get("confirmed", [])
+            more = {"looks": finding.looks} if one is arm else {}
+            self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
+        if arm.experiment_id not in self._kept:
+            insight = self._insight(control, finding)
+            facts = self._facts(control, finding, insight)
+            links = {"sprint_id": self._sprint_id, "experiment_id": arm.experiment_id}
+            self._bench.store.add_insight(insight, facts=facts, **links)
+
+    def _insight(self, control: Arm, finding: Finding) -> Insight:
+        asked, verdict = finding.claim, finding.verdict
+        overrides, method = finding.arm.overrides, finding.energy_method
+        bounds, base = asked.constraints, control.overrides
+        said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base, finding.split)
+        return Insight(
+            claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
+            verdict=verdict,
+            energy_method=method,
+            command=command(
+                [*self._charter.fixed, *overrides, *self._bench.typed.split(overrides)], finding.seeds
+            ),
+        )
+
+    def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
+        rated = self._rating(control, finding)
+        compared, asked = finding.verdict.comparison, finding.claim
+        powered = power.told(compared, asked.smallest_effect) if compared else None
+        facts: dict[str, Any] = {
+            "rating": rated.score,
+            "rubric": {name: point.model_dump() for name, point in rated.points.items()},
+            "power": None if powered is None else powered.model_dump(),
+            "looks": finding.looks,
+            "unsettled": finding.unsettled,
+            "estimated": {"seeds": finding.estimated, "trials": self._estimated(control, finding)},
+            "ledger": None if finding.turn is None else finding.turn.model_dump(),
+            "split": None if finding.split is None else finding.split.model_dump(mode="json"),
+            "equivalent": {
+                score: {"word": one.word, "margin": margin, "reason": one.reason}
+                for score, one in finding.alike.items()
+                for margin in [self._charter.confirm.margin]
+            },
+        }
+        words = self._words(finding, insight, rated)
+        facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
+        return facts | {"recipe": self._recipe(control, finding, insight, rated)}
+
+    def _estimated(self, control: Arm, finding: Finding) -> list[int]:
+        """The trials that tell its size."""
+        return [
+            one.trials[seed]
+            for one in (control, finding.arm)
+            for seed in finding.estimated
+            if seed in one.trials
+        ]
+
+    def _rating(self, control: Arm, finding: Finding) -> Rating:
+        """The rubric over what the store says of this finding and of those before it."""
+        verdict, seeds, arm = finding.verdict, finding.seeds, finding.arm
+        line = command([*self._charter.fixed, *arm.overrides], ())
+        earlier = [row["insight"] for row in self._bench.store.insights(word=verdict.word)]
+        same = [one for one in earlier if one.command.startswith(line) and _metric(one) == _metric(verdict)]
+        others = [one for one in same if not set(one.verdict.trial_ids) & set(verdict.trial_ids)]
+        energy = verdict if verdict.comparison and is_energy(verdict.comparison.metric) else None
+        return rubric.rating(
+            rubric.gathered(
+                verdict,
+                ran=bool(seeds) and arm.failed(seeds) is None,
+                fresh=bool(seeds),
+                new=not same,
+                reproduced=verdict.word == "supported" and bool(others),
+                energy=energy,
+                efficiency=self._efficiency(control, finding),
+                beyond=self._beyond(finding),
+            )
+        )
+
+    def _beyond(self, finding: Finding) -> bool | None:
+        """Whether the gain goes beyond that of training shorter; None where that is no question.
+
+        A control that no shorter training of its own replaces is itself the one stopped at the bound.
+        """
+        if finding.split is not None:
+            return finding.split.shown
+        return False if self._unheld and finding.claim.metric in COSTS else None
+
+    def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
+        """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
+        floors = [
+            one for one in finding.claim.constraints if one.metric == "test/accuracy" and one.op == ">="
+        ]
+        pairs = [(finding.arm.trials.get(seed), control.trials.get(seed)) for seed in finding.seeds]
+        whole = [(one, other) for one, other in pairs if one is not None and other is not None]
+        if not floors or not whole:
+            return None
+        numbers = [number for pair in whole for number in pair]
+        trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
+        results = {one: known for one in numbers if (known := self._bench.result(one))}
+        told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
+        unknown = [one for one in told if one.value is None]
+        return unknown[0] if unknown else min(told, key=lambda one: one.value or 0.0)
+
+    def _words(self, finding: Finding, insight: Insight, rated: Rating) -> Worded:
+        """A validator's words that hold, else the computed sentence."""
+        verdict = finding.verdict
+        rows = {f"trial {number}" for number in verdict.trial_ids}
+        evidence = Evidence(
+            word=verdict.word,
+            sentence=insight.claim,
+            figures={
+                "comparison": verdict.size.model_dump() if verdict.size else None,
+                "size told": verdict.told_by or "by the seeds that decided",
+                "reason": verdict.reason,
+                "energy": finding.energy_method,
+                "rating": rated.score,
+                "seeds": len(finding.seeds),
+            },
+            rows=frozenset(rows),
+        )
+        asked = f"Objective: {sentence(self._charter.goal.objective)}."
+        return worded(self._team, evidence, lambda: [asked, *self._lessons()])
+
+    def _recipe(self, control: Arm, finding: Finding, insight: Insight, rated: Rating) -> str | None:
+        """The path of the discovery's recipe; None where nothing is discovered or none can be written."""
+        if self._discovered is None or finding.verdict.word != "supported":
+            return None
+        try:
+            path = write_recipe(
+                self._discovered,
+                insight,
+                self._charter.fixed,
+                finding.arm.overrides,
+                finding.seeds,
+                rated,
+                self._charter.name,
+                datetime.datetime.now(datetime.UTC).date().isoformat(),
+                space=self._bench.space,
+                baseline=control.overrides,
+                smallest_effect=finding.claim.smallest_effect,
+                constraints=finding.claim.constraints,
+                machine=self._machine(finding),
+                split=finding.split,
+            )
+        except Refusal as reason:
+            self.notes.append(f"{UNWRITTEN}: {reason}")
+            return None
+        return str(path)
+
+    def _machine(self, finding: Finding) -> str:
+        """The kind of machine that the arm's fresh trials ran on."""
+        trials = self._bench.trials(finding.arm, finding.seeds)
+        return " / ".join(sorted({trial.key.hardware for trial in trials}))
+
+
+def _metric(of: Any) -> str | None:
+    """The compared metric of a verdict or of an insight's."""
+    found = getattr(of, "verdict", of).comparison
+    return None if found is None else str(found.metric)

@@ -1,0 +1,110 @@
+"""The control of a sprint: its baseline with what is fixed, which all else is compared with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from refusal import Refusal
+from research.campaign.bench import Arm, Bench
+from research.campaign.charter import Charter
+from research.campaign.claimed import missed, tightened
+from research.campaign.reference_arm import Baseline
+from research.campaign.rows import Rows
+from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
+from research.metrics import is_timed, rank, screening_objective, shown
+from research.types import Objective, Proposal
+
+
+def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) -> Arm:
+    """The control with its screening trials; raises `Refusal` where it cannot be run."""
+    hypothesis = "The control: the defaults with what the goal and the person fix."
+    if baseline.confirmed:
+        hypothesis = f"The control: what sprint {baseline.sprint} has shown to keep the goal's bounds."
+    proposal = Proposal(hypothesis=hypothesis, overrides=baseline.overrides, proposer="control")
+    control = Arm(baseline.overrides, "control", rows.open(proposal, "running", {}))
+    seeds = charter.screen.seeds
+    bench.run([(control, seed) for seed in (*seeds, *company(charter))])
+    reason = control.failed(seeds)
+    bench.note(
+        control,
+        "failed" if reason else "control",
+        reasons=[reason] if reason else [],
+        screened=[control.trials[seed] for seed in seeds if seed in control.trials],
+    )
+    if reason:
+        over = "its box was over, give more by sprint.minutes"
+        raise Refusal(_no_control(over if control.cut(seeds) else reason))
+    return control
+
+
+def company(charter: Charter) -> range:
+    """Seeds that keep the machine as busy as proposals will find it: alone, the control looks cheap."""
+    screen, last = charter.screen, charter.confirm.first_seed
+    busy = screen.at_once * len(screen.seeds) if is_timed(charter.goal.objective.metric) else 0
+    return range(last - max(0, busy - len(screen.seeds)), last)
+
+
+def wanted_of(
+    charter: Charter,
+    bench: Bench,
+    control: Arm,
+    notes: list[str],
+    earlier: Sequence[Mapping[str, Any]] = (),
+) -> Objective:
+    """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
+    busy = bench.held(control, charter.screen.seeds)
+    if busy:
+        raise Refusal(f"{busy[:1].upper()}{busy[1:]}; sizes and scores can be asked for meanwhile.")
+    results = list(bench.results(control, charter.screen.seeds).values())
+    examples = min(float(result.facts.get("scored", 0)) for result in results)
+    unsettled = missed(bench.store.insights(sprint_id=row["id"]) for row in earlier)
+    wanted = screening_objective(tightened(charter.goal.objective, examples, unsettled))
+    measured = results[0].metrics
+    for metric in (wanted.metric, *(bound.metric for bound in wanted.constraints)):
+        if metric not in measured:
+            raise Refusal(
+                f"A trial here does not measure {metric}: name another metric, "
+                f"for example {', '.join(sorted(measured))}."
+            )
+    tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
+    if tight:
+        notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
+    if unsettled:
+        named = " and ".join(sorted(unsettled))
+        notes.append(f"screened with a tighter bound on {named}, which no sprint before could settle")
+    return wanted
+
+
+def stopped_control(
+    charter: Charter,
+    bench: Bench,
+    rows: Rows,
+    control: Arm,
+    wanted: Objective,
+    earlier: Sequence[Mapping[str, Any]],
+    boxed: Boxed = lambda price: None,
+) -> tuple[Shortest | None, Arm | None]:
+    """What the control's own ladder came to, and the arm of it; no ladder where it is no answer to the goal.
+
+    `earlier` are the campaign's sprints before this one: what they found is not looked for again. `boxed`
+    says why a price does not fit into the time that a ladder may take.
+    """
+    if charter.ladder is None or not asked_for(wanted):
+        return None, None
+    screen = charter.screen.seeds
+    if rank(wanted, bench.means(control, screen))[0]:
+        return None, None
+    seeds = (*screen, *company(charter))
+    climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds, boxed)
+    found = recalled(earlier, control) or climb.run()
+    # Where the budget has ended the ladder, nothing more is trained for it here.
+    known = seeds if found.unknown else (*seeds, *charter.promote.seeds)
+    return found, stopped_arm(bench, rows, found, screen, known)
+
+
+def _no_control(reason: str) -> str:
+    said = reason.split(" [printed:")[0].rstrip(".")
+    if "launcher.timeout_s" in said:
+        hint = "give more by budget.seconds, or make trials shorter, as by base=[budget.steps=100]"
+    else:
+        hint = "what belongs to train.py goes into base=[key=value]"
+    return f"The control cannot be run, so nothing can be compared: {said} ({hint})."

@@ -1,0 +1,253 @@
+"""Which trainings cannot win any more: bars for the next trials, from the learning curves of those before."""
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+from pydantic import Field
+
+from research.metrics import rank, shortfall
+from research.run.runner import Job
+from research.stats.comparable import SIDE_BY_SIDE_S, energy_method, sound
+from research.store.store import Store
+from research.types import STOPPED, Constraint, Direction, Objective, Record, Trial
+
+_CUMULATIVE = ("train/energy_j", "train/cpu_seconds", "train/co2_kg")
+"""costs that only grow while a training runs: one that has spent more than the best cannot be the best"""
+_SPARE = 0.1
+"""of a bound: how much further from it than any before a training may be and still go on"""
+_DRIFT = 1.1
+"""times that a cap may have risen with what ended a training still ending it"""
+_COLUMNS = {"cpu_second": "train/cpu_seconds", "joule": "train/energy_j"}
+"""column of a curve -> the final figure that it comes to"""
+
+
+@final
+class Stop(Record):
+    """How early a training is ended."""
+
+    keep: float = Field(default=0.5, gt=0, lt=1)
+    """share of those that reached a rung that goes on from it"""
+    rungs: tuple[float, ...] = (0.3, 0.6)
+    """shares of the budget at which curves are compared"""
+    enough: int = Field(default=4, ge=1)
+    """curves that a rung needs before it stops any"""
+    slack: float = Field(default=1.25, ge=1)
+    """how many times the best's cost a training may come to: costs spread from run to run"""
+    beside: float = Field(default=60.0, gt=0)
+    """seconds after which what the bar rests on is measured anew, beside the trainings that it is for"""
+    audit: float = Field(default=0.2, ge=0, le=1)
+    """share of the stopped that is trained to its end all the same, to see whether that was right"""
+
+
+class Kept(NamedTuple):
+    """An arm that keeps every bound."""
+
+    cost: float
+    began: float
+    """when the newest of its trials was started, by the database's clock"""
+
+
+@final
+class Halving:
+    """Bars for `models/training/callbacks/halving.py`, and what they saved.
+
+    What is compared at a rung is the goal's metric where the curve has it, and the best share `keep` goes on
+    (asynchronous successive halving: Li et al. 2020, arXiv 1810.05934). Where the goal is another one, a
+    bound on a metric of the curve is: a training that is clearly further from its bound than any was that
+    kept it in the end will not keep it. Where the goal is a cost of training, one that is about to spend
+    `slack` times the CPU seconds of the best that keeps all bounds cannot win; on a GPU its joules.
+
+    What the best costs is told by a machine that drifts. So one arm, the reference, is measured again and
+    again beside the others, and every cost is turned into what it would be now by the two measurements of the
+    reference that lie next to it and next to now. What lies in another hour is no bar.
+    """
+
+    def __init__(self, objective: Objective, settings: Stop) -> None:
+        self._objective, self._settings = objective, settings
+        self._reached: dict[float, list[float]] = {rung: [] for rung in settings.rungs}
+        self._kept: list[Kept] = []
+        self._reference: list[Kept] = []
+        self._tried = -math.inf
+        self._column = "cpu_second"
+        self.trials = 0
+        """trainings that were ended"""
+        self.joules_saved = self.cpu_seconds_saved = 0.0
+        """what they would have come to at the pace of their curves, less what they used"""
+
+    @property
+    def _watched(self) -> tuple[str, Direction] | None:
+        """The metric of the curve that rungs compare, and what is better."""
+        asked = self._objective
+        if asked.metric.startswith("val/"):
+            return asked.metric, asked.direction
+        bound = self._bound
+        return None if bound is None else (bound.metric, "max" if bound.op == ">=" else "min")
+
+    @property
+    def _bound(self) -> Constraint | None:
+        bounds = [one for one in self._objective.constraints if one.metric.startswith("val/")]
+        return bounds[0] if bounds else None
+
+    @property
+    def caps(self) -> bool:
+        """Whether trainings are ended for what they cost."""
+        return self._objective.metric in _CUMULATIVE and self._objective.direction == "min"
+
+    def stale(self, now: float) -> bool:
+        """Whether the reference must be measured beside the next trials before they can be held to a cap."""
+        newest = max((one.began for one in self._reference), default=-math.inf)
+        return self.caps and now - max(newest, self._tried) > self._settings.beside
+
+    def cap(self, now: float) -> float | None:
+        """What the next trainings may cost; None while nothing that keeps the bounds was measured beside."""
+        told = [cost for one in self._kept if (cost := self._today(one, now)) is not None]
+        return self._settings.slack * min(told) if self.caps and told else None
+
+    def _today(self, kept: Kept, now: float) -> float | None:
+        """What an arm would cost now, by what the reference did then and does now."""
+        pair = [self._beside(at) for at in (kept.began, now)]
+        if pair[0] is None or pair[1] is None:
+            return None
+        return kept.cost * pair[1] / pair[0]
+
+    def _beside(self, at: float) -> float | None:
+        """The reference's cost by its measurement next to a moment; None where none is near."""
+        near = min(self._reference, key=lambda one: abs(one.began - at), default=None)
+        return None if near is None or abs(near.began - at) > SIDE_BY_SIDE_S else near.cost
+
+    def settings(self, now: float) -> dict[str, Any] | None:
+        """The callback's settings for trials that begin now; None while nothing can be said."""
+        watched = self._watched
+        bars = (
+            {f"{rung:g}": self._bar(values, watched[1]) for rung, values in self._reached.items()}
+            if watched
+            else {}
+        )
+        bars = {rung: bar for rung, bar in bars.items() if bar is not None}
+        cap = self.cap(now)
+        if not bars and cap is None:
+            return None
+        metric, direction = watched or ("val/accuracy", "max")
+        return {
+            "_target_": "models.training.callbacks.halving.Halving",
+            "metric": metric,
+            "direction": direction,
+            "bars": bars,
+            "cap": cap,
+            "cost": self._column,
+        }
+
+    def _bar(self, values: list[float], direction: Direction) -> float | None:
+        if len(values) < self._settings.enough:
+            return None
+        ordered = sorted(values, reverse=direction == "max")
+        if self._objective.metric.startswith("val/"):
+            return ordered[max(0, math.ceil(self._settings.keep * len(ordered)) - 1)]
+        return self._far(ordered, direction)
+
+    def _far(self, ordered: list[float], direction: Direction) -> float:
+        """A value from which no curve has come back to the bound; one that keeps it now is never ended."""
+        assert self._bound is not None
+        bound, worst = self._bound.bound, ordered[-1]
+        spare = max(abs(worst - statistics.median(ordered)), _SPARE * abs(bound))
+        return min(bound, worst - spare) if direction == "max" else max(bound, worst + spare)
+
+    def learn(
+        self, store: Store, trial_ids: Sequence[int], means: Mapping[str, float], *, reference: bool = False
+    ) -> None:
+        """Take in a finished arm: the curves of its trials, and its cost where it keeps every bound.
+
+        With `reference` it is the arm that the machine's pace is read from as well.
+        """
+        if reference:
+            self.measured(store, trial_ids)
+        feasible = self._feasible(means)
+        if feasible and self.caps:
+            self._kept += self._costs(store, trial_ids)[:1]
+        watched = self._watched
+        if watched is None or not (feasible or self._objective.metric.startswith("val/")):
+            return
+        for trial_id in trial_ids:
+            curve = store.curve(trial_id)
+            for rung in self._reached:
+                if (value := _at(curve, rung, watched[0])) is not None:
+                    self._reached[rung].append(value)
+
+    def measured(self, store: Store, trial_ids: Sequence[int]) -> None:
+        """Take in one more measurement of the reference."""
+        found = self._costs(store, trial_ids)[:1] if self.caps else []
+        self._reference += found
+        # What a neighbour disturbed is not tried again at once.
+        self._tried = self._tried if found else time.time()
+
+    def _feasible(self, means: Mapping[str, float]) -> bool:
+        return all(
+            shortfall(one, means.get(one.metric, math.nan)) <= 0 for one in self._objective.constraints
+        )
+
+    def _costs(self, store: Store, trial_ids: Sequence[int]) -> list[Kept]:
+        """The mean cost of an arm's undisturbed trials, and when the newest was begun; empty without any."""
+        results = store.results(trial_ids)
+        if any("nvml" in (energy_method(one) or "") for one in results.values()):
+            self._column = "joule"
+        figure = _COLUMNS[self._column]
+        found = {number: sound(one).get(figure, math.nan) for number, one in results.items()}
+        calm = [number for number, value in found.items() if math.isfinite(value)]
+        began = [row.started for row in store.trials(ids=calm)]
+        return [Kept(statistics.fmean(found[number] for number in calm), max(began))] if calm else []
+
+    def lost(self, spent: Mapping[str, float]) -> None:
+        """Count a training that was ended, with the figures that it left at the rungs it reached."""
+        self.trials += 1
+        joules, cpu = spent.get("train/energy_j", 0.0), spent.get("train/cpu_seconds", 0.0)
+        whole = spent.get("projected/cpu_seconds", cpu)
+        self.cpu_seconds_saved += max(0.0, whole - cpu)
+        self.joules_saved += joules * max(0.0, whole / cpu - 1) if cpu else 0.0
+        if self._objective.metric.startswith("val/"):
+            for rung, values in self._reached.items():
+                if (value := spent.get(f"at/{rung:g}")) is not None:
+                    values.append(value)
+
+    def wrong(self, means: Mapping[str, float], cap: float | None, best: Mapping[str, float] | None) -> bool:
+        """Whether a stopped training could have won, by what it came to when it was trained to the end.
+
+        `cap` is what it was held to, `best` the means of the best that was screened.
+        """
+        if not self._feasible(means):
+            return False
+        if self.caps:
+            return cap is None or means.get(_COLUMNS[self._column], math.inf) <= cap
+        return best is None or rank(self._objective, means) < rank(self._objective, best)
+
+    def facts(self) -> dict[str, float]:
+        """What a report says of it."""
+        saved = {"joules_saved": self.joules_saved, "cpu_seconds_saved": self.cpu_seconds_saved}
+        return {"trials": self.trials, **saved}
+
+
+def ends_alike(row: Trial, job: Job) -> bool:
+    """Whether a failed trial would end in the same way when the job runs it again.
+
+    A cap moves with the machine: one that is hardly higher than before would end it again.
+    """
+    reason = row.reason or ""
+    if not reason.startswith(STOPPED):
+        return reason.startswith("diverged")
+    before, now = (
+        (config.get("callbacks") or {}).get("halving") or {} for config in (row.config, job.config)
+    )
+    caps = [bars.get("cap") for bars in (before, now)]
+    if {**before, "cap": None} != {**now, "cap": None} or (caps[0] is None) != (caps[1] is None):
+        return False
+    return caps[0] is None or caps[1] <= _DRIFT * caps[0]
+
+
+def _at(curve: list[dict[str, float]], rung: float, metric: str) -> float | None:
+    """The metric at the first point of a whole curve from a share of its steps on."""
+    last = max((row["step"] for row in curve), default=0.0)
+    later = [row for row in curve if last and row["step"] / last >= rung - 1e-9 and metric in row]
+    value = later[0][metric] if later else math.nan
+    return value if math.isfinite(value) else None

@@ -1,0 +1,248 @@
+"""`agent.py experiment=NAME`: the recipe's trials, its verdicts, its report; what is known is not run again.
+
+The trials are those of `train.py -m experiment=NAME`: the same overrides and seeds, so either command finds
+what the other has done. Every row and every figure of the report is read from the database, and nothing in it
+depends on when the command was typed: typed again it writes the same report.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research.campaign import expansion, looks
+from research.campaign.bench import Arm, Bench, Run
+from research.campaign.budget import Spend
+from research.campaign.evidence import Evidence
+from research.campaign.grounds import ground
+from research.campaign.question import digest_of_data
+from research.campaign.recipe import ArmLine, Claim, Study, recipe
+from research.report import study as report
+from research.run.lines import Lines
+from research.run.runner import Outcome, Runner
+from research.space import profiles
+from research.space.gate import Space
+from research.stats.claims import Found, Judged, claim_word, judged
+from research.stats.comparable import comparable, energy_method
+from research.stats.decide import errors
+from research.stats.sentences import command
+from research.store.store import Store
+from research.types import Insight, Objective, Proposal, Trial, Verdict
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+_LAUNCHER = ("jobs", "threads", "timeout_s")
+
+
+def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
+    """Run the experiment of a resolved `conf/agent.yaml` to its verdicts; returns the path of the report.
+
+    `run` stands in for the processes that trials run in. Raises `Refusal` for a recipe that is not there,
+    has no study, or does not compose.
+    """
+    lines = lines or Lines()
+    name = str(config["recipe"])
+    study = recipe(CONF, name).study
+    if study is None:
+        raise Refusal(f"experiment={name} claims nothing: run it by python train.py -m experiment={name}.")
+    fixed = (f"experiment={name}", *map(str, config["base"]))
+    clash = study.turned & {text.partition("=")[0] for text in fixed}
+    if clash:
+        raise Refusal(f"base cannot set {min(clash)}: the arms of experiment={name} differ in it.")
+    space = Space(CONF, CONF / "space.yaml")
+    composed = space.resolve(fixed)
+    lines.say(f"question   {study.question}", style="bold")
+    lines.say(f"claim      {study.claim}")
+    with (
+        closing(Store(config["store"]["url"], late=True)) as store,
+        _runner(config, composed, name) as runner,
+    ):
+        experiment = Experiment(name, study, fixed, space, store, run or runner.run, config, lines)
+        path = experiment.run(study.at_hand(composed))
+    lines.say(f"report     {path}")
+    return path
+
+
+def _runner(config: Mapping[str, Any], composed: Mapping[str, Any], name: str) -> Runner:
+    """The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else."""
+    settings = {key: config["launcher"].get(key) or composed["launcher"].get(key) for key in _LAUNCHER}
+    return Runner(*settings.values(), logs=Path(config["root"]) / "experiments" / name / "logs")
+
+
+@final
+class Experiment:
+    """One run of one study."""
+
+    def __init__(
+        self,
+        name: str,
+        study: Study,
+        fixed: tuple[str, ...],
+        space: Space,
+        store: Store,
+        run: Run,
+        config: Mapping[str, Any],
+        lines: Lines,
+    ) -> None:
+        self._name, self._study, self._store, self._lines = name, study, store, lines
+        self._fixed = fixed
+        self._looks: tuple[int, ...] = (len(study.seeds),)
+        own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
+        self.folder = Path(config["root"]) / "experiments" / "".join(_letters(own))
+        self._bench = Bench(
+            space=space,
+            store=store,
+            run=run,
+            spend=Spend(),
+            fixed=fixed,
+            quiet=config["quiet"],
+            harness={"store": config["store"], "root": config["root"]},
+            sweep=self.folder.name,
+            report=self._ended,
+            fresh=0 if study.split == "seed" else math.inf,
+            watched=study.metrics,
+        )
+        lines.shown = study.metrics[:3]
+
+    def run(self, lines: Sequence[ArmLine]) -> Path:
+        """Run the trials that are missing, judge, and write the report; `lines` are the arms at hand.
+
+        Raises `Refusal`, before anything is run, for an arm that does not compose or exceeds its profile;
+        `KeyboardInterrupt` goes on once what is done is written down.
+        """
+        for line in lines:
+            profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
+        before = looks.earlier(self._store.sprints(), str(self.folder), self._study)
+        if self._name.startswith("discovered/"):
+            self._study = self._on_fresh_seeds(before)
+        self._looks = looks.counts(before, self._study.seeds)
+        sprint = self._sprint()
+        arms = {line.line: self._arm(line, sprint) for line in lines}
+        pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]
+        try:
+            self._bench.run(pairs, alone=self._study.timed)
+        except KeyboardInterrupt:
+            self._store.set_sprint(sprint, "interrupted")
+            raise
+        missing = tuple(arm.line for arm in self._study.arms if arm.line not in arms)
+        verdicts = tuple(self._verdicts(arms))
+        for arm in arms.values():
+            ids = [arm.trials[seed] for seed in self._study.seeds if seed in arm.trials]
+            self._bench.note(arm, self._status(arm, verdicts), confirmed=ids)
+        self._keep(sprint, arms, verdicts)
+        self._store.set_sprint(sprint, "done")
+        for one in verdicts:
+            self._lines.say(f"{one.word}: {report.sentence(one)}", style="bold")
+        found = Evidence(
+            self._name, self._study, self._fixed, tuple(arms.values()), verdicts, self._bench, missing
+        )
+        return report.write(found, self.folder)
+
+    def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
+        """The study on seeds that did not choose what it claims."""
+        data = digest_of_data(self._bench.config(self._study.control.split(), self._study.seeds[0]))
+        seeds = looks.unseen(before, self._study.seeds, self._store.seeds(data))
+        return self._study.model_copy(update={"seeds": seeds})
+
+    def _sprint(self) -> int:
+        """The row of this experiment; the one that an earlier run of the same command opened, if any."""
+        study = self._study
+        asked = study.claims[0].all[0]
+        facts = {"campaign": self.folder.name, "study": study.model_dump(mode="json"), "fixed": self._fixed}
+        objective = Objective(metric=asked.metric, direction="min" if "less" in asked.kind else "max")
+        for row in self._store.sprints():
+            if row["folder"] == str(self.folder) and row["facts"].get("study") == facts["study"]:
+                return int(row["id"])
+        return self._store.add_sprint(
+            study.question, objective=objective.model_dump(), folder=str(self.folder), facts=facts
+        )
+
+    def _arm(self, line: ArmLine, sprint: int) -> Arm:
+        proposer = "control" if line.line == self._study.control else "recipe"
+        for row in self._store.experiments(sprint_id=sprint):
+            if row["proposal"].overrides == line.overrides:
+                return Arm(line.overrides, proposer, row["id"])
+        proposal = Proposal(
+            hypothesis=self._study.claim,
+            overrides=line.overrides,
+            control=tuple(self._study.control.split()),
+            metric=self._study.metrics[0],
+            proposer=proposer,
+        )
+        return Arm(
+            line.overrides, proposer, self._store.add_experiment(proposal, sprint_id=sprint, status="running")
+        )
+
+    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[Judged]:
+        """Every claim of every arm at hand, each at its share of the experiment's alpha."""
+        control = self._study.control
+        asked = [
+            (claim, line, claim.against or control)
+            for claim in self._study.claims
+            for line in ([claim.arm] if claim.arm else [line for line in arms if line != control])
+        ]
+        asked = [one for one in asked if one[1] in arms and one[2] in arms]
+        for claim, line, against in asked:
+            alpha = self._study.alpha / len(asked)
+            yield self._judged(claim, arms[line], arms[against], line, against, alpha)
+
+    def _judged(self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float) -> Judged:
+        seeds, bench = self._study.seeds, self._bench
+        trials = [*bench.trials(control, seeds), *bench.trials(arm, seeds)]
+        parts = []
+        for part in claim.all:
+            before, after = (bench.values(one, part.metric, seeds) for one in (control, arm))
+            # A bound is about the arm alone.
+            beside = None if part.kind in ("at_most", "at_least") else control
+            rests = ground(bench, part.metric, seeds, arm, beside)
+            found = judged(
+                part, before, after, errors(alpha).among(len(claim.all)).at(self._looks, None), rests
+            )
+            complaint = self._incomparable(part.metric, trials)
+            parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
+        return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
+
+    def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
+        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
+        return comparable(metric, trials, results)
+
+    def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
+        if arm.proposer == "control":
+            return "control"
+        words = {one.word for one in verdicts if one.arm == " ".join(arm.overrides)}
+        return next((word for word in ("refuted", "open", "supported") if word in words), "open")
+
+    def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[Judged]) -> None:
+        """Write each verdict down as an insight, once."""
+        known = [row["insight"] for row in self._store.insights(sprint_id=sprint)]
+        for one in verdicts:
+            arm = arms[one.arm]
+            ids = [each.trials[seed] for each in (arms[one.against], arm) for seed in sorted(each.trials)]
+            first = one.parts[0]
+            insight = Insight(
+                claim=report.sentence(one),
+                verdict=Verdict(
+                    word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
+                ),
+                energy_method=self._method(arm),
+                command=command(
+                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
+                ),
+            )
+            if insight not in known:
+                self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)
+
+    def _method(self, arm: Arm) -> str:
+        found = self._bench.results(arm, self._study.seeds).values()
+        methods = {energy_method(result) for result in found if "train/energy_j" in result.metrics}
+        return "+".join(sorted(filter(None, methods))) or "not measured"
+
+    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        found = self._bench.result(outcome.trial_id) if outcome.ok else None
+        metrics = found.metrics if found else {}
+        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
+
+
+def _letters(text: str) -> Iterator[str]:
+    return (letter if letter.isalnum() or letter in "_-." else "-" for letter in text)

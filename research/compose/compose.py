@@ -1,0 +1,209 @@
+"""Resolves overrides to a plain config, equal to Hydra's own compose and a hundred times faster.
+
+Choices of options are merged from files that were read once; values are set on a copy. What the fast path
+does not know (`+key=`, `~key`, `group@package=`, dicts as values, unusual defaults lists) Hydra composes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research.compose.defaults import (
+    MISSING,
+    Choice,
+    Composed,
+    Files,
+    Unusual,
+    Walk,
+    copied,
+    missing,
+    unchosen,
+)
+from research.compose.grammar import Odd, read
+from research.compose.hydra import compose
+from research.compose.interpolation import resolved
+
+_REMEMBERED = 4096
+"""texts that were read"""
+_COMBINED = 1024
+"""combinations of options, of about 20 kB each"""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One resolved configuration, and the option chosen in each group."""
+
+    config: dict[str, Any]
+    choices: Mapping[str, Choice]
+
+
+@final
+class Composer:
+    """The configs of one folder, composed from one root file."""
+
+    def __init__(self, folder: Path, root: str) -> None:
+        self.files = Files(folder)
+        if root not in self.files.names:
+            raise Refusal(f"There is no {folder / root}.yaml: name the root config of {folder}.")
+        self.root = root
+        self.groups = self.files.groups()
+        self._composed: dict[tuple[tuple[str, Choice], ...], Composed] = {}
+        self.chosen = frozenset(self.composed({}).choices)
+
+    def resolve(self, overrides: Iterable[str]) -> Point:
+        """The plain config of overrides without sweeps. Raises `Refusal` with what to type instead."""
+        typed = list(overrides)
+        try:
+            return self._point([_setting(text, self.groups, self.chosen) for text in typed])
+        except Unusual:
+            return _point(compose(self.files.folder, self.root, typed))
+
+    def sketch(self, overrides: Iterable[str] = ()) -> Point:
+        """The config of options alone, with null for what nobody has set yet.
+
+        Raises `Refusal` for an option that does not exist, and for a group that these options do not have.
+        """
+        settings = [_setting(text, self.groups, self.chosen) for text in overrides]
+        composed = self.composed({key: _option(key, value) for key, value in settings})
+        return Point(
+            resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
+        )
+
+    def _point(self, settings: Sequence[tuple[str, Any]]) -> Point:
+        """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
+        choices = {key: _option(key, value) for key, value in settings if key in self.groups}
+        composed = self.composed(choices)
+        tree = composed.tree
+        for key, value in settings:
+            if key not in self.groups:
+                tree = assigned(tree, key.split("."), value, key)
+        asked = composed.missing or any(value == MISSING for _, value in settings)
+        unset = [*unchosen(composed.choices), *missing(tree)] if asked else ()
+        return _point(Composed(tree, composed.choices, tuple(unset)))
+
+    def composed(self, choices: Mapping[str, Choice]) -> Composed:
+        """The tree of a combination of options, before values and interpolations; not to be changed."""
+        combination = tuple(sorted(choices.items(), key=lambda item: item[0]))
+        if combination not in self._composed:
+            if len(self._composed) >= _COMBINED:
+                self._composed.clear()
+            self._composed[combination] = self._compose(choices)
+        return self._composed[combination]
+
+    def _compose(self, choices: Mapping[str, Choice]) -> Composed:
+        try:
+            return Walk(self.files, dict(choices)).tree(self.root)
+        except Unusual:
+            typed = [f"{group}={named(choice)}" for group, choice in choices.items()]
+            return compose(self.files.folder, self.root, typed)
+
+
+def _point(composed: Composed) -> Point:
+    if composed.missing:
+        keys = ", ".join(composed.missing)
+        raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
+    return Point(resolved(composed.tree), composed.choices)
+
+
+def _filled(node: Any) -> Any:
+    """A copy with None for every `???`."""
+    if isinstance(node, dict):
+        return {key: _filled(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value) for value in node]
+    return None if node == MISSING else node
+
+
+def assigned(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) -> dict[str, Any]:
+    """`tree` with the value set at an existing key; shares with `tree` all that did not change."""
+    first, *rest = parts
+    if first not in tree:
+        raise Refusal(f"'{key}' is not a key of this configuration: see python train.py --cfg job.")
+    old = tree[first]
+    if not rest:
+        if isinstance(value, dict):
+            raise Unusual(f"a dict for {key}")
+        return {**tree, first: copied(value)}
+    if isinstance(old, list | str):
+        raise Unusual(f"{key} leads through a list or a link")
+    if not isinstance(old, dict):
+        raise Refusal(f"'{key}' is not a key of this configuration: {first} holds a value, not keys.")
+    return {**tree, first: assigned(old, rest, value, key)}
+
+
+def holds(tree: Mapping[str, Any], key: str) -> bool:
+    """Whether the dotted key exists in the tree."""
+    node: Any = tree
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def at(tree: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; `KeyError` where there is none."""
+    node: Any = tree
+    for part in key.split("."):
+        if not isinstance(node, dict):
+            raise KeyError(key)
+        node = node[part]
+    return node
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _setting(text: str, groups: frozenset[str], chosen: frozenset[str]) -> tuple[str, Any]:
+    """The (key, value) that one override sets; raises `Unusual` for what only Hydra's compose does."""
+    bare = text.strip(" ")
+    if bare.startswith("+") and bare[1:].partition("=")[0] in chosen:
+        text = bare[1:]  # `+experiment=x` means `experiment=x`, though Hydra refuses it
+    try:
+        assignment = read(text)
+    except Odd:
+        return _by_hydras_parser(text)
+    if assignment.swept:
+        raise Refusal(
+            f"{text!a} is a sweep: add -m to run each of its values, or quote it to keep the comma."
+        )
+    key = assignment.key
+    if key.startswith(("hydra.", "hydra/")) or ("/" in key and key not in groups):
+        raise Unusual(text)
+    return key, next(iter(assignment.each())).value
+
+
+def _by_hydras_parser(text: str) -> tuple[str, Any]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType
+    from hydra.errors import HydraException
+
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+    except (HydraException, ValueError, RecursionError) as error:
+        raise Refusal(f"{text!a} is not an override: write key=value or group=option.") from error
+    key = override.key_or_group
+    if override.is_sweep_override():
+        raise Refusal(f"{text!a} is a sweep: add -m to run each of its values.")
+    plain = override.type is OverrideType.CHANGE and override.package is None
+    if not plain or override.is_hydra_override() or isinstance(override.value(), dict):
+        raise Unusual(text)
+    return key, override.value()
+
+
+def _option(group: str, value: Any) -> Choice:
+    options = value if isinstance(value, list) else [value]
+    if not all(isinstance(option, str) for option in options):
+        raise Refusal(
+            f"{group} takes the name of an option, or a list of names: {group}={value!a} is neither."
+        )
+    if any(MISSING in option or ".." in option for option in options):
+        raise Refusal(f"{group} takes the name of an option: {group}={value!a} is a path or nothing.")
+    return tuple(value) if isinstance(value, list) else str(value)
+
+
+def named(choice: Choice) -> str:
+    """The choice as it is typed after `group=`."""
+    return f"[{','.join(choice)}]" if isinstance(choice, tuple) else str(choice)

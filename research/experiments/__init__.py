@@ -1,1 +1,0 @@
-"""What an experiment of conf/experiment is made of: its study, its trials, its verdicts."""

@@ -1,0 +1,93 @@
+"""Asking until a reply is a record that the gate accepts: at most two repairs with the exact complaints.
+
+A reply that was refused goes back inside a marked block, next to what was wrong with it. A refusal by the
+model or by a content filter is not argued with. What is still wrong after the last repair is dropped: the
+caller counts it, nothing replaces it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, isinf
+from typing import Generic, TypeVar, final
+
+from research.llm.client import Client
+from research.llm.exchange import Answer, Messages
+from research.llm.prompt import data
+from research.llm.replies import Outcome, Reading, read
+from research.types import Record
+
+T = TypeVar("T", bound=Record)
+_REPLY = 2000
+"""characters of a refused reply that are shown again"""
+
+
+@final
+@dataclass(frozen=True)
+class Dialogue(Generic[T]):
+    """How it went: the record, None when it was dropped, and the outcome of each reply in order."""
+
+    record: T | None
+    outcomes: tuple[Outcome, ...]
+    complaints: tuple[str, ...]
+    """what was wrong with the last reply"""
+
+
+def ask_for(
+    client: Client,
+    kind: type[T],
+    messages: Messages,
+    *,
+    role: str,
+    check: Callable[[T], Sequence[str]],
+    repairs: int = 2,
+    model: str | None = None,
+    temperature: float | None = None,
+    deadline_s: float | None = None,
+) -> Dialogue[T]:
+    """Ask for a `kind` that `check` has no complaint about; passes on what `Client.ask` raises.
+
+    `deadline_s` bounds the repairs too: what is not mended by then raises `LlmUnavailable`.
+    """
+    end = inf if deadline_s is None else time.monotonic() + deadline_s
+    outcomes: list[Outcome] = []
+    reading: Reading[T] = Reading("empty")
+    turn = list(messages)
+    for _ in range(1 + repairs):
+        replies: list[str | None] = []
+        reading = client.ask(
+            turn,
+            kind,
+            _reader(kind, check, replies),
+            role=role,
+            model=model,
+            temperature=temperature,
+            deadline_s=None if isinf(end) else end - time.monotonic(),
+        )
+        outcomes.append(reading.outcome)
+        if not reading.repairable:
+            break
+        turn = [*messages, {"role": "user", "content": _repair(reading, replies[-1])}]
+    return Dialogue(reading.record, tuple(outcomes), reading.complaints)
+
+
+def _reader(
+    kind: type[T], check: Callable[[T], Sequence[str]], replies: list[str | None]
+) -> Callable[[Answer], Reading[T]]:
+    """Read an answer, put its record to `check`, and leave its text in `replies`."""
+
+    def reader(answer: Answer) -> Reading[T]:
+        replies.append(answer.text)
+        reading = read(answer.text, answer.finish_reason, kind)
+        complaints = tuple(check(reading.record)) if reading.record is not None else ()
+        return Reading("gate", complaints=complaints, fenced=reading.fenced) if complaints else reading
+
+    return reader
+
+
+def _repair(reading: Reading[T], reply: str | None) -> str:
+    complaints = data("\n".join(reading.complaints), "what is wrong with it")
+    return (
+        f"Your last reply was refused.\n{data(reply or '', 'your last reply', _REPLY)}\n{complaints}\n"
+        "Answer again with one JSON object that mends this, and nothing around it."
+    )

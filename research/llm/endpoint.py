@@ -1,0 +1,90 @@
+"""One model on one server: its key, rate and breaker, its connection, and the way it wants to be asked."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from research.llm.breaker import Breaker
+from research.llm.exchange import FORMS, Answer, Form, Messages, WireFailure, response_format
+from research.llm.settings import Settings, key, rate
+from research.types import Record
+
+if TYPE_CHECKING:
+    from research.llm.wire import Wire
+
+
+@final
+@dataclass
+class Way:
+    """How the next attempt is put: the response forms that are left, and the temperature if any."""
+
+    forms: list[Form]
+    temperature: float | None
+
+    @property
+    def form(self) -> Form:
+        """The strictest form that the server has not refused."""
+        return self.forms[0]
+
+    def mend(self, failure: WireFailure) -> bool:
+        """Drop what the server refused and tell whether there is another way to ask."""
+        if failure.kind != "form":
+            return False
+        # Newer models take no temperature but their own.
+        if self.temperature is not None and "temperature" in str(failure).lower():
+            self.temperature = None
+            return True
+        if len(self.forms) > 1:
+            self.forms.pop(0)
+            return True
+        return False
+
+
+@final
+class Endpoint:
+    """Makes no call before `send`; raises `Refusal` for a missing key or a price that cannot be."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.key, self.rate = settings, key(settings), rate(settings)
+        self.breaker = Breaker(settings.break_after, settings.rest_s)
+        self._forms: tuple[Form, ...] = FORMS
+        self._tempered = True
+        self._wire: Wire | None = None
+
+    @property
+    def model(self) -> str:
+        """`provider/name`."""
+        return self.settings.model
+
+    def way(self, temperature: float | None) -> Way:
+        """The way that worked last, with this temperature where the server takes one."""
+        wanted = self.settings.temperature if temperature is None else temperature
+        return Way(list(self._forms), wanted if self._tempered else None)
+
+    def succeed(self, way: Way, temperature: float | None) -> None:
+        """Remember the way that worked."""
+        self._tempered = self._tempered and way.temperature == self.way(temperature).temperature
+        self._forms = tuple(way.forms)
+        self.breaker.succeed()
+
+    def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> Answer:
+        """Ask once; raises `WireFailure`."""
+        wire = self._opened()
+        return wire.send(messages, response_format(way.form, kind), timeout_s, way.temperature)
+
+    def prepare(self) -> None:
+        """Import LiteLLM now, if it was not: that takes seconds and belongs to no call."""
+        if self._wire is None:
+            self._opened().prepare()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._wire is not None:
+            self._wire.close()
+
+    def _opened(self) -> "Wire":
+        if self._wire is None:
+            from research.llm.wire import Wire
+
+            sent = {**self.settings.extra, "max_tokens": self.settings.max_tokens}
+            self._wire = Wire(self.model, self.settings.api_base, self.key, sent)
+        return self._wire

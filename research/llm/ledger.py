@@ -1,0 +1,207 @@
+"""What the language model may cost and has cost: caps are reserved before a call and settled after it."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, final
+
+from pydantic import Field
+
+from refusal import Refusal
+from research.llm.ecologits import Energy
+from research.llm.price import Rate, Usage
+from research.types import Record
+
+CACHED = "cached"
+"""the outcome of an exchange that repeated a known reply"""
+_COUNTABLE = 2**31 - 1  # what an integer column of the database holds
+
+
+@final
+class Caps(Record):
+    """Upper bounds over the ledger's life; None is no bound."""
+
+    calls: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    dollars: float | None = Field(default=None, ge=0)
+    joules: float | None = Field(default=None, ge=0)
+
+
+@final
+class CapReached(Exception):
+    """The next call could pass a cap, so it was not made; the statistical proposers carry on."""
+
+    def __init__(self, cap: str, bound: float, used: float) -> None:
+        super().__init__(
+            f"the language model has used {used:g} of its {bound:g} {cap} and the next call could pass that: "
+            f"raise llm.caps.{cap} for more."
+        )
+        self.cap = cap
+
+
+@final
+@dataclass(frozen=True)
+class Spent:
+    """What was used; dollars and joules are None when nothing tells them, which is not the same as zero."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: float | None = None
+    joules: float | None = None
+    seconds: float = 0.0
+    estimated_calls: int = 0
+    """calls whose server told no token counts, or may have billed without answering: taken at their bound"""
+    cached: int = 0
+    """replies that were known from an equal question: no call, no cost"""
+    known_joules: float = 0.0
+    """of those calls whose joules something tells: `joules` is None as soon as one of them is unknown"""
+    unknown_calls: int = 0
+    """calls whose joules nothing tells"""
+
+    def line(self) -> str:
+        """One line for a person."""
+        dollars = "dollars unknown" if self.dollars is None else f"${self.dollars:.4f}"
+        joules = "joules unknown" if self.joules is None else f"at most {self.joules:.0f} J estimated"
+        bound = f" ({self.estimated_calls} calls at their upper bound)" if self.estimated_calls else ""
+        tokens = f"{self.tokens_in} + {self.tokens_out} tokens{bound}"
+        repeated = f", {self.cached} replies from the cache" if self.cached else ""
+        return f"{self.calls} calls, {tokens}, {dollars}, {joules}, {self.seconds:.1f} s{repeated}"
+
+
+@final
+@dataclass(frozen=True)
+class Cost:
+    """What one call cost; None is unknown. The joules are the upper end of the range that `energy` holds."""
+
+    dollars: float | None
+    energy: Energy | None
+
+    @property
+    def joules(self) -> float | None:
+        """The upper end: what a search costs is never told too low."""
+        return None if self.energy is None else self.energy.high_j
+
+    @classmethod
+    def none(cls) -> "Cost":
+        """What a known reply costs."""
+        return cls(0.0, Energy(low_j=0.0, high_j=0.0, method="no call was made"))
+
+
+@final
+class Ledger:
+    """Counts calls, tokens, dollars and joules against `caps`; safe to share between threads.
+
+    Every call comes with the `Rate` of the model that is asked. `already` is what an interrupted campaign
+    had spent before.
+    """
+
+    def __init__(self, caps: Caps, *, already: Spent | None = None) -> None:
+        self._caps = caps
+        self._spent = already or Spent(dollars=0.0, joules=0.0)
+        self._held: dict[int, tuple[Rate, dict[str, float]]] = {}
+        self._tickets = 0
+        self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> Spent:
+        """What settled calls have used."""
+        return self._spent
+
+    def admit(self, model: str, rate: Rate) -> None:
+        """Raise `Refusal` when a cap cannot be kept with a model: what is unknown is not free."""
+        if self._caps.dollars is not None and rate.price is None:
+            raise Refusal(
+                f"the price of this model is unknown ({model}), so llm.caps.dollars cannot be kept: give "
+                "llm.price.input and llm.price.output in dollars per million tokens, or set "
+                "llm.caps.dollars=null."
+            )
+        if self._caps.joules is not None and not rate.tells_joules:
+            raise Refusal(
+                f"what a token of this model costs in joules is unknown ({model}), so llm.caps.joules cannot "
+                "be kept: give llm.token_joules, or llm.ecologits, or set llm.caps.joules=null."
+            )
+
+    def reserve(self, tokens_in: int, tokens_out: int, rate: Rate) -> int:
+        """Hold an upper bound for one call and return its ticket; raises `CapReached` if it could pass."""
+        wanted = self._bound(Usage(tokens_in, tokens_out), rate)
+        with self._lock:
+            for cap, bound in self._caps.model_dump(exclude_none=True).items():
+                used = self._used(cap) + sum(held[cap] for _, held in self._held.values())
+                if used + wanted[cap] > bound:
+                    raise CapReached(cap, bound, used)
+            self._tickets += 1
+            self._held[self._tickets] = (rate, wanted)
+            return self._tickets
+
+    def settle(self, ticket: int, usage: Usage, seconds: float) -> Cost:
+        """Replace what a ticket held by what the call used, and return that.
+
+        A call that was refused unbilled used no tokens.
+        """
+        rate, _ = self._held[ticket]
+        cost = Cost(rate.dollars(usage), rate.energy(usage, seconds))
+        with self._lock:
+            del self._held[ticket]
+            before = self._spent
+            self._spent = replace(
+                before,
+                calls=before.calls + 1,
+                tokens_in=min(before.tokens_in + usage.tokens_in, _COUNTABLE),
+                tokens_out=min(before.tokens_out + usage.tokens_out, _COUNTABLE),
+                dollars=_sum(before.dollars, cost.dollars),
+                joules=_sum(before.joules, cost.joules),
+                seconds=before.seconds + seconds,
+                estimated_calls=before.estimated_calls + usage.estimated,
+                known_joules=before.known_joules + (cost.joules or 0.0),
+                unknown_calls=before.unknown_calls + (cost.joules is None),
+            )
+        return cost
+
+    def repeated(self) -> None:
+        """Count a reply that was known and cost nothing."""
+        with self._lock:
+            self._spent = replace(self._spent, cached=self._spent.cached + 1)
+
+    def _used(self, cap: str) -> float:
+        if cap == "tokens":
+            return self._spent.tokens_in + self._spent.tokens_out
+        used = getattr(self._spent, cap)
+        return inf if used is None else float(used)
+
+    def _bound(self, usage: Usage, rate: Rate) -> dict[str, float]:
+        """The most that a call may use, by the names of the caps that are set; what is unknown is endless."""
+        wanted: dict[str, float] = {"calls": 1, "tokens": usage.tokens_in + usage.tokens_out}
+        if self._caps.dollars is not None:
+            dollars = rate.dollars(usage)
+            wanted["dollars"] = inf if dollars is None else dollars
+        if self._caps.joules is not None:
+            energy = rate.energy(usage)
+            wanted["joules"] = inf if energy is None else energy.high_j
+        return wanted
+
+
+def tally(rows: Iterable[Mapping[str, Any]]) -> Spent:
+    """What an interrupted campaign had spent, from its rows of the `interaction` table."""
+    spent = Spent(dollars=0.0, joules=0.0)
+    for row in rows:
+        known = row["outcome"] == CACHED
+        spent = Spent(
+            calls=spent.calls + (not known),
+            tokens_in=spent.tokens_in + (row["tokens_in"] or 0),
+            tokens_out=spent.tokens_out + (row["tokens_out"] or 0),
+            dollars=_sum(spent.dollars, row["dollars"]),
+            joules=_sum(spent.joules, row["joules"]),
+            seconds=spent.seconds + (row["seconds"] or 0.0),
+            estimated_calls=spent.estimated_calls + bool(row["facts"].get("tokens_estimated")),
+            cached=spent.cached + known,
+            known_joules=spent.known_joules + (row["joules"] or 0.0),
+            unknown_calls=spent.unknown_calls + (row["joules"] is None),
+        )
+    return spent
+
+
+def _sum(before: float | None, more: float | None) -> float | None:
+    """Unknown plus anything is unknown."""
+    return None if before is None or more is None else before + more

@@ -1,0 +1,161 @@
+"""Forgetting on request: sprints with all that hangs on them, and trials only where that is asked for."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, final
+
+import sqlalchemy as sa
+
+from refusal import Refusal
+from research.memory.records import Forgotten
+from research.store.schema import episode, experiment, insight, interaction, metric, review, sprint, trial
+from research.store.store import Store
+from research.types import Record
+
+_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
+_STAGES = ("screened", "promoted", "confirmed")
+
+
+@final
+class Forget(Record):
+    """What to forget: everything that matches all that is given; nothing given is refused."""
+
+    goal: str | None = None
+    """the whole text of a goal"""
+    campaign: str | None = None
+    ids: tuple[int, ...] = ()
+    """of sprints"""
+    before: float | None = None
+    """seconds since 1970: everything that is older, with or without a sprint"""
+    trials: bool = False
+    """also the trials: those that nothing which stays rests on"""
+
+
+def forget(store: Store, asked: Forget, *, dry_run: bool = False) -> Forgotten:
+    """Delete what matches in one transaction and return what went; with `dry_run` what would go.
+
+    A row that stays and named one that goes loses the name (the parent of a proposal, a citation); a trial on
+    which one that stays rests is kept. Raises `Refusal` when nothing was named, or a sprint is running.
+    """
+    if asked.goal is None and asked.campaign is None and not asked.ids and asked.before is None:
+        raise Refusal("Say what to forget: a goal, a campaign, ids of sprints, or everything before a date.")
+    with store.read() if dry_run else store.write() as connection:
+        plan = _Plan(connection, asked)
+        if not dry_run:
+            plan.carry_out()
+        return plan.told.model_copy(update={"dry_run": dry_run})
+
+
+@final
+class _Plan:
+    """Which rows go, and which of those that stay lose a reference."""
+
+    def __init__(self, connection: sa.Connection, asked: Forget) -> None:
+        self._connection, self._asked = connection, asked
+        sprints = [row for row in self._all(sprint) if self._matches(row)]
+        running = [row.id for row in sprints if row.status == "running"]
+        if running:
+            raise Refusal(f"Sprint {running[0]} is running: stop it before it is forgotten.")
+        self._sprints = {row.id for row in sprints}
+        self._experiments = {row.id for row in self._all(experiment) if self._hangs(row)}
+        self._insights = {row.id for row in self._all(insight) if self._goes(row)}
+        columns = (interaction.c.id, interaction.c.created, interaction.c.sprint_id)
+        exchanges = connection.execute(sa.select(*columns)).all()
+        self._interactions = {row.id for row in exchanges if self._hangs(row)}
+        self._reviews = {row.id for row in self._all(review) if row.experiment_id in self._experiments}
+        self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
+        self._cuts = list(self._references())
+        self.told = Forgotten(
+            sprints=_sorted(self._sprints),
+            experiments=_sorted(self._experiments),
+            insights=_sorted(self._insights),
+            interactions=_sorted(self._interactions),
+            reviews=_sorted(self._reviews),
+            trials=_sorted(self._trials),
+            kept=_sorted(kept),
+            cut=tuple(f"{table.name} {number}" for table, number, _ in self._cuts),
+            folders=tuple(sorted({row.folder for row in sprints if row.folder})),
+        )
+
+    def _all(self, table: sa.Table) -> Sequence[Any]:
+        return self._connection.execute(sa.select(table).order_by(table.c.id)).all()
+
+    def _matches(self, row: Any) -> bool:
+        asked = self._asked
+        return (
+            (asked.goal is None or row.goal == asked.goal)
+            and (asked.campaign is None or row.facts.get("campaign") == asked.campaign)
+            and (not asked.ids or row.id in asked.ids)
+            and (asked.before is None or row.created < asked.before)
+        )
+
+    def _hangs(self, row: Any) -> bool:
+        """Whether a row goes with its sprint, or is old and has none when everything old is asked for."""
+        return row.sprint_id in self._sprints or (row.sprint_id is None and self._is_old(row.created))
+
+    def _goes(self, row: Any) -> bool:
+        return self._hangs(row) or row.experiment_id in self._experiments
+
+    def _is_old(self, created: float) -> bool:
+        asked = self._asked
+        named = asked.goal is not None or asked.campaign is not None or asked.ids
+        return not named and asked.before is not None and created < asked.before
+
+    def _doomed_trials(self) -> tuple[set[int], set[int]]:
+        """Trials that go, and those that would but for a row that stays."""
+        wanted, needed = set[int](), set[int]()
+        for row in self._all(experiment):
+            (wanted if row.id in self._experiments else needed).update(_trials_of(row.facts))
+        for row in self._all(insight):
+            told = row.insight["verdict"]["trial_ids"]
+            (wanted if row.id in self._insights else needed).update(map(int, told))
+        columns = (trial.c.id, trial.c.started, trial.c.status)
+        rows = {row.id: row for row in self._connection.execute(sa.select(*columns))}
+        wanted = {n for n in rows if n in wanted or self._is_old(rows[n].started)}
+        running = {n for n in wanted if rows[n].status == "running"}
+        return wanted - needed - running, (wanted & needed) | running
+
+    def _references(self) -> Iterator[tuple[sa.Table, int, Mapping[str, Any]]]:
+        """Rows that stay and name one that goes, with their new values."""
+        gone = {f"insight {n}" for n in self._insights} | {f"trial {n}" for n in self._trials}
+        gone |= {f"experiment {n}" for n in self._experiments}
+        for row in self._all(experiment):
+            if row.id in self._experiments:
+                continue
+            proposal = dict(row.proposal)
+            if proposal.get("parent") in self._experiments:
+                proposal["parent"] = None
+            proposal["cites"] = [one for one in proposal.get("cites") or () if one not in gone]
+            if proposal != {"cites": [], **row.proposal}:
+                yield experiment, row.id, {"proposal": proposal}
+
+    def carry_out(self) -> None:
+        """Delete, what refers to others first."""
+        for table, number, values in self._cuts:
+            self._connection.execute(sa.update(table).where(table.c.id == number).values(**values))
+        for column, ids in (
+            (episode.c.insight_id, self._insights),
+            (episode.c.experiment_id, self._experiments),
+            (episode.c.trial_id, self._trials),
+            (review.c.id, self._reviews),
+            (insight.c.id, self._insights),
+            (interaction.c.id, self._interactions),
+            (experiment.c.id, self._experiments),
+            (sprint.c.id, self._sprints),
+            (metric.c.trial_id, self._trials),
+            (trial.c.id, self._trials),
+        ):
+            self._delete(column, ids)
+
+    def _delete(self, column: sa.Column[Any], ids: Iterable[int]) -> None:
+        left = sorted(ids)
+        for start in range(0, len(left), _AT_ONCE):
+            some = left[start : start + _AT_ONCE]
+            self._connection.execute(sa.delete(column.table).where(column.in_(some)))
+
+
+def _trials_of(facts: Mapping[str, Any]) -> list[int]:
+    return [int(one) for stage in _STAGES for one in facts.get(stage) or ()]
+
+
+def _sorted(ids: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(ids))

@@ -1,0 +1,188 @@
+"""Lessons: what several trials say together, counted when it is asked for and never stored."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from research.memory.history import Run
+from research.memory.records import Lesson
+from research.metrics import rank, words
+from research.store.terms import number, split
+from research.types import Objective
+
+_PAIRS = 3
+"""pairs below which two options are not compared"""
+_FAILED = 4
+"""trials below which failures say nothing"""
+_SHARE = 0.6
+"""share of wins, or of failures, from which something is told"""
+DEFAULT = "the default"
+
+
+class Pair(NamedTuple):
+    """Two trials that differ in one knob, and its options if it is a group."""
+
+    key: str
+    one: str
+    two: str
+    better: bool
+    change: float
+    """of the metric from two to one, relative"""
+    ids: tuple[int, int]
+
+
+class Place(NamedTuple):
+    """What two trials share that differ in one knob."""
+
+    seed: int
+    machine: str
+    """hardware and instrument"""
+    key: str
+    rest: tuple[str, ...]
+
+
+def lessons(
+    runs: Sequence[Run], objective: Objective | None, task: str | None, *, all_pairs: bool = False
+) -> list[Lesson]:
+    """Lessons of one task's trials, the best supported first; `all_pairs` tells also what says nothing."""
+    found = [_compared(key, task, objective, group) for key, group in _grouped(runs, objective)]
+    found += _failures(runs, task)
+    kept = [one for one in found if all_pairs or _tells(one)]
+    return sorted(kept, key=lambda one: (-_strength(one), one.sentence))
+
+
+def _tells(lesson: Lesson) -> bool:
+    least = _PAIRS if lesson.median is not None else _FAILED
+    return lesson.total >= least and lesson.wins >= _SHARE * lesson.total
+
+
+def _strength(lesson: Lesson) -> float:
+    """The lower end of the share of wins: Wilson's interval at one standard error."""
+    n, share = lesson.total, lesson.wins / lesson.total
+    return (share + 1 / (2 * n) - math.sqrt(share * (1 - share) / n + 1 / (4 * n * n))) / (1 + 1 / n)
+
+
+def _grouped(
+    runs: Sequence[Run], objective: Objective | None
+) -> list[tuple[tuple[str, str, str], list[Pair]]]:
+    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in _pairs(runs, objective) if objective else ():
+        groups.setdefault((pair.key, pair.one, pair.two), []).append(pair)
+    turned = {key: [_turned(pair) for pair in group] for key, group in groups.items()}
+    return [
+        (key, group) if sum(pair.better for pair in group) * 2 >= len(group) else (_swapped(key), turned[key])
+        for key, group in groups.items()
+    ]
+
+
+def _swapped(key: tuple[str, str, str]) -> tuple[str, str, str]:
+    return key[0], key[2], key[1]
+
+
+def _turned(pair: Pair) -> Pair:
+    change = 1 / (1 + pair.change) - 1 if pair.change != -1 else math.inf
+    return Pair(pair.key, pair.two, pair.one, not pair.better, change, pair.ids)
+
+
+def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
+    """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
+    places: dict[Place, dict[str, Run]] = {}
+    for run in runs:
+        own = split(run.overrides)
+        if objective.metric not in run.figures:
+            continue
+        for key in {*own, *{key.partition(".")[0] for key in own}}:
+            rest = tuple(one for one in run.overrides if not _about(one, key))
+            places.setdefault(Place(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
+    for place, options in _with_default(places, runs, objective).items():
+        names = sorted(options)
+        for at, one in enumerate(names):
+            for two in names[at + 1 :]:
+                yield _pair(place.key, one, two, options[one], options[two], objective)
+
+
+def _with_default(
+    places: Mapping[Place, dict[str, Run]], runs: Sequence[Run], objective: Objective
+) -> dict[Place, dict[str, Run]]:
+    """The trials that leave a knob alone, beside those that turn it."""
+    plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
+    found = {}
+    for place, options in places.items():
+        untouched = plain.get((place.seed, place.machine, place.rest))
+        found[place] = options if untouched is None else {DEFAULT: untouched, **options}
+    return found
+
+
+def _machine(run: Run) -> str:
+    return f"{run.hardware} {run.instrument}"
+
+
+def _about(override: str, key: str) -> bool:
+    name = override.partition("=")[0]
+    return name == key or name.startswith(f"{key}.")
+
+
+def _pair(key: str, one: str, two: str, first: Run, second: Run, objective: Objective) -> Pair:
+    better = rank(objective, first.figures) < rank(objective, second.figures)
+    before, after = second.figures[objective.metric], first.figures[objective.metric]
+    change = after / before - 1 if before else 0.0
+    return Pair(key, one, two, better, change, (first.id, second.id))
+
+
+def _compared(
+    key: tuple[str, str, str], task: str | None, objective: Objective | None, group: Sequence[Pair]
+) -> Lesson:
+    knob, one, two = key
+    wins, median = sum(pair.better for pair in group), statistics.median(pair.change for pair in group)
+    where = f" on {task}" if task else ""
+    metric = words(objective.metric) if objective else ""
+    sentence = (
+        f"{knob}={one} beat {two} in {wins} of {len(group)} paired trials{where}, "
+        f"median {100 * median:+.3g} % {metric}"
+    )
+    ids = tuple(sorted({number for pair in group for number in pair.ids}))
+    return Lesson(
+        sentence=sentence, task=task, key=knob, wins=wins, total=len(group), median=median, trial_ids=ids
+    )
+
+
+def _failures(runs: Sequence[Run], task: str | None) -> list[Lesson]:
+    """For each knob the choice, or the side of the best split, that failed most often."""
+    if not any(run.failed for run in runs):
+        return []
+    values: dict[str, list[tuple[str, Run]]] = {}
+    for run in runs:
+        for key, text in split(run.overrides).items():
+            values.setdefault(key, []).append((text, run))
+    found = []
+    for key, seen in sorted(values.items()):
+        for what, group in _sides(key, seen):
+            failed = sum(run.failed for run in group)
+            where = f" on {task}" if task else ""
+            sentence = f"{what} failed {failed} of {len(group)} times{where}"
+            ids = tuple(sorted(run.id for run in group))
+            found.append(
+                Lesson(sentence=sentence, task=task, key=key, wins=failed, total=len(group), trial_ids=ids)
+            )
+    return found
+
+
+def _sides(key: str, seen: Sequence[tuple[str, Run]]) -> list[tuple[str, list[Run]]]:
+    numbers = [(value, run) for text, run in seen if (value := number(text)) is not None]
+    if len(numbers) < len(seen):
+        return [
+            (f"{key}={one}", [run for text, run in seen if text == one])
+            for one in sorted({t for t, _ in seen})
+        ]
+    cuts = sorted({value for value, _ in numbers})
+    sides = [(f"{key} above {cut:g}", [run for value, run in numbers if value > cut]) for cut in cuts[:-1]]
+    sides += [(f"{key} below {cut:g}", [run for value, run in numbers if value < cut]) for cut in cuts[1:]]
+    good = [side for side in sides if len(side[1]) >= _FAILED]
+    return [max(good, key=lambda side: _excess(side[1], [run for _, run in numbers]))] if good else []
+
+
+def _excess(side: Sequence[Run], whole: Sequence[Run]) -> float:
+    """Failures on one side beyond what the knob's average would give it."""
+    usual = sum(run.failed for run in whole) / len(whole)
+    return sum(run.failed for run in side) - usual * len(side)

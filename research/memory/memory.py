@@ -1,0 +1,147 @@
+"""Memory: what earlier campaigns left in the database, asked for by name; nothing is recalled unasked.
+
+`memory=on` recalls, `off` recalls nothing, `placebo` recalls as much of no use, so that the benefit can be
+measured. Nothing is written here but by `forget`: episodes are written by the store's own verbs, with the
+rows that they are about.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, final
+
+from refusal import Refusal
+from research.memory import forgetting, placebo
+from research.memory.doubts import Doubts
+from research.memory.elsewhere import configured
+from research.memory.history import runs
+from research.memory.lessons import lessons
+from research.memory.records import Configured, Doubt, Episode, Forgotten, Lesson, Query
+from research.metrics import screening_objective
+from research.store.store import Store
+from research.types import Objective
+
+__all__ = ["Configured", "Doubt", "Episode", "Forgotten", "Lesson", "Memory", "Query", "opened"]
+
+Mode = Literal["on", "off", "placebo"]
+Find = Callable[[Store, Query], Sequence[Episode]]
+_MODES = ("on", "off", "placebo")
+_DEFAULT = "research.memory.retrieval.Nearest"
+_NOTHING: dict[str, int | None] = {"repeats": 0, "refused": 0, "probed": 0, "ended": 0, "false": None}
+
+
+@final
+class Memory:
+    """Answers of the past; `recall`, `lessons` and `elsewhere` never hold a figure of the test split."""
+
+    def __init__(
+        self, mode: Mode, store: Store, own: Store, find: Find, doubts: Doubts | None, seed: int = 0
+    ) -> None:
+        """`store` is read; `own` is the campaign's, the only one that `forget` writes to."""
+        self.mode: Mode = mode
+        self._store, self._own, self._find, self._doubts, self._seed = store, own, find, doubts, seed
+        self._recalled: dict[str, None] = {}
+
+    def recall(self, query: Query) -> tuple[Episode, ...]:
+        """Few, relevant episodes in an order that depends on the rows only; empty when memory is off."""
+        if self.mode == "off":
+            return ()
+        found = tuple(self._find(self._store, query))[: query.count]
+        if self.mode == "placebo":
+            found = placebo.episodes(self._store, query, len(found), self._seed)
+        self._recalled |= dict.fromkeys(one.id for one in found)
+        return found
+
+    def lessons(self, query: Query) -> tuple[Lesson, ...]:
+        """What the trials of the query's task say together, at most `query.count`; made now, never stored."""
+        if self.mode == "off" or query.task is None:
+            return ()
+        wanted = None if query.objective is None else screening_objective(query.objective)
+        past = runs(self._store, _keys(wanted), task=query.task)
+        found = lessons(past, wanted, query.task)[: query.count]
+        if self.mode == "placebo":
+            dealt = placebo.shuffled(past, self._seed)
+            found = lessons(dealt, wanted, query.task, all_pairs=True)[: len(found)]
+        return tuple(found)
+
+    def doubts(self, config: Mapping[str, Any]) -> Doubt | None:
+        """Why a resolved config need not be run: an equal trial has ended, or it is predicted to fail.
+
+        None when memory is off or a placebo, and for the share of predicted failures that is let through to
+        count how many of them succeed.
+        """
+        return None if self._doubts is None else self._doubts.about(config)
+
+    def counts(self) -> dict[str, int | None]:
+        """Of all configurations that were asked about: `repeats`, `refused`, `probed`, `ended`, `false`."""
+        return dict(_NOTHING) if self._doubts is None else self._doubts.counts()
+
+    def elsewhere(self, objective: Objective, data: str) -> list[Configured]:
+        """Configurations that kept the objective's bounds on other tasks than `data`, the best first."""
+        if self.mode == "off":
+            return []
+        wanted = screening_objective(objective)
+        found = configured(runs(self._store, _keys(wanted), but=data), wanted)
+        return placebo.dealt(found, self._seed) if self.mode == "placebo" else found
+
+    def facts(self) -> dict[str, Any]:
+        """What a sprint's facts say of memory: its mode and the ids of what was recalled."""
+        return {"mode": self.mode, "recalled": list(self._recalled)}
+
+    def forget(
+        self,
+        *,
+        goal: str | None = None,
+        campaign: str | None = None,
+        ids: Sequence[int] = (),
+        before: float | None = None,
+        trials: bool = False,
+        dry_run: bool = False,
+    ) -> Forgotten:
+        """Forget sprints of the campaign's own store, whatever the mode; raises `Refusal` as `forgetting`."""
+        asked = forgetting.Forget(goal=goal, campaign=campaign, ids=tuple(ids), before=before, trials=trials)
+        return forgetting.forget(self._own, asked, dry_run=dry_run)
+
+    def close(self) -> None:
+        """Close the other database, if memory reads one."""
+        if self._store is not self._own:
+            self._store.close()
+
+
+def _keys(wanted: Objective | None) -> tuple[str, ...]:
+    return () if wanted is None else (wanted.metric, *(bound.metric for bound in wanted.constraints))
+
+
+def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[str] | None = None) -> Memory:
+    """The memory that `conf/memory` describes, over the campaign's own store or the one of `store.url`.
+
+    `inert` are the keys that change no result, as the space file says. Raises `Refusal` for an unknown mode,
+    a retrieval that cannot be found, and another database that is not there or not of this version.
+    """
+    config = config or {"mode": "off"}
+    mode = {True: "on", False: "off"}.get(config["mode"], config["mode"])
+    if mode not in _MODES:
+        raise Refusal(f"memory.mode={mode} is not known: use memory=on, memory=off or memory=placebo.")
+    url = (config.get("store") or {}).get("url")
+    read = Store(url, foreign=True) if url and mode != "off" else store
+    doubts = None
+    if mode == "on":
+        told = dict(config.get("doubts") or {}) | ({} if inert is None else {"inert": inert})
+        doubts = Doubts(read, store, **told)
+    find = _retrieval(config.get("retrieval") or {})
+    return Memory(mode, read, store, find, doubts, int(config.get("seed") or 0))
+
+
+def _retrieval(config: Mapping[str, Any]) -> Find:
+    """The class or function that the config names; its other keys are arguments."""
+    name = str(config.get("_target_") or _DEFAULT)
+    given = {key: value for key, value in config.items() if not key.startswith("_")}
+    module, _, last = name.rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), last)
+        found: Find = target(**given) if isinstance(target, type) else partial(target, **given)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise Refusal(f"memory.retrieval cannot be made of {name}: {error}.") from error
+    if not callable(found):
+        raise Refusal(f"memory.retrieval={name} cannot be called with a store and a query.")
+    return found

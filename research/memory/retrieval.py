@@ -1,0 +1,145 @@
+"""Few relevant episodes: candidates from the index, ranked by task, region, words and phase.
+
+Candidates are the newest episodes that share one thing with the query (a word, a choice, an octave of a
+knob, the task, its insights), a few of each, so that a rare word counts as much as a common one and the cost
+does not grow with the store. What is ranked is a hundred rows, in Python, alike on both databases.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import final
+
+from research.memory.phases import fit
+from research.memory.reading import Configuration, Found, found, told
+from research.memory.records import Episode, Query
+from research.metrics import screening
+from research.store.episodes import Term, matching, turned
+from research.store.store import Store
+from research.store.terms import mark, near, number, split, words
+
+_EACH = 6
+"""candidates that one shared thing brings"""
+_WORDS, _KNOBS = 10, 8
+"""words and knobs of a query that bring candidates"""
+_ORDER = {"insight": 0, "experiment": 1, "trial": 2}
+TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
+"""what each part of a match is worth; the region and the words are shares of what was asked for"""
+
+
+class Retrieval(ABC):
+    """Finds episodes for a query; a subclass, or a function of store and query, may take its place."""
+
+    @abstractmethod
+    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
+        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
+
+
+@final
+class Nearest(Retrieval):
+    """The default: the sum of what an episode shares with the query, newest first among equals."""
+
+    def __init__(self, each: int = _EACH) -> None:
+        self.each = each
+
+    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
+        """As `Retrieval`; raises `Refusal` when the database cannot be used."""
+        if query.count == 0:
+            return ()
+        with store.read() as connection:
+            near_by = [found(row) for row in matching(connection, list(_shared(query)), self.each)]
+            best = _configurations(_ranked(near_by, query))[: query.count]
+            return tuple(told(connection, best, query.objective))
+
+
+def _shared(query: Query) -> Iterator[Sequence[Term]]:
+    """What brings candidates, each under the query's task where it names one."""
+    task, own = query.task, split(turned(query.overrides))
+    for said in words(query.words)[:_WORDS]:
+        yield [(said,), (mark("task", task),)] if task else [(said,)]
+    for key, text in list(own.items())[:_KNOBS]:
+        yield [tuple(_under(task, one) for one in _near(key, text))]
+    if task or query.phase or query.objective:
+        for kind in _ORDER:
+            yield [(_under(task, f"kind {kind}"),)]
+    if query.objective:
+        yield [(_under(task, f"metric {query.objective.metric}"),)]
+
+
+def _under(task: str | None, one: str) -> str:
+    return mark(task, one) if task else mark(one)
+
+
+def _near(key: str, text: str) -> list[str]:
+    value = number(text)
+    return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
+
+
+def _ranked(pool: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
+    said, own = _said(pool, query.words), split(turned(query.overrides))
+    scored = [(_relevance(row, query, own, share), row) for row, share in zip(pool, said, strict=True)]
+    return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
+
+
+def _said(pool: Sequence[Found], text: str) -> Sequence[float | None]:
+    """Of each row the share of a text's words that it has, a rare one weighing more; None without words."""
+    asked = words(text)
+    if not asked:
+        return [None] * len(pool)
+    has = [set(asked).intersection(row.terms.split(" ")) for row in pool]
+    counts = Counter(chain.from_iterable(has))
+    weights = {one: math.log(1 + len(pool) / (1 + counts[one])) for one in asked}
+    total = sum(weights.values())
+    return [sum(weights[one] for one in asked if one in own) / total for own in has]
+
+
+def _relevance(row: Found, query: Query, own: Mapping[str, str], said: float | None) -> float:
+    """Zero for an episode that shares nothing that was asked for but its phase."""
+    shared = TASK * (query.task is not None and row.task == query.task)
+    shared += WORDS * (said or 0.0)
+    if own:
+        shared += REGION * likeness(own, split(row.overrides))
+    if not shared and (query.task or said is not None or own):
+        return 0.0
+    if query.objective is not None and row.metric is not None:
+        shared += METRIC * (screening(row.metric) == screening(query.objective.metric))
+    return shared + PHASE * fit(query.phase, row.kind, row.overrides)
+
+
+def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
+    """How alike two configurations are, 0 to 1: of all knobs that either turns, the share that agrees.
+
+    Numbers agree by the smaller over the larger, so half or twice a learning rate counts one half.
+    """
+    keys = one.keys() | two.keys()
+    if not one or not two:
+        return 0.0
+    return sum(_agree(one[key], two[key]) for key in sorted(one.keys() & two.keys())) / len(keys)
+
+
+def _agree(one: str, two: str) -> float:
+    if one == two:
+        return 1.0
+    first, second = number(one), number(two)
+    if first is None or second is None:
+        return 0.0
+    low, high = sorted((abs(first), abs(second)))
+    return low / high if high and first * second >= 0 else float(first == second)
+
+
+def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration]:
+    """One entry for each configuration, told by its most telling row, with the trials found beside it."""
+    groups: dict[tuple[str | None, tuple[str, ...]], list[Found]] = {}
+    best: dict[tuple[str | None, tuple[str, ...]], float] = {}
+    for score, row in ranked:
+        same = (row.task, row.overrides)
+        groups.setdefault(same, []).append(row)
+        best.setdefault(same, score)
+    return [(best[same], *_teller(group)) for same, group in groups.items()]
+
+
+def _teller(group: Sequence[Found]) -> tuple[Found, Sequence[int]]:
+    row = min(group, key=lambda one: (_ORDER[one.kind], -one.id))
+    return row, sorted({one.number for one in group if one.kind == "trial"}) if row.kind == "trial" else ()

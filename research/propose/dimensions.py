@@ -1,0 +1,240 @@
+"""The vocabulary of the space as dimensions to draw from: what is open depends on the options chosen."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from research.metrics import is_ratio
+from research.propose.idle import Idle
+
+_DIGITS = 3
+"""significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
+_SIZES = 4.0
+"""how much oftener a size is turned than another knob when the goal is a cost"""
+_MOST = 4
+"""knobs turned at once at the most: one tells what a knob does, four find what only works together"""
+_SMALL = 8
+"""dimensions up to which a space is small enough to turn all of them at once"""
+OFF, ON = "off", "on"
+
+
+@final
+@dataclass(frozen=True)
+class Dimension:
+    """One thing to turn: a list of texts to choose from, or a range of numbers."""
+
+    name: str
+    """unique in the space: `optimizer.lr @lion` and `optimizer.lr @adam` differ in range"""
+    key: str
+    default: str
+    """what the control has, as text"""
+    values: tuple[str, ...] = ()
+    """texts to choose from; empty for a range"""
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    toggle: bool = False
+    """whether the key, which may be null, has a value at all: `off` or `on`"""
+
+    @property
+    def is_size(self) -> bool:
+        """Whether it is a whole number on a log scale, as steps, width and batch: what a cost is made of."""
+        return self.whole and self.log
+
+    def text(self, value: Any) -> str:
+        """A drawn value as it is typed: rounded, and inside the range after rounding."""
+        if self.values:
+            return str(value)
+        if self.whole:
+            return str(round(value))
+        rounded = float(f"{value:.{_DIGITS}g}")
+        return f"{min(max(rounded, self.low), self.high):.12g}"
+
+    def holds(self, text: str) -> bool:
+        """Whether the text is one of the values, or a number of the range."""
+        if self.values:
+            return text in self.values
+        try:
+            return self.low <= float(text) <= self.high
+        except ValueError:
+            return False
+
+    def picked(self, given: Mapping[str, str]) -> str:
+        """What overrides (key -> text) say of this dimension; the default where they say nothing."""
+        if self.key not in given:
+            return self.default
+        if self.toggle:
+            return OFF if given[self.key] == "null" else ON
+        return given[self.key]
+
+    def draw(self, rng: random.Random) -> str:
+        """A uniform draw, uniform in the logarithm on a log scale."""
+        if self.values:
+            return rng.choice(self.values)
+        if self.log:
+            return self.text(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return self.text(rng.uniform(self.low, self.high))
+
+
+Pick = Callable[[Dimension], str]
+Drawn = list[tuple[Dimension, str]]
+
+
+@final
+class Dimensions:
+    """Everything that a search may turn, once the person's own overrides are fixed."""
+
+    def __init__(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> None:
+        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
+        self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
+        self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
+        self._idle = Idle(vocabulary, self._fixed)
+
+    def walk(self, pick: Pick) -> Drawn:
+        """Ask `pick` for every dimension that acts with what was picked so far."""
+        drawn = [(dimension, pick(dimension)) for dimension in self._options()]
+        chosen = {dimension.key: text for dimension, text in drawn}
+        for key, entry in self._keys.items():
+            if not self._idle.acts(key, chosen):
+                continue
+            found = _picked(*self._key(key, entry, chosen), pick)
+            drawn += found
+            if found:  # of a key that is off nothing but its toggle
+                chosen[key] = "null" if found[-1][0].toggle else found[-1][1]
+        return drawn
+
+    def default(self) -> Drawn:
+        """The control."""
+        return self.walk(lambda one: one.default)
+
+    def turned(self, rng: random.Random) -> int:
+        """How many to turn at once, by lot; in a small space all.
+
+        A draw of every one of many dimensions rarely trains at all: each range has its bad ends.
+        """
+        size = len(self.default())
+        return size if size <= _SMALL else rng.randint(1, _MOST)
+
+    def choose(self, rng: random.Random, turned: int, metric: str, kept: Drawn | None = None) -> set[str]:
+        """Names of `turned` dimensions of `kept`, or of the control, by lot; sizes oftener for a cost."""
+        weight = _SIZES if is_ratio(metric) else 1.0
+        left = {one.name: weight if one.is_size else 1.0 for one, _ in kept or self.default()}
+        chosen: set[str] = set()
+        while left and len(chosen) < turned:
+            name = rng.choices(list(left), list(left.values()))[0]
+            chosen.add(name)
+            del left[name]
+        return chosen
+
+    def vary(
+        self, rng: random.Random, turned: int, metric: str = "", stopped: Sequence[str] | None = None
+    ) -> Drawn:
+        """A uniform draw of a few dimensions, with the others as the control has them.
+
+        `stopped` are the overrides of the control stopped at the bound: where there is one, the others are as
+        it has them, for with the control's own length no other change is cheaper.
+        """
+        kept = None if stopped is None else self.read(stopped)
+        texts = {one.name: text for one, text in kept or ()}
+        chosen = self.choose(rng, turned, metric, kept)
+        return self.walk(
+            lambda one: one.draw(rng) if one.name in chosen else texts.get(one.name, one.default)
+        )
+
+    def read(self, overrides: Sequence[str]) -> Drawn | None:
+        """Overrides as a draw, less what does not act and what is in words, see `carried`.
+
+        None where a sampler could not have drawn them.
+        """
+        words = self.carried(overrides)
+        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one and one not in words)
+        drawn = self.walk(lambda one: one.picked(given))
+        read = {dimension.key for dimension, _ in drawn}
+        fits = all(dimension.holds(text) for dimension, text in drawn)
+        return drawn if fits and given.keys() <= read else None
+
+    def carried(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides that no sampler draws and that go with every draw from there: a target in words."""
+        return tuple(one for one in overrides if one.partition("=")[0] in self._words - self._fixed.keys())
+
+    def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides that change anything beside the others."""
+        return self._idle.without(overrides)
+
+    def _options(self) -> Iterator[Dimension]:
+        for group, entry in self._groups.items():
+            if group in self._fixed:
+                continue
+            options, default = tuple(entry["options"]), entry["default"]
+            if entry.get("several"):
+                options, default = tuple(f"[{one}]" for one in options), f"[{','.join(default or [])}]"
+            values = tuple(dict.fromkeys((str(default), *options)))
+            if len(values) > 1:
+                yield Dimension(group, group, str(default), values)
+
+    def _key(
+        self, key: str, entry: Mapping[str, Any], chosen: Mapping[str, str]
+    ) -> tuple[Dimension | None, Dimension | None]:
+        """Of a key under the options chosen: whether it is on, if it can be null, and its value."""
+        group = entry.get("group")
+        option = self._chosen(group, chosen).strip("[]") if group else None
+        if key in self._fixed or (group and option not in entry["per"]):
+            return None, None
+        merged = {**entry, **(entry["per"][option] if option else {})}
+        name = f"{key} @{option}" if option else key
+        toggle = None
+        if merged.get("nullable") and merged["type"] in ("int", "float"):
+            default = OFF if merged.get("default") is None else ON
+            toggle = Dimension(f"{name}?", key, default, (OFF, ON), toggle=True)
+        return toggle, _dimension(name, key, merged, merged.get("default"))
+
+    def _chosen(self, group: str, chosen: Mapping[str, str]) -> str:
+        return chosen.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+
+
+def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
+    """What is picked of one key: whether it has a value, where it may have none, and which."""
+    found = [(toggle, pick(toggle))] if toggle else []
+    if dimension and (not found or found[0][1] == ON):
+        found.append((dimension, pick(dimension)))
+    return found
+
+
+def typed(drawn: Drawn) -> tuple[str, ...]:
+    """A draw as overrides, without what is the default anyway."""
+    usually_off = {one.key for one, _ in drawn if one.toggle and one.default == OFF}
+    found: list[str] = []
+    for dimension, text in drawn:
+        if dimension.toggle:
+            found += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
+        elif text != dimension.default or dimension.key in usually_off:
+            found.append(f"{dimension.key}={text}")
+    return tuple(found)
+
+
+def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> Dimension | None:
+    """None for a kind that samplers do not draw: texts and lists."""
+    kind = entry["type"]
+    if kind == "bool":
+        return Dimension(name, key, _typed(default), ("true", "false"))
+    if kind == "enum":
+        values = tuple(_typed(value) for value in entry["of"])
+        return Dimension(name, key, _typed(default), tuple(dict.fromkeys((*values, _typed(default)))))
+    if kind not in ("int", "float"):
+        return None
+    low, high, log = float(entry["low"]), float(entry["high"]), entry.get("scale") == "log"
+    dimension = Dimension(name, key, _typed(default), (), low, high, log, kind == "int")
+    if default is None:  # it is off in the control: once on, it starts in the middle
+        middle = dimension.text(math.sqrt(low * high) if log else (low + high) / 2)
+        dimension = replace(dimension, default=middle)
+    return dimension
+
+
+def _typed(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,127 @@
+"""A campaign with a model has two lanes: the team's, and a control that never has the model, turn by turn.
+
+Both have the same default, the same number of turns and proposers of their own, and neither sees what the
+other found: the difference between them is what the model brought.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, final
+
+from research.metrics import rank
+from research.propose.account import Asked
+from research.propose.bandit import Bandit
+from research.propose.proposer import Proposer, Seen, State
+from research.types import Proposal
+
+Lane = Literal["team", "control"]
+_CONTROL = "control/"
+
+
+def lane_of(proposer: str) -> Lane:
+    """The lane of a proposer by its name, as it stands in a proposal, an arm or a `Seen`."""
+    return "control" if proposer.startswith(_CONTROL) else "team"
+
+
+def view(state: State, proposer: str) -> State:
+    """The state as the lane of `proposer` may see it: its own proposals, and the best of those."""
+    lane = lane_of(proposer)
+    seen = tuple(one for one in state.seen if lane_of(one.proposer) == lane)
+    if len(seen) == len(state.seen):
+        return state
+    ran = [one for one in (state.control, state.stopped, *seen) if one is not None and one.status == "done"]
+    best = min(ran, key=lambda one: rank(state.objective, one.metrics), default=None)
+    return state.model_copy(update={"seen": seen, "incumbent": best})
+
+
+@final
+class InLane(Proposer):
+    """A proposer that sees its own lane only; in the control lane its name begins with `control/`."""
+
+    def __init__(self, proposer: Proposer, lane: Lane) -> None:
+        self._proposer = proposer
+        self.first = proposer.first
+        self.name = _CONTROL + proposer.name if lane == "control" else proposer.name
+
+    def ask(self, state: State) -> Proposal | None:
+        """What the proposer makes of its lane."""
+        found = self._proposer.ask(view(state, self.name))
+        return found.model_copy(update={"proposer": self.name}) if found else None
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Pass on what its own lane found."""
+        if lane_of(seen.proposer) == lane_of(self.name):
+            self._proposer.tell(proposal, seen)
+
+    def spent(self) -> dict[str, Any]:
+        """What the proposer spent."""
+        return self._proposer.spent()
+
+
+def in_lane(proposers: Iterable[Proposer], lane: Lane) -> list[Proposer]:
+    """Proposers of one lane; those of two lanes must not be the same objects."""
+    return [InLane(one, lane) for one in proposers]
+
+
+def control_shares(shares: dict[str, float]) -> dict[str, float]:
+    """Shares of the turns by the names of the control lane."""
+    return {_CONTROL + name: share for name, share in shares.items()}
+
+
+@final
+class Lanes:
+    """Two bandits, one for each lane, behind the verbs of one; the lane that is behind goes next."""
+
+    def __init__(
+        self,
+        team: Sequence[Proposer],
+        control: Sequence[Proposer],
+        shares: dict[str, float],
+        *,
+        seed: int = 0,
+    ) -> None:
+        """`team` may hold the model, `control` not; both are plain proposers, `shares` go by their names.
+
+        Raises what `Bandit` raises.
+        """
+        self.team, self.control = in_lane(team, "team"), in_lane(control, "control")
+        self._bandits: dict[Lane, Bandit] = {
+            "team": Bandit(self.team, shares, seed=seed),
+            "control": Bandit(self.control, control_shares(shares), seed=seed),
+        }
+
+    @property
+    def proposers(self) -> list[Proposer]:
+        """All that must be told what came of a proposal; each keeps what is its lane's."""
+        return [*self.team, *self.control]
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """Turns by name."""
+        return {name: turns for bandit in self._bandits.values() for name, turns in bandit.taken.items()}
+
+    def next(self) -> Proposer | None:
+        """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""
+        for lane in sorted(self._bandits, key=self._turns):
+            found = self._bandits[lane].next()
+            if found is not None:
+                return found
+        return None
+
+    def leave(self, proposer: Proposer) -> None:
+        """A proposer has nothing more to say in its lane; the turn it just took is not counted."""
+        self._bandits[lane_of(proposer.name)].leave(proposer)
+
+    def learn(self, name: str, gain: float, joules: float) -> None:
+        """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""
+        self._bandits[lane_of(name)].learn(name, gain, joules)
+
+    def pay(self, name: str, asked: Asked) -> None:
+        """What questions to the model cost beside the trials of its turns."""
+        self._bandits[lane_of(name)].pay(name, asked)
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""
+        return {name: one for bandit in self._bandits.values() for name, one in bandit.facts().items()}
+
+    def _turns(self, lane: Lane) -> int:
+        return sum(self._bandits[lane].taken.values())

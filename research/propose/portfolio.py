@@ -1,0 +1,182 @@
+"""What was best on other tasks: a few configurations that complement each other, tried before any search."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar, final
+
+from research.metrics import is_ratio
+from research.propose.dimensions import Dimensions, typed
+from research.propose.proposer import Proposer, Seen, State
+from research.propose.random import claim
+from research.stats.student import critical
+from research.types import Objective, Proposal
+
+SIZE = 5
+"""configurations of a portfolio"""
+_TASKS = 4
+"""tasks below which nothing can be said about whether a memory helps on a task that it has not seen"""
+
+Name = TypeVar("Name", bound=Hashable)
+Regrets = Mapping[str, Mapping[Name, float]]
+"""task -> configuration -> normalised regret: 0 is the best known there, 1 the worst"""
+
+
+class Configured(Protocol):
+    """A configuration that another task has a figure of."""
+
+    @property
+    def task(self) -> str:
+        """The other task."""
+
+    @property
+    def overrides(self) -> Sequence[str]:
+        """What was set there."""
+
+    @property
+    def value(self) -> float:
+        """The figure of the objective's metric."""
+
+
+class Memory(Protocol):
+    """As much of `research.memory.memory.Memory` as a portfolio needs."""
+
+    def elsewhere(self, objective: Objective, data: str) -> Sequence[Configured]:
+        """What other tasks than `data` know of the objective's metric."""
+
+
+@final
+class Portfolio(Proposer):
+    """Hands out `portfolio` of what memory knows of other tasks, one after another, then is silent.
+
+    It says nothing at all where memory is off or empty, and where its own leave-one-task-out test (`pays`)
+    shows that the configurations of some tasks are no better on another than ones taken by lot.
+    """
+
+    name = "portfolio"
+    first = True
+
+    def __init__(self, memory: Memory, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
+        self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
+        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._left: list[tuple[str, ...]] | None = None
+        self._known: dict[str, Any] = {}
+
+    def ask(self, state: State) -> Proposal | None:
+        """The next configuration that the present space can say and that was not seen yet."""
+        if self._left is None:
+            self._left = self._chosen(state.objective)
+        seen = {self._dimensions.acting(one.overrides) for one in state.seen}
+        while self._left:
+            overrides = self._left.pop(0)
+            if overrides not in seen:
+                return claim(overrides, state, self.name)
+        return None
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """What is found here is another task's to remember."""
+
+    def spent(self) -> dict[str, Any]:
+        """What it was made of: tasks, configurations, and whether they help where they were not found."""
+        return dict(self._known)
+
+    def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
+        known: dict[str, dict[tuple[str, ...], float]] = {}
+        here = cache(self._here)  # tasks share configurations
+        for one in self._memory.elsewhere(objective, self._fixed.get("data", "")):
+            overrides = here(tuple(one.overrides))
+            if overrides:
+                known.setdefault(one.task, {})[overrides] = one.value
+        regrets = normalised(known, objective)
+        helps = pays(regrets)
+        self._known = {"tasks": len(regrets), "helps": helps}
+        return portfolio(regrets) if helps else []
+
+    def _here(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """Overrides of another task as they are typed here; empty where they differ in what is fixed."""
+        given = dict(one.split("=", 1) for one in overrides)
+        if any(self._fixed.get(key, value) != value for key, value in given.items()):
+            return ()
+        left = [f"{key}={value}" for key, value in given.items() if key not in self._fixed]
+        drawn = self._dimensions.read(left)
+        return typed(drawn) if drawn else ()
+
+
+def portfolio(regrets: Regrets[Name], size: int = SIZE) -> list[Name]:
+    """The configurations that together minimise the mean over the tasks of the best regret, greedily.
+
+    Each is the one that adds most to those before it, as Auto-sklearn 2.0 builds its portfolios (Feurer et
+    al., 2022, JMLR 23(261)); the mean of minima is submodular: this is within 1 - 1/e of the best set.
+    A configuration counts as its worst on a task that has not seen it. Ties go to the lower mean regret, then
+    to the first named.
+    """
+    names = dict.fromkeys(name for known in regrets.values() for name in known)
+    left = {name: [known.get(name, 1.0) for known in regrets.values()] for name in names}
+    best, chosen = [1.0] * len(regrets), list[Name]()
+    while left and len(chosen) < size:
+        pick = min(left, key=lambda name: (math.fsum(map(min, best, left[name])), math.fsum(left[name])))
+        best = list(map(min, best, left.pop(pick)))
+        chosen.append(pick)
+    return chosen
+
+
+def pays(regrets: Regrets[Name], size: int = SIZE, level: float = 0.95) -> bool:
+    """Whether portfolios help on a task left out: one-sided paired t-test against configurations by lot.
+
+    For each task, the best regret there of the portfolio of all others, against the expected best of as many
+    of its known configurations drawn at random. True as well where too few tasks share configurations to
+    tell: the price of a useless portfolio is `size` trials.
+    """
+    gains = [gain for task in regrets if (gain := _gain(regrets, task, size)) is not None]
+    if len(gains) < _TASKS:
+        return True
+    mean = math.fsum(gains) / len(gains)
+    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in gains) / (len(gains) - 1))
+    return mean > critical(2 * (1 - level), len(gains) - 1) * spread / math.sqrt(len(gains))
+
+
+def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:
+    """How much better the others' portfolio does on a task than chance; None where it knows too few of it."""
+    here = regrets[task]
+    others = {
+        name: {one: value for one, value in known.items() if one in here}
+        for name, known in regrets.items()
+        if name != task
+    }
+    chosen = portfolio(others, size)
+    if len(chosen) < size or len(here) < 2 * size:
+        return None
+    return _by_lot(sorted(here.values()), size) - min(here[one] for one in chosen)
+
+
+def _by_lot(values: Sequence[float], size: int) -> float:
+    """Expected smallest of `size` of the sorted values, drawn without replacement."""
+    n = len(values)
+    ways = math.comb(n, size)
+    return math.fsum(value * math.comb(n - place - 1, size - 1) / ways for place, value in enumerate(values))
+
+
+def normalised(
+    known: Mapping[str, Mapping[Name, float]], objective: Objective
+) -> dict[str, dict[Name, float]]:
+    """Figures as regrets per task, 0 for its best and 1 for its worst; of costs, their logarithms."""
+    sign = 1.0 if objective.direction == "min" else -1.0
+    found: dict[str, dict[Name, float]] = {}
+    for task, figures in known.items():
+        costs = {
+            name: cost
+            for name, value in figures.items()
+            if (cost := _cost(value, objective, sign)) is not None
+        }
+        low, high = min(costs.values(), default=0.0), max(costs.values(), default=0.0)
+        if high > low:
+            found[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}
+    return found
+
+
+def _cost(value: float, objective: Objective, sign: float) -> float | None:
+    if not math.isfinite(value):
+        return None
+    if is_ratio(objective.metric):
+        return sign * math.log(value) if value > 0 else None
+    return sign * value

@@ -1,0 +1,190 @@
+"""An Optuna sampler behind the dimensions of the space: what all of them share, ask and tell in memory."""
+
+import math
+import random
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from research.metrics import is_ratio, shortfalls
+from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
+from research.propose.proposer import Proposer, Seen, State
+from research.propose.random import claim
+from research.types import Proposal
+
+_START = 6
+"""results below which it varies the control at random: from fewer there is nothing to estimate"""
+_TINY = 1e-300
+
+
+class Sampler(Proposer, ABC):
+    """Draws some dimensions anew by an Optuna sampler and keeps the others as the incumbent has them.
+
+    It is told what every proposer found, as long as its own dimensions can say it. A failure counts as the
+    worst value seen, with every bound missed by its whole size.
+    """
+
+    joint = False
+    """whether its model is one of all dimensions of the incumbent at once: it then starts anew when the
+    incumbent's options, and with them the dimensions, change; what a result lacks, it has as the incumbent"""
+
+    def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna, self._seed = optuna, seed
+        self._dimensions = Dimensions(vocabulary, fixed)
+        self._rng = random.Random(f"{self.name} {seed}")
+        self._space: dict[str, Dimension] = {}
+        self._kept: dict[str, Any] = {}
+        self._study = self._opened([])
+        self._told: list[dict[str, Any]] = []
+        self._worst: float | None = None
+        self._asked: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._waiting: list[tuple[Drawn, Seen]] = []
+        self._state: State | None = None
+
+    @abstractmethod
+    def _sampler(self, seed: int, start: Mapping[str, Any]) -> Any:
+        """A fresh Optuna sampler; `start` are the incumbent's values by dimension, empty before the first."""
+
+    def _redraws(self, kept: Drawn, state: State) -> set[str]:
+        """Names of the dimensions to draw anew: a few, by lot."""
+        turned = self._dimensions.turned(self._rng)
+        return self._dimensions.choose(self._rng, turned, state.objective.metric, kept)
+
+    def ask(self, state: State) -> Proposal | None:
+        """The next draw; the control's own result is the first thing that it learns."""
+        default = self._dimensions.default()
+        if not default:
+            return None
+        # A control that an earlier sprint has confirmed is told with the rest of what was seen.
+        if self._state is None and state.control and not state.control.overrides:
+            self._waiting.insert(0, (default, state.control))
+        held = self._dimensions.read(state.stopped.overrides) if state.stopped else None
+        if self._state is None and held and state.stopped:
+            self._waiting.insert(0, (held, state.stopped))
+        self._state = state
+        while self._waiting:
+            self._learn(*self._waiting.pop(0), state)
+        if len(self._told) < _START:
+            turned = self._dimensions.turned(self._rng)
+            base = state.stopped.overrides if state.stopped else None
+            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, base)
+        else:
+            base = state.incumbent.overrides if state.incumbent else None
+            drawn = self._redrawn(state)
+        return claim((*typed(drawn), *self._dimensions.carried(base or ())), state, self.name)
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Keep a result for the next draw; what was refused or repeated says nothing of the objective."""
+        drawn = self._dimensions.read(proposal.overrides)
+        if drawn and seen.status in ("done", "failed"):
+            self._waiting.append((drawn, seen))
+
+    def _redrawn(self, state: State) -> Drawn:
+        best = self._dimensions.read(state.incumbent.overrides) if state.incumbent else None
+        kept = best or self._dimensions.default()
+        self._renew(kept)
+        texts, chosen = {one.name: text for one, text in kept}, self._redraws(kept, state)
+        trial = self._study.ask()
+
+        def pick(draw: Callable[[Dimension], str]) -> Drawn:
+            return self._dimensions.walk(
+                lambda one: draw(one) if one.name in chosen else texts.get(one.name, one.default)
+            )
+
+        drawn = pick(lambda one: _suggest(trial, one))
+        # What it asked comes back through tell like everybody's; the open trial is closed unused.
+        closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
+        made = frozenset((*typed(drawn), *words))
+        if made in {frozenset(self._dimensions.acting(one.overrides)) for one in state.seen}:
+            return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
+        self._asked[typed(drawn)] = dict(closed.system_attrs)
+        return drawn
+
+    def _renew(self, kept: Drawn) -> None:
+        """Start a joint model anew when its dimensions have changed, from what is known of the new ones."""
+        space = {one.name: one for one, _ in kept}
+        if self.joint and space != self._space:
+            self._space, self._kept = space, as_trial(kept)["params"]
+            self._study = self._opened(kept)
+            for told in self._told:
+                self._add(told, {})
+
+    def _opened(self, kept: Drawn) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            sampler = self._sampler(self._seed, {one.name: _value(one, text) for one, text in kept})
+        return self._optuna.create_study(sampler=sampler)
+
+    def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
+        told = {
+            "value": self._minimised(seen, state),
+            "constraints": gaps(seen, state),
+            **as_trial(drawn),
+        }
+        self._told.append(told)
+        self._add(told, self._asked.pop(typed(drawn), {}))
+
+    def _add(self, told: dict[str, Any], attributes: dict[str, Any]) -> None:
+        if self.joint and not self._space:
+            return  # the model is made, of all that was told, with the first draw
+        known = self._imputed(told) if self.joint else told
+        self._study.add_trial(self._optuna.trial.create_trial(**known, system_attrs=attributes))
+
+    def _imputed(self, told: dict[str, Any]) -> dict[str, Any]:
+        """A result in the incumbent's dimensions, as if what it lacks were as the incumbent has it."""
+        params = {name: told["params"].get(name, value) for name, value in self._kept.items()}
+        distributions = {name: _distribution(one) for name, one in self._space.items()}
+        return told | {"params": params, "distributions": distributions}
+
+    def _minimised(self, seen: Seen, state: State) -> float:
+        """The figure as it is minimised, the logarithm of a cost; a model of it takes no infinity."""
+        value = seen.metrics.get(state.objective.metric, math.nan)
+        if is_ratio(state.objective.metric):
+            value = math.log(max(value, _TINY))
+        value = value if state.objective.direction == "min" else -value
+        if seen.status == "failed" or not math.isfinite(value):
+            return 0.0 if self._worst is None else self._worst
+        self._worst = value if self._worst is None else max(value, self._worst)
+        return value
+
+
+def as_trial(drawn: Drawn) -> dict[str, Any]:
+    """A draw as Optuna's `create_trial` takes it: values and distributions by dimension."""
+    return {
+        "params": {one.name: _value(one, text) for one, text in drawn},
+        "distributions": {one.name: _distribution(one) for one, _ in drawn},
+    }
+
+
+def gaps(seen: Seen, state: State) -> dict[str, float]:
+    """How far each bound is missed, as Optuna's constraints: above 0 is outside."""
+    failed = seen.status == "failed"
+    missed = shortfalls(state.objective, seen.metrics)
+    return {str(place): 1.0 if failed or math.isnan(gap) else gap for place, gap in enumerate(missed)}
+
+
+def _suggest(trial: Any, one: Dimension) -> str:
+    if one.values:
+        return str(trial.suggest_categorical(one.name, list(one.values)))
+    if one.whole:
+        return one.text(trial.suggest_int(one.name, int(one.low), int(one.high), log=one.log))
+    return one.text(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+
+
+def _value(one: Dimension, text: str) -> str | int | float:
+    return text if one.values else int(float(text)) if one.whole else float(text)
+
+
+def _distribution(one: Dimension) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if one.values:
+        return CategoricalDistribution(one.values)
+    if one.whole:
+        return IntDistribution(int(one.low), int(one.high), log=one.log)
+    return FloatDistribution(one.low, one.high, log=one.log)

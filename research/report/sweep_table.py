@@ -1,0 +1,175 @@
+"""The table that a sweep ends with: one row per arm, mean ± 95 % t-interval over its seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+from research.metrics import described, is_ratio
+from research.run.progress import common
+from research.run.runner import Outcome
+from research.stats.comparable import Taken, disturbed, sound, unlike
+from research.stats.intervals import Summary, summary
+from research.stats.quantity import quantity
+from research.types import Result
+
+_WIDE = 100
+
+
+@final
+@dataclass(frozen=True)
+class Arm:
+    """What the seeds of one configuration measured."""
+
+    name: str
+    outcomes: list[Outcome]
+
+    def over_seeds(self, metric: str) -> Summary:
+        """Mean and interval of a metric over the trials that have it undisturbed."""
+        figures = [sound(one.result) for one in self.taken]
+        return summary([own[metric] for own in figures if metric in own])
+
+    @cached_property
+    def taken(self) -> list[Taken]:
+        """Its trials that have numbers, with what says how they were taken: all on this machine."""
+        return [_taken(one) for one in self.outcomes if one.ok]
+
+    def disturbed(self, metric: str) -> list[str]:
+        """Why trials have no part in a metric's figure."""
+        having = [one.result for one in self.taken if metric in one.result.metrics]
+        return [why for result in having if (why := disturbed(metric, result))]
+
+    @property
+    def failed(self) -> int:
+        """How many trials have no numbers."""
+        return sum(not one.ok for one in self.outcomes)
+
+    @property
+    def methods(self) -> list[str]:
+        """How joules were taken, each way once."""
+        having = [one.facts for one in self.outcomes if "train/energy_j" in one.metrics]
+        return sorted({f"{facts.get('energy_method')}{_basis(facts)}" for facts in having})
+
+
+def _basis(facts: Mapping[str, Any]) -> str:
+    return f" ({facts['energy_basis']})" if facts.get("energy_basis") else ""
+
+
+def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
+    """Outcomes by their overrides without the seed, in the order in which the arms were asked for.
+
+    An arm's name leaves out what all arms share.
+    """
+    found: dict[str, Arm] = {}
+    shared = common([one.job for one in outcomes])
+    for one in outcomes:
+        own = [text for text in one.job.overrides if not text.startswith("seed=") and text not in shared]
+        name = " ".join(own) or " ".join(sorted(shared)) or "defaults"
+        found.setdefault(name, Arm(name, [])).outcomes.append(one)
+    return list(found.values())
+
+
+def best(compared: Sequence[Arm], score: str) -> Arm | None:
+    """The arm with the best mean score; None where fewer than two have one, or not of one instrument."""
+    if unlike(score, _sound(score, compared)):
+        return None
+    scored = [(arm.over_seeds(score), arm) for arm in compared]
+    means = [(told.mean, arm) for told, arm in scored if told.n]
+    if len(means) < 2:
+        return None
+    choose = min if lower_is_better(score) else max
+    return choose(means, key=lambda pair: pair[0])[1]
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better; validation metrics are as their twins on the test split."""
+    known = described(metric)
+    return known is not None and known.better == "min"
+
+
+def _sound(metric: str, compared: Sequence[Arm]) -> list[Taken]:
+    """The trials whose figure of a metric may be used."""
+    return [one for arm in compared for one in arm.taken if metric in sound(one.result)]
+
+
+def _taken(one: Outcome) -> Taken:
+    result = Result(trial_id=one.trial_id or 0, metrics=one.metrics, facts=one.facts)
+    # A known trial may have run beside others than this sweep's: what it was asked with tells nothing of it.
+    return Taken(result.trial_id, "here", 1, result)
+
+
+def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
+    """Column heads and the text of each row, the best marked with a star; failures where there are any."""
+    twin = "test/" + score.partition("/")[2]
+    metrics = [score, twin] if score.startswith("val/") else [score]
+    failures = any(arm.failed for arm in compared)
+    heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
+    winner = best(compared, score)
+    texts = []
+    for arm in compared:
+        mark = "* " if arm is winner else ""
+        figures = [_interval(arm, metric) for metric in metrics]
+        costs = [_joules(arm, compared), _interval(arm, "train/seconds")]
+        counted = [str(arm.over_seeds(score).n), *figures, *costs]
+        texts.append([mark + arm.name, *counted, *[str(arm.failed or "")] * failures])
+    return heads, texts
+
+
+def show(outcomes: Sequence[Outcome], score: str) -> None:
+    """Print the table; a narrow terminal does without the seconds."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    terminal = Console()
+    # A file is not as narrow as rich takes it to be.
+    width = terminal.width if terminal.is_terminal else 160
+    # Without markup: the brackets of compress=[a,b] are no style.
+    console = Console(width=width, highlight=False, markup=False)
+    compared = arms(outcomes)
+    heads, texts = rows(compared, score)
+    kept = [at for at, head in enumerate(heads) if console.width >= _WIDE or head != "train/seconds"]
+    table = Table(box=box.SIMPLE_HEAD, caption=caption(compared), caption_justify="left")
+    for at in kept:
+        table.add_column(heads[at], justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
+    for text in texts:
+        style = "bold" if text[0].startswith("* ") else None
+        table.add_row(*(text[at] for at in kept), style=style)
+    console.print(table)
+
+
+def caption(compared: Sequence[Arm]) -> str:
+    """How to read the table, how its joules were taken, and what was disturbed."""
+    methods = sorted({method for arm in compared for method in arm.methods})
+    joules = f"; joules: {', '.join(methods)}" if methods else ""
+    star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
+    told = f"mean ± 95 % t-interval over seeds{star}{joules}"
+    held = [why for arm in compared for why in arm.disturbed("train/seconds")]
+    if not held:
+        return told
+    of = sum(len(arm.taken) for arm in compared)
+    return f"{told}\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} trials ({held[0]})"
+
+
+def _interval(arm: Arm, metric: str) -> str:
+    told = arm.over_seeds(metric)
+    if not told.n:
+        return "disturbed" if arm.disturbed(metric) else "-"
+    return quantity(metric, told.mean) + _half(told, metric)
+
+
+def _half(told: Summary, metric: str) -> str:
+    """Half the interval: of a score in its own unit, of a cost in percent of the mean."""
+    if told.half_width is None:
+        return ""
+    if is_ratio(metric) and told.mean:
+        return f" ± {100 * told.half_width / abs(told.mean):.2g} %"
+    return f" ± {told.half_width:.2g}"
+
+
+def _joules(arm: Arm, compared: Sequence[Arm]) -> str:
+    """Joules of one instrument: those taken otherwise than the first arm's are not shown."""
+    own, first = (_sound("train/energy_j", arms) for arms in ([arm], compared[:1]))
+    if unlike("train/energy_j", [*first, *own]):
+        return "methods differ"  # their figures are never averaged, nor put side by side
+    return _interval(arm, "train/energy_j")

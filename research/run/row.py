@@ -1,0 +1,188 @@
+"""One trial's row from claim to result: looked up first, leased while it runs, failed with its reason."""
+
+import difflib
+import hashlib
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from redact import redact
+from refusal import Ended, Refusal
+from research.metrics import METRICS, elsewhere, screening
+from research.run.retold import retold
+from research.space import identity, profiles
+from research.space.signature import signature
+from research.stats.partial import lacking
+from research.store.store import Busy, Claim, Known, Lost, Store
+
+POLL_S = 0.5
+
+
+@final
+@dataclass
+class Row:
+    """The row of one trial; `status` is `running` until its numbers stand in the database."""
+
+    trial_id: int
+    folder: Path
+    digest: str
+    """of its key: what its checkpoints say that they are of"""
+    ckpt_path: str | None = None
+    """the very file whose content is in the key: a folder may have a newer one by the time it is read"""
+    status: str = "running"
+    metrics: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    _store: Store | None = None
+    _claim: Claim | None = None
+    _meter: dict[str, Any] | None = None
+    """by which joules and carbon of a known trial are told"""
+
+    def finish(
+        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
+    ) -> None:
+        """Write the result in one transaction.
+
+        Raises:
+            Lost: another process took the row over, because this one was paused for longer than its lease.
+        """
+        assert self._store is not None and self._claim is not None
+        self._store.finish(self._claim, metrics, facts, curve)
+        self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def complete(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
+        """Add what was left unmeasured to a row that is done; the row is what stands then."""
+        assert self._store is not None
+        stands = retold(self._store.complete(self.trial_id, metrics, facts), self._meter)
+        self.status, self.metrics, self.facts = "known", stands.metrics, stands.facts
+
+    def fail(self, error: BaseException) -> None:
+        """Write why the trial failed; where that cannot be written, the error says so as well."""
+        assert self._store is not None and self._claim is not None
+        try:
+            spent = error.spent if isinstance(error, Ended) else None
+            self._store.fail(self._claim, reason(error), {"spent": spent} if spent else None)
+        except (Refusal, Lost) as trouble:
+            error.add_note(f"and its row could not be written: {trouble}")
+
+    def answer(self, score: str) -> dict[str, Any]:
+        """Return what a sweep or an agent is told; the score is None when this task has no such metric."""
+        return {
+            "status": self.status,
+            "trial_id": self.trial_id,
+            "score": self.metrics.get(score),
+            "metrics": self.metrics,
+            "facts": self.facts,
+            "folder": str(self.folder),
+        }
+
+
+def check_score(score: str, task: str | None = None) -> None:
+    """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
+    names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
+    if score not in names:
+        near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
+        raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
+    only = elsewhere(score, task) if task else None
+    if only:
+        raise Refusal(
+            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
+            "val/accuracy or val/loss."
+        )
+
+
+@contextmanager
+def claimed(
+    config: dict[str, Any], *, overrides: Sequence[str], sweep: str | None, source: str
+) -> Iterator[Row]:
+    """Hold the row of `config`; a known trial comes with its numbers and status `known`: nothing is to do.
+
+    One that left something unmeasured that is asked for has status `partial`, and its weights in its folder;
+    where those are gone it is run again, as a replicate.
+
+    What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
+    any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
+    """
+    check_score(config["score"], config["data"].get("task"))
+    profiles.refuse(config)
+    begun, damaged = identity.begun(config)
+    pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
+    key = identity.key(config | {"ckpt_path": pinned}, signature(config))
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
+    force = bool(config.get("force"))
+    folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
+    values = {"overrides": redact(list(overrides)), "config": redact(config), "folder": str(folder)}
+    values |= {"seed": config["seed"], "name": config.get("name"), "sweep": sweep, "source": source}
+    store = Store(config["store"]["url"])
+    try:
+        got = _claim(lambda: store.claim(key, force=force, **values))
+        partial = isinstance(got, Known) and bool(lacking(got.result.facts, config))
+        if isinstance(got, Known) and partial and not _weights(got):
+            folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
+            again = values | {"folder": str(folder)}
+            got = _claim(lambda: store.claim(key, force=True, **again))
+        if isinstance(got, Known):
+            known = Path(got.trial.folder or folder)
+            result = got.result if partial else retold(got.result, config.get("meter"))
+            yield Row(
+                got.trial.id,
+                known,
+                digest,
+                status="partial" if partial else "known",
+                metrics=result.metrics,
+                facts=result.facts,
+                _store=store,
+                _meter=config.get("meter"),
+            )
+        else:
+            _tell_damaged(begun, damaged)
+            row = Row(got.trial_id, folder, digest, pinned, _store=store, _claim=got)
+            with store.keep(got), _failing(row):
+                yield row
+    finally:
+        store.close()
+
+
+def _weights(known: Known) -> bool:
+    return known.trial.folder is not None and (Path(known.trial.folder) / "weights.pt").is_file()
+
+
+def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
+    if begun is not None and damaged:
+        names = ", ".join(path.name for path in damaged)
+        print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
+
+
+def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:
+    """Claim the row, waiting while another process runs the same trial."""
+    waited = False
+    while isinstance(got := claim(), Busy):
+        if not waited:
+            print(f"trial {got.trial.id} runs in another process: waiting for its result", file=sys.stderr)
+        waited = True
+        time.sleep(POLL_S)
+    return got
+
+
+@contextmanager
+def _failing(row: Row) -> Iterator[None]:
+    """Write what the body raises as the reason of a failed row; trouble with that never hides the error."""
+    try:
+        yield
+    except BaseException as error:
+        if row.status == "running":
+            row.fail(error)
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
+    words = " ".join(str(error).split())[:500]
+    if isinstance(error, Ended):
+        return words
+    kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted"}
+    return f"{kinds.get(type(error).__name__, type(error).__name__)}: {words}".rstrip(": ")

@@ -1,0 +1,125 @@
+"""A sweep from its jobs to its table: what is known is looked up, the rest is run, all of it is told."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from research.report import sweep_table
+from research.run import lookup
+from research.run.progress import Progress
+from research.run.row import check_score
+from research.run.runner import Job, Outcome, Runner
+
+_WITHOUT = ("force=", "dry_run=", "launcher.", "logger", "store", "root=", "tags=")
+
+
+def name(typed: Sequence[str], swept: Sequence[str]) -> str:
+    """Name a sweep by what was typed, for example `optimizer-seed-1f3a5c7e`: typed again it is the same.
+
+    What says only how to run it, not what, is left out of the hash; the order of words does not matter.
+    """
+    said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
+    digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
+    given = [text.partition("=")[2] for text in typed if text.startswith("name=")]
+    recipe = [text.partition("=")[2] for text in typed if text.lstrip("+").startswith("experiment=")]
+    prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join([*prefix, digest]))
+
+
+def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
+    """Run all jobs and print lines and table; outcomes are in the order of the jobs.
+
+    Raises `Refusal` before anything runs for what no trial could run with, and KeyboardInterrupt after
+    printing what is done.
+    """
+    if not jobs:
+        return []
+    first = jobs[0].config
+    for score, kind in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
+        check_score(score, kind)
+    started = _cpu_seconds()
+    outcomes = lookup.known(jobs)
+    logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
+    settings = first["launcher"]
+    runner = Runner(settings["jobs"], settings["threads"], settings["timeout_s"], task=task, logs=logs)
+    interrupted = False
+    try:
+        with runner, Progress(jobs) as progress:
+            _run(jobs, outcomes, runner, progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    told = [one for one in outcomes if one is not None]
+    _tell(told, first, _cpu_seconds() - started)
+    missing = len(jobs) - sum(one.ok for one in told)
+    if missing:
+        why = "stopped" if interrupted else "see above why"
+        print(f"{missing} of {len(jobs)} trials have no numbers ({why}): the command typed again runs those")
+    if interrupted:
+        raise KeyboardInterrupt
+    return told
+
+
+def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, progress: Progress) -> None:
+    """Fill in the outcomes that are not known yet, as they come; of equal trials the first is run.
+
+    It answers the others where it has numbers; where it failed the next of them tries again.
+    """
+    for one in filter(None, outcomes):
+        progress.show(one)
+    twins = lookup.twins(jobs, [index for index, one in enumerate(outcomes) if one is None])
+    while twins:
+        groups = {id(jobs[group[0]]): group for group in twins}
+        twins = []
+        for one in runner.run([jobs[group[0]] for group in groups.values()]):
+            first, *others = groups[id(one.job)]
+            told = {first: one} | ({at: lookup.answered(jobs[at], one) for at in others} if one.ok else {})
+            for index, outcome in told.items():
+                outcomes[index] = outcome
+                progress.show(outcome)
+            if others and not one.ok:
+                twins.append(others)
+
+
+def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None:
+    if told:
+        sweep_table.show(told, config["score"])
+    print(*overhead(told, cpu_s), sep="\n", end="")
+
+
+def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
+    """A line of all CPU seconds over those of the steps; none where nothing was trained.
+
+    CPU seconds on both sides: wall time would tell how long trials waited for each other.
+    """
+    done = [one for one in told if one.status == "done"]
+    stepped = sum(one.metrics.get("train/cpu_seconds", 0.0) for one in done)
+    if stepped <= 0:
+        return []
+    return [
+        f"orchestration overhead {cpu_s / stepped:.2f}: {cpu_s:.1f} CPU s in all for {stepped:.2f} CPU s of "
+        f"training steps ({len(done)} trials, steps {stepped / cpu_s:.0%} of it){peak_words(told)}\n"
+    ]
+
+
+def peak_words(told: Sequence[Outcome]) -> str:
+    """What share of the machine's peak the trainings used, where the trials tell it; by their seconds."""
+    shares = [
+        (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])
+        for one in told
+        if one.status == "done"
+        and {"train/fraction_of_peak", "train/seconds"} <= one.metrics.keys()
+        and "train" not in (one.facts.get("disturbed") or {})
+    ]
+    seconds = sum(taken for _, taken in shares)
+    if not seconds:
+        return ""
+    return f"; fraction of peak {sum(share * taken for share, taken in shares) / seconds:.2g}"
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of all its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system

@@ -1,0 +1,159 @@
+"""Files that a config names, as digests of what lies in them: a path may come to hold something else."""
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from refusal import Refusal
+
+# What importing leaves behind is no data.
+_NOT_DATA = {"__pycache__"}
+_READ = {
+    *("path", "paths", "file", "files", "filename", "folder", "folders", "dir", "directory"),
+    *("weights", "checkpoint", "checkpoints", "ckpt", "pretrained", "vocab", "tokenizer"),
+}
+"""words in the name of a key whose value may be a folder that is read"""
+_WRITTEN = {"cache", "out", "output", "outputs", "log", "logs", "save", "tmp", "temp"}
+"""words in the name of a key whose value is a place to write to: what lies there decides nothing"""
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+
+def named(config: Mapping[str, Any], without: Iterable[str] = ()) -> dict[str, Path]:
+    """Files and folders that lie where a value of the config says, by dotted key.
+
+    Any value that is the path of a file counts. A folder counts where its key says that it is read
+    (`weights`, `data_dir`, ...) or its value is written as a path, `./shapes` or `/data/shapes`: a word such
+    as `linear` may well be the name of a folder by chance. Patterns such as `/data/train-*.bin` name all that
+    they match. A key that says that it is written to (`cache`, `log_dir`) names nothing.
+    `without`: keys to leave out.
+    """
+    left_out = set(without)
+    texts = [(key, text) for key, text in _texts(config) if not _within(key, left_out)]
+    return {key: path for dotted, text in texts for key, path in _places(dotted, text)}
+
+
+def digest(paths: Mapping[str, Path]) -> list[str]:
+    """Each key with the digest of what its path holds. Raises `Refusal` for what cannot be read."""
+    return [part for key, path in sorted(paths.items()) for part in (key, content(path, key))]
+
+
+def content(path: Path, key: str = "data.path") -> str:
+    """Digest of a file, or of the names and contents of all files under a folder, links followed.
+
+    Raises `Refusal`, which names `key`, when nothing is there or it cannot be read.
+    """
+    if not path.exists():
+        raise Refusal(f"{key}: there is no {path}; give a file or folder that exists.")
+    try:
+        files = [("." if path.is_file() else file.relative_to(path).as_posix(), file) for file in walk(path)]
+        return sha256(part for name, file in sorted(files) for part in (name, remembered(file)))
+    except OSError as error:
+        raise Refusal(f"{key}: {error.filename or path} cannot be read ({error.strerror}).") from error
+
+
+def checkpoint(path: Path) -> tuple[Path | None, list[Path]]:
+    """The checkpoint that a training would go on from, and the damaged ones that are newer.
+
+    It is the file, or the newest sound one of a trial's folder, or of that folder's `checkpoints`.
+    A folder's manifest (models/training/checkpoint.py) says which are whole and what their SHA-256 is.
+    """
+    if path.is_file():
+        return path, []
+    place = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    damaged: list[Path] = []
+    for name, entry in reversed(_manifest(place)):
+        if (place / name).is_file() and remembered(place / name) == entry.get("sha256"):
+            return place / name, damaged
+        damaged.append(place / name)
+    return None, damaged
+
+
+def walk(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All files at or under `path`; a link that leads back to a folder above it ends there."""
+    if path.is_file():
+        yield path
+    elif path.is_dir() and path.resolve() not in above:
+        for entry in sorted(path.iterdir()):
+            if entry.name not in _NOT_DATA:
+                yield from walk(entry, above | {path.resolve()})
+
+
+def remembered(file: Path) -> str:
+    """SHA-256 of a file's content, taken again only when its size or a time of change differs."""
+    about = file.stat()
+    return _remembered(file.resolve(), about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(parts: Iterable[str]) -> str:
+    """One digest of several texts; their lengths are in it, so that a|bc and ab|c differ."""
+    whole = hashlib.sha256()
+    for part in parts:
+        text = part.encode("utf-8", "surrogateescape")
+        whole.update(len(text).to_bytes(8, "big") + text)
+    return whole.hexdigest()
+
+
+@cache
+def _remembered(file: Path, size: int, changed_ns: int, touched_ns: int) -> str:
+    return file_sha256(file)
+
+
+def _manifest(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Oldest first; what cannot be read is refused when the checkpoint is loaded."""
+    try:
+        listed = json.loads((folder / "manifest.json").read_text())["checkpoints"]
+        return sorted(listed.items(), key=lambda item: int(item[1]["step"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _texts(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        for place, value in enumerate(node):
+            yield from _texts(value, f"{key}.{place}")
+
+
+def _within(key: str, others: set[str]) -> bool:
+    return any(key == other or key.startswith(f"{other}.") for other in others)
+
+
+def _places(key: str, text: str) -> Iterator[tuple[str, Path]]:
+    """What lies where the value of one key says."""
+    words = _words(key)
+    if not text or words & _WRITTEN:
+        return
+    # Those of Path raise for what can be no path: a name too long, or of nobody's home.
+    path = os.path.expanduser(text.removeprefix("file://"))  # noqa: PTH111
+    folder = words & _READ or _written_as_path(text)
+    if os.path.isfile(path) or (folder and os.path.isdir(path)):  # noqa: PTH112, PTH113
+        yield key, Path(path)
+    elif folder and glob.has_magic(text):
+        for place in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
+            yield f"{key}:{place}", Path(place)
+
+
+def _words(key: str) -> set[str]:
+    """Of the last name in a dotted key; an element of a list has its list's."""
+    names = [name for name in key.split(".") if not name.isdigit()]
+    return {word.lower() for word in _WORD.findall(names[-1] if names else "")}
+
+
+def _written_as_path(text: str) -> bool:
+    return os.sep in text and any(letter.isalnum() for letter in text)

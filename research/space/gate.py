@@ -1,0 +1,271 @@
+"""conf/ as a search space: the one gate between what an agent says and what the lab does.
+
+An override from an agent is hostile until proven otherwise. The order of checks: length and count, characters
+and nesting; a plain `key=value` or `group=option`; the allow-list with type and range; the size of the sweep
+before it is expanded; every point composed, with nothing missing; constraints that span keys; the profile of
+hardware that the budget names; predicted cost.
+Texts are read by `research/compose/grammar.py`, which takes a linear-time part of Hydra's grammar, instead of
+Hydra's parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra
+reads alike.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from refusal import Refusal
+from research.compose.compose import Composer, Point, at, holds, named
+from research.compose.defaults import MISSING
+from research.compose.grammar import Assignment, Value
+from research.space import profiles
+from research.space.complaints import refused, wrong_options, wrong_values
+from research.space.knobs import Knob, SpaceFile, load
+from research.space.near import near
+from research.space.overrides import expanded, form, listing, parsed, points, shown
+from research.space.signature import signature
+
+Predict = Callable[[Sequence[Mapping[str, Any]]], str | None]
+"""from the resolved configs of all points to the reason why they cost too much, or None"""
+_ENOUGH = 8
+"""complaints after which a proposal is not read further"""
+
+
+@final
+class Space:
+    """What may be turned in one config folder. Raises `Refusal` when folder or space file is unusable."""
+
+    def __init__(self, conf_dir: str | Path, space_file: str | Path, budget: Predict | None = None) -> None:
+        self.file: SpaceFile = load(Path(space_file))
+        self.composer = Composer(Path(conf_dir), self.file.root)
+        self.budget = budget
+        self.options = {group: self._allowed(group) for group in self.file.groups}
+        self._around = {key: self._groups_around(key) for key in self.file.keys}
+        self._given = self._read_by_conditions()
+        self._has: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def check(self, overrides: Any, predict: Predict | None = None, given: Sequence[str] = ()) -> list[str]:
+        """Complaints about a proposal, each one sentence that an agent can act on; empty when it is accepted.
+
+        `given` are the harness's own overrides (the data that a goal fixes, say): they are not checked, come
+        first, and the proposal may not touch them. `predict` stands in for the space's own budget.
+        """
+        whole = listing(overrides, self.file.caps)
+        if whole is not None:
+            return [whole]
+        complaints, assignments = self._read(overrides, given)
+        complaints = complaints or self._refused(assignments)
+        if complaints:
+            return complaints[:_ENOUGH]
+        return self._judged(assignments, given, predict or self.budget)
+
+    def expand(self, overrides: Sequence[str]) -> list[list[str]]:
+        """The points of a sweep, each as overrides without sweeps, the last axis fastest."""
+        return expanded(overrides, self.composer.files.options)
+
+    def resolve(self, overrides: Iterable[str]) -> dict[str, Any]:
+        """The plain resolved config, seed included, of anybody's overrides; it checks no range.
+
+        Raises `Refusal` for an unknown key or option, for a sweep, and for a value that is still `???`.
+        """
+        return self.composer.resolve(overrides).config
+
+    def signature(self, config: Mapping[str, Any]) -> str:
+        """sha256 of the resolved config without what cannot change the result.
+
+        That is what the space file calls `inert`, and the knobs that do not act in this config.
+        """
+        return signature(config, self.file.inert, self.file.idle(config))
+
+    def idle(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """The knobs that do not act in a resolved config, each with the sentence that says why."""
+        return {key: self.file.conditions[key].idle(key, config) for key in self.file.idle(config)}
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What may be turned, for prompts and samplers, as plain dicts.
+
+        - groups: name -> help, several, default, options: option -> the card line of its YAML
+        - keys: key -> type, help, unit, nullable, group, default, what its type needs of low, high, scale, of
+          and length, when it acts if not always, and per: option -> default and whatever differs; a key with
+          a group exists in these only
+        - given: what those conditions read beside the keys, with their values
+        - constraints: sentences; caps: the bounds of a proposal
+        """
+        base = self.composer.sketch()
+        return {
+            "groups": {group: self._group(group, base) for group in self.file.groups},
+            "keys": {key: self._entry(key, knob, base) for key, knob in self.file.keys.items()},
+            "given": dict(self._given),
+            "constraints": [rule.say for rule in self.file.rules],
+            "caps": self.file.caps.model_dump(),
+        }
+
+    def _allowed(self, group: str) -> tuple[str, ...]:
+        existing = self.composer.files.options(group)
+        listed = self.file.groups[group].options
+        without = self.file.groups[group].without
+        unknown = {*(listed or ()), *without} - set(existing)
+        if group not in self.composer.chosen or unknown:
+            what = f"option {min(unknown)} of {group}" if unknown else f"group {group}"
+            raise Refusal(f"The space file names the {what}, which the config folder does not have.")
+        chosen = existing if listed is None else listed
+        return tuple(option for option in chosen if option not in without)
+
+    def _read_by_conditions(self) -> dict[str, dict[str, Any]]:
+        """What conditions read that is no knob itself; raises `Refusal` where it does not exist."""
+        read = {
+            (read, key)
+            for key, condition in self.file.conditions.items()
+            for read in condition.keys
+            if read not in self.file.keys
+        }
+        config = self.composer.sketch().config if read else {}
+        for unknown, key in sorted(read):
+            if not holds(config, unknown):
+                raise Refusal(
+                    f"The space file lets {key} act by {unknown}, which is no key of the config folder."
+                )
+        return {one: {"default": at(config, one)} for one, _ in sorted(read)}
+
+    def _groups_around(self, key: str) -> tuple[str, ...]:
+        """The groups whose options hold the key, the innermost first: net/norm and net for net.norm.eps."""
+        around = [one for one in self.composer.groups if key.startswith(f"{one.replace('/', '.')}.")]
+        return tuple(sorted(around, key=len, reverse=True))
+
+    def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
+        """What each text sets; stops early, so that no proposal can make reading long."""
+        complaints: list[str] = []
+        assignments: list[Assignment] = []
+        fixed = {text.partition("=")[0].strip(" +") for text in given}
+        size = 1
+        for text in overrides:
+            found = self._one(text, fixed, assignments)
+            if isinstance(found, str):
+                complaints.append(found)
+            else:
+                assignments.append(found)
+                size *= found.count()
+            if size > self.file.caps.points:
+                complaints.append(
+                    f"This sweep has {size} points or more: stay within {self.file.caps.points}."
+                )
+            if size > self.file.caps.points or len(complaints) >= _ENOUGH:
+                break
+        return complaints, assignments
+
+    def _one(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
+        fault = form(text, self.file.caps)
+        if fault is not None:
+            return fault
+        key = text.partition("=")[0].strip(" ")
+        if key in fixed:
+            return f"{key} is fixed by the goal: leave it out."
+        if any(key == assignment.key for assignment in before):
+            return f"{key} is set twice: set it once, and write a,b to sweep over values."
+        found = parsed(text)
+        if isinstance(found, Assignment) and found.count() == 0:
+            return f"The range of {key} is empty: its start must lie below its stop."
+        return found
+
+    def _refused(self, assignments: Sequence[Assignment]) -> list[str]:
+        complaints = []
+        for assignment in assignments:
+            values = list(assignment.each())
+            if assignment.key in self.options:
+                options, about = self.options[assignment.key], self.file.groups[assignment.key]
+                complaints += wrong_options(assignment.key, values, options, about)
+            elif assignment.key in self.file.keys:
+                knob = self.file.keys[assignment.key]
+                complaints += wrong_values(assignment.key, values, knob)
+            else:
+                complaints.append(self._unknown(assignment.key))
+        return complaints
+
+    def _unknown(self, key: str) -> str:
+        meant = " or ".join(near(key, [*self.options, *self.file.keys]))
+        hint = f" Did you mean {meant}?" if meant else ""
+        return f"{shown(key)} is not a key or group that may be turned: use the ones listed.{hint}"
+
+    def _judged(
+        self, assignments: Sequence[Assignment], given: Sequence[str], predict: Predict | None
+    ) -> list[str]:
+        """What only the points themselves can tell: they exist, compose, keep the constraints, and fit."""
+        complaints: dict[str, None] = {}
+        configs = []
+        for values in points(assignments):
+            typed = [*given, *(f"{key}={value.text}" for key, value in values)]
+            try:
+                point = self.composer.resolve(typed)
+            except Refusal as refusal:
+                complaints |= dict.fromkeys(self._absent(typed) or [str(refusal)])
+            else:
+                complaints |= dict.fromkeys(self._broken(values, point))
+                configs.append(point.config)
+            if len(complaints) >= _ENOUGH:
+                break
+        reason = predict(configs) if predict is not None and not complaints else None
+        return [*complaints, *([reason] if reason else [])]
+
+    def _absent(self, typed: Sequence[str]) -> list[str]:
+        """Complaints about keys that the chosen options do not have."""
+        keys = {text: text.partition("=")[0] for text in typed}
+        groups = self.composer.groups
+        try:
+            chosen = self.composer.sketch(text for text, key in keys.items() if key in groups)
+        except Refusal:
+            return []  # a group that these options do not have, which says so itself
+        missing = [key for key in keys.values() if key not in groups and not holds(chosen.config, key)]
+        return [self._elsewhere(key, chosen) for key in missing]
+
+    def _elsewhere(self, key: str, chosen: Point) -> str:
+        around = [group for group in self._around.get(key, ()) if group in self.options]
+        group = next((group for group in around if group in chosen.choices), None)
+        if group is None:
+            return f"{key} does not exist with these choices: leave it out."
+        choice = chosen.choices[group]
+        having = ", ".join(f"{group}={option}" for option in self._having(key, group)) or "no option"
+        if choice == MISSING:
+            return f"{key} does not exist before {group} is chosen: it does with {having}."
+        return f"{key} does not exist with {group}={named(choice)}: it does with {having}."
+
+    def _having(self, key: str, group: str) -> tuple[str, ...]:
+        """The options of a group under which the key exists."""
+        if (key, group) not in self._has:
+            under = {option: self._under(group, option).config for option in self.options[group]}
+            self._has[key, group] = tuple(option for option, config in under.items() if holds(config, key))
+        return self._has[key, group]
+
+    def _under(self, group: str, option: str) -> Point:
+        several = self.file.groups[group].several
+        # Quoted, since an option may be called 16 or null.
+        return self.composer.sketch([f"{group}=['{option}']" if several else f"{group}='{option}'"])
+
+    def _broken(self, values: Iterable[tuple[str, Value]], point: Point) -> list[str]:
+        complaints = []
+        for key, value in values:
+            for group in self._around.get(key, ()):
+                option = point.choices.get(group)
+                knob = self.file.keys[key].within(named(option))
+                if not knob.takes(value.value):
+                    under, fault = f"{group}={named(option)}", refused(value, knob)
+                    complaints.append(f"{key} with {under} takes {knob.wants()}; {fault}.")
+        complaints += [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
+        return complaints or profiles.complaints(point.config)
+
+    def _group(self, group: str, base: Point) -> dict[str, Any]:
+        about = self.file.groups[group]
+        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
+        chosen = base.choices[group]
+        default = list(chosen) if isinstance(chosen, tuple) else None if chosen == MISSING else chosen
+        return {"help": about.help, "several": about.several, "default": default, "options": cards}
+
+    def _entry(self, key: str, knob: Knob, base: Point) -> dict[str, Any]:
+        around = [group for group in self._around[key] if group in self.options]
+        entry = knob.told()
+        entry["group"] = around[0] if around else None
+        entry["default"] = at(base.config, key) if holds(base.config, key) else None
+        entry["per"] = {
+            option: {"default": at(self._under(owner, option).config, key), **knob.differs(option)}
+            for owner in around[:1]
+            for option in self._having(key, owner)
+        }
+        return entry

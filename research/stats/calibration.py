@@ -1,0 +1,90 @@
+"""From watts at several loads to what one busy core adds, with its error."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+from refusal import Refusal
+from research.stats.intervals import summary
+
+
+@final
+class Sample(NamedTuple):
+    """Watts of the machine while so many cores were asked to be busy."""
+
+    cores: int
+    watts: float
+    busy: float
+    """cores that were busy by the machine's own count, whoever's they were"""
+    round: int
+
+
+@final
+class Fitted(NamedTuple):
+    """What the samples say together; `error` is the relative half-width of `core_w`."""
+
+    idle_w: float
+    busy_w: dict[str, float]
+    core_w: float
+    error: float
+    why: str
+    """what the error is made of"""
+
+
+def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> Fitted:
+    """Least squares of watts on busy cores; the idle power is the mean at rest.
+
+    The error is the widest of three: Student's 95 % half-width over the rounds, how far one level's watts for
+    each core lie from the slope (cores share what wakes with the first of them), and the meter's resolution.
+    Raises `Refusal` for less than idle and one load, and where more load draws no more.
+    """
+    levels = sorted({one.cores for one in samples})
+    if len(levels) < 2 or levels[0] != 0:
+        raise Refusal(
+            "A calibration needs the watts at rest and at one load or more: idle and 1, for example."
+        )
+    _, core_w = _line(samples)
+    if not core_w > 0:
+        raise Refusal(
+            f"With more busy cores the machine drew no more power ({core_w:.3g} W a core): read the meter "
+            "again, when nothing else works on the machine."
+        )
+    means = {level: summary(one.watts for one in samples if one.cores == level).mean for level in levels}
+    errors = {
+        "spread over the repeats": _spread(samples) / core_w,
+        "watts a core at different loads": _bend(samples, core_w) / core_w,
+        "the resolution of the readings": resolution_w / (core_w * levels[-1]),
+    }
+    why = max(errors, key=lambda name: errors[name])
+    busy_w = {str(level): round(means[level], 3) for level in levels if level}
+    return Fitted(means[0], busy_w, core_w, errors[why], why)
+
+
+def _line(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Intercept and slope of watts on busy cores."""
+    x, y = summary(one.busy for one in samples).mean, summary(one.watts for one in samples).mean
+    across = math.fsum((one.busy - x) ** 2 for one in samples)
+    slope = math.fsum((one.busy - x) * (one.watts - y) for one in samples) / across if across else 0.0
+    return y - slope * x, slope
+
+
+def _spread(samples: Sequence[Sample]) -> float:
+    """Half-width of the slope over rounds that have a slope each; 0 where there is only one."""
+    rounds = [[one for one in samples if one.round == number] for number in {one.round for one in samples}]
+    slopes = [_line(some)[1] for some in rounds if len({one.cores for one in some}) > 1]
+    return summary(slopes).half_width or 0.0
+
+
+def _bend(samples: Sequence[Sample], core_w: float) -> float:
+    """How far the mean watts for each busy core of one level lie from the slope, at most."""
+    levels = {one.cores for one in samples if one.cores}
+    if len(levels) < 2:
+        return 0.0
+    at_rest = summary(one.watts for one in samples if not one.cores).mean
+    rest = summary(one.busy for one in samples if not one.cores).mean
+    each = []
+    for level in levels:
+        some = [one for one in samples if one.cores == level]
+        added = summary(one.watts for one in some).mean - at_rest
+        each.append(added / max(summary(one.busy for one in some).mean - rest, 1e-9))
+    return max(abs(one - core_w) for one in each)

@@ -1,0 +1,224 @@
+"""Which figures may stand side by side: clocks need one machine, one instrument and no foreign neighbour.
+
+This is the one place that says so: confirmation, comparisons, tables, fronts, memory and early stopping ask.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+from research.metrics import is_cpu_time, is_energy, is_timed, window
+from research.stats import draws
+from research.types import Result, Trial
+
+OLD = "the old instrument: wall time x watts, validations included"
+"""the basis of joules whose rows name none"""
+_FIXED = ("size/", "compute/")
+"""figures of the network alone, however it was trained"""
+SIDE_BY_SIDE_S = 900.0
+"""how far apart two trainings of no common sweep may have begun and still meet the same machine"""
+
+
+@final
+class Taken(NamedTuple):
+    """One trial's figures with what says how they were taken."""
+
+    trial_id: int
+    hardware: str
+    beside: int
+    """jobs at a time on its machine, itself included"""
+    result: Result
+    clocked: bool = False
+    """whether its budget was of seconds or joules, so that the machine decided how far it came"""
+
+
+def taken(trial: Trial, result: Result) -> Taken:
+    """A trial's row with its result."""
+    beside = int((trial.config.get("meter") or {}).get("concurrent") or 1)
+    budget = trial.config.get("budget") or {}
+    clocked = any(budget.get(name) is not None for name in ("seconds", "joules"))
+    return Taken(trial.id, trial.key.hardware, beside, result, clocked)
+
+
+def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> str | None:
+    """Return why the trials' figures of `metric` must not be compared, None when they may.
+
+    Sizes and FLOPs always may. Scores may where each seed was tested on one split, unless
+    `trainer.precision=auto`, which times a few steps, chose otherwise for some than for others: these are no
+    trials of one arm. Under a budget of seconds or joules scores need one hardware class, as many threads and
+    as many neighbours too. What a clock takes needs a window that nobody disturbed, one hardware class, one
+    instrument and as many threads, wall time as many neighbours too; joules and CO2 need one energy method
+    and one basis as well, and a figure without a method is compared with none.
+    """
+    found = [taken(trial, results[trial.id]) for trial in trials if trial.id in results]
+    return draws.unlike(metric, trials) or unlike(metric, found)
+
+
+def unlike(metric: str, found: Sequence[Taken]) -> str | None:
+    """As `comparable`, of trials whose rows need not be at hand."""
+    if not is_timed(metric):
+        return None if metric.startswith(_FIXED) else _unlike_scores(metric, found)
+    return next(filter(None, (why(metric, found) for why in _REASONS)), None)
+
+
+def disturbed(metric: str, result: Result) -> str | None:
+    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used.
+
+    A figure of the whole trial is disturbed by any of its windows.
+    """
+    held = result.facts.get("disturbed") or {}
+    if not held or not is_timed(metric):
+        return None
+    own = window(metric)
+    return next((f"{name} window: {held[name]}" for name in held if own in (None, name)), None)
+
+
+def sound(result: Result) -> dict[str, float]:
+    """The figures that may be used: those of disturbed windows are left out."""
+    if not result.facts.get("disturbed"):
+        return result.metrics
+    return {key: value for key, value in result.metrics.items() if disturbed(key, result) is None}
+
+
+def instrument(result: Result) -> str:
+    """Method and basis of a trial's joules in one text: what two rows must share to stand side by side."""
+    basis = result.facts.get("energy_basis") or ("" if is_new(result) else OLD)
+    return f"{energy_method(result)}: {basis}"
+
+
+def how_taken(result: Result | None) -> dict[str, Any]:
+    """How a trial's clocks were taken, as plain values for lists of trials; None where nothing tells it."""
+    facts = result.facts if result else {}
+    basis = facts.get("energy_basis")
+    if basis is None and facts.get("energy_method") and result is not None and not is_new(result):
+        basis = OLD
+    return {
+        "energy_method": facts.get("energy_method"),
+        "energy_basis": basis,
+        "disturbed": "; ".join(f"{name}: {why}" for name, why in (facts.get("disturbed") or {}).items())
+        or None,
+    }
+
+
+def unpaired(metric: str, pairs: Sequence[tuple[Trial, Trial]]) -> str | None:
+    """Why the clocks of pairs of trials tell different hours of the machine, None when they do not.
+
+    A pair meets the same machine when one sweep or campaign ran both, or when they were begun close together.
+    """
+    if not is_timed(metric):
+        return None
+    gaps = [abs(a.started - b.started) for a, b in pairs if a.sweep is None or a.sweep != b.sweep]
+    if max(gaps, default=0.0) <= SIDE_BY_SIDE_S:
+        return None
+    return (
+        f"{metric}: the two trials of a pair were begun up to {max(gaps) / 60:.0f} minutes apart and by no "
+        "common sweep, and clocks drift with the machine: run both in one sweep with force=true."
+    )
+
+
+def energy_method(result: Result) -> str | None:
+    """How a trial's joules were taken, for example `estimated` or `nvml+estimated`; None when not at all."""
+    method = result.facts.get("energy_method")
+    return str(method) if method else None
+
+
+def _hardware(metric: str, found: Sequence[Taken]) -> str | None:
+    places = sorted({one.hardware for one in found})
+    if len(places) < 2:
+        return None
+    return f"{metric} was taken on different hardware ({', '.join(places)}): run all arms on one kind."
+
+
+def _disturbed(metric: str, found: Sequence[Taken]) -> str | None:
+    held = [(one.trial_id, why) for one in found if (why := disturbed(metric, one.result))]
+    if not held:
+        return None
+    return (
+        f"{metric} was disturbed in {len(held)} of {len(found)} trials (trial {held[0][0]}, {held[0][1]}): "
+        "run them again with force=true when the machine is quieter."
+    )
+
+
+def _instrument(metric: str, found: Sequence[Taken]) -> str | None:
+    new = sorted(one.trial_id for one in found if is_new(one.result))
+    old = sorted({one.trial_id for one in found} - set(new))
+    if not old or not new:
+        return None
+    return (
+        f"{metric} of trial {old[0]} was taken by the old instrument, which counted all wall time, "
+        f"that of trial {new[0]} by the new one: run the older again."
+    )
+
+
+def _threads(metric: str, found: Sequence[Taken]) -> str | None:
+    used = sorted({str(one.result.facts["threads"]) for one in found if "threads" in one.result.facts})
+    if len(used) < 2:
+        return None
+    return f"{metric} was taken with {', '.join(used)} threads: run all arms with the same launcher.threads."
+
+
+def _neighbours(metric: str, found: Sequence[Taken]) -> str | None:
+    """CPU time of the new instrument is the process's own, whoever of ours works beside it."""
+    if is_cpu_time(metric) and all(is_new(one.result) for one in found):
+        return None
+    if len({one.beside for one in found}) < 2:
+        return None
+    return f"{metric} was taken with and without neighbours: run all arms with launcher.jobs=1."
+
+
+def _method(metric: str, found: Sequence[Taken]) -> str | None:
+    if not is_energy(metric):
+        return None
+    methods = {energy_method(one.result) for one in found}
+    if None in methods:
+        return f"{metric} of a trial has no energy method: measure it again."
+    if len(methods) < 2:
+        return None
+    told = ", ".join(sorted(str(method) for method in methods))
+    return f"{metric} was taken by different methods ({told}): run all arms with the same meter."
+
+
+def _basis(metric: str, found: Sequence[Taken]) -> str | None:
+    if not is_energy(metric):
+        return None
+    bases = sorted({str(one.result.facts.get("energy_basis")) for one in found})
+    if len(bases) < 2:
+        return None
+    return (
+        f"{metric} rests on different bases ({'; '.join(bases)}): compare train/cpu_seconds, or run all arms "
+        "with one calibration."
+    )
+
+
+def _grid(metric: str, found: Sequence[Taken]) -> str | None:
+    if "co2" not in metric:
+        return None
+    grids = sorted({str((one.result.facts.get("energy") or {}).get("grid_g_per_kwh")) for one in found})
+    if len(grids) < 2:
+        return None
+    return f"{metric} was taken with different grids ({', '.join(grids)} g/kWh): ask for one meter.country."
+
+
+def _unlike_scores(metric: str, found: Sequence[Taken]) -> str | None:
+    reasons = (_precision, *((_hardware, _threads, _neighbours) if any(one.clocked for one in found) else ()))
+    return next(filter(None, (why(metric, found) for why in reasons)), None)
+
+
+def _precision(metric: str, found: Sequence[Taken]) -> str | None:
+    facts = [one.result.facts for one in found if one.result.facts.get("precision_step_seconds") is not None]
+    chosen = sorted({str(fact.get("precision")) for fact in facts})
+    if len(chosen) < 2:
+        return None
+    return (
+        f"{metric}: trainer.precision=auto chose {' for some and '.join(chosen)} for others of these trials: "
+        f"name one, for example trainer.precision={chosen[0]}."
+    )
+
+
+def is_new(result: Result) -> bool:
+    """Whether the instrument that counts CPU seconds, in windows of the steps alone, took its figures."""
+    return "energy_basis" in result.facts or "train/cpu_seconds" in result.metrics
+
+
+_REASONS: tuple[Callable[[str, Sequence[Taken]], str | None], ...] = (
+    *(_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid, _precision),
+)

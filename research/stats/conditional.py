@@ -1,0 +1,141 @@
+"""The size of an effect that was chosen for being large: an interval given that it was.
+
+What crosses a bound is told too large by itself (the winner's curse). Here a size is kept in the interval if
+the mean would not be extreme among those of the same spread *that cross the bound as well*: for a size theta
+the differences from theta lie on a sphere of known radius, in a direction that is uniform whatever their
+spread, so what crosses the bound is a region of angles, and the mean's place in it is an exact p-value
+(Fithian, Sun and Taylor 2014, Optimal inference after model selection, arXiv 1410.2597, with the spread
+unknown). Of a second look it is also taken into account that the first one had not crossed.
+The size that is told is the median unbiased one, p = 1/2, and 0 where the bound was hardly crossed. Both it
+and the interval are kept to what was claimed: where the claim is true that takes nothing from the coverage.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+from research.stats.boundary import below, rule
+from research.stats.decide import Errors
+from research.stats.intervals import Arm, Scale, changes_of, compare, mean_of
+from research.stats.student import critical
+from research.types import Comparison, Direction
+
+_NODES, _SIZES, _FAR = 64, 120, 30.0
+
+
+@final
+class Size(NamedTuple):
+    """A size with its interval, in the unit of the values."""
+
+    size: float
+    low: float
+    high: float
+
+
+def chosen(
+    control: Arm,
+    treatment: Arm,
+    metric: str,
+    direction: Direction,
+    least: float,
+    scale: Scale,
+    looks: Sequence[Errors],
+    level: float = 0.95,
+) -> Comparison:
+    """A supported change with its size given that it was chosen.
+
+    `looks` are the error rates of each look at it, the last one's found it; `least` is the smallest effect.
+    """
+    pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
+    changes, rounding = changes_of(pairs, scale)
+    measured = mean_of(changes, rounding, metric)
+    if not measured.error:
+        return compare(control, treatment, metric, level, scale)
+    sign = 1.0 if direction == "max" else -1.0
+    beyond = sign * math.log1p(sign * least / 100) if scale == "ratio" else least
+    counts = looks[-1].counts or (measured.n,)
+    tails = [rate.tails[0] for rate in looks]
+    size = conditional([sign * change for change in changes], counts, tails, beyond, level)
+    told = [100 * math.expm1(sign * one) if scale == "ratio" else sign * one for one in size]
+    low, high = sorted(told[1:])
+    found = compare(control, treatment, metric, level, scale)
+    return found.model_copy(update={"difference": told[0], "low": low, "high": high})
+
+
+def conditional(
+    values: Sequence[float],
+    counts: Sequence[int],
+    tails: Sequence[float],
+    least: float = 0.0,
+    level: float = 0.95,
+) -> Size:
+    """The mean of values that were chosen because their t-statistic against `least` crossed the last bound.
+
+    `counts` are the values of each look and `tails` the one-sided p-values of their bounds, the last two are
+    used. Positive is the side that was claimed.
+    """
+    from numpy import asarray
+
+    moved = asarray(values, dtype=float) - least
+    bounds = [critical(2 * tail, count - 1) for count, tail in zip(counts, tails, strict=True)]
+    given = _Given(moved, bounds[-1], *((counts[-2], bounds[-2]) if len(counts) > 1 else (0, 0.0)))
+    low, middle, high = given.ends((1 - level) / 2)
+    return Size(least + middle, least + low, least + high)
+
+
+@final
+class _Given:
+    """The values, and the bounds that they have crossed or not."""
+
+    def __init__(self, values: Any, bound: float, before: int, earlier: float) -> None:
+        self._n, self._mean = len(values), float(values.mean())
+        self._squares = float(((values - self._mean) ** 2).sum())
+        self._slope = bound / math.sqrt(self._n - 1)
+        self._before, self._earlier = before, earlier
+
+    def ends(self, tail: float) -> tuple[float, float, float]:
+        """Of the sizes from 0 on whose p-value has `tail` on either side the least, the middle, the largest.
+
+        The p-value is no straight function of the size where the bound was hardly crossed, so it is read off
+        at many sizes, closest together at the small ones.
+        """
+        error = math.sqrt(self._squares / (self._n * (self._n - 1)))
+        most = self._mean + _FAR * error
+        sizes = [most * (step / _SIZES) ** 2 for step in range(_SIZES + 1)]
+        chances = [self.chance(size) for size in sizes]
+        kept = [at for at, chance in enumerate(chances) if tail <= chance <= 1 - tail]
+        below_half = [at for at, chance in enumerate(chances) if chance < 0.5]
+        middle = below_half[-1] if below_half and chances[0] < 0.5 else 0
+        low, high = (max(0, kept[0] - 1), min(_SIZES, kept[-1] + 1)) if kept else (0, middle)
+        return sizes[low], sizes[middle], sizes[high]
+
+    def chance(self, size: float) -> float:
+        """Chance of a mean at least as large, were this the size, among all that cross the bound."""
+        radius = math.sqrt(self._squares + self._n * (self._mean - size) ** 2)
+        shift = size * math.sqrt(self._n) / radius
+        seen = math.asin(max(-1.0, min(1.0, (self._mean - size) * math.sqrt(self._n) / radius)))
+        parts = self._crossing(shift)
+        inside = [self._mass(low, high, size / radius) for low, high in parts]
+        above = [self._mass(max(low, seen), high, size / radius) for low, high in parts if high > seen]
+        whole = math.fsum(inside)
+        return math.fsum(above) / whole if whole else 1.0
+
+    def _crossing(self, shift: float) -> list[tuple[float, float]]:
+        """The angles, from -pi/2 to pi/2, at which the t-statistic reaches the bound."""
+        right, turn = math.pi / 2, math.atan(self._slope)
+        reach = shift / math.hypot(1.0, self._slope)
+        if reach >= 1:
+            return [(-right, right)]
+        upper = (min(right, turn - math.asin(max(-1.0, reach))), right)
+        lower = (-right, turn - math.pi + math.asin(max(-1.0, reach)))
+        return [upper, lower] if lower[1] > -right else [upper]
+
+    def _mass(self, low: float, high: float, shift: float) -> float:
+        import numpy as np
+
+        nodes, weights = rule(_NODES)
+        angle = (low + high) / 2 + (high - low) / 2 * nodes
+        density = weights * np.cos(angle) ** (self._n - 2)
+        if self._before:
+            density = density * below(np.sin(angle), self._before, self._n, self._earlier, shift)
+        return float((high - low) / 2 * density.sum())

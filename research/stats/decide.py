@@ -1,0 +1,150 @@
+"""The one decider: what was measured against what is claimed, at an error rate, gives a word and why.
+
+A claim says where the mean change lies: above a least effect, inside a margin, on one side of a bound. It is
+`supported` when a one-sided test excludes each of its finite ends, each at the claim's own error rate, for
+all must hold (intersection-union test: Berger 1982, Technometrics 24); with two ends these are the two
+one-sided tests of Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15. It is `refuted` when
+a test excludes all that is claimed, at an error rate of its own. Else it is `open`.
+
+The same holds for campaigns, recipes, `task=compare` and the tables of sweeps:
+- Fewer than three values or pairs are `open`.
+- A trial without a value leaves a claim `open`: what is missing, as when a target is never reached, is rarely
+  missing by chance.
+- Values without any spread say nothing of it and are `open`, unless the metric is exact (size, FLOPs), or
+  the arms are equal throughout: that is certain wherever equality is not the very edge of the claim.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+from refusal import Refusal
+from research.stats.boundary import nominal
+from research.stats.student import critical
+from research.types import VerdictWord
+
+ENOUGH = 3
+"""values or pairs below which nothing is decided"""
+SUPPORTED = 0.85
+"""share of an error rate that may support falsely; the rest may refute falsely"""
+
+
+@final
+@dataclass(frozen=True)
+class Errors:
+    """How often a claim may be supported falsely and refuted falsely, over all looks at it."""
+
+    supported: float
+    refuted: float
+    counts: tuple[int, ...] = ()
+    """values of each look so far, those before included; none: there is one look"""
+    looks: int | None = 1
+    """how many looks there may be, None where nobody knows"""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no error rate."""
+        if not (0 < self.supported < 1 and 0 < self.refuted < 1 and self.supported + self.refuted < 1):
+            said = f"{self.supported:g} and {self.refuted:g}"
+            raise Refusal(f"{said} are no error rates: give shares between 0 and 1, as alpha=0.05.")
+
+    @property
+    def level(self) -> float:
+        """Confidence of the interval that the two tests make, over all looks."""
+        return 1 - self.supported - self.refuted
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The one-sided p-values at which this look supports and refutes."""
+        supported, refuted = (
+            nominal(alpha, self.counts or (0,), self.looks) for alpha in (self.supported, self.refuted)
+        )
+        return supported, refuted
+
+    def among(self, parts: int) -> "Errors":
+        """Those of one part of several: all must be supported, one alone refutes."""
+        return Errors(self.supported, self.refuted / parts, self.counts, self.looks)
+
+    def at(self, counts: Sequence[int], looks: int | None) -> "Errors":
+        """Those of the last of several looks."""
+        return Errors(self.supported, self.refuted, tuple(counts), looks)
+
+
+def errors(alpha: float) -> Errors:
+    """An error rate shared out between supporting and refuting."""
+    return Errors(SUPPORTED * alpha, (1 - SUPPORTED) * alpha)
+
+
+def even(alpha: float) -> Errors:
+    """The same for either side, where nobody claims a direction."""
+    return Errors(alpha / 2, alpha / 2)
+
+
+@final
+class Region(NamedTuple):
+    """Where a claim says that the mean change lies; `closed` takes its ends in."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    closed: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a change lies in it."""
+        return (
+            self.low <= value <= self.high
+            if self.closed
+            else (self.low < value or self.low == -math.inf) and (value < self.high or self.high == math.inf)
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of n values with its standard error; `exact` where no spread is expected."""
+
+    mean: float
+    error: float
+    freedom: float
+    n: int
+    exact: bool = False
+    equal: bool = False
+    """whether both arms measured the same throughout"""
+
+    def least(self, p: float) -> float:
+        """The value that the mean exceeds, but for a chance of `p` < 0.5."""
+        return self.mean - self._half(p)
+
+    def most(self, p: float) -> float:
+        """The value that the mean stays below, but for a chance of `p` < 0.5."""
+        return self.mean + self._half(p)
+
+    def _half(self, p: float) -> float:
+        if self.n < 2:
+            return math.inf
+        return critical(2 * p, self.freedom) * self.error if self.error else 0.0
+
+
+def decide(estimate: Estimate, claimed: Region, tails: tuple[float, float], missing: int = 0) -> VerdictWord:
+    """The word of an estimate for a claim, at the one-sided p-values of supporting and of refuting.
+
+    `missing` are trials without a value.
+    """
+    if estimate.n < ENOUGH or missing:
+        return "open"
+    if not estimate.error:
+        return _certain(estimate, claimed)
+    supports, refutes = tails
+    low, high = estimate.least(supports), estimate.most(supports)
+    if (claimed.low == -math.inf or claimed.holds(low)) and (claimed.high == math.inf or claimed.holds(high)):
+        return "supported"
+    if estimate.most(refutes) < claimed.low or estimate.least(refutes) > claimed.high:
+        return "refuted"
+    return "open"
+
+
+def _certain(estimate: Estimate, claimed: Region) -> VerdictWord:
+    """The word where nothing spreads."""
+    edge = estimate.mean in (claimed.low, claimed.high) and not claimed.closed
+    if not estimate.exact and (not estimate.equal or edge):
+        return "open"
+    return "supported" if claimed.holds(estimate.mean) else "refuted"

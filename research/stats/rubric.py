@@ -1,0 +1,199 @@
+"""The rating of a finding from 1 to 10: a rubric over facts that code has checked, never an opinion.
+
+Everyone starts at 1, and each fact adds its points where the facts that it rests on hold too:
+
+| fact         | points | it counts when                                                                   |
+|--------------|--------|----------------------------------------------------------------------------------|
+| `ran`        | 1      | every trial of the arm has a result                                              |
+| `compared`   | 1      | it ran, beside a control, over three or more paired seeds                        |
+| `settled`    | 1      | it was compared, and the verdict is `supported` or `refuted`                     |
+| `supported`  | 1      | the verdict is `supported`                                                       |
+| `fresh`      | 1      | it is settled on seeds that chose nothing and a split that nobody tuned on       |
+| `new`        | 1      | it is settled, no earlier finding says the same, and it is more than less training|
+| `reproduced` | 1      | it is supported, and so it was on other seeds, another machine or another day    |
+| `saves`      | 1      | it is supported, and fewer joules than the control's are supported as well       |
+| `efficient`  | 1      | it is supported on fresh seeds, and E > 2 with the accuracy at its floor or above|
+
+| score | it is never reached without                                              | words         |
+|-------|--------------------------------------------------------------------------|---------------|
+| 9, 10 | E > 2 at the accuracy floor, confirmed                                   | outstanding   |
+| 8     | a gain over the control stopped at the bound too, where one was asked    | publishable   |
+| 7     | `supported` on fresh seeds, and one of new, reproduced, saves            | publishable   |
+| 5, 6  | a settled verdict                                                        | worth keeping |
+| 3, 4  | a comparison                                                             | a hint        |
+| 1, 2  |                                                                          | no finding    |
+
+A cost of training falls by training less, so a claim about one is held to the control stopped at the bound: a
+gain that is not shown beyond that is not new, and comes to 7 at most.
+
+A fact that comes true never lowers the score. What a language model says of a finding is no fact: `tempered`
+lets it lower a rating, never raise one.
+"""
+
+import math
+from typing import Literal, final
+
+from pydantic import Field
+
+from research.stats.efficiency import Efficiency
+from research.stats.intervals import ENOUGH
+from research.types import Record, Verdict, VerdictWord
+
+PUBLISHABLE = 7
+OUTSTANDING = 9
+Words = Literal["no finding", "a hint", "worth keeping", "publishable", "outstanding"]
+_E = 2.0
+_WORDS: tuple[tuple[int, Words], ...] = (
+    (OUTSTANDING, "outstanding"),
+    (PUBLISHABLE, "publishable"),
+    (5, "worth keeping"),
+    (3, "a hint"),
+    (1, "no finding"),
+)
+
+
+@final
+class RubricFacts(Record):
+    """What code has checked of a finding; what is not known is false."""
+
+    ran: bool = False
+    pairs: int = Field(default=0, ge=0)
+    """seeds that control and arm share, each with a value"""
+    word: VerdictWord | None = None
+    fresh: bool = False
+    """on seeds that no screening or promotion used, on the test split"""
+    reproduced: bool = False
+    """the same claim was `supported` before, by other trials"""
+    new: bool = False
+    beyond: bool | None = None
+    """a gain over the control stopped at the bound, `supported`; None where it is no such cost"""
+    saves_energy: bool = False
+    """fewer joules than the control's, `supported` at the campaign's level, by one method"""
+    efficiency: float | None = None
+    """the smallest E over the seeds; None where it must not be shown, as below the accuracy floor"""
+
+
+@final
+class Point(Record):
+    """What one fact adds, and why."""
+
+    points: int
+    holds: bool
+    why: str
+
+
+@final
+class Rating(Record):
+    """The score from 1 to 10, the points behind it, and what it is called."""
+
+    score: int = Field(ge=1, le=10)
+    points: dict[str, Point]
+    words: Words
+
+    @property
+    def publishable(self) -> bool:
+        """Whether it stands as a finding by itself."""
+        return self.score >= PUBLISHABLE
+
+
+def rating(facts: RubricFacts) -> Rating:
+    """Rate a finding by the table above."""
+    held = _held(facts)
+    points = {name: Point(points=int(holds), holds=holds, why=why) for name, (holds, why) in held.items()}
+    most = _most(points) if facts.beyond is not False else min(_most(points), PUBLISHABLE)
+    score = min(1 + sum(point.points for point in points.values()), most)
+    return Rating(score=score, points=points, words=_words(score))
+
+
+def tempered(found: Rating, opinion: int | None) -> Rating:
+    """The rating under a reviewer's doubts: an opinion below the score lowers it, no other counts."""
+    if opinion is None or opinion >= found.score:
+        return found
+    score = max(1, opinion)
+    return found.model_copy(update={"score": score, "words": _words(score)})
+
+
+def gathered(
+    verdict: Verdict,
+    *,
+    ran: bool,
+    fresh: bool,
+    new: bool,
+    reproduced: bool = False,
+    energy: Verdict | None = None,
+    efficiency: Efficiency | None = None,
+    beyond: bool | None = None,
+) -> RubricFacts:
+    """The facts of a verdict. `energy` is the one on its joules: the same where the claim is on them."""
+    compared = verdict.comparison
+    return RubricFacts(
+        ran=ran,
+        pairs=0 if compared is None else compared.n,
+        word=verdict.word,
+        fresh=fresh,
+        new=new,
+        beyond=beyond,
+        reproduced=reproduced,
+        saves_energy=energy is not None and energy.word == "supported" and _falls(energy),
+        efficiency=None if efficiency is None else efficiency.value,
+    )
+
+
+def _falls(verdict: Verdict) -> bool:
+    found = verdict.comparison
+    return found is not None and "energy_j" in found.metric and found.high < 0
+
+
+def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
+    """Each fact of the table: whether it counts, and why."""
+    compared = given.ran and given.pairs >= ENOUGH
+    settled = compared and given.word in ("supported", "refuted")
+    supported = settled and given.word == "supported"
+    e = given.efficiency
+    known = e is not None and not math.isnan(e)
+    return {
+        "ran": (given.ran, "every trial has a result" if given.ran else "a trial has no result"),
+        "compared": (compared, f"{given.pairs} pairs of the {ENOUGH} that a comparison needs"),
+        "settled": (settled, f"the verdict is {given.word or 'not given'}"),
+        "supported": (supported, f"the verdict is {given.word or 'not given'}"),
+        "fresh": (settled and given.fresh, _why(given.fresh, settled, "judged on fresh seeds")),
+        "new": _new(given, settled),
+        "reproduced": (
+            supported and given.reproduced,
+            _why(given.reproduced, supported, "supported by other trials too"),
+        ),
+        "saves": (
+            supported and given.saves_energy,
+            _why(given.saves_energy, supported, "fewer joules than the control, supported"),
+        ),
+        "efficient": (
+            supported and given.fresh and e is not None and e > _E,
+            f"E of the worst seed is {e:.3g}, and counts above {_E:g} when confirmed"
+            if known
+            else "E is not known",
+        ),
+    }
+
+
+def _new(given: RubricFacts, settled: bool) -> tuple[bool, str]:
+    if given.beyond is False:
+        return False, "not shown beyond what training shorter brings"
+    return settled and given.new, _why(given.new, settled, "said by no earlier finding")
+
+
+def _why(true: bool, rests: bool, said: str) -> str:
+    if not true:
+        return f"not {said}"
+    return said if rests else f"{said}, but the verdict does not carry it"
+
+
+def _most(points: dict[str, Point]) -> int:
+    """The highest score that these facts allow."""
+    confirmed = points["supported"].holds and points["fresh"].holds
+    if not confirmed:
+        return PUBLISHABLE - 1
+    return 10 if points["efficient"].holds else OUTSTANDING - 1
+
+
+def _words(score: int) -> Words:
+    return next(words for least, words in _WORDS if score >= least)

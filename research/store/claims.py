@@ -1,0 +1,128 @@
+"""Who may run a trial: claims with fencing tokens, so that none is run twice and none is lost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from research.store import lease
+from research.store.schema import clock, trial
+from research.types import Key
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """The right to run one trial; the token grows with each owner, and only the newest may write."""
+
+    trial_id: int
+    token: int
+
+
+def same(key: Key) -> sa.ColumnElement[bool]:
+    """The condition that a row of the trial table has this key, whatever its replicate."""
+    return sa.and_(*(trial.c[part] == value for part, value in key._asdict().items()))
+
+
+def claim(
+    connection: sa.Connection, key: Key, values: dict[str, Any], force: bool, lease_s: float
+) -> Claim | int | None:
+    """Claim a run of `key` inside a write transaction.
+
+    Returns the claim, or the id of the row that stands in the way (done, or running under a live lease),
+    or None when another process was faster and the caller should look again. A run that failed, or whose
+    owner died or let the lease end, is taken over before a new replicate is opened.
+    """
+    rows = _rows(connection, key)
+    done = [row for row in rows if row.status == "done"]
+    if done and not force:
+        return int(preferred(connection, [row.id for row in done]))
+    free = next((row for row in rows if row.status != "done" and _free(row)), None)
+    if free is not None:
+        return _take(connection, free, values, lease_s)
+    if rows and not force:
+        return int(rows[0].id)
+    return _open(connection, key, len(rows), values, lease_s)
+
+
+def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
+    """Of finished replicates of one key, in their order, the one that answers for it.
+
+    It is the first one that nobody disturbed: what a busy machine spoilt is completed under the same key by a
+    replicate, and nothing that stands is written over. Of two alike it is the one with nothing unmeasured.
+    """
+    if len(ids) == 1:
+        return ids[0]
+    rows = connection.execute(sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(ids)))
+    facts = {row.id: row.facts for row in rows}
+    held = {number: told.get("disturbed") or {} for number, told in facts.items()}
+    # A training is dearer than an inference: rather the one whose training is sound.
+    return min(
+        ids, key=lambda one: ("train" in held[one], bool(facts[one].get("unmeasured")), len(held[one]))
+    )
+
+
+def _rows(connection: sa.Connection, key: Key) -> list[Any]:
+    c = trial.c
+    columns = (c.id, c.status, c.token, c.owner, c.replicate, (c.lease_until < clock()).label("ended"))
+    rows = sa.select(*columns).where(same(key)).order_by(c.replicate).with_for_update()
+    return list(connection.execute(rows))
+
+
+def _free(row: Any) -> bool:
+    return row.status == "failed" or bool(row.ended) or lease.dead(row.owner)
+
+
+def _now(values: dict[str, Any], lease_s: float) -> dict[str, Any]:
+    running: dict[str, Any] = {"status": "running", "reason": None, "owner": lease.owner(), "facts": {}}
+    return values | running | {"started": clock(), "finished": None, "lease_until": clock() + lease_s}
+
+
+def _take(connection: sa.Connection, row: Any, values: dict[str, Any], lease_s: float) -> Claim:
+    token = row.token + 1
+    update = sa.update(trial).where(trial.c.id == row.id).values(token=token, **_now(values, lease_s))
+    connection.execute(update)
+    return Claim(row.id, token)
+
+
+def _open(
+    connection: sa.Connection, key: Key, replicate: int, values: dict[str, Any], lease_s: float
+) -> Claim | None:
+    row = key._asdict() | {"replicate": replicate, "token": 1} | _now(values, lease_s)
+    insert = _INSERT[connection.dialect.name](trial).values(**row)
+    opened = connection.execute(insert.on_conflict_do_nothing().returning(trial.c.id)).scalar()
+    return None if opened is None else Claim(opened, 1)
+
+
+def finished(connection: sa.Connection, mine: Claim) -> bool:
+    """True when this very claim is written as done: its answer was lost on the way, not its figures."""
+    query = sa.select(trial.c.token, trial.c.status).where(trial.c.id == mine.trial_id).with_for_update()
+    return connection.execute(query).one() == (mine.token, "done")
+
+
+def owned(connection: sa.Connection, mine: Claim, values: dict[str, Any]) -> None:
+    """Update the row of a running trial; raises `Lost` when the token is no longer the newest."""
+    c = trial.c
+    current = (c.id == mine.trial_id) & (c.token == mine.token) & (c.status == "running")
+    if connection.execute(sa.update(trial).where(current).values(**values)).rowcount != 1:
+        raise lease.Lost(f"Trial {mine.trial_id} was taken over: nothing of this run is written.")
+
+
+def completed(connection: sa.Connection, number: int, facts: Mapping[str, Any]) -> bool:
+    """Add to the facts of a finished trial that left something unmeasured; False when somebody else has.
+
+    The row is locked from the look to the write, so of several who measured only the first is heard. A row
+    that is done is never run again, so its token stays.
+    """
+    c = trial.c
+    query = sa.select(c.status, c.facts).where(c.id == number).with_for_update()
+    row = connection.execute(query).first()
+    if row is None or row.status != "done" or not row.facts.get("unmeasured"):
+        return False
+    told = {key: value for key, value in {**row.facts, **facts}.items() if key != "unmeasured"}
+    connection.execute(sa.update(trial).where(c.id == number).values(facts=told))
+    return True

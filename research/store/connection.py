@@ -1,0 +1,214 @@
+"""A connection to the database that `store.url` names, and its failures as sentences."""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, make_url
+
+from refusal import Refusal
+from research.store import schema
+
+_BUSY_MS = 30_000
+_SYNCHRONOUS = "FULL"  # what was committed survives a power cut
+_LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
+_WRITE = "joulelab_write"
+_EXTRAS = {"postgresql": "pip install .[postgresql]"}
+_RIGHTS = ("permission denied", "no schema has been selected")
+_ADVICE = {
+    "locked": "another process held the database for more than 30 s: stop it, or use PostgreSQL",
+    "full": "the disk is full: free some space and type the command again",
+    "no space left": "the disk is full: free some space and type the command again",
+    "no such module": "this build of SQLite lacks FTS5: install another Python, or use PostgreSQL",
+    "readonly": "the file or its folder cannot be written: change its rights, or choose another store.url",
+    "read-only": "the file or its folder cannot be written: change its rights, or choose another store.url",
+    "unable to open": "its folder is missing or cannot be written: create it, or choose another store.url",
+    "not a database": "the file is no database: move it away, or choose another store.url",
+    "malformed": "the file is damaged: restore a copy, or move it away to start anew",
+    "disk i/o": "the disk failed: check it, or choose another store.url",
+    "password": "the server refused the user or the password: correct store.url",
+    'role "': "the server does not know the user: correct store.url",
+    "does not exist": "the server has no such database or table: create it, or correct store.url",
+    **dict.fromkeys(_RIGHTS, "the user may not do this there: grant it, or correct store.url"),
+    "refused": "no server answers there: start it, or correct store.url",
+}
+_BUGS = (exc.IntegrityError, exc.ProgrammingError, exc.DataError)
+_ENGINES: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+
+
+@final
+class Unreachable(Refusal):
+    """The server does not answer now; the same verb may succeed in a moment."""
+
+
+@final
+class Database:
+    """One engine; `read` and `write` are transactions, and a write on SQLite locks before it looks."""
+
+    def __init__(self, url: str, *, foreign: bool = False) -> None:
+        """A `foreign` database is only read: neither made nor brought to the newest version."""
+        self.url = _parse(url)
+        self._shown = self.url.render_as_string(hide_password=True)
+        if foreign and self.url.database and self._is_missing():
+            raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
+        self._engine = _engine(self.url, foreign)
+        self._writer = self._engine.execution_options(**{_WRITE: True})
+        _ENGINES.add(self._engine)
+        try:
+            self._check() if foreign else self._migrate()
+        except BaseException:
+            self.close()
+            raise
+
+    def _is_missing(self) -> bool:
+        sqlite = self.url.get_backend_name() == "sqlite"
+        return sqlite and not Path(str(self.url.database)).is_file()
+
+    def _version(self) -> int:
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table(schema.schema_version.name):
+                return 0
+            newest = sa.select(sa.func.max(schema.schema_version.c.version))
+            return connection.execute(newest).scalar() or 0
+
+    def _check(self) -> None:
+        found, newest = self._version(), max(schema.MIGRATIONS)
+        if found != newest:
+            raise Refusal(
+                f"The database {self._shown} has schema version {found} and {newest} is read: "
+                f"open it once by python agent.py task=status store.url=..., or choose another."
+            )
+
+    def _migrate(self) -> None:
+        if self._version() == max(schema.MIGRATIONS):
+            return
+        with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            schema.migrate(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads; raises `Refusal` when the database cannot be used."""
+        with self._sentences(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that is written whole or not at all; raises `Refusal` as `read` does."""
+        with self._sentences(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
+                raise
+            gone = error.connection_invalidated or "connection" in str(error.orig)
+            raise (Unreachable if gone else Refusal)(self._sentence(error)) from error
+
+    def _sentence(self, error: exc.DBAPIError) -> str:
+        said = str(error.orig).strip()
+        advice = next((text for word, text in _ADVICE.items() if word in said.lower()), None)
+        first = said.splitlines()[0] if said else type(error.orig).__name__
+        return f"The database {self._shown} cannot be used ({first}): {advice or 'check store.url'}."
+
+    def close(self) -> None:
+        """Close every connection; the next transaction opens a new one."""
+        self._engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether there is a database to read; a server is taken to be there until it is asked.
+
+    Raises `Refusal` for what is no URL of a database, and for one whose folder is not there.
+    """
+    parsed = _parse(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise Refusal(f"store.url is no database URL; sqlite:///joulelab.db is one ({error}).") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise Refusal(
+            f"store.url names '{parsed.get_backend_name()}': the store runs on sqlite or postgresql."
+        )
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return _file(parsed) if parsed.get_backend_name() == "sqlite" else parsed
+
+
+def _file(url: URL) -> URL:
+    if url.database in (None, "", ":memory:"):
+        raise Refusal("A database in memory is lost with its process: use a file, sqlite:///joulelab.db.")
+    path = Path(str(url.database)).expanduser().absolute()
+    if not path.parent.is_dir():
+        raise Refusal(
+            f"The folder {path.parent} of store.url does not exist: create it, or correct store.url."
+        )
+    if path.is_dir():
+        raise Refusal(f"store.url names the folder {path}: name a file, for example {path}/joulelab.db.")
+    return url.set(database=str(path))
+
+
+def _engine(url: URL, foreign: bool = False) -> sa.Engine:
+    postgres = url.get_backend_name() == "postgresql"
+    server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    if foreign:
+        server["connect_args"]["options"] = "-c default_transaction_read_only=on"
+    server["isolation_level"] = "READ COMMITTED"  # a claim looks again after it waited for a lock
+    try:
+        engine = sa.create_engine(url, **(server if postgres else {}))
+    except ModuleNotFoundError as error:
+        how = _EXTRAS.get(url.get_backend_name(), "another store.url")
+        raise Refusal(f"store.url needs the package '{error.name}': {how}.") from error
+    if not postgres:
+        sa.event.listen(engine, "connect", _only_read_sqlite if foreign else _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, and later than we must
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute(f"PRAGMA journal_mode = {journal(sqlite3.sqlite_version_info)}")
+    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _only_read_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # Two readers that both turn writers deadlock: who means to write locks first.
+    immediate = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def journal(version: tuple[int, ...]) -> str:
+    """WAL where its reset bug is fixed (SQLite 3.51.3, 3.50.7, 3.44.6), else TRUNCATE."""
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return "WAL" if fixed else "TRUNCATE"
+
+
+def _forget_after_fork() -> None:
+    # A child that used its parent's socket or file lock would break both.
+    for engine in _ENGINES:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

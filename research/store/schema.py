@@ -1,0 +1,282 @@
+"""The tables, the column types that make SQLite and PostgreSQL agree, and the numbered migrations."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any, final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from refusal import Refusal
+from research.types import STOPPED
+
+# PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MARK = "$float"
+
+
+@final
+class Words(sa.types.TypeDecorator[str]):
+    """Text from anywhere; what a database cannot hold (NUL, half a surrogate pair) becomes U+FFFD."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Replace the characters that one of the databases refuses."""
+        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
+
+
+@final
+class Number(sa.types.TypeDecorator[float]):
+    """A float; NaN is stored as NULL, which is what SQLite does with it anyway."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
+        """Any number as a float, NaN and None as NULL."""
+        number = math.nan if value is None else float(value)
+        return None if math.isnan(number) else number
+
+
+@final
+class Json(sa.types.TypeDecorator[Any]):
+    """JSON in ASCII text, the same bytes in both databases; NaN and infinities survive as marked strings."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
+        """Encode; numpy and torch scalars and arrays become numbers and lists."""
+        return json.dumps(_mark(value), allow_nan=False)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        """Decode what `process_bind_param` wrote."""
+        return None if value is None else json.loads(value, object_hook=_unmark)
+
+
+def _mark(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _mark(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mark(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_MARK: str(value)}
+    return _mark(value.tolist()) if hasattr(value, "tolist") else value
+
+
+def _unmark(value: dict[str, Any]) -> Any:
+    marked = value.get(_MARK) if len(value) == 1 else None
+    return float(marked) if marked in ("nan", "inf", "-inf") else value
+
+
+@final
+class clock(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock: the only clock that all workers share."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(clock, "sqlite")
+def _sqlite_clock(element: clock, compiler: Any, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(clock, "postgresql")
+def _postgresql_clock(element: clock, compiler: Any, **kw: Any) -> str:
+    # now() is the start of the transaction, which may have waited for a lock.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
+
+
+metadata = sa.MetaData()
+
+
+def _table(name: str, *columns: sa.schema.SchemaItem, **options: Any) -> sa.Table:
+    return sa.Table(name, metadata, *columns, **options)
+
+
+def _row(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    """A table of rows that are only appended to: an id, when it was written, free facts."""
+    first = (sa.Column("id", sa.Integer, primary_key=True), sa.Column("created", Number, nullable=False))
+    return _table(name, *first, *columns, sa.Column("facts", Json, nullable=False))
+
+
+def _link(table: str, nullable: bool = True) -> sa.Column[int]:
+    key = sa.ForeignKey(f"{table}.id")
+    return sa.Column(f"{table}_id", sa.Integer, key, nullable=nullable, index=True)
+
+
+schema_version = _table(
+    "schema_version",
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("applied", Number, nullable=False),
+)
+sprint = _row(
+    "sprint",
+    sa.Column("goal", Words, nullable=False),
+    sa.Column("objective", Json, nullable=False),
+    sa.Column("status", Words, nullable=False),
+    sa.Column("folder", Words),
+)
+experiment = _row(
+    "experiment",
+    _link("sprint"),
+    sa.Column("proposal", Json, nullable=False),
+    sa.Column("status", Words, nullable=False),
+)
+review = _row(
+    "review",
+    _link("experiment", nullable=False),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("score", Number),
+    sa.Column("content", Json, nullable=False),
+)
+interaction = _row(
+    "interaction",
+    _link("sprint"),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("model", Words, nullable=False),
+    sa.Column("prompt", Words, nullable=False),
+    # sha256 of what was asked of which model and how: equal digests may share a reply.
+    sa.Column("digest", Words, index=True),
+    sa.Column("reply", Words),
+    sa.Column("outcome", Words, nullable=False),
+    sa.Column("tokens_in", sa.Integer),
+    sa.Column("tokens_out", sa.Integer),
+    sa.Column("dollars", Number),
+    sa.Column("seconds", Number),
+    sa.Column("joules", Number),
+)
+insight = _row(
+    "insight",
+    _link("sprint"),
+    _link("experiment"),
+    sa.Column("word", Words, nullable=False),
+    sa.Column("insight", Json, nullable=False),
+)
+comparison = _row(
+    "comparison",
+    # What is asked of which data: its comparisons share one error rate, whatever sprints are forgotten.
+    sa.Column("question", Words, nullable=False, index=True),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("word", Words, nullable=False),
+    sa.UniqueConstraint("question", "name"),
+)
+trial = _table(
+    "trial",
+    sa.Column("id", sa.Integer, primary_key=True),
+    *(sa.Column(part, Words, nullable=False) for part in ("signature", "code", "data", "hardware")),
+    sa.Column("replicate", sa.Integer, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("overrides", Json, nullable=False),
+    sa.Column("config", Json, nullable=False),
+    sa.Column("status", Words, nullable=False),
+    sa.Column("reason", Words),
+    sa.Column("name", Words),
+    sa.Column("sweep", Words, index=True),
+    sa.Column("source", Words, nullable=False),
+    sa.Column("folder", Words),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("lease_until", Number, nullable=False),
+    sa.Column("started", Number, nullable=False),
+    sa.Column("finished", Number),
+    sa.Column("facts", Json, nullable=False),
+    sa.UniqueConstraint("signature", "code", "data", "hardware", "replicate"),
+)
+metric = _table(
+    "metric",
+    sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
+    # -1 is the trial's final figure; 0, 1, 2, ... are the points of its learning curve.
+    sa.Column("point", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", Words, primary_key=True),
+    sa.Column("value", Number),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("second", Number),
+    sa.Column("joule", Number),
+    sqlite_with_rowid=False,
+)
+
+
+def spoken() -> sa.Case[str]:
+    """A trial's status as `Trial.word` has it, for a query."""
+    stopped = (trial.c.status == "failed") & trial.c.reason.contains(STOPPED)
+    return sa.case((stopped, "stopped"), else_=trial.c.status)
+
+
+FINAL = -1
+episode = _table(
+    "episode",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("created", Number, nullable=False),
+    # Of these three one is set: what the episode is about.
+    _link("trial"),
+    _link("experiment"),
+    _link("insight"),
+    sa.Column("task", Words, index=True),
+    sa.Column("metric", Words),
+    sa.Column("overrides", Json, nullable=False),
+    sa.Column("terms", Words, nullable=False),
+)
+
+
+def _digests(connection: sa.Connection) -> None:
+    """Version 2 finds an exchange by its digest; a fresh database has the column from the start."""
+    column = interaction.c.digest
+    present = {found["name"] for found in sa.inspect(connection).get_columns(interaction.name)}
+    if column.name not in present:
+        connection.execute(sa.text(f"ALTER TABLE {interaction.name} ADD COLUMN {column.name} TEXT"))
+        next(index for index in interaction.indexes if column in set(index.columns)).create(connection)
+
+
+def _episodes(connection: sa.Connection) -> None:
+    """Version 3 finds episodes by their terms."""
+    from research.store import episodes  # it reads and writes the tables of this file
+
+    episodes.install(connection)
+
+
+def _comparisons(connection: sa.Connection) -> None:
+    """Version 4 keeps the comparisons of a question; a fresh database has the table from the start."""
+    comparison.create(connection, checkfirst=True)
+
+
+Migration = Callable[[sa.Connection], None]
+MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests, 3: _episodes, 4: _comparisons}
+"""What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the database to the newest version; the caller's transaction makes it all or nothing.
+
+    Raises `Refusal` when the database is newer than this code or holds foreign tables under our names.
+    """
+    present = set(sa.inspect(connection).get_table_names())
+    if schema_version.name not in present:
+        _claim_names(present, alone=connection.dialect.name == "sqlite")
+        schema_version.create(connection)
+    found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+    newest = max(MIGRATIONS)
+    if found > newest:
+        raise Refusal(
+            f"The database has schema version {found} and this joulelab knows up to {newest}: "
+            "update joulelab, or choose another store.url."
+        )
+    for version in range(found + 1, newest + 1):
+        MIGRATIONS[version](connection)
+        connection.execute(sa.insert(schema_version).values(version=version, applied=clock()))
+
+
+def _claim_names(present: set[str], alone: bool) -> None:
+    """A server's database may be shared with other programs; a file with other tables is somebody else's."""
+    taken = sorted(present if alone else present & set(metadata.tables))
+    if taken:
+        raise Refusal(
+            f"The database already holds a table '{taken[0]}' that joulelab did not make: "
+            "choose another store.url."
+        )

@@ -1,1 +1,0 @@
-"""A person's sweep: the plan, what is known already, progress, and the table at its end."""

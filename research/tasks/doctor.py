@@ -1,0 +1,240 @@
+"""`task=doctor`: what is installed and reachable here; names of keys only, never their values."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import urlparse
+
+from refusal import Refusal
+from research.compose.yaml import parsed, text_of
+from research.tasks.answer import Answer, pairs
+from research.tasks.desk import Desk
+
+PACKAGES = (
+    *("torch", "lightning", "hydra-core", "optuna", "scipy", "scikit-learn", "sqlalchemy", "pydantic"),
+    *("litellm", "ecologits", "codecarbon", "torchao", "torch-pruning", "pytorch-optimizer", "wandb"),
+    *("wandb-workspaces", "cmaes", "arxiv", "bibtexparser", "pyarrow", "psycopg", "datasets"),
+)
+_ROOT = Path(__file__).resolve().parents[2]
+_NETWORK_S = 1.5
+_PROBE_S = 30.0
+_UNKNOWN = {"cpu": "unknown", "ram": "unknown"}
+_HOSTS = ("pypi.org:443", "api.wandb.ai:443", "export.arxiv.org:443")
+# In a process of its own: nothing under research/ touches what measures tensors.
+_PROBE = """
+import json
+import time
+from models.energy.counter import Unreadable
+from models.energy.disturbance import Watch, disturbed
+from models.energy.nvml import Nvml
+from models.energy.sources import open_counters
+from research.processes import load, machine
+counters, missing = open_counters("cpu")
+found = {name: one.method for one in counters for name in one.components}
+rest = {}
+for cores in sorted({1, machine.cores()}):
+    with load.busy(cores, 30.0) as pids:
+        watch, begun = Watch(), time.perf_counter()
+        before = watch.read(pids)
+        time.sleep(0.5)
+        after, seconds = watch.read(pids), time.perf_counter() - begun
+    passed = {name: after[name] - before.get(name, 0.0) for name in after}
+    rest[str(cores)] = disturbed(passed | {"cpu": passed.get("ran", 0.0), "seconds": seconds})
+import pynvml
+try:
+    pynvml.nvmlInit()
+    for place in range(pynvml.nvmlDeviceGetCount()):
+        found["gpu"] = "not measured"
+        Nvml(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(place)))
+        found["gpu"] = "nvml"
+except (Unreadable, pynvml.NVMLError):
+    pass
+print(json.dumps({"energy": found, "basis": " + ".join(one.basis for one in counters), "rest": rest}))
+"""
+
+
+@final
+class Examined(Answer):
+    """The machine, as far as this lab needs it."""
+
+    python: str
+    machine: dict[str, Any]
+    packages: dict[str, str | None]
+    """name -> version; None is not installed"""
+    keys: dict[str, bool]
+    """environment variable -> whether it holds something"""
+    gpu: str
+    energy: dict[str, str]
+    """component -> nvml, rapl or estimated"""
+    basis: str | None
+    """what the joules would rest on"""
+    rest: dict[str, str]
+    """whether trials would be disturbed now: so many busy cores -> undisturbed, or why not"""
+    database: dict[str, Any]
+    network: dict[str, bool]
+    """host -> whether it answered within 1.5 s"""
+    advice: tuple[str, ...]
+    """what is missing for what is configured, and how to bring it"""
+
+    def text(self) -> str:
+        """Sections in lines."""
+        present = {key: "present" if held else "not set" for key, held in self.keys.items()}
+        reached = {host: "reachable" if ok else "not reachable" for host, ok in self.network.items()}
+        versions = {name: version or "not installed" for name, version in self.packages.items()}
+        sections = {
+            "machine": {"python": self.python, **self.machine, "gpu": self.gpu},
+            "packages": versions,
+            "keys": present,
+            "energy": {**self.energy, "basis": self.basis},
+            "now": self.rest,
+            "database": self.database,
+            "network": reached,
+        }
+        lines = [line for name, rows in sections.items() for line in (name, *pairs(rows, "  "))]
+        return "\n".join([*lines, *(["advice", *(f"  {one}" for one in self.advice)] if self.advice else [])])
+
+
+def doctor(desk: Desk) -> Examined:
+    """Look at everything at once; what hangs is given up after its timeout."""
+    with ThreadPoolExecutor(8) as pool:
+        reached = {host: pool.submit(_answers, host) for host in _hosts(desk)}
+        energy = pool.submit(_energy)
+        database = _database(desk)
+        network = {host: found.result() for host, found in reached.items()}
+        packages = {name: _version(name) for name in PACKAGES}
+        probed = energy.result()
+    keys = {name: bool(os.environ.get(name)) for name in _keys(desk)}
+    return Examined(
+        python=platform.python_version(),
+        machine=_machine(Path(desk.config["root"])),
+        packages=packages,
+        keys=keys,
+        gpu=_gpu(),
+        energy=probed.get("energy", _UNKNOWN),
+        basis=probed.get("basis"),
+        rest=_rest(probed),
+        database=database,
+        network=network,
+        advice=(*_advice(desk, packages, keys, database), *_quieter(probed)),
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _machine(root: Path) -> dict[str, Any]:
+    where = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.is_dir())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": cores,
+        "memory": f"{memory:.1f} GiB",
+        "free disk": f"{shutil.disk_usage(where).free / 2**30:.1f} GiB at {where}",
+    }
+
+
+def _gpu() -> str:
+    from research.space.identity import hardware_class
+
+    try:
+        return hardware_class({"accelerator": "gpu", "devices": -1}).removeprefix("gpu:")
+    except Refusal:
+        return "none"
+
+
+def _energy() -> dict[str, Any]:
+    """How joules would be taken, and whether this machine is at rest, asked in a process of its own."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE], cwd=_ROOT, capture_output=True, text=True, timeout=_PROBE_S
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, OSError, ValueError):
+        return {}
+    return found
+
+
+def _rest(probed: dict[str, Any]) -> dict[str, str]:
+    told = {f"{cores} busy": why or "undisturbed" for cores, why in probed.get("rest", {}).items()}
+    return told or {"this machine": f"could not be looked at within {_PROBE_S:g} s"}
+
+
+def _quieter(probed: dict[str, Any]) -> list[str]:
+    """What follows where others work on this machine at this moment."""
+    held = [cores for cores, why in probed.get("rest", {}).items() if why]
+    if not held:
+        return []
+    trials = "even a single trial" if "1" in held else f"{held[0]} trials at a time"
+    return [
+        f"others work on this machine now: {trials} would be disturbed, its times and joules compared "
+        "nowhere; wait, or end what else runs."
+    ]
+
+
+def _keys(desk: Desk) -> list[str]:
+    """The variables that the models of conf/llm and Weights & Biases read."""
+    files = sorted((desk.conf / "llm").glob("*.yaml"))
+    named = {parsed(text_of(path), path).get("key_env") for path in files}
+    named.add(desk.config["llm"].get("key_env"))
+    return sorted({str(name) for name in named if name} | {"WANDB_API_KEY"})
+
+
+def _hosts(desk: Desk) -> list[str]:
+    """Where the lab may want to go: the model's server first, when one is chosen."""
+    server = urlparse(str(desk.config["llm"].get("api_base") or ""))
+    port = server.port or (443 if server.scheme == "https" else 80)
+    own = [f"{server.hostname}:{port}"] if server.hostname else []
+    return [*own, *_HOSTS]
+
+
+def _answers(host: str) -> bool:
+    import socket
+
+    name, _, port = host.rpartition(":")
+    try:
+        socket.create_connection((name, int(port)), timeout=_NETWORK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _database(desk: Desk) -> dict[str, Any]:
+    """The database as it is; one that is not there is not made."""
+    about: dict[str, Any] = {"url": desk.address, "exists": desk.exists}
+    if not desk.exists:
+        return about
+    began = time.perf_counter()
+    try:
+        store = desk.store
+        with store.read() as connection:
+            about["kind"] = connection.dialect.name
+            about["version"] = ".".join(map(str, connection.dialect.server_version_info or ()))
+    except Refusal as refusal:
+        return about | {"error": str(refusal)}
+    return about | {"answers in": f"{1000 * (time.perf_counter() - began):.0f} ms"}
+
+
+def _advice(
+    desk: Desk, packages: dict[str, str | None], keys: dict[str, bool], database: dict[str, Any]
+) -> list[str]:
+    needed = [name for name in ("torch", "lightning", "optuna") if packages[name] is None]
+    found = [f"{name} is not installed: pip install . brings it." for name in needed]
+    wanted = desk.config["llm"].get("key_env")
+    if wanted and not keys[wanted]:
+        found.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
+    if "error" in database:
+        found.append(str(database["error"]))
+    return found

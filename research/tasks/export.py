@@ -1,0 +1,140 @@
+"""`task=export path=...`: all trials with metrics and flattened configurations, as JSON or Parquet."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from redact import redact
+from refusal import Refusal
+from research.stats.comparable import how_taken
+from research.tasks.answer import Answer
+from research.tasks.desk import Desk
+from research.tasks.listing import STATUSES
+
+if TYPE_CHECKING:
+    from research.store.store import Store
+
+_AT_ONCE = 500
+Row = dict[str, Any]
+
+
+@final
+class Exported(Answer):
+    """What was written."""
+
+    path: Path
+    trials: int
+    columns: int
+    bytes: int
+
+    def text(self) -> str:
+        """One line."""
+        return f"{self.trials} trials, {self.columns} columns, {self.bytes} bytes in {self.path}"
+
+
+def export(desk: Desk) -> Exported:
+    """Write the file, whole or not at all; a file that is there is replaced.
+
+    Raises `Refusal` for another ending than .json or .parquet, a folder that cannot be written, and Parquet
+    without pyarrow.
+    """
+    given, status = desk.config["path"], desk.config["status"]
+    path = Path(str(given or "")).expanduser()
+    writers: dict[str, Callable[[Sequence[Row], Path], None]] = {".json": _json, ".parquet": _parquet}
+    if path.suffix not in writers:
+        shown = "path is missing" if given in (None, "") else f"path={given} is no file to export to"
+        raise Refusal(f"{shown}: end it in .json or .parquet, as path=trials.json.")
+    if status is not None and status not in STATUSES["trials"]:
+        raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
+    if path.suffix == ".parquet":
+        _arrow()
+    rows = collected(desk.known, status)
+    _whole(path, lambda beside: writers[path.suffix](rows, beside))
+    columns = {name for row in rows for name in row}
+    return Exported(path=path, trials=len(rows), columns=len(columns), bytes=path.stat().st_size)
+
+
+def collected(store: "Store", status: str | None = None) -> list[Row]:
+    """One flat row for each trial: its columns, `config.*`, its metrics, how clocks were taken."""
+    trials = store.trials(word=status)
+    rows = []
+    for first in range(0, len(trials), _AT_ONCE):
+        some = trials[first : first + _AT_ONCE]
+        results = store.results([one.id for one in some])
+        for trial in some:
+            row = trial.model_dump(exclude={"key", "config"}) | trial.key._asdict()
+            row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
+            found = results.get(trial.id)
+            row |= how_taken(found)
+            rows.append(row | flat(redact(trial.config), "config.") | (found.metrics if found else {}))
+    return rows
+
+
+def flat(node: Mapping[str, Any], before: str = "") -> Row:
+    """Nested mappings as dotted keys; lists, which have no columns of their own, as JSON."""
+    found: Row = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return found
+
+
+def _json(rows: Sequence[Row], path: Path) -> None:
+    finite = [{key: _finite(value) for key, value in row.items()} for row in rows]
+    path.write_text(json.dumps(finite, indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _parquet(rows: Sequence[Row], path: Path) -> None:
+    arrow, parquet = _arrow()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: _column(arrow, [row.get(name) for row in rows]) for name in names}
+    parquet.write_table(arrow.table(columns), path)
+
+
+def _column(arrow: Any, values: Sequence[Any]) -> Any:
+    """A column of one type: whole numbers beside floats become floats, any other mixture text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and len(kinds) == 2:
+        return arrow.array([None if value is None else float(value) for value in values])
+    if len(kinds) > 1:
+        return arrow.array([None if value is None else str(value) for value in values])
+    return arrow.array(values)
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise Refusal(
+            "Parquet needs the package pyarrow: pip install pyarrow, or export to .json."
+        ) from error
+    return pyarrow, parquet
+
+
+def _whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file beside the one asked for and put it in its place: a reader never sees half of it."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written ({error.strerror}): choose another path.") from error
+    beside = Path(name)
+    try:
+        write(beside)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written ({error.strerror}): choose another path.") from error
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""`task=forget`: sprints and what hangs on them, by a selection; shown first, deleted by yes=true."""
+
+from datetime import UTC, datetime
+from typing import Any, final
+
+from refusal import Refusal
+from research.memory.memory import opened
+from research.memory.records import Forgotten
+from research.tasks.answer import Answer, pairs
+from research.tasks.desk import Desk
+from research.tasks.reference import Reference, reference
+from research.tasks.show import row_of
+
+_FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"
+
+
+@final
+class Forgot(Answer):
+    """What was deleted, or with `done` false what would be."""
+
+    done: bool
+    rows: Forgotten
+
+    def text(self) -> str:
+        """How many rows of each table, and what stays."""
+        counts = {
+            name: len(ids) for name, ids in self.rows.model_dump().items() if isinstance(ids, tuple) and ids
+        }
+        folders = list(self.rows.folders)
+        if not counts:
+            return "nothing matches: nothing is deleted"
+        head = "deleted" if self.done else "would be deleted; add yes=true to do it"
+        lines = [head, *pairs({name: n for name, n in counts.items() if name != "folders"}, "  ")]
+        return "\n".join([*lines, *(f"  left on disk  {folder}" for folder in folders)])
+
+
+def forget(desk: Desk) -> Forgot:
+    """Delete what was selected, in one transaction, or show what would go.
+
+    Raises `Refusal` without a selection, for a date that is none, for a sprint or a campaign that is not
+    there, and for a sprint that runs.
+    """
+    asked, sure = _selection(desk.config), bool(desk.config["yes"])
+    _there(desk, asked)
+    rows = opened(None, desk.known).forget(**asked, trials=bool(desk.config["trials"]), dry_run=not sure)
+    return Forgot(done=sure, rows=rows)
+
+
+def _selection(config: Any) -> dict[str, Any]:
+    given, before = config["id"], config["before"]
+    if given is None and before is None:
+        raise Refusal(f"task=forget needs a selection: {_FORMS}.")
+    asked: dict[str, Any] = {} if before is None else {"before": _moment(str(before))}
+    kind, _, name = str(given or "").partition(":")
+    if kind == "campaign" and name:
+        return asked | {"campaign": name}
+    return asked if given is None else asked | {"ids": [reference(given, "id", ("sprint",)).number]}
+
+
+def _there(desk: Desk, asked: dict[str, Any]) -> None:
+    """Refuse a name that nothing has: it was mistyped, and what was meant would stay."""
+    for number in asked.get("ids", ()):
+        row_of(desk.known, Reference("sprint", number))
+    name = asked.get("campaign")
+    if name and all(row["facts"].get("campaign") != name for row in desk.known.sprints()):
+        raise Refusal(
+            f"There is no campaign {name[:80]!a} in this database: task=status lists the sprints, "
+            "task=show id=sprint:1 their campaign."
+        )
+
+
+def _moment(text: str) -> float:
+    """A date, or a date and time of day, as seconds since 1970; UTC where it says nothing else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"before={text[:40]} is no date: write it as before=2026-11-01.") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,160 @@
+"""`task=list`: experiments, those of conf/experiment and those in the database, trials and insights."""
+
+from collections.abc import Callable
+from typing import Any, final, get_args
+
+from refusal import Refusal
+from research.campaign.recipe import names, recipe
+from research.stats.sentences import stopped
+from research.tasks.answer import Answer, short, table
+from research.tasks.desk import Desk
+from research.types import Proposal, TrialStatus, VerdictWord
+
+EXPERIMENT_STATUSES = (
+    *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
+    *("failed", "repeat", "refused", "dropped", "stopped", "control"),
+)
+STATUSES: dict[str, tuple[str, ...]] = {
+    "experiments": EXPERIMENT_STATUSES,
+    "trials": (*get_args(TrialStatus), "stopped"),
+    "insights": get_args(VerdictWord),
+    "recipes": (),
+}
+
+
+@final
+class Listing(Answer):
+    """Rows of one kind as plain mappings with equal keys."""
+
+    what: str
+    rows: tuple[dict[str, Any], ...]
+    recipes: tuple[dict[str, Any], ...] = ()
+    """what may be run by name; listed with the experiments, unless one status is asked for"""
+
+    def text(self) -> str:
+        """Recipes as blocks, for their sentences are long, and rows as a table below."""
+        blocks = [_block(row) for row in (self.rows if self.what == "recipes" else self.recipes)]
+        return "\n\n".join([*blocks, *([] if self.what == "recipes" else [self._table()])])
+
+    def _table(self) -> str:
+        if not self.rows:
+            return f"no {self.what} in the database" if self.recipes else f"no {self.what}"
+        heads = list(self.rows[0])
+        return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
+
+
+def listing(desk: Desk) -> Listing:
+    """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
+    what, status = desk.config["what"], desk.config["status"]
+    if what not in STATUSES:
+        shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
+        raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
+    if status is not None and status not in STATUSES[what]:
+        known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
+        raise Refusal(f"No {what} have status={status}: {known}.")
+    limit = desk.config["limit"]
+    if not isinstance(limit, int) or limit < 1:
+        raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
+    find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
+        "experiments": _experiments,
+        "trials": _trials,
+        "insights": _insights,
+        "recipes": _recipes,
+    }
+    recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
+    # What can be run by name is there before anything was run.
+    rows = find[what](desk, status, limit) if desk.exists or not recipes else []
+    return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
+
+
+def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
+    import sqlalchemy as sa
+
+    from research.store import schema
+
+    rows = schema.metadata.tables[name]
+    query = sa.select(rows).order_by(rows.c.id.desc()).limit(limit)
+    if status is not None:
+        query = query.where(rows.c[column] == status)
+    with desk.known.read() as connection:
+        return list(connection.execute(query).mappings())[::-1]
+
+
+def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    found = []
+    for row in _newest(desk, "experiment", "status", status, limit):
+        proposal = Proposal.model_validate(row["proposal"])
+        found.append(
+            {
+                "id": row["id"],
+                "status": row["status"],
+                "score": (row["facts"].get("review") or {}).get("score"),
+                "proposer": proposal.proposer,
+                "overrides": proposal.overrides,
+                "hypothesis": proposal.hypothesis,
+            }
+        )
+    return found
+
+
+def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    rows = desk.known.trials(word=status, limit=limit)
+    results = desk.known.results([row.id for row in rows])
+    found = []
+    for row in rows:
+        metrics = results[row.id].metrics if row.id in results else {}
+        facts = results[row.id].facts if row.id in results else {}
+        found.append(
+            {
+                "id": row.id,
+                "status": row.word,
+                "score": metrics.get(str(row.config.get("score"))),
+                "joules": metrics.get("train/energy_j"),
+                "method": facts.get("energy_method"),
+                "disturbed": ", ".join(facts.get("disturbed") or ()) or None,
+                "seed": row.seed,
+                "overrides": row.overrides,
+                "reason": stopped(row.reason) or row.reason,
+            }
+        )
+    return found
+
+
+def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row["id"],
+            "verdict": row["word"],
+            "rating": row["facts"].get("rating"),
+            "sprint": row["sprint_id"],
+            "claim": row["insight"]["claim"],
+            "command": row["insight"]["command"],
+        }
+        for row in _newest(desk, "insight", "word", word, limit)
+    ]
+
+
+def _recipes(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+    """Every recipe with its question, claim, expected result and cost, whatever the limit: there are few."""
+    found = []
+    for name in names(desk.conf):
+        one = recipe(desk.conf, name)
+        if one.study is not None:
+            told = {"question": one.study.question, "claim": one.study.claim}
+            told["expected"] = one.header.get("Expected", "not measured yet")
+            told["cost"] = one.header.get("Cost", "unknown")
+            found.append({"name": name, **told, "run": f"python agent.py experiment={name}"})
+    return found
+
+
+def _block(row: dict[str, Any]) -> str:
+    lines = [f"  {key:<9} {value}" for key, value in row.items() if key != "name"]
+    return "\n".join([str(row["name"]), *lines])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return short(" ".join(value) if isinstance(value, tuple | list) else str(value))

@@ -1,0 +1,158 @@
+"""`task=research`: a goal to its verdict, or a recipe's experiment; told as it runs, then typed results."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from refusal import Refusal
+from research.report.findings import Findings
+from research.stats.split import Split
+from research.tasks.answer import Answer
+from research.tasks.desk import Desk
+from research.tasks.stoppable import stoppable
+from research.types import Comparison, Record
+
+if TYPE_CHECKING:
+    from research.store.store import Store
+
+
+@final
+class SprintDone(Record):
+    """One sprint of the campaign."""
+
+    id: int
+    number: int
+    status: str
+    folder: str | None
+    notes: tuple[str, ...]
+
+
+@final
+class Finding(Record):
+    """An insight: what was found, how sure it is, and the line that repeats it."""
+
+    id: int
+    word: str
+    claim: str
+    rating: float | None
+    comparison: Comparison | None
+    """what decided"""
+    told: Comparison | None
+    """the size as it is told: what decided is too large by having been chosen"""
+    energy_method: str
+    command: str
+    split: Split | None = None
+    """the parts of its gain, where the control was stopped at the bound"""
+
+
+@final
+class Figures(Record):
+    """Means of one arm over the seeds of its last stage."""
+
+    arm: str
+    stage: str
+    n: int
+    means: dict[str, float]
+
+
+@final
+class Researched(Answer):
+    """What a campaign or an experiment came to, read from its rows."""
+
+    told: ClassVar[bool] = True
+
+    campaign: str
+    sprints: tuple[SprintDone, ...]
+    insights: tuple[Finding, ...]
+    figures: tuple[Figures, ...]
+    """the control first"""
+    report: Path
+
+    def text(self) -> str:
+        """The findings, and where the report is."""
+        said = [f"{one.word}: {one.claim}" for one in self.insights] or ["nothing was confirmed"]
+        return "\n".join([*said, f"report     {self.report}"])
+
+
+def research(desk: Desk) -> Researched:
+    """Run the campaign, or the recipe's experiment, and read what it came to.
+
+    Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
+    cannot be run.
+    """
+    recipe = desk.asked["recipe"]
+    if recipe is not None:
+        if desk.config["goal"] != desk.usual["goal"]:
+            raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
+        from research.campaign.study import conduct
+
+        with stoppable():
+            path = conduct(desk.asked, run=desk.given_run, lines=desk.lines)
+    else:
+        from research.campaign.run import research as campaign
+
+        with stoppable():
+            path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
+    return outcome(desk.store, path)
+
+
+def outcome(store: "Store", report: Path) -> Researched:
+    """The campaign whose report this is: its sprints, insights and figures."""
+    rows = [row for row in store.sprints() if row["folder"] and _within(report, Path(row["folder"]))]
+    campaign = str(rows[-1]["facts"]["campaign"]) if rows else report.parent.name
+    rows = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
+    ids = [row["id"] for row in rows]
+    return Researched(
+        campaign=campaign,
+        sprints=tuple(_sprint(row, number) for number, row in enumerate(rows, start=1)),
+        insights=tuple(_finding(row) for one in ids for row in store.insights(sprint_id=one)),
+        figures=tuple(figure for one in ids for figure in _figures(store, one)),
+        report=report,
+    )
+
+
+def _within(report: Path, folder: Path) -> bool:
+    return (
+        folder.absolute() == report.parent.absolute() or report.parent.absolute() in folder.absolute().parents
+    )
+
+
+def _sprint(row: dict[str, Any], number: int) -> SprintDone:
+    facts = row["facts"]
+    return SprintDone(
+        id=row["id"],
+        number=facts.get("number", number),
+        status=row["status"],
+        folder=row["folder"],
+        notes=tuple(map(str, facts.get("notes", ()))),
+    )
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    insight = row["insight"]
+    return Finding(
+        id=row["id"],
+        word=insight.verdict.word,
+        claim=insight.claim,
+        rating=row["facts"].get("rating"),
+        comparison=insight.verdict.comparison,
+        told=insight.verdict.size,
+        energy_method=insight.energy_method,
+        command=insight.command,
+        split=row["facts"].get("split"),
+    )
+
+
+def _figures(store: "Store", sprint_id: int) -> list[Figures]:
+    """Confirmed arms, or the screened ones where nothing was confirmed."""
+    found = Findings(store, sprint_id)
+    stage = next((one for one in ("confirmed", "promoted", "screened") if found.arms(one)), "screened")
+    return [
+        Figures(
+            arm=f"control {' '.join(arm.overrides)}".strip() if arm.control else " ".join(arm.overrides),
+            stage=stage,
+            n=len(arm.results),
+            means={key: value for key, value in arm.means.items() if math.isfinite(value)},
+        )
+        for arm in found.arms(stage)
+    ]

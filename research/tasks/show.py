@@ -1,0 +1,160 @@
+"""`task=show id=12`: all that the database knows of one trial, experiment, insight or sprint."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, final
+
+from research.stats.comparable import how_taken
+from research.stats.quantity import quantity
+from research.stats.sentences import command
+from research.tasks.answer import Answer, pairs
+from research.tasks.desk import Desk
+from research.tasks.reference import Reference, absent, reference
+
+if TYPE_CHECKING:
+    from research.store.store import Store
+
+STAGES = ("screened", "promoted", "confirmed")
+_MOMENTS = ("started", "finished", "created")
+"""columns in seconds since 1970, which a document keeps and a person cannot read"""
+
+
+@final
+class Shown(Answer):
+    """One row with what belongs to it."""
+
+    kind: str
+    id: int
+    about: dict[str, Any]
+    """columns of the row"""
+    figures: dict[str, float] = {}
+    """of a trial: metric -> value"""
+    related: dict[str, Any] = {}
+    """rows that belong to it: trials of each stage, reviews, experiments, insights"""
+    command: str | None = None
+    """the line that repeats it"""
+
+    def text(self) -> str:
+        """Fields in lines, figures with their units, the command last."""
+        about = {key: _moment(value) if key in _MOMENTS else value for key, value in self.about.items()}
+        lines = [f"{self.kind} {self.id}", *pairs(about, "  ")]
+        lines += pairs({key: quantity(key, value) for key, value in self.figures.items()}, "  ")
+        for name, found in self.related.items():
+            rows = [_line(row) for row in (found if isinstance(found, list) else [found])]
+            lines += [f"  {name}", *(f"    {row}" for row in rows)] if any(rows) else []
+        return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
+
+
+def show(desk: Desk) -> Shown:
+    """Look up the row that `id` names. Raises `Refusal` when there is none."""
+    wanted = reference(desk.config["id"], "id")
+    find: dict[str, Callable[[Store, Reference], Shown]] = {
+        "trial": _trial,
+        "experiment": _experiment,
+        "insight": _insight,
+        "sprint": _sprint,
+    }
+    return find[wanted.kind](desk.known, wanted)
+
+
+def row_of(store: "Store", wanted: Reference) -> dict[str, Any]:
+    """The row of a table with an id. Raises `Refusal` when there is none."""
+    import sqlalchemy as sa
+
+    from research.store import schema
+
+    rows = schema.metadata.tables[wanted.kind]
+    with store.read() as connection:
+        found = connection.execute(sa.select(rows).where(rows.c.id == wanted.number)).mappings().first()
+    if found is None:
+        raise absent(wanted)
+    return dict(found)
+
+
+def _trial(store: "Store", wanted: Reference) -> Shown:
+    rows = store.trials(ids=[wanted.number])
+    if not rows:
+        raise absent(wanted)
+    trial, results = rows[0], store.results([wanted.number])
+    about = trial.model_dump(exclude={"id", "key", "config"}) | trial.key._asdict()
+    about["seconds"] = None if trial.finished is None else trial.finished - trial.started
+    about["status"] = trial.word
+    facts = results[trial.id].facts if results else {}
+    about |= how_taken(results.get(trial.id))
+    seeds = () if any(text.startswith("seed=") for text in trial.overrides) else (trial.seed,)
+    return Shown(
+        kind="trial",
+        id=trial.id,
+        about=about,
+        figures=results[trial.id].metrics if results else {},
+        related={"facts": facts, "points of its learning curve": len(store.curve(trial.id))},
+        command=command(trial.overrides, seeds),
+    )
+
+
+def _experiment(store: "Store", wanted: Reference) -> Shown:
+    row = row_of(store, wanted)
+    reviews = [
+        {key: review[key] for key in ("role", "score", "content")}
+        for review in store.reviews(experiment_id=wanted.number)
+    ]
+    insights = [one["id"] for one in store.insights() if one["experiment_id"] == wanted.number]
+    related = {"trials": {stage: row["facts"].get(stage, []) for stage in STAGES}}
+    return Shown(
+        kind="experiment",
+        id=wanted.number,
+        about={"status": row["status"], "sprint": row["sprint_id"], **row["proposal"]},
+        related={
+            **related,
+            "facts": _but(row["facts"], *STAGES, "charter", "lease"),
+            "reviews": reviews,
+            "insights": insights,
+        },
+    )
+
+
+def _insight(store: "Store", wanted: Reference) -> Shown:
+    row = row_of(store, wanted)
+    insight = row["insight"]
+    about = {"verdict": row["word"], "claim": insight["claim"], "energy_method": insight["energy_method"]}
+    about |= {"rating": row["facts"].get("rating"), "reason": insight["verdict"]["reason"]}
+    about |= {
+        "comparison": insight["verdict"]["comparison"],
+        "told": insight["verdict"].get("told"),
+        "trials": insight["verdict"]["trial_ids"],
+    }
+    about |= {"sprint": row["sprint_id"], "experiment": row["experiment_id"]}
+    facts = _but(row["facts"], "rating")
+    return Shown(
+        kind="insight", id=wanted.number, about=about, related={"facts": facts}, command=insight["command"]
+    )
+
+
+def _sprint(store: "Store", wanted: Reference) -> Shown:
+    row = row_of(store, wanted)
+    experiments = store.experiments(sprint_id=wanted.number)
+    counts = Counter(one["status"] for one in experiments)
+    insights = [f"{one['word']}: {one['insight'].claim}" for one in store.insights(sprint_id=wanted.number)]
+    about = {key: row[key] for key in ("goal", "status", "objective", "folder", "created")}
+    return Shown(
+        kind="sprint",
+        id=wanted.number,
+        about={**about, "experiments": dict(counts)},
+        related={"insights": insights, "facts": _but(row["facts"], "charter")},
+    )
+
+
+def _moment(seconds: Any) -> Any:
+    told = isinstance(seconds, float | int)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC" if told else seconds
+
+
+def _but(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key not in names}
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return "; ".join(f"{key}: {item}" for key, item in value.items() if item not in (None, "", [], {}, ()))

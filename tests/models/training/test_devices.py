@@ -1,0 +1,95 @@
+import csv
+from functools import partial
+
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+from models.data.dataset import Dataset, Split
+from models.training.callbacks.checkpoint import Checkpoint
+from models.training.fit import Diverged, fit
+from refusal import Refusal
+from trainings import WATTS, blobs, network, parts, weights
+
+pytestmark = pytest.mark.slow
+
+
+def sparse():
+    data = blobs()
+    targets = data.train.targets.clone()
+    targets[torch.rand(len(targets), generator=torch.Generator().manual_seed(1)) < 0.4] = -100
+    return Dataset(Split(data.train.inputs, targets), data.val, data.test, "classification", (12,), 4, 32)
+
+
+class Broken(nn.Module):
+    """Answers NaN when it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x):
+        return self.inner(x) * float("nan")
+
+
+class Forgotten(nn.Module):
+    """Has a gradient for nothing at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x):
+        return self.inner(x).detach()
+
+
+def test_two_processes_train_what_one_trains(tmp_path, one_thread):
+    options = {"data": sparse(), "val_every": 10, "accumulate_grad_batches": 2, "gradient_clip_val": 0.5}
+    alone = fit(**parts(tmp_path, folder=tmp_path / "one", **options))
+    logger = CSVLogger(tmp_path, name="", version="csv")
+    net = network()
+    callbacks = {"checkpoint": Checkpoint(None, every_steps=15)}
+    given = parts(
+        tmp_path, folder=tmp_path / "two", net=net, loggers=[logger], callbacks=callbacks, devices=2,
+        strategy="ddp", **options,
+    )  # fmt: skip
+    both = fit(**given)
+    assert both.net is net and both.steps == 40
+    torch.testing.assert_close(weights(net), weights(alone.net), rtol=1e-3, atol=1e-4)
+    for left, right in zip(both.curve, alone.curve, strict=True):
+        assert left["step"] == right["step"]
+        assert left["train/loss"] == pytest.approx(right["train/loss"], rel=1e-3)
+        assert left["val/loss"] == pytest.approx(right["val/loss"], rel=1e-2)
+    # Each process counts its own.
+    assert both.energy.joules == pytest.approx(2 * WATTS * both.seconds, rel=0.3)
+    assert both.energy.standing_j == pytest.approx(2.0 * both.seconds, rel=0.01)
+    logger.finalize("success")
+    with (tmp_path / "csv" / "metrics.csv").open() as file:
+        assert [float(row["step"]) for row in csv.DictReader(file)] == [10, 20, 30, 40]
+    # Typed again, it goes on from its checkpoint: two processes, one file.
+    longer = parts(tmp_path, 60, folder=tmp_path / "two", devices=2, strategy="ddp", **options)
+    again = fit(**longer)
+    assert again.facts["resumed"]["step"] == 40 and again.steps == 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        ({"net": Broken()}, Diverged, "loss is nan at step 1"),
+        (
+            {"optimizer": partial(torch.optim.SGD, lr=0.1), "ckpt_path": None, "net": Forgotten()},
+            RuntimeError,
+            "grad",
+        ),
+    ],
+)
+def test_what_ends_a_process_ends_the_training_by_its_name(tmp_path, one_thread, changes, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        fit(**parts(tmp_path, devices=2, strategy="ddp", **changes))
+
+
+def test_a_refusal_comes_through(tmp_path, one_thread):
+    fit(**parts(tmp_path, 5))
+    with pytest.raises(Refusal, match="another trial"):
+        fit(**parts(tmp_path, devices=2, strategy="ddp", seed=1))

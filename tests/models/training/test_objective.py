@@ -1,0 +1,65 @@
+"""What is minimised: the loss, the network's own term, and what a term wants around the forward pass."""
+
+import pickle
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.training.losses import CrossEntropy
+from models.training.objective import Objective, objective
+from trainings import blobs, network, weights
+
+
+class Regular(nn.Module):
+    """A network that wants its logits small."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.net, self.share = network(), share
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.logits = self.net(x)
+        return self.logits
+
+    def auxiliary_loss(self) -> Tensor:
+        return self.share * self.logits.square().mean()
+
+
+def test_a_plain_loss_becomes_an_objective_once() -> None:
+    whole = objective(CrossEntropy())
+    assert objective(whole) is whole
+    # Processes that train together are handed it.
+    whole = pickle.loads(pickle.dumps(whole))
+    net, data = network(), blobs()
+    expected = functional.cross_entropy(net(data.train.inputs), data.train.targets)
+    assert torch.equal(whole(net, data.train.inputs, data.train.targets), expected)
+
+
+def test_a_network_adds_its_own_term(train, tmp_path) -> None:
+    plain = train(net=network(), folder=tmp_path / "plain").net
+    torch.testing.assert_close(weights(train(net=Regular(0.0)).net), weights(plain))
+    data = blobs()
+    small = train(net=Regular(1.0), folder=tmp_path / "small").net
+    large = train(net=Regular(0.0), folder=tmp_path / "large").net
+    assert small(data.val.inputs).square().mean() < 0.5 * large(data.val.inputs).square().mean()
+
+
+def test_what_is_around_encloses_the_forward_pass_only() -> None:
+    order: list[str] = []
+
+    @contextmanager
+    def around(net: nn.Module):
+        order.append("in")
+        yield
+        order.append("out")
+
+    def term(inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        order.append("term")
+        return logits.sum()
+
+    net = nn.Linear(2, 1)
+    net.register_forward_hook(lambda *_: order.append("forward"))
+    Objective(term, around)(net, torch.ones(1, 2), torch.zeros(1))
+    assert order == ["in", "forward", "out", "term"]

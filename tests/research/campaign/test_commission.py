@@ -1,0 +1,129 @@
+"""What a campaign is commissioned with: one budget over all runs, two lanes beside a model, its name."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from campaign_lab import Lab, Scripted, energy, opened
+from refusal import Refusal
+from research.campaign import run
+from research.campaign.budget import Spend
+from research.campaign.charter import Charter, Sprints
+from research.campaign.conclusions import UNWRITTEN
+from research.campaign.discovery import typed
+from research.campaign.screening import Screen
+from research.run.lines import Lines
+from research.team.lineup import lineup
+from research.team.queued import Queued
+from rows_lab import CAMPAIGN
+from rows_lab import campaign as rows_campaign
+from rows_lab import opened as rows_opened
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+class Model(Scripted):
+    name = "llm"
+
+
+def test_a_budget_is_one_however_often_the_command_is_typed(lab: Lab) -> None:
+    agreed = lab.charter(energy(), screen=Screen(turns=2))
+    lab.interrupt_after = 4
+    with pytest.raises(KeyboardInterrupt):
+        lab.campaign(agreed)
+    spend = Spend(trials=10)
+    run._restore(lab.store, agreed, spend)
+    assert spend.trials == len(lab.ran) == 4 and spend.joules > 0 and spend.each_s >= 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"budget": {"trials": 9}},
+        {"team": {"llm": "openai/m"}},
+        {"sprint": Sprints(count=2)},
+        {"setting": "other code"},
+        {"alpha": 0.01},
+    ],
+)
+def test_what_changes_the_way_of_a_campaign_changes_its_name(lab: Lab, changed: dict) -> None:
+    agreed = lab.charter(energy())
+    assert Charter.model_validate({**agreed.model_dump(), **changed}).name != agreed.name
+
+
+def test_without_a_model_there_is_one_lane(lab: Lab) -> None:
+    agreed = lab.charter(energy())
+    found = lineup(lab.proposers(agreed), lab.proposers(agreed), agreed.shares, 0)
+    assert not found.lanes and found.queue is None and len(found.proposers) == 2
+
+
+def test_with_a_model_a_control_lane_runs_turn_by_turn(lab: Lab) -> None:
+    agreed = lab.charter(energy(), shares={"llm": 0.3, "random": 0.7})
+    found = lineup([Model(), *lab.proposers(agreed)], lab.proposers(agreed), agreed.shares, 0)
+    assert found.lanes and isinstance(found.queue, Queued)
+    names = [one.name for _ in range(10) if (one := found.turns.next())]
+    assert names[::2] != names[1::2] and all(name == "control/random" for name in names[1::2])
+    assert "llm" in names[::2] and not any("llm" in name for name in names[1::2])
+
+
+@pytest.mark.slow
+def test_the_lanes_of_a_sprint_have_equal_budgets_and_see_their_own_results(lab: Lab) -> None:
+    agreed = lab.charter(energy(), screen=Screen(turns=8), shares={"llm": 0.3, "random": 0.7})
+    model = Model("model.width=64", "model.width=32")
+    sprint = lab.sprint(agreed)
+    sprint.run([model, *lab.proposers(agreed)], lab.proposers(agreed))
+    rows = [row for row in lab.store.experiments() if row["proposal"].proposer != "control"]
+    ran = [row["facts"]["lane"] for row in rows if row["status"] not in ("refused", "repeat", "dropped")]
+    assert ran.count("team") == ran.count("control") == 4
+    assert not [seen for seen in model.told if seen.proposer.startswith("control/")]
+    assert {row["proposal"].proposer for row in rows} >= {"llm", "random", "control/random"}
+    assert set(lab.store.sprints()[0]["facts"]["turns"]) >= {"llm", "random", "control/random"}
+
+
+def test_a_recipe_is_announced_with_the_command_that_repeats_it(tmp_path: Path) -> None:
+    console = Console(record=True, width=300, file=io.StringIO())
+    with rows_opened(tmp_path) as rows:
+        rows_campaign(rows)
+        rows.sprint(3, notes=[f"{UNWRITTEN}: the folder cannot be written"])
+        run._conclude(rows.store, CAMPAIGN, tmp_path / "report.md", Lines(console))
+    told = console.export_text()
+    assert "recipe     conf/experiment/discovered/x.yaml" in told
+    assert "copy it into" in told or "repeat     python agent.py experiment=discovered/x" in told
+    assert f"{UNWRITTEN}: the folder cannot be written" in told
+
+
+def test_a_recipe_elsewhere_must_be_copied_first(tmp_path: Path) -> None:
+    inside = tmp_path / "conf" / "experiment" / "mine" / "a.yaml"
+    assert typed(inside, tmp_path / "conf") == "python agent.py experiment=mine/a"
+    told = typed(tmp_path / "else" / "a.yaml", tmp_path / "conf")
+    assert told.startswith("copy it into") and told.endswith(
+        "experiment/else, then python agent.py experiment=else/a"
+    )
+
+
+def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:
+    with pytest.raises(Refusal, match=r"proposer\.shares"):
+        lineup(lab.proposers(lab.charter(energy())), [], {"llm": 1.0}, 0)
+
+
+@pytest.mark.slow
+def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> None:
+    class Beside(Scripted):
+        name = "random"
+
+    same = ("model.width=64", "optimizer.lr=0.09", "model.width=32")
+    shares = {"llm": 0.01, "random": 0.99}
+    agreed = lab.charter(energy(), screen=Screen(turns=6), shares=shares, ladder=None)
+    sprint = lab.sprint(agreed)
+    sprint.run([Model(), Beside(*same)], [Beside(*same)])
+    seeds = [line for line in lab.ran if "seed=0" in line and len(line) > 2]
+    assert len(seeds) == len({*seeds}) == 3
+    statuses = [row["status"] for row in lab.store.experiments() if row["facts"].get("lane")]
+    assert len(statuses) == 6 and statuses.count("failed") == 2

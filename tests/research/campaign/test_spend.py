@@ -1,0 +1,107 @@
+"""Budgets: asked before each spend, kept, and with enough left to confirm what was found."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign_lab import Lab, Scripted, energy, opened
+from refusal import Refusal
+from research.campaign.budget import NOTHING, Price, Spend
+from research.campaign.charter import Promote
+from research.campaign.confirmation import Confirm
+from research.campaign.screening import Screen
+from research.run.runner import Job, Outcome
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [{"trials": 40}, {"joules": 600.0}])
+def test_a_budget_is_never_passed(lab: Lab, limits: dict[str, float]) -> None:
+    spend = Spend(**limits)
+    found = lab.campaign(lab.charter(energy(), screen=Screen(turns=200)), spend=spend)
+    name, limit = next(iter(limits.items()))
+    assert getattr(spend, name) <= limit * 1.1 and len(lab.ran) > 10
+    assert any(f"budget.{name}" in note for note in found.facts["notes"])
+    assert found.insights, found.facts["notes"]
+
+
+@pytest.mark.slow
+def test_seconds_end_the_screening_and_leave_time_to_confirm(lab: Lab) -> None:
+    clock = [0.0]
+    spend = Spend(seconds=50, clock=lambda: clock[0])
+    computed = lab.one
+
+    def slow(job: Job) -> Outcome:
+        clock[0] += 1.0
+        return computed(job)
+
+    lab.one = slow
+    # Rows have real time, in which a scripted trial takes none: those that a ladder leaves would be free.
+    found = lab.campaign(lab.charter(energy(), screen=Screen(turns=500), ladder=None), spend=spend)
+    assert clock[0] <= 51 and found.insights
+    assert any("budget.seconds=50" in note for note in found.facts["notes"])
+
+
+def test_too_long_a_trial_is_refused_before_it_starts(lab: Lab) -> None:
+    clock = [0.0]
+    spend = Spend(seconds=100, clock=lambda: clock[0])
+    computed = lab.one
+
+    def slow(job: Job) -> Outcome:
+        clock[0] += 8.0
+        outcome = computed(job)
+        return Outcome(job, outcome.status, trial_id=outcome.trial_id, wall_s=8.0)
+
+    lab.one = slow
+    charter = lab.charter(energy(None), promote=Promote(arms=1, seeds=(1,)), confirm=Confirm(seeds=3))
+    found = lab.campaign(charter, [Scripted("budget.steps=2000")], spend=spend)
+    assert any("lower budget.steps" in reason for reason in found.reasons("refused"))
+
+
+@pytest.mark.parametrize("wrong", [{"trials": 0}, {"seconds": -1.0}, {"joules": float("nan")}])
+def test_a_budget_that_buys_nothing_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(Refusal, match="buys nothing"):
+        Spend(**wrong)
+
+
+def test_half_a_trial_is_refused_and_no_limit_is_none() -> None:
+    with pytest.raises(Refusal, match=r"budget\.trials=1\.5 is no number of trials"):
+        Spend(trials=1.5)
+    assert Spend(trials=math.inf).short(Price(10**6, 0, 0)) is None
+
+
+def test_a_price_is_short_where_any_limit_is_passed() -> None:
+    spend = Spend(trials=10, seconds=100, joules=50, clock=lambda: 0.0)
+    for _ in range(4):
+        spend.add(2.0, 5.0)
+    assert spend.usual(4, at_once=2) == Price(4, 4.0, 20.0)
+    assert spend.short(Price(6, 0, 0)) is None and "trials=10" in spend.short(Price(7, 0, 0))
+    assert spend.short(Price(0, 0, 30.0)) is None and "joules=50" in spend.short(Price(0, 0, 31.0))
+    assert "seconds=100" in spend.short(Price(1, 101.0, 0))
+    told = spend.short(Price(1, 40.0, 0), later=Price(9, 90.0, 0))
+    assert told is None and "50" not in (spend.short(Price(1, 101.0, 0)) or "")
+    told = spend.short(Price(1, 60.0, 0), later=Price(9, 90.0, 0))
+    assert (
+        told == "budget.seconds=100 would be passed: 60 with the next, and 90 are kept back for what follows"
+    )
+
+
+def test_at_most_half_of_a_limit_is_kept_back() -> None:
+    spend = Spend(trials=10)
+    assert spend.short(Price(5, 0, 0), later=Price(500, 0, 0)) is None
+    assert spend.short(Price(6, 0, 0), later=Price(500, 0, 0)) is not None
+    assert spend.short(NOTHING) is None
+
+
+def test_one_trial_that_hung_does_not_spoil_the_prediction() -> None:
+    spend = Spend()
+    for seconds in (1.0, 1.0, 120.0):
+        spend.add(seconds, 1.0)
+    assert spend.each_s == 1.0 and spend.trials == 3 and spend.joules == 3.0

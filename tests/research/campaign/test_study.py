@@ -1,0 +1,140 @@
+"""Studies of recipes: read strictly, and complete in every recipe that has one."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from refusal import Refusal
+from research.campaign.recipe import Part, Size, Study, header, names, recipe
+from research.metrics import is_timed
+from research.space.gate import Space
+
+CONF = Path(__file__).parents[3] / "conf"
+SPACE = Space(CONF, CONF / "space.yaml")
+STUDIED = [name for name in names(CONF) if "/" not in name and recipe(CONF, name).study]
+KEYS = (
+    *("Question", "Claim", "Control", "Arms", "Metric", "Smallest effect", "Equal cost"),
+    *("Command", "Expected", "Cost"),
+)
+SMALL = {
+    "question": "q",
+    "claim": "c",
+    "control": "a=1",
+    "arms": ["a=2", {"line": "a=3 b=4", "needs": "gpu"}],
+    "seeds": 3,
+    "claims": [{"says": "s", "all": [{"metric": "m", "less_by": "2x"}]}],
+}
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_a_recipe_says_what_it_claims_and_each_arm_composes(name: str) -> None:
+    found = recipe(CONF, name)
+    assert found.study is not None
+    assert set(KEYS) <= found.header.keys(), f"{name}: the header lacks {set(KEYS) - found.header.keys()}"
+    assert found.header["Command"].startswith(f"python agent.py experiment={name}")
+    base = SPACE.signature(SPACE.resolve([f"experiment={name}"]))
+    lines = [found.study.control, *(arm.line for arm in found.study.arms)]
+    signed = [SPACE.signature(SPACE.resolve([f"experiment={name}", *line.split()])) for line in lines]
+    assert signed[0] == base, f"{name}: without -m the recipe is its control"
+    assert len(set(signed)) == len(signed), f"{name}: two arms are the same configuration"
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_a_recipe_whose_claim_is_timed_runs_its_trials_alone(name: str) -> None:
+    study = recipe(CONF, name).study
+    assert study is not None
+    if study.timed:
+        assert SPACE.resolve([f"experiment={name}"])["launcher"]["jobs"] == 1
+    assert study.timed or not any(is_timed(metric) for metric in study.metrics)
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_what_a_method_costs_is_in_its_claim_unless_the_cost_is_equal(name: str) -> None:
+    found = recipe(CONF, name)
+    assert found.study is not None
+    costs = {"train/energy_j", "train/cpu_seconds", "train/seconds"}
+    assert found.header["Equal cost"].startswith("yes") or costs & {*found.study.metrics}, name
+
+
+def test_a_student_is_held_to_one_that_trains_alone_for_as_many_joules() -> None:
+    study = recipe(CONF, "knowledge_distillation").study
+    assert study is not None
+    equal = next(claim for claim in study.claims if claim.arm == "compress=[] budget.steps=540")
+    assert "labels=soft" in str(equal.against)
+    assert [part.words for part in equal.all] == [
+        "test/bits_per_byte less by 0.05",
+        "train/energy_j not more by 10 %",
+    ]
+
+
+def test_a_study_is_read_with_its_short_forms() -> None:
+    study = Study.model_validate(SMALL)
+    assert study.seeds == (1000, 1001, 1002) and study.turned == {"a", "b"} and study.metrics == ("m",)
+    assert [arm.line for arm in study.at_hand({"trainer": {"accelerator": "cpu"}})] == ["a=1", "a=2"]
+    on_gpu = study.at_hand({"trainer": {"accelerator": "gpu"}})
+    assert [arm.overrides for arm in on_gpu] == [("a=1",), ("a=2",), ("a=3", "b=4")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"seeds": 2}, "3 or more"),
+        ({"seeds": [1, 1, 2]}, "different"),
+        ({"arms": ["a=1"]}, "twice"),
+        ({"arms": []}, "at least 1"),
+        ({"control": ""}, "at least 1"),
+        ({"claims": [{"says": "s", "arm": "a=9", "all": [{"metric": "m", "at_most": 1}]}]}, "not listed"),
+        ({"claims": [{"says": "s", "all": []}]}, "at least 1"),
+        ({"question": None}, "string"),
+        ({"other": 1}, "permitted"),
+    ],
+)
+def test_a_study_that_says_too_little_or_too_much_is_refused(changed: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Study.model_validate({**SMALL, **changed})
+
+
+def test_sizes_are_plain_or_of_the_control() -> None:
+    read = {text: Part(metric="m", more_by=text).size for text in (0, "0.01", "10 %", "10%", "2.5x", 3)}  # type: ignore[arg-type]
+    assert list(read.values()) == [
+        Size(0, ""), Size(0.01, ""), Size(10, "%"), Size(10, "%"), Size(2.5, "x"), Size(3, "")
+    ]  # fmt: skip
+    assert Part(metric="size/bytes", less_by="3.5x").words == "size/bytes less by 3.5x"  # type: ignore[arg-type]
+    assert Part(metric="m", more_by=0).words == "m more"  # type: ignore[arg-type]
+    assert Part(metric="m", not_less_by="10 %").words == "m not less by 10 %"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"less_by": 1, "more_by": 1},
+        {"less_by": "half"},
+        {"less_by": "1x"},
+        {"less_by": "-1"},
+        {"not_less_by": 0},
+        {"less_by": True},
+        {"at_most": "10 %"},
+        {"better_by": 1},
+    ],
+)
+def test_a_part_has_exactly_one_kind_with_a_size_that_makes_sense(given: dict) -> None:
+    with pytest.raises(ValidationError):
+        Part(metric="m", **given)
+
+
+def test_an_unknown_experiment_is_refused_with_the_names(tmp_path: Path) -> None:
+    for name in ("nope", "../train", ""):
+        with pytest.raises(Refusal, match=r"choose one of .*efficient_optimizer"):
+            recipe(CONF, name)
+    (tmp_path / "experiment").mkdir()
+    path = tmp_path / "experiment" / "x.yaml"
+    path.write_text(yaml.safe_dump({"study": {**SMALL, "seeds": 1}}))
+    with pytest.raises(Refusal, match=re.escape(f"The study of {path} is wrong at")):
+        recipe(tmp_path, "x")
+    path.write_text("# @package _global_\n# Question: q?\n# Cost: one\n#   and two\nstudy: null\n")
+    assert recipe(tmp_path, "x") == ("x", None, {"Question": "q?", "Cost": "one and two"})
+    assert header("seed: 1\n# Cost: none\n") == {}

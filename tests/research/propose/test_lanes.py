@@ -1,0 +1,110 @@
+"""Two lanes: equal turns, and neither hears of the other."""
+
+import pytest
+
+from campaign_lab import Scripted, energy
+from research.propose.lanes import Lanes, lane_of, view
+from research.propose.proposer import Seen, State
+from research.types import Proposal
+
+CONTROL = Seen(overrides=(), proposer="control", status="done", metrics={"train/energy_j": 9.0})
+
+
+class Named(Scripted):
+    """A scripted proposer under a name of its own."""
+
+    def __init__(self, name: str, *lines: str) -> None:
+        super().__init__(*lines)
+        self.name = name
+
+
+def lanes(turns: int = 9) -> tuple[Lanes, Named, Named, Named]:
+    lines = [f"model.width={8 + turn}" for turn in range(turns)]
+    model, tpe, alone = Named("llm", *lines), Named("tpe", *lines), Named("tpe", *lines)
+    return Lanes([model, tpe], [alone], {"llm": 0.3, "tpe": 0.7}, seed=3), model, tpe, alone
+
+
+def state(*seen: Seen) -> State:
+    best = min([CONTROL, *seen], key=lambda one: one.metrics["train/energy_j"])
+    return State(
+        goal="g", objective=energy(None), fixed=(), control=CONTROL, incumbent=best, seen=tuple(seen)
+    )
+
+
+def played(lab: Lanes, turns: int) -> list[Seen]:
+    """So many turns; the team finds 5 joules, the control 7."""
+    seen: list[Seen] = []
+    for _ in range(turns):
+        proposer = lab.next()
+        proposal = proposer.ask(state(*seen))
+        joules = {"team": 5.0, "control": 7.0}[lane_of(proposal.proposer)]
+        told = Seen(
+            overrides=proposal.overrides,
+            proposer=proposal.proposer,
+            status="done",
+            metrics={"train/energy_j": joules},
+        )
+        seen.append(told)
+        for one in lab.proposers:
+            one.tell(proposal, told)
+        lab.learn(proposal.proposer, 0.1, 5.0)
+    return seen
+
+
+def test_lanes_take_turns_and_the_model_is_in_one() -> None:
+    lab, *_ = lanes()
+    seen = played(lab, 11)
+    assert [lane_of(one.proposer) for one in seen] == ["team", "control"] * 5 + ["team"]
+    assert sum(one.proposer == "llm" for one in seen) <= 0.3 * 6
+    assert {one.proposer for one in seen} <= {"llm", "tpe", "control/tpe"}
+    assert sum(lab.taken.values()) == 11 and lab.facts()["control/tpe"]["turns"] == 5
+
+
+def test_each_lane_sees_and_is_told_its_own_only() -> None:
+    lab, _, tpe, alone = lanes()
+    played(lab, 10)
+    assert [lane_of(one.proposer) for one in tpe.told] == ["team"] * 5
+    assert [lane_of(one.proposer) for one in alone.told] == ["control"] * 5
+    last = alone.states[-1]
+    assert {one.proposer for one in last.seen} == {"control/tpe"} and last.control == CONTROL
+    assert last.incumbent.metrics["train/energy_j"] == 7.0
+    assert tpe.states[-1].incumbent.metrics["train/energy_j"] == 5.0
+
+
+def test_a_lane_that_has_found_nothing_starts_at_the_control() -> None:
+    foreign = CONTROL.model_copy(update={"proposer": "tpe", "metrics": {"train/energy_j": 1.0}})
+    assert view(state(foreign), "control/tpe").incumbent == CONTROL
+    assert view(state(foreign), "tpe").incumbent == foreign
+    failed = foreign.model_copy(update={"proposer": "control/tpe", "status": "failed", "metrics": {}})
+    seen = state().model_copy(update={"seen": (foreign, failed)})
+    assert view(seen, "control/tpe").incumbent == CONTROL
+
+
+def test_a_lane_that_ends_leaves_the_rest_to_the_other() -> None:
+    lab, *_ = lanes()
+    played(lab, 2)
+    for _ in range(2):
+        proposer = lab.next()
+        while lane_of(proposer.name) != "team":
+            proposer = lab.next()
+        lab.leave(proposer)
+    assert {lab.next().name for _ in range(3)} == {"control/tpe"}
+    lab.leave(lab.next())
+    assert lab.next() is None
+
+
+def test_what_is_learnt_stays_in_its_lane() -> None:
+    lab, *_ = lanes()
+    played(lab, 2)
+    before = lab.facts()
+    lab.learn("control/tpe", 1.0, 1.0)
+    assert lab.facts()["tpe"] == before["tpe"]
+    assert lab.facts()["control/tpe"]["gain"] == pytest.approx(before["control/tpe"]["gain"] + 1.0)
+
+
+def test_a_proposal_keeps_what_the_proposer_said() -> None:
+    lab, _, _, alone = lanes(1)
+    lab.next()
+    found = lab.next().ask(state())
+    assert isinstance(found, Proposal) and found.proposer == "control/tpe"
+    assert found.overrides == ("model.width=8",) and alone.left == []

@@ -1,0 +1,111 @@
+"""What a plan predicts, and that it says so when it cannot."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from research.run import lookup
+from research.run.aftermath import record
+from research.run.plan import Prediction, Predictor, show, total
+from research.run.runner import Job
+from research.space import identity
+from research.space.signature import signature
+from research.store.store import Claim, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path}/lab.db")
+
+
+def done(store: Store, config: dict[str, Any], joules: float, method: str = "estimated") -> int:
+    claim = store.claim(identity.key(config, signature(config)), config=config, seed=config["seed"])
+    assert isinstance(claim, Claim)
+    store.finish(claim, {"train/energy_j": joules, "val/accuracy": 0.9}, {"energy_method": method})
+    return claim.trial_id
+
+
+def test_a_prediction_is_of_the_same_arm_else_of_trials_that_cost_alike(
+    store: Store, resolve: Callable[..., dict[str, Any]]
+) -> None:
+    for seed, joules in enumerate([10.0, 20.0]):
+        done(store, resolve(f"seed={seed}"), joules)
+    done(store, resolve("optimizer=lion"), 60.0)
+    predict = Predictor(store).predict
+    arm = predict(resolve("seed=7"))
+    assert (arm.joules, arm.method, arm.how) == (15.0, "estimated", "2 done of this arm")
+    assert arm.seconds is not None and 0 <= arm.seconds < 60
+    near = predict(resolve("optimizer=sgd"))
+    assert near.joules == 30.0 and near.how.startswith("3 done with the same data")
+    far = predict(resolve("model=cnn"))
+    assert (far.seconds, far.joules, far.method) == (None, None, None) and "unknown" in far.how
+
+
+def test_joules_of_different_methods_predict_none(
+    store: Store, resolve: Callable[..., dict[str, Any]]
+) -> None:
+    done(store, resolve("seed=0"), 10.0)
+    done(store, resolve("seed=1"), 10.0, "nvml")
+    told = Predictor(store).predict(resolve("seed=2"))
+    assert told.joules is None and told.seconds is not None
+
+
+def test_the_plan_tells_known_predicted_and_unknown(
+    store: Store, resolve: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = done(store, resolve("seed=0"), 10.0)
+    typed = [["seed=0"], ["seed=1"], ["model=cnn"]]
+    show([resolve(*one) for one in typed], typed)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"1/3  seed=0  known: trial {number}"
+    assert "10 J [estimated] (mean of 1 done of this arm)" in lines[1]
+    assert lines[2] == "3/3  model=cnn  unknown: no trial like it is done"
+    assert lines[3].startswith("3 trials: 1 known, 2 to run") and lines[3].endswith("nothing was trained")
+    assert lines[3].count("1 unknown") == 2
+    assert len(store.trials()) == 1
+
+
+def test_the_plan_counts_equal_trials_once_and_makes_no_database(
+    resolve: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = [["seed=0"], ["seed=1"], ["seed=0"]]
+    elsewhere = {"url": f"sqlite:///{tmp_path / 'lab.db'}"}
+    show([resolve(*one) | {"store": elsewhere} for one in typed], typed)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "3/3  seed=0  the same as 1"
+    assert lines[3].startswith("3 trials: 0 known, 1 the same as another, 2 to run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_total_shares_seconds_between_those_at_a_time() -> None:
+    one = Prediction(10.0, 5.0, "estimated", "")
+    assert total([one] * 4, 4, 2) == (
+        "4 trials: 0 known, 4 to run, 2 at a time: about 20 s, about 20 J [estimated]; nothing was trained"
+    )
+    assert total([], 3, 2) == "3 trials: 3 known, 0 to run; nothing was trained"
+    assert "unknown seconds, unknown joules" in total([Prediction(None, None, None, "")], 1, 1)
+
+
+def test_force_is_never_known(store: Store, resolve: Callable[..., dict[str, Any]]) -> None:
+    number = done(store, resolve("seed=0"), 10.0)
+    jobs = [Job(resolve("seed=0"), []), Job(resolve("seed=0", "force=true"), []), Job(resolve("seed=1"), [])]
+    first, *others = lookup.known(jobs)
+    assert first is not None and (first.trial_id, first.score, first.status) == (number, 0.9, "known")
+    assert others == [None, None]
+
+
+def test_the_row_of_a_dead_process_gets_its_reason_and_a_living_one_is_left(
+    store: Store, resolve: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = resolve("seed=0")
+    assert record(config, "died: nobody ran it") is None
+    claim = store.claim(identity.key(config, signature(config)), config=config)
+    assert isinstance(claim, Claim)
+    assert record(config, "died: it did not") is None
+    assert [row.status for row in store.trials()] == ["running"]
+    monkeypatch.setattr("research.store.lease.dead", lambda _: True)
+    assert record(config, "died: SIGKILL") == claim.trial_id
+    (row,) = store.trials()
+    assert (row.status, row.reason) == ("failed", "died: SIGKILL")

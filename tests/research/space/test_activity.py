@@ -1,0 +1,106 @@
+"""Conditions of the space file are checked as it is read; the gate says what is idle, and runs it once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign_lab import Scripted, energy, opened
+from refusal import Refusal
+from research.compose.compose import Point
+from research.compose.yaml import text_of
+from research.propose.proposer import State
+from research.propose.random import claim
+from research.space.activity import condition
+from research.space.gate import Space
+from research.space.knobs import load
+from research.team.facts import Facts
+from research.team.stand_ins import improve, review
+from research.types import Objective, Proposal
+
+CONF = Path(__file__).parents[3] / "conf"
+OBJECTIVE = Objective(metric="train/energy_j", direction="min")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{a.x: {type: bool, when: a.y}, a.y: {type: bool}}", "write a.y above it"),
+        ("{a.x: {type: bool, when: a.x}}", "write a.x above it"),
+        ("{a.x: {type: bool, when: b.q}, a.y: {type: bool, when: a.x}}", "does not always act itself"),
+        ("{a.x: {type: bool, when: '1 > 0'}}", "name a key"),
+        ("{a.x: {type: bool, when: chosen(a) == 'b'}}", "which option was chosen"),
+        ("{a.x: {type: bool, when: open(a)}}", "calls open"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(f"{{root: r, groups: {{}}, keys: {text}}}")
+    with pytest.raises(Refusal, match=says):
+        load(path)
+
+
+def test_a_condition_on_a_key_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    text = text_of(CONF / "space.yaml").replace("when: model.linear ==", "when: model.linaer ==")
+    (tmp_path / "space.yaml").write_text(text)
+    with pytest.raises(Refusal, match=r"model\.linear_share act by model\.linaer"):
+        Space(CONF, tmp_path / "space.yaml")
+
+
+def test_what_is_not_known_acts() -> None:
+    one = condition("a.b == 1 and a.c > 2")
+    assert one.acts(Point({}, {})) and one.acts(Point({"a": {"b": 1}}, {}))
+    assert not one.acts(Point({"a": {"b": 2}}, {})), "whatever a.c is"
+    assert one.acts(Point({"a": {"b": 1, "c": "x"}}, {})), "what cannot be judged is not taken for equal"
+
+
+MORE = {
+    "model/mlp.yaml": "width: 128\nlinear: dense\nblocks: 4\n",
+    "space.yaml": """root: train
+groups: {optimizer: {}}
+keys:
+  model.width: {type: int, low: 4, high: 512, scale: log}
+  model.linear: {type: enum, of: [dense, grouped]}
+  model.blocks: {type: enum, of: [2, 4, 8], when: model.linear == 'grouped'}
+inert: [store, root, callbacks.halving]
+""",
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path):
+    with opened(tmp_path) as made:
+        for name, content in MORE.items():
+            (made.folder / "conf" / name).write_text(content)
+        made.space = Space(made.folder / "conf", made.folder / "conf" / "space.yaml")
+        yield made
+
+
+def test_the_gate_takes_an_idle_override_says_so_and_runs_it_once(lab: Any) -> None:
+    lines = (
+        "model.width=64 model.blocks=2",
+        "model.width=64 model.blocks=8",
+        "model.width=64",
+        "model.blocks=2",
+    )
+    scripted = Scripted(*lines)
+    found = lab.campaign(lab.charter(energy(None)), [scripted])
+    status = {" ".join(one.overrides): one.status for one in scripted.told}
+    assert status == dict(zip(lines, ("done", "repeat", "repeat", "repeat"), strict=True))
+    (first, *_) = [row["content"]["facts"] for row in found.reviews]
+    assert first["idle"] == ["model.blocks has no effect with model.linear=dense"]
+
+
+def test_a_stand_in_does_not_improve_by_leaving_something_without_effect(lab: Any) -> None:
+    state = State(goal="g", objective=OBJECTIVE, fixed=(), control=None, incumbent=None)
+    overrides = ("model.linear=grouped", "model.blocks=2", "model.width=64", "optimizer=lion", "seed=1")
+    proposal = claim(overrides, state, "x")
+
+    def facts(one: Proposal) -> Facts:
+        given = {text.partition("=")[0] for text in one.overrides}
+        told = lab.space.idle(lab.space.resolve(one.overrides))
+        idle = tuple(said for key, said in told.items() if key in given)
+        return Facts(cost_ratio=2.0 ** len(one.overrides), idle=idle)
+
+    better = improve(proposal, review(proposal, facts(proposal)), facts)
+    assert better is not None and "model.linear=grouped" in better.proposal.overrides

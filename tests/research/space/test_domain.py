@@ -1,0 +1,97 @@
+"""Each field of conf/domain names real groups, options and keys, and a focus is understood."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from refusal import Refusal
+from research.goal.goal import read as goal
+from research.space.domain import Domain, applied, chosen, names, read
+from research.space.gate import Space
+from research.space.knobs import load
+
+CONF = Path(__file__).parents[3] / "conf"
+NAMES = names(CONF)
+USUAL = "90 % accuracy for fewer joules"
+
+
+def content(name: str) -> dict:
+    return yaml.safe_load((CONF / "domain" / f"{name}.yaml").read_text())
+
+
+def config(name: str, **asked) -> dict:
+    return {"domain": content(name), "focus": None, "goal": USUAL, "base": [], **asked}
+
+
+def small(**changed) -> Domain:
+    areas = {"rates": {"keys": ["optimizer.lr"], "words": ["speed"]}, "size": {"keys": ["model.width"]}}
+    return read({"name": "small", "areas": areas, **changed})
+
+
+def test_the_domains_of_the_lab_are_there() -> None:
+    assert {
+        "compression",
+        "architecture",
+        "optimization",
+        "evaluation",
+        "efficiency",
+        "moe_architecture",
+    } == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_area_names_groups_options_and_keys_of_the_space(name: str) -> None:
+    file = load(CONF / "space.yaml")
+    domain = read(content(name))
+    assert domain.name == name
+    for area, found in domain.areas.items():
+        assert found.keys or found.groups, area
+        assert set(found.keys) <= set(file.keys), area
+        for group, options in found.groups.items():
+            assert group in file.groups, area
+            existing = {path.stem for path in (CONF / group).glob("*.yaml")}
+            assert set(options or ()) <= existing - set(file.groups[group].without), area
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_domain_fixes_and_asks_by_itself_is_understood(name: str) -> None:
+    domain = read(content(name))
+    assert domain.goal and goal(domain.goal, CONF, fixed=domain.base).unused == ()
+    Space(CONF, CONF / "space.yaml").resolve(domain.base)
+
+
+@pytest.mark.parametrize(("focus", "areas"), [("rates", ["rates"]), ("more Speed", ["rates"]), (None, None)])
+def test_a_focus_is_a_name_or_words(focus: str | None, areas: list[str] | None) -> None:
+    assert list(small().focused(focus).areas) == (areas or ["rates", "size"])
+
+
+def test_an_unknown_focus_is_refused_with_the_areas_there_are() -> None:
+    with pytest.raises(Refusal, match=r"'taste': choose one of rates, size\."):
+        small().focused("taste")
+
+
+def test_a_focus_without_a_domain_is_refused() -> None:
+    with pytest.raises(Refusal, match="needs a domain"):
+        chosen({"domain": {"name": None}, "focus": "rates"})
+    assert chosen({"domain": {"name": None}, "focus": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [({"areas": {}}, "areas"), ({"colour": 1}, "colour"), ({"areas": {"a": 3}}, "areas.a")],
+)
+def test_a_file_that_is_no_domain_is_refused_by_its_key(wrong: dict, where: str) -> None:
+    with pytest.raises(Refusal, match=f"domain=small is wrong at '{where}"):
+        small(**wrong)
+
+
+def test_a_domain_fixes_what_its_trials_need_and_the_person_wins() -> None:
+    plain = applied(config("moe_architecture"), USUAL)
+    assert plain["base"] == ["data=pytext", "model=moe_gpt", "budget.steps=300"]
+    assert plain["goal"] == "fewer bits per byte"
+    own = applied(config("moe_architecture", base=["model=moe_gpt_top1"], goal="fewer joules"), USUAL)
+    assert own["base"] == ["data=pytext", "budget.steps=300", "model=moe_gpt_top1"]
+    assert own["goal"] == "fewer joules"
+    without = {"domain": {"name": None}, "focus": None, "goal": USUAL, "base": ["a=1"]}
+    assert applied(without, USUAL) == without

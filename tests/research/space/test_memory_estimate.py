@@ -1,0 +1,63 @@
+"""The estimate of a training's memory against the networks themselves, which research/ never builds."""
+
+from pathlib import Path
+
+import pytest
+
+from research.space.gate import Space
+from research.space.memory_estimate import memory, multiplications, parameters
+
+CONF = Path(__file__).parents[3] / "conf"
+SPACE = Space(CONF, CONF / "space.yaml")
+BATCH = 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["digits", "mnist1d", "cifar10", "mqar", "pytext"])
+def test_every_network_is_estimated_within_its_factor(data: str) -> None:
+    import torch
+    from hydra.utils import instantiate
+
+    for model in SPACE.options["model"]:
+        if SPACE.check([f"model={model}"], given=[f"data={data}"]):
+            continue
+        config = SPACE.resolve([f"data={data}", f"model={model}", f"data.batch_size={BATCH}"])
+        net = instantiate(config["model"])
+        shape = (BATCH, *config["data"]["shape"])
+        tokens = config["data"]["task"] != "classification"
+        x = torch.zeros(shape, dtype=torch.int64) if tokens else torch.zeros(shape)
+        weights = sum(one.numel() for one in net.parameters())
+        assert weights / 2 <= parameters(config) <= 2 * weights, (model, data, weights, parameters(config))
+        counted, products = products_of(net, x[:1]), multiplications(config)
+        assert counted / 3 <= products <= 3 * counted, (model, data, counted, products)
+        held, told = kept(net, x), memory(config).activations
+        assert held / 3 <= told <= 3 * held, (model, data, held, told)
+
+
+def products_of(net, x) -> float:
+    """Products of a forward pass, half of the operations that torch counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(x)
+    return counter.get_total_flops() / 2
+
+
+def kept(net, x) -> int:
+    """Bytes that a forward pass and its loss keep for the backward pass, weights left out, each once."""
+    import torch
+
+    own = {one.untyped_storage().data_ptr() for one in net.parameters()}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = net(x).flatten(0, -2)
+        torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+    return sum(sizes.values())

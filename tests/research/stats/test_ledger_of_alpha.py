@@ -1,0 +1,88 @@
+"""A campaign without effects finds one in at most 5 % of cases, whatever its arms look like."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refusal import Refusal
+from research.stats.intervals import judge
+from research.stats.ledger import Ledger, left, share
+
+
+def gaussian(rng: np.random.Generator, n: int) -> np.ndarray:
+    return rng.normal(0.9, 0.02, n)
+
+
+def coarse(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Accuracies on 90 examples: few different values, many equal differences."""
+    return rng.binomial(90, 0.97, n) / 90
+
+
+def skewed(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Costs: a few seeds take much longer than the rest."""
+    return rng.lognormal(0, 0.5, n)
+
+
+def findings(draw, n: int, campaigns: int, comparisons: int) -> float:
+    """The share of campaigns with a finding, in either direction; all arms are drawn alike."""
+    rng, found = np.random.default_rng(n), 0
+    for _ in range(campaigns):
+        ledger, words = Ledger(0.05), set()
+        control = dict(enumerate(draw(rng, n).tolist()))  # one control for all, as in a sprint
+        for _ in range(comparisons):
+            verdict = judge(control, dict(enumerate(draw(rng, n).tolist())), metric="m", rate=ledger.rate)
+            ledger.record(verdict)
+            words.add(verdict.word)
+        found += words != {"open"}
+    return found / campaigns
+
+
+@pytest.mark.parametrize(("draw", "n"), [(gaussian, 3), (coarse, 3), (coarse, 5), (skewed, 5)])
+def test_a_campaign_of_a_against_a_seldom_finds_anything(draw, n: int) -> None:
+    assert findings(draw, n, 80, 20) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 80)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("draw", "n"), [(gaussian, 3), (gaussian, 5), (coarse, 3), (coarse, 5), (skewed, 5)])
+def test_a_campaign_of_a_against_a_errs_in_at_most_one_of_twenty_cases(draw, n: int) -> None:
+    share = findings(draw, n, 1000, 50)
+    print(f"{share:.1%} of 1000 A/A campaigns of 50 comparisons, {draw.__name__}, n = {n}")
+    assert share <= 0.05
+
+
+@given(st.floats(0.001, 0.5), st.integers(1, 300))
+def test_without_findings_the_error_rates_add_up_to_at_most_alpha(alpha: float, count: int) -> None:
+    ledger, spent = Ledger(alpha), []
+    for _ in range(count):
+        spent.append(ledger.rate.supported + ledger.rate.refuted)
+        ledger._count(supported=False)
+    assert math.fsum(spent) < alpha and spent == sorted(spent, reverse=True)
+    assert left(alpha, count) == pytest.approx(0.83 * alpha - math.fsum(spent))
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_a_finding_hands_its_rate_on_and_a_question_is_continued_from_its_history(
+    history: list[bool],
+) -> None:
+    ledger = Ledger(0.05)
+    for supported in history:
+        before = ledger.rate.supported
+        ledger._count(supported)
+        alone = 0.05 * share(ledger.count + 1)
+        assert ledger.rate.supported == pytest.approx(0.85 * alone + (before if supported else 0.0))
+        assert ledger.rate.refuted == pytest.approx(0.15 * alone)
+    assert Ledger(0.05, history).rate == ledger.rate
+    assert ledger.rate.supported + ledger.rate.refuted <= 0.05
+
+
+def test_the_shares_come_to_less_than_one() -> None:
+    # zeta(1.6) = 2.28576565... ; the sum of k ** -1.6 beyond a million is about its integral
+    head = math.fsum(share(number) for number in range(1, 10**6 + 1))
+    tail = 0.3 / 1.28576565 * (10**6 + 0.5) ** -0.6 / 0.6
+    assert head + tail == pytest.approx(0.83, abs=1e-8)
+    assert share(1) == 0.53 and share(2) == pytest.approx(0.3 / 1.285766 * 2**-1.6, rel=1e-6)
+    with pytest.raises(Refusal, match="error rate"):
+        Ledger(5.0)

@@ -1,0 +1,297 @@
+"""suggest, review, improve, run and reproduce on a small task, with its rows in a real store."""
+
+import random
+
+import pytest
+
+from command_lab import Room
+from refusal import Refusal
+from research.tasks import execute
+from research.types import Comparison, Insight, Proposal, Verdict
+
+GOAL = "90 % accuracy for fewer joules"
+
+
+def proposed(room: Room, *typed: str, status: str = "queued", **facts) -> int:
+    proposal = Proposal(hypothesis="h", overrides=typed, proposer="random", refuted_by="an interval")
+    return room.store.add_experiment(proposal, status=status, facts=facts)
+
+
+def status(room: Room, number: int) -> str:
+    return next(row["status"] for row in room.store.experiments() if row["id"] == number)
+
+
+@pytest.mark.slow
+def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
+    shown = room.ask("suggest", count=4)
+    assert len(shown.suggestions) == 4 and len({one.signature for one in shown.suggestions}) == 4
+    assert all(one.id is None and not room.lab.space.check(list(one.overrides)) for one in shown.suggestions)
+    assert room.store.experiments() == [] and room.lab.ran == []
+    kept = room.ask("suggest", count=3, queue=True)
+    rows = room.store.experiments(status="queued")
+    assert [one.id for one in kept.suggestions] == [row["id"] for row in rows] == [1, 2, 3]
+    again = room.ask("suggest", count=3, queue=True)
+    assert not {one.signature for one in kept.suggestions} & {one.signature for one in again.suggestions}
+    assert "objective  minimise train/energy_j" in shown.text()
+
+
+@pytest.mark.slow
+def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
+    sources = {"odd": {"_target_": f"{__name__}.Odd", "_partial_": True}}
+    with room.desk("suggest", count=2) as desk:
+        desk.config["proposer"].update(sources=sources, shares={"odd": 1.0})
+        from research.tasks.suggest import suggest
+
+        found = suggest(desk)
+    assert [one.overrides for one in found.suggestions] == [("model.width=64",)]
+    assert any("model.width takes a whole number" in reason for reason in found.refused)
+    assert found.refused["exactly this configuration was proposed before: propose something else."] == 2
+    assert "1 of 2 were found" in found.notes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: str) -> None:
+    from research.run.runner import Job
+    from research.tasks.suggest import suggest
+
+    for at in range(24):
+        typed = [f"optimizer.lr={0.06 + at / 1000 if at % 2 else 0.001 + at / 10000:g}", "data=digits"]
+        list(room.run([Job(room.lab.space.resolve(typed), typed)]))
+    Remembers.given.clear()
+    sources = {"recalls": {"_target_": f"{__name__}.Remembers", "_partial_": True}}
+    sources["random"] = {"_target_": "research.propose.random.Random", "_partial_": True}
+    with room.desk("suggest", count=3, memory=mode) as desk:
+        desk.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
+        desk.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
+        found = suggest(desk)
+    doubted = [reason for reason in found.refused if "fail" in reason]
+    assert [one.mode for one in Remembers.given] == ["on"] * (mode == "on")
+    assert bool(doubted) == (mode == "on")
+    assert ("optimizer.lr=0.075",) not in [one.overrides for one in found.suggestions]
+
+
+class Remembers:
+    """Proposes what failed before, then nothing; can only be made with a memory."""
+
+    name, first = "recalls", False
+    given: list = []
+
+    def __init__(self, memory) -> None:
+        self.given.append(memory)
+        self.left = ["optimizer.lr=0.075", "optimizer.lr=0.072"]
+
+    def ask(self, state):
+        typed = (self.left.pop(0),) if self.left else None
+        return typed and Proposal(hypothesis="h", overrides=typed, proposer="recalls")
+
+    def tell(self, proposal, seen) -> None:
+        pass
+
+
+class Odd:
+    """Proposes the impossible, the new, the known and the control, then nothing."""
+
+    name, first = "odd", False
+
+    def __init__(self, fixed: tuple[str, ...]) -> None:
+        self.left = ["model.width=9999", "model.width=64", "model.width=64", "model.width=128"]
+
+    def ask(self, state):
+        typed = (self.left.pop(0),) if self.left else None
+        return typed and Proposal(hypothesis="h", overrides=typed, proposer="odd")
+
+    def tell(self, proposal, seen) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"count": 0}, "count=0 suggests nothing"),
+        ({"count": 999}, "from 1 to 200"),
+        ({"goal": ""}, "The goal is empty"),
+        ({"goal": "best accuracy for fewer joules"}, "two things at once"),
+        ({"budget": {"trials": 0}}, "buys nothing"),
+        ({"focus": "rates"}, "needs a domain"),
+        ({"domain": "optimization", "focus": "taste"}, "has no focus area 'taste'"),
+        (
+            {"domain": "moe_architecture", "base": []},
+            "model has no option 'moe_gpt'|is measured for language",
+        ),
+        ({"objective": {"metric": "test/beauty"}}, "not a metric whose better direction is known"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        empty.ask("suggest", queue=True, **keys)
+    assert empty.store.experiments() == []
+
+
+def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
+    number = proposed(room, "budget.steps=100")
+    found = room.ask("run", id=f"experiment:{number}", goal=GOAL)
+    (one,) = found.experiments
+    assert one.status == "screened" == status(room, number) and found.left == 0
+    assert one.figures["train/energy_j"] < one.control["train/energy_j"]
+    assert not any(key.startswith("test/") for key in {*one.figures, *one.control})
+    assert room.store.experiments()[0]["facts"]["screened"] == list(one.trials)
+    assert len(room.lab.ran) == 2 and "screened: train/energy_j" in room.console.export_text()
+    with pytest.raises(Refusal, match=r"experiment:1 is screened: only what is queued is run"):
+        room.ask("run", id=number)
+
+
+@pytest.mark.slow
+def test_an_experiment_that_fails_says_why(room: Room) -> None:
+    diverges = proposed(room, "optimizer.lr=0.09")
+    assert "diverged" in room.ask("run", id=diverges).experiments[0].reason
+    assert status(room, diverges) == "failed"
+    refused = proposed(room, "model.width=9999")
+    with pytest.raises(Refusal, match=r"model\.width takes"):
+        room.ask("run", id=refused)
+    assert status(room, refused) == "failed"
+
+
+@pytest.mark.slow
+def test_the_charter_of_the_suggestion_is_run_and_not_todays(room: Room) -> None:
+    room.ask("suggest", count=1, queue=True, base=["data=digits", "budget.steps=50"], goal="fewer joules")
+    room.ask("run", id=1, base=["data=digits", "budget.steps=900"])
+    assert all("budget.steps=50" in typed for typed in room.lab.ran)
+
+
+@pytest.mark.slow
+def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [proposed(room, f"budget.steps={steps}") for steps in (100, 120)]
+
+    def stopped(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute.time, "sleep", stopped)
+    found = room.ask("run", daemon=True)
+    assert [one.id for one in found.experiments] == numbers and found.left == 0
+    last = proposed(room, "budget.steps=140")
+    monkeypatch.setattr(room, "run", lambda jobs: stopped(0))
+    assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
+
+
+def test_run_takes_an_experiment_or_is_a_daemon(empty: Room) -> None:
+    for keys in ({}, {"id": 1, "daemon": True}):
+        with pytest.raises(Refusal, match="takes one of the two"):
+            empty.ask("run", **keys)
+    with pytest.raises(Refusal, match="There is no experiment 5"):
+        empty.ask("run", id=5)
+    with pytest.raises(Refusal, match="buys nothing"):
+        empty.ask("run", id=5, budget={"trials": 0})
+
+
+def test_a_review_scores_what_waits_once(room: Room) -> None:
+    first, other = proposed(room, "budget.steps=100"), proposed(room, "model.width=9999")
+    found = room.ask("review")
+    assert [one.id for one in found.reviewed] == [first, other]
+    assert found.reviewed[0].score >= 7 and found.reviewed[0].by == "stand-in"
+    assert status(room, first) == "queued" and status(room, other) == "refused"
+    (row,) = room.store.reviews()
+    assert row["score"] == found.reviewed[0].score and row["content"]["by"] == "stand-in"
+    assert set(row["content"]["scores"]) == {"novelty", "feasibility", "impact", "clarity", "efficiency"}
+    assert room.ask("review").reviewed == () and "stand-in" in found.text()
+
+
+@pytest.mark.slow
+def test_what_falls_short_waits_for_its_improvement(room: Room) -> None:
+    dear = proposed(room, "budget.steps=2000", "model.width=12", "optimizer.lr=0.002")
+    found = room.ask("review", review={"accept": 9.9}).reviewed[0]
+    assert found.status == "proposed" == status(room, dear) and found.score < 9.9
+    child, *more = room.ask("improve", review={"accept": 9.9}).reviewed
+    assert not more and child.parent == dear and child.changed.startswith("dropped budget.steps=2000")
+    assert status(room, dear) == "dropped" and status(room, child.id) == child.status
+    reasons = next(row["facts"]["reasons"] for row in room.store.experiments() if row["id"] == dear)
+    assert "below 9.9; improved: dropped budget.steps" in reasons[0]
+    rows = room.ask("improve", review={"accept": 9.9}).reviewed
+    assert [one.status for one in rows] == (["dropped"] if child.status == "proposed" else [])
+
+
+@pytest.mark.parametrize("task", ["review", "improve"])
+def test_a_limit_of_none_is_refused(empty: Room, task: str) -> None:
+    with pytest.raises(Refusal, match="limit=0 reviews nothing"):
+        empty.ask(task, limit=0)
+
+
+@pytest.mark.slow
+def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = [room.trial("budget.steps=200", seed=seed) for seed in range(5)]
+    found = room.ask("reproduce", id=seeds[0])
+    words = {check.metric: check.word for check in found.checks}
+    assert words["test/accuracy"] == words["size/parameters"] == "equal"
+    assert words["train/energy_j"] == "within" and found.agrees is True and found.notes == ()
+    (again,) = room.store.trials(ids=[found.replicates[seeds[0]]])
+    assert again.replicate == 1 and again.sweep is None
+    task = room.lab.task
+    monkeypatch.setattr(room.lab, "task", lambda config, rng: task(config, random.Random(1)))
+    other = room.ask("reproduce", id=seeds[0])
+    assert other.agrees is False
+    assert next(one for one in other.checks if one.metric == "test/accuracy").word == "differs"
+    assert "trial:1 does not agree" in other.text()
+
+
+def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
+    found = room.ask("reproduce", id=room.trial("budget.steps=200"))
+    assert found.agrees is None and "as far as it can be told" in found.text()
+    timed = next(one for one in found.checks if one.metric == "train/energy_j")
+    assert timed.word == "open" and "1 of the 3 earlier values" in timed.reason
+
+
+@pytest.mark.slow
+def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
+    ids = tuple(room.trial("budget.steps=200", seed=seed) for seed in range(3))
+    found = Comparison(
+        metric="m", n=3, difference=1, low=0, high=2, effect_size=None, p_value=None, level=0.9
+    )
+    verdict = Verdict(word="open", comparison=found, reason="r", trial_ids=ids)
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    number = room.store.add_insight(insight)
+    done = room.ask("reproduce", id=f"insight:{number}")
+    assert set(done.replicates) == set(ids) and done.of == f"insight:{number}" and done.agrees is not False
+
+
+@pytest.mark.slow
+def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
+    sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
+    one = room.trial("budget.steps=200")
+    proposal = Proposal(hypothesis="h", overrides=("a=1",))
+    room.store.add_experiment(proposal, sprint_id=sprint, status="screened", facts={"screened": [one]})
+    shown = room.ask("forget", id=f"sprint:{sprint}")
+    assert not shown.done and shown.rows.experiments == (1,) and len(room.store.sprints()) == 1
+    assert "add yes=true" in shown.text() and "runs/c" in shown.text()
+    assert room.ask("forget", id="campaign:c", yes=True).rows.sprints == (sprint,)
+    assert room.store.sprints() == [] and len(room.store.trials()) == 1
+    gone = room.ask("forget", before="2020-01-01", yes=True)
+    assert gone.rows.trials == () and gone.text() == "nothing matches: nothing is deleted"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "task=forget needs a selection: id=sprint:1"),
+        ({"id": "trial:1"}, "id=trial:1 names nothing here"),
+        ({"before": "yesterday"}, "before=yesterday is no date"),
+        ({"yes": True}, "needs a selection"),
+        ({"id": "sprint:7", "yes": True}, "There is no sprint 7 in this database"),
+        ({"id": "campaign:c", "yes": True}, "There is no campaign 'c' in this database"),
+    ],
+)
+def test_a_selection_that_says_nothing_is_refused(empty: Room, keys: dict, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        empty.ask("forget", **keys)
+
+
+def test_only_finished_trials_are_reproduced(room: Room) -> None:
+    from research.types import Key
+
+    claim = room.store.claim(Key("a", "c", "d", "h"), config={})
+    with pytest.raises(Refusal, match="Trial 1 is running: only what was trained to its end"):
+        room.ask("reproduce", id=claim.trial_id)
+    with pytest.raises(Refusal, match="There is no insight 7"):
+        room.ask("reproduce", id="insight:7")
+    assert room.lab.ran == []

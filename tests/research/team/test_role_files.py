@@ -1,0 +1,63 @@
+"""Roles: the folder's listing is who takes part, and a file that is no role is refused with a sentence."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from refusal import Refusal
+from research.team import forms
+from research.team.forms import shape
+from research.team.roles import answering, roles
+
+CONF = Path(__file__).parents[3] / "conf"
+PHASES = {
+    "researcher": ("Hypotheses", "planning"),
+    "architect": ("Plan", "architecture"),
+    "engineer": ("Builds", "optimization"),
+    "reviewer": ("Review", "optimization"),
+    "improver": ("Revision", "optimization"),
+    "validator": ("Wording", "evaluation"),
+}
+
+
+def test_six_roles_take_part() -> None:
+    found = {role.name: (role.reply, role.phase) for role in roles(CONF)}
+    assert found == PHASES and all(role.model is None for role in roles(CONF))
+
+
+def test_a_new_role_is_one_file_and_a_file_less_is_a_role_less(tmp_path: Path) -> None:
+    shutil.copytree(CONF / "role", tmp_path / "role")
+    content = "prompt: You doubt everything.\nreply: Review\nphase: optimization\nmodel: openai/other\n"
+    (tmp_path / "role" / "sceptic.yaml").write_text(content)
+    assert [role.name for role in answering(roles(tmp_path), forms.Review)] == ["reviewer", "sceptic"]
+    (tmp_path / "role" / "validator.yaml").unlink()
+    assert not answering(roles(tmp_path), forms.Wording)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("prompt: x\nreply: Nonsense\nphase: planning\n", "Nonsense is no form"),
+        ("prompt: x\nreply: os.path\nphase: planning\n", "no form"),
+        ("prompt: ''\nreply: Plan\nphase: planning\n", "prompt"),
+        ("prompt: x\nreply: Plan\nphase: lunch\n", "phase"),
+        ("prompt: x\nreply: Plan\nphase: planning\nkey: sk\n", "key"),
+        ("- a list\n", "no role"),
+        ("prompt: [", "no role"),
+    ],
+)
+def test_a_file_that_is_no_role_is_refused(tmp_path: Path, content: str, why: str) -> None:
+    (tmp_path / "role").mkdir()
+    (tmp_path / "role" / "odd.yaml").write_text(content)
+    with pytest.raises(Refusal, match=r"odd\.yaml") as refused:
+        roles(tmp_path)
+    assert why in str(refused.value) and len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("role", roles(CONF), ids=lambda role: role.name)
+def test_the_shape_of_a_reply_names_all_its_fields_once(role) -> None:
+    shown = shape(role.kind)
+    for field in role.kind.model_fields:
+        assert shown.count(f'"{field}":') == 1
+    assert len(shown) < 900
