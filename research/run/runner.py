@@ -1,4 +1,4 @@
-"""Trials in processes of their own: some at a time, each can fail, hang or die without harm to the others."""
+"""Trials in processes, some at a time: each can fail, hang or die without harm to the others."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ class Job:
 class Outcome:
     """How a job ended; `reason` says why in one sentence unless it is done or known.
 
-    Wall and CPU seconds and the largest resident memory are those of its process, preloaded parts included.
+    Seconds are its process's, for its own turn; memory is the most that the process had held, with all parts.
     """
 
     job: Job

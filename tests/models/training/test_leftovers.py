@@ -150,7 +150,7 @@ def test_a_compiler_that_was_loaded_or_at_work_is_seen() -> None:
         told = [leftovers.state()["torch's compiler"]]
         import torch._dynamo.utils
         told.append(leftovers.state()["torch's compiler"])
-        torch.compile(torch.sin, backend="eager")(torch.ones(1))
+        torch.compile(lambda x: x.sin() + 1, backend="eager")(torch.ones(1))
         told.append(leftovers.state()["torch's compiler"])
         print(len(set(told)), [compiled for _, compiled in told])
     """
