@@ -7,7 +7,8 @@ their own `research/run/runner.py`. What counts is the user and system time of e
 by then imports and caches are paid. A trial with a process to itself is charged with all of it, by `wait4`;
 one of several in a process with what that took from the end of the trial before to its own end, so that the
 first one has the process's start. A turn's figure is the median of its trials; the means of all of them are
-compared as well, first ones included. Printed are both medians over the turns with their range, and the ratio
+compared as well, first ones included. `alone` has each trial in a process to itself: what its steps cost must
+not tell where it ran. Printed are both medians over the turns with their range, and the ratio
 of each pair of turns (to reach: 0.65); then where the time of a trial goes, taken in runs of their own, since
 looking costs time as well.
 """
@@ -69,8 +70,8 @@ EARLIER = {
     "research.store.store": "research.store",
 }
 """modules -> what they were called in older checkouts"""
-OWN = {"new, a search's look": ["unmeasured=[infer]"]}
-"""overrides that only one of the places knows"""
+OWN = {"new, a search's look": ["unmeasured=[infer]"], "new, alone": ["--alone"]}
+"""what is asked of one of the places only"""
 
 
 def of_checkout(name: str) -> Any:
@@ -156,7 +157,8 @@ def inside(asked: argparse.Namespace) -> None:
         jobs = [running.Job(compose.resolve(line).config, line, "cost") for line in lines]
         task = "trial_cost:told" if asked.parts else "train:trial"
         began = os.times()
-        with running.Runner(1, 1, logs=Path(folder) / "logs", task=task) as runner:
+        alone = {"turns": 1} if asked.alone else {}
+        with running.Runner(1, 1, logs=Path(folder) / "logs", task=task, **alone) as runner:
             ended = list(runner.run(jobs))
         after = os.times()
     if bad := [one.reason for one in ended if not one.ok]:
@@ -211,34 +213,48 @@ def show_parts(runs: dict[str, dict[str, Any]]) -> None:
     print(f"{'all else':28}{''.join(f'{one:11.1f}' for one in others)}")
 
 
+def show(figures: dict[str, dict[str, list[float]]], asked: argparse.Namespace) -> None:
+    """The figures of each place, and those of each beside the old one's in the same turn."""
+
+    def beside(name: str, other: str, what: str) -> str:
+        pairs = zip(figures[other][what], figures[name][what], strict=True)
+        return spread([value / base for base, value in pairs])
+
+    for name, found in figures.items():
+        print(f"{name}: {spread(found['median'])} CPU s for one more trial of {asked.steps} steps")
+    for name in [*figures][1:]:
+        print(f"ratio of {name}: {beside(name, 'old', 'median')}, to reach: 0.65")
+        print(
+            f"  of the means of all {asked.trials} trials, first ones included: {beside(name, 'old', 'mean')}"
+        )
+    print(f"steps of a trial in turns, of those of one alone: {beside('new', 'new, alone', 'steps')}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("old", type=Path)
     for name, value in (("--turns", 5), ("--trials", 12), ("--steps", 200)):
         parser.add_argument(name, type=int, default=value)
-    parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)
+    for name in ("--parts", "--alone"):
+        parser.add_argument(name, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*")
     asked = parser.parse_intermixed_args()
     if asked.trials <= PAID:
         parser.error(f"--trials must be more than the {PAID} that are not counted")
     if os.environ.get(INSIDE):
         return inside(asked)
-    places = {"old": asked.old.resolve(), "new": ROOT, "new, a search's look": ROOT}
-    figures: dict[str, list[float]] = {name: [] for name in places}
-    means: dict[str, list[float]] = {name: [] for name in places}
+    places = {"old": asked.old.resolve(), "new": ROOT, **dict.fromkeys(OWN, ROOT)}
+    figures: dict[str, dict[str, list[float]]] = {
+        name: {"median": [], "mean": [], "steps": []} for name in places
+    }
     for number in range(asked.turns):
         for name in list(places) if number % 2 == 0 else [*places][::-1]:
             ran = turn(places[name], asked, own=OWN.get(name, ()))
-            figures[name].append(statistics.median(ran["cpu_s"]))
-            means[name].append(ran["mean_s"])
-            print(f"  {name}: {figures[name][-1]:.3f} CPU s a trial", file=sys.stderr, flush=True)
-    for name, values in figures.items():
-        print(f"{name}: {spread(values)} CPU s for one more trial of {asked.steps} steps")
-    for name in [*places][1:]:
-        ratios = [new / old for old, new in zip(figures["old"], figures[name], strict=True)]
-        print(f"ratio of {name}: {spread(ratios)}, to reach: 0.65")
-        all_of_it = [new / old for old, new in zip(means["old"], means[name], strict=True)]
-        print(f"  of the means of all {asked.trials} trials, first ones included: {spread(all_of_it)}")
+            figures[name]["median"].append(statistics.median(ran["cpu_s"]))
+            figures[name]["mean"].append(ran["mean_s"])
+            figures[name]["steps"].append(statistics.median(one or 0.0 for one in ran["steps_s"]))
+            print(f"  {name}: {figures[name]['median'][-1]:.3f} CPU s a trial", file=sys.stderr, flush=True)
+    show(figures, asked)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     runs = {name: turn(place, asked, parts=True, own=OWN.get(name, ())) for name, place in places.items()}
     show_parts(runs)

@@ -92,8 +92,8 @@ def _kernels() -> tuple[Any, ...]:
 
 def _compiler() -> tuple[int, bool]:
     """Which module is there, for which models/startup/eager.py may stand in, and whether it has compiled."""
-    found = sys.modules.get("torch._dynamo.utils")
-    return id(sys.modules.get("torch._dynamo")), bool(found is not None and found.counters["frames"])
+    counting = sys.modules.get("torch._dynamo.convert_frame")
+    return id(sys.modules.get("torch._dynamo")), bool(counting is not None and counting.counters["frames"])
 
 
 def _together() -> bool:

@@ -61,6 +61,10 @@ class _Child:
         self.started = time.monotonic()
         self.deadline = None if timeout_s is None else self.started + timeout_s
 
+    def free_for(self, kin: str | None) -> bool:
+        # One whose time is over may have been killed a moment ago, and not be dead yet.
+        return self.rests and self.ended_by is None and kin is not None and kin == self.kin
+
     def take(self, request: dict[str, Any]) -> bool:
         """Hand another trial to a child that rests; False when it is gone."""
         # What it answered before must not be heard again when it dies without a word.
@@ -123,9 +127,8 @@ class _Server:
         verbs[verb](*arguments)
 
     def _fork(self, number: int, request: dict[str, Any], timeout_s: float | None) -> None:
-        kin = request.get("kin")
         for one in self._children.values():
-            if kin is not None and one.rests and one.kin == kin and one.take(request):
+            if one.free_for(request.get("kin")) and one.take(request):
                 return one.begin(number, timeout_s)
         sheet, (ours, theirs) = _sheet(), Pipe()
         server = os.getpid()
@@ -138,7 +141,7 @@ class _Server:
         theirs.close()
         with contextlib.suppress(OSError):  # the child does the same: whoever comes first
             os.setpgid(pid, pid)
-        self._children[pid] = _Child(kin, sheet, ours)
+        self._children[pid] = _Child(request.get("kin"), sheet, ours)
         self._children[pid].begin(number, timeout_s)
         self._selector.register(ours, selectors.EVENT_READ, partial(self._rested, pid))
 

@@ -1,8 +1,10 @@
 """Each setting of torch's that a training may change is seen when it stays changed."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
@@ -141,18 +143,21 @@ def test_a_look_at_numerics_leaves_the_precision_as_it_was() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiler_that_was_loaded_or_at_work_is_seen() -> None:
+def test_a_compiler_that_was_loaded_or_at_work_is_seen(tmp_path: Path) -> None:
     code = """
         from models.startup import lean
         import torch
         from models.training import leftovers
 
         told = [leftovers.state()["torch's compiler"]]
-        import torch._dynamo.utils
+        import torch._dynamo.config
         told.append(leftovers.state()["torch's compiler"])
         torch.compile(lambda x: x.sin() + 1, backend="eager")(torch.ones(1))
         told.append(leftovers.state()["torch's compiler"])
         print(len(set(told)), [compiled for _, compiled in told])
     """
-    done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True)
+    file = tmp_path / "compiling.py"  # of a file, as nothing else is compiled
+    file.write_text(dedent(code))
+    env = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, file], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "3 [False, False, True]"
