@@ -117,13 +117,13 @@ def test_memory_does_not_grow_from_turn_to_turn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [["logger=wandb"], ["compress=[fp16]"], ["model=moe_gpt_loss_free", "data=pytext"]],
-    ids=["a service of its own", "compression", "a hook on all optimizers"],
+    [["logger=wandb"], ["compress=[fp16]"]],
+    ids=["a service of its own", "compression"],
 )
 def test_what_leaves_something_behind_is_followed_by_a_fresh_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    ran(tmp_path / "lab", [[*line, "seed=0"], ["seed=0"], ["seed=1"]], jobs=1)
+    ran(tmp_path / "lab", [[*line, "seed=2"], ["seed=0"], ["seed=1"]], jobs=1)
     first, second, third = processes(tmp_path / "lab")
     assert first != second == third
