@@ -9,7 +9,7 @@ from weakref import WeakSet
 from torch import nn
 from torch.optim import Optimizer
 
-from models.data.batches import sequential
+from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.energy.meter import Meter
 from models.optim.gradients import norm_of
@@ -39,10 +39,10 @@ def warm(
 ) -> dict[str, Any]:
     """Take up to `STEPS` steps of a training of `net` and undo them; returns what they took, for a clock.
 
-    An optimizer of their own is made and thrown away, the first examples are taken without drawing from the
-    stream of batches; weights, buffers, gradients and generators are what they were, so the training that
-    follows is the same to the last bit. What it costs is the harness's. On the CPU only: `net` and `data` are
-    there, the meter runs. Where memory runs out it ends without a word.
+    An optimizer and a stream of batches of their own are made and thrown away; weights, buffers, gradients
+    and generators are what they were, so the training that follows is the same to the last bit. What it costs
+    is the harness's. On the CPU only: `net` and `data` are there, the meter runs. Where memory runs out it
+    ends without a word.
 
     The training's `peak` begins before them, since what they have had lies ready for its own steps. What a
     process keeps after the first step of its kind (code of kernels, caches) would be in the peak of the first
@@ -95,11 +95,12 @@ def _steps(
     settings: Settings,
     most: int,
 ) -> None:
-    inputs, targets = next(sequential(data.train, -(-data.batch_size // settings.accumulate_grad_batches)))
+    # A stream of its own: the first draw of a process is dear as well.
+    batches = Batches(data.train, -(-data.batch_size // settings.accumulate_grad_batches), seed=0)
     optimizer = optimizer_for(make, net)
     moved: list[nn.Parameter] = [weight for group in optimizer.param_groups for weight in group["params"]]
     end = time.perf_counter() + _ENOUGH_S
-    for _ in range(most):
+    for _, (inputs, targets) in zip(range(most), batches, strict=False):
         if hasattr(optimizer, "curvature") and optimizer.curvature_due():
             optimizer.curvature(partial(net, inputs))
         for weight in moved:
