@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import train
-from models.compress.restore import restore
 from models.data.batches import sequential
+from models.inference import restore
 from models.training.evaluate import evaluate
 from refusal import Refusal
 

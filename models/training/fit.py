@@ -21,9 +21,8 @@ from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.energy.meter import Meter
 from models.training.budget import Budget
-from models.training.callbacks.between import Between
 from models.training.callbacks.checkpoint import Checkpoint
-from models.training.callbacks.curve import AIMED, POINTS, Curve
+from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
 from models.training.callbacks.target import Reached
 from models.training.clock import Clock
 from models.training.devices import Group, together
