@@ -136,6 +136,7 @@ LEFT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("do", LEFT)
 def test_a_process_in_which_something_is_left_takes_no_other_trial(ran: Ran, do: str) -> None:
     first, second, third = pids(ran(job(do), job(), job()))
@@ -165,6 +166,7 @@ def test_a_process_takes_so_many_turns_and_no_more(ran: Ran) -> None:
     assert len(set(pids(ran(job(), job(), turns=1)))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
