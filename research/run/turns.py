@@ -23,7 +23,8 @@ from typing import Any, final
 _TASKS_OWN = "TURNS"
 _LABS_OWN = ("models.", "torch.optim.")
 _ROOM_BYTES = 256 * 2**20
-_WAIT_S = 1.0
+_WAIT_S = 0.1
+"""for threads that were told to end, all together"""
 
 State = dict[str, Any]
 
@@ -78,9 +79,10 @@ class Turns:
         if self._taken == 1:
             # What the first one has loaded stays, and need not be looked through again.
             gc.freeze()
+        end = time.monotonic() + _WAIT_S
         for thread in threading.enumerate():
             if thread is not threading.current_thread():
-                thread.join(_WAIT_S)
+                thread.join(max(0.0, end - time.monotonic()))
         if changed(self._before, self._state()):
             return False
         return _private_bytes() - self._private < _ROOM_BYTES

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -224,6 +226,41 @@ def test_a_stop_between_turns_holds_for_what_has_not_begun(ran: Ran, tmp_path: P
     ended = ran(*(Job(asleep, [str(number)], until=until) for number in range(4)))
     words = [one.status for one in sorted(ended, key=lambda one: one.job.overrides)]
     assert words == ["done", *["interrupted"] * 3]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_trial_at_hand_and_the_processes_that_rest(tmp_path: Path) -> None:
+    (tmp_path / "errand.py").write_text(textwrap.dedent(TASK))
+    code = f"""
+        import sys, time
+        sys.path[:0] = [{str(tmp_path)!r}, {str(Path.cwd())!r}]
+        from pathlib import Path
+        from research.run.runner import Job, Runner
+        told, pids, logs = [], {str(tmp_path / "pids")!r}, Path({str(tmp_path / "logs")!r})
+        usual = {{"trainer": {{"accelerator": "cpu", "devices": 1}}, "name": "", "pids": pids}}
+        try:
+            with Runner(2, 1, task="errand:trial", preload=(), logs=logs) as runner:
+                waits = Job(usual | {{"do": "sleep", "seconds": 0.5}}, [])
+                list(runner.run([waits, waits]))
+                for one in runner.run([Job(usual | {{"do": "sleep"}}, [])]):
+                    told.append(one.status)
+        except KeyboardInterrupt:
+            print(told)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    )
+    end, pids = time.monotonic() + 60, []
+    while len(pids) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+        pids = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out.strip() == "['interrupted']" and process.returncode == 0
+    assert len(set(pids)) == 2, "the third trial took a turn, and the other process rested"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 @pytest.mark.slow
