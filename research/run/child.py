@@ -74,11 +74,9 @@ def _turn(request: dict[str, Any], before: dict[str, Any], sheet: IO[bytes]) -> 
 
 def _rest(line: "Connection[Any, Any]") -> dict[str, Any] | None:
     """The next request; None when there is none to come."""
-    largest = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    held = max(resource.getrusage(whose).ru_maxrss for whose in _OWN)
     try:
-        line.send({"cpu_s": spent_s(), "peak_bytes": largest * 1024})
+        line.send({"cpu_s": spent_s(), "peak_bytes": held * 1024})
         following: dict[str, Any] = line.recv()
     except (EOFError, OSError):
         return None
