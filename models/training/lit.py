@@ -20,7 +20,7 @@ from models.training.checkpoint import OURS
 from models.training.clock import Clock, Now
 from models.training.microbatch import MicroBatches
 from models.training.objective import Objective
-from models.training.record import Record
+from models.training.record import TrainingRecord
 from models.training.resume import SIGNATURE, Identity, Origin, check_budget
 from models.training.settings import Settings
 from models.training.step import Step
@@ -61,7 +61,7 @@ class Lit(LightningModule):
         self.automatic_optimization = False
         self.net, self.objective, self.batches = net, objective, batches
         self.settings, self.budget, self.total = settings, budget, total
-        self.clock, self.micro, self.identity, self.record = clock, micro, identity, Record()
+        self.clock, self.micro, self.identity, self.record = clock, micro, identity, TrainingRecord()
         self.now, self.resumed_step = Now(0.0), -1
         """what was used up at the last look; the step of the checkpoint that was loaded"""
         self.origin: Origin | None = None

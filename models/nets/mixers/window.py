@@ -12,7 +12,7 @@ from models.nets.shapes import positive
 
 
 @final
-class Window(Mixer):
+class WindowAttention(Mixer):
     """Each position attends to the `window` last ones, itself among them: O(T x window) time and memory.
 
     Without `causal` it sees window - 1 positions to either side. Source: Child et al. (2019), arXiv

@@ -24,7 +24,7 @@ _SEEN = 2
 
 
 @final
-class Halving(Callback):
+class HalvingStop(Callback):
     """Raises `Stopped` at a point of the learning curve that is worse than its bar, or when costs run away.
 
     Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) in its asynchronous form (Li et al.
