@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, final
 
 from research.llm.ledger import Spent, tally
-from research.propose.account import NOTHING, Asked
+from research.propose.bandit import NOTHING, Asked
 from research.store.store import Store
 
 _FREE = Spent(dollars=0.0, joules=0.0)

@@ -10,11 +10,8 @@ from research.campaign.recall import Recall
 from research.campaign.task_bench import agreed, bench, spend
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank, screening_objective
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
-from research.propose.sources import made
-from research.space.domain import Domain, read
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
+from research.propose.proposer import Proposer, Seen, SeenStatus, State, made
+from research.space.domain import Domain, Scope, narrowed, read
 from research.store.store import Store
 from research.tasks.desk import CONF, Desk
 from research.types import Proposal

@@ -16,7 +16,7 @@ from research.stats import power, rubric
 from research.stats.efficiency import Efficiency, efficiency
 from research.stats.rubric import Rating
 from research.stats.sentences import claim_sentence, command
-from research.team.team import Team
+from research.team.roles import Team
 from research.team.wording import Evidence, Worded, worded
 from research.types import Insight
 

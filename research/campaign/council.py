@@ -11,8 +11,7 @@ from research.store.store import Store
 from research.team.brief import Brief
 from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.roles import Phase
-from research.team.team import Team
+from research.team.roles import Phase, Team
 from research.types import Proposal
 
 _RECENT = 30

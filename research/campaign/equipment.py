@@ -14,7 +14,7 @@ from research.campaign.charter import Charter
 from research.campaign.conclusions import Conclusions
 from research.campaign.council import Council
 from research.store.store import Store
-from research.team.queued import Queued
+from research.team.discussion import Queued
 
 
 @final

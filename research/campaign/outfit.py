@@ -13,10 +13,8 @@ from research.literature.library import Library
 from research.literature.source import Source
 from research.llm.client import Client
 from research.memory.memory import Memory
-from research.space.domain import Domain
-from research.space.scope import Scope
-from research.team.roles import roles
-from research.team.team import Team
+from research.space.domain import Domain, Scope
+from research.team.roles import Team, roles
 
 _SOURCES = 6
 """works that a discussion is shown"""

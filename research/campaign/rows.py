@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from research.campaign.bill import paid
-from research.propose.account import Asked
+from research.propose.bandit import Asked
 from research.store.store import Store
 from research.team.review import Opinion
 from research.types import Proposal

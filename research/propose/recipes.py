@@ -6,7 +6,7 @@ from typing import Any, final
 
 import yaml
 
-from research.propose.idle import Idle
+from research.propose.dimensions import Idle
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import claim
 from research.types import Proposal

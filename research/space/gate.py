@@ -18,9 +18,8 @@ from research.compose.compose import Composer, Point, at, holds, named
 from research.compose.defaults import MISSING
 from research.compose.grammar import Assignment, Value
 from research.space import profiles
-from research.space.complaints import refused, wrong_options, wrong_values
+from research.space.complaints import near, refused, wrong_options, wrong_values
 from research.space.knobs import Knob, SpaceFile, load
-from research.space.near import near
 from research.space.overrides import expanded, form, listing, parsed, points, shown
 from research.space.signature import signature
 

@@ -14,8 +14,7 @@ from typing import Any
 from power import energy_profile
 from refusal import Refusal
 from research.space import contents
-from research.space.contents import sha256
-from research.space.hub import commit
+from research.space.contents import commit, sha256
 from research.space.signature import acting
 from research.space.sources import code_digest, version
 from research.types import Key

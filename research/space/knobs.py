@@ -12,8 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from refusal import Refusal
 from research.compose.compose import Point, at, holds
 from research.compose.yaml import parsed, text_of
-from research.space.activity import Condition, condition
-from research.space.conditions import Constraint, constraint, family
+from research.space.conditions import Condition, Constraint, condition, constraint, family
 from research.space.signature import INERT
 from research.types import Record
 

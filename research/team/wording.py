@@ -7,7 +7,7 @@ from typing import Any, final
 from research.llm.prompt import data_json
 from research.team.forms import Wording
 from research.team.review import By
-from research.team.team import Team
+from research.team.roles import Team
 from research.types import Record, VerdictWord
 
 _WORDS: dict[VerdictWord, str] = {

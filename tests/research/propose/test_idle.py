@@ -14,20 +14,16 @@ from hypothesis import strategies as st
 from research.compose.grammar import scalar
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
-from research.propose.cmaes import Cmaes
-from research.propose.dimensions import Dimensions, typed
-from research.propose.idle import Idle
+from research.propose.dimensions import Dimensions, Idle, typed
 from research.propose.pattern import Pattern
 from research.propose.portfolio import Portfolio
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.recipes import Recipes
-from research.propose.tpe import Tpe
-from research.space.domain import read
+from research.propose.sampler import Cmaes, Tpe
+from research.space.domain import Scope, narrowed, read
 from research.space.gate import Space
-from research.space.scope import Scope
 from research.space.signature import INERT, signature
-from research.space.vocabulary import narrowed
 from research.types import Objective
 
 CONF = Path(__file__).parents[3] / "conf"

@@ -13,7 +13,7 @@ from research.propose.pattern import Pattern
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.recipes import Recipes, plain
-from research.propose.tpe import Tpe
+from research.propose.sampler import Tpe
 from research.space.gate import Space
 from research.types import Objective, Proposal
 

@@ -7,13 +7,10 @@ import pytest
 
 from campaign_lab import Lab, energy, opened
 from research.metrics import rank
-from research.propose.cmaes import Cmaes
-from research.propose.gp import Gp
-from research.propose.importances import ENOUGH, importances
+from research.propose.model import ENOUGH, importances
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
-from research.propose.sampler import Sampler
-from research.propose.tpe import Tpe
+from research.propose.sampler import Cmaes, Gp, Sampler, Tpe
 from research.types import Constraint, Objective, Proposal
 
 FIXED = ("data=digits",)

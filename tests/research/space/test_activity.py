@@ -11,11 +11,10 @@ from research.compose.compose import Point
 from research.compose.yaml import text_of
 from research.propose.proposer import State
 from research.propose.random import claim
-from research.space.activity import condition
+from research.space.conditions import condition
 from research.space.gate import Space
 from research.space.knobs import load
-from research.team.facts import Facts
-from research.team.stand_ins import improve, review
+from research.team.review import Facts, by_facts, shortened
 from research.types import Objective, Proposal
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -102,5 +101,5 @@ def test_a_stand_in_does_not_improve_by_leaving_something_without_effect(lab: An
         idle = tuple(said for key, said in told.items() if key in given)
         return Facts(cost_ratio=2.0 ** len(one.overrides), idle=idle)
 
-    better = improve(proposal, review(proposal, facts(proposal)), facts)
+    better = shortened(proposal, by_facts(proposal, facts(proposal)), facts)
     assert better is not None and "model.linear=grouped" in better.proposal.overrides
