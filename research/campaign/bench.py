@@ -14,6 +14,7 @@ from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
 from research.campaign.typed import Typed
+from research.compose.override import keys_of
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity
@@ -83,9 +84,8 @@ class Bench:
 
     def idle(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """A sentence for each override that changes nothing beside the others."""
-        given = {text.partition("=")[0].strip(" +") for text in overrides}
         found = self.space.idle(self.config(overrides, 0))
-        return tuple(said for key, said in found.items() if key in given)
+        return tuple(said for key, said in found.items() if key in keys_of(overrides))
 
     def note(self, arm: Arm, status: str, **facts: Any) -> None:
         """Write down how far an arm came, beside what was written of it before."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from research.campaign.recipe import ArmLine, Study, recipe
+from research.compose.override import values_of
 from research.stats.draws import own_split
 
 Resolve = Callable[[list[str]], dict[str, Any]]
@@ -26,7 +27,7 @@ def expanded(jobs: Sequence[Sequence[str]], conf: Path, resolve: Resolve) -> lis
 
 
 def _expanded(job: list[str], conf: Path, resolve: Resolve) -> list[list[str]]:
-    typed = dict(text.lstrip("+").split("=", 1) for text in job if "=" in text)
+    typed = values_of(job)
     name = typed.get("experiment", "none")
     study = recipe(conf, name).study if name != "none" else None
     if study is None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from research.campaign.charter import Charter
+from research.compose.override import values_of
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.team.roles import Phase
 
@@ -18,8 +19,7 @@ class Recall:
 
     def __init__(self, memory: Memory, agreed: Charter) -> None:
         self._memory, self._goal = memory, agreed.goal
-        held = dict(one.lstrip("+").split("=", 1) for one in agreed.fixed if "=" in one)
-        self._task = held.get("data")
+        self._task = values_of(agreed.fixed).get("data")
         self._ids: dict[str, None] = {}
 
     def lessons(self, phase: Phase) -> Sequence[str]:

@@ -24,6 +24,7 @@ from research.compose.defaults import (
 )
 from research.compose.grammar import Odd, read
 from research.compose.interpolation import resolved
+from research.compose.override import override
 
 _REMEMBERED = 4096
 """texts that were read"""
@@ -158,7 +159,7 @@ def at(tree: Mapping[str, Any], key: str) -> Any:
 def _setting(text: str, groups: frozenset[str], chosen: frozenset[str]) -> tuple[str, Any]:
     """The (key, value) that one override sets; raises `Unusual` for what only Hydra's compose does."""
     bare = text.strip(" ")
-    if bare.startswith("+") and bare[1:].partition("=")[0] in chosen:
+    if bare.startswith("+") and override(bare).key in chosen:
         text = bare[1:]  # `+experiment=x` means `experiment=x`, though Hydra refuses it
     try:
         assignment = read(text)

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from research.compose.compose import Point
 from research.compose.grammar import Odd, read
+from research.compose.override import override, values_of
 from research.metrics import is_ratio
 from research.space.conditions import condition
 
@@ -34,8 +35,8 @@ class Idle:
 
     def without(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides, less those of keys that do not act under the others."""
-        picked = dict(one.split("=", 1) for one in overrides if "=" in one)
-        return tuple(one for one in overrides if self.acts(one.partition("=")[0], picked))
+        picked = values_of(overrides)
+        return tuple(text for text in overrides if self.acts(override(text).key, picked))
 
     def _put(self, known: dict[str, Any], key: str, picked: Mapping[str, str]) -> None:
         """The key's value into the tree of what is known; nothing where there is none."""
@@ -144,7 +145,7 @@ class Dimensions:
     """Everything that a search may turn, once the person's own overrides are fixed."""
 
     def __init__(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> None:
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
@@ -207,7 +208,7 @@ class Dimensions:
         None where a sampler could not have drawn them.
         """
         words = self.carried(overrides)
-        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one and one not in words)
+        given = values_of(text for text in self.acting(overrides) if text not in words)
         drawn = self.walk(lambda one: one.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
@@ -215,7 +216,7 @@ class Dimensions:
 
     def carried(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that no sampler draws and that go with every draw from there: a target in words."""
-        return tuple(one for one in overrides if one.partition("=")[0] in self._words - self._fixed.keys())
+        return tuple(text for text in overrides if override(text).key in self._words - self._fixed.keys())
 
     def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that change anything beside the others."""

@@ -6,6 +6,7 @@ from typing import Any, final
 
 import yaml
 
+from research.compose.override import values_of
 from research.propose.dimensions import Idle
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import claim
@@ -32,7 +33,7 @@ class Recipes(Proposer):
         check: Callable[[list[str]], Sequence[str]],
     ) -> None:
         """`check` is the gate: complaints about overrides."""
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._idle = Idle(vocabulary, self._fixed)
         found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
         rests = [self._rest(overrides) for overrides in found if self._fits(overrides)]

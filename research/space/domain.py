@@ -8,6 +8,7 @@ from typing import Any, final
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
+from research.compose.override import keys_of, override, values_of
 from research.space.gate import Space
 from research.types import Record
 
@@ -87,8 +88,8 @@ def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:
     if domain is None:
         return dict(config)
     own = [str(line) for line in config["base"]]
-    taken = {_key(line) for line in own}
-    base = [*(line for line in domain.base if _key(line) not in taken), *own]
+    taken = keys_of(own)
+    base = [*(line for line in domain.base if override(line).key not in taken), *own]
     goal = domain.goal if domain.goal and config["goal"] == usual_goal else config["goal"]
     return {**config, "base": base, "goal": goal}
 
@@ -96,10 +97,6 @@ def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:
 def names(conf: Path) -> list[str]:
     """The names of all domains of a configuration folder."""
     return sorted(path.stem for path in (conf / "domain").glob("*.yaml") if path.stem != "none")
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+")
 
 
 def _words(*texts: str) -> set[str]:
@@ -124,12 +121,11 @@ class Scope:
         """A sentence for each override that belongs to another field; empty when all are within."""
         if self.domain is None:
             return []
-        pairs = [text.partition("=")[::2] for text in overrides]
         where = f"domain={self.domain.name} ({', '.join(self.domain.areas)})"
         return [
-            f"{key.strip()}={value.strip()} lies outside of {where}: turn what belongs to it."
-            for key, value in pairs
-            if not self._holds(key.strip(" +"), value)
+            f"{key}={value or ''} lies outside of {where}: turn what belongs to it."
+            for key, value, _ in map(override, overrides)
+            if not self._holds(key, value or "")
         ]
 
     def narrowed(self, vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> dict[str, Any]:
@@ -140,7 +136,7 @@ class Scope:
         """
         if self.domain is None:
             return dict(vocabulary)
-        held = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+        held = values_of(fixed)
         keys = {key: entry for key, entry in vocabulary["keys"].items() if self._turns(key)}
         needed = {entry["group"] for entry in keys.values()} - {None}
         groups = {
@@ -247,8 +243,8 @@ def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str
     return found
 
 
-def _taken(space: Space, override: str, fixed: Sequence[str]) -> bool:
-    return not space.check([override], lambda configs: None, given=fixed)
+def _taken(space: Space, text: str, fixed: Sequence[str]) -> bool:
+    return not space.check([text], lambda configs: None, given=fixed)
 
 
 def _at(config: Any, key: str) -> Any:

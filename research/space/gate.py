@@ -17,6 +17,7 @@ from refusal import Refusal
 from research.compose.compose import Composer, Point, at, holds, named
 from research.compose.defaults import MISSING
 from research.compose.grammar import Assignment, Value
+from research.compose.override import keys_of, override
 from research.space import profiles
 from research.space.complaints import near, refused, wrong_options, wrong_values
 from research.space.knobs import Knob, SpaceFile, load
@@ -134,7 +135,7 @@ class Space:
         """What each text sets; stops early, so that no proposal can make reading long."""
         complaints: list[str] = []
         assignments: list[Assignment] = []
-        fixed = {text.partition("=")[0].strip(" +") for text in given}
+        fixed = keys_of(given)
         size = 1
         for text in overrides:
             found = self._one(text, fixed, assignments)
@@ -155,7 +156,7 @@ class Space:
         fault = form(text, self.file.caps)
         if fault is not None:
             return fault
-        key = text.partition("=")[0].strip(" ")
+        key = override(text).key
         if key in fixed:
             return f"{key} is fixed by the goal: leave it out."
         if any(key == assignment.key for assignment in before):
@@ -206,7 +207,7 @@ class Space:
 
     def _absent(self, typed: Sequence[str]) -> list[str]:
         """Complaints about keys that the chosen options do not have."""
-        keys = {text: text.partition("=")[0] for text in typed}
+        keys = {text: override(text).key for text in typed}
         groups = self.composer.groups
         try:
             chosen = self.composer.sketch(text for text, key in keys.items() if key in groups)

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 from pydantic import Field
 
 from refusal import Refusal
+from research.compose.override import values_of
 from research.metrics import rank
 from research.propose.proposer import Seen
 from research.types import Objective, Proposal, Record
@@ -130,7 +131,7 @@ def distance(one: Sequence[str], other: Sequence[str]) -> float:
 
     Numbers a decade apart, different words, and a key that only one of them sets are 1 apart.
     """
-    first, second = (dict(text.split("=", 1) for text in texts if "=" in text) for texts in (one, other))
+    first, second = map(values_of, (one, other))
     keys = first.keys() | second.keys()
     return sum(_apart(first.get(key), second.get(key)) for key in keys) / len(keys) if keys else 0.0
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.compose.grammar import scalar
+from research.compose.override import keys_of, override, values_of
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, Idle, typed
@@ -83,8 +84,8 @@ def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], se
     line = drawn(fixed, seed)
     config = SPACE.resolve([*fixed, *line])
     idle = SPACE.idle(config)
-    kept = tuple(one for one in line if one.partition("=")[0] not in idle)
-    assert Idle(VOCABULARIES[fixed], dict(one.split("=", 1) for one in fixed)).without(line) == kept
+    kept = tuple(one for one in line if override(one).key not in idle)
+    assert Idle(VOCABULARIES[fixed], values_of(fixed)).without(line) == kept
     assert SPACE.signature(SPACE.resolve([*fixed, *kept])) == SPACE.signature(config) == signature(config)
 
 
@@ -135,7 +136,7 @@ IDLE = {
 def write_recipe(folder: Path, overrides: tuple[str, ...]) -> None:
     """One recipe with these overrides in a config folder."""
     tree: dict[str, Any] = {"defaults": []}
-    for key, value in (one.split("=") for one in overrides):
+    for key, value in values_of(overrides).items():
         group, _, last = key.partition(".")
         if last:
             tree.setdefault(group, {})[last] = scalar(value)
@@ -173,7 +174,7 @@ def test_no_proposer_draws_what_has_no_effect(kind: str, fixed: tuple[str, ...],
         proposal = proposer.ask(now.model_copy(update={"seen": tuple(seen)}))
         if proposal is None:
             break
-        keys = {one.partition("=")[0] for one in proposal.overrides}
+        keys = keys_of(proposal.overrides)
         assert not keys & SPACE.idle(SPACE.resolve([*fixed, *proposal.overrides])).keys(), proposal.overrides
         seen.append(outcome(proposal.overrides))
         proposer.tell(proposal, seen[-1])

@@ -8,6 +8,7 @@ import pytest
 from campaign_lab import Scripted, energy, opened
 from refusal import Refusal
 from research.compose.compose import Point
+from research.compose.override import keys_of
 from research.compose.yaml import text_of
 from research.propose.proposer import State
 from research.propose.random import claim
@@ -96,7 +97,7 @@ def test_a_stand_in_does_not_improve_by_leaving_something_without_effect(lab: An
     proposal = claim(overrides, state, "x")
 
     def facts(one: Proposal) -> Facts:
-        given = {text.partition("=")[0] for text in one.overrides}
+        given = keys_of(one.overrides)
         told = lab.space.idle(lab.space.resolve(one.overrides))
         idle = tuple(said for key, said in told.items() if key in given)
         return Facts(cost_ratio=2.0 ** len(one.overrides), idle=idle)
