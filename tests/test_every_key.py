@@ -11,9 +11,9 @@ import torch
 
 import train
 from research.metrics import is_timed
+from research.run.teachers import key
 from research.space import contents, identity
 from research.space.gate import Space
-from research.space.identity import key
 from research.space.signature import signature
 from research.stats.comparable import comparable
 from research.store.store import Store

@@ -14,9 +14,9 @@ from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
 from research.compose.override import keys_of
+from research.run import teachers
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
-from research.space import identity
 from research.space.gate import Space
 from research.stats.comparable import sound
 from research.stats.intervals import summary
@@ -110,7 +110,7 @@ class Bench:
 
     def _key(self, pair: Pair) -> Key:
         config = self.config(pair[0].overrides, pair[1])
-        return identity.key(config, self.space.signature(config))
+        return teachers.key(config, self.space.signature(config))
 
     def _each(self, arm: Arm) -> Price:
         rows = self.store.trials(ids=list(arm.trials.values()))

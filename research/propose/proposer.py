@@ -81,7 +81,9 @@ def checked(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> None:
 def _makers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[tuple[Make, dict[str, Any]]]:
     from hydra.utils import instantiate
 
-    makers: list[Make] = [instantiate(source) for source in sources.values()]
+    from construct import renamed
+
+    makers: list[Make] = [instantiate(renamed(source)) for source in sources.values()]
     return [(make, wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
 
 
