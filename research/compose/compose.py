@@ -34,7 +34,7 @@ _COMBINED = 1024
 
 @final
 @dataclass(frozen=True, slots=True)
-class Point:
+class Resolved:
     """One resolved configuration, and the option chosen in each group."""
 
     config: dict[str, Any]
@@ -54,7 +54,7 @@ class Composer:
         self._composed: dict[tuple[tuple[str, Choice], ...], Composed] = {}
         self.chosen = frozenset(self.composed({}).choices)
 
-    def resolve(self, overrides: Iterable[str]) -> Point:
+    def resolve(self, overrides: Iterable[str]) -> Resolved:
         """The plain config of overrides without sweeps. Raises `Refusal` with what to type instead."""
         typed = list(overrides)
         try:
@@ -62,18 +62,18 @@ class Composer:
         except Unusual:
             return _point(compose(self.files.folder, self.root, typed))
 
-    def sketch(self, overrides: Iterable[str] = ()) -> Point:
+    def sketch(self, overrides: Iterable[str] = ()) -> Resolved:
         """The config of options alone, with null for what nobody has set yet.
 
         Raises `Refusal` for an option that does not exist, and for a group that these options do not have.
         """
         settings = [_setting(text, self.groups, self.chosen) for text in overrides]
         composed = self.composed({key: _option(key, value) for key, value in settings})
-        return Point(
+        return Resolved(
             resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
         )
 
-    def _point(self, settings: Sequence[tuple[str, Any]]) -> Point:
+    def _point(self, settings: Sequence[tuple[str, Any]]) -> Resolved:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
         choices = {key: _option(key, value) for key, value in settings if key in self.groups}
         composed = self.composed(choices)
@@ -102,11 +102,11 @@ class Composer:
             return compose(self.files.folder, self.root, typed)
 
 
-def _point(composed: Composed) -> Point:
+def _point(composed: Composed) -> Resolved:
     if composed.missing:
         keys = ", ".join(composed.missing)
         raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
-    return Point(resolved(composed.tree), composed.choices)
+    return Resolved(resolved(composed.tree), composed.choices)
 
 
 def _filled(node: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, final
 
-from research.compose.compose import Point
+from research.compose.compose import Resolved
 from research.compose.grammar import Odd, read
 from research.compose.override import override, values_of
 from research.metrics import is_ratio
@@ -31,7 +31,7 @@ class Idle:
         known: dict[str, Any] = {}
         for one in condition(when).keys:
             self._put(known, one, picked)
-        return condition(when).acts(Point(known, {}))
+        return condition(when).acts(Resolved(known, {}))
 
     def without(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides, less those of keys that do not act under the others."""

@@ -28,7 +28,7 @@ No seeds, no paths, no code, no interpolation. Never repeat what was tried befor
 
 
 @final
-class Suggestion(Record):
+class Draft(Record):
     """What a model may answer: a claim that can be wrong, and the overrides that test it."""
 
     hypothesis: str = Field(min_length=1, max_length=2000, pattern=r"\S")
@@ -61,7 +61,7 @@ class LlmProposer(Proposer):
         """One proposal, or None when the replies could not be mended; raises as the class says."""
         dialogue = ask_for(
             self._client,
-            Suggestion,
+            Draft,
             messages(state, self._vocabulary),
             role="proposer",
             check=lambda suggestion: self._complaints(suggestion, state),
@@ -90,7 +90,7 @@ class LlmProposer(Proposer):
         cost = {"dollars": spent.dollars, "joules": spent.joules, "seconds": spent.seconds}
         return {**used, **cost, "outcomes": dict(self.outcomes)}
 
-    def _complaints(self, suggestion: Suggestion, state: State) -> list[str]:
+    def _complaints(self, suggestion: Draft, state: State) -> list[str]:
         if not suggestion.overrides:
             return ["overrides is empty, which is the lab's default: change something."]
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from research.compose.grammar import Value, scalar
-from research.space.knobs import Group, Knob
+from research.space.knobs import Choices, Knob
 from research.space.overrides import shown
 
 
@@ -29,7 +29,7 @@ def refused(value: Value, knob: Knob) -> str:
     return f"{shown(value.text)} is not{fault}"
 
 
-def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], about: Group) -> list[str]:
+def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], about: Choices) -> list[str]:
     """The complaint about the first value that is no option of the group, or no list of them."""
     if not options:
         return [f"{group} has no option that may be chosen: leave it out."]

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, final
 
 from refusal import Refusal
-from research.compose.compose import Point, at, holds
+from research.compose.compose import Resolved, at, holds
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -36,12 +36,12 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"len": len, "min": min, "max": max, "abs": abs}
 _NAMES = {"has", "chosen", "family"}
-Term = Callable[[Point], Any]
+Term = Callable[[Resolved], Any]
 
 
 @final
 @dataclass(frozen=True)
-class Constraint:
+class Rule:
     """What must hold of every point, when it applies, and the sentence that says so."""
 
     require: Term
@@ -49,7 +49,7 @@ class Constraint:
     keys: tuple[str, ...]
     say: str
 
-    def complaint(self, point: Point) -> str | None:
+    def complaint(self, point: Resolved) -> str | None:
         """The sentence with the values that broke it, or None."""
         if not all(holds(point.config, key) for key in self.keys):
             return None
@@ -66,14 +66,14 @@ def family(option: Any) -> Any:
     return option.partition("_")[0] if isinstance(option, str) else option
 
 
-def constraint(entry: Mapping[str, str]) -> Constraint:
+def constraint(entry: Mapping[str, str]) -> Rule:
     """Compile one entry of the space file: `require`, `say`, and `when` if it applies at times only."""
     if not {"require", "say"} <= entry.keys() <= {"require", "say", "when"}:
         raise Refusal(f"A constraint has require, say and perhaps when, not {', '.join(sorted(entry))}.")
     keys: dict[str, None] = {}
     require = compiled(entry["require"], keys)
     when = compiled(entry.get("when", "True"), keys)
-    return Constraint(require, when, tuple(keys), entry["say"].rstrip("."))
+    return Rule(require, when, tuple(keys), entry["say"].rstrip("."))
 
 
 def compiled(text: str, keys: dict[str, None]) -> Term:
@@ -165,7 +165,7 @@ class Condition:
     keys: tuple[str, ...]
     term: Term
 
-    def acts(self, point: Point) -> bool:
+    def acts(self, point: Resolved) -> bool:
         """Whether the knob acts at a point, of which no choices are asked.
 
         It does where a key is missing or a value cannot be judged: what may differ is never taken for equal.

@@ -7,7 +7,7 @@ import pytest
 
 from campaign_lab import Scripted, energy, opened
 from refusal import Refusal
-from research.compose.compose import Point
+from research.compose.compose import Resolved
 from research.compose.override import keys_of
 from research.compose.yaml import text_of
 from research.propose.proposer import State
@@ -49,9 +49,9 @@ def test_a_condition_on_a_key_that_does_not_exist_is_refused(tmp_path: Path) -> 
 
 def test_what_is_not_known_acts() -> None:
     one = condition("a.b == 1 and a.c > 2")
-    assert one.acts(Point({}, {})) and one.acts(Point({"a": {"b": 1}}, {}))
-    assert not one.acts(Point({"a": {"b": 2}}, {})), "whatever a.c is"
-    assert one.acts(Point({"a": {"b": 1, "c": "x"}}, {})), "what cannot be judged is not taken for equal"
+    assert one.acts(Resolved({}, {})) and one.acts(Resolved({"a": {"b": 1}}, {}))
+    assert not one.acts(Resolved({"a": {"b": 2}}, {})), "whatever a.c is"
+    assert one.acts(Resolved({"a": {"b": 1, "c": "x"}}, {})), "what cannot be judged is not taken for equal"
 
 
 MORE = {
