@@ -1,8 +1,8 @@
 """An override as it is typed, taken apart here and nowhere else: whatever it means is for others to say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 _REMEMBERED = 4096
 """texts that were taken apart"""
@@ -40,3 +40,19 @@ def values_of(overrides: Iterable[str]) -> dict[str, str]:
 def keys_of(overrides: Iterable[str]) -> set[str]:
     """The keys and groups that overrides name, with a value or without."""
     return {override(text).key for text in overrides}
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """Nested plain values as dotted keys with texts: `{"budget": {"seconds": 60}}` sets `budget.seconds`."""
+    texts: dict[str, str] = {}
+    for name, value in values.items():
+        key = f"{before}{name}"
+        texts |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: spelt(value)}
+    return texts
+
+
+def spelt(value: Any) -> str:
+    """A plain value as it is typed: `null`, `true`, `[1,2]`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(spelt, value))}]" if isinstance(value, list | tuple) else str(value)

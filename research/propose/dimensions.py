@@ -9,7 +9,7 @@ from typing import Any, final
 
 from research.compose.compose import Resolved
 from research.compose.grammar import Odd, read
-from research.compose.override import override, values_of
+from research.compose.override import override, spelt, values_of
 from research.metrics import is_ratio
 from research.space.conditions import condition
 
@@ -292,6 +292,4 @@ def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> D
 
 
 def _typed(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else spelt(value)

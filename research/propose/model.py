@@ -80,9 +80,6 @@ class LlmProposer(Proposer):
             proposer=self.name,
         )
 
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """Nothing to keep: the next prompt is made of the state."""
-
     def spent(self) -> dict[str, Any]:
         """Calls, tokens, dollars, joules, seconds, and the outcomes of all replies."""
         spent = self._client.ledger.spent

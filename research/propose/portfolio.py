@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, final
 from research.compose.override import values_of
 from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
-from research.propose.proposer import Proposer, Seen, State
+from research.propose.proposer import Proposer, State
 from research.propose.random import claim
 from research.stats.student import critical
 from research.types import Objective, Proposal
@@ -73,9 +73,6 @@ class Portfolio(Proposer):
             if overrides not in seen:
                 return claim(overrides, state, self.name)
         return None
-
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """What is found here is another task's to remember."""
 
     def spent(self) -> dict[str, Any]:
         """What it was made of: tasks, configurations, and whether they help where they were not found."""

@@ -53,8 +53,7 @@ class Proposer(ABC):
     def ask(self, state: State) -> Proposal | None:
         """The next proposal, with `proposer` set to its name; None when it has nothing to say now."""
 
-    @abstractmethod
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
+    def tell(self, proposal: Proposal, seen: Seen) -> None:  # noqa: B027  many learn nothing
         """Learn what came of a proposal: of its own ones and of those of all others."""
 
     def spent(self) -> dict[str, Any]:

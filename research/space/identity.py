@@ -5,13 +5,13 @@ record, and what they choose is in the signature.
 """
 
 import os
-import platform
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from power import energy_profile
+from power.processor import processor
 from refusal import Refusal
 from research.space import contents
 from research.space.contents import commit, sha256
@@ -102,17 +102,7 @@ def hardware_class(trainer: Mapping[str, Any]) -> str:
     accelerator = str(trainer.get("accelerator", "auto"))
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and _cuda_at_hand()):
         return _gpu(trainer.get("devices", 1))
-    return f"{'cpu' if accelerator == 'auto' else accelerator}:{_cpu_model()} x{_cores()}"
-
-
-@cache
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    return f"{'cpu' if accelerator == 'auto' else accelerator}:{processor().model} x{_cores()}"
 
 
 def _cores() -> int:
