@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from research.memory.records import Query
 from research.memory.retrieval import Nearest
-from research.store import episodes, schema
+from research.store import index as episodes
+from research.store import schema
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Verdict
 

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.screening import Screening
-from research.literature.source import Source
+from research.literature.library import Source
 from research.store.store import Store
 from research.team.brief import Brief
 from research.team.discussion import Discussion, discuss

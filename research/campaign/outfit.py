@@ -9,8 +9,7 @@ from research.campaign.council import Council
 from research.campaign.equipment import Equipment
 from research.campaign.recall import Recall
 from research.literature import library
-from research.literature.library import Library
-from research.literature.source import Source
+from research.literature.library import Library, Source
 from research.llm.client import Client
 from research.memory.memory import Memory
 from research.space.domain import Domain

@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.llm.cache import Replies
-from research.llm.choices import line, other
 from research.llm.endpoint import Endpoint, Way
 from research.llm.exchange import Answer, Messages, WireFailure, prompt_bound
 from research.llm.ledger import Ledger, Spent
 from research.llm.price import Usage
-from research.llm.question import Question, Read, Scribe
+from research.llm.question import Question, Read, Replies, Scribe
 from research.llm.replies import Reading
-from research.llm.settings import Settings, settings
+from research.llm.settings import Settings, line, other, settings
 from research.types import Record
 
 if TYPE_CHECKING:

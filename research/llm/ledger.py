@@ -9,8 +9,7 @@ from typing import Any, final
 from pydantic import Field
 
 from refusal import Refusal
-from research.llm.ecologits import Energy
-from research.llm.price import Rate, Usage
+from research.llm.price import Energy, Rate, Usage
 from research.types import Record
 
 CACHED = "cached"

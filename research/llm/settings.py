@@ -1,17 +1,24 @@
-"""The group `llm` of the config as a record, with the key from the environment and the price of a token."""
+"""The group `llm` of the config as a record, with the key from the environment and the price of a token.
+
+Other models stand beside the first: those of `llm.fallback`, and the one that a role asks for by name. A
+name is an option of conf/llm (`ollama`) or a model (`openai/gpt-5.4-nano`). A model of the first one's
+provider takes the first one's server and key, any other those of the option of conf/llm that speaks to its
+provider. Neither takes over the first one's price, joules or EcoLogits name: those are a model's own.
+"""
 
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, final
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.llm import ecologits, prices
+from research.compose.yaml import parsed, text_of
 from research.llm.ledger import Caps
-from research.llm.price import Price, Rate
+from research.llm.price import Price, Rate, is_local, known_as, knows, list_price
 from research.types import Record
 
 _OURS = {"model", "api_base", "api_key", "messages", "response_format", "client", "timeout", "stream"}
@@ -86,14 +93,14 @@ def rate(chosen: Settings) -> Rate:
     known = chosen.ecologits
     if chosen.token_joules is not None:
         return Rate(price(chosen), chosen.token_joules)
-    if known is not None and not ecologits.knows(known):
+    if known is not None and not knows(known):
         raise Refusal(
             f"EcoLogits knows no model {known}: write its provider and name as in https://ecologits.ai, "
             "for example openai/gpt-5.4-mini or huggingface_hub/meta-llama/Meta-Llama-3.1-8B-Instruct, or "
             "set llm.ecologits=null."
         )
     if known is None and chosen.api_base is None:
-        known = ecologits.known_as(chosen.model)
+        known = known_as(chosen.model)
     return Rate(price(chosen), None, known)
 
 
@@ -104,9 +111,9 @@ def price(chosen: Settings) -> Price | None:
         raise Refusal("llm.price needs both input and output, in dollars per million tokens.")
     if given.input is not None and given.output is not None:
         return Price(input=given.input, output=given.output)
-    if prices.is_local(chosen.api_base):
+    if is_local(chosen.api_base):
         return Price(input=0.0, output=0.0)
-    return prices.lookup(chosen.model) if chosen.api_base is None else None
+    return list_price(chosen.model) if chosen.api_base is None else None
 
 
 def key(chosen: Settings) -> str | None:
@@ -127,3 +134,70 @@ def key(chosen: Settings) -> str | None:
     if not re.fullmatch(r"[!-~]+", value):
         raise Refusal(f"the value of {name} holds characters that no key has: set it again.")
     return value
+
+
+OPTIONS = Path(__file__).resolve().parents[2] / "conf" / "llm"
+_ONCE = {"caps", "fallback", "cache"}
+
+
+def line(first: Settings) -> tuple[Settings, ...]:
+    """The first model and its fallbacks, in the order in which they are tried."""
+    return (first, *(other(choice, first) for choice in first.fallback))
+
+
+def other(choice: str | Mapping[str, Any], first: Settings) -> Settings:
+    """The settings that a name or a whole group of settings stands for.
+
+    Raises `Refusal` for an unknown option, for a provider that needs more than a name, and for what is set
+    once for all models.
+    """
+    if isinstance(choice, str):
+        return _named(choice, first)
+    if twice := sorted(_ONCE & choice.keys()):
+        raise Refusal(f"an entry of llm.fallback sets {', '.join(twice)}: that stands once, in llm itself.")
+    return settings(choice)
+
+
+def _named(name: str, first: Settings) -> Settings:
+    if "/" not in name:
+        return _within(_option(name), first)
+    provider = name.partition("/")[0]
+    if provider == _provider(first.model):
+        return _of(name, first)
+    for path in sorted(OPTIONS.glob("*.yaml")):
+        found = parsed(text_of(path), path)
+        if _provider(str(found.get("model") or "")) == provider:
+            return _within(_of(name, _option(path.stem)), first)
+    raise Refusal(
+        f"no option of conf/llm speaks to {provider}: write llm.fallback=[{{model: {name}, "
+        "key_env: ITS_VARIABLE}] with all that differs."
+    )
+
+
+def _option(name: str) -> Settings:
+    names = sorted(path.stem for path in OPTIONS.glob("*.yaml") if path.stem != "none")
+    if name not in names:
+        raise Refusal(f"llm has no option {name}: choose {', '.join(names)}, or a model as provider/name.")
+    path = OPTIONS / f"{name}.yaml"
+    return settings(parsed(text_of(path), path))
+
+
+def _of(model: str, origin: Settings) -> Settings:
+    """`origin` with another model of its provider; settings again, so that the name is checked."""
+    content = origin.model_dump() | {
+        "model": model,
+        "price": Rates(),
+        "token_joules": None,
+        "ecologits": None,
+    }
+    return settings({**content, "fallback": ()})
+
+
+def _within(found: Settings, first: Settings) -> Settings:
+    """No more patient than the first: a campaign has cut that one's times to its budget."""
+    times = {name: min(getattr(found, name), getattr(first, name)) for name in ("timeout_s", "patience_s")}
+    return found.model_copy(update=times)
+
+
+def _provider(model: str) -> str:
+    return model.partition("/")[0]

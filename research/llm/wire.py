@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import re
+import ssl
 import threading
 import time
 import warnings
@@ -20,7 +21,6 @@ from typing import Any, final
 
 import httpx
 
-from research.llm.channel import Channel
 from research.llm.exchange import Answer, Failure, Messages, WireFailure
 
 # These take OpenAI's body as it is, so the response format is put to the server and not to LiteLLM's table,
@@ -28,11 +28,8 @@ from research.llm.exchange import Answer, Failure, Messages, WireFailure
 _VERBATIM = {"openai", "hosted_vllm", "openrouter", "mistral", "deepseek", "together_ai", "xai", "groq"}
 _OWN_HTTP = {*_VERBATIM, "anthropic", "ollama_chat", "gemini"} - {"openai"}
 _BY_STATUS: dict[int, Failure] = {
-    400: "form",
-    422: "form",
-    401: "key",
-    402: "key",
-    403: "key",
+    **dict.fromkeys((400, 422), "form"),
+    **dict.fromkeys((401, 402, 403), "key"),
     404: "model",
     429: "busy",
 }
@@ -182,14 +179,14 @@ def _answer(response: Any) -> Answer:
     if message.tool_calls or message.function_call:
         reason = "tool_calls"
     usage = getattr(response, "usage", None)
-    tokens_in, tokens_out = (
-        _count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens")
+    return Answer(
+        message.content, reason, *(_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     )
-    return Answer(message.content, reason, tokens_in, tokens_out)
 
 
-def _count(value: Any) -> int | None:
+def _count(response: Any, name: str) -> int | None:
     """A plausible number of tokens; a missing, zero or negative one is unknown."""
+    value = getattr(getattr(response, "usage", None), name, None)
     return min(value, 2**31 - 1) if isinstance(value, int) and value > 0 else None
 
 
@@ -254,3 +251,51 @@ def _wait(error: Exception) -> float | None:
         return max(0.0, parsedate_to_datetime(told).timestamp() - time.time() if dated else float(told))
     except (ValueError, OverflowError):
         return None
+
+
+_BODY = 4_000_000  # bytes of a response's body that are read
+
+
+@final
+class Channel:
+    """Our HTTP client and the status that it saw last; an exchange that was given up keeps its own."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        hooks: dict[str, list[Any]] = {"request": [_plain], "response": [self._bound]}
+        self.http = httpx.Client(follow_redirects=False, event_hooks=hooks, verify=_certificates())
+
+    def _bound(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx.RemoteProtocolError("the server compresses its answer although it was asked not to")
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Bounded(response.stream)
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    # Reading the list of authorities takes 30 ms, more than a local server's answer.
+    return httpx.create_ssl_context()
+
+
+@final
+class _Bounded(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = _BODY
+        for piece in self._inner:
+            left -= len(piece)
+            if left < 0:
+                raise httpx.RemoteProtocolError(f"the server's answer is longer than {_BODY} bytes")
+            yield piece
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _plain(request: httpx.Request) -> None:
+    # A compressed body of a megabyte may unfold to gigabytes behind the bound.
+    request.headers["accept-encoding"] = "identity"

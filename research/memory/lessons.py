@@ -8,7 +8,7 @@ from typing import NamedTuple
 from research.memory.history import Run
 from research.memory.records import Lesson
 from research.metrics import rank, words
-from research.store.terms import number, split
+from research.store.index import number, split
 from research.types import Objective
 
 _PAIRS = 3

@@ -78,7 +78,7 @@ def rows(connection: sa.Connection, ids: Iterable[int]) -> list[Found]:
 
 
 def found(row: Any) -> Found:
-    """A row as `research.store.episodes.matching` gives it."""
+    """A row as `research.store.index.matching` gives it."""
     number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
     kind: Kind = "insight" if insight_id else "experiment" if experiment_id else "trial"
     about = insight_id or experiment_id or trial_id

@@ -1,5 +1,6 @@
 """What is asked of memory and what it answers, as frozen records."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -97,3 +98,27 @@ class Forgotten(Record):
     folders: tuple[str, ...] = ()
     """of forgotten sprints: their files are left where they are"""
     dry_run: bool = False
+
+
+_KINDS: dict[Phase, Mapping[Kind, float]] = {
+    "planning": {"insight": 1.0, "experiment": 0.6, "trial": 0.2},
+    "architecture": {"insight": 0.5, "experiment": 0.5, "trial": 0.3},
+    "optimization": {"insight": 0.5, "experiment": 0.5, "trial": 0.4},
+    "evaluation": {"insight": 1.0, "experiment": 0.3, "trial": 0.1},
+}
+_GROUPS: dict[Phase, frozenset[str]] = {
+    "architecture": frozenset({"model", "compress"}),
+    "optimization": frozenset({"optimizer", "scheduler", "budget", "trainer", "loss"}),
+}
+
+
+def fit(phase: Phase | None, kind: Kind, overrides: Iterable[str]) -> float:
+    """How well an episode serves a phase, 0 to 1: by what it is, and by the groups that it turned."""
+    if phase is None:
+        return 0.0
+    groups = [one.partition("=")[0].partition(".")[0] for one in overrides]
+    wanted = _GROUPS.get(phase)
+    if wanted is None:
+        return _KINDS[phase][kind]
+    share = sum(group in wanted for group in groups) / len(groups) if groups else 0.0
+    return (_KINDS[phase][kind] + share) / 2

@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import final
 
-from research.memory.phases import fit
 from research.memory.reading import Configuration, Found, found, told
-from research.memory.records import Episode, Query
+from research.memory.records import Episode, Query, fit
 from research.metrics import screening
-from research.store.episodes import Term, matching, turned
+from research.store.index import Term, mark, matching, near, number, split, turned, words
 from research.store.store import Store
-from research.store.terms import mark, near, number, split, words
 
 _EACH = 6
 """candidates that one shared thing brings"""

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from research.space import identity
 from research.space.signature import signature
-from research.store import episodes, lease
+from research.store import claims, index
 from research.store.claims import same
 from research.store.schema import clock, trial
 from research.store.store import Store
@@ -24,11 +24,11 @@ def record(config: Mapping[str, Any], reason: str) -> int | None:
     try:
         with store.write() as connection:
             rows = sa.select(*columns).where(same(key), trial.c.status == "running").with_for_update()
-            left = [row for row in connection.execute(rows.order_by(trial.c.id)) if lease.dead(row.owner)]
+            left = [row for row in connection.execute(rows.order_by(trial.c.id)) if claims.dead(row.owner)]
             for row in left:
                 values = {"status": "failed", "reason": reason, "token": row.token + 1, "finished": clock()}
                 connection.execute(sa.update(trial).where(trial.c.id == row.id).values(**values))
-                episodes.of_trial(connection, row.id)
+                index.of_trial(connection, row.id)
     finally:
         store.close()
     return left[-1].id if left else None

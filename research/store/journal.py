@@ -7,12 +7,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.store import comparisons, episodes, schema
+from research.store import index as episodes
+from research.store import schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
 Index = Callable[[sa.Connection, int], None]
 """adds the episode of a row that was just written"""
+RUNNING = "running"
+"""the word of a comparison that was begun and has none yet"""
 
 
 class Journal(ABC):
@@ -165,24 +168,41 @@ class Journal(ABC):
         it down: two campaigns that run at once never have the same turn.
         """
         with self.write() as connection:
-            return comparisons.opened(connection, question, name, facts)
+            before = _comparisons(connection, question)
+            known = next((row for row in before if row["name"] == name), None)
+            if known is not None:
+                return known
+            values = {"question": question, "name": name, "word": RUNNING, "facts": facts(before)}
+            connection.execute(sa.insert(schema.comparison).values(created=schema.clock(), **values))
+            return _comparisons(connection, question)[-1]
 
     def end_comparison(self, number: int, word: str, facts: Row) -> None:
         """Write down what came out of a comparison."""
+        ended = sa.update(schema.comparison).where(schema.comparison.c.id == number)
         with self.write() as connection:
-            comparisons.ended(connection, number, word, facts)
+            connection.execute(ended.values(word=word, facts=facts))
 
     def drop_comparison(self, number: int) -> None:
         """Take a comparison back whose figures nobody has looked at."""
         with self.write() as connection:
-            comparisons.dropped(connection, number)
+            connection.execute(sa.delete(schema.comparison).where(schema.comparison.c.id == number))
 
     def comparisons(self, question: str) -> list[Row]:
-        """The comparisons of a question, oldest first."""
+        """What of a question's error rate is spent: every comparison that was begun for it, oldest first."""
         with self.read() as connection:
-            return comparisons.of_question(connection, question)
+            return _comparisons(connection, question)
 
     def seeds(self, data: str) -> set[int]:
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
+        c = schema.trial.c
         with self.read() as connection:
-            return comparisons.seeds(connection, data)
+            return {
+                int(seed)
+                for seed in connection.execute(sa.select(c.seed).where(c.data == data).distinct()).scalars()
+            }
+
+
+def _comparisons(connection: sa.Connection, question: str) -> list[Row]:
+    c = schema.comparison.c
+    query = sa.select(schema.comparison).where(c.question == question).order_by(c.id)
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -11,7 +11,7 @@ from typing import Any, final
 
 import sqlalchemy as sa
 
-from research.store.lease import Lost, dead, kept, owner
+from research.store.claims import Lost, dead, kept, owner
 from research.store.schema import clock, experiment
 from research.store.store import Store
 

@@ -236,7 +236,7 @@ def _digests(connection: sa.Connection) -> None:
 
 def _episodes(connection: sa.Connection) -> None:
     """Version 3 finds episodes by their terms."""
-    from research.store import episodes  # it reads and writes the tables of this file
+    from research.store import index as episodes  # it reads and writes the tables of this file
 
     episodes.install(connection)
 

@@ -12,11 +12,10 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store import claims, episodes
-from research.store.claims import Claim
+from research.store import claims, index
+from research.store.claims import Claim, Lost, kept
 from research.store.connection import Database, Unreachable, exists
 from research.store.journal import Journal
-from research.store.lease import Lost, kept
 from research.store.schema import FINAL, clock, metric, spoken, trial
 from research.types import Key, Result, Trial
 
@@ -140,7 +139,7 @@ class Store(Journal):
                 claims.owned(connection, claim, done)
                 if rows:
                     connection.execute(sa.insert(metric), rows)
-                episodes.of_trial(connection, claim.trial_id)
+                index.of_trial(connection, claim.trial_id)
 
         _insist(write)
 
@@ -165,7 +164,7 @@ class Store(Journal):
         def write() -> None:
             with self.write() as connection:
                 claims.owned(connection, claim, failed)
-                episodes.of_trial(connection, claim.trial_id)
+                index.of_trial(connection, claim.trial_id)
 
         _insist(write)
 

@@ -10,7 +10,7 @@ from research.campaign.bench import Arm
 from research.campaign.task_bench import bench, charter_of, spend
 from research.metrics import is_timed, screening_objective
 from research.stats.quantity import quantity
-from research.store.lease import Lost
+from research.store.claims import Lost
 from research.store.queue import Queue, Taken
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk

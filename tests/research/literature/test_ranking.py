@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.literature.ranking import Ranking, terms
+from research.literature.library import Ranking, terms
 
 TEXTS = ["lion optimizer memory", "lion lion adam", "quantization of weights to integers"]
 

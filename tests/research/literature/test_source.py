@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.literature.source import ABSTRACT, TITLE, shown, source
+from research.literature.library import ABSTRACT, TITLE, shown, source
 
 HOSTILE = st.text() | st.sampled_from(
     [

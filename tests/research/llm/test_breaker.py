@@ -1,6 +1,6 @@
 """The circuit breaker: failures in a row open it, a rest lets one try through."""
 
-from research.llm.breaker import Breaker
+from research.llm.endpoint import Breaker
 
 
 def test_the_breaker_counts_only_failures_in_a_row() -> None:

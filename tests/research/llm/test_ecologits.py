@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from research.llm import ecologits
+from research.llm import price
 from research.llm.price import Rate, Usage
 
 ROOT = Path(__file__).parents[3]
@@ -31,28 +31,28 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_a_model_is_found_by_its_provider_its_vendor_or_its_weights(model: str, name: str | None) -> None:
-    assert ecologits.known_as(model) == name
+    assert price.known_as(model) == name
 
 
 def test_an_estimate_is_a_range_that_grows_with_the_reply(capfd: pytest.CaptureFixture[str]) -> None:
-    one, ten = (ecologits.estimate("openai/gpt-5.4-mini", tokens) for tokens in (100, 1000))
+    one, ten = (price.estimate("openai/gpt-5.4-mini", tokens) for tokens in (100, 1000))
     assert 0 < one.low_j < one.high_j < ten.high_j < 1e5
     assert one.method.startswith("estimated (EcoLogits 0.") and "not been released" in one.warnings[0]
     # Within seconds the server's share is smaller; the bound that has none holds.
-    quick = ecologits.estimate("openai/gpt-5.4-mini", 1000, 0.5)
+    quick = price.estimate("openai/gpt-5.4-mini", 1000, 0.5)
     assert quick.low_j < ten.low_j and quick.high_j < ten.high_j
-    open_weights = ecologits.estimate("mistralai/mistral-small-latest", 100)
+    open_weights = price.estimate("mistralai/mistral-small-latest", 100)
     assert open_weights.low_j == open_weights.high_j and open_weights.warnings == ()
     with pytest.raises(KeyError):
-        ecologits.estimate("openai/unheard-of", 1)
+        price.estimate("openai/unheard-of", 1)
     assert capfd.readouterr() == ("", "") and logging.getLoggerClass() is logging.Logger
 
 
 def test_the_names_are_those_that_ecologits_itself_finds() -> None:
-    ecologits.estimate("openai/gpt-5.4-mini", 1)
+    price.estimate("openai/gpt-5.4-mini", 1)
     from ecologits.model_repository import models
 
-    assert ecologits._names() == {f"{model.provider.value}/{model.name}" for model in models.list_models()}
+    assert price._names() == {f"{model.provider.value}/{model.name}" for model in models.list_models()}
 
 
 def test_unknown_joules_are_none_and_no_tokens_are_none_at_all() -> None:

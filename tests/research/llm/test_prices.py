@@ -2,14 +2,14 @@
 
 import pytest
 
-from research.llm import prices
+from research.llm import price
 
 
 def test_prices_come_from_the_providers_own_entry() -> None:
-    known = prices.lookup("openai/gpt-5-mini")
+    known = price.list_price("openai/gpt-5-mini")
     assert known is not None and 0 < known.input < known.output
-    assert prices.lookup("anthropic/claude-haiku-4-5") is not None
-    assert prices.lookup("hosted_vllm/gpt-4o") is None and prices.lookup("openai/unheard-of") is None
+    assert price.list_price("anthropic/claude-haiku-4-5") is not None
+    assert price.list_price("hosted_vllm/gpt-4o") is None and price.lookup("openai/unheard-of") is None
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_prices_come_from_the_providers_own_entry() -> None:
     ],
 )
 def test_local_is_this_machine_or_its_network(address: str | None, local: bool) -> None:
-    assert prices.is_local(address) is local
+    assert price.is_local(address) is local

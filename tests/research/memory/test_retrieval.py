@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from past import ENERGY, experiment, insight, sprint, trial
 from research.memory.records import Query
 from research.memory.retrieval import Nearest, likeness
-from research.store import episodes, schema
+from research.store import index, schema
+from research.store.index import words
 from research.store.store import Store
-from research.store.terms import words
 
 FIND = Nearest()
 FIGURES = {"val/accuracy": 0.9, "test/accuracy": 0.5, "train/energy_j": 7.0}
@@ -110,7 +110,7 @@ def test_a_database_of_version_2_has_its_past_indexed(store: Store, store_url: s
     again = Store(store_url)
     assert found(again, words="words old") == ["experiment 1"]
     with again.write() as connection:
-        episodes.install(connection)
+        index.install(connection)
     again.close()
 
 
@@ -122,12 +122,12 @@ def test_sqlites_index_is_merged_while_it_grows_the_less_often_the_larger_it_is(
         with store.write() as connection:
             connection.execute(sa.insert(schema.experiment), [row] * 16)
             for number in range(start + 1, start + 17):
-                episodes.of_experiment(connection, number)
+                index.of_experiment(connection, number)
     with store.read() as connection:
         segments = sa.text("SELECT count(DISTINCT segid) FROM episode_terms_idx")
         assert connection.execute(segments).scalar() == 1
     store.close()
-    due = [number for number in range(1, 200_000) if episodes._due(number)]
+    due = [number for number in range(1, 200_000) if index._due(number)]
     assert sum(due) < 64 * 200_000, "an episode's part of all merges"
     assert all(later - at <= max(256, at / 16) for at, later in pairwise(due))
 

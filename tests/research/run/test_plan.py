@@ -105,7 +105,7 @@ def test_the_row_of_a_dead_process_gets_its_reason_and_a_living_one_is_left(
     assert isinstance(claim, Claim)
     assert record(config, "died: it did not") is None
     assert [row.status for row in store.trials()] == ["running"]
-    monkeypatch.setattr("research.store.lease.dead", lambda _: True)
+    monkeypatch.setattr("research.store.claims.dead", lambda _: True)
     assert record(config, "died: SIGKILL") == claim.trial_id
     (row,) = store.trials()
     assert (row.status, row.reason) == ("failed", "died: SIGKILL")

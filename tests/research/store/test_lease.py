@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.store import lease
+from research.store import claims
 from research.store.schema import metric, trial
 from research.store.store import Busy, Claim, Store
 
@@ -110,17 +110,17 @@ def test_a_database_out_of_reach_does_not_end_the_lease() -> None:
             enough.set()
         raise Refusal("no server answers")
 
-    with lease.kept(renew, 0.03) as lost:
+    with claims.kept(renew, 0.03) as lost:
         assert enough.wait(20) and not lost.is_set()
     assert set(tries) == {0.03}
 
 
 def test_owners_of_other_places_are_never_called_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    me = lease.owner()
-    assert not lease.dead(me)
+    me = claims.owner()
+    assert not claims.dead(me)
     place, process, started = me.rsplit(" ", 2)
-    assert lease.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
-    assert lease.dead(f"{place} 99999999 1")
-    assert not lease.dead(f"{place}x 99999999 1")
-    monkeypatch.setattr(lease, "place", lambda: "")
-    assert not lease.dead(" 99999999 1")
+    assert claims.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
+    assert claims.dead(f"{place} 99999999 1")
+    assert not claims.dead(f"{place}x 99999999 1")
+    monkeypatch.setattr(claims, "place", lambda: "")
+    assert not claims.dead(" 99999999 1")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from research.store.lease import Lost, place
+from research.store.claims import Lost, place
 from research.store.queue import Queue, Taken
 from research.store.schema import experiment
 from research.store.store import Store

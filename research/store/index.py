@@ -1,21 +1,27 @@
 """The index of episodes: one row for each trial, experiment and insight, added once and never rewritten.
 
 The verbs that write a trial, an experiment or an insight add its episode in the same transaction; a trigger
-keeps SQLite's FTS5 in step with the table, an index on an expression PostgreSQL's tsvector. The verbs and no
-trigger choose the terms, because PostgreSQL's JSON operators raise on the NUL and the half surrogate pairs
-that hostile text brings, and because two databases would cut the same text into different words.
-What changes later (a status, a figure) is not in the index: it is read from the row itself.
+keeps SQLite's FTS5 in step with the table, an index on an expression PostgreSQL's tsvector. The verbs and
+no trigger choose the terms, because PostgreSQL's JSON operators raise on the NUL and the half surrogate
+pairs that hostile text brings, and because two databases would cut the same text into different words. What
+changes later (a status, a figure) is not in the index: it is read from the row itself.
+
+Texts and overrides become plain ASCII tokens. Both databases index these and nothing else, and a query is
+made of the same tokens: what SQLite's and PostgreSQL's own tokenizers make of blanks, numbers, accents or
+operators never matters, and no text is ever query syntax.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from research.space.signature import INERT
 from research.store.schema import clock, episode, experiment, insight, sprint, trial
-from research.store.terms import mark, region, split, words
 
 Row = Mapping[str, Any]
 _NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
@@ -204,3 +210,63 @@ def _add(
 def _due(number: int) -> bool:
     """Whether the index is merged now: rarer the larger it is, an episode's part stays equal."""
     return number % max(_OFTEN, 1 << number.bit_length() >> 6) == 0
+
+
+_WORD = re.compile(r"[^\W_]+")
+_LONGEST = 32
+_MOST = 200
+"""distinct words kept of one text, the first ones: a log that somebody pasted needs no more"""
+
+
+def words(text: str) -> list[str]:
+    """The distinct words of any text in order, as terms: `w` and ASCII letters, or `u` and hexadecimal."""
+    found: dict[str, None] = {}
+    for match in _WORD.finditer(text.lower()):
+        found[_word(match.group()[:_LONGEST])] = None
+        if len(found) == _MOST:
+            break
+    return list(found)
+
+
+def _word(word: str) -> str:
+    if word.isascii():
+        return f"w{word}"
+    return f"u{word.encode('utf-8', 'surrogatepass').hex()}"
+
+
+def mark(*parts: str) -> str:
+    """One term for anything that has a name, for example a task or a knob under a task."""
+    return "k" + hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4096)
+def number(text: str) -> float | None:
+    """The finite number that a text is, if it is one."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def split(overrides: Iterable[str]) -> dict[str, str]:
+    """Overrides as key -> text; of two that set the same key the last."""
+    pairs = (one.partition("=") for one in overrides)
+    return {key.strip(" +"): text.strip() for key, equals, text in pairs if equals}
+
+
+def near(value: float) -> tuple[str, str, str]:
+    """The factor of two that a number lies in, first, and its two neighbours; zero is its own."""
+    sign = "-" if value < 0 else ""
+    if value == 0:
+        return ("0", "0", "0")
+    place = math.floor(math.log2(abs(value)))
+    return f"{sign}{place}", f"{sign}{place - 1}", f"{sign}{place + 1}"
+
+
+def region(overrides: Mapping[str, str]) -> Iterator[str]:
+    """Where in the space a configuration lies: each knob, and its choice or the octave of its number."""
+    for key, text in overrides.items():
+        value = number(text)
+        yield key
+        yield f"{key}={text}" if value is None else f"{key}~{near(value)[0]}"
