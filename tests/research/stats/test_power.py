@@ -46,7 +46,8 @@ def test_it_grows_with_the_effect_the_pairs_and_the_error(n: int, one: float, tw
 
 
 @FEW
-@given(st.floats(0.05, 10), ALPHA, st.sampled_from([0.5, 0.8, 0.95]))
+# Of 0.05 SD the strictest ask for more than the 10,000 pairs at which it gives up.
+@given(st.floats(0.06, 10), ALPHA, st.sampled_from([0.5, 0.8, 0.95]))
 def test_the_pairs_that_are_needed_are_enough_and_one_less_is_not(effect: float, alpha, wanted) -> None:
     n = needed(effect, 1.0, alpha, wanted)
     assert n is not None and power(n, effect, 1.0, alpha) >= wanted
