@@ -83,9 +83,8 @@ class Wire:
         self._litellm = load()
         if self._provider.startswith("ollama"):
             # LiteLLM asks localhost:11434 about models outside its table, wherever api_base points.
-            free = {"litellm_provider": "ollama", "mode": "chat"}
-            costs = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-            self._litellm.model_cost.setdefault(model, {**free, **costs})
+            free = {"mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+            self._litellm.model_cost.setdefault(model, {"litellm_provider": "ollama", **free})
         self._channel: Channel | None = None
 
     def prepare(self) -> None:

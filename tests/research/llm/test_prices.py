@@ -9,7 +9,7 @@ def test_prices_come_from_the_providers_own_entry() -> None:
     known = price.list_price("openai/gpt-5-mini")
     assert known is not None and 0 < known.input < known.output
     assert price.list_price("anthropic/claude-haiku-4-5") is not None
-    assert price.list_price("hosted_vllm/gpt-4o") is None and price.lookup("openai/unheard-of") is None
+    assert price.list_price("hosted_vllm/gpt-4o") is None and price.list_price("openai/unheard-of") is None
 
 
 @pytest.mark.parametrize(
