@@ -43,7 +43,7 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
 def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
     found = Past()
-    for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
+    for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
         elif row["facts"].get("stopped"):
@@ -65,7 +65,7 @@ def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     means = {key: value for key, value in bench.means(arm, seeds).items() if not key.startswith("test/")}
     if means:
         found.arms.append(arm)
-        found.proposals[arm.experiment_id] = proposal
+        found.proposals[arm.proposal_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 

@@ -25,7 +25,7 @@ class Rows:
 
     def __init__(self, store: Store, sprint_id: int) -> None:
         self._store, self._sprint_id = store, sprint_id
-        self.before: list[Row] = list(store.experiments(sprint_id=sprint_id))
+        self.before: list[Row] = list(store.proposals(sprint_id=sprint_id))
         """what an interrupted run of this sprint has left"""
         self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
         for row in self.before:
@@ -53,7 +53,7 @@ class Rows:
         left = self._left[_key(proposal)]
         if left:
             return int(left.popleft()["id"])
-        number = self._store.add_experiment(
+        number = self._store.add_proposal(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
         for one in opinions:

@@ -77,14 +77,10 @@ class Replies:
         self._had[digest] += 1
 
     def _known(self, digest: str) -> list[KnownReply]:
-        import sqlalchemy as sa
+        from research.store import queries
 
-        from research.store.schema import interaction
-
-        columns = (interaction.c.id, interaction.c.reply, interaction.c.outcome, interaction.c.facts)
-        asked = sa.select(*columns).where(interaction.c.digest == digest).order_by(interaction.c.id)
         with self._store.read() as connection:
-            rows = connection.execute(asked).all()
+            rows = queries.replies(connection, digest)
         return [
             KnownReply(row.id, Answer(row.reply, row.facts.get("finish_reason")), row.outcome)
             for row in rows

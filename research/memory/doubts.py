@@ -13,16 +13,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import sqlalchemy as sa
-
 from research.memory.features import Columns, Flat, flat
 from research.memory.history import configs, counts
 from research.memory.records import Doubt
 from research.space import identity as trial_identity
 from research.space.signature import INERT, signature
 from research.stats.draws import KEY
-from research.store.claims import same
-from research.store.schema import episode, trial
+from research.store import queries
 from research.store.store import Store
 from research.types import Key
 
@@ -74,10 +71,8 @@ class Doubts:
             self._repeats.add(key.signature)
             said = f"Trial {known.trial_id} has run exactly this: its result is used."
             return Doubt(kind="repeat", sentence=said, chance=0.0, trial_id=known.trial_id)
-        lost = (trial.c.status == "failed") & trial.c.reason.like("diverged%")
-        asked = sa.select(trial.c.id, trial.c.reason).where(same(key), lost).order_by(trial.c.id)
         with self._store.read() as connection:
-            row = connection.execute(asked).first()
+            row = queries.diverged(connection, key)
         if row is None:
             return None
         self._repeats.add(key.signature)
@@ -109,14 +104,12 @@ class Doubts:
 
     def _learn(self) -> None:
         """Learn, and learn again once a tenth more trials have ended: only new rows are counted."""
-        c = episode.c
-        new = sa.select(sa.func.count(), sa.func.max(c.id)).where(c.id > self._last, c.trial_id.is_not(None))
         with self._store.read() as connection:
-            count, last = connection.execute(new).one()
+            count, last = queries.ended_since(connection, self._last)
         if self._learnt is not None and count < max(_AGAIN, self._learnt // 10):
             return
         past = list(configs(self._store, _LEARNT_FROM))
-        self._learnt, self._last = len(past), last or self._last
+        self._learnt, self._last = len(past), last
         self._failures.learn([self.knobs(config) for config, _ in past], [failed for _, failed in past])
 
     def counts(self) -> dict[str, int | None]:
@@ -124,10 +117,9 @@ class Doubts:
 
         `false` is None until a probe has ended.
         """
-        c = trial.c
-        asked = sa.select(c.signature, c.status, c.reason).where(c.signature.in_(sorted(self._probes)))
         with self._own.read() as connection:
-            rows = [row for row in connection.execute(asked) if counts(row.status, row.reason)]
+            rows = queries.ends(connection, self._probes)
+        rows = [row for row in rows if counts(row.status, row.reason)]
         ended, good = {row.signature for row in rows}, {row.signature for row in rows if row.status == "done"}
         return {
             "repeats": len(self._repeats),

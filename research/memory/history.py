@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-import sqlalchemy as sa
-
 from research.memory.reading import figures, instruments
 from research.space.knobs import own
-from research.store.schema import episode, trial
+from research.store import queries
+from research.store.connection import Connection
 from research.store.store import Store
 from research.types import STOPPED
 
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 NO_FAILURE = (STOPPED, "interrupted", "refused")
 """beginnings of reasons that say nothing against a configuration: it was ended, or never started"""
 
@@ -38,18 +36,9 @@ def runs(
     store: Store, keys: Sequence[str], *, task: str | None = None, but: str | None = None, most: int = 4000
 ) -> list[Run]:
     """The newest trials that ended, oldest first, with these figures: of one task, or of all `but` one."""
-    c, e = trial.c, episode.c
-    wanted = [e.task == task] if task is not None else [e.task.is_not(None)]
-    wanted += [e.task != but] if but is not None else []
-    asked = (
-        sa.select(c.id, e.task, e.overrides, c.seed, c.status, c.reason, c.hardware)
-        .select_from(episode.join(trial, e.trial_id == c.id))
-        .where(c.status != "running", *wanted)
-        .order_by(e.id.desc())
-        .limit(most)
-    )
     with store.read() as connection:
-        rows = {row.id: row for row in connection.execute(asked) if counts(row.status, row.reason)}
+        asked = queries.ended(connection, task=task, but=but, most=most)
+        rows = {row.id: row for row in asked if counts(row.status, row.reason)}
         measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
         idle = _idle(connection, {number: row.overrides for number, row in rows.items()})
     return [
@@ -67,18 +56,14 @@ def runs(
     ]
 
 
-def _idle(connection: sa.Connection, overrides: Mapping[int, Sequence[str]]) -> dict[int, frozenset[str]]:
+def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dict[int, frozenset[str]]:
     """For each trial that turned a knob which does not always act: the knobs that did not act in its config.
 
     Only the configs of such trials are read, which costs a tenth of a millisecond each.
     """
     sometimes = own().conditions.keys()
-    asked = sorted(number for number, typed in overrides.items() if sometimes & set(map(_key, typed)))
-    found: dict[int, frozenset[str]] = {}
-    for start in range(0, len(asked), _AT_ONCE):
-        some = sa.select(trial.c.id, trial.c.config).where(trial.c.id.in_(asked[start : start + _AT_ONCE]))
-        found |= {number: frozenset(own().idle(config)) for number, config in connection.execute(some)}
-    return found
+    asked = [number for number, typed in overrides.items() if sometimes & set(map(_key, typed))]
+    return {number: frozenset(own().idle(config)) for number, config in queries.configs(connection, asked)}
 
 
 def _key(override: str) -> str:
@@ -92,12 +77,6 @@ def counts(status: str, reason: str | None) -> bool:
 
 def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:
     """Resolved configs of the newest trials that ended, oldest first, and whether each failed."""
-    c = trial.c
-    asked = sa.select(c.config, c.status, c.reason).where(c.status != "running").order_by(c.id.desc())
     with store.read() as connection:
-        rows = [
-            (row.config, row.status == "failed")
-            for row in connection.execute(asked.limit(most))
-            if counts(row.status, row.reason)
-        ]
-    yield from reversed(rows)
+        rows = queries.newest_configs(connection, most)
+    yield from ((row.config, row.status == "failed") for row in rows[::-1] if counts(row.status, row.reason))

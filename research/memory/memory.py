@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any, Literal, final
 
 from refusal import Refusal
-from research.memory import forgetting, placebo
+from research.memory import placebo
 from research.memory.doubts import Doubts
 from research.memory.history import Run, runs
 from research.memory.lessons import lessons
-from research.memory.records import Configured, Doubt, Episode, Forgotten, Lesson, Query
+from research.memory.records import Configured, Doubt, Episode, Lesson, Query
 from research.metrics import is_timed, rank, screening_objective
+from research.store import forgetting
+from research.store.forgetting import Forgotten
 from research.store.store import Store
 from research.types import Objective
 

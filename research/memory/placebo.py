@@ -8,12 +8,11 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import sqlalchemy as sa
-
 from research.memory.history import Run
 from research.memory.reading import rows, told
 from research.memory.records import Configured, Episode, Query
-from research.store.schema import episode
+from research.store import queries
+from research.store.connection import Connection
 from research.store.store import Store
 
 
@@ -33,17 +32,17 @@ def _crossed(one: Episode, other: Episode) -> Episode:
     return one.model_copy(update=outcome)
 
 
-def _drawn(connection: sa.Connection, count: int, rng: random.Random) -> set[int]:
+def _drawn(connection: Connection, count: int, rng: random.Random) -> set[int]:
     """Ids by lot: a number below the largest, and the first id from there on."""
-    least, most = connection.execute(sa.select(sa.func.min(episode.c.id), sa.func.max(episode.c.id))).one()
-    after = sa.select(sa.func.min(episode.c.id)).where(episode.c.id >= sa.bindparam("start"))
+    ends = queries.episode_ids(connection)
     chosen: set[int] = set()
-    for _ in range(20 * count if least is not None else 0):
+    for _ in range(20 * count if ends else 0):
         if len(chosen) == count:
             break
-        chosen.add(connection.execute(after, {"start": rng.randint(least, most)}).scalar_one())
-    if len(chosen) < count:  # a small store: take what is left in order
-        chosen |= set(connection.execute(sa.select(episode.c.id).limit(2 * count)).scalars())
+        assert ends is not None
+        chosen.update(queries.episodes_from(connection, rng.randint(*ends), 1))
+    if ends and len(chosen) < count:  # a small store: take what is left in order
+        chosen.update(queries.episodes_from(connection, ends[0], 2 * count))
     return set(sorted(chosen)[:count])
 
 

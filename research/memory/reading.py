@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-import sqlalchemy as sa
-
 from research.memory.records import Episode, Kind
 from research.metrics import is_timed, screening_objective
 from research.stats.comparable import instrument, sound
-from research.store.schema import FINAL, experiment, insight, metric, trial
+from research.store import queries
+from research.store.connection import Connection
 from research.types import Objective, Result
 
 _SHOWN = (
@@ -23,43 +22,17 @@ _SHOWN = (
     "size/parameters",
 )
 _LONGEST = 600
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
-
-
-def _within(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, expanding=True)
-
-
-# Written once as text: putting a statement together costs more than running it.
-_ROWS = sa.text(
-    "SELECT id, trial_id, experiment_id, insight_id, task, metric, overrides, terms FROM episode "
-    "WHERE id IN :ids ORDER BY id DESC"
-).bindparams(_within("ids"))
-_TRIALS = sa.select(trial.c.id, trial.c.status, trial.c.reason).where(trial.c.id.in_(_within("ids")))
-_FACTS = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(_within("ids")))
-_EXPERIMENTS = sa.select(
-    experiment.c.id, experiment.c.proposal, experiment.c.status, experiment.c.facts
-).where(experiment.c.id.in_(_within("ids")))
-_INSIGHTS = sa.select(insight.c.id, insight.c.word, insight.c.experiment_id).where(
-    insight.c.id.in_(_within("ids"))
-)
-_FIGURES = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(
-    metric.c.trial_id.in_(_within("ids")),
-    metric.c.point == FINAL,
-    metric.c.key.in_(_within("keys")),
-    metric.c.value.is_not(None),
-)
 
 
 @final
 @dataclass(frozen=True)
-class Found:
+class IndexRow:
     """One row of the index."""
 
     id: int
     kind: Kind
     number: int
-    """id of the trial, experiment or insight"""
+    """id of the trial, proposal or insight"""
     task: str | None
     metric: str | None
     overrides: tuple[str, ...]
@@ -67,26 +40,25 @@ class Found:
     """what it is found by, separated by blanks"""
 
 
-Configuration = tuple[float, Found, Sequence[int]]
+Configuration = tuple[float, IndexRow, Sequence[int]]
 """relevance, the row that tells of it, and further trials"""
 
 
-def rows(connection: sa.Connection, ids: Iterable[int]) -> list[Found]:
+def rows(connection: Connection, ids: Iterable[int]) -> list[IndexRow]:
     """The index rows with these ids, newest first."""
-    wanted = sorted(set(ids))
-    return [found(row) for row in connection.execute(_ROWS, {"ids": wanted})] if wanted else []
+    return [found(row) for row in queries.episodes(connection, ids)]
 
 
-def found(row: Any) -> Found:
+def found(row: Any) -> IndexRow:
     """A row as `research.store.index.matching` gives it."""
-    number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
-    kind: Kind = "insight" if insight_id else "experiment" if experiment_id else "trial"
-    about = insight_id or experiment_id or trial_id
-    return Found(number, kind, about, task, measured, tuple(json.loads(overrides)), terms)
+    number, trial_id, proposal_id, insight_id, task, measured, overrides, terms = row
+    kind: Kind = "insight" if insight_id else "proposal" if proposal_id else "trial"
+    about = insight_id or proposal_id or trial_id
+    return IndexRow(number, kind, about, task, measured, tuple(json.loads(overrides)), terms)
 
 
 def told(
-    connection: sa.Connection, chosen: Sequence[Configuration], objective: Objective | None
+    connection: Connection, chosen: Sequence[Configuration], objective: Objective | None
 ) -> list[Episode]:
     """The episodes of index rows, each with further trials of the same configuration."""
     about = _Told(connection, [row for _, row, _ in chosen])
@@ -119,45 +91,28 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not key.startswith("test/"))
 
 
-def figures(
-    connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]
-) -> dict[int, dict[str, float]]:
+def figures(connection: Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, dict[str, float]]:
     """Trial -> its final figures among `keys`, without those that are not a number or were disturbed."""
-    found: dict[int, dict[str, float]] = {}
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _AT_ONCE):
-        asked = {"ids": wanted[start : start + _AT_ONCE], "keys": list(keys)}
-        for number, key, value in connection.execute(_FIGURES, asked):
-            found.setdefault(number, {})[key] = value
-    timed = found if any(map(is_timed, keys)) else {}
-    told = {
-        number: Result(trial_id=number, metrics=found[number], facts=facts)
-        for number, facts in facts_of(connection, timed).items()
+    measured = queries.figures(connection, ids, keys)
+    if not any(map(is_timed, keys)):
+        return measured
+    facts = queries.facts(connection, measured)
+    return {
+        number: sound(Result(trial_id=number, metrics=own, facts=facts[number]))
+        for number, own in measured.items()
     }
-    return found | {number: sound(one) for number, one in told.items()}
 
 
-def instruments(connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, str]:
+def instruments(connection: Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, str]:
     """Trial -> how its clocks were taken, where a clock takes any of `keys`: only equal ones are compared."""
     if not any(map(is_timed, keys)):
         return {}
     carbon = any("co2" in key for key in keys)
     found = {}
-    for number, facts in facts_of(connection, ids).items():
+    for number, facts in queries.facts(connection, ids).items():
         grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None
         taken = instrument(Result(trial_id=number, metrics={}, facts=facts))
         found[number] = f"{taken} {facts.get('threads')} {grid}"
-    return found
-
-
-def facts_of(connection: sa.Connection, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Trial -> its facts; about 20 us each."""
-    found: dict[int, dict[str, Any]] = {}
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _AT_ONCE):
-        found |= {
-            row.id: row.facts for row in connection.execute(_FACTS, {"ids": wanted[start : start + _AT_ONCE]})
-        }
     return found
 
 
@@ -175,7 +130,7 @@ def _means(
 
 
 def chose(facts: Mapping[str, Any]) -> list[int]:
-    """Trials by which an experiment was chosen: those of its confirmation judged it and are left out."""
+    """Trials by which a proposal was chosen: those of its confirmation judged it and are left out."""
     return [int(one) for stage in ("screened", "promoted") for one in facts.get(stage) or ()]
 
 
@@ -183,44 +138,40 @@ def chose(facts: Mapping[str, Any]) -> list[int]:
 class _Told:
     """What the rows behind some episodes say now: three statements, whatever their number."""
 
-    def __init__(self, connection: sa.Connection, found: Sequence[Found]) -> None:
-        by: dict[str, set[int]] = {"trial": set(), "experiment": set(), "insight": set()}
-        for one in found:
-            by[one.kind].add(one.number)
-        self._insights = _by_id(connection, _INSIGHTS, by["insight"])
-        linked = {row.experiment_id for row in self._insights.values()} - {None}
-        self._experiments = _by_id(connection, _EXPERIMENTS, by["experiment"] | linked)
-        self._trials = _by_id(connection, _TRIALS, by["trial"])
+    def __init__(self, connection: Connection, found: Sequence[IndexRow]) -> None:
+        by: dict[str, set[int]] = {"trial": set(), "proposal": set(), "insight": set()}
+        for row in found:
+            by[row.kind].add(row.number)
+        self._insights = queries.told(connection, "insight", by["insight"])
+        linked = {row.proposal_id for row in self._insights.values()} - {None}
+        self._proposals = queries.told(connection, "proposal", by["proposal"] | linked)
+        self._trials = queries.told(connection, "trial", by["trial"])
 
-    def word(self, found: Found) -> str:
+    def word(self, found: IndexRow) -> str:
         """The verdict of an insight, the status of anything else."""
         if found.kind == "insight":
             return str(self._insights[found.number].word)
-        rows = self._trials if found.kind == "trial" else self._experiments
+        rows = self._trials if found.kind == "trial" else self._proposals
         return str(rows[found.number].status)
 
-    def said(self, found: Found) -> str:
+    def said(self, found: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
         if found.kind == "trial":
             return self._trials[found.number].reason or ""
-        row = self._experiment(found)
+        row = self._proposal(found)
         if row is None:
             return ""
         reasons = "; ".join(str(one) for one in row.facts.get("reasons") or ())
         return str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
 
-    def trials(self, found: Found) -> list[int]:
+    def trials(self, found: IndexRow) -> list[int]:
         """The trials by which it was chosen."""
         if found.kind == "trial":
             return [found.number]
-        row = self._experiment(found)
+        row = self._proposal(found)
         return [] if row is None else chose(row.facts)
 
-    def _experiment(self, found: Found) -> Any:
-        if found.kind == "experiment":
-            return self._experiments[found.number]
-        return self._experiments.get(self._insights[found.number].experiment_id)
-
-
-def _by_id(connection: sa.Connection, statement: Any, ids: set[int]) -> dict[int, Any]:
-    return {row.id: row for row in connection.execute(statement, {"ids": sorted(ids)})} if ids else {}
+    def _proposal(self, found: IndexRow) -> Any:
+        if found.kind == "proposal":
+            return self._proposals[found.number]
+        return self._proposals.get(self._insights[found.number].proposal_id)

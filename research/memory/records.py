@@ -8,7 +8,7 @@ from pydantic import Field
 from research.types import Objective, Record
 
 Phase = Literal["planning", "architecture", "optimization", "evaluation"]
-Kind = Literal["insight", "experiment", "trial"]
+Kind = Literal["insight", "proposal", "trial"]
 
 
 class Query(Record):
@@ -29,7 +29,7 @@ class Episode(Record):
     """One configuration that was proposed or run before, as its rows tell it now: no test figures."""
 
     id: str
-    """what a proposal cites it by: `insight 3`, `experiment 12` or `trial 40`"""
+    """what a proposal cites it by: `insight 3`, `proposal 12` or `trial 40`"""
     kind: Kind
     task: str | None
     overrides: tuple[str, ...]
@@ -82,29 +82,11 @@ class Configured(Record):
     trial_ids: tuple[int, ...] = ()
 
 
-class Forgotten(Record):
-    """What was forgotten, or would be: ids by table."""
-
-    sprints: tuple[int, ...] = ()
-    experiments: tuple[int, ...] = ()
-    insights: tuple[int, ...] = ()
-    interactions: tuple[int, ...] = ()
-    reviews: tuple[int, ...] = ()
-    trials: tuple[int, ...] = ()
-    kept: tuple[int, ...] = ()
-    """trials that something which stays rests on: they stay too"""
-    cut: tuple[str, ...] = ()
-    """rows that stay and lost a reference to what was forgotten, for example `experiment 7`"""
-    folders: tuple[str, ...] = ()
-    """of forgotten sprints: their files are left where they are"""
-    dry_run: bool = False
-
-
 _KINDS: dict[Phase, Mapping[Kind, float]] = {
-    "planning": {"insight": 1.0, "experiment": 0.6, "trial": 0.2},
-    "architecture": {"insight": 0.5, "experiment": 0.5, "trial": 0.3},
-    "optimization": {"insight": 0.5, "experiment": 0.5, "trial": 0.4},
-    "evaluation": {"insight": 1.0, "experiment": 0.3, "trial": 0.1},
+    "planning": {"insight": 1.0, "proposal": 0.6, "trial": 0.2},
+    "architecture": {"insight": 0.5, "proposal": 0.5, "trial": 0.3},
+    "optimization": {"insight": 0.5, "proposal": 0.5, "trial": 0.4},
+    "evaluation": {"insight": 1.0, "proposal": 0.3, "trial": 0.1},
 }
 _GROUPS: dict[Phase, frozenset[str]] = {
     "architecture": frozenset({"model", "compress"}),

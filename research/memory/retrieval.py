@@ -12,17 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import final
 
-from research.memory.reading import Configuration, Found, found, told
+from research.memory.reading import Configuration, IndexRow, found, told
 from research.memory.records import Episode, Query, fit
 from research.metrics import screening
-from research.store.index import Term, mark, matching, near, number, split, turned, words
+from research.store.index import Term, kind_mark, mark, matching, near, number, split, turned, words
 from research.store.store import Store
 
 _EACH = 6
 """candidates that one shared thing brings"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
-_ORDER = {"insight": 0, "experiment": 1, "trial": 2}
+_ORDER = {"insight": 0, "proposal": 1, "trial": 2}
 TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
 """what each part of a match is worth; the region and the words are shares of what was asked for"""
 
@@ -61,7 +61,7 @@ def _shared(query: Query) -> Iterator[Sequence[Term]]:
         yield [tuple(_under(task, one) for one in _near(key, text))]
     if task or query.phase or query.objective:
         for kind in _ORDER:
-            yield [(_under(task, f"kind {kind}"),)]
+            yield [(_under(task, kind_mark(kind)),)]
     if query.objective:
         yield [(_under(task, f"metric {query.objective.metric}"),)]
 
@@ -75,13 +75,13 @@ def _near(key: str, text: str) -> list[str]:
     return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
 
 
-def _ranked(pool: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
+def _ranked(pool: Sequence[IndexRow], query: Query) -> list[tuple[float, IndexRow]]:
     said, own = _said(pool, query.words), split(turned(query.overrides))
     scored = [(_relevance(row, query, own, share), row) for row, share in zip(pool, said, strict=True)]
     return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
 
 
-def _said(pool: Sequence[Found], text: str) -> Sequence[float | None]:
+def _said(pool: Sequence[IndexRow], text: str) -> Sequence[float | None]:
     """Of each row the share of a text's words that it has, a rare one weighing more; None without words."""
     asked = words(text)
     if not asked:
@@ -93,7 +93,7 @@ def _said(pool: Sequence[Found], text: str) -> Sequence[float | None]:
     return [sum(weights[one] for one in asked if one in own) / total for own in has]
 
 
-def _relevance(row: Found, query: Query, own: Mapping[str, str], said: float | None) -> float:
+def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float | None) -> float:
     """Zero for an episode that shares nothing that was asked for but its phase."""
     shared = TASK * (query.task is not None and row.task == query.task)
     shared += WORDS * (said or 0.0)
@@ -127,9 +127,9 @@ def _agree(one: str, two: str) -> float:
     return low / high if high and first * second >= 0 else float(first == second)
 
 
-def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration]:
+def _configurations(ranked: Sequence[tuple[float, IndexRow]]) -> list[Configuration]:
     """One entry for each configuration, told by its most telling row, with the trials found beside it."""
-    groups: dict[tuple[str | None, tuple[str, ...]], list[Found]] = {}
+    groups: dict[tuple[str | None, tuple[str, ...]], list[IndexRow]] = {}
     best: dict[tuple[str | None, tuple[str, ...]], float] = {}
     for score, row in ranked:
         same = (row.task, row.overrides)
@@ -138,6 +138,6 @@ def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration
     return [(best[same], *_teller(group)) for same, group in groups.items()]
 
 
-def _teller(group: Sequence[Found]) -> tuple[Found, Sequence[int]]:
+def _teller(group: Sequence[IndexRow]) -> tuple[IndexRow, Sequence[int]]:
     row = min(group, key=lambda one: (_ORDER[one.kind], -one.id))
     return row, sorted({one.number for one in group if one.kind == "trial"}) if row.kind == "trial" else ()

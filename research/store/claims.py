@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
+from research.store import index
 from research.store.schema import clock, trial
 from research.types import Key
 
@@ -25,7 +26,7 @@ _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 
 @final
 @dataclass(frozen=True)
-class Claim:
+class TrialClaim:
     """The right to run one trial; the token grows with each owner, and only the newest may write."""
 
     trial_id: int
@@ -39,7 +40,7 @@ def same(key: Key) -> sa.ColumnElement[bool]:
 
 def claim(
     connection: sa.Connection, key: Key, values: dict[str, Any], force: bool, lease_s: float
-) -> Claim | int | None:
+) -> TrialClaim | int | None:
     """Claim a run of `key` inside a write transaction.
 
     Returns the claim, or the id of the row that stands in the way (done, or running under a live lease),
@@ -91,29 +92,44 @@ def _now(values: dict[str, Any], lease_s: float) -> dict[str, Any]:
     return values | running | {"started": clock(), "finished": None, "lease_until": clock() + lease_s}
 
 
-def _take(connection: sa.Connection, row: Any, values: dict[str, Any], lease_s: float) -> Claim:
+def _take(connection: sa.Connection, row: Any, values: dict[str, Any], lease_s: float) -> TrialClaim:
     token = row.token + 1
     update = sa.update(trial).where(trial.c.id == row.id).values(token=token, **_now(values, lease_s))
     connection.execute(update)
-    return Claim(row.id, token)
+    return TrialClaim(row.id, token)
 
 
 def _open(
     connection: sa.Connection, key: Key, replicate: int, values: dict[str, Any], lease_s: float
-) -> Claim | None:
+) -> TrialClaim | None:
     row = key._asdict() | {"replicate": replicate, "token": 1} | _now(values, lease_s)
     insert = _INSERT[connection.dialect.name](trial).values(**row)
     opened = connection.execute(insert.on_conflict_do_nothing().returning(trial.c.id)).scalar()
-    return None if opened is None else Claim(opened, 1)
+    return None if opened is None else TrialClaim(opened, 1)
 
 
-def finished(connection: sa.Connection, mine: Claim) -> bool:
+def buried(connection: sa.Connection, key: Key, reason: str) -> list[int]:
+    """Write as failed the running rows of a key whose process is gone, and return their ids.
+
+    A row that lives, here or on another host, is left alone. The token grows, as with any new owner.
+    """
+    columns = sa.select(trial.c.id, trial.c.owner, trial.c.token)
+    rows = columns.where(same(key), trial.c.status == "running").order_by(trial.c.id).with_for_update()
+    left = [row for row in connection.execute(rows) if dead(row.owner)]
+    for row in left:
+        values = {"status": "failed", "reason": reason, "token": row.token + 1, "finished": clock()}
+        connection.execute(sa.update(trial).where(trial.c.id == row.id).values(**values))
+        index.of_trial(connection, row.id)
+    return [row.id for row in left]
+
+
+def finished(connection: sa.Connection, mine: TrialClaim) -> bool:
     """True when this very claim is written as done: its answer was lost on the way, not its figures."""
     query = sa.select(trial.c.token, trial.c.status).where(trial.c.id == mine.trial_id).with_for_update()
     return connection.execute(query).one() == (mine.token, "done")
 
 
-def owned(connection: sa.Connection, mine: Claim, values: dict[str, Any]) -> None:
+def owned(connection: sa.Connection, mine: TrialClaim, values: dict[str, Any]) -> None:
     """Update the row of a running trial; raises `Lost` when the token is no longer the newest."""
     c = trial.c
     current = (c.id == mine.trial_id) & (c.token == mine.token) & (c.status == "running")

@@ -1,4 +1,4 @@
-"""What the team did, as rows: sprints, experiments, reviews, exchanges with a language model, insights."""
+"""What the team did, as rows: sprints, proposals, reviews, exchanges with a language model, insights."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -7,8 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.store import index as episodes
-from research.store import schema
+from research.store import index, schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
@@ -29,12 +28,12 @@ class Journal(ABC):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
 
-    def _add(self, table: sa.Table, values: Row, index: Index | None = None) -> int:
+    def _add(self, table: sa.Table, values: Row, add: Index | None = None) -> int:
         insert = sa.insert(table).values(created=schema.clock(), **values).returning(table.c.id)
         with self.write() as connection:
             number = int(connection.execute(insert).scalar_one())
-            if index is not None:
-                index(connection, number)
+            if add is not None:
+                add(connection, number)
         return number
 
     def _rows(self, table: sa.Table, **where: Any) -> list[Row]:
@@ -71,7 +70,7 @@ class Journal(ABC):
         """All sprints, or those of one status."""
         return self._rows(schema.sprint, status=status)
 
-    def add_experiment(
+    def add_proposal(
         self,
         proposal: Proposal,
         *,
@@ -81,33 +80,33 @@ class Journal(ABC):
     ) -> int:
         """Write a proposal down and return its id."""
         values = {"proposal": proposal.model_dump(), "sprint_id": sprint_id, "status": status}
-        return self._add(schema.experiment, values | {"facts": facts or {}}, episodes.of_experiment)
+        return self._add(schema.proposal, values | {"facts": facts or {}}, index.of_proposal)
 
-    def set_experiment(self, experiment_id: int, status: str, facts: Row | None = None) -> None:
-        """Change an experiment's status, and its facts where given; raises `KeyError` for an unknown id."""
-        self._set(schema.experiment, experiment_id, status, facts)
+    def set_proposal(self, proposal_id: int, status: str, facts: Row | None = None) -> None:
+        """Change a proposal's status, and its facts where given; raises `KeyError` for an unknown id."""
+        self._set(schema.proposal, proposal_id, status, facts)
 
-    def experiments(self, *, sprint_id: int | None = None, status: str | None = None) -> list[Row]:
-        """Experiments with `proposal` as a `Proposal`."""
-        rows = self._rows(schema.experiment, sprint_id=sprint_id, status=status)
+    def proposals(self, *, sprint_id: int | None = None, status: str | None = None) -> list[Row]:
+        """Proposals with `proposal` as a `Proposal`."""
+        rows = self._rows(schema.proposal, sprint_id=sprint_id, status=status)
         return [row | {"proposal": Proposal.model_validate(row["proposal"])} for row in rows]
 
     def add_review(
         self,
-        experiment_id: int,
+        proposal_id: int,
         *,
         role: str,
         score: float | None,
         content: Row | None = None,
         facts: Row | None = None,
     ) -> int:
-        """Write one reviewer's opinion of an experiment down and return its id."""
-        values = {"experiment_id": experiment_id, "role": role, "score": score, "content": content or {}}
+        """Write one reviewer's opinion of a proposal down and return its id."""
+        values = {"proposal_id": proposal_id, "role": role, "score": score, "content": content or {}}
         return self._add(schema.review, values | {"facts": facts or {}})
 
-    def reviews(self, *, experiment_id: int | None = None) -> list[Row]:
-        """All reviews, or those of one experiment."""
-        return self._rows(schema.review, experiment_id=experiment_id)
+    def reviews(self, *, proposal_id: int | None = None) -> list[Row]:
+        """All reviews, or those of one proposal."""
+        return self._rows(schema.review, proposal_id=proposal_id)
 
     def add_interaction(
         self,
@@ -148,13 +147,13 @@ class Journal(ABC):
         insight: Insight,
         *,
         sprint_id: int | None = None,
-        experiment_id: int | None = None,
+        proposal_id: int | None = None,
         facts: Row | None = None,
     ) -> int:
         """Keep what a verdict taught and return its id."""
         values = {"insight": insight.model_dump(), "word": insight.verdict.word}
-        links = {"sprint_id": sprint_id, "experiment_id": experiment_id, "facts": facts or {}}
-        return self._add(schema.insight, values | links, episodes.of_insight)
+        links = {"sprint_id": sprint_id, "proposal_id": proposal_id, "facts": facts or {}}
+        return self._add(schema.insight, values | links, index.of_insight)
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""

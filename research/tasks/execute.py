@@ -11,7 +11,7 @@ from research.campaign.task_bench import bench, charter_of, spend
 from research.metrics import is_timed, screening_objective
 from research.stats.quantity import quantity
 from research.store.claims import Lost
-from research.store.queue import Queue, Taken
+from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference, reference
@@ -69,8 +69,8 @@ def execute(desk: Desk) -> Ran:
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
-    answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("proposal",)))]
+    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
     desk.lines.say(answer.text())
     return answer
 
@@ -102,9 +102,9 @@ def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
+def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(desk.known, Reference("experiment", taken.id))
+    row = row_of(desk.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
             found = _screened(desk, row)

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.memory.memory import opened
-from research.memory.records import Forgotten
+from research.store.forgetting import Forgotten
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference, reference

@@ -15,7 +15,7 @@ from claiming import ask, mine
 from refusal import Refusal
 from research.store import claims
 from research.store.schema import metric, trial
-from research.store.store import Busy, Claim, Store
+from research.store.store import Busy, Store, TrialClaim
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,16 +35,16 @@ def test_a_trial_whose_process_was_killed_is_taken_over_at_once(store: Store, st
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "Claim(trial_id=1, token=1)\n"
+        assert other.stdout is not None and other.stdout.readline() == "TrialClaim(trial_id=1, token=1)\n"
         assert isinstance(ask(store), Busy)
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, but still a zombie: nobody reaped it
-        assert ask(store) == Claim(1, 2)
+        assert ask(store) == TrialClaim(1, 2)
 
 
 WORK = """
 import random, sys, time
-from research.store.store import Busy, Claim, Store
+from research.store.store import Busy, TrialClaim, Store
 from research.types import Key
 store, random_ = Store(sys.argv[1]), random.Random(int(sys.argv[2]))
 wanted = [Key(f"s{i}", "c", "d", "h") for i in range(40)]
@@ -55,7 +55,7 @@ while wanted:
         wanted.append(wanted.pop(0))
         time.sleep(0.005)
         continue
-    if isinstance(got, Claim):
+    if isinstance(got, TrialClaim):
         time.sleep(random_.uniform(0, 0.01))
         store.finish(got, {"a": 1.0}, {}, [{"step": 1, "a": 1.0}])
     wanted.pop(0)

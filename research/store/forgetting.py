@@ -6,12 +6,20 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.memory.records import Forgotten
-from research.store.schema import episode, experiment, insight, interaction, metric, review, sprint, trial
+from research.store.schema import (
+    batches,
+    episode,
+    insight,
+    interaction,
+    metric,
+    proposal,
+    review,
+    sprint,
+    trial,
+)
 from research.store.store import Store
 from research.types import Record
 
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 _STAGES = ("screened", "promoted", "confirmed")
 
 
@@ -28,6 +36,25 @@ class Forget(Record):
     """seconds since 1970: everything that is older, with or without a sprint"""
     trials: bool = False
     """also the trials: those that nothing which stays rests on"""
+
+
+@final
+class Forgotten(Record):
+    """What was forgotten, or would be: ids by table."""
+
+    sprints: tuple[int, ...] = ()
+    proposals: tuple[int, ...] = ()
+    insights: tuple[int, ...] = ()
+    interactions: tuple[int, ...] = ()
+    reviews: tuple[int, ...] = ()
+    trials: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+    """trials that something which stays rests on: they stay too"""
+    cut: tuple[str, ...] = ()
+    """rows that stay and lost a reference to what was forgotten, for example `proposal 7`"""
+    folders: tuple[str, ...] = ()
+    """of forgotten sprints: their files are left where they are"""
+    dry_run: bool = False
 
 
 def forget(store: Store, asked: Forget, *, dry_run: bool = False) -> Forgotten:
@@ -56,17 +83,17 @@ class _Plan:
         if running:
             raise Refusal(f"Sprint {running[0]} is running: stop it before it is forgotten.")
         self._sprints = {row.id for row in sprints}
-        self._experiments = {row.id for row in self._all(experiment) if self._hangs(row)}
+        self._proposals = {row.id for row in self._all(proposal) if self._hangs(row)}
         self._insights = {row.id for row in self._all(insight) if self._goes(row)}
         columns = (interaction.c.id, interaction.c.created, interaction.c.sprint_id)
         exchanges = connection.execute(sa.select(*columns)).all()
         self._interactions = {row.id for row in exchanges if self._hangs(row)}
-        self._reviews = {row.id for row in self._all(review) if row.experiment_id in self._experiments}
+        self._reviews = {row.id for row in self._all(review) if row.proposal_id in self._proposals}
         self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
         self._cuts = list(self._references())
         self.told = Forgotten(
             sprints=_sorted(self._sprints),
-            experiments=_sorted(self._experiments),
+            proposals=_sorted(self._proposals),
             insights=_sorted(self._insights),
             interactions=_sorted(self._interactions),
             reviews=_sorted(self._reviews),
@@ -93,7 +120,7 @@ class _Plan:
         return row.sprint_id in self._sprints or (row.sprint_id is None and self._is_old(row.created))
 
     def _goes(self, row: Any) -> bool:
-        return self._hangs(row) or row.experiment_id in self._experiments
+        return self._hangs(row) or row.proposal_id in self._proposals
 
     def _is_old(self, created: float) -> bool:
         asked = self._asked
@@ -103,8 +130,8 @@ class _Plan:
     def _doomed_trials(self) -> tuple[set[int], set[int]]:
         """Trials that go, and those that would but for a row that stays."""
         wanted, needed = set[int](), set[int]()
-        for row in self._all(experiment):
-            (wanted if row.id in self._experiments else needed).update(_trials_of(row.facts))
+        for row in self._all(proposal):
+            (wanted if row.id in self._proposals else needed).update(_trials_of(row.facts))
         for row in self._all(insight):
             told = row.insight["verdict"]["trial_ids"]
             (wanted if row.id in self._insights else needed).update(map(int, told))
@@ -117,16 +144,17 @@ class _Plan:
     def _references(self) -> Iterator[tuple[sa.Table, int, Mapping[str, Any]]]:
         """Rows that stay and name one that goes, with their new values."""
         gone = {f"insight {n}" for n in self._insights} | {f"trial {n}" for n in self._trials}
-        gone |= {f"experiment {n}" for n in self._experiments}
-        for row in self._all(experiment):
-            if row.id in self._experiments:
+        # As they are cited, also in rows of a time that called a proposal `experiment`.
+        gone |= {f"{kind} {n}" for n in self._proposals for kind in ("proposal", "experiment")}
+        for row in self._all(proposal):
+            if row.id in self._proposals:
                 continue
-            proposal = dict(row.proposal)
-            if proposal.get("parent") in self._experiments:
-                proposal["parent"] = None
-            proposal["cites"] = [one for one in proposal.get("cites") or () if one not in gone]
-            if proposal != {"cites": [], **row.proposal}:
-                yield experiment, row.id, {"proposal": proposal}
+            told = dict(row.proposal)
+            if told.get("parent") in self._proposals:
+                told["parent"] = None
+            told["cites"] = [cited for cited in told.get("cites") or () if cited not in gone]
+            if told != {"cites": [], **row.proposal}:
+                yield proposal, row.id, {"proposal": told}
 
     def carry_out(self) -> None:
         """Delete, what refers to others first."""
@@ -134,12 +162,12 @@ class _Plan:
             self._connection.execute(sa.update(table).where(table.c.id == number).values(**values))
         for column, ids in (
             (episode.c.insight_id, self._insights),
-            (episode.c.experiment_id, self._experiments),
+            (episode.c.proposal_id, self._proposals),
             (episode.c.trial_id, self._trials),
             (review.c.id, self._reviews),
             (insight.c.id, self._insights),
             (interaction.c.id, self._interactions),
-            (experiment.c.id, self._experiments),
+            (proposal.c.id, self._proposals),
             (sprint.c.id, self._sprints),
             (metric.c.trial_id, self._trials),
             (trial.c.id, self._trials),
@@ -147,9 +175,7 @@ class _Plan:
             self._delete(column, ids)
 
     def _delete(self, column: sa.Column[Any], ids: Iterable[int]) -> None:
-        left = sorted(ids)
-        for start in range(0, len(left), _AT_ONCE):
-            some = left[start : start + _AT_ONCE]
+        for some in batches(sorted(ids)):
             self._connection.execute(sa.delete(column.table).where(column.in_(some)))
 
 
