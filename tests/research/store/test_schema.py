@@ -125,10 +125,7 @@ def laid_out(store: Store) -> Any:
             name: (
                 [column["name"] for column in found.get_columns(name)],
                 sorted(index["name"] for index in found.get_indexes(name)),
-                sorted(
-                    (key["constrained_columns"], key["referred_table"])
-                    for key in found.get_foreign_keys(name)
-                ),
+                sorted((*key["constrained_columns"], key["referred_table"]) for key in links(name)),
             )
             for name in schema.metadata.tables
         }
