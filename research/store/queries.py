@@ -55,8 +55,8 @@ def statuses(connection: sa.Connection, table: str) -> dict[str, int]:
     """How many rows of a table have each status, a trial's as people read it."""
     rows = metadata.tables[table]
     word: sa.ColumnElement[str] = spoken().label("word") if rows is trial else rows.c.status
-    found = connection.execute(sa.select(word, sa.func.count(rows.c.id)).group_by(word))
-    return {str(status): int(count) for status, count in sorted(map(tuple, found))}
+    found = connection.execute(sa.select(word, sa.func.count(rows.c.id)).group_by(word)).all()
+    return dict(sorted((str(status), int(count)) for status, count in found))
 
 
 def statuses_by_sprint(connection: sa.Connection, sprint_ids: Sequence[int]) -> dict[int, dict[str, int]]:
