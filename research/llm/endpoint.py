@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from research.llm.exchange import FORMS, Answer, Form, Messages, WireFailure, response_format
-from research.llm.settings import Settings, key, rate
+from research.llm.exchange import FORMS, Form, Messages, ServerReply, WireFailure, response_format
+from research.llm.settings import LlmSettings, key, rate
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Way:
 class Endpoint:
     """Makes no call before `send`; raises `Refusal` for a missing key or a price that cannot be."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LlmSettings) -> None:
         self.settings, self.key, self.rate = settings, key(settings), rate(settings)
         self.breaker = Breaker(settings.break_after, settings.rest_s)
         self._forms: tuple[Form, ...] = FORMS
@@ -97,7 +97,7 @@ class Endpoint:
         self._forms = tuple(way.forms)
         self.breaker.succeed()
 
-    def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> Answer:
+    def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> ServerReply:
         """Ask once; raises `WireFailure`."""
         wire = self._opened()
         return wire.send(messages, response_format(way.form, kind), timeout_s, way.temperature)

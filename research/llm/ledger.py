@@ -9,7 +9,7 @@ from typing import Any, final
 from pydantic import Field
 
 from refusal import Refusal
-from research.llm.price import Energy, Rate, Usage
+from research.llm.price import Rate, ReplyEnergy, Usage
 from research.types import Record
 
 CACHED = "cached"
@@ -18,7 +18,7 @@ _COUNTABLE = 2**31 - 1  # what an integer column of the database holds
 
 
 @final
-class Caps(Record):
+class LlmCaps(Record):
     """Upper bounds over the ledger's life; None is no bound."""
 
     calls: int | None = Field(default=None, ge=0)
@@ -41,7 +41,7 @@ class CapReached(Exception):
 
 @final
 @dataclass(frozen=True)
-class Spent:
+class LlmSpent:
     """What was used; dollars and joules are None when nothing tells them, which is not the same as zero."""
 
     calls: int = 0
@@ -71,11 +71,11 @@ class Spent:
 
 @final
 @dataclass(frozen=True)
-class Cost:
+class CallCost:
     """What one call cost; None is unknown. The joules are the upper end of the range that `energy` holds."""
 
     dollars: float | None
-    energy: Energy | None
+    energy: ReplyEnergy | None
 
     @property
     def joules(self) -> float | None:
@@ -83,28 +83,28 @@ class Cost:
         return None if self.energy is None else self.energy.high_j
 
     @classmethod
-    def none(cls) -> "Cost":
+    def none(cls) -> "CallCost":
         """What a known reply costs."""
-        return cls(0.0, Energy(low_j=0.0, high_j=0.0, method="no call was made"))
+        return cls(0.0, ReplyEnergy(low_j=0.0, high_j=0.0, method="no call was made"))
 
 
 @final
-class Ledger:
+class LlmLedger:
     """Counts calls, tokens, dollars and joules against `caps`; safe to share between threads.
 
     Every call comes with the `Rate` of the model that is asked. `already` is what an interrupted campaign
     had spent before.
     """
 
-    def __init__(self, caps: Caps, *, already: Spent | None = None) -> None:
+    def __init__(self, caps: LlmCaps, *, already: LlmSpent | None = None) -> None:
         self._caps = caps
-        self._spent = already or Spent(dollars=0.0, joules=0.0)
+        self._spent = already or LlmSpent(dollars=0.0, joules=0.0)
         self._held: dict[int, tuple[Rate, dict[str, float]]] = {}
         self._tickets = 0
         self._lock = threading.Lock()
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> LlmSpent:
         """What settled calls have used."""
         return self._spent
 
@@ -134,13 +134,13 @@ class Ledger:
             self._held[self._tickets] = (rate, wanted)
             return self._tickets
 
-    def settle(self, ticket: int, usage: Usage, seconds: float) -> Cost:
+    def settle(self, ticket: int, usage: Usage, seconds: float) -> CallCost:
         """Replace what a ticket held by what the call used, and return that.
 
         A call that was refused unbilled used no tokens.
         """
         rate, _ = self._held[ticket]
-        cost = Cost(rate.dollars(usage), rate.energy(usage, seconds))
+        cost = CallCost(rate.dollars(usage), rate.energy(usage, seconds))
         with self._lock:
             del self._held[ticket]
             before = self._spent
@@ -181,12 +181,12 @@ class Ledger:
         return wanted
 
 
-def tally(rows: Iterable[Mapping[str, Any]]) -> Spent:
+def tally(rows: Iterable[Mapping[str, Any]]) -> LlmSpent:
     """What an interrupted campaign had spent, from its rows of the `interaction` table."""
-    spent = Spent(dollars=0.0, joules=0.0)
+    spent = LlmSpent(dollars=0.0, joules=0.0)
     for row in rows:
         known = row["outcome"] == CACHED
-        spent = Spent(
+        spent = LlmSpent(
             calls=spent.calls + (not known),
             tokens_in=spent.tokens_in + (row["tokens_in"] or 0),
             tokens_out=spent.tokens_out + (row["tokens_out"] or 0),

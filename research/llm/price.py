@@ -28,7 +28,7 @@ MEASURED = "llm.token_joules of the config"
 
 
 @final
-class Energy(Record):
+class ReplyEnergy(Record):
     """Joules of one or more replies between two ends, how they came about, and what limits them."""
 
     low_j: float = Field(ge=0)
@@ -38,7 +38,7 @@ class Energy(Record):
 
 
 @final
-class Price(Record):
+class TokenPrice(Record):
     """Dollars per million tokens."""
 
     input: float = Field(ge=0)
@@ -67,7 +67,7 @@ class Rate:
     `token_joules` (of a reply, as somebody measured it) wins over `known_as`, EcoLogits' name of the model.
     """
 
-    price: Price | None = None
+    price: TokenPrice | None = None
     token_joules: float | None = None
     known_as: str | None = None
 
@@ -82,13 +82,13 @@ class Rate:
             return 0.0
         return None if self.price is None else self.price.dollars(usage.tokens_in, usage.tokens_out)
 
-    def energy(self, usage: Usage, seconds: float = inf) -> Energy | None:
+    def energy(self, usage: Usage, seconds: float = inf) -> ReplyEnergy | None:
         """Joules of a call that took `seconds`; without them an upper bound."""
         if self.token_joules is not None:
             joules = self.token_joules * usage.tokens_out
-            return Energy(low_j=joules, high_j=joules, method=MEASURED)
+            return ReplyEnergy(low_j=joules, high_j=joules, method=MEASURED)
         if not usage.tokens_in and not usage.tokens_out:
-            return Energy(low_j=0.0, high_j=0.0, method="no token was used")
+            return ReplyEnergy(low_j=0.0, high_j=0.0, method="no token was used")
         return None if self.known_as is None else estimate(self.known_as, usage.tokens_out, seconds)
 
 
@@ -118,7 +118,7 @@ def knows(name: str) -> bool:
     return name in _names()
 
 
-def estimate(name: str, tokens_out: int, seconds: float = inf) -> Energy:
+def estimate(name: str, tokens_out: int, seconds: float = inf) -> ReplyEnergy:
     """The energy of a reply of `tokens_out` tokens by EcoLogits' model `name` within `seconds`.
 
     Without `seconds` it is an upper bound for any duration. Raises `KeyError` for an unknown model.
@@ -129,7 +129,7 @@ def estimate(name: str, tokens_out: int, seconds: float = inf) -> Energy:
         raise KeyError(name)
     value = found.energy.value
     low, high = getattr(value, "min", value), getattr(value, "max", value)
-    return Energy(
+    return ReplyEnergy(
         low_j=low * _JOULES_PER_KWH,
         high_j=high * _JOULES_PER_KWH,
         method=method(),
@@ -183,7 +183,7 @@ def _load() -> Any:
 _TABLE = "model_prices_and_context_window_backup.json"
 
 
-def list_price(model: str) -> Price | None:
+def list_price(model: str) -> TokenPrice | None:
     """The list price of `provider/name` in LiteLLM's own table; None where it knows none.
 
     The base rate: surcharges for long contexts and rebates for cached tokens are left out.
@@ -193,7 +193,7 @@ def list_price(model: str) -> Price | None:
         entry = _table().get(key, {})
         into, out = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
         if entry.get("litellm_provider") == provider and into is not None and out is not None:
-            return Price(input=float(into) * 1e6, output=float(out) * 1e6)
+            return TokenPrice(input=float(into) * 1e6, output=float(out) * 1e6)
     return None
 
 

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from research.llm.exchange import Answer, Messages, response_format
-from research.llm.settings import Settings
+from research.llm.exchange import Messages, ServerReply, response_format
+from research.llm.settings import LlmSettings
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ from typing import Generic, TypeVar
 
 from redact import MASK, redact
 from research.llm.endpoint import Endpoint
-from research.llm.ledger import CACHED, Cost
+from research.llm.ledger import CACHED, CallCost
 from research.llm.price import Usage
 from research.llm.prompt import cut
-from research.llm.replies import Reading
+from research.llm.replies import ReadReply
 
 
-def digest(settings: Settings, messages: Messages, kind: type[Record], temperature: float | None) -> str:
+def digest(settings: LlmSettings, messages: Messages, kind: type[Record], temperature: float | None) -> str:
     """sha256 of all that a reply depends on: model, server, messages, schema, temperature, limits."""
     asked: dict[str, Any] = {
         "model": settings.model,
@@ -50,13 +50,13 @@ class KnownReply:
     """A reply of the `interaction` table."""
 
     row: int
-    answer: Answer
+    answer: ServerReply
     outcome: str
     """what it was read as then"""
 
 
 @final
-class Replies:
+class KnownReplies:
     """The known replies of a store, and which of them this campaign has had; for one thread."""
 
     def __init__(self, store: "Store") -> None:
@@ -82,14 +82,14 @@ class Replies:
         with self._store.read() as connection:
             rows = queries.replies(connection, digest)
         return [
-            KnownReply(row.id, Answer(row.reply, row.facts.get("finish_reason")), row.outcome)
+            KnownReply(row.id, ServerReply(row.reply, row.facts.get("finish_reason")), row.outcome)
             for row in rows
             if row.facts.get("verbatim")
         ]
 
 
 T = TypeVar("T", bound=Record)
-Read = Callable[[Answer], Reading[T]]
+Read = Callable[[ServerReply], ReadReply[T]]
 
 _KEPT = 20_000
 """characters of a prompt or reply that are kept"""
@@ -97,7 +97,7 @@ _KEPT = 20_000
 
 @final
 @dataclass(frozen=True)
-class Question(Generic[T]):
+class LlmQuestion(Generic[T]):
     """What is asked, how the answer is read, and until when."""
 
     messages: Messages
@@ -119,16 +119,19 @@ class Scribe:
     """Hands every exchange to `record`, without the keys of `endpoints` and other secrets."""
 
     def __init__(
-        self, record: Callable[..., Any], endpoints: Callable[[], list[Endpoint]], replies: Replies | None
+        self,
+        record: Callable[..., Any],
+        endpoints: Callable[[], list[Endpoint]],
+        replies: KnownReplies | None,
     ) -> None:
         self._record, self._endpoints, self._replies = record, endpoints, replies
 
     def write(
         self,
         endpoint: Endpoint,
-        question: Question[Any],
+        question: LlmQuestion[Any],
         usage: Usage,
-        cost: Cost,
+        cost: CallCost,
         seconds: float,
         *,
         outcome: str,
@@ -161,13 +164,12 @@ class Scribe:
         )
 
     def repeat(
-        self, endpoint: Endpoint, question: Question[Any], known: KnownReply, reading: Reading[Any]
+        self, endpoint: Endpoint, question: LlmQuestion[Any], known: KnownReply, reading: ReadReply[Any]
     ) -> None:
         """A known reply: an exchange that cost nothing; facts `of` and `read` say whose, and as what."""
         told = {"of": known.row, "read": reading.outcome, "complaints": reading.complaints}
-        self.write(
-            endpoint, question, Usage(0, 0), Cost.none(), 0.0, outcome=CACHED, reply=known.answer.text, **told
-        )
+        free, text = CallCost.none(), known.answer.text
+        self.write(endpoint, question, Usage(0, 0), free, 0.0, outcome=CACHED, reply=text, **told)
 
     def clean(self, text: str) -> str:
         """`text` without our keys and other secrets, storable, at most `_KEPT` characters."""

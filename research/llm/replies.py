@@ -48,7 +48,7 @@ _UNFIT = re.compile(
 
 @final
 @dataclass(frozen=True)
-class Reading(Generic[T]):
+class ReadReply(Generic[T]):
     """What a reply turned out to be: a record, or the sentences that say why not."""
 
     outcome: Outcome
@@ -70,14 +70,14 @@ class _Unreadable(Exception):
         self.complaints = complaints
 
 
-def read(text: str | None, finish_reason: str | None, kind: type[T]) -> Reading[T]:
+def read(text: str | None, finish_reason: str | None, kind: type[T]) -> ReadReply[T]:
     """Read one reply as `kind`; never raises, and takes at most tens of milliseconds whatever the text is."""
     try:
         _finished(finish_reason)
         body, fenced = _unfence(_present(text))
-        return Reading("accepted", _record(body, kind), fenced=fenced)
+        return ReadReply("accepted", _record(body, kind), fenced=fenced)
     except _Unreadable as refused:
-        return Reading(refused.outcome, complaints=refused.complaints)
+        return ReadReply(refused.outcome, complaints=refused.complaints)
 
 
 def _finished(reason: str | None) -> None:

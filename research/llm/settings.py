@@ -17,8 +17,8 @@ from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
-from research.llm.ledger import Caps
-from research.llm.price import Price, Rate, is_local, known_as, knows, list_price
+from research.llm.ledger import LlmCaps
+from research.llm.price import Rate, TokenPrice, is_local, known_as, knows, list_price
 from research.types import Record
 
 _OURS = {"model", "api_base", "api_key", "messages", "response_format", "client", "timeout", "stream"}
@@ -37,7 +37,7 @@ class Rates(Record):
 
 
 @final
-class Settings(Record):
+class LlmSettings(Record):
     """The group `llm` of the config; the YAML files explain each key."""
 
     model: str = Field(pattern=r"^[\w.-]+/[\w.:/@+-]+$", max_length=200)
@@ -56,20 +56,20 @@ class Settings(Record):
     ecologits: str | None = Field(default=None, pattern=r"^[\w-]+/[\w.:/-]+$", max_length=200)
     fallback: tuple[str | dict[str, Any], ...] = Field(default=(), max_length=8)
     cache: bool = False
-    caps: Caps = Caps()
+    caps: LlmCaps = LlmCaps()
     extra: dict[str, Any] = {}
 
 
-def settings(config: Mapping[str, Any]) -> Settings:
+def settings(config: Mapping[str, Any]) -> LlmSettings:
     """The checked settings; raises `Refusal` with the first thing that is wrong."""
     try:
-        found = Settings.model_validate(dict(config))
+        found = LlmSettings.model_validate(dict(config))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"llm.{where} is not usable: {first['msg']}.{_HINTS.get(where, '')}") from None
     _check_address(found.api_base)
-    if taken := sorted(found.extra.keys() & (_OURS | Settings.model_fields.keys())):
+    if taken := sorted(found.extra.keys() & (_OURS | LlmSettings.model_fields.keys())):
         raise Refusal(f"llm.extra cannot set {', '.join(taken)}: leave it to llm and the environment.")
     return found
 
@@ -84,7 +84,7 @@ def _check_address(api_base: str | None) -> None:
         raise Refusal("llm.api_base must hold no user, password or query: llm.key_env names the key.")
 
 
-def rate(chosen: Settings) -> Rate:
+def rate(chosen: LlmSettings) -> Rate:
     """What a call costs, as far as the config, LiteLLM's prices and EcoLogits know it.
 
     EcoLogits is not asked about a server of one's own, which serves one request at a time where EcoLogits
@@ -104,19 +104,19 @@ def rate(chosen: Settings) -> Rate:
     return Rate(price(chosen), None, known)
 
 
-def price(chosen: Settings) -> Price | None:
+def price(chosen: LlmSettings) -> TokenPrice | None:
     """The price of the config, else nothing for a local server, else the list price of the provider's own."""
     given = chosen.price
     if (given.input is None) != (given.output is None):
         raise Refusal("llm.price needs both input and output, in dollars per million tokens.")
     if given.input is not None and given.output is not None:
-        return Price(input=given.input, output=given.output)
+        return TokenPrice(input=given.input, output=given.output)
     if is_local(chosen.api_base):
-        return Price(input=0.0, output=0.0)
+        return TokenPrice(input=0.0, output=0.0)
     return list_price(chosen.model) if chosen.api_base is None else None
 
 
-def key(chosen: Settings) -> str | None:
+def key(chosen: LlmSettings) -> str | None:
     """The key from the environment; None where the config names no variable; raises `Refusal`."""
     name = chosen.key_env
     if name is None:
@@ -140,12 +140,12 @@ OPTIONS = Path(__file__).resolve().parents[2] / "conf" / "llm"
 _ONCE = {"caps", "fallback", "cache"}
 
 
-def line(first: Settings) -> tuple[Settings, ...]:
+def line(first: LlmSettings) -> tuple[LlmSettings, ...]:
     """The first model and its fallbacks, in the order in which they are tried."""
     return (first, *(other(choice, first) for choice in first.fallback))
 
 
-def other(choice: str | Mapping[str, Any], first: Settings) -> Settings:
+def other(choice: str | Mapping[str, Any], first: LlmSettings) -> LlmSettings:
     """The settings that a name or a whole group of settings stands for.
 
     Raises `Refusal` for an unknown option, for a provider that needs more than a name, and for what is set
@@ -158,7 +158,7 @@ def other(choice: str | Mapping[str, Any], first: Settings) -> Settings:
     return settings(choice)
 
 
-def _named(name: str, first: Settings) -> Settings:
+def _named(name: str, first: LlmSettings) -> LlmSettings:
     if "/" not in name:
         return _within(_option(name), first)
     provider = name.partition("/")[0]
@@ -174,7 +174,7 @@ def _named(name: str, first: Settings) -> Settings:
     )
 
 
-def _option(name: str) -> Settings:
+def _option(name: str) -> LlmSettings:
     names = sorted(path.stem for path in OPTIONS.glob("*.yaml") if path.stem != "none")
     if name not in names:
         raise Refusal(f"llm has no option {name}: choose {', '.join(names)}, or a model as provider/name.")
@@ -182,7 +182,7 @@ def _option(name: str) -> Settings:
     return settings(parsed(text_of(path), path))
 
 
-def _of(model: str, origin: Settings) -> Settings:
+def _of(model: str, origin: LlmSettings) -> LlmSettings:
     """`origin` with another model of its provider; settings again, so that the name is checked."""
     content = origin.model_dump() | {
         "model": model,
@@ -193,7 +193,7 @@ def _of(model: str, origin: Settings) -> Settings:
     return settings({**content, "fallback": ()})
 
 
-def _within(found: Settings, first: Settings) -> Settings:
+def _within(found: LlmSettings, first: LlmSettings) -> LlmSettings:
     """No more patient than the first: a campaign has cut that one's times to its budget."""
     times = {name: min(getattr(found, name), getattr(first, name)) for name in ("timeout_s", "patience_s")}
     return found.model_copy(update=times)

@@ -1,4 +1,4 @@
-"""One exchange with a server through LiteLLM: an `Answer` or a `WireFailure`, never after its deadline.
+"""One exchange with a server through LiteLLM: a `ServerReply` or a `WireFailure`, never after its deadline.
 
 LiteLLM speaks the providers' dialects; the HTTP client under it is ours: it follows no redirect, so that
 neither prompt nor key goes to a server that nobody asked, reads a bounded body, and can be closed when the
@@ -21,7 +21,7 @@ from typing import Any, final
 
 import httpx
 
-from research.llm.exchange import Answer, Failure, Messages, WireFailure
+from research.llm.exchange import Failure, Messages, ServerReply, WireFailure
 
 # These take OpenAI's body as it is, so the response format is put to the server and not to LiteLLM's table,
 # which is wrong for local servers. The others need LiteLLM's translation.
@@ -106,7 +106,7 @@ class Wire:
         response_format: dict[str, Any] | None,
         timeout_s: float,
         temperature: float | None = None,
-    ) -> Answer:
+    ) -> ServerReply:
         """Ask once; raises `WireFailure` at the latest after `timeout_s`."""
         channel = self._channel = self._channel or Channel()
         channel.status = None
@@ -164,7 +164,7 @@ class Wire:
         return None
 
 
-def _answer(response: Any) -> Answer:
+def _answer(response: Any) -> ServerReply:
     """Take what matters out of LiteLLM's response; raises `WireFailure` when there is no choice in it."""
     if not response.choices:
         raise WireFailure("server", "the server's answer holds no choice", billed=True)
@@ -178,7 +178,7 @@ def _answer(response: Any) -> Answer:
     if message.tool_calls or message.function_call:
         reason = "tool_calls"
     usage = getattr(response, "usage", None)
-    return Answer(
+    return ServerReply(
         message.content, reason, *(_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     )
 

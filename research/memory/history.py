@@ -17,7 +17,7 @@ NO_FAILURE = (STOPPED, "interrupted", "refused")
 
 @final
 @dataclass(frozen=True)
-class Run:
+class PastTrial:
     """One trial that ended."""
 
     id: int
@@ -34,7 +34,7 @@ class Run:
 
 def runs(
     store: Store, keys: Sequence[str], *, task: str | None = None, but: str | None = None, most: int = 4000
-) -> list[Run]:
+) -> list[PastTrial]:
     """The newest trials that ended, oldest first, with these figures: of one task, or of all `but` one."""
     with store.read() as connection:
         asked = queries.ended(connection, task=task, but=but, most=most)
@@ -42,7 +42,7 @@ def runs(
         measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
         idle = _idle(connection, {number: row.overrides for number, row in rows.items()})
     return [
-        Run(
+        PastTrial(
             number,
             row.task,
             tuple(one for one in row.overrides if _key(one) not in idle.get(number, ())),

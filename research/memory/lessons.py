@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from research.memory.history import Run
+from research.memory.history import PastTrial
 from research.memory.records import Lesson
 from research.metrics import rank, words
 from research.store.index import number, split
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
     ids: tuple[int, int]
 
 
-class Place(NamedTuple):
+class SharedPart(NamedTuple):
     """What two trials share that differ in one knob."""
 
     seed: int
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 
 def lessons(
-    runs: Sequence[Run], objective: Objective | None, task: str | None, *, all_pairs: bool = False
+    runs: Sequence[PastTrial], objective: Objective | None, task: str | None, *, all_pairs: bool = False
 ) -> list[Lesson]:
     """Lessons of one task's trials, the best supported first; `all_pairs` tells also what says nothing."""
     found = [_compared(key, task, objective, group) for key, group in _grouped(runs, objective)]
@@ -64,7 +64,7 @@ def _strength(lesson: Lesson) -> float:
 
 
 def _grouped(
-    runs: Sequence[Run], objective: Objective | None
+    runs: Sequence[PastTrial], objective: Objective | None
 ) -> list[tuple[tuple[str, str, str], list[Pair]]]:
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in _pairs(runs, objective) if objective else ():
@@ -85,16 +85,16 @@ def _turned(pair: Pair) -> Pair:
     return Pair(pair.key, pair.two, pair.one, not pair.better, change, pair.ids)
 
 
-def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
+def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
     """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
-    places: dict[Place, dict[str, Run]] = {}
+    places: dict[SharedPart, dict[str, PastTrial]] = {}
     for run in runs:
         own = split(run.overrides)
         if objective.metric not in run.figures:
             continue
         for key in {*own, *{key.partition(".")[0] for key in own}}:
             rest = tuple(one for one in run.overrides if not _about(one, key))
-            places.setdefault(Place(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
+            places.setdefault(SharedPart(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
     for place, options in _with_default(places, runs, objective).items():
         names = sorted(options)
         for at, one in enumerate(names):
@@ -103,8 +103,8 @@ def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
 
 
 def _with_default(
-    places: Mapping[Place, dict[str, Run]], runs: Sequence[Run], objective: Objective
-) -> dict[Place, dict[str, Run]]:
+    places: Mapping[SharedPart, dict[str, PastTrial]], runs: Sequence[PastTrial], objective: Objective
+) -> dict[SharedPart, dict[str, PastTrial]]:
     """The trials that leave a knob alone, beside those that turn it."""
     plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
     found = {}
@@ -114,7 +114,7 @@ def _with_default(
     return found
 
 
-def _machine(run: Run) -> str:
+def _machine(run: PastTrial) -> str:
     return f"{run.hardware} {run.instrument}"
 
 
@@ -123,7 +123,7 @@ def _about(override: str, key: str) -> bool:
     return name == key or name.startswith(f"{key}.")
 
 
-def _pair(key: str, one: str, two: str, first: Run, second: Run, objective: Objective) -> Pair:
+def _pair(key: str, one: str, two: str, first: PastTrial, second: PastTrial, objective: Objective) -> Pair:
     better = rank(objective, first.figures) < rank(objective, second.figures)
     before, after = second.figures[objective.metric], first.figures[objective.metric]
     change = after / before - 1 if before else 0.0
@@ -147,11 +147,11 @@ def _compared(
     )
 
 
-def _failures(runs: Sequence[Run], task: str | None) -> list[Lesson]:
+def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
     """For each knob the choice, or the side of the best split, that failed most often."""
     if not any(run.failed for run in runs):
         return []
-    values: dict[str, list[tuple[str, Run]]] = {}
+    values: dict[str, list[tuple[str, PastTrial]]] = {}
     for run in runs:
         for key, text in split(run.overrides).items():
             values.setdefault(key, []).append((text, run))
@@ -168,7 +168,7 @@ def _failures(runs: Sequence[Run], task: str | None) -> list[Lesson]:
     return found
 
 
-def _sides(key: str, seen: Sequence[tuple[str, Run]]) -> list[tuple[str, list[Run]]]:
+def _sides(key: str, seen: Sequence[tuple[str, PastTrial]]) -> list[tuple[str, list[PastTrial]]]:
     numbers = [(value, run) for text, run in seen if (value := number(text)) is not None]
     if len(numbers) < len(seen):
         return [
@@ -182,7 +182,7 @@ def _sides(key: str, seen: Sequence[tuple[str, Run]]) -> list[tuple[str, list[Ru
     return [max(good, key=lambda side: _excess(side[1], [run for _, run in numbers]))] if good else []
 
 
-def _excess(side: Sequence[Run], whole: Sequence[Run]) -> float:
+def _excess(side: Sequence[PastTrial], whole: Sequence[PastTrial]) -> float:
     """Failures on one side beyond what the knob's average would give it."""
     usual = sum(run.failed for run in whole) / len(whole)
     return sum(run.failed for run in side) - usual * len(side)

@@ -15,7 +15,7 @@ from typing import Any, Literal, final
 from refusal import Refusal
 from research.memory import placebo
 from research.memory.doubts import Doubts
-from research.memory.history import Run, runs
+from research.memory.history import PastTrial, runs
 from research.memory.lessons import lessons
 from research.memory.records import Configured, Doubt, Episode, Lesson, Query
 from research.metrics import is_timed, rank, screening_objective
@@ -150,18 +150,18 @@ def _retrieval(config: Mapping[str, Any]) -> Find:
     return found
 
 
-def configured(runs: Sequence[Run], objective: Objective) -> list[Configured]:
+def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configured]:
     """Each task's configurations that keep the objective's bounds, the best first within each task.
 
     Left out are those outside of the bounds and those of which a seed failed. `objective` is as screened.
     """
-    tasks: dict[str, dict[tuple[str, ...], list[Run]]] = {}
+    tasks: dict[str, dict[tuple[str, ...], list[PastTrial]]] = {}
     for run in _comparable(runs, objective):
         tasks.setdefault(str(run.task), {}).setdefault(run.overrides, []).append(run)
     return [one for task in sorted(tasks) for one in _task(task, tasks[task], objective)]
 
 
-def _comparable(runs: Sequence[Run], objective: Objective) -> list[Run]:
+def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTrial]:
     """Where a clock decides, of each task the runs of one machine and instrument: of those with most runs."""
     asked = (objective.metric, *(bound.metric for bound in objective.constraints))
     if not any(map(is_timed, asked)):
@@ -172,7 +172,7 @@ def _comparable(runs: Sequence[Run], objective: Objective) -> list[Run]:
 
 
 def _task(
-    task: str, found: Mapping[tuple[str, ...], Sequence[Run]], objective: Objective
+    task: str, found: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
 ) -> list[Configured]:
     means = {overrides: _means(group, objective) for overrides, group in found.items()}
     ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
@@ -192,7 +192,7 @@ def _task(
     ]
 
 
-def _means(group: Sequence[Run], objective: Objective) -> dict[str, float]:
+def _means(group: Sequence[PastTrial], objective: Objective) -> dict[str, float]:
     """Means over the seeds; empty where one failed or did not measure what is asked for."""
     keys = [objective.metric, *(bound.metric for bound in objective.constraints)]
     if any(run.failed or any(key not in run.figures for key in keys) for run in group):

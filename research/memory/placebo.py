@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from research.memory.history import Run
+from research.memory.history import PastTrial
 from research.memory.reading import rows, told
 from research.memory.records import Configured, Episode, Query
 from research.store import queries
@@ -46,7 +46,7 @@ def _drawn(connection: Connection, count: int, rng: random.Random) -> set[int]:
     return set(sorted(chosen)[:count])
 
 
-def shuffled(runs: Sequence[Run], seed: int) -> list[Run]:
+def shuffled(runs: Sequence[PastTrial], seed: int) -> list[PastTrial]:
     """The same runs with their outcomes dealt anew."""
     order = list(runs)
     random.Random(seed).shuffle(order)

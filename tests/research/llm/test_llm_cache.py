@@ -8,7 +8,7 @@ import pytest
 from llm_lab import ASK, GOOD, reader, warm
 from research.llm import client as llm
 from research.llm.dialogue import ask_for
-from research.llm.replies import Reading
+from research.llm.replies import ReadReply
 from research.propose.model import Suggestion
 from research.store.store import Store
 from scripted_server import ScriptedServer, answer, status
@@ -32,7 +32,7 @@ def client(server: ScriptedServer, store: Store, **config: Any) -> llm.Client:
     return made
 
 
-def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> Reading[Suggestion]:
+def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> ReadReply[Suggestion]:
     return asked.ask([{"role": "user", "content": text}], Suggestion, reader, role="r", **change)
 
 
