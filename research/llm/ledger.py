@@ -59,6 +59,19 @@ class LlmSpent:
     unknown_calls: int = 0
     """calls whose joules nothing tells"""
 
+    def plus(self, *, dollars: float | None, joules: float | None, **counts: float) -> "LlmSpent":
+        """What is used after one exchange more, told by the names of the fields; None is unknown."""
+        sums: dict[str, Any] = {name: getattr(self, name) + more for name, more in counts.items()}
+        sums |= {name: min(sums[name], _COUNTABLE) for name in ("tokens_in", "tokens_out")}
+        return replace(
+            self,
+            dollars=_sum(self.dollars, dollars),
+            joules=_sum(self.joules, joules),
+            known_joules=self.known_joules + (joules or 0.0),
+            unknown_calls=self.unknown_calls + (joules is None),
+            **sums,
+        )
+
     def line(self) -> str:
         """One line for a person."""
         dollars = "dollars unknown" if self.dollars is None else f"${self.dollars:.4f}"
@@ -143,18 +156,14 @@ class LlmLedger:
         cost = CallCost(rate.dollars(usage), rate.energy(usage, seconds))
         with self._lock:
             del self._held[ticket]
-            before = self._spent
-            self._spent = replace(
-                before,
-                calls=before.calls + 1,
-                tokens_in=min(before.tokens_in + usage.tokens_in, _COUNTABLE),
-                tokens_out=min(before.tokens_out + usage.tokens_out, _COUNTABLE),
-                dollars=_sum(before.dollars, cost.dollars),
-                joules=_sum(before.joules, cost.joules),
-                seconds=before.seconds + seconds,
-                estimated_calls=before.estimated_calls + usage.estimated,
-                known_joules=before.known_joules + (cost.joules or 0.0),
-                unknown_calls=before.unknown_calls + (cost.joules is None),
+            self._spent = self._spent.plus(
+                calls=1,
+                tokens_in=usage.tokens_in,
+                tokens_out=usage.tokens_out,
+                dollars=cost.dollars,
+                joules=cost.joules,
+                seconds=seconds,
+                estimated_calls=usage.estimated,
             )
         return cost
 
@@ -186,17 +195,15 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> LlmSpent:
     spent = LlmSpent(dollars=0.0, joules=0.0)
     for row in rows:
         known = row["outcome"] == CACHED
-        spent = LlmSpent(
-            calls=spent.calls + (not known),
-            tokens_in=spent.tokens_in + (row["tokens_in"] or 0),
-            tokens_out=spent.tokens_out + (row["tokens_out"] or 0),
-            dollars=_sum(spent.dollars, row["dollars"]),
-            joules=_sum(spent.joules, row["joules"]),
-            seconds=spent.seconds + (row["seconds"] or 0.0),
-            estimated_calls=spent.estimated_calls + bool(row["facts"].get("tokens_estimated")),
-            cached=spent.cached + known,
-            known_joules=spent.known_joules + (row["joules"] or 0.0),
-            unknown_calls=spent.unknown_calls + (row["joules"] is None),
+        spent = spent.plus(
+            calls=not known,
+            tokens_in=row["tokens_in"] or 0,
+            tokens_out=row["tokens_out"] or 0,
+            dollars=row["dollars"],
+            joules=row["joules"],
+            seconds=row["seconds"] or 0.0,
+            estimated_calls=bool(row["facts"].get("tokens_estimated")),
+            cached=known,
         )
     return spent
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from research.memory.features import Columns, Flat, flat
-from research.memory.history import configs, counts
+from research.memory.reading import configs, counts
 from research.memory.records import Doubt
 from research.space import identity as trial_identity
 from research.space.signature import INERT, signature

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from research.memory.history import PastTrial
+from research.memory.reading import PastTrial
 from research.memory.records import Lesson
 from research.metrics import rank, words
 from research.store.index import number, split

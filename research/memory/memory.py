@@ -1,8 +1,8 @@
 """Memory: what earlier campaigns left in the database, asked for by name; nothing is recalled unasked.
 
 `memory=on` recalls, `off` recalls nothing, `placebo` recalls as much of no use, so that the benefit can be
-measured. Nothing is written here but by `forget`: episodes are written by the store's own verbs, with the
-rows that they are about.
+measured. Nothing is written here: episodes are written by the store's own verbs, with the rows that they
+are about.
 """
 
 import importlib
@@ -15,16 +15,14 @@ from typing import Any, Literal, final
 from refusal import Refusal
 from research.memory import placebo
 from research.memory.doubts import Doubts
-from research.memory.history import PastTrial, runs
 from research.memory.lessons import lessons
+from research.memory.reading import PastTrial, runs
 from research.memory.records import Configured, Doubt, Episode, Lesson, Query
 from research.metrics import is_timed, rank, screening_objective
-from research.store import forgetting
-from research.store.forgetting import Forgotten
 from research.store.store import Store
 from research.types import Objective
 
-__all__ = ["Configured", "Doubt", "Episode", "Forgotten", "Lesson", "Memory", "Query", "opened"]
+__all__ = ["Configured", "Doubt", "Episode", "Lesson", "Memory", "Query", "opened"]
 
 Mode = Literal["on", "off", "placebo"]
 Find = Callable[[Store, Query], Sequence[Episode]]
@@ -40,7 +38,7 @@ class Memory:
     def __init__(
         self, mode: Mode, store: Store, own: Store, find: Find, doubts: Doubts | None, seed: int = 0
     ) -> None:
-        """`store` is read; `own` is the campaign's, the only one that `forget` writes to."""
+        """`store` is read; `own` is the campaign's."""
         self.mode: Mode = mode
         self._store, self._own, self._find, self._doubts, self._seed = store, own, find, doubts, seed
         self._recalled: dict[str, None] = {}
@@ -90,20 +88,6 @@ class Memory:
     def facts(self) -> dict[str, Any]:
         """What a sprint's facts say of memory: its mode and the ids of what was recalled."""
         return {"mode": self.mode, "recalled": list(self._recalled)}
-
-    def forget(
-        self,
-        *,
-        goal: str | None = None,
-        campaign: str | None = None,
-        ids: Sequence[int] = (),
-        before: float | None = None,
-        trials: bool = False,
-        dry_run: bool = False,
-    ) -> Forgotten:
-        """Forget sprints of the campaign's own store, whatever the mode; raises `Refusal` as `forgetting`."""
-        asked = forgetting.Forget(goal=goal, campaign=campaign, ids=tuple(ids), before=before, trials=trials)
-        return forgetting.forget(self._own, asked, dry_run=dry_run)
 
     def close(self) -> None:
         """Close the other database, if memory reads one."""

@@ -8,8 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from research.memory.history import PastTrial
-from research.memory.reading import rows, told
+from research.memory.reading import PastTrial, rows, told
 from research.memory.records import Configured, Episode, Query
 from research.store import queries
 from research.store.connection import Connection

@@ -28,8 +28,9 @@ class Journal(ABC):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
 
-    def _add(self, table: sa.Table, values: Row, add: Index | None = None) -> int:
-        insert = sa.insert(table).values(created=schema.clock(), **values).returning(table.c.id)
+    def _add(self, table: sa.Table, values: Row, facts: Row | None, add: Index | None = None) -> int:
+        told = values | {"created": schema.clock(), "facts": facts or {}}
+        insert = sa.insert(table).values(told).returning(table.c.id)
         with self.write() as connection:
             number = int(connection.execute(insert).scalar_one())
             if add is not None:
@@ -60,7 +61,7 @@ class Journal(ABC):
     ) -> int:
         """Open a sprint and return its id."""
         values = {"goal": goal, "objective": objective or {}, "folder": folder, "status": status}
-        return self._add(schema.sprint, values | {"facts": facts or {}})
+        return self._add(schema.sprint, values, facts)
 
     def set_sprint(self, sprint_id: int, status: str, facts: Row | None = None) -> None:
         """Change a sprint's status, and its facts where given; raises `KeyError` for an unknown id."""
@@ -80,7 +81,7 @@ class Journal(ABC):
     ) -> int:
         """Write a proposal down and return its id."""
         values = {"proposal": proposal.model_dump(), "sprint_id": sprint_id, "status": status}
-        return self._add(schema.proposal, values | {"facts": facts or {}}, index.of_proposal)
+        return self._add(schema.proposal, values, facts, index.of_proposal)
 
     def set_proposal(self, proposal_id: int, status: str, facts: Row | None = None) -> None:
         """Change a proposal's status, and its facts where given; raises `KeyError` for an unknown id."""
@@ -102,41 +103,22 @@ class Journal(ABC):
     ) -> int:
         """Write one reviewer's opinion of a proposal down and return its id."""
         values = {"proposal_id": proposal_id, "role": role, "score": score, "content": content or {}}
-        return self._add(schema.review, values | {"facts": facts or {}})
+        return self._add(schema.review, values, facts)
 
     def reviews(self, *, proposal_id: int | None = None) -> list[Row]:
         """All reviews, or those of one proposal."""
         return self._rows(schema.review, proposal_id=proposal_id)
 
     def add_interaction(
-        self,
-        *,
-        role: str,
-        model: str,
-        prompt: str,
-        reply: str | None,
-        outcome: str,
-        digest: str | None = None,
-        sprint_id: int | None = None,
-        tokens_in: int | None = None,
-        tokens_out: int | None = None,
-        dollars: float | None = None,
-        seconds: float | None = None,
-        joules: float | None = None,
-        facts: Row | None = None,
+        self, *, role: str, model: str, prompt: str, outcome: str, facts: Row | None = None, **more: Any
     ) -> int:
-        """Write one exchange with a language model down and return its id; None is unknown, not zero."""
-        told = {
-            "role": role,
-            "model": model,
-            "prompt": prompt,
-            "reply": reply,
-            "outcome": outcome,
-            "digest": digest,
-        }
-        spent = {"tokens_in": tokens_in, "tokens_out": tokens_out, "dollars": dollars}
-        values = told | spent | {"seconds": seconds, "joules": joules, "sprint_id": sprint_id}
-        return self._add(schema.interaction, values | {"facts": facts or {}})
+        """Write one exchange with a language model down and return its id.
+
+        `more` are further columns: reply, digest, sprint_id, and what it used (tokens_in, tokens_out,
+        dollars, seconds, joules); what is left out or None is unknown, not zero.
+        """
+        values = {"role": role, "model": model, "prompt": prompt, "outcome": outcome}
+        return self._add(schema.interaction, more | values, facts)
 
     def interactions(self, *, sprint_id: int | None = None, outcome: str | None = None) -> list[Row]:
         """All exchanges, or those of one sprint or outcome."""
@@ -152,8 +134,8 @@ class Journal(ABC):
     ) -> int:
         """Keep what a verdict taught and return its id."""
         values = {"insight": insight.model_dump(), "word": insight.verdict.word}
-        links = {"sprint_id": sprint_id, "proposal_id": proposal_id, "facts": facts or {}}
-        return self._add(schema.insight, values | links, index.of_insight)
+        values |= {"sprint_id": sprint_id, "proposal_id": proposal_id}
+        return self._add(schema.insight, values, facts, index.of_insight)
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""

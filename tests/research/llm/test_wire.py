@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from llm_lab import GOOD, Lab, warm
+from research.llm import wire
+from research.llm.exchange import prompt_bound, response_format
 from research.propose.model import Suggestion
 from scripted_server import ScriptedServer, answer, close, flood, hang, nonsense, status, trickle
 
@@ -194,3 +196,22 @@ def test_only_the_server_is_asked_and_litellm_waits_for_the_first_call(
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", ALONE, server.base]
     out = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert out.stdout == "only the server\n" and out.stderr == "", out.stderr
+
+
+def test_the_schema_is_the_shape_alone() -> None:
+    schema = response_format("schema", Suggestion)
+    assert schema is not None
+    shape = schema["json_schema"]["schema"]
+    assert shape["required"] == ["hypothesis", "overrides"] and shape["additionalProperties"] is False
+    assert shape["properties"]["overrides"] == {"type": "array", "items": {"type": "string"}}
+    assert (
+        response_format("json", Suggestion) == {"type": "json_object"}
+        and response_format("text", Suggestion) is None
+    )
+
+
+@pytest.mark.slow  # LiteLLM, which brings the tokenizer, takes 6 CPU seconds to import
+def test_the_bound_of_a_prompt_is_one() -> None:
+    encoding = wire.load().encoding  # a tokenizer of OpenAI's that LiteLLM brings along
+    for text in ("plain words", "größer 🙂 " * 50, "\u0489" * 300, "{}[]:," * 100):
+        assert prompt_bound([{"role": "user", "content": text}], Suggestion) >= len(encoding.encode(text)) + 8

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from claiming import KEY, ask, mine
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
-from research.memory.history import runs
 from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
+from research.memory.reading import runs
 from research.memory.records import Query
 from research.report import sweep_table
 from research.report.arms import Arm, complaint
