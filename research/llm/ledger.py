@@ -72,15 +72,6 @@ class LlmSpent:
             **sums,
         )
 
-    def line(self) -> str:
-        """One line for a person."""
-        dollars = "dollars unknown" if self.dollars is None else f"${self.dollars:.4f}"
-        joules = "joules unknown" if self.joules is None else f"at most {self.joules:.0f} J estimated"
-        bound = f" ({self.estimated_calls} calls at their upper bound)" if self.estimated_calls else ""
-        tokens = f"{self.tokens_in} + {self.tokens_out} tokens{bound}"
-        repeated = f", {self.cached} replies from the cache" if self.cached else ""
-        return f"{self.calls} calls, {tokens}, {dollars}, {joules}, {self.seconds:.1f} s{repeated}"
-
 
 @final
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, final, get_args
 
 from research.memory.records import Episode, Kind
 from research.metrics import is_timed, screening_objective
@@ -141,9 +141,7 @@ class _Told:
     """What the rows behind some episodes say now: three statements, whatever their number."""
 
     def __init__(self, connection: Connection, found: Sequence[IndexRow]) -> None:
-        by: dict[str, set[int]] = {"trial": set(), "proposal": set(), "insight": set()}
-        for row in found:
-            by[row.kind].add(row.number)
+        by = {kind: {row.number for row in found if row.kind == kind} for kind in get_args(Kind)}
         self._insights = queries.told(connection, "insight", by["insight"])
         linked = {row.proposal_id for row in self._insights.values()} - {None}
         self._proposals = queries.told(connection, "proposal", by["proposal"] | linked)

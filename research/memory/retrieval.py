@@ -6,7 +6,6 @@ does not grow with the store. What is ranked is a hundred rows, in Python, alike
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -27,23 +26,18 @@ TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
 """what each part of a match is worth; the region and the words are shares of what was asked for"""
 
 
-class Retrieval(ABC):
-    """Finds episodes for a query; a subclass, or a function of store and query, may take its place."""
-
-    @abstractmethod
-    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
-        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
-
-
 @final
-class Nearest(Retrieval):
-    """The default: the sum of what an episode shares with the query, newest first among equals."""
+class Nearest:
+    """The default: the sum of what an episode shares with the query, newest first among equals.
+
+    Any class or function of store and query may take its place.
+    """
 
     def __init__(self, each: int = _EACH) -> None:
         self.each = each
 
     def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
-        """As `Retrieval`; raises `Refusal` when the database cannot be used."""
+        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
         if query.count == 0:
             return ()
         with store.read() as connection:

@@ -85,22 +85,25 @@ class _Plan:
         self._sprints = {row.id for row in sprints}
         self._proposals = {row.id for row in self._all(proposal) if self._hangs(row)}
         self._insights = {row.id for row in self._all(insight) if self._goes(row)}
-        columns = (interaction.c.id, interaction.c.created, interaction.c.sprint_id)
-        exchanges = connection.execute(sa.select(*columns)).all()
-        self._interactions = {row.id for row in exchanges if self._hangs(row)}
-        self._reviews = {row.id for row in self._all(review) if row.proposal_id in self._proposals}
         self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
-        self._cuts = list(self._references())
-        self.told = Forgotten(
-            sprints=_sorted(self._sprints),
-            proposals=_sorted(self._proposals),
-            insights=_sorted(self._insights),
-            interactions=_sorted(self._interactions),
-            reviews=_sorted(self._reviews),
-            trials=_sorted(self._trials),
-            kept=_sorted(kept),
-            cut=tuple(f"{table.name} {number}" for table, number, _ in self._cuts),
-            folders=tuple(sorted({row.folder for row in sprints if row.folder})),
+        c = interaction.c
+        exchanges = connection.execute(sa.select(c.id, c.created, c.sprint_id))
+        self._gone: dict[sa.Table, set[int]] = {
+            review: {row.id for row in self._all(review) if row.proposal_id in self._proposals},
+            insight: self._insights,
+            interaction: {row.id for row in exchanges if self._hangs(row)},
+            proposal: self._proposals,
+            sprint: self._sprints,
+            trial: self._trials,
+        }
+        self._cuts = dict(self._references())
+        self.told = Forgotten.model_validate(
+            {f"{table.name}s": sorted(ids) for table, ids in self._gone.items()}
+            | {
+                "kept": sorted(kept),
+                "cut": [f"proposal {number}" for number in self._cuts],
+                "folders": sorted({row.folder for row in sprints if row.folder}),
+            }
         )
 
     def _all(self, table: sa.Table) -> Sequence[Any]:
@@ -141,8 +144,8 @@ class _Plan:
         running = {n for n in wanted if rows[n].status == "running"}
         return wanted - needed - running, (wanted & needed) | running
 
-    def _references(self) -> Iterator[tuple[sa.Table, int, Mapping[str, Any]]]:
-        """Rows that stay and name one that goes, with their new values."""
+    def _references(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Proposals that stay and name a row that goes, as they are then."""
         gone = {f"insight {n}" for n in self._insights} | {f"trial {n}" for n in self._trials}
         # As they are cited, also in rows of a time that called a proposal `experiment`.
         gone |= {f"{kind} {n}" for n in self._proposals for kind in ("proposal", "experiment")}
@@ -154,25 +157,17 @@ class _Plan:
                 told["parent"] = None
             told["cites"] = [cited for cited in told.get("cites") or () if cited not in gone]
             if told != {"cites": [], **row.proposal}:
-                yield proposal, row.id, {"proposal": told}
+                yield row.id, told
 
     def carry_out(self) -> None:
         """Delete, what refers to others first."""
-        for table, number, values in self._cuts:
-            self._connection.execute(sa.update(table).where(table.c.id == number).values(**values))
-        for column, ids in (
-            (episode.c.insight_id, self._insights),
-            (episode.c.proposal_id, self._proposals),
-            (episode.c.trial_id, self._trials),
-            (review.c.id, self._reviews),
-            (insight.c.id, self._insights),
-            (interaction.c.id, self._interactions),
-            (proposal.c.id, self._proposals),
-            (sprint.c.id, self._sprints),
-            (metric.c.trial_id, self._trials),
-            (trial.c.id, self._trials),
-        ):
-            self._delete(column, ids)
+        for number, told in self._cuts.items():
+            self._connection.execute(sa.update(proposal).where(proposal.c.id == number).values(proposal=told))
+        for table in (trial, proposal, insight):
+            self._delete(episode.c[f"{table.name}_id"], self._gone[table])
+        self._delete(metric.c.trial_id, self._trials)
+        for table, ids in self._gone.items():
+            self._delete(table.c.id, ids)
 
     def _delete(self, column: sa.Column[Any], ids: Iterable[int]) -> None:
         for some in batches(sorted(ids)):
@@ -181,7 +176,3 @@ class _Plan:
 
 def _trials_of(facts: Mapping[str, Any]) -> list[int]:
     return [int(one) for stage in _STAGES for one in facts.get(stage) or ()]
-
-
-def _sorted(ids: Iterable[int]) -> tuple[int, ...]:
-    return tuple(sorted(ids))

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.store import index, schema
+from research.store import index, queries, schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
@@ -38,10 +38,8 @@ class Journal(ABC):
         return number
 
     def _rows(self, table: sa.Table, **where: Any) -> list[Row]:
-        asked = [table.c[name] == value for name, value in where.items() if value is not None]
         with self.read() as connection:
-            found = connection.execute(sa.select(table).where(*asked).order_by(table.c.id))
-            return [dict(row) for row in found.mappings()]
+            return queries.rows(connection, table.name, **where)
 
     def _set(self, table: sa.Table, row_id: int, status: str, facts: Row | None) -> None:
         values: Row = {"status": status} if facts is None else {"status": status, "facts": facts}
@@ -133,7 +131,7 @@ class Journal(ABC):
         facts: Row | None = None,
     ) -> int:
         """Keep what a verdict taught and return its id."""
-        values = {"insight": insight.model_dump(), "word": insight.verdict.word}
+        values: Row = {"insight": insight.model_dump(), "word": insight.verdict.word}
         values |= {"sprint_id": sprint_id, "proposal_id": proposal_id}
         return self._add(schema.insight, values, facts, index.of_insight)
 
@@ -149,13 +147,13 @@ class Journal(ABC):
         it down: two campaigns that run at once never have the same turn.
         """
         with self.write() as connection:
-            before = _comparisons(connection, question)
+            before = queries.rows(connection, "comparison", question=question)
             known = next((row for row in before if row["name"] == name), None)
             if known is not None:
                 return known
             values = {"question": question, "name": name, "word": RUNNING, "facts": facts(before)}
             connection.execute(sa.insert(schema.comparison).values(created=schema.clock(), **values))
-            return _comparisons(connection, question)[-1]
+            return queries.rows(connection, "comparison", question=question)[-1]
 
     def end_comparison(self, number: int, word: str, facts: Row) -> None:
         """Write down what came out of a comparison."""
@@ -170,8 +168,7 @@ class Journal(ABC):
 
     def comparisons(self, question: str) -> list[Row]:
         """What of a question's error rate is spent: every comparison that was begun for it, oldest first."""
-        with self.read() as connection:
-            return _comparisons(connection, question)
+        return self._rows(schema.comparison, question=question)
 
     def seeds(self, data: str) -> set[int]:
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
@@ -181,9 +178,3 @@ class Journal(ABC):
                 int(seed)
                 for seed in connection.execute(sa.select(c.seed).where(c.data == data).distinct()).scalars()
             }
-
-
-def _comparisons(connection: sa.Connection, question: str) -> list[Row]:
-    c = schema.comparison.c
-    query = sa.select(schema.comparison).where(c.question == question).order_by(c.id)
-    return [dict(row) for row in connection.execute(query).mappings()]

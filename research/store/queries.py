@@ -38,16 +38,14 @@ _OWN = ("seed", "force", "name", "tags", "logger", "root", "store")
 
 def row(connection: sa.Connection, table: str, number: int) -> Row | None:
     """The row of a table with an id."""
-    rows = metadata.tables[table]
-    found = connection.execute(sa.select(rows).where(rows.c.id == number)).mappings().first()
-    return None if found is None else dict(found)
+    return next(iter(rows(connection, table, id=number)), None)
 
 
-def newest(connection: sa.Connection, table: str, limit: int, **where: Any) -> list[Row]:
-    """The newest rows of a table, oldest first, with these values in these columns; None is any value."""
-    rows = metadata.tables[table]
-    asked = [rows.c[name] == value for name, value in where.items() if value is not None]
-    query = sa.select(rows).where(*asked).order_by(rows.c.id.desc()).limit(limit)
+def rows(connection: sa.Connection, table: str, limit: int | None = None, **where: Any) -> list[Row]:
+    """Rows of a table with these values in these columns (None is any), oldest first; the newest `limit`."""
+    chosen = metadata.tables[table]
+    asked = [chosen.c[name] == value for name, value in where.items() if value is not None]
+    query = sa.select(chosen).where(*asked).order_by(chosen.c.id.desc()).limit(limit)
     return [dict(found) for found in connection.execute(query).mappings()][::-1]
 
 

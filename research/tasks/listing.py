@@ -71,7 +71,7 @@ def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dic
     from research.store import queries
 
     with desk.known.read() as connection:
-        return queries.newest(connection, table, limit, **where)
+        return queries.rows(connection, table, limit, **where)
 
 
 def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:

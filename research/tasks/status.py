@@ -104,7 +104,7 @@ def status(desk: Desk) -> Status:
     from research.store import queries
 
     with desk.store.read() as connection:
-        sprints = queries.newest(connection, "sprint", _SPRINTS)[::-1]
+        sprints = queries.rows(connection, "sprint", _SPRINTS)[::-1]
         counts = queries.statuses_by_sprint(connection, [row["id"] for row in sprints])
         return Status(
             store=desk.address,

@@ -53,7 +53,6 @@ def test_unknown_is_not_free() -> None:
     assert (cost.dollars, cost.joules) == (None, None) == (ledger.spent.dollars, ledger.spent.joules)
     ledger.settle(ledger.reserve(10, 10, PRICE), Usage(5, 5), 0.1)
     assert ledger.spent.dollars is None
-    assert "dollars unknown" in ledger.spent.line() and "joules unknown" in ledger.spent.line()
 
 
 def test_joules_are_counted_where_an_estimate_is_given() -> None:
@@ -61,7 +60,7 @@ def test_joules_are_counted_where_an_estimate_is_given() -> None:
     ledger = LlmLedger(LlmCaps(joules=100.0))
     cost = ledger.settle(ledger.reserve(10, 50, measured), Usage(10, 45), 0.1)
     assert cost.energy is not None and cost.energy.method == "llm.token_joules of the config"
-    assert ledger.spent.joules == 90.0 and "90 J estimated" in ledger.spent.line()
+    assert ledger.spent.joules == 90.0
     with pytest.raises(CapReached, match="joules"):
         ledger.reserve(1, 6, measured)
 

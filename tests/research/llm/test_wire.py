@@ -164,7 +164,7 @@ def hook(name, args):
     elif name == "socket.connect":
         asked.append(args[1][:2])
 sys.addaudithook(hook)
-from research import llm
+from research.llm import client as llm
 from research.propose.model import Suggestion
 from research.llm.replies import read
 def reader(reply):

@@ -37,8 +37,8 @@ def test_status_counts_what_is_there(room: Room) -> None:
     room.store.add_proposal(proposed(), sprint_id=sprint, status="refused")
     room.trial("budget.steps=100")
     found = room.ask("status")
-    assert found.experiments == {"queued": 1, "refused": 1} and found.trials == {"done": 1}
-    assert found.sprints[0].number == 2 and found.sprints[0].experiments == found.experiments
+    assert found.proposals == {"queued": 1, "refused": 1} and found.trials == {"done": 1}
+    assert found.sprints[0].number == 2 and found.sprints[0].proposals == found.proposals
     assert found.spent.campaign == "c" and found.spent.trials == 0
     own = yaml.safe_load((CONF / "agent.yaml").read_text())["budget"]
     assert found.budget == own and own["trials"] > 0 and own["seconds"] > 0

@@ -180,7 +180,7 @@ def test_run_takes_an_experiment_or_is_a_daemon(empty: Room) -> None:
     for keys in ({}, {"id": 1, "daemon": True}):
         with pytest.raises(Refusal, match="takes one of the two"):
             empty.ask("run", **keys)
-    with pytest.raises(Refusal, match="There is no experiment 5"):
+    with pytest.raises(Refusal, match="There is no proposal 5"):
         empty.ask("run", id=5)
     with pytest.raises(Refusal, match="buys nothing"):
         empty.ask("run", id=5, budget={"trials": 0})
