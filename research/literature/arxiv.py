@@ -99,20 +99,22 @@ class Arxiv(Library):
     def _answer(self, asked: str, count: int) -> tuple[Source, ...]:
         self._counts["asked"] += 1
         try:
-            found = self._fetched(asked, count)
+            sources = self._fetched(asked, count)
         except _Outage as outage:
             self._counts["outages"] += 1
             self._breaker.fail(str(outage))
             self.notes.append(f"arXiv gave no answer, so nothing of it is cited here: {outage}.")
             return ()
         self._breaker.succeed()
-        self._shelf.keep(f"{count} of {asked}", found)
-        return found
+        self._shelf.keep(f"{count} of {asked}", sources)
+        return sources
 
     def _fetched(self, asked: str, count: int) -> tuple[Source, ...]:
         """Ask in a thread that is given up when the time is over: the package bounds no request."""
+        import arxiv
+
         outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        client, search = self._opened(count), self._search(asked, count)
+        client, search = self._opened(count), arxiv.Search(query=asked, max_results=count)
 
         def fetch() -> None:
             try:
@@ -133,19 +135,11 @@ class Arxiv(Library):
     def _source(self, result: Any) -> Source | None:
         named = _ID.search(result.entry_id)
         authors, year = [author.name for author in result.authors], str(result.published.year)
-        if named is None:
-            found = None
-        else:
-            found = source("arxiv", named[1], result.title, result.summary, year=year, authors=authors)
-        if named is None or found is None:
+        found = named and source("arxiv", named[1], result.title, result.summary, year=year, authors=authors)
+        if not named or found is None:
             self.notes.append(f"an entry of arXiv's answer is left out: {one_line(result.entry_id, 80)}.")
             return None
         return found.model_copy(update={"url": f"https://arxiv.org/abs/{named[1]}"})
-
-    def _search(self, asked: str, count: int) -> Any:
-        import arxiv
-
-        return arxiv.Search(query=asked, max_results=count)
 
     def _opened(self, count: int) -> Any:
         """The package's client, the same one for all questions, as it keeps the pauses between them."""

@@ -78,11 +78,11 @@ class Folder(Library):
         """Add the sources of one file; what cannot be read is told and loses nothing else."""
         name = file.relative_to(self._root).as_posix()
         try:
-            found = list(self._sources_of(file, name))
+            sources = list(self._sources_of(file, name))
         except OSError as error:
             self.notes.append(f"{one_line(name)} cannot be read: {error.strerror}.")
             return
-        twice = [one.id for one in found if self._sources.setdefault(one.id, one) != one]
+        twice = [source.id for source in sources if self._sources.setdefault(source.id, source) != source]
         if twice:
             self.notes.append(
                 f"{one_line(name)}: {', '.join(twice[:5])} stand in an earlier file and count once."
@@ -149,9 +149,9 @@ def _bibtex(text: str) -> tuple[list[Source], list[int]]:
     # It repeats each unreadable entry on stderr; we tell their lines.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL + 1)
     accents = middlewares.LatexDecodingMiddleware(allow_inplace_modification=True)
-    found = parse_string(text, append_middleware=[accents])
-    sources, bad = [], [(block.start_line or 0) + 1 for block in found.failed_blocks]
-    for entry in found.entries:
+    library = parse_string(text, append_middleware=[accents])
+    sources, bad = [], [(block.start_line or 0) + 1 for block in library.failed_blocks]
+    for entry in library.entries:
         fields = {name.lower(): str(field.value) for name, field in entry.fields_dict.items()}
         read = _bibtex_source(entry.key, fields)
         if read is None:

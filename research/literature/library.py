@@ -53,8 +53,10 @@ def source(
 def shown(sources: Iterable[Source], limit: int = 1500) -> str:
     """Sources for a prompt: each in a marked block of its own that is named by its id, cut to `limit`."""
     return "\n".join(
-        data(f"{found.title}{f' ({found.year})' if found.year else ''}\n{found.abstract}", found.id, limit)
-        for found in sources
+        data(
+            f"{source.title}{f' ({source.year})' if source.year else ''}\n{source.abstract}", source.id, limit
+        )
+        for source in sources
     )
 
 
@@ -147,6 +149,6 @@ class Ranking:
         for word in dict.fromkeys(map(_stem, terms(query))):
             holding = self._holding.get(word, [])
             weight = math.log(1 + (len(self._norms) - len(holding) + 0.5) / (len(holding) + 0.5))
-            for at, found in holding:
-                scores[at] = scores.get(at, 0.0) + weight * found * (_K1 + 1) / (found + self._norms[at])
+            for at, times in holding:
+                scores[at] = scores.get(at, 0.0) + weight * times * (_K1 + 1) / (times + self._norms[at])
         return scores

@@ -62,12 +62,12 @@ def connect(
     if chosen.cache and store is None:
         raise ValueError("llm.cache=true needs the store whose replies are repeated")
     ledger = LlmLedger(chosen.caps, already=already)
-    endpoints = [_admitted(found, ledger) for found in line(chosen)]
+    endpoints = [_admitted(model, ledger) for model in line(chosen)]
     return Client(endpoints, ledger, record, KnownReplies(store) if chosen.cache and store else None)
 
 
-def _admitted(found: LlmSettings, ledger: LlmLedger) -> Endpoint:
-    endpoint = Endpoint(found)
+def _admitted(chosen: LlmSettings, ledger: LlmLedger) -> Endpoint:
+    endpoint = Endpoint(chosen)
     ledger.admit(endpoint.model, endpoint.rate)
     return endpoint
 

@@ -124,16 +124,16 @@ def estimate(name: str, tokens_out: int, seconds: float = inf) -> ReplyEnergy:
     Without `seconds` it is an upper bound for any duration. Raises `KeyError` for an unknown model.
     """
     provider, _, model = name.partition("/")
-    found = _load().llm_impacts(provider, model, tokens_out, seconds)
-    if found.energy is None:
+    impacts = _load().llm_impacts(provider, model, tokens_out, seconds)
+    if impacts.energy is None:
         raise KeyError(name)
-    value = found.energy.value
+    value = impacts.energy.value
     low, high = getattr(value, "min", value), getattr(value, "max", value)
     return ReplyEnergy(
         low_j=low * _JOULES_PER_KWH,
         high_j=high * _JOULES_PER_KWH,
         method=method(),
-        warnings=tuple(warning.message for warning in found.warnings or ()),
+        warnings=tuple(warning.message for warning in impacts.warnings or ()),
     )
 
 

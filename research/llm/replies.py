@@ -202,8 +202,8 @@ def _texts(content: dict[str, Any]) -> Iterator[str]:
 
 def _sentences(error: ValidationError) -> list[str]:
     """At most five complaints of the form `overrides.0: Input should be a valid string`."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)[:5]
-    return [f"{_shown('.'.join(map(str, item['loc'])))}: {item['msg']}." for item in found]
+    faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    return [f"{_shown('.'.join(map(str, item['loc'])))}: {item['msg']}." for item in faults]
 
 
 def _shown(text: str, limit: int = 60) -> str:

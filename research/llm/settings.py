@@ -63,15 +63,15 @@ class LlmSettings(Record):
 def settings(config: Mapping[str, Any]) -> LlmSettings:
     """The checked settings; raises `Refusal` with the first thing that is wrong."""
     try:
-        found = LlmSettings.model_validate(dict(config))
+        checked = LlmSettings.model_validate(dict(config))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"llm.{where} is not usable: {first['msg']}.{_HINTS.get(where, '')}") from None
-    _check_address(found.api_base)
-    if taken := sorted(found.extra.keys() & (_OURS | LlmSettings.model_fields.keys())):
+    _check_address(checked.api_base)
+    if taken := sorted(checked.extra.keys() & (_OURS | LlmSettings.model_fields.keys())):
         raise Refusal(f"llm.extra cannot set {', '.join(taken)}: leave it to llm and the environment.")
-    return found
+    return checked
 
 
 def _check_address(api_base: str | None) -> None:
@@ -193,10 +193,10 @@ def _of(model: str, origin: LlmSettings) -> LlmSettings:
     return settings({**content, "fallback": ()})
 
 
-def _within(found: LlmSettings, first: LlmSettings) -> LlmSettings:
+def _within(other: LlmSettings, first: LlmSettings) -> LlmSettings:
     """No more patient than the first: a campaign has cut that one's times to its budget."""
-    times = {name: min(getattr(found, name), getattr(first, name)) for name in ("timeout_s", "patience_s")}
-    return found.model_copy(update=times)
+    times = {name: min(getattr(other, name), getattr(first, name)) for name in ("timeout_s", "patience_s")}
+    return other.model_copy(update=times)
 
 
 def _provider(model: str) -> str:

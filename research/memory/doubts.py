@@ -185,7 +185,7 @@ class Failures:
         """Scores between 0 and 1, the share of trees that expect a failure; zeros while it is silent."""
         if self._trees is None or self._columns is None:
             return [0.0] * len(cases)
-        return [float(one) for one in self._trees.predict_proba(self._columns.rows(cases))[:, 1]]
+        return [float(score) for score in self._trees.predict_proba(self._columns.rows(cases))[:, 1]]
 
     def refuses(self, case: Flat) -> float | None:
         """The chance of failing where it is high enough to refuse, else None."""

@@ -46,10 +46,10 @@ def lessons(
     runs: Sequence[PastTrial], objective: Objective | None, task: str | None, *, all_pairs: bool = False
 ) -> list[Lesson]:
     """Lessons of one task's trials, the best supported first; `all_pairs` tells also what says nothing."""
-    found = [_compared(key, task, objective, group) for key, group in _grouped(runs, objective)]
-    found += _failures(runs, task)
-    kept = [one for one in found if all_pairs or _tells(one)]
-    return sorted(kept, key=lambda one: (-_strength(one), one.sentence))
+    told = [_compared(task, objective, group) for group in _grouped(runs, objective)]
+    told += _failures(runs, task)
+    kept = [lesson for lesson in told if all_pairs or _tells(lesson)]
+    return sorted(kept, key=lambda lesson: (-_strength(lesson), lesson.sentence))
 
 
 def _tells(lesson: Lesson) -> bool:
@@ -63,21 +63,15 @@ def _strength(lesson: Lesson) -> float:
     return (share + 1 / (2 * n) - math.sqrt(share * (1 - share) / n + 1 / (4 * n * n))) / (1 + 1 / n)
 
 
-def _grouped(
-    runs: Sequence[PastTrial], objective: Objective | None
-) -> list[tuple[tuple[str, str, str], list[Pair]]]:
+def _grouped(runs: Sequence[PastTrial], objective: Objective | None) -> list[list[Pair]]:
+    """Pairs of the same two options of a knob, so that the first option is the one that won more often."""
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in _pairs(runs, objective) if objective else ():
         groups.setdefault((pair.key, pair.one, pair.two), []).append(pair)
-    turned = {key: [_turned(pair) for pair in group] for key, group in groups.items()}
     return [
-        (key, group) if sum(pair.better for pair in group) * 2 >= len(group) else (_swapped(key), turned[key])
-        for key, group in groups.items()
+        group if sum(pair.better for pair in group) * 2 >= len(group) else list(map(_turned, group))
+        for group in groups.values()
     ]
-
-
-def _swapped(key: tuple[str, str, str]) -> tuple[str, str, str]:
-    return key[0], key[2], key[1]
 
 
 def _turned(pair: Pair) -> Pair:
@@ -107,11 +101,11 @@ def _with_default(
 ) -> dict[SharedPart, dict[str, PastTrial]]:
     """The trials that leave a knob alone, beside those that turn it."""
     plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
-    found = {}
+    beside = {}
     for place, options in places.items():
         untouched = plain.get((place.seed, place.machine, place.rest))
-        found[place] = options if untouched is None else {DEFAULT: untouched, **options}
-    return found
+        beside[place] = options if untouched is None else {DEFAULT: untouched, **options}
+    return beside
 
 
 def _machine(run: PastTrial) -> str:
@@ -130,10 +124,8 @@ def _pair(key: str, one: str, two: str, first: PastTrial, second: PastTrial, obj
     return Pair(key, one, two, better, change, (first.id, second.id))
 
 
-def _compared(
-    key: tuple[str, str, str], task: str | None, objective: Objective | None, group: Sequence[Pair]
-) -> Lesson:
-    knob, one, two = key
+def _compared(task: str | None, objective: Objective | None, group: Sequence[Pair]) -> Lesson:
+    knob, one, two = group[0][:3]
     wins, median = sum(pair.better for pair in group), statistics.median(pair.change for pair in group)
     where = f" on {task}" if task else ""
     metric = words(objective.metric) if objective else ""
@@ -155,17 +147,17 @@ def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
     for run in runs:
         for key, text in split(run.overrides).items():
             values.setdefault(key, []).append((text, run))
-    found = []
+    told = []
     for key, seen in sorted(values.items()):
         for what, group in _sides(key, seen):
             failed = sum(run.failed for run in group)
             where = f" on {task}" if task else ""
             sentence = f"{what} failed {failed} of {len(group)} times{where}"
             ids = tuple(sorted(run.id for run in group))
-            found.append(
+            told.append(
                 Lesson(sentence=sentence, task=task, key=key, wins=failed, total=len(group), trial_ids=ids)
             )
-    return found
+    return told
 
 
 def _sides(key: str, seen: Sequence[tuple[str, PastTrial]]) -> list[tuple[str, list[PastTrial]]]:

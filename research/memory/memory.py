@@ -47,11 +47,11 @@ class Memory:
         """Few, relevant episodes in an order that depends on the rows only; empty when memory is off."""
         if self.mode == "off":
             return ()
-        found = tuple(self._find(self._store, query))[: query.count]
+        recalled = tuple(self._find(self._store, query))[: query.count]
         if self.mode == "placebo":
-            found = placebo.episodes(self._store, query, len(found), self._seed)
-        self._recalled |= dict.fromkeys(one.id for one in found)
-        return found
+            recalled = placebo.episodes(self._store, query, len(recalled), self._seed)
+        self._recalled |= dict.fromkeys(episode.id for episode in recalled)
+        return recalled
 
     def lessons(self, query: Query) -> tuple[Lesson, ...]:
         """What the trials of the query's task say together, at most `query.count`; made now, never stored."""
@@ -59,11 +59,11 @@ class Memory:
             return ()
         wanted = None if query.objective is None else screening_objective(query.objective)
         past = runs(self._store, _keys(wanted), task=query.task)
-        found = lessons(past, wanted, query.task)[: query.count]
+        told = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
             dealt = placebo.shuffled(past, self._seed)
-            found = lessons(dealt, wanted, query.task, all_pairs=True)[: len(found)]
-        return tuple(found)
+            told = lessons(dealt, wanted, query.task, all_pairs=True)[: len(told)]
+        return tuple(told)
 
     def doubts(self, config: Mapping[str, Any]) -> Doubt | None:
         """Why a resolved config need not be run: an equal trial has ended, or it is predicted to fail.
@@ -82,8 +82,8 @@ class Memory:
         if self.mode == "off":
             return []
         wanted = screening_objective(objective)
-        found = configured(runs(self._store, _keys(wanted), but=data), wanted)
-        return placebo.dealt(found, self._seed) if self.mode == "placebo" else found
+        good = configured(runs(self._store, _keys(wanted), but=data), wanted)
+        return placebo.dealt(good, self._seed) if self.mode == "placebo" else good
 
     def facts(self) -> dict[str, Any]:
         """What a sprint's facts say of memory: its mode and the ids of what was recalled."""
@@ -126,12 +126,12 @@ def _retrieval(config: Mapping[str, Any]) -> Find:
     module, _, last = name.rpartition(".")
     try:
         target = getattr(importlib.import_module(module), last)
-        found: Find = target(**given) if isinstance(target, type) else partial(target, **given)
+        find: Find = target(**given) if isinstance(target, type) else partial(target, **given)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise Refusal(f"memory.retrieval cannot be made of {name}: {error}.") from error
-    if not callable(found):
+    if not callable(find):
         raise Refusal(f"memory.retrieval={name} cannot be called with a store and a query.")
-    return found
+    return find
 
 
 def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configured]:
@@ -142,7 +142,7 @@ def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configur
     tasks: dict[str, dict[tuple[str, ...], list[PastTrial]]] = {}
     for run in _comparable(runs, objective):
         tasks.setdefault(str(run.task), {}).setdefault(run.overrides, []).append(run)
-    return [one for task in sorted(tasks) for one in _task(task, tasks[task], objective)]
+    return [good for task in sorted(tasks) for good in _task(task, tasks[task], objective)]
 
 
 def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTrial]:
@@ -156,11 +156,11 @@ def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTri
 
 
 def _task(
-    task: str, found: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
+    task: str, groups: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
 ) -> list[Configured]:
-    means = {overrides: _means(group, objective) for overrides, group in found.items()}
+    means = {overrides: _means(group, objective) for overrides, group in groups.items()}
     ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
-    kept = sorted((ranks[one][1], one) for one in found if ranks[one][0] == 0)
+    kept = sorted((place, overrides) for overrides, (broken, place) in ranks.items() if broken == 0)
     if not kept:
         return []
     best, worst = kept[0][0], kept[-1][0]
@@ -170,7 +170,7 @@ def _task(
             overrides=overrides,
             value=means[overrides][objective.metric],
             regret=(value - best) / (worst - best) if worst > best else 0.0,
-            trial_ids=tuple(sorted(run.id for run in found[overrides])),
+            trial_ids=tuple(sorted(run.id for run in groups[overrides])),
         )
         for value, overrides in kept
     ]

@@ -19,11 +19,11 @@ def episodes(store: Store, query: Query, count: int, seed: int) -> tuple[Episode
     """`count` episodes by lot from the whole store, each with the outcome of another."""
     rng = random.Random(f"{seed} {query.model_dump_json()}")
     with store.read() as connection:
-        found = rows(connection, _drawn(connection, count, rng))
-        real = told(connection, [(0.0, one, ()) for one in found], query.objective)
+        drawn = rows(connection, _drawn(connection, count, rng))
+        real = told(connection, [(0.0, row, ()) for row in drawn], query.objective)
     rng.shuffle(real)
     order = [*range(1, len(real)), 0] if real else []
-    return tuple(_crossed(one, real[other]) for one, other in zip(real, order, strict=True))
+    return tuple(_crossed(row, real[other]) for row, other in zip(real, order, strict=True))
 
 
 def _crossed(one: Episode, other: Episode) -> Episode:
@@ -50,20 +50,20 @@ def shuffled(runs: Sequence[PastTrial], seed: int) -> list[PastTrial]:
     order = list(runs)
     random.Random(seed).shuffle(order)
     return [
-        replace(one, failed=other.failed, figures=other.figures)
-        for one, other in zip(runs, order, strict=True)
+        replace(run, failed=other.failed, figures=other.figures)
+        for run, other in zip(runs, order, strict=True)
     ]
 
 
-def dealt(found: Iterable[Configured], seed: int) -> list[Configured]:
+def dealt(configurations: Iterable[Configured], seed: int) -> list[Configured]:
     """The same configurations of each task with their values dealt anew."""
     tasks: dict[str, list[Configured]] = {}
-    for one in found:
-        tasks.setdefault(one.task, []).append(one)
+    for configuration in configurations:
+        tasks.setdefault(configuration.task, []).append(configuration)
     crossed = []
     for task, known in tasks.items():
         order = list(known)
         random.Random(f"{seed} {task}").shuffle(order)
-        for one, other in zip(known, order, strict=True):
-            crossed.append(one.model_copy(update={"value": other.value, "regret": other.regret}))
+        for configuration, other in zip(known, order, strict=True):
+            crossed.append(configuration.model_copy(update={"value": other.value, "regret": other.regret}))
     return crossed

@@ -66,7 +66,7 @@ def told(
     about = _Told(connection, [row for _, row, _ in chosen])
     ids = [tuple(dict.fromkeys([*about.trials(row), *also])) for _, row, also in chosen]
     keys = shown(objective)
-    known = {one for some in ids for one in some}
+    known = {number for some in ids for number in some}
     measured, taken = figures(connection, known, keys), instruments(connection, known, keys)
     return [
         Episode(
@@ -75,7 +75,7 @@ def told(
             task=row.task,
             overrides=row.overrides,
             word=about.word(row),
-            figures=_means({one: measured[one] for one in own if one in measured}, keys, taken),
+            figures=_means({number: measured[number] for number in own if number in measured}, keys, taken),
             said=about.said(row)[:_LONGEST],
             trial_ids=own,
             relevance=round(relevance, 4),
@@ -110,12 +110,12 @@ def instruments(connection: Connection, ids: Iterable[int], keys: Sequence[str])
     if not any(map(is_timed, keys)):
         return {}
     carbon = any("co2" in key for key in keys)
-    found = {}
+    taken_by = {}
     for number, facts in queries.facts(connection, ids).items():
         grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None
         taken = instrument(Result(trial_id=number, metrics={}, facts=facts))
-        found[number] = f"{taken} {facts.get('threads')} {grid}"
-    return found
+        taken_by[number] = f"{taken} {facts.get('threads')} {grid}"
+    return taken_by
 
 
 def _means(
@@ -125,7 +125,11 @@ def _means(
     last = taken.get(max(measured, default=0))
     alike = {number for number in measured if taken.get(number) == last}
     columns = {
-        key: [one[key] for n, one in measured.items() if key in one and (n in alike or not is_timed(key))]
+        key: [
+            figures[key]
+            for n, figures in measured.items()
+            if key in figures and (n in alike or not is_timed(key))
+        ]
         for key in keys
     }
     return {key: statistics.fmean(values) for key, values in columns.items() if values}
@@ -133,48 +137,48 @@ def _means(
 
 def chose(facts: Mapping[str, Any]) -> list[int]:
     """Trials by which a proposal was chosen: those of its confirmation judged it and are left out."""
-    return [int(one) for stage in ("screened", "promoted") for one in facts.get(stage) or ()]
+    return [int(number) for stage in ("screened", "promoted") for number in facts.get(stage) or ()]
 
 
 @final
 class _Told:
     """What the rows behind some episodes say now: three statements, whatever their number."""
 
-    def __init__(self, connection: Connection, found: Sequence[IndexRow]) -> None:
-        by = {kind: {row.number for row in found if row.kind == kind} for kind in get_args(Kind)}
+    def __init__(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
+        by = {kind: {row.number for row in rows if row.kind == kind} for kind in get_args(Kind)}
         self._insights = queries.told(connection, "insight", by["insight"])
         linked = {row.proposal_id for row in self._insights.values()} - {None}
         self._proposals = queries.told(connection, "proposal", by["proposal"] | linked)
         self._trials = queries.told(connection, "trial", by["trial"])
 
-    def word(self, found: IndexRow) -> str:
+    def word(self, about: IndexRow) -> str:
         """The verdict of an insight, the status of anything else."""
-        if found.kind == "insight":
-            return str(self._insights[found.number].word)
-        rows = self._trials if found.kind == "trial" else self._proposals
-        return str(rows[found.number].status)
+        if about.kind == "insight":
+            return str(self._insights[about.number].word)
+        rows = self._trials if about.kind == "trial" else self._proposals
+        return str(rows[about.number].status)
 
-    def said(self, found: IndexRow) -> str:
+    def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
-        if found.kind == "trial":
-            return self._trials[found.number].reason or ""
-        row = self._proposal(found)
+        if about.kind == "trial":
+            return self._trials[about.number].reason or ""
+        row = self._proposal(about)
         if row is None:
             return ""
-        reasons = "; ".join(str(one) for one in row.facts.get("reasons") or ())
+        reasons = "; ".join(str(reason) for reason in row.facts.get("reasons") or ())
         return str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
 
-    def trials(self, found: IndexRow) -> list[int]:
+    def trials(self, about: IndexRow) -> list[int]:
         """The trials by which it was chosen."""
-        if found.kind == "trial":
-            return [found.number]
-        row = self._proposal(found)
+        if about.kind == "trial":
+            return [about.number]
+        row = self._proposal(about)
         return [] if row is None else chose(row.facts)
 
-    def _proposal(self, found: IndexRow) -> Any:
-        if found.kind == "proposal":
-            return self._proposals[found.number]
-        return self._proposals.get(self._insights[found.number].proposal_id)
+    def _proposal(self, about: IndexRow) -> Any:
+        if about.kind == "proposal":
+            return self._proposals[about.number]
+        return self._proposals.get(self._insights[about.number].proposal_id)
 
 
 NO_FAILURE = (STOPPED, "interrupted", "refused")
@@ -211,7 +215,7 @@ def runs(
         PastTrial(
             number,
             row.task,
-            tuple(one for one in row.overrides if _key(one) not in idle.get(number, ())),
+            tuple(override for override in row.overrides if _key(override) not in idle.get(number, ())),
             row.seed,
             row.status == "failed",
             measured.get(number, {}),

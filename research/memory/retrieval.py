@@ -52,7 +52,7 @@ def _shared(query: Query) -> Iterator[Sequence[Term]]:
     for said in words(query.words)[:_WORDS]:
         yield [(said,), (mark("task", task),)] if task else [(said,)]
     for key, text in list(own.items())[:_KNOBS]:
-        yield [tuple(_under(task, one) for one in _near(key, text))]
+        yield [tuple(_under(task, name) for name in _near(key, text))]
     if task or query.phase or query.objective:
         for kind in _ORDER:
             yield [(_under(task, kind_mark(kind)),)]
@@ -60,8 +60,8 @@ def _shared(query: Query) -> Iterator[Sequence[Term]]:
         yield [(_under(task, f"metric {query.objective.metric}"),)]
 
 
-def _under(task: str | None, one: str) -> str:
-    return mark(task, one) if task else mark(one)
+def _under(task: str | None, name: str) -> str:
+    return mark(task, name) if task else mark(name)
 
 
 def _near(key: str, text: str) -> list[str]:
@@ -82,9 +82,9 @@ def _said(pool: Sequence[IndexRow], text: str) -> Sequence[float | None]:
         return [None] * len(pool)
     has = [set(asked).intersection(row.terms.split(" ")) for row in pool]
     counts = Counter(chain.from_iterable(has))
-    weights = {one: math.log(1 + len(pool) / (1 + counts[one])) for one in asked}
+    weights = {word: math.log(1 + len(pool) / (1 + counts[word])) for word in asked}
     total = sum(weights.values())
-    return [sum(weights[one] for one in asked if one in own) / total for own in has]
+    return [sum(weights[word] for word in asked if word in own) / total for own in has]
 
 
 def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float | None) -> float:
@@ -111,10 +111,10 @@ def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
     return sum(_agree(one[key], two[key]) for key in sorted(one.keys() & two.keys())) / len(keys)
 
 
-def _agree(one: str, two: str) -> float:
-    if one == two:
+def _agree(first_text: str, second_text: str) -> float:
+    if first_text == second_text:
         return 1.0
-    first, second = number(one), number(two)
+    first, second = number(first_text), number(second_text)
     if first is None or second is None:
         return 0.0
     low, high = sorted((abs(first), abs(second)))

@@ -175,4 +175,4 @@ class _Plan:
 
 
 def _trials_of(facts: Mapping[str, Any]) -> list[int]:
-    return [int(one) for stage in _STAGES for one in facts.get(stage) or ()]
+    return [int(number) for stage in _STAGES for number in facts.get(stage) or ()]

@@ -118,7 +118,7 @@ def _found(parts: str) -> sa.TextClause:
 
 def _expression(name: str, parts: Iterable[Term]) -> str:
     """A query of the index; terms are letters and digits, so that quoting is all it takes."""
-    quoted = (_OR[name].join(f'"{one}"' if name == "sqlite" else one for one in part) for part in parts)
+    quoted = (_OR[name].join(f'"{term}"' if name == "sqlite" else term for term in part) for part in parts)
     return _AND[name].join(f"({part})" for part in quoted)
 
 
@@ -196,9 +196,9 @@ def _add(
         *region(split(own)),
         *([f"metric {metric}"] if metric else []),
     ]
-    terms = [mark(one) for one in marks] + words(f"{said} {' '.join(own)}")
+    terms = [mark(name) for name in marks] + words(f"{said} {' '.join(own)}")
     if task:
-        terms += [mark("task", task), *(mark(task, one) for one in marks)]
+        terms += [mark("task", task), *(mark(task, name) for name in marks)]
     values = {"task": task, "metric": metric, "overrides": own}
     terms = list(dict.fromkeys(terms))
     links = dict.fromkeys(("trial_id", "proposal_id", "insight_id")) | dict(link)
@@ -221,12 +221,12 @@ _MOST = 200
 
 def words(text: str) -> list[str]:
     """The distinct words of any text in order, as terms: `w` and ASCII letters, or `u` and hexadecimal."""
-    found: dict[str, None] = {}
+    kept: dict[str, None] = {}
     for match in _WORD.finditer(text.lower()):
-        found[_word(match.group()[:_LONGEST])] = None
-        if len(found) == _MOST:
+        kept[_word(match.group()[:_LONGEST])] = None
+        if len(kept) == _MOST:
             break
-    return list(found)
+    return list(kept)
 
 
 def _word(word: str) -> str:
@@ -249,15 +249,15 @@ def kind_mark(kind: str) -> str:
 def number(text: str) -> float | None:
     """The finite number that a text is, if it is one."""
     try:
-        found = float(text)
+        value = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return value if math.isfinite(value) else None
 
 
 def split(overrides: Iterable[str]) -> dict[str, str]:
     """Overrides as key -> text; of two that set the same key the last."""
-    pairs = (one.partition("=") for one in overrides)
+    pairs = (override.partition("=") for override in overrides)
     return {key.strip(" +"): text.strip() for key, equals, text in pairs if equals}
 
 

@@ -66,15 +66,15 @@ def migrate(connection: sa.Connection) -> None:
         alone = connection.dialect.name == "sqlite"
         _refuse_taken(present if alone else present & set(metadata.tables))
         schema_version.create(connection)
-    found = version(connection)
-    if found > VERSION:
+    present_version = version(connection)
+    if present_version > VERSION:
         raise Refusal(
-            f"The database has schema version {found} and this joulelab knows up to {VERSION}: "
+            f"The database has schema version {present_version} and this joulelab knows up to {VERSION}: "
             "update joulelab, or choose another store.url."
         )
     for step in STEPS:
         step(connection)
-    if found < VERSION:
+    if present_version < VERSION:
         connection.execute(sa.insert(schema_version).values(version=VERSION, applied=clock()))
 
 

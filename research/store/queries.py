@@ -53,8 +53,8 @@ def statuses(connection: sa.Connection, table: str) -> dict[str, int]:
     """How many rows of a table have each status, a trial's as people read it."""
     rows = metadata.tables[table]
     word: sa.ColumnElement[str] = spoken().label("word") if rows is trial else rows.c.status
-    found = connection.execute(sa.select(word, sa.func.count(rows.c.id)).group_by(word)).all()
-    return dict(sorted((str(status), int(count)) for status, count in found))
+    counts = connection.execute(sa.select(word, sa.func.count(rows.c.id)).group_by(word)).all()
+    return dict(sorted((str(status), int(count)) for status, count in counts))
 
 
 def statuses_by_sprint(connection: sa.Connection, sprint_ids: Sequence[int]) -> dict[int, dict[str, int]]:
@@ -107,7 +107,7 @@ def lost(connection: sa.Connection, sweep: str) -> dict[Key, dict[str, float]]:
 def paid(connection: sa.Connection, campaign: str) -> float | None:
     """The dollars of a campaign's exchanges with language models; None where one of them is unknown."""
     rows = connection.execute(sa.select(sprint.c.id, sprint.c.facts))
-    ids = [found.id for found in rows if found.facts.get("campaign") == campaign]
+    ids = [row.id for row in rows if row.facts.get("campaign") == campaign]
     query = sa.select(interaction.c.dollars).where(interaction.c.sprint_id.in_(ids))
     dollars = list(connection.execute(query).scalars())
     return None if None in dollars else sum(dollars)
@@ -120,23 +120,23 @@ def replies(connection: sa.Connection, digest: str) -> Sequence[Any]:
     return connection.execute(query).all()
 
 
-def siblings(store: "Store", one: Trial) -> list[Trial]:
+def siblings(store: "Store", wanted_trial: Trial) -> list[Trial]:
     """The finished trials of a trial's configuration, whatever their seed, itself among them.
 
     They trained the same network on the same data and machine.
     """
     c = trial.c
-    done = [c.status == "done", c.code == one.key.code, c.data == one.key.data]
-    query = sa.select(c.id, c.overrides).where(*done, c.hardware == one.key.hardware)
-    wanted = _choices(one.overrides)
+    done = [c.status == "done", c.code == wanted_trial.key.code, c.data == wanted_trial.key.data]
+    query = sa.select(c.id, c.overrides).where(*done, c.hardware == wanted_trial.key.hardware)
+    wanted = _choices(wanted_trial.overrides)
     with store.read() as connection:
-        near = [found.id for found in connection.execute(query) if _choices(found.overrides) == wanted]
-    own = _same(one)
+        near = [row.id for row in connection.execute(query) if _choices(row.overrides) == wanted]
+    own = _same(wanted_trial)
     return [sibling for sibling in store.trials(ids=near) if _same(sibling) == own]
 
 
-def _same(one: Trial) -> str:
-    return configuration(one.config, has_own_split(one))
+def _same(of: Trial) -> str:
+    return configuration(of.config, has_own_split(of))
 
 
 def _choices(overrides: Iterable[str]) -> frozenset[str]:
@@ -147,10 +147,10 @@ def _choices(overrides: Iterable[str]) -> frozenset[str]:
 def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -> dict[int, Trial]:
     """Seed -> its first trial that nobody disturbed, else its first: a replicate is no pair of its own."""
     held = {number: bool(result.facts.get("disturbed")) for number, result in results.items()}
-    found: dict[int, Trial] = {}
-    for one in sorted(trials, key=lambda trial: (held.get(trial.id, False), trial.replicate, trial.id)):
-        found.setdefault(one.seed, one)
-    return found
+    first: dict[int, Trial] = {}
+    for replicate in sorted(trials, key=lambda own: (held.get(own.id, False), own.replicate, own.id)):
+        first.setdefault(replicate.seed, replicate)
+    return first
 
 
 def ended(connection: sa.Connection, *, task: str | None, but: str | None, most: int) -> Sequence[Any]:
@@ -255,11 +255,11 @@ def figures(
     connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]
 ) -> dict[int, dict[str, float]]:
     """Trial -> its final figures among `keys`, without those that are not a number."""
-    found: dict[int, dict[str, float]] = {}
+    measured: dict[int, dict[str, float]] = {}
     for some in batches(sorted(set(ids))):
         for number, key, value in connection.execute(_FIGURES, {"ids": some, "keys": list(keys)}):
-            found.setdefault(number, {})[key] = value
-    return found
+            measured.setdefault(number, {})[key] = value
+    return measured
 
 
 def episode_ids(connection: sa.Connection) -> tuple[int, int] | None:

@@ -179,9 +179,11 @@ class Store(Journal):
                 )
                 for number, *key in rows:
                     done_of.setdefault(Key(*key), []).append(number)
-            found = {key: claims.preferred(connection, ids) for key, ids in done_of.items() if key in wanted}
-            results = _results(connection, list(found.values()))
-        return {key: results[number] for key, number in found.items()}
+            answering = {
+                key: claims.preferred(connection, ids) for key, ids in done_of.items() if key in wanted
+            }
+            results = _results(connection, list(answering.values()))
+        return {key: results[number] for key, number in answering.items()}
 
     def trials(
         self,
@@ -204,8 +206,8 @@ class Store(Journal):
         with self.read() as connection:
             newest = query.order_by(trial.c.id.desc()).limit(limit)
             rows = [row for some in parts for row in connection.execute(newest.where(some)).mappings()]
-        found = sorted((_trial(row) for row in rows), key=lambda row: row.id)
-        return found if limit is None else found[max(0, len(found) - limit) :]
+        chosen = sorted((_trial(row) for row in rows), key=lambda row: row.id)
+        return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
     def results(self, ids: Iterable[int]) -> dict[int, Result]:
         """What the finished trials among `ids` measured; NaN comes back as NaN."""
@@ -248,10 +250,10 @@ def _insist(write: Callable[[], None]) -> None:
 
 def _standing(connection: sa.Connection, trial_id: int) -> Known | Busy:
     row = connection.execute(sa.select(trial).where(trial.c.id == trial_id)).mappings().one()
-    found = _trial(row)
-    if found.status != "done":
-        return Busy(found)
-    return Known(found, _results(connection, [trial_id])[trial_id])
+    standing = _trial(row)
+    if standing.status != "done":
+        return Busy(standing)
+    return Known(standing, _results(connection, [trial_id])[trial_id])
 
 
 def _trial(row: sa.RowMapping) -> Trial:
