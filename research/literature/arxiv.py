@@ -46,13 +46,7 @@ class Arxiv(Library):
     """
 
     def __init__(
-        self,
-        url: str,
-        categories: Sequence[str],
-        path: str,
-        delay_s: float,
-        timeout_s: float,
-        retries: int,
+        self, url: str, categories: Sequence[str], path: str, delay_s: float, timeout_s: float, retries: int
     ) -> None:
         super().__init__()
         _check(url, categories, timeout_s)

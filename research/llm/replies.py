@@ -130,11 +130,7 @@ def _record(body: str, kind: type[T]) -> T:
 def _parse(body: str) -> Any:
     try:
         return json.loads(
-            body,
-            object_pairs_hook=_once,
-            parse_constant=_no_constant,
-            parse_int=_whole,
-            parse_float=_finite,
+            body, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
         )
     except RecursionError:
         raise _Unreadable("malformed", _DEEP) from None

@@ -135,11 +135,7 @@ class Wire:
         return _answer(response)
 
     def _call(
-        self,
-        http: httpx.Client,
-        messages: Messages,
-        response_format: dict[str, Any] | None,
-        timeout_s: float,
+        self, http: httpx.Client, messages: Messages, response_format: dict[str, Any] | None, timeout_s: float
     ) -> dict[str, Any]:
         http.timeout = httpx.Timeout(timeout_s)
         call = {**self._fixed, "messages": [dict(message) for message in messages], "timeout": timeout_s}

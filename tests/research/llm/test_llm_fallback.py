@@ -49,10 +49,7 @@ def test_the_next_model_is_asked_when_the_one_before_is_out(
     with Lab(server, retries=0, break_after=1, fallback=to(second)) as lab:
         assert lab.ask().record and lab.ask().record
         kind = {401: "key", 404: "model", 500: "server"}[code]
-        assert models(lab) == [
-            ("openai/m", f"failed: {kind}"),
-            *[("hosted_vllm/second", "accepted")] * 2,
-        ]
+        assert models(lab) == [("openai/m", f"failed: {kind}"), *[("hosted_vllm/second", "accepted")] * 2]
         assert len(server.requests) == 1 and second.requests[0]["model"] == "second"
 
 
