@@ -89,7 +89,7 @@ class Bench:
     def note(self, arm: Arm, status: str, **facts: Any) -> None:
         """Write down how far an arm came, beside what was written of it before."""
         arm.facts |= facts
-        self.store.set_experiment(arm.experiment_id, status, arm.facts)
+        self.store.set_proposal(arm.proposal_id, status, arm.facts)
 
     def price(self, pairs: Sequence[Pair]) -> Price:
         """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""

@@ -80,14 +80,14 @@ class Scene:
     @cached_property
     def tried(self) -> list[tuple[Proposal, Seen]]:
         """Experiments of the same question, oldest first, with their screened means."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
         return [(row["proposal"], self._seen(row)) for row in alike]
 
     @cached_property
     def signatures(self) -> set[str]:
         """Configurations that were proposed before, whatever came of them."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
         return known | {self.bench.signature(())}
 

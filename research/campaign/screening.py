@@ -140,7 +140,7 @@ class Screening:
             needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
             self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
             return
-        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.experiment_id))]
+        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.proposal_id))]
         stopping.run([(arm, seed) for arm in new for seed in seeds])
 
     def best(self, count: int) -> list[Arm]:
@@ -208,7 +208,7 @@ class Screening:
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""
         if arm.proposer == PROPOSER:
-            asked = self._admission.rows.paid(arm.experiment_id) or self._bill.part()
+            asked = self._admission.rows.paid(arm.proposal_id) or self._bill.part()
             arm.facts["asked"] = asked.model_dump()
 
     def _pay(self, arm: Arm) -> None:

@@ -105,7 +105,7 @@ class Compared(Answer):
 
 def compare(desk: Desk) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
-    wanted = [reference(desk.config[key], key, ("trial", "experiment")) for key in ("a", "b")]
+    wanted = [reference(desk.config[key], key, ("trial", "proposal")) for key in ("a", "b")]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
     store = desk.known
@@ -125,7 +125,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
     None where a trial is pointed at.
     """
-    if any(one.kind != "experiment" for one in wanted):
+    if any(one.kind != "proposal" for one in wanted):
         return None
     facts = [row_of(store, one)["facts"] for one in wanted]
     reached = [stage for stage in STAGES if all(one.get(stage) for one in facts)]
@@ -142,7 +142,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
     """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
-    if wanted.kind == "experiment":
+    if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         stages = [stage] if stage else [one for one in reversed(STAGES) if facts.get(one)][:1]
         ids = [number for one in stages for number in facts.get(one, []) if number is not None]
