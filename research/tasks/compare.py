@@ -16,9 +16,8 @@ from research.stats.quantity import quantity
 from research.stats.sentences import difference
 from research.stats.spelling import WORDS
 from research.store.queries import first_of_each_seed, siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, absent, reference
 from research.tasks.show import STAGES, row_of
 from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
 

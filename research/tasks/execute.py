@@ -12,11 +12,10 @@ from research.metrics import is_timed, screening_objective
 from research.stats.quantity import quantity
 from research.store.lease import Lost
 from research.store.queue import Queue, Taken
-from research.tasks.answer import Answer
+from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
+from research.tasks.line import stoppable
 from research.tasks.show import row_of
-from research.tasks.stoppable import stoppable
 from research.types import Proposal, Record
 
 POLL_S = 2.0

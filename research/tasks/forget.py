@@ -6,9 +6,8 @@ from typing import Any, final
 from refusal import Refusal
 from research.memory.memory import opened
 from research.memory.records import Forgotten
-from research.tasks.answer import Answer, pairs
+from research.tasks.answer import Answer, Reference, pairs, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
 from research.tasks.show import row_of
 
 _FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"

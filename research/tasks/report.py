@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from refusal import Refusal
-from research.tasks.answer import Answer
+from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
 from research.tasks.show import row_of
 
 if TYPE_CHECKING:

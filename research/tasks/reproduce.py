@@ -16,9 +16,8 @@ from research.stats.intervals import ENOUGH, summary
 from research.stats.quantity import quantity
 from research.stats.student import critical
 from research.store.queries import siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import absent, reference
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial
 

@@ -9,7 +9,7 @@ from research.report.findings import Findings
 from research.stats.split import Split
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
-from research.tasks.stoppable import stoppable
+from research.tasks.line import stoppable
 from research.types import Comparison, Record
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 from research.stats.comparable import how_taken
 from research.stats.quantity import quantity
 from research.stats.sentences import command
-from research.tasks.answer import Answer, pairs
+from research.tasks.answer import Answer, Reference, absent, pairs, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, absent, reference
 
 if TYPE_CHECKING:
     from research.store.store import Store

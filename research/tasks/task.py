@@ -1,12 +1,14 @@
 """The tasks by name: which file does each, which keys it takes, and how it is typed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from refusal import Refusal
-from research.tasks.switches import refuse_switches
+from research.tasks import line
+from research.tasks.answer import Answer
 
 if TYPE_CHECKING:
     from research.tasks.answer import Answer
@@ -143,3 +145,79 @@ def checked(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Task:
         if isinstance(value, bool) and not isinstance(config[key], bool):
             raise Refusal(f"{key}={config[key]} is neither yes nor no: write {key}=true or {key}=false.")
     return TASKS[name]
+
+
+_OPEN = {
+    ("memory", "mode"),  # on and off
+    ("memory", "retrieval"),
+    ("llm", "cache"),
+    ("llm", "extra"),
+    ("llm", "fallback"),
+    ("proposer", "sources"),
+}
+"""keys of groups that take one, or that a constructor of anybody's own reads"""
+_FREE = ("literature", "domain", "store")
+"""groups whose own code judges them"""
+
+
+def refuse_switches(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Raise `Refusal` for a true or false at a key that takes none, as `sprint.count=true`.
+
+    `usual` are the keys of agent.yaml: one takes true or false where that is its usual value.
+    """
+    for path in _switched(config):
+        key = ".".join(path)
+        default = _usual(usual, path)
+        if path[0] in _FREE or isinstance(default, bool) or path[:2] in _OPEN:
+            continue
+        known = f", usually {default}" if isinstance(default, int | float | str) else ""
+        raise Refusal(f"{key} takes no true or false{known}: python agent.py --help says what it takes.")
+
+
+def _switched(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of each true and false; one in a list counts as the list's."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _switched(value, (*path, str(key)))
+    elif isinstance(node, list | tuple):
+        if any(isinstance(one, bool) for one in node):
+            yield path
+    elif isinstance(node, bool):
+        yield path
+
+
+def _usual(usual: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        usual = usual.get(key) if isinstance(usual, Mapping) else None
+    return usual
+
+
+@final
+class Page(Answer):
+    """A page of the manual."""
+
+    task: str | None
+    page: str
+
+    def text(self) -> str:
+        """The page."""
+        return self.page
+
+
+def asked(typed: Sequence[str]) -> bool:
+    """Whether the command line asks for help."""
+    return bool(set(line.ASKED) & set(typed))
+
+
+def page(typed: Sequence[str], conf: Path) -> Page:
+    """The page for a command line. Raises `Refusal` for a task that does not exist."""
+    named = [text.partition("=")[2] for text in typed if text.startswith("task=")]
+    if not named:
+        listed = "\n".join(f"  task={name:<10} {task.about}" for name, task in TASKS.items())
+        whole = line.page(conf / "agent.yaml").replace("$TASKS", listed.strip())
+        return Page(task=None, page=whole)
+    task = TASKS.get(named[-1])
+    if task is None:
+        raise Refusal(f"task={named[-1][:60]} is unknown: choose one of {', '.join(TASKS)}.")
+    told = line.task_page(conf / "agent.yaml", named[-1], task.about, task.examples, task.takes)
+    return Page(task=named[-1], page=told)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from refusal import Refusal
-from research.tasks import help, line, spoken
+from research.tasks import line, task
 from research.tasks.answer import Answer, plain
 from research.tasks.desk import CONF
 from research.tasks.task import TASKS, checked
@@ -33,7 +33,7 @@ def test_each_task_is_a_function_that_answers_and_takes_keys_that_exist(name: st
 
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_has_its_page(name: str) -> None:
-    page = help.page([f"task={name}", "--help"], CONF)
+    page = task.page([f"task={name}", "--help"], CONF)
     assert page.task == name and f"python agent.py task={name}" in page.page
     assert all(f"\n{key}: " in page.page.replace('"', "") for key in TASKS[name].takes)
     assert json.loads(page.document())["page"] == page.text()
@@ -49,7 +49,7 @@ def test_the_examples_of_a_page_compose(name: str) -> None:
 
 
 def test_the_page_of_all_tasks_names_each() -> None:
-    page = help.page(["--help"], CONF).page
+    page = task.page(["--help"], CONF).page
     assert all(f"task={name}" in page for name in TASKS) and "$TASKS" not in page
 
 
@@ -128,7 +128,7 @@ def test_the_fast_configuration_is_hydras_own() -> None:
 
 @pytest.mark.parametrize(("typed", "asked"), [(["json=true"], True), (["json=false"], False), ([], False)])
 def test_json_is_known_before_anything_is_read(typed: list[str], asked: bool) -> None:
-    assert spoken.asked(typed) is asked
+    assert line.asked(typed) is asked
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_json_is_known_before_anything_is_read(typed: list[str], asked: bool) ->
 def test_an_error_is_one_json_document(
     error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop, spoken.told(True):
+    with pytest.raises(SystemExit) as stop, line.told(True):
         print("progress")
         raise error
     out, err = capsys.readouterr()
@@ -149,7 +149,7 @@ def test_an_error_is_one_json_document(
 
 
 def test_a_bug_is_a_json_document_and_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), spoken.told(True):
+    with pytest.raises(ZeroDivisionError), line.told(True):
         _ = 1 / 0
     assert json.loads(capsys.readouterr().out) == {"error": "ZeroDivisionError: division by zero"}
 
