@@ -37,14 +37,14 @@ def main() -> None:
     from research.tasks import line
 
     typed = sys.argv[1:]
-    as_json = line.asked(typed)
+    as_json = line.as_document(typed)
     with line.told(as_json) as out:
         refusal.refuse_secrets(typed)
         from research.tasks.desk import Desk
-        from research.tasks.task import asked, page, perform
+        from research.tasks.task import perform
 
-        if asked(typed):
-            line.say(page(typed, CONF), as_json, out)
+        if line.helps(typed):
+            line.say(line.page(typed, CONF), as_json, out)
             return
         line.refuse_flags(typed)
         quick = line.quickly(typed, CONF)

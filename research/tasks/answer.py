@@ -4,11 +4,12 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 from refusal import Refusal
 from research.types import Record
 
+KINDS = ("trial", "experiment", "insight", "sprint")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -67,9 +68,6 @@ def _told(value: Any) -> str:
     return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)
 
 
-KINDS = ("trial", "experiment", "insight", "sprint")
-
-
 class Reference(NamedTuple):
     """A row of one of the tables."""
 
@@ -99,3 +97,17 @@ def absent(wanted: Reference) -> Refusal:
     what = {"trial": "trials", "experiment": "experiments", "insight": "insights"}.get(wanted.kind)
     hint = f"task=list what={what} lists what there is" if what else "task=status lists what there is"
     return Refusal(f"There is no {wanted.kind} {wanted.number} in this database: {hint}.")
+
+
+@final
+class Page(Answer):
+    """A page of help: of a task with its own keys, or of all."""
+
+    task: str | None
+    page: str
+    keys: dict[str, str] = {}
+    """key -> what it takes, and what it is"""
+
+    def text(self) -> str:
+        """The page."""
+        return self.page

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
 from refusal import Refusal
-from research.compose.yaml import parsed, text_of
 from research.space.domain import Domain, applied, chosen
+from research.tasks.task import composer, usual
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -110,9 +110,13 @@ class Desk:
 
     @cached_property
     def usual(self) -> dict[str, Any]:
-        """The keys that agent.yaml has by itself."""
-        path = self.conf / "agent.yaml"
-        return parsed(text_of(path), path)
+        """The values that the files of the task give its keys."""
+        return usual(composer(CONF).files, self.config["task"]["name"])
+
+    @property
+    def harness(self) -> dict[str, Any]:
+        """Where each trial keeps its row and its files."""
+        return {"store": self.config["store"], "root": self.config["root"]}
 
     @contextmanager
     def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:

@@ -54,21 +54,20 @@ class Ran(Answer):
         return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
 
 
-def execute(desk: Desk) -> Ran:
+def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
     Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
-    asked, daemon = desk.config["id"], bool(desk.config["daemon"])
-    if daemon == (asked is not None):
+    if daemon == (id is not None):
         raise Refusal(
             "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
         )
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("experiment",)))]
     answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
     desk.lines.say(answer.text())
     return answer

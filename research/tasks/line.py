@@ -1,32 +1,30 @@
-"""From what is typed after `agent.py` to its resolved configuration, without Hydra where Hydra is not needed.
+"""What is typed after `agent.py` as a resolved configuration, the pages of help, and how the command ends.
 
 Hydra takes half a second to import and leaves global state behind. The gate's composer gives the same
-configuration in 20 ms; what it refuses, and flags such as `--cfg`, are left to Hydra, which words it well.
+configuration in a hundredth of it; flags such as `--cfg`, and sweeps, are left to Hydra.
 """
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import refusal
+from refusal import Refusal
+from research.compose.defaults import Files
+from research.compose.yaml import text_of
+from research.tasks.task import FEW, NO_KEYS, USUAL, Task, composer, refuse_misfits, tasks, unknown
 
 if TYPE_CHECKING:
-    from research.tasks.answer import Answer
+    from research.tasks.answer import Answer, Page
 
-import re
-from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
-
-import yaml
-
-from refusal import Refusal
-from research.compose.compose import Composer
+HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
@@ -36,6 +34,10 @@ _FLAGS = {
     "--experimental-rerun",
 }
 """flags of Hydra's"""
+_ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
+_TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
+_LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
+_QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
@@ -45,23 +47,25 @@ def arguments(typed: Sequence[str]) -> list[str]:
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
-    return _composer(conf).resolve(arguments(typed)).config
-
-
-@lru_cache(maxsize=4)
-def _composer(conf: Path) -> Composer:
-    """The files of a folder, read once: each method of a notebook's lab composes anew."""
-    return Composer(conf, "agent")
+    own = next((text for text in typed if text.lstrip("+").startswith("task.")), None)
+    if own is not None:
+        raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
+    try:
+        return composer(conf).resolve(arguments(typed)).config
+    except Refusal:
+        refuse_misfits(typed, conf)  # which says better what is wrong with a key
+        raise
 
 
 def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
-    """The configuration, None where Hydra should read the command line itself: flags, sweeps and mistakes."""
+    """The configuration, None where Hydra should read the command line itself: flags, and so sweeps.
+
+    Raises `Refusal` for what does not compose.
+    """
     if any(text.startswith(("-", "hydra")) for text in typed):
+        refuse_misfits(typed, conf)
         return None
-    try:
-        return settings(typed, conf)
-    except Refusal:
-        return None
+    return settings(typed, conf)
 
 
 def refuse_flags(typed: Sequence[str]) -> None:
@@ -96,11 +100,6 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-_TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
-_LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
-_QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
-
-
 def quoted(arguments: Sequence[str]) -> list[str]:
     """The arguments with texts such as the goal, and the elements of lists that hold words, in quotes."""
     return [_argument(one) for one in arguments]
@@ -129,49 +128,79 @@ def _quote(text: str) -> str:
     return "'" + re.sub(r"[$\\]", " ", text).replace("'", "\u2019") + "'"
 
 
-ASKED = ("--help", "-h")
+def helps(typed: Sequence[str]) -> bool:
+    """Whether the command line asks for help."""
+    return bool(set(HELP) & set(typed))
 
 
-def page(root: Path) -> str:
-    """The help template of a root config, with its keys as the file explains them in place of $CONFIG."""
-    text = root.read_text()
-    template = str(yaml.safe_load(text)["hydra"]["help"]["template"])
-    return template.replace("$APP_CONFIG_GROUPS", options(root.parent, text)).replace("$CONFIG", keys(text))
+def page(typed: Sequence[str], conf: Path) -> "Page":
+    """The page of help for a command line. Raises `Refusal` for a task that does not exist."""
+    from research.tasks.answer import Page
+
+    files = composer(conf).files
+    everyone = tasks(files)
+    named = [text.partition("=")[2] for text in typed if text.startswith("task=")]
+    if not named:
+        listed = "\n".join(f"  task={one.name:<10} {one.about}" for one in everyone.values())
+        return Page(
+            task=None, page=manual(files, "agent", everyone[USUAL].files).replace("$TASKS", listed.strip())
+        )
+    if named[-1] not in everyone:
+        raise unknown(named[-1], everyone)
+    asked = everyone[named[-1]]
+    return Page(task=asked.name, page=_of_one(files, asked), keys=_explained(files, asked))
 
 
-def task_page(root: Path, name: str, about: str, examples: Sequence[str], takes: Sequence[str]) -> str:
-    """The help of one task: what it does, how it is typed, and its keys as the root config explains them."""
-    typed = [f"  python agent.py task={name} {example}".rstrip() for example in examples]
-    lines = [about, "", *typed, "", "== Keys (key=value) ==", *explained(root.read_text(), [*takes, "json"])]
-    return "\n".join([*lines, "", "python agent.py --help lists every other key and option."])
+def manual(files: Files, root: str, parts: Iterable[str] = ()) -> str:
+    """The help template of a root file, with the groups and keys of its parts, and its own, in their places.
+
+    The keys are told as the files explain them. Hydra takes a second for the same.
+    """
+    named = [*(part for part in parts if part != root), root]
+    template = str(files.load(root).content["hydra"]["help"]["template"])
+    options = [line for name in named for line in _options(files, name)]
+    keys = [keys_of(files, name) for name in named]
+    return template.replace("$APP_CONFIG_GROUPS", "\n".join(options)).replace("$CONFIG", "\n".join(keys))
 
 
-def explained(text: str, names: Sequence[str]) -> list[str]:
-    """The lines of a root config that explain these keys of its top level, in the order of the names."""
-    lines = {line.partition(":")[0].strip('"'): line for line in text.splitlines() if line[:1] not in " #"}
-    return [lines[name] for name in names]
+def keys_of(files: Files, name: str) -> str:
+    """The keys of a file with their comments, without its card, its defaults list and what is no key."""
+    kept, keeps = [], False
+    for line in text_of(files.folder / f"{name}.yaml").splitlines():
+        if line[:1] not in ("", " ", "#", "-"):
+            keeps = line.partition(":")[0] not in ("defaults", *NO_KEYS)
+        kept += [line] if keeps else []
+    return "\n".join(kept).strip()
 
 
-def options(folder: Path, text: str) -> str:
-    """One line for each group that the root config names: the group and its options."""
-    defaults = [entry for entry in yaml.safe_load(text)["defaults"] if isinstance(entry, dict)]
-    groups = [name for entry in defaults for name in entry if not str(name).startswith("override ")]
-    files = {group: sorted(path.stem for path in (folder / group).glob("*.yaml")) for group in groups}
-    return "\n".join(f"{group}: {', '.join(names)}" for group, names in files.items())
+def _of_one(files: Files, asked: Task) -> str:
+    """What a task does, how it is typed, and its keys; those of a campaign stand on the page of all."""
+    typed = [f"  python agent.py task={asked.name} {example}".rstrip() for example in asked.examples]
+    small = [name for name, keys in asked.files.items() if name.startswith("task/") or len(keys) <= FEW]
+    told = [keys_of(files, name) for name in sorted(small, reverse=True)]
+    told += [line for name in sorted(small, reverse=True) for line in _options(files, name)]
+    last = "python agent.py --help lists the other tasks"
+    last += (
+        "." if len(small) == len(asked.files) else ", and the keys of a campaign, which this one takes too."
+    )
+    return "\n".join([asked.about, "", *typed, "", "== Keys (key=value) ==", *filter(None, told), "", last])
 
 
-def keys(text: str) -> str:
-    """The keys with their comments: what stands between the defaults list and Hydra's own section."""
-    lines = text.splitlines()
-    first = next(place for place, line in enumerate(lines) if line == "") + 1
-    last = next(place for place, line in enumerate(lines) if line.startswith("hydra:"))
-    return "\n".join(lines[first:last]).strip()
+def _options(files: Files, name: str) -> list[str]:
+    """One line for each group that a file names: the group and its options; the tasks are told beside it."""
+    groups = [entry.group for entry in files.entries(name) if not entry.override]
+    return [f"{group}: {', '.join(files.options(group))}" for group in groups if group not in ("", "task")]
 
 
-_ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
+def _explained(files: Files, asked: Task) -> dict[str, str]:
+    """The keys of a task's own file with what the file says of each."""
+    lines = keys_of(files, f"task/{asked.name}").splitlines()
+    return {
+        line.partition(":")[0].strip('"'): line.partition("#")[2].strip() for line in lines if line[:1] != " "
+    }
 
 
-def asked(typed: Sequence[str]) -> bool:
+def as_document(typed: Sequence[str]) -> bool:
     """Whether a JSON document is wanted, told before the command line is understood at all."""
     return any(text.lstrip("+").strip() in _ASKED for text in typed)
 
@@ -191,11 +220,11 @@ def told(as_json: bool) -> Iterator[TextIO]:
         with redirect_stdout(sys.stderr):
             yield out
     except KeyboardInterrupt:
-        _error(out, "interrupted: the same command continues")
+        _failed(out, "interrupted: the same command continues")
         sys.exit(130)
     except Exception as error:
         said = refusal.sentence(error)
-        _error(out, said.removeprefix("refused: ") if said else f"{type(error).__name__}: {error}")
+        _failed(out, said.removeprefix("refused: ") if said else f"{type(error).__name__}: {error}")
         if said is None:
             raise
         sys.exit(1 if isinstance(error, refusal.Ended) else 2)
@@ -213,7 +242,7 @@ def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-def _error(out: TextIO, sentence: str) -> None:
+def _failed(out: TextIO, sentence: str) -> None:
     print(json.dumps({"error": sentence}), file=out)
 
 

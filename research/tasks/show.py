@@ -45,9 +45,9 @@ class Shown(Answer):
         return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
 
 
-def show(desk: Desk) -> Shown:
+def show(desk: Desk, id: int | str | None) -> Shown:
     """Look up the row that `id` names. Raises `Refusal` when there is none."""
-    wanted = reference(desk.config["id"], "id")
+    wanted = reference(id, "id")
     find: dict[str, Callable[[Store, Reference], Shown]] = {
         "trial": _trial,
         "experiment": _experiment,
