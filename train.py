@@ -84,8 +84,7 @@ def measure(
 def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any:
     """What a finished trial left unmeasured, from the weights in its folder, with the threads that it had."""
     from models.startup import lean  # noqa: F401 - lean comes first
-    from models import trial
-    from models.measure import inference
+    from models import inference, trial
 
     trial.prepare(folder, config["seed"], facts.get("threads"))
     parts = {

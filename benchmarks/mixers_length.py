@@ -29,8 +29,8 @@ import numpy as np  # noqa: E402  the script runs from any folder
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from models.measure.memory import LiveBytes  # noqa: E402
 from models.nets.mixers.choice import NAMES, mixer  # noqa: E402
+from models.training.memory import LiveBytes  # noqa: E402
 
 LENGTHS = (512, 1024, 2048, 4096, 8192)
 FITTED = (2048, 4096, 8192)

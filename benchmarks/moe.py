@@ -36,10 +36,10 @@ from models.data import pytext  # noqa: E402
 from models.data.batches import Batches  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
 from models.measure.cost import measure  # noqa: E402
-from models.measure.evaluate import evaluate  # noqa: E402
 from models.nets.gpt import GPT  # noqa: E402
 from models.nets.moe_gpt import MoEGPT  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
 from models.training.objective import objective  # noqa: E402
 from research.stats.intervals import compare, summary  # noqa: E402
 from research.types import Comparison  # noqa: E402

@@ -38,11 +38,11 @@ from torch.optim import AdamW, Optimizer  # noqa: E402
 from models.data import pytext  # noqa: E402
 from models.data.batches import Batches  # noqa: E402
 from models.data.dataset import Dataset, Split  # noqa: E402
-from models.measure.evaluate import evaluate  # noqa: E402
 from models.nets.gpt import GPT  # noqa: E402
 from models.optim.groups import optimizer_for  # noqa: E402
 from models.optim.muon import MuonAdamW  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
 
 SHARES = (0.75, 0.625, 0.5)
 TUNING_SEED = 1000

@@ -22,8 +22,8 @@ from research.goal.goal import Goal
 from research.metrics import METRICS, is_ratio, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
-from research.stats.intervals import judge
 from research.stats.ledger import Ledger
+from research.stats.verdicts import judge
 from research.types import Verdict
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

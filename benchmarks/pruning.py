@@ -37,13 +37,13 @@ from models.compress.structured import Structured, flops_of  # noqa: E402
 from models.data import digits, mnist1d  # noqa: E402
 from models.data.dataset import Dataset  # noqa: E402
 from models.energy.meter import Meter  # noqa: E402
-from models.measure.evaluate import evaluate  # noqa: E402
 from models.nets.cnn import CNN  # noqa: E402
 from models.nets.mlp import MLP  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.schedules import cosine  # noqa: E402
 from models.pipeline import Pipeline  # noqa: E402
 from models.training.budget import Budget  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
 from models.training.losses import CrossEntropy  # noqa: E402
 from models.training.settings import Settings  # noqa: E402
 

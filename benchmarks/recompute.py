@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.measure.memory import activation_bytes
 from models.nets.transformer import Transformer
+from models.training.memory import activation_bytes
 from models.training.recompute import recompute
 
 WAYS: dict[str, tuple[list[str] | None, str]] = {

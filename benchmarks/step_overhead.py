@@ -43,7 +43,6 @@ from models.data import digits, mnist1d  # noqa: E402
 from models.data.batches import Batches  # noqa: E402
 from models.data.dataset import Dataset, Split  # noqa: E402
 from models.energy.meter import Meter  # noqa: E402
-from models.measure.evaluate import evaluate  # noqa: E402
 from models.nets.mlp import MLP  # noqa: E402
 from models.nets.transformer import Transformer  # noqa: E402
 from models.optim.groups import groups  # noqa: E402
@@ -51,6 +50,7 @@ from models.optim.schedules import cosine  # noqa: E402
 from models.training.budget import Budget  # noqa: E402
 from models.training.callbacks.checkpoint import Checkpoint  # noqa: E402
 from models.training.callbacks.divergence import Divergence  # noqa: E402
+from models.training.evaluate import evaluate  # noqa: E402
 from models.training.fit import fit  # noqa: E402
 from models.training.losses import CrossEntropy  # noqa: E402
 from models.training.settings import Settings  # noqa: E402

@@ -23,8 +23,9 @@ from scipy.stats import binomtest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from research.stats.conditional import chosen
-from research.stats.intervals import compare, judge
+from research.stats.intervals import compare
 from research.stats.ledger import rate
+from research.stats.verdicts import judge
 from research.types import Comparison
 
 EFFECTS, SD, SEEDS, LOOKS, ESTIMATE = (-5.0, -10.0, -20.0), 0.1, 5, 2, 5

@@ -21,15 +21,15 @@ from models.data.batches import sequential
 from models.energy.cpu_time import CpuTime, descendants
 from models.energy.figures import Energy
 from models.energy.meter import Meter
+from models.inference import check, inference
 from models.measure import cost, peak
-from models.measure.evaluate import evaluate
-from models.measure.inference import check, inference
 from models.measure.numerics import error_vs_fp32
-from models.measure.side import taken
 from models.pipeline import Pipeline
 from models.training import loggers
+from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
 from models.training.settings import Settings
+from models.training.side import taken
 from refusal import Refusal
 
 _BRIEF_S = 0.1

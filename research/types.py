@@ -1,5 +1,6 @@
 """The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,8 @@ Over = Literal["splits", "examples", "seeds"]
 """what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
+Values = Mapping[int, float]
+"""what one arm measured of a metric: seed -> value, NaN where the trial failed or did not measure it"""
 STOPPED = "stopped early"
 """how the reason of a failed trial begins that was ended because it could not win: it is no failure"""
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import train
-from models.compress.restore import restore
 from models.data.batches import sequential
-from models.measure.evaluate import evaluate
+from models.inference import restore
+from models.training.evaluate import evaluate
 from refusal import Refusal
 
 CONF = Path(__file__).parent.parent / "conf"

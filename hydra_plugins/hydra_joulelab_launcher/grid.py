@@ -67,7 +67,7 @@ class Grid(BasicSweeper):
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Every job's overrides in batches, with recipes expanded; Hydra's own `sweep` asks here as well."""
         from hydra_plugins.hydra_joulelab_launcher.points import only_folder
-        from research.campaign.expansion import expanded
+        from research.campaign.recipe import expanded
         from research.compose.compose import Composer
 
         assert self.config is not None

@@ -23,7 +23,7 @@ from models.compress import processor
 from models.compress.artefact import measure
 from models.compress.context import Context
 from models.compress.gains import gains_nothing, speedup
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 from refusal import Refusal
 
 _LONGEST_S = 900.0

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.data.batches import Batches
 from models.data.dataset import Dataset
-from models.measure.evaluate import evaluate
+from models.training.evaluate import evaluate
 
 Finetune = Callable[[nn.Module, int, float], nn.Module]
 """(net, steps, factor on the learning rate) -> the same network, trained further"""

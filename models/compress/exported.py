@@ -11,7 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 from refusal import Refusal
 
 

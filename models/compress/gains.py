@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 
 _SECONDS = 0.3
 _FEWEST = 5

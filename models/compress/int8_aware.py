@@ -11,7 +11,7 @@ from models.compress import int8_static, pt2e
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.processor import largest_activation
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 from refusal import Refusal
 
 

@@ -18,8 +18,8 @@ from models.compress.masks import one_of, share
 from models.compress.resize import resize, restate
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
-from models.measure.evaluate import evaluating
 from models.nets.unseen import unseen
+from models.training.evaluate import evaluating
 from refusal import Refusal
 
 _LEAST = 6

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from models.compress.artefact import dense
-from models.measure.evaluate import evaluating
 from models.nets.unseen import unseen
+from models.training.evaluate import evaluating
 
 
 def _int8(rows: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:

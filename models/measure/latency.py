@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.energy.meter import Meter
 from models.energy.tally import Tally
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 
 _WARM_UP_CALLS = 3
 _FEWEST_ROUNDS = 3

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.measure.evaluate import evaluating
+from models.training.evaluate import evaluating
 
 
 def error_vs_fp32(net: nn.Module, inputs: Tensor, autocast: torch.dtype | None = None) -> float:

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from models.data.batches import sequential
 from models.data.dataset import Dataset
-from models.measure.memory import activation_bytes
 from models.optim.groups import optimizer_for
+from models.training.memory import activation_bytes
 from models.training.microbatch import out_of_memory
 from models.training.objective import Objective
 from models.training.precision import autocast

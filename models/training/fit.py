@@ -19,19 +19,17 @@ from torch.optim import Optimizer
 
 from models.data.batches import Batches
 from models.data.dataset import Dataset
-from models.energy.clock import Clock
 from models.energy.meter import Meter
-from models.measure.memory import PeakMemory, activation_bytes
-from models.measure.side import taken
 from models.training.budget import Budget
-from models.training.callbacks.between import Between
 from models.training.callbacks.checkpoint import Checkpoint
-from models.training.callbacks.curve import AIMED, POINTS, Curve
+from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
 from models.training.callbacks.target import Reached
+from models.training.clock import Clock
 from models.training.devices import Group, together
 from models.training.fitted import Fitted, facts_of, metrics_of
 from models.training.lit import Lit
 from models.training.losses import UNSCORED
+from models.training.memory import PeakMemory, activation_bytes
 from models.training.microbatch import MicroBatches
 from models.training.objective import Loss, Objective, objective
 from models.training.precision import autocast
@@ -40,6 +38,7 @@ from models.training.recompute import recompute
 from models.training.record import Diverged
 from models.training.resume import Identity, begins
 from models.training.settings import Settings, build, quiet
+from models.training.side import taken
 from models.training.warmup import warm
 from refusal import Ended, Refusal
 

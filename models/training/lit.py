@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.data.batches import Batches
-from models.energy.clock import Clock, Now
 from models.optim.groups import optimizer_for
 from models.training import rng
 from models.training.budget import Budget
 from models.training.calls import Calls, listens_to_batches, next_stop
 from models.training.checkpoint import OURS
+from models.training.clock import Clock, Now
 from models.training.microbatch import MicroBatches
 from models.training.objective import Objective
 from models.training.record import Record

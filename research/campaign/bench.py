@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.arm import Arm
+from research.campaign.arm import Arm, Typed
 from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
-from research.campaign.typed import Typed
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity

@@ -10,13 +10,50 @@ from typing import Any, final
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
-from research.campaign.stopped_control import Ladder
 from research.goal.goal import Goal, read
 from research.goal.names import DEFAULT_DATA
+from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Record
+
+
+@final
+class Stop(Record):
+    """How early a training is ended."""
+
+    keep: float = Field(default=0.5, gt=0, lt=1)
+    """share of those that reached a rung that goes on from it"""
+    rungs: tuple[float, ...] = (0.3, 0.6)
+    """shares of the budget at which curves are compared"""
+    enough: int = Field(default=4, ge=1)
+    """curves that a rung needs before it stops any"""
+    slack: float = Field(default=1.25, ge=1)
+    """how many times the best's cost a training may come to: costs spread from run to run"""
+    beside: float = Field(default=60.0, gt=0)
+    """seconds after which what the bar rests on is measured anew, beside the trainings that it is for"""
+    audit: float = Field(default=0.2, ge=0, le=1)
+    """share of the stopped that is trained to its end all the same, to see whether that was right"""
+
+
+@final
+class Screen(Record):
+    """How screening is done."""
+
+    turns: int = Field(default=24, ge=1)
+    """proposals that are run"""
+    at_once: int = Field(default=2, ge=1)
+    """proposals asked for before their results are told: the same on every machine, so that it repeats"""
+    seeds: tuple[int, ...] = (0,)
+    stop: Stop | None = Stop()
+    """when a training that cannot win is ended; None lets each train to its end"""
+
+
+@final
+class Ladder(Record):
+    """How the control is stopped."""
+
+    close: float = Field(default=1.2, gt=1, le=2)
+    """the steps are known within this factor: a step shorter by it breaks the bound"""
 
 
 @final
@@ -28,6 +65,29 @@ class Promote(Record):
 
     arms: int = Field(default=4, ge=1)
     seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+
+
+@final
+class Confirm(Record):
+    """How contenders are confirmed."""
+
+    arms: int = Field(default=2, ge=1)
+    """contenders that may be confirmed, one after another, until one is supported"""
+    seeds: int = Field(default=5, ge=ENOUGH)
+    """fresh seeds of each look"""
+    looks: int = Field(default=2, ge=1)
+    """how often seeds are added while the verdict is open; all looks share one error rate"""
+    first_seed: int = Field(default=1000, ge=0)
+    """of the first contender; seeds that any trial on this data has had are passed over"""
+    estimate: int = Field(default=5, ge=0)
+    """seeds that are run after a claim is supported to tell its size: those that decided tell it too large"""
+    margin: float | None = Field(default=0.01, gt=0)
+    """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
+
+    @property
+    def each(self) -> int:
+        """Seeds that a contender may need."""
+        return self.seeds * self.looks + self.estimate
 
 
 @final

@@ -1,13 +1,12 @@
-"""What is claimed of a contender, what came of it, and how much tighter than claimed bounds are screened."""
+"""What is claimed of a contender, and what came of it."""
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 from research.campaign.bench import Arm
 from research.campaign.question import Turn
-from research.metrics import METRICS, is_ratio, is_timed, screening, shortfall
+from research.metrics import is_ratio, is_timed, screening, shortfall
 from research.stats.split import Split
 from research.types import Constraint, Direction, Objective, Verdict
 
@@ -69,41 +68,3 @@ def claim(
             return Claim(bound.metric, direction, 0.0, objective.constraints, "the control breaks this bound")
     effect = 100 * smallest_effect if is_ratio(objective.metric) else smallest_effect
     return Claim(objective.metric, objective.direction, effect, objective.constraints)
-
-
-def tightened(
-    objective: Objective, examples: float, unsettled: Mapping[str, float] | None = None
-) -> Objective:
-    """The screening objective with bounds on shares one standard error tighter.
-
-    A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
-    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. A bound that the
-    sprints before could not settle is tightened by what was missing too, whatever its unit: else the next one
-    would go to the same bound again. `unsettled` is that distance by the bound's metric.
-    """
-
-    def tight(bound: Constraint) -> Constraint:
-        known, more = METRICS.get(bound.metric), (unsettled or {}).get(bound.metric, 0.0)
-        if bound.op == "<=":
-            return bound.model_copy(update={"bound": bound.bound - more})
-        if known is None or known.unit != "share":
-            return bound.model_copy(update={"bound": bound.bound + more})
-        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples) if examples > 0 else 0.0
-        most = max(bound.bound, (1 + bound.bound) / 2)
-        return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
-
-    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
-
-
-def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
-    """By metric, by how much more the bounds must be kept that whole sprints left open; from their insights.
-
-    A sprint counts by its narrowest interval, and not at all where a contender kept every bound or was
-    refuted by something else.
-    """
-    found: dict[str, float] = {}
-    for rows in sprints:
-        told = [row["facts"].get("unsettled") or {} for row in rows]
-        for metric in set.intersection(*map(set, told)) if told else ():
-            found[metric] = found.get(metric, 0.0) + min(one[metric] for one in told)
-    return found

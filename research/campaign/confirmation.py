@@ -5,47 +5,23 @@ import random
 from collections.abc import Callable, Sequence
 from typing import final
 
-from pydantic import Field
-
 from research.campaign.bench import Arm, Bench
+from research.campaign.charter import Confirm
 from research.campaign.claimed import Claim, Finding
 from research.campaign.grounds import ground
 from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, shortfall
 from research.stats.comparable import comparable, energy_method
 from research.stats.conditional import chosen
-from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
-from research.stats.intervals import ENOUGH, Bounded, Scale, compare, judge, margin
+from research.stats.decide import ENOUGH, Errors
+from research.stats.intervals import Scale, compare
 from research.stats.split import Split, parted
-from research.types import Record, Verdict
+from research.stats.verdicts import Bounded, as_good_as, judge, margin
+from research.types import Verdict
 
 _LEVEL = 0.95
 """confidence of a size that is told"""
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
-
-
-@final
-class Confirm(Record):
-    """How contenders are confirmed."""
-
-    arms: int = Field(default=2, ge=1)
-    """contenders that may be confirmed, one after another, until one is supported"""
-    seeds: int = Field(default=5, ge=ENOUGH)
-    """fresh seeds of each look"""
-    looks: int = Field(default=2, ge=1)
-    """how often seeds are added while the verdict is open; all looks share one error rate"""
-    first_seed: int = Field(default=1000, ge=0)
-    """of the first contender; seeds that any trial on this data has had are passed over"""
-    estimate: int = Field(default=5, ge=0)
-    """seeds that are run after a claim is supported to tell its size: those that decided tell it too large"""
-    margin: float | None = Field(default=0.01, gt=0)
-    """loss of the score up to which an arm that is cheaper is as good; None does not ask"""
-
-    @property
-    def each(self) -> int:
-        """Seeds that a contender may need."""
-        return self.seeds * self.looks + self.estimate
 
 
 @final

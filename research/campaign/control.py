@@ -1,17 +1,51 @@
-"""The control of a sprint: its baseline with what is fixed, which all else is compared with."""
+"""The control of a sprint, which all else is compared with, and the objective as it is screened beside it.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+Where the defaults break a bound of the goal, the first claim of a campaign is that something keeps it. From
+then on that is the control: a cost is compared among configurations that do what the goal asks for.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
-from research.campaign.claimed import missed, tightened
-from research.campaign.reference_arm import Baseline
 from research.campaign.rows import Rows
 from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
-from research.metrics import is_timed, rank, screening_objective, shown
-from research.types import Objective, Proposal
+from research.metrics import METRICS, compares, is_timed, rank, screening_objective, shown
+from research.store.store import Store
+from research.types import Constraint, Objective, Proposal, Record
+
+
+@final
+class Baseline(Record):
+    """The control of a sprint beside what is fixed."""
+
+    overrides: tuple[str, ...] = ()
+    """none: the defaults"""
+    sprint: int | None = None
+    """the sprint that confirmed it"""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it is known to keep every bound of the goal."""
+        return self.sprint is not None
+
+
+def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) -> Baseline:
+    """The control after the `earlier` sprints of a campaign, whose goal is about `metric`."""
+    for number, sprint in reversed(list(enumerate(earlier, start=1))):
+        for row in store.insights(sprint_id=sprint["id"]):
+            if row["word"] == "supported" and not compares(row["insight"].verdict, metric):
+                overrides = _overrides(store, sprint["id"], row["experiment_id"])
+                return Baseline(overrides=overrides, sprint=number)
+    return Baseline()
+
+
+def _overrides(store: Store, sprint_id: int, experiment_id: int) -> tuple[str, ...]:
+    found = [row for row in store.experiments(sprint_id=sprint_id) if row["id"] == experiment_id]
+    return tuple(found[0]["proposal"].overrides)
 
 
 def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) -> Arm:
@@ -72,6 +106,44 @@ def wanted_of(
         named = " and ".join(sorted(unsettled))
         notes.append(f"screened with a tighter bound on {named}, which no sprint before could settle")
     return wanted
+
+
+def tightened(
+    objective: Objective, examples: float, unsettled: Mapping[str, float] | None = None
+) -> Objective:
+    """The screening objective with bounds on shares one standard error tighter.
+
+    A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
+    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. A bound that the
+    sprints before could not settle is tightened by what was missing too, whatever its unit: else the next one
+    would go to the same bound again. `unsettled` is that distance by the bound's metric.
+    """
+
+    def tight(bound: Constraint) -> Constraint:
+        known, more = METRICS.get(bound.metric), (unsettled or {}).get(bound.metric, 0.0)
+        if bound.op == "<=":
+            return bound.model_copy(update={"bound": bound.bound - more})
+        if known is None or known.unit != "share":
+            return bound.model_copy(update={"bound": bound.bound + more})
+        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples) if examples > 0 else 0.0
+        most = max(bound.bound, (1 + bound.bound) / 2)
+        return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
+
+    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+
+
+def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
+    """By metric, by how much more the bounds must be kept that whole sprints left open; from their insights.
+
+    A sprint counts by its narrowest interval, and not at all where a contender kept every bound or was
+    refuted by something else.
+    """
+    found: dict[str, float] = {}
+    for rows in sprints:
+        told = [row["facts"].get("unsettled") or {} for row in rows]
+        for metric in set.intersection(*map(set, told)) if told else ():
+            found[metric] = found.get(metric, 0.0) + min(one[metric] for one in told)
+    return found
 
 
 def stopped_control(

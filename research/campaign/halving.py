@@ -6,13 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
 
-from pydantic import Field
-
+from research.campaign.charter import Stop
 from research.metrics import rank, shortfall
 from research.run.runner import Job
 from research.stats.comparable import SIDE_BY_SIDE_S, energy_method, sound
 from research.store.store import Store
-from research.types import STOPPED, Constraint, Direction, Objective, Record, Trial
+from research.types import STOPPED, Constraint, Direction, Objective, Trial
 
 _CUMULATIVE = ("train/energy_j", "train/cpu_seconds", "train/co2_kg")
 """costs that only grow while a training runs: one that has spent more than the best cannot be the best"""
@@ -22,24 +21,6 @@ _DRIFT = 1.1
 """times that a cap may have risen with what ended a training still ending it"""
 _COLUMNS = {"cpu_second": "train/cpu_seconds", "joule": "train/energy_j"}
 """column of a curve -> the final figure that it comes to"""
-
-
-@final
-class Stop(Record):
-    """How early a training is ended."""
-
-    keep: float = Field(default=0.5, gt=0, lt=1)
-    """share of those that reached a rung that goes on from it"""
-    rungs: tuple[float, ...] = (0.3, 0.6)
-    """shares of the budget at which curves are compared"""
-    enough: int = Field(default=4, ge=1)
-    """curves that a rung needs before it stops any"""
-    slack: float = Field(default=1.25, ge=1)
-    """how many times the best's cost a training may come to: costs spread from run to run"""
-    beside: float = Field(default=60.0, gt=0)
-    """seconds after which what the bar rests on is measured anew, beside the trainings that it is for"""
-    audit: float = Field(default=0.2, ge=0, le=1)
-    """share of the stopped that is trained to its end all the same, to see whether that was right"""
 
 
 class Kept(NamedTuple):

@@ -4,9 +4,9 @@ It stands in `conf/experiment/NAME.yaml` beside the choices, so that what is cla
 is measured. It changes no result: a trial of a recipe is the trial of the plain overrides.
 """
 
+import random
 import re
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
@@ -15,84 +15,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.metrics import is_timed
+from research.stats.claims import Claim
+from research.stats.draws import own_split
 from research.types import Record
 
 FIRST_SEED = 1000
 """where fresh seeds begin: those below tune options and screen proposals"""
 FEWEST_SEEDS = 3
-Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
-KINDS: tuple[Kind, ...] = (
-    *("less_by", "more_by", "not_less_by", "not_more_by"),
-    *("equal_within", "at_most", "at_least"),
-)
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
-
-
-@final
-class Size(NamedTuple):
-    """A difference: plain in the metric's unit, `10 %` of the control, or `2x` times the control."""
-
-    number: float
-    unit: Literal["", "%", "x"]
-
-    def __str__(self) -> str:
-        return f"{self.number:g}{' %' if self.unit == '%' else self.unit}"
-
-
-@final
-class Part(Record):
-    """One comparison of an arm with its control: exactly one of the kinds.
-
-    `less_by` and `more_by` claim a difference beyond the size; `not_less_by` and `not_more_by` that it stays
-    within it on one side; `equal_within` on both; `at_most` and `at_least` bound the arm's own mean.
-    """
-
-    metric: str
-    less_by: Size | None = None
-    more_by: Size | None = None
-    not_less_by: Size | None = None
-    not_more_by: Size | None = None
-    equal_within: Size | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @field_validator(*KINDS[:5], mode="before")
-    @classmethod
-    def _sized(cls, given: Any) -> Size:
-        found = _SIZE.fullmatch(str(given).strip())
-        if isinstance(given, bool) or found is None:
-            raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")
-        size = Size(float(found[1]), (found[2] or "").lower())  # type: ignore[arg-type]
-        if size.unit == "x" and size.number <= 1:
-            raise ValueError(f"{given!a}: times the control is above 1, as 2x")
-        return size
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Part":
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"{self.metric} needs exactly one of {', '.join(KINDS)}")
-        if given[0] in KINDS[2:5] and not self.size.number > 0:
-            raise ValueError(f"{self.metric}: a margin is above 0")
-        return self
-
-    @cached_property
-    def kind(self) -> Kind:
-        """Which of the kinds it is."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
-
-    @property
-    def size(self) -> Size:
-        """The size of a difference; the bound, for the kinds that have one."""
-        given = getattr(self, self.kind)
-        return given if isinstance(given, Size) else Size(float(given), "")
-
-    @property
-    def words(self) -> str:
-        """For example `size/bytes less by 3.5x`."""
-        if self.kind.endswith("_by") and not self.kind.startswith("not") and not self.size.number:
-            return f"{self.metric} {self.kind.removesuffix('_by')}"
-        return f"{self.metric} {self.kind.replace('_', ' ')} {self.size}"
 
 
 @final
@@ -106,18 +35,6 @@ class ArmLine(Record):
     def overrides(self) -> tuple[str, ...]:
         """The line's overrides."""
         return tuple(self.line.split())
-
-
-@final
-class Claim(Record):
-    """What is claimed of an arm against a control; all parts must hold."""
-
-    says: str = Field(min_length=1)
-    arm: str | None = None
-    """the line of the arm; None claims it of each arm"""
-    against: str | None = None
-    """the line of another arm; None is the study's control"""
-    all: tuple[Part, ...] = Field(min_length=1)
 
 
 @final
@@ -231,3 +148,81 @@ def header(text: str) -> dict[str, str]:
         elif last:
             found[last] += f" {words}"
     return found
+
+
+Resolve = Callable[[list[str]], dict[str, Any]]
+
+
+def ordered(arms: Sequence[ArmLine], seeds: Sequence[int]) -> list[tuple[ArmLine, int]]:
+    """Seed by seed, the arms of a seed in an order by lot: what drifts on the machine meets all alike."""
+    return [(arm, seed) for seed in seeds for arm in random.Random(f"order {seed}").sample(arms, len(arms))]
+
+
+def expanded(jobs: Sequence[Sequence[str]], conf: Path, resolve: Resolve) -> list[list[str]]:
+    """Jobs as they are, but one that chooses a recipe with a study becomes the arms of the study.
+
+    What is typed wins: a `seed` replaces the recipe's, a key that tells its arms apart replaces the arms, and
+    a `data.split_seed` the split that would go with the seed.
+    """
+    return [one for job in jobs for one in _expanded(list(job), conf, resolve)]
+
+
+def _expanded(job: list[str], conf: Path, resolve: Resolve) -> list[list[str]]:
+    typed = dict(text.lstrip("+").split("=", 1) for text in job if "=" in text)
+    name = typed.get("experiment", "none")
+    study = recipe(conf, name).study if name != "none" else None
+    if study is None:
+        return [job]
+    config = resolve(job)
+    seeds = [] if "seed" in typed else [[f"seed={seed}"] for seed in study.seeds]
+    if study.turned & typed.keys():
+        split = _split(study, config, job)
+        return [[*job, *split, *seed] for seed in seeds or [[]]]
+    arms = study.at_hand(config)
+    if not seeds:
+        return [[*job, *arm.overrides, *_split(study, config, [*job, *arm.overrides])] for arm in arms]
+    return [
+        [*job, *arm.overrides, *_split(study, config, [*job, *arm.overrides]), f"seed={seed}"]
+        for arm, seed in ordered(arms, study.seeds)
+    ]
+
+
+def _split(study: Study, config: Mapping[str, Any], given: Sequence[str]) -> tuple[str, ...]:
+    return own_split(config, given) if study.split == "seed" else ()
+
+
+_WORDS = ("seeds", "question", "claim", "alpha")
+"""parts of a study with which it still claims the same of the same"""
+
+
+def earlier(sprints: Iterable[Mapping[str, Any]], folder: str, study: Study) -> list[tuple[int, ...]]:
+    """The seeds of each run of these claims that came to its verdicts, or is under way."""
+    own = _claimed(study.model_dump(mode="json"))
+    told = [row["facts"].get("study") for row in sprints if row["folder"] == folder]
+    return [tuple(one["seeds"]) for one in told if one and _claimed(one) == own]
+
+
+def counts(runs: Iterable[Sequence[int]], seeds: Sequence[int]) -> tuple[int, ...]:
+    """Seeds at each look at the claims, up to the one at `seeds`, which may be one of those before.
+
+    More seeds are another look at the same claims, and all looks share the study's error rate.
+    """
+    return (*sorted({len(run) for run in runs if len(run) < len(seeds)}), len(seeds))
+
+
+def unseen(runs: Sequence[Sequence[int]], wanted: Sequence[int], seen: set[int]) -> tuple[int, ...]:
+    """As many seeds as are wanted: those of earlier runs, then such that no trial has had.
+
+    The seeds that a discovery was confirmed on chose it: its recipe is judged on others.
+    """
+    found = list(sorted(runs, key=len)[-1] if runs else ())[: len(wanted)]
+    seed = max([wanted[0] - 1, *found])
+    while len(found) < len(wanted):
+        seed += 1
+        if seed not in seen:
+            found.append(seed)
+    return tuple(found)
+
+
+def _claimed(study: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in study.items() if key not in _WORDS}

@@ -13,9 +13,9 @@ from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
 from research.campaign.conclusions import UNWRITTEN
+from research.campaign.council import equipped
 from research.campaign.discovery import typed
-from research.campaign.history import rows_of
-from research.campaign.outfit import equipped
+from research.campaign.rows import rows_of
 from research.campaign.series import Series
 from research.campaign.sprint import Sprint
 from research.llm.client import NONE, Client, connect

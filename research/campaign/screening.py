@@ -4,14 +4,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import final
 
-from pydantic import Field
-
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench
-from research.campaign.bill import Bill, paid
-from research.campaign.budget import Price
-from research.campaign.halving import Stop
-from research.campaign.history import Past
+from research.campaign.budget import Bill, Price, paid
+from research.campaign.charter import Screen
+from research.campaign.rows import Past
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
@@ -24,7 +21,7 @@ from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.lineup import Turns
-from research.types import Objective, Proposal, Record
+from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]
 """why a price cannot be paid now and still leave what must follow; None when it can"""
@@ -34,19 +31,6 @@ _TRIES = 12
 _CONTROL_LANE = "control/"
 _SILENT = 3
 """turns without a proposal after which a proposer is no longer asked"""
-
-
-@final
-class Screen(Record):
-    """How screening is done."""
-
-    turns: int = Field(default=24, ge=1)
-    """proposals that are run"""
-    at_once: int = Field(default=2, ge=1)
-    """proposals asked for before their results are told: the same on every machine, so that it repeats"""
-    seeds: tuple[int, ...] = (0,)
-    stop: Stop | None = Stop()
-    """when a training that cannot win is ended; None lets each train to its end"""
 
 
 @final

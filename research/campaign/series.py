@@ -6,14 +6,14 @@ from typing import final
 
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter
-from research.campaign.history import rows_of
+from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
 from research.metrics import compares
 from research.propose.proposer import Proposer
 from research.report import goal
 from research.report.findings import harness
 from research.run.lines import Lines
-from research.stats.intervals import ENOUGH
+from research.stats.decide import ENOUGH
 from research.store.store import Store
 
 

@@ -11,24 +11,20 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench, Run
-from research.campaign.boxes import Boxes
-from research.campaign.budget import Spend
+from research.campaign.budget import Boxes, Spend
 from research.campaign.charter import Charter
 from research.campaign.claimed import claim
 from research.campaign.confirmation import Confirmation
-from research.campaign.control import control_arm, stopped_control, wanted_of
-from research.campaign.council import evidence
-from research.campaign.equipment import Equipment
-from research.campaign.folder import leave
-from research.campaign.history import Past, past, rows_of
+from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
+from research.campaign.council import Equipment, evidence
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.reference_arm import baseline
-from research.campaign.rows import Row, Rows
+from research.campaign.rows import Past, Row, Rows, past, rows_of
 from research.campaign.screening import Screening
 from research.campaign.stopped_control import Shortest, told
 from research.metrics import screening_objective
 from research.propose.proposer import Proposer
+from research.report.folder import leave
 from research.run.lines import Lines
 from research.run.runner import Outcome
 from research.space.gate import Space

@@ -13,10 +13,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
-from pydantic import Field
-
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Price
+from research.campaign.charter import Ladder
 from research.campaign.rows import Rows
 from research.metrics import is_timed, shown
 from research.types import Constraint, Objective, Proposal, Record
@@ -27,14 +26,6 @@ _STRIDE = 3
 """how many times shorter each rung is while none has broken the bound"""
 Boxed = Callable[[Price], str | None]
 ITSELF = "no shorter training of the control keeps the bound"
-
-
-@final
-class Ladder(Record):
-    """How the control is stopped."""
-
-    close: float = Field(default=1.2, gt=1, le=2)
-    """the steps are known within this factor: a step shorter by it breaks the bound"""
 
 
 @final

@@ -9,7 +9,8 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
-from research.campaign.halving import Halving, Stop
+from research.campaign.charter import Stop
+from research.campaign.halving import Halving
 from research.stats.partial import spared
 from research.types import STOPPED, Objective
 

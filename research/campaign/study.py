@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign import expansion, looks
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.evidence import Evidence
 from research.campaign.grounds import ground
 from research.campaign.question import digest_of_data
-from research.campaign.recipe import ArmLine, Claim, Study, recipe
+from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.report import study as report
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
-from research.stats.claims import Found, Judged, claim_word, judged
+from research.stats.claims import Claim
 from research.stats.comparable import comparable, energy_method
 from research.stats.decide import errors
 from research.stats.sentences import command
+from research.stats.verdicts import ClaimVerdict, PartVerdict, claim_word, judged
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Trial, Verdict
 
@@ -113,13 +113,13 @@ class Experiment:
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
-        before = looks.earlier(self._store.sprints(), str(self.folder), self._study)
+        before = earlier(self._store.sprints(), str(self.folder), self._study)
         if self._name.startswith("discovered/"):
             self._study = self._on_fresh_seeds(before)
-        self._looks = looks.counts(before, self._study.seeds)
+        self._looks = counts(before, self._study.seeds)
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
-        pairs = [(arms[line.line], seed) for line, seed in expansion.ordered(lines, self._study.seeds)]
+        pairs = [(arms[line.line], seed) for line, seed in ordered(lines, self._study.seeds)]
         try:
             self._bench.run(pairs, alone=self._study.timed)
         except KeyboardInterrupt:
@@ -142,7 +142,7 @@ class Experiment:
     def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
         """The study on seeds that did not choose what it claims."""
         data = digest_of_data(self._bench.config(self._study.control.split(), self._study.seeds[0]))
-        seeds = looks.unseen(before, self._study.seeds, self._store.seeds(data))
+        seeds = unseen(before, self._study.seeds, self._store.seeds(data))
         return self._study.model_copy(update={"seeds": seeds})
 
     def _sprint(self) -> int:
@@ -174,7 +174,7 @@ class Experiment:
             line.overrides, proposer, self._store.add_experiment(proposal, sprint_id=sprint, status="running")
         )
 
-    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[Judged]:
+    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
         """Every claim of every arm at hand, each at its share of the experiment's alpha."""
         control = self._study.control
         asked = [
@@ -187,7 +187,9 @@ class Experiment:
             alpha = self._study.alpha / len(asked)
             yield self._judged(claim, arms[line], arms[against], line, against, alpha)
 
-    def _judged(self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float) -> Judged:
+    def _judged(
+        self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float
+    ) -> ClaimVerdict:
         seeds, bench = self._study.seeds, self._bench
         trials = [*bench.trials(control, seeds), *bench.trials(arm, seeds)]
         parts = []
@@ -200,20 +202,20 @@ class Experiment:
                 part, before, after, errors(alpha).among(len(claim.all)).at(self._looks, None), rests
             )
             complaint = self._incomparable(part.metric, trials)
-            parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
-        return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
+            parts.append(PartVerdict(part, "open", complaint, found.comparison) if complaint else found)
+        return ClaimVerdict(claim, line, against, claim_word(parts), tuple(parts), alpha)
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
         results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         return comparable(metric, trials, results)
 
-    def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
+    def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":
             return "control"
         words = {one.word for one in verdicts if one.arm == " ".join(arm.overrides)}
         return next((word for word in ("refuted", "open", "supported") if word in words), "open")
 
-    def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[Judged]) -> None:
+    def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[ClaimVerdict]) -> None:
         """Write each verdict down as an insight, once."""
         known = [row["insight"] for row in self._store.insights(sprint_id=sprint)]
         for one in verdicts:

@@ -9,8 +9,9 @@ from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
 from research.stats.decide import Errors
-from research.stats.intervals import check, summary
+from research.stats.intervals import summary
 from research.stats.sentences import difference, method_words
+from research.stats.verdicts import check
 from research.types import Comparison, Constraint, Verdict
 
 _MOST = 100

@@ -8,7 +8,8 @@ from research.report.arms import complaint
 from research.report.findings import Findings, Row
 from research.report.fronts import score_among
 from research.report.markdown import plain
-from research.stats.intervals import ENOUGH, Scale, compare
+from research.stats.decide import ENOUGH
+from research.stats.intervals import Scale, compare
 from research.stats.sentences import difference
 
 _WORDS = {"supported": "as good", "refuted": "not as good"}

@@ -11,10 +11,10 @@ from research.report.arms import Arm, complaint, joules, measured, method
 from research.report.markdown import capped, code, plain, section, table
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.stats.decide import even
-from research.stats.intervals import ENOUGH, judge
+from research.stats.decide import ENOUGH, even
 from research.stats.quantity import quantity
 from research.stats.sentences import difference, method_words
+from research.stats.verdicts import judge
 from research.store.store import Store
 from research.types import Trial, Verdict
 

@@ -18,7 +18,7 @@ from research.space.contents import file_sha256, remembered, sha256, walk
 _ROOT = Path(__file__).resolve().parents[2]
 _OWN = "models"
 _ENGINE = {"lightning", "numpy", "torch"}
-_SCORES = "models.measure.evaluate"
+_SCORES = "models.training.evaluate"
 """what every trial runs, whatever its config names"""
 _INSTALLED = {"site-packages", "dist-packages"}
 _CODE = {".py", ".pyx", ".so", ".pyd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}

@@ -9,12 +9,13 @@ from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.comparable import comparable, sound, unpaired
-from research.stats.decide import even
+from research.stats.decide import ENOUGH, even
 from research.stats.examples import of_pair
-from research.stats.intervals import ENOUGH, judge, summary
+from research.stats.intervals import summary
 from research.stats.quantity import quantity
 from research.stats.sentences import difference
 from research.stats.spelling import WORDS
+from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.desk import Desk

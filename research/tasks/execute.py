@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.bench import Arm
-from research.campaign.task_bench import bench, charter_of, spend
+from research.campaign.campaign import bench, charter_of, spend
 from research.metrics import is_timed, screening_objective
 from research.stats.quantity import quantity
 from research.store.lease import Lost

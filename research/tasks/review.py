@@ -9,8 +9,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import predicted
-from research.campaign.campaign import Scene, scene
-from research.campaign.task_bench import charter_of
+from research.campaign.campaign import Scene, charter_of, scene
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
 from research.team.brief import Brief

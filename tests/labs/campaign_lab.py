@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Promote
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
+from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
 from research.goal.goal import Goal
 from research.propose.proposer import Proposer, Seen, State

@@ -10,7 +10,6 @@ import math
 import torch
 from torch import nn
 
-from models.measure.evaluate import evaluating
 from models.nets.gpt import GPT
 from models.nets.gru import Scan
 from models.nets.mixers.convolution import ShortConvolution
@@ -23,6 +22,7 @@ from models.nets.moe import MixtureOfExperts
 from models.nets.moe_gpt import MoEGPT
 from models.nets.sharing import Relaxed
 from models.nets.structured import Grouped, Monarch
+from models.training.evaluate import evaluating
 
 CHUNK = 64
 

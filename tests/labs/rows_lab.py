@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from research.stats.intervals import Errors, judge
+from research.stats.decide import Errors
 from research.stats.sentences import claim_sentence
+from research.stats.verdicts import judge
 from research.store.store import Claim, Store
 from research.types import Constraint, Insight, Key, Objective, Proposal
 

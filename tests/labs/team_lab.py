@@ -9,8 +9,7 @@ from typing import Any
 from campaign_lab import Lab
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter
-from research.campaign.council import Council
-from research.campaign.equipment import Equipment
+from research.campaign.council import Council, Equipment
 from research.campaign.series import Series
 from research.campaign.sprint import Sprint
 from research.llm import client as llm

@@ -6,8 +6,8 @@ from typing import Any, final
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from models.data.dataset import Dataset
-from models.measure.evaluate import evaluate
 from models.optim.averaging import averaged, settle, unsettle
+from models.training.evaluate import evaluate
 from models.training.microbatch import out_of_memory
 
 POINTS = 10
@@ -98,3 +98,22 @@ class Curve(Callback):
     def _log(self, trainer: Trainer, row: dict[str, float]) -> None:
         for logger in trainer.loggers:
             logger.log_metrics(row, step=int(row["step"]))
+
+
+@final
+class Between(Callback):
+    """Comes first, as the learning curve comes after all others and stops the clock.
+
+    So what a callback does after steps is part of the training's cost, unless it is known to be the
+    harness's: the curve and the checkpoints.
+    """
+
+    def next_stop(self, step: int) -> int | None:
+        """None: it listens to the calls that others asked for."""
+        return None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """What follows counts."""
+        pl_module.clock.resume()

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from models.energy.clock import Clock
+from models.training.clock import Clock
 from refusal import Ended, Refusal
 
 

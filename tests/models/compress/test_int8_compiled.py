@@ -15,8 +15,8 @@ from models.compress.int8_aware import Int8Aware
 from models.compress.int8_static import Int8Static
 from models.compress.processor import instructions, saturates
 from models.measure.cost import cost
-from models.measure.evaluate import evaluating
 from models.nets.mlp import MLP
+from models.training.evaluate import evaluating
 
 
 @pytest.mark.slow

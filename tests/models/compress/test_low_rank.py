@@ -6,8 +6,7 @@ from torch import nn
 
 from compressing import compressed, pipeline
 from models.compress.deltas import refuse_deltas
-from models.compress.low_rank import Factorise, factors, largest_rank, rank_for_energy
-from models.compress.whitening import roots
+from models.compress.low_rank import Factorise, factors, largest_rank, rank_for_energy, roots
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
 from models.nets.structured import LowRank

@@ -11,11 +11,11 @@ from hydra.utils import get_object
 from torch import nn
 
 from models.data import digits
-from models.measure.evaluate import evaluate
 from models.nets.mlp import MLP
 from models.optim.footprint import state_bytes
 from models.optim.groups import optimizer_for
 from models.training.callbacks.checkpoint import Checkpoint
+from models.training.evaluate import evaluate
 from models.training.fit import fit
 from trainings import parts, weights
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.measure.memory import activation_bytes
 from models.training.batch_finder import find, largest
 from models.training.losses import CrossEntropy
+from models.training.memory import activation_bytes
 from models.training.objective import objective
 from refusal import Refusal
 from trainings import ADAMW, blobs, network, weights

@@ -10,11 +10,11 @@ from hydra.utils import get_object
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from models.measure.memory import activation_bytes
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
 from models.nets.gru import GRU
 from models.nets.transformer import Transformer
+from models.training.memory import activation_bytes
 from models.training.recompute import matched, recompute
 from refusal import Refusal
 from trainings import weights

@@ -11,11 +11,11 @@ from torch import nn
 
 import construct
 from made_up_clock import MadeUpClock
-from models.energy.clock import Clock
 from models.energy.meter import Meter
 from models.optim.schedules import cosine
 from models.training import fit as fitting
 from models.training.budget import Budget
+from models.training.clock import Clock
 from models.training.fit import Fitted, fit
 from models.training.losses import CrossEntropy
 from models.training.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from campaign_lab import Lab, Scripted, energy, learning, opened
-from research.campaign.confirmation import Confirm
+from research.campaign.charter import Confirm
 from research.types import Constraint, Objective
 
 

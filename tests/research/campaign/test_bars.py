@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from campaign_lab import Lab, energy, learning, opened
-from research.campaign.halving import Halving, Stop
-from research.campaign.screening import Screen
+from research.campaign.charter import Screen, Stop
+from research.campaign.halving import Halving
 from research.space import identity
 from research.types import Constraint, Objective
 

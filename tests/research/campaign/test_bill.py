@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.campaign.bill import Bill, paid
+from research.campaign.budget import Bill, paid
 from research.llm.ledger import Spent
 from research.propose.account import NOTHING, Asked
 

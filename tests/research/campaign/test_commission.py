@@ -11,10 +11,9 @@ from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
 from research.campaign import run
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Sprints
+from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.discovery import typed
-from research.campaign.screening import Screen
 from research.run.lines import Lines
 from research.team.lineup import lineup
 from research.team.queued import Queued

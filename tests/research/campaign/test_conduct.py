@@ -13,8 +13,7 @@ from rich.console import Console
 from campaign_lab import Lab, opened
 from refusal import Refusal
 from research.campaign import study as module
-from research.campaign.expansion import expanded, ordered
-from research.campaign.recipe import ArmLine
+from research.campaign.recipe import ArmLine, expanded, ordered
 from research.campaign.study import conduct
 from research.run.lines import Lines
 from research.run.runner import Job

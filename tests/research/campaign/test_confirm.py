@@ -8,9 +8,10 @@ import pytest
 
 from campaign_lab import Scripted, energy, opened
 from research.campaign.bench import Arm
-from research.campaign.charter import Sprints
-from research.campaign.claimed import claim, missed, tightened
-from research.campaign.confirmation import Confirm, Confirmation
+from research.campaign.charter import Confirm, Sprints
+from research.campaign.claimed import claim
+from research.campaign.confirmation import Confirmation
+from research.campaign.control import missed, tightened
 from research.types import Constraint, Objective
 
 

@@ -11,16 +11,16 @@ from rich.console import Console
 from campaign_lab import Lab, Scripted, energy, opened
 from research.campaign import study as module
 from research.campaign.conclusions import UNWRITTEN
+from research.campaign.council import Equipment
 from research.campaign.discovery import write_recipe
-from research.campaign.equipment import Equipment
 from research.campaign.recipe import recipe
 from research.campaign.study import conduct
 from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
-from research.stats.intervals import judge
 from research.stats.rubric import RubricFacts, rating
+from research.stats.verdicts import judge
 from research.types import Constraint, Insight
 
 FLOOR = Constraint(metric="test/accuracy", op=">=", bound=0.9)

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from research.campaign.expansion import expanded
 
 from refusal import Refusal
 from research.campaign.discovery import write_recipe
-from research.campaign.expansion import expanded
 from research.campaign.recipe import names, recipe
 from research.space.gate import Space
-from research.stats.intervals import judge
 from research.stats.rubric import RubricFacts, rating
+from research.stats.verdicts import judge
 from research.types import Constraint, Insight, Verdict
 
 ROOT = Path(__file__).parents[3]

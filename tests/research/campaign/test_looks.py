@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.campaign.looks import counts, earlier, unseen
-from research.campaign.recipe import Study
+from research.campaign.recipe import Study, counts, earlier, unseen
 from research.stats.decide import errors
 
 STUDY = {

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from campaign_lab import Lab, opened
-from research.campaign.confirmation import Confirm
-from research.campaign.expansion import expanded
-from research.campaign.screening import Screen
-from research.campaign.typed import Typed
+from research.campaign.arm import Typed
+from research.campaign.charter import Confirm, Screen
+from research.campaign.recipe import expanded
 from research.run import teachers
 from research.run.runner import Job
 from research.space.gate import Space

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign_lab import Lab, Scripted, energy, flat, opened
-from research.campaign.confirmation import Confirm
+from research.campaign.charter import Confirm
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal
 from research.stats.ledger import Ledger, left, share

@@ -9,9 +9,7 @@ import pytest
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
 from research.campaign.budget import NOTHING, Price, Spend
-from research.campaign.charter import Promote
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
+from research.campaign.charter import Confirm, Promote, Screen
 from research.run.runner import Job, Outcome
 
 

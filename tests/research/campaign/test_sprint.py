@@ -8,7 +8,7 @@ import pytest
 
 from campaign_lab import Findings, Lab, Scripted, energy, flat, opened
 from refusal import Refusal
-from research.campaign.screening import Screen
+from research.campaign.charter import Screen
 from research.propose.random import Random
 from research.types import Objective
 

@@ -7,10 +7,8 @@ import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
-from research.campaign.boxes import Boxes
-from research.campaign.budget import Spend
-from research.campaign.charter import Sprints
-from research.campaign.screening import Screen
+from research.campaign.budget import Boxes, Spend
+from research.campaign.charter import Screen, Sprints
 from research.report.findings import Findings
 from research.run.runner import Job, Outcome
 

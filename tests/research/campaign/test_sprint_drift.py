@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
-from research.campaign.charter import Promote
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
+from research.campaign.charter import Confirm, Promote, Screen
 from research.report.findings import Findings
 
 ARMS = ("model.width=64", "model.width=32", "model.width=16", "model.width=8")

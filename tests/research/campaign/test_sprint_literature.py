@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from campaign_lab import Lab, energy, opened
-from research.campaign.outfit import equipped
-from research.campaign.screening import Screen
+from research.campaign.charter import Screen
+from research.campaign.council import equipped
 from research.memory.memory import opened as remembered
 from research.report.findings import Findings
 from team_lab import CONF, HYPOTHESES, TeamServer, team

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from campaign_lab import Lab, energy, opened
-from research.campaign.charter import Charter, Sprints
+from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.recipe import Study
-from research.campaign.screening import Screen
 from research.metrics import compares
 from research.report.analysis import text as analysis
 from research.report.findings import Findings, of_campaign

@@ -11,9 +11,7 @@ from campaign_lab import Lab, energy, flat, opened
 from refusal import Refusal
 from research.campaign.alone import alone
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Promote, Sprints
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
+from research.campaign.charter import Charter, Confirm, Promote, Screen, Sprints
 from research.report.findings import of_campaign
 from team_lab import series
 

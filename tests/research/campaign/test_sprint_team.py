@@ -11,8 +11,7 @@ import pytest
 
 from campaign_lab import Lab, energy, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Sprints
-from research.campaign.screening import Screen
+from research.campaign.charter import Charter, Screen, Sprints
 from research.report.findings import Findings
 from scripted_server import hang, status
 from team_lab import ROLES, TeamServer, review, team

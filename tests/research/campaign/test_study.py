@@ -8,9 +8,10 @@ import yaml
 from pydantic import ValidationError
 
 from refusal import Refusal
-from research.campaign.recipe import Part, Size, Study, header, names, recipe
+from research.campaign.recipe import Study, header, names, recipe
 from research.metrics import is_timed
 from research.space.gate import Space
+from research.stats.claims import Part, Size
 
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from claiming import KEY, ask, mine
-from research.campaign.halving import Halving, Stop
+from research.campaign.charter import Stop
+from research.campaign.halving import Halving
 from research.memory.elsewhere import configured
 from research.memory.history import runs
 from research.memory.lessons import lessons

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.stats.conditional import chosen, conditional
-from research.stats.decide import Errors, Estimate, Region, decide, errors, even
-from research.stats.intervals import judge
+from research.stats.decide import Errors, Mean, Region, decide, errors, even
 from research.stats.ledger import rate
 from research.stats.power import power
+from research.stats.verdicts import judge
 
 MEAN = st.floats(-10, 10)
 ERROR = st.floats(1e-3, 10)
@@ -20,8 +20,8 @@ TAILS = st.tuples(st.floats(1e-6, 0.4), st.floats(1e-6, 0.4))
 RANK = {"refuted": 0, "open": 1, "supported": 2}
 
 
-def estimate(mean: float, error: float, n: int = 5, **more) -> Estimate:
-    return Estimate(mean, error, n - 1, n, **more)
+def estimate(mean: float, error: float, n: int = 5, **more) -> Mean:
+    return Mean(mean, error, n - 1, n, **more)
 
 
 @given(MEAN, ERROR, *END, TAILS, st.integers(3, 20))

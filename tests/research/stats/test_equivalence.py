@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from refusal import Refusal
 from research.stats.decide import Errors
-from research.stats.equivalence import as_good_as
-from research.stats.intervals import compare, judge
+from research.stats.intervals import compare
 from research.stats.ledger import Ledger
+from research.stats.verdicts import as_good_as, judge
 
 FEW = settings(max_examples=15)
 CONTROL = {seed: 0.90 + 0.001 * (seed % 3) for seed in range(6)}

@@ -8,7 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.intervals import Errors, check, compare, judge, summary
+from research.stats.decide import Errors
+from research.stats.intervals import compare, summary
+from research.stats.verdicts import check, judge
 from research.types import Constraint
 
 VALUES = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)

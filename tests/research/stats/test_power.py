@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.intervals import compare, judge
+from research.stats.intervals import compare
 from research.stats.power import detectable, needed, power, told
+from research.stats.verdicts import judge
 
 FEW = settings(max_examples=10)
 ALPHA = st.sampled_from([0.05, 0.0219, 0.001, 1e-5])

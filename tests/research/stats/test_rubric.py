@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from research.stats.efficiency import Efficiency
-from research.stats.intervals import judge
 from research.stats.rubric import RubricFacts, gathered, rating, tempered
+from research.stats.verdicts import judge
 
 FEW = settings(max_examples=25)
 ORDER = {

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.stats.intervals import compare, judge
+from research.stats.intervals import compare
 from research.stats.split import Split, parted
+from research.stats.verdicts import judge
 
 LEVEL = 0.95
 CONTROL = {1: 100.0, 2: 100.0, 3: 100.0}

@@ -5,7 +5,7 @@ import math
 import pytest
 import sqlalchemy as sa
 
-from research.stats.intervals import judge
+from research.stats.verdicts import judge
 from research.store.store import Store
 from research.types import Insight, Proposal
 

@@ -10,8 +10,7 @@ import pytest
 from campaign_lab import energy
 from command_lab import Room
 from refusal import Refusal
-from research.campaign.confirmation import Confirm
-from research.campaign.screening import Screen
+from research.campaign.charter import Confirm, Screen
 from research.run import load, machine
 from research.tasks import doctor
 from research.tasks.research import outcome

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
-from models.measure.outcomes import each, packed
-from models.measure.scores import detail
+from models.training.outcomes import each, packed
+from models.training.scores import detail
 
 
 def evaluate(
@@ -27,7 +27,7 @@ def evaluate(
     Scores are `loss` (nats per scored target) and `accuracy`; `bits_per_byte` for task `language`; with
     `detailed`, for task `classification`, also macro `f1`, `precision`, `recall` and `auroc`, with the
     per-class values and the confusion matrix among the facts, and for every task `examples`, what came out of
-    each example (`models.measure.outcomes`). A non-finite loss stays non-finite, and an example whose logits
+    each example (`models.training.outcomes`). A non-finite loss stays non-finite, and an example whose logits
     are not all finite is wrong, whatever their argmax.
 
     `net` maps (B, *shape) to (B, classes), or (B, T) to (B, T, classes). It runs in the caller's autocast.

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from models.measure import memory
-from models.measure.memory import LiveBytes, PeakMemory, activation_bytes
+from models.training import memory
+from models.training.memory import LiveBytes, PeakMemory, activation_bytes
 
 MEGABYTE = 2**20
 

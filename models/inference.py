@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from models.compress import artefact
 from models.compress.compression import Compression
-from models.compress.restore import restore
 from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.energy.meter import Meter
 from models.measure import latency
-from models.measure.side import taken
 from models.training.precision import AUTOCAST
 from models.training.settings import Settings
+from models.training.side import taken
 from refusal import Refusal
 
 LEFT_OUT = "infer"
@@ -76,3 +76,22 @@ def later(
         notes.append(f"joules of inference are left out: they are by {basis}, the training's are not")
     held = dict(facts.get("disturbed") or {}) | found["disturbed"]
     return metrics, found | {"disturbed": held, "notes": notes}
+
+
+def restore(net: nn.Module, steps: Mapping[str, Compression], path: Path, example: Tensor) -> nn.Module:
+    """A fresh `net` of the same configuration with the structure and the weights in `path`, ready to answer.
+
+    `steps` are the entries of the trial's `compress=[...]`, in order; `example` is one input, (1, *shape).
+
+    Raises:
+        Refusal: the file is damaged, or of another network or another list of compressions.
+    """
+    state = artefact.load(path)
+    for step in steps.values():
+        net = step.rebuild(net, state, example)
+    try:
+        getattr(net, "eager", net).load_state_dict(state)
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise Refusal(f"{path} is not of this model with compress=[{','.join(steps)}]: {reason}") from error
+    return net.eval()

@@ -2,7 +2,7 @@ import pytest
 
 from models import trial
 from models.measure import cost, latency, peak
-from models.measure.side import taken
+from models.training.side import taken
 from refusal import Ended, Refusal
 from trainings import parts
 

@@ -7,8 +7,8 @@ from sklearn import metrics as sk
 from torch import nn
 
 from models.data.dataset import Split
-from models.measure.evaluate import evaluate
-from models.measure.scores import auroc_per_class, detail
+from models.training.evaluate import evaluate
+from models.training.scores import auroc_per_class, detail
 
 
 def answers(n=257, classes=5, seed=0):

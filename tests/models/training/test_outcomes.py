@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from models.data.dataset import Split
-from models.measure.evaluate import evaluate
-from models.measure.outcomes import each, packed
+from models.training.evaluate import evaluate
+from models.training.outcomes import each, packed
 from research.stats.examples import outcomes
 from research.types import Result
 
