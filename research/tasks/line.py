@@ -19,7 +19,17 @@ import refusal
 from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.yaml import text_of
-from research.tasks.task import FEW, NO_KEYS, USUAL, Task, composer, refuse_misfits, tasks, unknown
+from research.tasks.task import (
+    FEW,
+    NO_KEYS,
+    USUAL,
+    Task,
+    composer,
+    refuse_absent,
+    refuse_foreign,
+    tasks,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from research.tasks.answer import Answer, Page
@@ -41,19 +51,24 @@ _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
-    """The overrides as Hydra can read them: the goal in quotes, `experiment=` as the recipe that it names."""
+    """The overrides as Hydra can read them: the goal in quotes, `experiment=` as the recipe that it names.
+
+    Raises `Refusal` for what tells which function a task is.
+    """
+    own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
+    if own is not None:
+        raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
     return quoted([_RECIPE.sub("recipe=", text) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
-    own = next((text for text in typed if text.lstrip("+").startswith("task.")), None)
-    if own is not None:
-        raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
+    asked = arguments(typed)
     try:
-        return composer(conf).resolve(arguments(typed)).config
+        return composer(conf).resolve(asked).config
     except Refusal:
-        refuse_misfits(typed, conf)  # which says better what is wrong with a key
+        refuse_foreign(typed, conf)  # these say better what is wrong with a key
+        refuse_absent(asked, conf)
         raise
 
 
@@ -63,7 +78,7 @@ def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
     Raises `Refusal` for what does not compose.
     """
     if any(text.startswith(("-", "hydra")) for text in typed):
-        refuse_misfits(typed, conf)
+        refuse_foreign(typed, conf)
         return None
     return settings(typed, conf)
 
@@ -142,9 +157,8 @@ def page(typed: Sequence[str], conf: Path) -> "Page":
     named = [text.partition("=")[2] for text in typed if text.startswith("task=")]
     if not named:
         listed = "\n".join(f"  task={one.name:<10} {one.about}" for one in everyone.values())
-        return Page(
-            task=None, page=manual(files, "agent", everyone[USUAL].files).replace("$TASKS", listed.strip())
-        )
+        whole = manual(files, "agent", everyone[USUAL].files)
+        return Page(task=None, page=whole.replace("$TASKS", listed.strip()))
     if named[-1] not in everyone:
         raise unknown(named[-1], everyone)
     asked = everyone[named[-1]]
@@ -179,10 +193,8 @@ def _of_one(files: Files, asked: Task) -> str:
     small = [name for name, keys in asked.files.items() if name.startswith("task/") or len(keys) <= FEW]
     told = [keys_of(files, name) for name in sorted(small, reverse=True)]
     told += [line for name in sorted(small, reverse=True) for line in _options(files, name)]
-    last = "python agent.py --help lists the other tasks"
-    last += (
-        "." if len(small) == len(asked.files) else ", and the keys of a campaign, which this one takes too."
-    )
+    more = "" if len(small) == len(asked.files) else ", and the keys of a campaign, which this one takes too"
+    last = f"python agent.py --help lists the other tasks{more}."
     return "\n".join([asked.about, "", *typed, "", "== Keys (key=value) ==", *filter(None, told), "", last])
 
 
@@ -194,10 +206,8 @@ def _options(files: Files, name: str) -> list[str]:
 
 def _explained(files: Files, asked: Task) -> dict[str, str]:
     """The keys of a task's own file with what the file says of each."""
-    lines = keys_of(files, f"task/{asked.name}").splitlines()
-    return {
-        line.partition(":")[0].strip('"'): line.partition("#")[2].strip() for line in lines if line[:1] != " "
-    }
+    lines = [line for line in keys_of(files, f"task/{asked.name}").splitlines() if line[:1] != " "]
+    return {line.partition(":")[0].strip('"'): line.partition("#")[2].strip() for line in lines}
 
 
 def as_document(typed: Sequence[str]) -> bool:

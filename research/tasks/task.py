@@ -122,7 +122,7 @@ def taken(typed: Sequence[str], name: str, conf: Path) -> list[str]:
     return [text for text in typed if _top(text) in keys]
 
 
-def refuse_misfits(typed: Sequence[str], conf: Path) -> None:
+def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a task that does not exist, and for the first key that its task does not take."""
     everyone = tasks(composer(conf).files)
     asked = [text.partition("=")[2] for text in typed if text.startswith("task=")] or [USUAL]
@@ -132,15 +132,14 @@ def refuse_misfits(typed: Sequence[str], conf: Path) -> None:
         for text in filter(_plain, typed):
             if _top(text) not in everyone[name].keys:
                 raise _foreign(everyone[name], _key(text).partition(".")[0], everyone)
-        _refuse_inner(typed, name, conf)
 
 
-def _refuse_inner(typed: Sequence[str], name: str, conf: Path) -> None:
+def refuse_absent(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a key that the chosen options do not have, as `budget.sconds`."""
     here = composer(conf)
     plain = list(filter(_plain, typed))
-    chosen = [text for text in plain if _key(text) in here.groups - {"task"}]
-    tree = here.sketch([f"task={name}", *chosen]).config
+    chosen = [text for text in plain if _key(text) in here.groups]
+    tree = here.sketch(chosen).config
     for key in (_key(text) for text in plain if text not in chosen):
         node: Any = tree
         before = ""

@@ -126,6 +126,7 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
         (["llm=vllm", "llm.api_bse=x"], "there is no llm.api_bse, perhaps llm.api_base: llm takes model, "),
         (["task.does=os:system"], "task.does=os:system is not to be set: choose a task by its name"),
         (["+task.does=os:system"], "is not to be set"),
+        (["experiment=lm_ablation", "budget.sconds=3"], "there is no budget.sconds, perhaps budget.seconds"),
         (["llm=oracle"], "llm has no option 'oracle': choose one of "),
         (["seed=1,2"], "is a sweep: add -m"),
     ],
@@ -221,6 +222,7 @@ def test_flags_and_sweeps_are_left_to_hydra() -> None:
     assert line.quickly(["--cfg", "job"], CONF) is None
     assert line.quickly(["seed=1,2", "-m"], CONF) is None
     assert line.quickly(["task=status,doctor", "-m", "json=true"], CONF) is None
+    assert line.quickly(["llm=none,openai", "experiment=lm_ablation,lm_schedules", "-m"], CONF) is None
     assert line.quickly(["seed=1"], CONF) is not None
 
 
