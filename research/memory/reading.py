@@ -9,7 +9,7 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from research.memory.records import Episode, Kind
-from research.metrics import is_timed, screening_objective
+from research.metrics import is_carbon, is_test, is_timed, screening_objective
 from research.stats.comparable import instrument, sound
 from research.store.schema import FINAL, experiment, insight, metric, trial
 from research.types import Objective, Result
@@ -116,7 +116,7 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
         return _SHOWN
     watched = screening_objective(objective)
     own = (watched.metric, *(bound.metric for bound in watched.constraints))
-    return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not key.startswith("test/"))
+    return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not is_test(key))
 
 
 def figures(
@@ -141,7 +141,7 @@ def instruments(connection: sa.Connection, ids: Iterable[int], keys: Sequence[st
     """Trial -> how its clocks were taken, where a clock takes any of `keys`: only equal ones are compared."""
     if not any(map(is_timed, keys)):
         return {}
-    carbon = any("co2" in key for key in keys)
+    carbon = any(map(is_carbon, keys))
     found = {}
     for number, facts in facts_of(connection, ids).items():
         grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None
