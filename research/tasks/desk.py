@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
 from refusal import Refusal
+from research.compose.yaml import parsed, text_of
 from research.space.domain import Domain, applied, chosen
-from research.tasks.task import composer, usual
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -110,8 +110,9 @@ class Desk:
 
     @cached_property
     def usual(self) -> dict[str, Any]:
-        """The values that the files of the task give its keys."""
-        return usual(composer(CONF).files, self.config["task"]["name"])
+        """The keys of a campaign by themselves."""
+        path = self.conf / "part" / "campaign.yaml"
+        return parsed(text_of(path), path)
 
     @property
     def harness(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from research.tasks.answer import Answer
     from research.tasks.desk import Desk
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
 USUAL = "research"
 FEW = 4
 """a part of more keys than this is told by its name"""
@@ -202,9 +203,11 @@ def _listed(words: Sequence[str]) -> str:
 
 def perform(desk: "Desk") -> "Answer":
     """Do the task of the configuration. Raises `Refusal` for a value of another kind than its key takes."""
-    refuse_switches(desk.config, desk.usual)
-    refuse_flat(desk.config, desk.usual)
-    module, _, name = desk.config["task"]["does"].partition(":")
+    asked = desk.config["task"]
+    known = usual(composer(CONF).files, asked["name"])
+    refuse_switches(desk.config, known)
+    refuse_flat(desk.config, known)
+    module, _, name = asked["does"].partition(":")
     function = getattr(import_module(module), name)
     answer: Answer = function(desk, **_given(function, desk.config))
     return answer

@@ -31,6 +31,7 @@ class Room:
 
         self.lab, self.store = lab, lab.store
         self.conf = lab.folder / "conf"
+        shutil.copytree(CONF / "part", self.conf / "part")
         shutil.copytree(CONF / "role", self.conf / "role")
         (self.conf / "llm").mkdir()
         self.console = Console(record=True, width=300, file=io.StringIO())
