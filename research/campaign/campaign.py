@@ -10,8 +10,8 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
 from research.metrics import screening_objective, untested
+from research.tasks.answer import Reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference
 from research.tasks.show import row_of
 
 if TYPE_CHECKING:

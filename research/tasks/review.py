@@ -64,12 +64,12 @@ class Reviews(Answer):
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def review(desk: Desk) -> Reviews:
+def review(desk: Desk, limit: int) -> Reviews:
     """Score what waits without a score; below `review.accept` it waits for task=improve.
 
     Raises `Refusal` for a limit of none.
     """
-    limit = _limit(desk)
+    _check(limit)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
     with scene(desk) as here:
         panels = _Panels(here)
@@ -77,12 +77,12 @@ def review(desk: Desk) -> Reviews:
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def improve(desk: Desk) -> Reviews:
+def improve(desk: Desk, limit: int) -> Reviews:
     """Rewrite what was reviewed below `review.accept`, and review that; its parent is kept, dropped.
 
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
-    limit = _limit(desk)
+    _check(limit)
     with scene(desk) as here:
         panels = _Panels(here)
         short = [row for row in _waiting(desk) if panels.short(row)]
@@ -90,11 +90,9 @@ def improve(desk: Desk) -> Reviews:
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def _limit(desk: Desk) -> int:
-    limit = desk.config["limit"]
-    if not isinstance(limit, int) or limit < 1:
+def _check(limit: int) -> None:
+    if limit < 1:
         raise Refusal(f"limit={limit} reviews nothing: give a whole number above 0.")
-    return limit
 
 
 def _waiting(desk: Desk) -> list[dict[str, Any]]:

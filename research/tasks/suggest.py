@@ -55,13 +55,12 @@ class Suggested(Answer):
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
 
-def suggest(desk: Desk) -> Suggested:
+def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
     """Ask the proposers in turn; with `queue` each becomes an experiment that waits.
 
     Raises `Refusal` for a goal that is not understood, a field without options, and a count of none.
     """
-    count, queue = desk.config["count"], bool(desk.config["queue"])
-    if not isinstance(count, int) or not 1 <= count <= _MOST:
+    if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
     with scene(desk) as here:
         drawn = _Draw(here)
