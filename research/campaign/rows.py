@@ -7,6 +7,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
+from research.metrics import untested
 from research.propose.account import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
@@ -81,7 +82,7 @@ _TOLD: dict[str, SeenStatus] = {
 
 @final
 @dataclass(frozen=True)
-class Past:
+class Earlier:
     """Arms with figures, everything that was tried, what waits, and what is settled."""
 
     arms: list[Arm] = field(default_factory=list)
@@ -99,9 +100,9 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     return {int(row["facts"].get("number", 1)): row for row in found}
 
 
-def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
+def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
-    found = Past()
+    found = Earlier()
     for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
@@ -116,19 +117,19 @@ def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int
     return found
 
 
-def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
+def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
-    means = {key: value for key, value in bench.means(arm, seeds).items() if not key.startswith("test/")}
+    means = untested(bench.means(arm, seeds))
     if means:
         found.arms.append(arm)
         found.proposals[arm.experiment_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 
-def _ended(found: Past, row: Row) -> None:
+def _ended(found: Earlier, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
     seen = _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])
     found.seen.append((row["proposal"], seen))
