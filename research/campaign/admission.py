@@ -111,7 +111,7 @@ class Admission:
                 return self._opened(proposal, status, facts, ())
             proposal, judgement = self.review(proposal, judges, judgement)
             facts["review"] = judgement.facts()
-            if self._thresholds.accepted(judgement.score):
+            if self.accepted(judgement):
                 return self._opened(proposal, status, facts, judgement.opinions)
             better = self.improve(proposal, judges, judgement)
             why = self.dropped(judgement, better)
@@ -134,6 +134,10 @@ class Admission:
         if before is None:
             return proposal, Judgement(opinions, 0, panel(opinions))
         return proposal, Judgement(opinions, before.round + 1, before.first)
+
+    def accepted(self, judgement: Judgement) -> bool:
+        """Whether a version is good enough to be run."""
+        return self._thresholds.accepted(judgement.score)
 
     def improve(self, proposal: Proposal, judges: Judges, judgement: Judgement) -> Revised | None:
         """The proposal rewritten; None when nobody can, or it was as often as its first score allows."""

@@ -60,10 +60,15 @@ class Rows:
         number = self._store.add_experiment(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
-        for one in opinions:
-            told = {"round": (facts.get("review") or {}).get("round", 0)}
-            self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
+        add_reviews(self._store, number, opinions, (facts.get("review") or {}).get("round", 0))
         return number
+
+
+def add_reviews(store: Store, number: int, opinions: Sequence[Opinion], round_: int) -> None:
+    """Write down what reviewers said of an experiment."""
+    for one in opinions:
+        facts = {"round": round_}
+        store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=facts)
 
 
 def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
