@@ -32,10 +32,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from models.data import digits, mnist1d
 from models.data.dataset import Dataset, Split
 from models.data.splits import shuffled
-from research.stats.claims import as_good_as
 from research.stats.examples import crossed
 from research.stats.intervals import compare, summary
 from research.stats.student import critical
+from research.stats.verdicts import as_good_as
 
 COUNTS, LEVEL, MARGIN = (3, 5, 8), 0.95, 0.01
 WANTED = (0.93, 0.97)

@@ -26,11 +26,10 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.stats.claims import as_good_as
 from research.stats.decide import Errors
-from research.stats.intervals import judge
 from research.stats.ledger import Ledger
 from research.stats.power import detectable, needed, power
+from research.stats.verdicts import as_good_as, judge
 from research.types import Verdict
 
 ALPHA, COMPARISONS, EXAMPLES = 0.05, 50, 360

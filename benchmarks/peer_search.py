@@ -19,11 +19,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 import train
 from refusal import Ended, Refusal
 from research.goal.goal import Goal
-from research.metrics import METRICS, is_ratio, screening, screening_objective, shortfall
+from research.metrics import METRICS, scale, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
-from research.stats.intervals import judge
 from research.stats.ledger import Ledger
+from research.stats.verdicts import judge
 from research.types import Verdict
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -140,7 +140,7 @@ class Search:
             metric=asked.metric,
             direction=asked.direction,
             smallest_effect=100 * self.goal.smallest_effect,
-            scale="ratio" if is_ratio(asked.metric) else "difference",
+            scale=scale(asked.metric),
             rate=self.ledger.rate,
             constraints=bounds,
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from refusal import Refusal
-from research.types import Constraint, Direction, Objective, Verdict
+from research.types import Constraint, Direction, Objective, Scale, Verdict
 
 
 class Metric(NamedTuple):
@@ -136,10 +136,14 @@ def is_ratio(metric: str) -> bool:
     return metric in METRICS and not metric.startswith(("test/", "val/"))
 
 
+def scale(metric: str) -> Scale:
+    """How a change of a metric is told."""
+    return "relative" if is_ratio(metric) else "absolute"
+
+
 def compares(verdict: Verdict, metric: str) -> bool:
     """Whether a verdict is about this metric, and not about a bound that the control breaks."""
-    found = verdict.comparison
-    return found is not None and found.metric.removesuffix(" [%]") == metric
+    return verdict.comparison is not None and verdict.comparison.metric == metric
 
 
 def untested(metrics: Mapping[str, float]) -> dict[str, float]:

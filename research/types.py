@@ -1,14 +1,19 @@
 """The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["min", "max"]
+Scale = Literal["absolute", "relative"]
+"""how a change is told: in the unit of the metric, or in percent of the control, by logarithms"""
 Over = Literal["splits", "examples", "seeds"]
 """what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
 VerdictWord = Literal["supported", "refuted", "open"]
+Values = Mapping[int, float]
+"""what one arm measured of a metric: seed -> value, NaN where the trial failed or did not measure it"""
 STOPPED = "stopped early"
 """how the reason of a failed trial begins that was ended because it could not win: it is no failure"""
 
@@ -106,6 +111,7 @@ class Comparison(Record):
     """Two arms paired by seed: difference treatment minus control."""
 
     metric: str
+    scale: Scale = "absolute"
     n: int
     difference: float
     low: float
@@ -120,6 +126,11 @@ class Comparison(Record):
     """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
     over: Over | None = None
     """what the mean of a score is over; None for a cost, and where nobody said"""
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a change of it: ` %`, or nothing."""
+        return " %" if self.scale == "relative" else ""
 
 
 class Verdict(Record):

@@ -16,7 +16,6 @@ from research.stats.split import Split
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")
-_RATIO = " [%]"
 
 
 @final
@@ -47,7 +46,7 @@ class Discovery:
     @property
     def metric(self) -> str:
         """What was improved."""
-        return self.found.metric.removesuffix(_RATIO)
+        return self.found.metric
 
     @property
     def direction(self) -> Direction:
@@ -57,7 +56,7 @@ class Discovery:
     @property
     def effect(self) -> str:
         """The smallest effect of interest, as a study writes it."""
-        percent = " %" if self.found.metric.endswith(_RATIO) and self.smallest_effect else ""
+        percent = self.found.unit if self.smallest_effect else ""
         return f"{self.smallest_effect:g}{percent}"
 
     @property

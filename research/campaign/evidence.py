@@ -5,7 +5,7 @@ from typing import final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.recipe import Study
-from research.stats.claims import Judged
+from research.stats.verdicts import ClaimVerdict
 from research.types import Result, Trial
 
 
@@ -18,7 +18,7 @@ class Evidence:
     study: Study
     fixed: tuple[str, ...]
     arms: tuple[Arm, ...]
-    verdicts: tuple[Judged, ...]
+    verdicts: tuple[ClaimVerdict, ...]
     bench: Bench
     left_out: tuple[str, ...]
     """lines of arms that this machine cannot run"""

@@ -8,7 +8,8 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Boxes, Price
 from research.campaign.charter import Charter
 from research.metrics import is_ratio, is_timed, rank
-from research.stats.intervals import ENOUGH, summary
+from research.stats.decide import ENOUGH
+from research.stats.intervals import summary
 from research.types import Objective
 
 _CAUTION = 0.6

@@ -13,7 +13,7 @@ from research.propose.proposer import Proposer
 from research.report import goal
 from research.report.findings import harness
 from research.run.lines import Lines
-from research.stats.intervals import ENOUGH
+from research.stats.decide import ENOUGH
 from research.store.store import Store
 
 

@@ -23,10 +23,11 @@ from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
-from research.stats.claims import Claim, Found, Judged, claim_word, judged
+from research.stats.claims import Claim
 from research.stats.comparable import comparable, energy_method
 from research.stats.decide import errors
 from research.stats.sentences import command
+from research.stats.verdicts import ClaimVerdict, PartVerdict, claim_word, judged
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Trial, Verdict
 
@@ -173,7 +174,7 @@ class Experiment:
             line.overrides, proposer, self._store.add_experiment(proposal, sprint_id=sprint, status="running")
         )
 
-    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[Judged]:
+    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
         """Every claim of every arm at hand, each at its share of the experiment's alpha."""
         control = self._study.control
         asked = [
@@ -186,7 +187,9 @@ class Experiment:
             alpha = self._study.alpha / len(asked)
             yield self._judged(claim, arms[line], arms[against], line, against, alpha)
 
-    def _judged(self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float) -> Judged:
+    def _judged(
+        self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float
+    ) -> ClaimVerdict:
         seeds, bench = self._study.seeds, self._bench
         trials = [*bench.trials(control, seeds), *bench.trials(arm, seeds)]
         parts = []
@@ -199,20 +202,20 @@ class Experiment:
                 part, before, after, errors(alpha).among(len(claim.all)).at(self._looks, None), rests
             )
             complaint = self._incomparable(part.metric, trials)
-            parts.append(Found(part, "open", complaint, found.comparison) if complaint else found)
-        return Judged(claim, line, against, claim_word(parts), tuple(parts), alpha)
+            parts.append(PartVerdict(part, "open", complaint, found.comparison) if complaint else found)
+        return ClaimVerdict(claim, line, against, claim_word(parts), tuple(parts), alpha)
 
     def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
         results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
         return comparable(metric, trials, results)
 
-    def _status(self, arm: Arm, verdicts: Sequence[Judged]) -> str:
+    def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":
             return "control"
         words = {one.word for one in verdicts if one.arm == " ".join(arm.overrides)}
         return next((word for word in ("refuted", "open", "supported") if word in words), "open")
 
-    def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[Judged]) -> None:
+    def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[ClaimVerdict]) -> None:
         """Write each verdict down as an insight, once."""
         known = [row["insight"] for row in self._store.insights(sprint_id=sprint)]
         for one in verdicts:

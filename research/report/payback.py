@@ -3,7 +3,8 @@
 from research.report.arms import Arm, complaint
 from research.report.findings import Findings
 from research.report.markdown import plain
-from research.stats.intervals import ENOUGH, compare
+from research.stats.decide import ENOUGH
+from research.stats.intervals import compare
 from research.stats.quantity import quantity
 
 USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}

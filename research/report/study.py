@@ -11,10 +11,10 @@ from research.report.arms import Arm, apart, joules, measured, method
 from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.repeat import SAID
 from research.report.tables import arms_table
-from research.stats.claims import Found, Judged
 from research.stats.quantity import quantity
 from research.stats.sentences import command, difference, method_words
 from research.stats.spelling import told
+from research.stats.verdicts import ClaimVerdict, PartVerdict
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")
 
@@ -59,7 +59,7 @@ def rows(found: Evidence) -> list[Arm]:
     return sorted(arms, key=lambda arm: not arm.control)
 
 
-def sentence(one: Judged) -> str:
+def sentence(one: ClaimVerdict) -> str:
     """The claim, whose it is, and the figures that decided it."""
     told = "; ".join(_told(part) for part in one.parts)
     return f"{one.claim.says.rstrip('.')} (`{one.arm}` against `{one.against}`): {told}."
@@ -80,7 +80,7 @@ def _answer(found: Evidence) -> list[str]:
     ]
 
 
-def _told(found: Found) -> str:
+def _told(found: PartVerdict) -> str:
     compared = found.comparison
     if compared is None or not compared.n:
         return f"{found.part.words}: {found.reason.rstrip('.')}"

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import METRICS, is_ratio, words
+from research.metrics import METRICS, scale, words
 from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, complaint, joules, measured, method
 from research.report.markdown import capped, code, plain, section, table
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.stats.decide import even
-from research.stats.intervals import ENOUGH, judge
+from research.stats.decide import ENOUGH, even
 from research.stats.quantity import quantity
 from research.stats.sentences import difference, method_words
+from research.stats.verdicts import judge
 from research.store.store import Store
 from research.types import Trial, Verdict
 
@@ -144,7 +144,7 @@ def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
         *_paired(arms[0].by_seed(metric), arm.by_seed(metric)),
         metric=metric,
         direction="max" if _more(metric) else "min",
-        scale="ratio" if is_ratio(metric) else "difference",
+        scale=scale(metric),
         rate=even(_ALPHA / max(1, len(arms) - 1)),
         ground=arm.ground(metric, arms[0]),
     )

@@ -16,15 +16,15 @@ from typing import Any, NamedTuple, final
 
 from research.stats.boundary import below, rule
 from research.stats.decide import Errors
-from research.stats.intervals import Arm, Scale, changes_of, compare, mean_of
+from research.stats.intervals import changes_of, compare, mean_of
 from research.stats.student import critical
-from research.types import Comparison, Direction
+from research.types import Comparison, Direction, Scale, Values
 
 _NODES, _SIZES, _FAR = 64, 120, 30.0
 
 
 @final
-class Size(NamedTuple):
+class Interval(NamedTuple):
     """A size with its interval, in the unit of the values."""
 
     size: float
@@ -33,8 +33,8 @@ class Size(NamedTuple):
 
 
 def chosen(
-    control: Arm,
-    treatment: Arm,
+    control: Values,
+    treatment: Values,
     metric: str,
     direction: Direction,
     least: float,
@@ -52,11 +52,11 @@ def chosen(
     if not measured.error:
         return compare(control, treatment, metric, level, scale)
     sign = 1.0 if direction == "max" else -1.0
-    beyond = sign * math.log1p(sign * least / 100) if scale == "ratio" else least
+    beyond = sign * math.log1p(sign * least / 100) if scale == "relative" else least
     counts = looks[-1].counts or (measured.n,)
     tails = [rate.tails[0] for rate in looks]
     size = conditional([sign * change for change in changes], counts, tails, beyond, level)
-    told = [100 * math.expm1(sign * one) if scale == "ratio" else sign * one for one in size]
+    told = [100 * math.expm1(sign * one) if scale == "relative" else sign * one for one in size]
     low, high = sorted(told[1:])
     found = compare(control, treatment, metric, level, scale)
     return found.model_copy(update={"difference": told[0], "low": low, "high": high})
@@ -68,7 +68,7 @@ def conditional(
     tails: Sequence[float],
     least: float = 0.0,
     level: float = 0.95,
-) -> Size:
+) -> Interval:
     """The mean of values that were chosen because their t-statistic against `least` crossed the last bound.
 
     `counts` are the values of each look and `tails` the one-sided p-values of their bounds, the last two are
@@ -80,7 +80,7 @@ def conditional(
     bounds = [critical(2 * tail, count - 1) for count, tail in zip(counts, tails, strict=True)]
     given = _Given(moved, bounds[-1], *((counts[-2], bounds[-2]) if len(counts) > 1 else (0, 0.0)))
     low, middle, high = given.ends((1 - level) / 2)
-    return Size(least + middle, least + low, least + high)
+    return Interval(least + middle, least + low, least + high)
 
 
 @final

@@ -99,7 +99,7 @@ class Region(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Estimate:
+class Mean:
     """A mean of n values with its standard error; `exact` where no spread is expected."""
 
     mean: float
@@ -124,27 +124,27 @@ class Estimate:
         return critical(2 * p, self.freedom) * self.error if self.error else 0.0
 
 
-def decide(estimate: Estimate, claimed: Region, tails: tuple[float, float], missing: int = 0) -> VerdictWord:
+def decide(measured: Mean, claimed: Region, tails: tuple[float, float], missing: int = 0) -> VerdictWord:
     """The word of an estimate for a claim, at the one-sided p-values of supporting and of refuting.
 
     `missing` are trials without a value.
     """
-    if estimate.n < ENOUGH or missing:
+    if measured.n < ENOUGH or missing:
         return "open"
-    if not estimate.error:
-        return _certain(estimate, claimed)
+    if not measured.error:
+        return _certain(measured, claimed)
     supports, refutes = tails
-    low, high = estimate.least(supports), estimate.most(supports)
+    low, high = measured.least(supports), measured.most(supports)
     if (claimed.low == -math.inf or claimed.holds(low)) and (claimed.high == math.inf or claimed.holds(high)):
         return "supported"
-    if estimate.most(refutes) < claimed.low or estimate.least(refutes) > claimed.high:
+    if measured.most(refutes) < claimed.low or measured.least(refutes) > claimed.high:
         return "refuted"
     return "open"
 
 
-def _certain(estimate: Estimate, claimed: Region) -> VerdictWord:
+def _certain(measured: Mean, claimed: Region) -> VerdictWord:
     """The word where nothing spreads."""
-    edge = estimate.mean in (claimed.low, claimed.high) and not claimed.closed
-    if not estimate.exact and (not estimate.equal or edge):
+    edge = measured.mean in (claimed.low, claimed.high) and not claimed.closed
+    if not measured.exact and (not measured.equal or edge):
         return "open"
-    return "supported" if claimed.holds(estimate.mean) else "refuted"
+    return "supported" if claimed.holds(measured.mean) else "refuted"

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
 from research.metrics import EXACT, METRICS, is_ratio
-from research.stats.intervals import ENOUGH, Arm
-from research.types import Direction, Record
+from research.stats.decide import ENOUGH
+from research.types import Direction, Record, Values
 
 Metrics = Mapping[str, Direction]
 """the metrics that count, each with its better direction"""
@@ -51,7 +51,12 @@ def dominates(one: Mapping[str, float], other: Mapping[str, float], metrics: Met
 
 
 def dominance(
-    one: Mapping[str, Arm], other: Mapping[str, Arm], metrics: Metrics, *, draws: int = _DRAWS, seed: int = 0
+    one: Mapping[str, Values],
+    other: Mapping[str, Values],
+    metrics: Metrics,
+    *,
+    draws: int = _DRAWS,
+    seed: int = 0,
 ) -> Dominance:
     """The probability that the mean of `one` dominates that of `other`; both are metric -> seed -> value.
 
@@ -96,7 +101,7 @@ def _share(fixed: Sequence[float], spread: Sequence[Sequence[float]], draws: int
 
 
 def _differences(
-    one: Mapping[str, Arm], other: Mapping[str, Arm], metrics: Metrics
+    one: Mapping[str, Values], other: Mapping[str, Values], metrics: Metrics
 ) -> list[tuple[float, ...]]:
     """For each seed with every metric in both arms, how much better `one` is on each metric."""
     sides = [arm.get(metric, {}) for metric in metrics for arm in (one, other)]

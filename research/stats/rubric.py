@@ -35,8 +35,8 @@ from typing import Literal, final
 
 from pydantic import Field
 
+from research.stats.decide import ENOUGH
 from research.stats.efficiency import Efficiency
-from research.stats.intervals import ENOUGH
 from research.types import Record, Verdict, VerdictWord
 
 PUBLISHABLE = 7

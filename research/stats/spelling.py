@@ -40,8 +40,7 @@ def interval(found: Comparison) -> str:
 
 def over_seeds(found: Comparison) -> str:
     """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`, and of a score what they were tested on."""
-    unit = " %" if found.metric.endswith("[%]") else ""
-    told = f"{spelt(found.difference, '+', places(found))}{unit} {interval(found)}"
+    told = f"{spelt(found.difference, '+', places(found))}{found.unit} {interval(found)}"
     return f"{told} {rests_on(found.over, found.n)} ({100 * found.level:.3g} % interval)"
 
 

@@ -7,15 +7,12 @@ Where the size of a chosen gain is told corrected for having been chosen, they m
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 from research.stats.intervals import compare
 from research.stats.spelling import interval
-from research.types import Comparison, Record, Verdict, VerdictWord
-
-Values = Mapping[int, float]
-"""seed -> value, NaN where the trial failed"""
+from research.types import Comparison, Record, Values, Verdict, VerdictWord
 
 
 @final
@@ -73,7 +70,7 @@ def parted(
         word = "open"
     return Split(
         stopped=tuple(stopped),
-        shorter=compare(control, shorter, metric, level, "ratio"),
+        shorter=compare(control, shorter, metric, level, "relative"),
         new=new,
         word=word,
         kept=kept,

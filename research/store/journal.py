@@ -155,7 +155,7 @@ class Journal(ABC):
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""
-        rows = self._rows(schema.insight, sprint_id=sprint_id, word=word)
+        rows = map(_scaled, self._rows(schema.insight, sprint_id=sprint_id, word=word))
         return [row | {"insight": Insight.model_validate(row["insight"])} for row in rows]
 
     def open_comparison(self, question: str, name: str, facts: Callable[[Sequence[Row]], Row]) -> Row:
@@ -186,3 +186,16 @@ class Journal(ABC):
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
         with self.read() as connection:
             return comparisons.seeds(connection, data)
+
+
+def _scaled(kept: Any) -> Any:
+    """A row whose comparisons tell their scale; older ones have it at the end of the metric, as `x [%]`."""
+    if isinstance(kept, list):
+        return [_scaled(value) for value in kept]
+    if not isinstance(kept, dict):
+        return kept
+    told = {key: _scaled(value) for key, value in kept.items()}
+    metric = told.get("metric")
+    if isinstance(metric, str) and metric.endswith(" [%]"):
+        told |= {"metric": metric.removesuffix(" [%]"), "scale": "relative"}
+    return told

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
+from research.metrics import EXACT, METRICS, Metric, described, is_timed, scale, screening
 from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.comparable import comparable, sound, unpaired
-from research.stats.decide import even
+from research.stats.decide import ENOUGH, even
 from research.stats.examples import of_pair
-from research.stats.intervals import ENOUGH, judge, summary
+from research.stats.intervals import summary
 from research.stats.quantity import quantity
 from research.stats.sentences import difference
 from research.stats.spelling import WORDS
+from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
@@ -190,7 +191,7 @@ def _row(
     complaint = _incomparable(metric, better, whole, results)
     if complaint or better is None:
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
-    asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
+    asked: dict[str, Any] = {"metric": metric, "scale": scale(metric)}
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from refusal import Refusal
 from research.metrics import EXACT, METRICS, screening
 from research.stats.comparable import comparable
-from research.stats.intervals import ENOUGH, summary
+from research.stats.decide import ENOUGH
+from research.stats.intervals import summary
 from research.stats.quantity import quantity
 from research.stats.student import critical
 from research.store.queries import siblings

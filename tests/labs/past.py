@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from research.stats.intervals import judge
+from research.stats.verdicts import judge
 from research.store.store import Claim, Store
 from research.types import Insight, Key, Objective, Proposal
 

@@ -227,9 +227,10 @@ def test_foreign_text_cannot_build_a_section(lab: Lab) -> None:
     assert report.splitlines()[0] == "# fewer joules # Supported / all / is / well /"
 
 
-def verdict(word: str, low: float, high: float, metric: str = "train/energy_j [%]") -> Verdict:
+def verdict(word: str, low: float, high: float, metric: str = "train/energy_j") -> Verdict:
     compared = Comparison(
         metric=metric,
+        scale="relative" if metric == "train/energy_j" else "absolute",
         n=5,
         difference=(low + high) / 2,
         low=low,

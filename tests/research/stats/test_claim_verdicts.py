@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from research.stats.claims import Found, Part, change, claim_word, judged
+from research.stats.claims import Part
 from research.stats.decide import Errors, errors
+from research.stats.verdicts import PartVerdict, claim_word, judged
 
 RATE = errors(0.05)
 CONTROL = {seed: 0.90 + 0.001 * (seed % 3) for seed in range(6)}
@@ -55,7 +56,7 @@ def test_sizes_of_the_control_are_compared_as_ratios() -> None:
     assert judged(part("train/seconds", less_by="3.5x"), seconds, third, RATE).word == "refuted"
     assert judged(part("train/seconds", not_more_by="10 %"), third, seconds, RATE).word == "refuted"
     assert judged(part("train/steps_per_second", more_by="2.5x"), third, seconds, RATE).word == "supported"
-    assert change(part(more_by="2x").size, 1) == 100 and change(part(less_by="4x").size, -1) == -75
+    assert part(more_by="2x").size.change(1) == 100 and part(less_by="4x").size.change(-1) == -75
 
 
 def test_what_a_network_has_whatever_the_seed_needs_no_spread() -> None:
@@ -96,7 +97,7 @@ def test_two_pairs_decide_nothing() -> None:
 
 
 def test_a_claim_needs_all_of_its_parts_and_falls_with_one() -> None:
-    found = {word: Found(part(more_by=0), word, "", None) for word in ("supported", "refuted", "open")}  # type: ignore[arg-type]
+    found = {word: PartVerdict(part(more_by=0), word, "", None) for word in ("supported", "refuted", "open")}  # type: ignore[arg-type]
     for words, whole in [
         (["supported", "supported"], "supported"),
         (["supported", "open"], "open"),

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.claims import as_good_as
 from research.stats.decide import Errors
-from research.stats.intervals import compare, judge
+from research.stats.intervals import compare
 from research.stats.ledger import Ledger
+from research.stats.verdicts import as_good_as, judge
 
 FEW = settings(max_examples=15)
 CONTROL = {seed: 0.90 + 0.001 * (seed % 3) for seed in range(6)}
@@ -91,12 +91,12 @@ def test_what_is_worse_by_the_margin_is_not_as_good(control, treatment, margin: 
 def test_ratios_are_in_percent_of_the_control() -> None:
     joules = {seed: 10.0 + seed for seed in range(5)}
     dearer = {seed: value * (1.05 + 0.001 * seed) for seed, value in joules.items()}
-    asked = {"metric": "train/energy_j", "direction": "min", "scale": "ratio"}
+    asked = {"metric": "train/energy_j", "direction": "min", "scale": "relative"}
     assert as_good_as(joules, dearer, margin=10, **asked).word == "supported"
     assert as_good_as(joules, dearer, margin=2, **asked).word == "refuted"
     assert as_good_as(joules, dearer, margin=150, **asked).word == "supported"
     with pytest.raises(Refusal, match="100 %"):
-        as_good_as(joules, dearer, metric="m", margin=100, scale="ratio")
+        as_good_as(joules, dearer, metric="m", margin=100, scale="relative")
 
 
 def test_missing_values_and_equal_differences_are_open() -> None:

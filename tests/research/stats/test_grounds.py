@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from research.stats.claims import as_good_as
 from research.stats.examples import Ground, Spread, crossed
-from research.stats.intervals import Bounded, check, compare, judge
+from research.stats.intervals import compare
+from research.stats.verdicts import Bounded, as_good_as, check, judge
 from research.types import Constraint
 
 SEEDS = range(5)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.intervals import judge
 from research.stats.ledger import Ledger, left, share
+from research.stats.verdicts import judge
 
 
 def gaussian(rng: np.random.Generator, n: int) -> np.ndarray:
