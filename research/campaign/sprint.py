@@ -13,8 +13,7 @@ from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Boxes, Spend
 from research.campaign.charter import Charter
-from research.campaign.claimed import claim
-from research.campaign.confirmation import Confirmation
+from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.council import Equipment, evidence
 from research.campaign.promotion import Promotion
@@ -280,7 +279,7 @@ class Sprint:
         goal = charter.goal
         known = bench.means(control, charter.promote.seeds)
         claimed = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
-        held = stopped if claimed.metric == goal.objective.metric else None
+        held = stopped if claimed.first.metric == goal.objective.metric else None
         unheld = self._shortest is not None and self._shortest.unknown is not None
         conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
         self._question = self._asked()
