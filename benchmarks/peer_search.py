@@ -22,7 +22,7 @@ from research.goal.goal import Goal
 from research.metrics import METRICS, scale, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
-from research.stats.ledger import Ledger
+from research.stats.alpha import AlphaLedger
 from research.stats.verdicts import judge
 from research.types import Verdict
 
@@ -86,7 +86,7 @@ class Search:
     curve_metric: str
     joules: float = 0.0
     trials: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: AlphaLedger = field(default_factory=AlphaLedger)
 
     def __post_init__(self) -> None:
         self.space = Space(CONF, CONF / "space.yaml")

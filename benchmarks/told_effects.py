@@ -22,9 +22,9 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.stats.conditional import chosen
+from research.stats.alpha import rate
+from research.stats.effects import chosen
 from research.stats.intervals import compare
-from research.stats.ledger import rate
 from research.stats.verdicts import judge
 from research.types import Comparison
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refusal import Refusal
 from research.types import Constraint, Direction, Objective, Scale, Verdict
@@ -198,3 +198,62 @@ def sentence(objective: Objective) -> str:
     kept = " and ".join(shown(one) for one in objective.constraints)
     line = f"{verb} {objective.metric} ({words(objective.metric)})"
     return f"{line}, keeping {kept}" if kept else line
+
+
+_PREFIXES = (
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+)
+_UNITS = (
+    ("energy_j_per_sample", "J"),
+    ("energy_j", "J"),
+    ("energy_standing_j", "J"),
+    ("co2_kg", "g"),
+    ("per_second", "/s"),
+    ("seconds", "s"),
+    ("latency_s", "s"),
+    ("bytes", "B"),
+    ("flops", "FLOP"),
+)
+
+
+def quantity(key: str, value: float) -> str:
+    """Return a value in its metric's unit with three significant digits; shares get four decimals."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    ratio = key.endswith(("ratio", "speedup", "speedup_single"))
+    unit = "" if ratio else next((unit for part, unit in _UNITS if part in key), "")
+    if unit == "g":
+        value *= 1000.0
+    if not unit and not any(count in key for count in ("parameters", "nonzeros", "steps_to")):
+        return f"{value:.4f}"
+    factor, prefix = _prefix(abs(value))
+    return f"{value / factor:.3g} {prefix}{unit}".strip() if unit or prefix else f"{value:.0f}"
+
+
+def _prefix(size: float) -> tuple[float, str]:
+    if size == 0:
+        return 1.0, ""
+    return next(((factor, name) for factor, name in _PREFIXES if size >= factor), (1e-9, "n"))
+
+
+LEFT_OUT = "infer"
+"""what a cheap look leaves out: the latency, CPU time and energy of the network's answers"""
+_NEEDS = ("infer/", "compress/")
+
+
+def lacking(facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """What a trial with these facts left unmeasured that `config` asks for: all but its own `unmeasured`."""
+    own = config.get("unmeasured") or ()
+    return [name for name in facts.get("unmeasured") or () if name not in own]
+
+
+def spared(metrics: list[str]) -> list[str]:
+    """What a look may leave out that is for these metrics only."""
+    return [] if any(metric.startswith(_NEEDS) for metric in metrics) else [LEFT_OUT]

@@ -96,17 +96,14 @@ def taken(dotted: str) -> Any:
     return knob.of[-1] if knob.of else knob.high
 
 
-def having(config: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
-    """A copy of the config with one key set, or without it where the value is None."""
-    copy = deepcopy(config)
-    node, (*above, last) = copy, dotted.split(".")
-    for name in above:
-        node = node[name]
-    if value is None and "." in dotted and dotted not in dict(leaves(config)):
-        del node[last]
-    else:
-        node[last] = value
-    return copy
+def having(config: dict[str, Any], dotted: str, value: Any, part: bool = False) -> dict[str, Any]:
+    """The config with one key set, or a group of it left out for None; it shares all others."""
+    first, _, below = dotted.partition(".")
+    if below:
+        return config | {first: having(config[first], below, value, part=True)}
+    if part and value is None and isinstance(config[first], dict):
+        return {name: kept for name, kept in config.items() if name != first}
+    return config | {first: value}
 
 
 def clocked(config: dict[str, Any]) -> set[str]:

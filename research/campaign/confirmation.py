@@ -11,11 +11,11 @@ from research.campaign.charter import Confirm
 from research.campaign.judging import ground, judge, method
 from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, screening, shortfall
+from research.stats.alpha import Errors
 from research.stats.claims import Claim
-from research.stats.conditional import chosen
-from research.stats.decide import ENOUGH, Errors
+from research.stats.decide import ENOUGH
+from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.split import Split, parted
 from research.stats.verdicts import Bounded, as_good_as, margin, verdict
 from research.types import Direction, Objective, Verdict
 
@@ -40,7 +40,7 @@ class Finding:
     """how often it was looked at; the verdict is the last look's"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Split | None = None
+    split: Gain | None = None
     """the gain beside that of the control stopped at the bound; None where there is no such control"""
     estimated: tuple[int, ...] = ()
     """seeds that did not decide and tell its size"""
@@ -253,7 +253,7 @@ class Confirmation:
         stopped: Arm | None,
         claim: Claim,
         ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
-    ) -> Split | None:
+    ) -> Gain | None:
         """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
         Whether there is a new one is one more comparison of the question. It has the looks of the first: that

@@ -24,9 +24,9 @@ from research.propose.recipes import plain
 from research.space.gate import Space
 from research.stats.claims import Claim, Part
 from research.stats.draws import KEY
+from research.stats.effects import Gain
 from research.stats.rubric import Rating
 from research.stats.sentences import improvement, method_words
-from research.stats.split import Split
 from research.types import Insight
 
 _SEAL = re.compile(r"^# Seal: ([0-9a-f]{16})\b.*\n", re.MULTILINE)
@@ -49,7 +49,7 @@ def write_recipe(
     space: Space,
     baseline: Sequence[str] = (),
     machine: str = "",
-    split: Split | None = None,
+    split: Gain | None = None,
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 
@@ -100,7 +100,7 @@ class _Discovery:
     control: Values
     stopped: Values
     """what the control stopped at the bound has; empty where that is the arm itself, or there is none"""
-    split: Split | None
+    split: Gain | None
     """the parts of its gain, where the control was stopped at the bound"""
     seeds: tuple[int, ...]
     groups: frozenset[str]

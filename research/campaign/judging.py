@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from research.campaign.bench import Arm, Bench
+from research.stats.alpha import Errors
 from research.stats.claims import Claim, Part
 from research.stats.comparable import comparable, energy_method
-from research.stats.decide import Errors
-from research.stats.examples import Ground, of_arm, of_pair
+from research.stats.draws import Ground, of_arm, of_pair
 from research.stats.verdicts import PartVerdict, judged
 from research.types import Result, Trial
 

@@ -11,12 +11,11 @@ from research.campaign.budget import Bill, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.stopping import Stopping
-from research.metrics import rank, untested
+from research.metrics import rank, spared, untested
 from research.propose.account import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Seen, SeenStatus, State
 from research.stats.intervals import summary
-from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.lineup import Lineup

@@ -23,7 +23,7 @@ from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
-from research.stats.decide import errors
+from research.stats.alpha import errors
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, claim_word
 from research.store.store import Store

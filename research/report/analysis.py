@@ -8,7 +8,7 @@ from research.report.arms import Arm, apart
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.intervals import summary
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import check

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import METRICS, scale, words
+from research.metrics import METRICS, quantity, scale, words
 from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, complaint, joules, measured, method
 from research.report.markdown import capped, code, plain, section, table
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.stats.decide import ENOUGH, even
-from research.stats.quantity import quantity
+from research.stats.alpha import even
+from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import judge
 from research.store.store import Store

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.metrics import described, is_ratio
+from research.metrics import described, is_ratio, quantity
 from research.run.progress import common
 from research.run.runner import Outcome
 from research.stats.comparable import Taken, disturbed, sound, unlike
 from research.stats.intervals import Summary, summary
-from research.stats.quantity import quantity
 from research.types import Result
 
 _WIDE = 100

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from research.metrics import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.stats.partial import lacking
 from research.store.store import Store
 from research.types import Key, Result
 

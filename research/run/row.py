@@ -13,11 +13,10 @@ from typing import Any, final
 
 from redact import redact
 from refusal import Ended, Refusal
-from research.metrics import METRICS, elsewhere, screening
+from research.metrics import METRICS, elsewhere, lacking, screening
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.stats.partial import lacking
 from research.store.store import Busy, Claim, Known, Lost, Store
 
 POLL_S = 0.5

@@ -1,22 +1,22 @@
-"""Mean, spread and interval of one arm's values, and of the change between two arms paired by seed.
+"""Mean, spread and interval of one arm's values, and of the change between two arms, and how they are told.
 
-- An interval is Student's t on values, or on differences of pairs.
+- Arms are paired by seed. An interval is Student's t on values, or on differences of pairs.
 - A value that is not finite is no value, nor is a cost of zero or less where costs are compared by their
   ratio. A trial that failed is given as NaN, so that it is seen.
 """
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 from refusal import Refusal
 from research.metrics import EXACT
 from research.stats.decide import Mean
-from research.stats.examples import Ground
+from research.stats.draws import Ground
 from research.stats.student import critical, two_sided
-from research.types import Comparison, Scale, Values
+from research.types import Comparison, Over, Scale, Values
 
 ROUNDING = 8 * sys.float_info.epsilon
 """share of the largest value up to which values that differ are equal"""
@@ -144,3 +144,54 @@ def mean_of(
 
 def _percent(log_ratio: float) -> float:
     return 100 * math.expm1(log_ratio) if log_ratio < 700 else math.inf
+
+
+WORDS: Mapping[Over, str] = {
+    "splits": "over splits drawn anew",
+    "examples": "on this test set, its examples' variance included",
+    "seeds": "on these examples alone, their variance not included",
+}
+"""what the interval of a score rests on"""
+_DIGITS = 3
+"""digits of half the interval that are told"""
+
+
+def spelt(value: float, sign: str = "", places: int | None = None) -> str:
+    """`-12.1`, `0.0034`, `-40,540`; `sign` is `+` where a plus is told too, no `places` means four digits."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.4g}" if places is None else f"{value:{sign}.{places}f}"
+
+
+def places(found: Comparison) -> int | None:
+    """Decimals that fit the width of the interval and tell no end of it as zero that is none; or None."""
+    half, told = (found.high - found.low) / 2, (found.low, found.high, found.difference)
+    if not 1e-4 < half < math.inf or all(one == round(one) for one in told):
+        return None
+    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(half)))
+    least = min(abs(one) for one in told if one)
+    return max(decimals, min(8, -math.floor(math.log10(least)))) if least < 1 else decimals
+
+
+def interval(found: Comparison) -> str:
+    """`[-14.0, -9.8]`."""
+    decimals = places(found)
+    return f"[{spelt(found.low, places=decimals)}, {spelt(found.high, places=decimals)}]"
+
+
+def over_seeds(found: Comparison) -> str:
+    """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`, and of a score what they were tested on."""
+    told = f"{spelt(found.difference, '+', places(found))}{found.unit} {interval(found)}"
+    return f"{told} {rests_on(found.over, found.n)} ({100 * found.level:.3g} % interval)"
+
+
+def rests_on(over: Over | None, n: int) -> str:
+    """What a mean over n seeds is over, in words."""
+    if over == "splits":
+        return f"over {n} splits drawn anew"
+    return f"over {n} seeds{told(over)}"
+
+
+def told(over: Over | None) -> str:
+    """The same behind a number, with the blank before it; nothing for a cost."""
+    return f" {WORDS[over]}" if over else ""

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from research.metrics import is_energy, shown, words
-from research.stats.spelling import interval, places, spelt, told
-from research.stats.split import Split
+from research.stats.effects import Gain
+from research.stats.intervals import interval, places, spelt, told
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
 
 
@@ -23,7 +23,7 @@ def claim_sentence(
     constraints: Iterable[Constraint],
     energy_method: str,
     baseline: Sequence[str] = (),
-    split: Split | None = None,
+    split: Gain | None = None,
 ) -> str:
     """The finding in one sentence, worded by its verdict and never beyond it.
 

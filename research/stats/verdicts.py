@@ -17,11 +17,11 @@ from typing import NamedTuple, final
 
 from refusal import Refusal
 from research.metrics import shown as bound_words
+from research.stats.alpha import Errors, errors
 from research.stats.claims import Claim, Kind, Part, Size
-from research.stats.decide import ENOUGH, Errors, Region, decide, errors
-from research.stats.examples import Ground
-from research.stats.intervals import ALONE, ROUNDING, described, estimate, mean_of
-from research.stats.spelling import over_seeds, rests_on
+from research.stats.decide import ENOUGH, Region, decide
+from research.stats.draws import Ground
+from research.stats.intervals import ALONE, ROUNDING, described, estimate, mean_of, over_seeds, rests_on
 from research.types import Comparison, Constraint, Direction, Scale, Values, Verdict, VerdictWord
 
 USUAL = errors(0.05)
@@ -97,8 +97,8 @@ def judge(
     at the error rate of supporting. `refuted`: an improvement of the smallest effect is excluded, or a
     constraint is broken, each at its share of the error rate of refuting. Else `open`. The smallest effect is
     in the metric's unit, in percent with `scale="relative"`. `ground` is what the change rests on
-    (`research.stats.examples.of_pair`). Over a campaign the rate comes from the ledger
-    (`research.stats.ledger`), else every test errs by itself.
+    (`research.stats.draws.of_pair`). Over a campaign the rate comes from the ledger
+    (`research.stats.alpha`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")

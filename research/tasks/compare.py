@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, Metric, described, is_timed, scale, screening
+from research.metrics import EXACT, METRICS, Metric, described, is_timed, quantity, scale, screening
 from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
+from research.stats.alpha import even
 from research.stats.comparable import comparable, sound, unpaired
-from research.stats.decide import ENOUGH, even
-from research.stats.examples import of_pair
-from research.stats.intervals import summary
-from research.stats.quantity import quantity
+from research.stats.decide import ENOUGH
+from research.stats.draws import of_pair
+from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
-from research.stats.spelling import WORDS
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, table

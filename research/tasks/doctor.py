@@ -36,7 +36,7 @@ from models.energy.counter import Unreadable
 from models.energy.disturbance import Watch, disturbed
 from models.energy.nvml import Nvml
 from models.energy.sources import open_counters
-from research.processes import load, machine
+from research.run import load, machine
 counters, missing = open_counters("cpu")
 found = {name: one.method for one in counters for name in one.components}
 rest = {}

@@ -9,8 +9,7 @@ from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, screening_objective, untested
-from research.stats.quantity import quantity
+from research.metrics import is_timed, quantity, screening_objective, untested
 from research.store.lease import Lost
 from research.store.queue import Queue, Taken
 from research.tasks.answer import Answer

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, screening
+from research.metrics import EXACT, METRICS, quantity, screening
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH
 from research.stats.intervals import summary
-from research.stats.quantity import quantity
 from research.stats.student import critical
 from research.store.queries import siblings
 from research.tasks.answer import Answer, table

@@ -13,6 +13,7 @@ from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
 from research.goal.goal import Goal
+from research.metrics import lacking
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.tpe import Tpe
@@ -21,7 +22,6 @@ from research.run.lines import Lines
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.gate import Space
-from research.stats.partial import lacking
 from research.store.store import Known, Store
 from research.types import Constraint, Objective, Proposal
 

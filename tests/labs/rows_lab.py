@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.sentences import claim_sentence
 from research.stats.verdicts import judge
 from research.store.store import Claim, Store

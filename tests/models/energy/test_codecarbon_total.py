@@ -14,6 +14,7 @@ def work(seconds):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_fact_is_what_a_tracker_in_process_mode_counts():
     tracker = OfflineEmissionsTracker(

@@ -54,6 +54,7 @@ def window_of(work):
     return window
 
 
+@pytest.mark.slow
 @alone
 def test_a_window_beside_busy_processes_is_disturbed_and_says_by_how_much(crowd):
     began, before = time.perf_counter(), time.process_time()
@@ -67,6 +68,7 @@ def test_a_window_beside_busy_processes_is_disturbed_and_says_by_how_much(crowd)
     assert f"waited {waited:.3g} s for a processor while they ran {ran:.3g} s" in window.energy.disturbed
 
 
+@pytest.mark.slow
 @alone
 def test_threads_that_are_gone_are_judged_by_the_machines_pressure(crowd):
     def passing():

@@ -13,6 +13,7 @@ from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Ladder, Screen
 from research.campaign.control import tightened
+from research.campaign.council import Equipment
 from research.campaign.recipe import Study
 from research.report.findings import Findings, of_campaign
 from research.tasks.research import outcome
@@ -99,12 +100,21 @@ def test_training_shorter_alone_answers_the_goal_and_is_told_as_that(lab: Lab) -
     assert "nothing new" in (Path(found.sprint["folder"]) / "report.md").read_text().split("\n\n")[1]
 
 
-@pytest.fixture
-def halved(lab: Lab) -> Findings:
+@pytest.fixture(scope="module")
+def at_half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Findings]]:
     """Half the width, and as many steps as the stopped control has: 0.1 times 0.7 of the joules."""
-    first = lab.campaign(charter(lab, seed=5), [Scripted()])
-    line = f"budget.steps={steps_of(first)} model.width=64"
-    return lab.campaign(charter(lab), [Scripted("optimizer.lr=0.002", line)])
+    folder = tmp_path_factory.mktemp("halved")
+    with opened(folder, overtrained) as made:
+        first = made.campaign(charter(made, seed=5), [Scripted()])
+        line = f"budget.steps={steps_of(first)} model.width=64"
+        proposers = [Scripted("optimizer.lr=0.002", line)]
+        yield made, made.campaign(charter(made), proposers, equipment=Equipment(discovered=folder))
+
+
+@pytest.fixture
+def halved(at_half: tuple[Lab, Findings]) -> Findings:
+    """What that lab's campaign found, for tests that only read it."""
+    return at_half[1]
 
 
 def test_a_gain_is_split_into_what_is_shorter_and_what_is_new(halved: Findings) -> None:
@@ -133,7 +143,8 @@ def test_all_three_are_trained_on_the_same_fresh_seeds_side_by_side(halved: Find
     assert arm is confirmed[2] and halved.control_of(halved.found[-1]) is confirmed[0]
 
 
-def test_the_typed_answer_has_the_parts(lab: Lab, halved: Findings) -> None:
+def test_the_typed_answer_has_the_parts(at_half: tuple[Lab, Findings]) -> None:
+    lab, halved = at_half
     told = outcome(lab.store, Path(halved.sprint["folder"]) / "report.md").model_dump(mode="json")
     (split,) = [one["split"] for one in told["insights"] if one["split"] and one["split"]["word"]]
     assert split["new"]["difference"] == pytest.approx(-29.3, abs=3)
@@ -228,17 +239,12 @@ def test_a_second_sprint_takes_over_what_the_first_has_found(lab: Lab) -> None:
     assert len(sprints) == 2 and sprints[0]["facts"]["shortest"] == sprints[1]["facts"]["shortest"]
 
 
-def test_the_recipe_claims_against_both_controls(lab: Lab, tmp_path: Path) -> None:
-    from research.campaign.council import Equipment
-
-    first = lab.campaign(charter(lab, seed=5), [Scripted()])
-    line = f"budget.steps={steps_of(first)} model.width=64"
-    found = lab.campaign(
-        charter(lab), [Scripted("optimizer.lr=0.002", line)], equipment=Equipment(discovered=tmp_path)
-    )
+def test_the_recipe_claims_against_both_controls(at_half: tuple[Lab, Findings]) -> None:
+    lab, found = at_half
     recipe = Path(found.found[-1]["facts"]["recipe"])
     study = Study.model_validate(yaml.safe_load(recipe.read_text())["study"])
-    stopped = f"budget.steps={steps_of(first)}"
+    stopped = f"budget.steps={steps_of(found)}"
+    line = f"{stopped} model.width=64"
     assert {one.line for one in study.arms} == {stopped, line}
     goal, beyond = study.claims
     assert (goal.arm, goal.against) == (line, None) and (beyond.arm, beyond.against) == (line, stopped)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,12 +42,21 @@ GIVEN = (
     ("data=mnist1d", "scheduler=onecycle", "scheduler.warmup=0"),
     ("data=pytext", "model=gpt", "trainer.recompute=[blocks.*]"),
 )
-VOCABULARIES = {fixed: narrowed(SPACE, fixed) for fixed in GIVEN}
-BLIND = {
-    fixed: {**one, "keys": {key: {**entry, "when": ""} for key, entry in one["keys"].items()}}
-    for fixed, one in VOCABULARIES.items()
-}
-"""the same as if every knob always acted"""
+
+
+@cache
+def offered(fixed: tuple[str, ...]) -> dict[str, Any]:
+    """What an agent may turn where these are fixed."""
+    return narrowed(SPACE, fixed)
+
+
+@cache
+def blind(fixed: tuple[str, ...]) -> dict[str, Any]:
+    """The same as if every knob always acted."""
+    whole = offered(fixed)
+    return {**whole, "keys": {key: {**entry, "when": ""} for key, entry in whole["keys"].items()}}
+
+
 ACTS: dict[str, Callable[[dict], bool]] = {
     "model.growth": lambda c: c["model"]["depth"] > 1,
     "model.readout": lambda c: c["data"]["task"] == "classification",
@@ -65,7 +75,7 @@ ACTS: dict[str, Callable[[dict], bool]] = {
 def drawn(fixed: tuple[str, ...], seed: int) -> tuple[str, ...]:
     """Overrides with idle ones among them: half of the dimensions at random, the others as the control's."""
     rng = random.Random(seed)
-    dimensions = Dimensions(BLIND[fixed], fixed)
+    dimensions = Dimensions(blind(fixed), fixed)
     return typed(dimensions.walk(lambda one: one.draw(rng) if rng.random() < 0.5 else one.default))
 
 
@@ -88,7 +98,7 @@ def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], se
     config = SPACE.resolve([*fixed, *line])
     idle = SPACE.idle(config)
     kept = tuple(one for one in line if one.partition("=")[0] not in idle)
-    assert Idle(VOCABULARIES[fixed], dict(one.split("=", 1) for one in fixed)).without(line) == kept
+    assert Idle(offered(fixed), dict(one.split("=", 1) for one in fixed)).without(line) == kept
     assert SPACE.signature(SPACE.resolve([*fixed, *kept])) == SPACE.signature(config) == signature(config)
 
 
@@ -97,7 +107,7 @@ def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], se
 def test_two_points_have_one_signature_exactly_when_what_acts_is_equal(
     fixed: tuple[str, ...], seed: int, turned: int
 ) -> None:
-    rng, dimensions = random.Random(seed), Dimensions(BLIND[fixed], fixed)
+    rng, dimensions = random.Random(seed), Dimensions(blind(fixed), fixed)
     one = dimensions.read(drawn(fixed, seed))
     assert one is not None
     texts = {dimension.name: text for dimension, text in one}
@@ -150,7 +160,7 @@ def write_recipe(folder: Path, overrides: tuple[str, ...]) -> None:
 
 
 def made(kind: str, fixed: tuple[str, ...], folder: Path) -> Proposer:
-    vocabulary = VOCABULARIES[fixed]
+    vocabulary = offered(fixed)
     if kind == "pattern":
         return Pattern(vocabulary, fixed)
     if kind == "recipes":
@@ -187,7 +197,7 @@ def test_no_proposer_draws_what_has_no_effect(kind: str, fixed: tuple[str, ...],
 
 def test_a_knob_is_drawn_once_it_acts() -> None:
     fixed, best = ("data=digits",), outcome(("model.linear=grouped", "model.width=64"))
-    tpe, state = Tpe(VOCABULARIES[fixed], fixed, 0), None
+    tpe, state = Tpe(offered(fixed), fixed, 0), None
     for number in range(60):
         control = outcome(())
         state = State(goal="g", objective=OBJECTIVE, fixed=fixed, control=control, incumbent=best)
@@ -202,14 +212,14 @@ def test_a_knob_is_drawn_once_it_acts() -> None:
 
 def test_an_agents_idle_override_keeps_the_rest_of_its_result() -> None:
     fixed = ("data=digits",)
-    dimensions = Dimensions(VOCABULARIES[fixed], fixed)
+    dimensions = Dimensions(offered(fixed), fixed)
     drawn = dimensions.read(IDLE["digits"])
     assert drawn is not None and typed(drawn) == ("optimizer.lr=0.004",)
     now = State(goal="g", objective=OBJECTIVE, fixed=fixed, control=None, incumbent=None)
-    first = Pattern(VOCABULARIES[fixed], fixed).ask(now)
+    first = Pattern(offered(fixed), fixed).ask(now)
     assert first is not None
     tried = outcome((*first.overrides, "model.linear_blocks=2"))
-    second = Pattern(VOCABULARIES[fixed], fixed).ask(now.model_copy(update={"seen": (tried,)}))
+    second = Pattern(offered(fixed), fixed).ask(now.model_copy(update={"seen": (tried,)}))
     assert second is not None and second.overrides != first.overrides
 
 
@@ -219,7 +229,7 @@ def test_a_field_that_turns_only_one_of_two_knobs_knows_the_other(name: str) -> 
     field = Scope(read(parsed(text_of(CONF / "domain" / f"{name}.yaml"), CONF)))
     for net, acts in (("mobilenet", True), ("mobilenet_micro", False)):
         both = (*fixed, f"model={net}")
-        vocabulary = field.narrowed(VOCABULARIES[fixed], both)
+        vocabulary = field.narrowed(offered(fixed), both)
         assert "model.block" not in vocabulary["keys"]
         open_ = {one.key for one, _ in Dimensions(vocabulary, both).default()}
         assert ("model.expansion" in open_) == acts
@@ -229,7 +239,7 @@ def test_a_field_that_turns_only_one_of_two_knobs_knows_the_other(name: str) -> 
 
 
 def test_the_vocabulary_says_when_a_knob_acts() -> None:
-    keys = VOCABULARIES[("data=digits",)]["keys"]
+    keys = offered(("data=digits",))["keys"]
     assert keys["model.linear_share"]["when"] == "model.linear == 'low_rank'"
     assert "when" not in keys["model.width"]
 

@@ -11,6 +11,7 @@ from research.run.sweep import run
 from research.store.store import Store
 
 
+@pytest.mark.slow
 def test_both_trials_of_a_sweep_are_trained_and_told(
     resolve: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.stats.conditional import chosen, conditional
-from research.stats.decide import Errors, Mean, Region, decide, errors, even
-from research.stats.ledger import rate
+from research.stats.alpha import Errors, errors, even, rate
+from research.stats.decide import Mean, Region, decide
+from research.stats.effects import chosen, conditional
 from research.stats.power import power
 from research.stats.verdicts import judge
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.decide import Errors
+from research.stats.alpha import AlphaLedger, Errors
 from research.stats.intervals import compare
-from research.stats.ledger import Ledger
 from research.stats.verdicts import as_good_as, judge
 
 FEW = settings(max_examples=15)
@@ -134,7 +133,7 @@ def test_claims_of_equality_and_of_improvement_share_a_campaigns_alpha() -> None
     rng, campaigns, found = np.random.default_rng(3), 60, 0
     zero = dict.fromkeys(range(5), 0.0)
     for _ in range(campaigns):
-        ledger, words = Ledger(0.05), []
+        ledger, words = AlphaLedger(0.05), []
         for number in range(10):
             arm = dict(enumerate((rng.normal(0, 1, 5) - number % 2).tolist()))
             asked = {"metric": "m", "direction": "max", "rate": ledger.rate}

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.intervals import compare, summary
 from research.stats.verdicts import check, judge
 from research.types import Constraint

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from research.stats.efficiency import Efficiency
-from research.stats.rubric import RubricFacts, gathered, rating, tempered
+from research.stats.rubric import Efficiency, RubricFacts, gathered, rating, tempered
 from research.stats.verdicts import judge
 
 FEW = settings(max_examples=25)

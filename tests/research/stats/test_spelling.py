@@ -2,7 +2,7 @@
 
 import pytest
 
-from research.stats.spelling import interval, over_seeds, spelt
+from research.stats.intervals import interval, over_seeds, spelt
 from research.types import Comparison
 
 FOUND = Comparison(

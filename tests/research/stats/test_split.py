@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from research.stats.effects import Gain, parted
 from research.stats.intervals import compare
-from research.stats.split import Split, parted
 from research.stats.verdicts import judge
 
 LEVEL = 0.95
@@ -20,7 +20,7 @@ def new(arm: dict[int, float]):
     return judge(SHORTER, arm, metric="train/energy_j", direction="min", scale="relative")
 
 
-def parts(arm: dict[int, float], kept: bool = True) -> Split:
+def parts(arm: dict[int, float], kept: bool = True) -> Gain:
     return parted(LINE, CONTROL, SHORTER, "train/energy_j", LEVEL, new(arm), kept)
 
 
