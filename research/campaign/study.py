@@ -14,11 +14,12 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
-from research.campaign.evidence import Evidence
 from research.campaign.judging import judge, method
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.report import study as report
+from research.report.arms import Arm as Row
+from research.report.arms import measured
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
@@ -132,10 +133,42 @@ class Experiment:
         self._store.set_sprint(sprint, "done")
         for one in verdicts:
             self._lines.say(f"{one.word}: {report.sentence(one)}", style="bold")
-        found = Evidence(
-            self._name, self._study, self._fixed, tuple(arms.values()), verdicts, self._bench, missing
+        return report.write(self._report(list(arms.values()), verdicts, missing), self._store, self.folder)
+
+    def _report(
+        self, arms: Sequence[Arm], verdicts: tuple[ClaimVerdict, ...], missing: tuple[str, ...]
+    ) -> report.StudyReport:
+        study = self._study
+        held = f" base=[{','.join(self._fixed[1:])}]" if self._fixed[1:] else ""
+        return report.StudyReport(
+            name=self._name,
+            question=study.question,
+            claim=study.claim,
+            metrics=study.metrics,
+            seeds=study.seeds,
+            alpha=study.alpha,
+            timed=study.timed,
+            arms=tuple(sorted(map(self._measured, arms), key=lambda arm: not arm.control)),
+            verdicts=verdicts,
+            commands=(f"python agent.py {self._fixed[0]}{held}", *map(self._command, arms)),
+            failures=tuple(
+                (seed, " ".join(arm.overrides), why)
+                for arm in arms
+                for seed, why in sorted(arm.failures.items())
+            ),
+            left_out=missing,
         )
-        return report.write(found, self.folder)
+
+    def _measured(self, arm: Arm) -> Row:
+        """The arm as a row of the report, read from the store."""
+        ids = [arm.trials[seed] for seed in self._study.seeds if seed in arm.trials]
+        status = "control" if arm.proposer == "control" else "ran"
+        return measured(self._store, arm.overrides, arm.proposer, status, ids)
+
+    def _command(self, arm: Arm) -> str:
+        """The line that repeats an arm."""
+        split = self._bench.typed.split(arm.overrides)
+        return command([*self._fixed, *arm.overrides, *split], self._study.seeds)
 
     def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
         """The study on seeds that did not choose what it claims."""
@@ -206,9 +239,7 @@ class Experiment:
                     word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
                 ),
                 energy_method=method(self._bench, arm, self._study.seeds),
-                command=command(
-                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
-                ),
+                command=self._command(arm),
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)
