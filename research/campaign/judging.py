@@ -1,47 +1,37 @@
-"""What the trials of two arms say of a claim: campaigns and recipes judge here, by one policy."""
+"""What the trials of two arms on a bench say of a claim: campaigns and recipes ask here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from research.campaign.bench import Arm, Bench
 from research.stats.alpha import Errors
-from research.stats.claims import Claim, Part
-from research.stats.comparable import comparable, energy_method
-from research.stats.draws import Ground, of_arm, of_pair
-from research.stats.verdicts import PartVerdict, judged
-from research.types import Result, Trial
+from research.stats.arms import between
+from research.stats.claims import Claim
+from research.stats.comparable import energy_method
+from research.stats.draws import Ground
+from research.stats.verdicts import PartVerdict
 
 
 def judge(
     bench: Bench, claim: Claim, control: Arm, arm: Arm, seeds: Sequence[int], rate: Errors
 ) -> tuple[PartVerdict, ...]:
-    """Each part of a claim, at the claim's error rate; open where its figures must not be compared."""
+    """Each part of a claim, at the claim's error rate."""
     own = rate.among(len(claim.all))
-    return tuple(_part(bench, part, control, arm, seeds, own) for part in claim.all)
-
-
-def _part(
-    bench: Bench, part: Part, control: Arm, arm: Arm, seeds: Sequence[int], rate: Errors
-) -> PartVerdict:
-    # A bound is about the arm alone.
-    beside = control if part.bound is None else None
-    before, after = (bench.values(side, part.metric, seeds) for side in (control, arm))
-    found = judged(part, before, after, rate, ground(bench, part.metric, seeds, arm, beside))
-    trials = [trial for side in (beside, arm) if side is not None for trial in bench.trials(side, seeds)]
-    complaint = comparable(part.metric, trials, _results(bench, trials))
-    return PartVerdict(part, "open", complaint, found.comparison) if complaint else found
+    before, after = (taken(bench, side, seeds) for side in (control, arm))
+    return tuple(between(part, before, after, own, seeds) for part in claim.all)
 
 
 def ground(bench: Bench, metric: str, seeds: Sequence[int], arm: Arm, control: Arm | None = None) -> Ground:
     """What the arm's mean over the seeds rests on; with a control, its difference from that."""
-    after = bench.trials(arm, seeds)
-    if control is None:
-        return of_arm(metric, after, _results(bench, after))
-    before = bench.trials(control, seeds)
-    return of_pair(metric, before, after, _results(bench, [*before, *after]))
+    beside = None if control is None else taken(bench, control, seeds)
+    return taken(bench, arm, seeds).ground(metric, beside)
 
 
-def _results(bench: Bench, trials: Sequence[Trial]) -> dict[int, Result]:
-    return {trial.id: result for trial in trials if (result := bench.result(trial.id)) is not None}
+def taken(bench: Bench, arm: Arm, seeds: Sequence[int]) -> Arm:
+    """The arm with the rows and results of its trials of these seeds."""
+    measured = [(trial, bench.result(trial.id)) for trial in bench.trials(arm, seeds)]
+    pairs = [(trial, result) for trial, result in measured if result is not None]
+    return replace(arm, rows=tuple(row for row, _ in pairs), results=tuple(told for _, told in pairs))
 
 
 def method(bench: Bench, arm: Arm, seeds: Sequence[int]) -> str:

@@ -18,7 +18,6 @@ from research.campaign.judging import judge, method
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.report import study as report
-from research.report.arms import Arm as Row
 from research.report.arms import measured
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
@@ -159,7 +158,7 @@ class Experiment:
             left_out=missing,
         )
 
-    def _measured(self, arm: Arm) -> Row:
+    def _measured(self, arm: Arm) -> Arm:
         """The arm as a row of the report, read from the store."""
         ids = [arm.trials[seed] for seed in self._study.seeds if seed in arm.trials]
         status = "control" if arm.proposer == "control" else "ran"

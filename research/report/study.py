@@ -9,10 +9,10 @@ from typing import final
 from research.metrics import quantity
 from research.page import put
 from research.report import pictures
-from research.report.arms import Arm, apart, joules, method
 from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.repeat import SAID
 from research.report.tables import arms_table
+from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import ClaimVerdict, PartVerdict
@@ -125,7 +125,7 @@ def _claims(found: StudyReport) -> list[str]:
 
 def _apart(found: StudyReport) -> list[str]:
     """Of clocks, which drift with the machine: how far apart in time the pairs were taken."""
-    named = {" ".join(arm.overrides): arm.trials for arm in found.arms}
+    named = {" ".join(arm.overrides): arm.rows for arm in found.arms}
     pairs = [(named[one.against], named[one.arm]) for one in found.verdicts]
     span = apart(pairs) if found.timed else None
     return ["", f"Seconds and joules: {span}."] if span else []
@@ -137,7 +137,7 @@ def _span(seeds: tuple[int, ...]) -> str:
 
 
 def _cost(found: StudyReport) -> list[str]:
-    trials = [trial for arm in found.arms for trial in arm.trials]
+    trials = [trial for arm in found.arms for trial in arm.rows]
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
     having = sum("train/energy_j" in result.metrics for arm in found.arms for result in arm.results)
     lines = [f"- {len(trials)} trials, {seconds:.1f} s one after another"]
@@ -148,7 +148,7 @@ def _cost(found: StudyReport) -> list[str]:
 
 
 def _machine(arms: Sequence[Arm]) -> list[str]:
-    trials = [trial for arm in arms for trial in arm.trials]
+    trials = [trial for arm in arms for trial in arm.rows]
     facts = [result.facts for arm in arms for result in arm.results]
     if not trials:
         return []

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
 from research.metrics import EXACT, METRICS, Metric, described, is_timed, quantity, scale, screening
-from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
+from research.stats.arms import apart
 from research.stats.comparable import comparable, sound, unpaired
 from research.stats.decide import ENOUGH
 from research.stats.draws import of_pair
