@@ -14,10 +14,10 @@ from research.metrics import (
     quantity,
     scale,
 )
-from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
+from research.stats.arms import apart
 from research.stats.comparable import comparable, sound, unpaired
 from research.stats.decide import ENOUGH
 from research.stats.draws import of_pair

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
 from research.metrics import is_timed, quantity, screening_objective, untested
@@ -126,7 +127,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     wanted = screening_objective(found.goal.objective)
     with desk.running(found.name, alone=is_timed(wanted.metric)) as run:
         workbench = bench(desk, found, run)
-        complaints = desk.space.check(list(proposal.overrides), lambda configs: None, given=found.fixed)
+        complaints = Admission(workbench, None, found.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
@@ -142,15 +143,10 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
         reason=reason,
         metric=wanted.metric,
         seeds=seeds,
-        control=_shown(workbench.means(control, seeds)),
-        figures=_shown(workbench.means(arm, seeds)),
+        control=untested(workbench.means(control, seeds)),
+        figures=untested(workbench.means(arm, seeds)),
         trials=tuple(arm.trials[seed] for seed in seeds if seed in arm.trials),
     )
-
-
-def _shown(means: Mapping[str, float]) -> dict[str, float]:
-    """Without the test split: nothing that is screened may be chosen by it."""
-    return untested(means)
 
 
 def _line(one: Experiment) -> str:
