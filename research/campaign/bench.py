@@ -13,6 +13,7 @@ from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
+from research.run.lines import Lines
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity
@@ -23,11 +24,9 @@ from research.stats.partial import lacking
 from research.store.store import Store
 from research.types import Key, Result, Trial
 
-__all__ = ["Arm", "Bench", "Pair", "Report", "Run"]
+__all__ = ["Arm", "Bench", "Pair", "Run"]
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
-Report = Callable[[Arm, int, Outcome], None]
-
 Pair = tuple[Arm, int]
 """an arm and a seed: what one trial answers"""
 
@@ -47,7 +46,7 @@ class Bench:
         quiet: Sequence[str],
         harness: dict[str, Any],
         sweep: str,
-        report: Report,
+        lines: Lines,
         fresh: float = math.inf,
         watched: Sequence[str] = (),
         opened: float | None = None,
@@ -60,7 +59,7 @@ class Bench:
         """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
-        self._run, self._report, self._sweep = run, report, sweep
+        self._run, self._lines, self._sweep = run, lines, sweep
         self.typed = Typed(space, fixed, quiet, harness, fresh)
         self._busy = Quiet(watched)
         since = time.time() if opened is None else opened
@@ -271,6 +270,12 @@ class Bench:
         joules = self._joules(outcome.trial_id) if outcome.ok else lost
         arm.seconds.append(outcome.wall_s)
         self.spend.add(outcome.wall_s, joules)
+
+    def _report(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        """Tell a trial that has ended in one line."""
+        found = self.result(outcome.trial_id) if outcome.ok else None
+        metrics = found.metrics if found else {}
+        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
     def _share(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Take the outcome of a trial that was paid for by another arm."""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from refusal import Refusal
 from research.goal.goal import Goal, read
 from research.goal.names import DEFAULT_DATA
-from research.stats.intervals import ENOUGH
+from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Record
 

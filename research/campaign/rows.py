@@ -1,19 +1,26 @@
-"""The experiment rows of a sprint: a new proposal opens one, a continued sprint finds its own again."""
+"""Proposals as rows: those that a sprint opens or finds again, what earlier sprints left, what was tried."""
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
+from research.metrics import rank
 from research.propose.account import Asked
-from research.propose.proposer import Seen, SeenStatus
+from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
 from research.team.review import Opinion
 from research.types import Proposal
 
+if TYPE_CHECKING:
+    from research.campaign.campaign import Campaign
+
 Row = Mapping[str, Any]
+_SETTLED = ("queued", "proposed", "dropped", "failed", "screened", "promoted", "supported", "refuted", "open")
+"""statuses of proposals that nobody need make again"""
 _ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "open", "failed", "stopped")
 """statuses of a proposal that was accepted: a continued sprint need not ask for it again"""
 
@@ -65,10 +72,6 @@ class Rows:
         return number
 
 
-def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
-    return proposal.proposer, tuple(proposal.overrides)
-
-
 _FIGURES = ("screened", "promoted", "supported", "refuted", "open")
 _TOLD: dict[str, SeenStatus] = {
     "failed": "failed",
@@ -81,7 +84,7 @@ _TOLD: dict[str, SeenStatus] = {
 
 @final
 @dataclass(frozen=True)
-class Past:
+class Inherited:
     """Arms with figures, everything that was tried, what waits, and what is settled."""
 
     arms: list[Arm] = field(default_factory=list)
@@ -99,9 +102,11 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     return {int(row["facts"].get("number", 1)): row for row in found}
 
 
-def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
+def inherited(
+    store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int
+) -> Inherited:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
-    found = Past()
+    found = Inherited()
     for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
@@ -116,29 +121,99 @@ def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int
     return found
 
 
-def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
+def _figured(found: Inherited, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
-    means = {key: value for key, value in bench.means(arm, seeds).items() if not key.startswith("test/")}
+    means = bench.means(arm, seeds)
     if means:
         found.arms.append(arm)
         found.proposals[arm.experiment_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 
-def _ended(found: Past, row: Row) -> None:
+def _ended(found: Inherited, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
-    seen = _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])
-    found.seen.append((row["proposal"], seen))
+    found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])))
+
+
+@final
+class Tried:
+    """What the database knows of a campaign's question before anything is proposed; nothing is run here.
+
+    Raises `Refusal` for a budget of zero.
+    """
+
+    def __init__(self, campaign: "Campaign") -> None:
+        self._campaign = campaign
+        self._rows: list[Row] = list(campaign.store.experiments()) if campaign.exists else []
+        self.bench = campaign.bench()
+        known = {str(row["facts"]["signature"]) for row in self._rows if row["facts"].get("signature")}
+        self.signatures = known | {self.bench.signature(())}
+        """configurations that were proposed before, whatever came of them"""
+
+    @cached_property
+    def seen(self) -> list[tuple[Proposal, Seen]]:
+        """Proposals to the same question, oldest first, with their screened means."""
+        alike = (row for row in self._rows if row["status"] in _SETTLED and self._alike(row))
+        return [(row["proposal"], self._seen(row)) for row in alike]
+
+    @cached_property
+    def state(self) -> State:
+        """The search as proposers see it: validation figures only."""
+        charter, objective = self._campaign.charter, self._campaign.objective
+        seen = [one for _, one in self.seen]
+        done = [one for one in seen if one.metrics]
+        return State(
+            goal=charter.goal.text,
+            objective=objective,
+            fixed=charter.fixed,
+            control=None,
+            incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),
+            seen=tuple(seen),
+        )
+
+    def complaints(self, overrides: Sequence[str]) -> list[str]:
+        """What is wrong with overrides: the field's and the gate's complaints, repeats, memory's doubts."""
+        campaign = self._campaign
+        wrong = campaign.scope.outside(overrides) or campaign.complaints(overrides)
+        if not wrong and self.bench.signature(overrides) in self.signatures:
+            return ["exactly this configuration was proposed before: propose something else."]
+        return wrong or list(filter(None, [campaign.recall.doubted(self.bench.config(overrides, 0))]))
+
+    def _alike(self, row: Row) -> bool:
+        """Whether a proposal was made for the same metric under the same fixed overrides."""
+        charter = self._campaign.charter
+        kept = row["facts"].get("charter") or self._charters.get(row["sprint_id"])
+        if not kept or sorted(kept["fixed"]) != sorted(charter.fixed):
+            return False
+        return bool(kept["goal"]["objective"]["metric"] == charter.goal.objective.metric)
+
+    @cached_property
+    def _charters(self) -> dict[int, Any]:
+        return {row["id"]: row["facts"].get("charter") for row in self._campaign.store.sprints()}
+
+    def _seen(self, row: Row) -> Seen:
+        ids = [number for number in row["facts"].get("screened", ()) if number is not None]
+        results = list(self._campaign.store.results(ids).values()) if ids else []
+        keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
+        means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
+        status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
+        reasons = row["facts"].get("reasons") or [None]
+        return _seen(row["proposal"], status, means, reasons[0])
 
 
 def _seen(proposal: Proposal, status: SeenStatus, metrics: dict[str, float], reason: str | None) -> Seen:
+    """A proposal as proposers see it, without figures of the test split."""
     return Seen(
         overrides=proposal.overrides,
         proposer=proposal.proposer,
         status=status,
-        metrics=metrics,
+        metrics={key: value for key, value in metrics.items() if not key.startswith("test/")},
         reason=reason,
     )
+
+
+def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
+    return proposal.proposer, tuple(proposal.overrides)

@@ -8,7 +8,7 @@ from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Bill, Price, paid
 from research.campaign.charter import Screen
-from research.campaign.rows import Past
+from research.campaign.rows import Inherited
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
@@ -20,7 +20,7 @@ from research.stats.intervals import summary
 from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.team.lineup import Turns
+from research.team.turns import Turns
 from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]
@@ -66,7 +66,7 @@ class Screening:
         return self._admission.objective
 
     def start(
-        self, control: Arm, past: Past, proposers: Sequence[Proposer], stopped: Arm | None = None
+        self, control: Arm, past: Inherited, proposers: Sequence[Proposer], stopped: Arm | None = None
     ) -> None:
         """Take the control, whose trials are done, as the first arm, and what earlier sprints have left.
 

@@ -20,7 +20,7 @@ from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.report import study as report
 from research.run.lines import Lines
-from research.run.runner import Outcome, Runner
+from research.run.runner import Runner
 from research.space import profiles
 from research.space.gate import Space
 from research.stats.claims import Claim
@@ -99,7 +99,7 @@ class Experiment:
             quiet=config["quiet"],
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
-            report=self._ended,
+            lines=lines,
             fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
         )
@@ -239,11 +239,6 @@ class Experiment:
         found = self._bench.results(arm, self._study.seeds).values()
         methods = {energy_method(result) for result in found if "train/energy_j" in result.metrics}
         return "+".join(sorted(filter(None, methods))) or "not measured"
-
-    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._bench.result(outcome.trial_id) if outcome.ok else None
-        metrics = found.metrics if found else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
 
 def _letters(text: str) -> Iterator[str]:

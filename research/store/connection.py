@@ -135,6 +135,22 @@ def exists(url: str) -> bool:
     return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
 
 
+def is_there(url: str) -> bool:
+    """Whether there is a database to read; True where only opening it tells, or says what is wrong."""
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        return True
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return True
+    return Path(str(parsed.database)).expanduser().exists()
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

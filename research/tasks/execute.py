@@ -7,8 +7,7 @@ from typing import Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.bench import Arm
-from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, screening_objective
+from research.metrics import is_timed
 from research.stats.quantity import quantity
 from research.store.lease import Lost
 from research.store.queue import Queue, Taken
@@ -66,7 +65,7 @@ def execute(desk: Desk) -> Ran:
         raise Refusal(
             "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
         )
-    spend(desk)  # a budget of zero is refused before anything is taken
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
         done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
@@ -122,14 +121,13 @@ def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
 
 
 def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
-    found, proposal = charter_of(desk, row), Proposal.model_validate(row["proposal"])
-    seeds = found.screen.seeds
+    campaign, proposal = desk.of(row), Proposal.model_validate(row["proposal"])
+    seeds, wanted = campaign.charter.screen.seeds, campaign.objective
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
-    wanted = screening_objective(found.goal.objective)
-    with desk.running(found.name, alone=is_timed(wanted.metric)) as run:
-        workbench = bench(desk, found, run)
-        complaints = desk.space.check(list(proposal.overrides), lambda configs: None, given=found.fixed)
+    with campaign.running(campaign.charter.name, alone=is_timed(wanted.metric)) as run:
+        workbench = campaign.bench(run)
+        complaints = campaign.complaints(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]

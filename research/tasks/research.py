@@ -92,7 +92,7 @@ def research(desk: Desk) -> Researched:
         from research.campaign.run import research as campaign
 
         with stoppable():
-            path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
+            path = campaign(desk)
     return outcome(desk.store, path)
 
 

@@ -9,15 +9,13 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import predicted
-from research.campaign.campaign import Scene, charter_of, scene
+from research.campaign.discuss import brief
+from research.campaign.rows import Tried
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
-from research.team.brief import Brief
 from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
 from research.team.review import Opinion, Thresholds, panel
-from research.team.roles import roles
-from research.team.team import Team
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")
@@ -73,9 +71,8 @@ def review(desk: Desk) -> Reviews:
     """
     limit = _limit(desk)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
-    with scene(desk) as here:
-        panels = _Panels(here)
-        done = [panels.of(row).review(row) for row in rows[:limit]]
+    panels = _Panels(desk)
+    done = [panels.of(row).review(row) for row in rows[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
@@ -85,10 +82,9 @@ def improve(desk: Desk) -> Reviews:
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
     limit = _limit(desk)
-    with scene(desk) as here:
-        panels = _Panels(here)
-        short = [row for row in _waiting(desk) if panels.short(row)]
-        done = [one for row in short[:limit] for one in panels.of(row).improve(row)]
+    panels = _Panels(desk)
+    short = [row for row in _waiting(desk) if panels.short(row)]
+    done = [one for row in short[:limit] for one in panels.of(row).improve(row)]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
@@ -109,18 +105,18 @@ def _waiting(desk: Desk) -> list[dict[str, Any]]:
 class _Panels:
     """A panel for each charter: what waits is judged by what it was proposed for, whatever is asked now."""
 
-    def __init__(self, here: Scene) -> None:
-        self._here = here
-        self._thresholds = Thresholds.model_validate(here.desk.config["review"])
-        self._team = Team(roles(here.desk.conf), here.client) if here.client else None
+    def __init__(self, desk: Desk) -> None:
+        desk.spend, desk.charter  # noqa: B018  what they refuse is said before anybody is asked
+        self._desk, self._team = desk, desk.team
+        self._thresholds = Thresholds.model_validate(desk.config["review"])
         self._made: dict[str, _Panel] = {}
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
         """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
-        charter = charter_of(self._here.desk, row)
-        if charter.name not in self._made:
-            self._made[charter.name] = _Panel(self._here.under(charter), self._thresholds, self._team)
-        return self._made[charter.name]
+        own = self._desk.of(row)
+        if own.charter.name not in self._made:
+            self._made[own.charter.name] = _Panel(own, self._thresholds)
+        return self._made[own.charter.name]
 
     def notes(self) -> tuple[str, ...]:
         """Roles that did not answer."""
@@ -135,17 +131,13 @@ class _Panels:
 
 @final
 class _Panel:
-    """The reviewers of one scene, and what they write."""
+    """The reviewers of one charter, and what they write."""
 
-    def __init__(self, here: Scene, thresholds: Thresholds, team: Team | None) -> None:
-        self._here, self._store, self._thresholds = here, here.desk.store, thresholds
-        brief = Brief(
-            state=here.state,
-            vocabulary=here.vocabulary,
-            domain=here.field.name if here.field else "optimization",
-            focus=here.charter.team.get("focus", ""),
-        )
-        self._judges = Judges(team, brief, here.lessons, here.complaints)
+    def __init__(self, campaign: Desk, thresholds: Thresholds) -> None:
+        self._campaign, self._store, self._thresholds = campaign, campaign.store, thresholds
+        self._tried = tried = Tried(campaign)
+        told = brief(campaign, tried.state)
+        self._judges = Judges(campaign.team, told, campaign.recall.lessons, tried.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
         """Score one experiment; one that the gate refuses by now is not scored."""
@@ -176,7 +168,7 @@ class _Panel:
         self, row: Mapping[str, Any], proposal: Proposal, changed: str, first: float | None, round_: int
     ) -> Reviewed:
         child = proposal.model_copy(update={"parent": row["id"]})
-        signature = self._here.bench.signature(child.overrides)
+        signature = self._tried.bench.signature(child.overrides)
         kept = {"charter": row["facts"]["charter"]} if "charter" in row["facts"] else {}
         facts = {
             **kept,
@@ -186,7 +178,7 @@ class _Panel:
             "review": {"first": first},
         }
         number = self._store.add_experiment(child, sprint_id=row["sprint_id"], status="proposed", facts=facts)
-        self._here.signatures.add(signature)
+        self._tried.signatures.add(signature)
         opinions = self._judges.review(child, self._facts(child))
         made = {"id": number, "proposal": child, "facts": facts}
         return self._written(made, opinions, round_)
@@ -206,17 +198,16 @@ class _Panel:
 
     def _gate(self, proposal: Proposal) -> list[str]:
         """The gate's complaints; that it repeats itself is none."""
-        fixed = self._here.charter.fixed
-        return self._here.desk.space.check(list(proposal.overrides), lambda configs: None, given=fixed)
+        return self._campaign.complaints(proposal.overrides)
 
     def _known(self, proposal: Proposal) -> Facts | None:
-        return None if self._here.complaints(proposal.overrides) else self._facts(proposal)
+        return None if self._tried.complaints(proposal.overrides) else self._facts(proposal)
 
     def _facts(self, proposal: Proposal) -> Facts:
-        seen = [one for own, one in self._here.tried if own.overrides != proposal.overrides]
-        near = neighbourhood(proposal, seen, self._here.objective)
-        idle = self._here.bench.idle(proposal.overrides)
-        cost = predicted(self._here.bench, proposal.overrides)
+        seen = [one for own, one in self._tried.seen if own.overrides != proposal.overrides]
+        near = neighbourhood(proposal, seen, self._campaign.objective)
+        idle = self._tried.bench.idle(proposal.overrides)
+        cost = predicted(self._tried.bench, proposal.overrides)
         return Facts.model_validate({"idle": idle, **cost, **near})
 
 

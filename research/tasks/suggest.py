@@ -4,12 +4,13 @@ from collections import Counter
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.campaign import Scene, proposers, scene
+from research.campaign.rows import Tried
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.metrics import sentence
 from research.propose.bandit import Bandit
 from research.propose.proposer import Proposer, Seen
+from research.propose.sources import made
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.types import Objective, Proposal, Record
@@ -63,16 +64,17 @@ def suggest(desk: Desk) -> Suggested:
     count, queue = desk.config["count"], bool(desk.config["queue"])
     if not isinstance(count, int) or not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
-    with scene(desk) as here:
-        drawn = _Draw(here)
-        kept = drawn.run(count)
-        ids = [_queued(here, one) if queue else None for one in kept]
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is proposed
+    tried = Tried(desk)
+    drawn = _Draw(desk, tried)
+    kept = drawn.run(count)
+    ids = [_queued(desk, tried, one) if queue else None for one in kept]
     return Suggested(
-        goal=here.charter.goal.text,
-        objective=here.charter.goal.objective,
-        fixed=here.charter.fixed,
+        goal=desk.charter.goal.text,
+        objective=desk.charter.goal.objective,
+        fixed=desk.charter.fixed,
         domain=desk.domain.name if desk.domain else None,
-        suggestions=tuple(_told(here, one, number) for one, number in zip(kept, ids, strict=True)),
+        suggestions=tuple(_told(tried, one, number) for one, number in zip(kept, ids, strict=True)),
         refused=dict(drawn.refused.most_common()),
         notes=tuple(drawn.notes),
     )
@@ -82,14 +84,14 @@ def suggest(desk: Desk) -> Suggested:
 class _Draw:
     """Turns of the proposers until enough is found or nobody has anything new."""
 
-    def __init__(self, here: Scene) -> None:
-        found = proposers(here)
-        self._here = here
-        self._turns = Bandit(found, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
+    def __init__(self, desk: Desk, tried: Tried) -> None:
+        self._tried, given = tried, desk.config["proposer"]
+        found = made(given["sources"], desk.at_hand(tried.complaints))
+        self._turns = Bandit(found, given["shares"], seed=desk.charter.seed)
         self.refused: Counter[str] = Counter()
         self.notes: list[str] = []
         self._silent: Counter[str] = Counter()
-        for proposal, seen in here.tried:
+        for proposal, seen in tried.seen:
             for one in found:
                 one.tell(proposal, seen)
 
@@ -105,7 +107,7 @@ class _Draw:
     def _turn(self, proposer: Proposer) -> Proposal | None:
         try:
             for _ in range(_TRIES):
-                proposal = proposer.ask(self._here.state)
+                proposal = proposer.ask(self._tried.state)
                 if proposal is None:
                     break
                 if self._taken(proposal, proposer):
@@ -120,9 +122,9 @@ class _Draw:
         return None
 
     def _taken(self, proposal: Proposal, proposer: Proposer) -> bool:
-        said = self._here.complaints(proposal.overrides)
+        said = self._tried.complaints(proposal.overrides)
         if not said:
-            self._here.signatures.add(self._here.bench.signature(proposal.overrides))
+            self._tried.signatures.add(self._tried.bench.signature(proposal.overrides))
             return True
         self.refused[said[0]] += 1
         told: dict[str, Any] = {"overrides": proposal.overrides, "proposer": proposal.proposer}
@@ -130,26 +132,24 @@ class _Draw:
         return False
 
 
-def _in_field(here: Scene, proposal: Proposal) -> Proposal:
-    name = here.desk.domain.name if here.desk.domain else proposal.domain
-    return proposal.model_copy(update={"domain": name})
-
-
-def _queued(here: Scene, proposal: Proposal) -> int:
+def _queued(desk: Desk, tried: Tried, proposal: Proposal) -> int:
     facts = {
-        "signature": here.bench.signature(proposal.overrides),
+        "signature": tried.bench.signature(proposal.overrides),
         "reasons": [],
-        "charter": here.charter.model_dump(mode="json"),
+        "charter": desk.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_experiment(_in_field(here, proposal), status="queued", facts=facts)
+    name = desk.domain.name if desk.domain else proposal.domain
+    return desk.store.add_experiment(
+        proposal.model_copy(update={"domain": name}), status="queued", facts=facts
+    )
 
 
-def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:
+def _told(tried: Tried, proposal: Proposal, number: int | None) -> Suggestion:
     return Suggestion(
         id=number,
         proposer=proposal.proposer,
         overrides=proposal.overrides,
         hypothesis=proposal.hypothesis,
         refuted_by=proposal.refuted_by,
-        signature=here.bench.signature(proposal.overrides),
+        signature=tried.bench.signature(proposal.overrides),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from research.campaign.expansion import expanded
+from research.campaign.recipe import expanded
 
 from refusal import Refusal
 from research.campaign.discovery import write_recipe

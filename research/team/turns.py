@@ -1,15 +1,16 @@
 """Who proposes in a sprint: a bandit over the sources, and beside a model a control lane that has none."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final
 
 from research.propose.account import Asked
 from research.propose.bandit import Bandit
 from research.propose.lanes import Lanes
-from research.propose.proposer import Proposer
+from research.propose.proposer import Proposer, Seen, State
 from research.team.discussion import PROPOSER
-from research.team.queued import Queued
+from research.types import Proposal
 
 
 class Turns(Protocol):
@@ -33,20 +34,20 @@ class Turns(Protocol):
 
 @final
 @dataclass(frozen=True)
-class Lineup:
+class Proposers:
     """The proposers of one sprint in their turns."""
 
     turns: Turns
-    proposers: Sequence[Proposer]
-    queue: Queued | None
+    all: Sequence[Proposer]
+    queue: "Queued | None"
     """the team's proposals, in the turns of the model; None where no model proposes"""
     lanes: bool
     """whether a lane without the model runs beside the team's"""
 
 
-def lineup(
+def in_turn(
     proposers: Sequence[Proposer], control: Sequence[Proposer], shares: Mapping[str, float], seed: int
-) -> Lineup:
+) -> Proposers:
     """The turns of `proposers`; with a model among them also of `control`, the same sources without it.
 
     Raises `Refusal` when nobody has a share of the turns.
@@ -55,6 +56,37 @@ def lineup(
     queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
     other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
     if queue is None or not other:
-        return Lineup(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
+        return Proposers(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
     both = Lanes(wrapped, other, dict(shares), seed=seed)
-    return Lineup(both, both.proposers, queue, lanes=True)
+    return Proposers(both, both.proposers, queue, lanes=True)
+
+
+@final
+class Queued(Proposer):
+    """Hands out what the discussion has queued, and asks the proposer that it stands before after that."""
+
+    def __init__(self, inner: Proposer) -> None:
+        self.name, self.first = inner.name, inner.first
+        self._inner = inner
+        self._waiting: deque[Proposal] = deque()
+
+    def put(self, proposals: Iterable[Proposal]) -> None:
+        """Queue proposals behind those that wait."""
+        self._waiting.extend(proposals)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def ask(self, state: State) -> Proposal | None:
+        """The oldest that waits, else the inner proposer's next; raises what that raises."""
+        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Pass it on."""
+        self._inner.tell(proposal, seen)
+
+    def spent(self) -> dict[str, Any]:
+        """What the inner proposer's model has used, the team's questions included."""
+        return self._inner.spent()
