@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from research.campaign.recipe import expanded
 
 from refusal import Refusal
 from research.campaign.discovery import write_recipe
-from research.campaign.recipe import names, recipe
+from research.campaign.recipe import expanded, names, recipe
 from research.space.gate import Space
 from research.stats.rubric import RubricFacts, rating
 from research.stats.verdicts import judge
