@@ -142,6 +142,11 @@ def compares(verdict: Verdict, metric: str) -> bool:
     return found is not None and found.metric.removesuffix(" [%]") == metric
 
 
+def untested(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The figures without those of the test split: nothing that is searched for may be chosen by them."""
+    return {key: value for key, value in metrics.items() if not key.startswith("test/")}
+
+
 def screening(metric: str) -> str:
     """The metric that may be looked at while searching: the validation split's twin of a test metric."""
     return "val/" + metric.removeprefix("test/") if metric.startswith("test/") else metric

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from research.space.gate import Space
     from research.space.scope import Scope
     from research.store.store import Store
+    from research.team.review import Thresholds
     from research.team.team import Team
     from research.types import Objective
 
@@ -65,7 +66,9 @@ class Campaign:
         `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
         self.config, self.conf, self.given_run = config, conf, run
-        self.root = Path(config["root"])
+        self.root, recipes = Path(config["root"]), config.get("discovered")
+        self.discovered = None if recipes is None else Path(str(recipes))
+        """the folder that recipes of confirmed discoveries are written to; None for none"""
         self.discussed = 4
         """proposals that a discussion aims at"""
         self._closing, self._given = ExitStack(), frozenset(parts)
@@ -193,19 +196,16 @@ class Campaign:
         return self.root / "agent" / self.charter.name
 
     @property
-    def discovered(self) -> Path | None:
-        """The folder that recipes of confirmed discoveries are written to; None for none."""
-        folder = self.config.get("discovered")
-        return None if folder is None else Path(str(folder))
-
-    @property
     def objective(self) -> "Objective":
         """As it is screened: on the validation split."""
         return screening_objective(self.charter.goal.objective)
 
-    def complaints(self, overrides: Sequence[str]) -> list[str]:
-        """The gate's complaints about overrides beside what is fixed."""
-        return self.space.check(list(overrides), lambda configs: None, given=self.charter.fixed)
+    @property
+    def thresholds(self) -> "Thresholds":
+        """The scores from which proposals are queued and improved, as asked now."""
+        from research.team.review import Thresholds
+
+        return Thresholds.model_validate(self.config["review"])
 
     @cached_property
     def spend(self) -> "Spend":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
-from research.metrics import rank
+from research.metrics import rank, untested
 from research.propose.account import Asked
 from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
@@ -16,6 +16,7 @@ from research.team.review import Opinion
 from research.types import Proposal
 
 if TYPE_CHECKING:
+    from research.campaign.admission import Admission
     from research.campaign.campaign import Campaign
 
 Row = Mapping[str, Any]
@@ -66,10 +67,15 @@ class Rows:
         number = self._store.add_experiment(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
-        for one in opinions:
-            told = {"round": (facts.get("review") or {}).get("round", 0)}
-            self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
+        add_reviews(self._store, number, opinions, (facts.get("review") or {}).get("round", 0))
         return number
+
+
+def add_reviews(store: Store, number: int, opinions: Sequence[Opinion], round_: int) -> None:
+    """Write down what reviewers said of an experiment."""
+    for opinion in opinions:
+        content, facts = opinion.content(), {"round": round_}
+        store.add_review(number, role=opinion.role, score=opinion.score, content=content, facts=facts)
 
 
 _FIGURES = ("screened", "promoted", "supported", "refuted", "open")
@@ -84,7 +90,7 @@ _TOLD: dict[str, SeenStatus] = {
 
 @final
 @dataclass(frozen=True)
-class Inherited:
+class Earlier:
     """Arms with figures, everything that was tried, what waits, and what is settled."""
 
     arms: list[Arm] = field(default_factory=list)
@@ -102,11 +108,9 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     return {int(row["facts"].get("number", 1)): row for row in found}
 
 
-def inherited(
-    store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int
-) -> Inherited:
+def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
-    found = Inherited()
+    found = Earlier()
     for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
@@ -121,7 +125,7 @@ def inherited(
     return found
 
 
-def _figured(found: Inherited, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
+def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
@@ -133,25 +137,18 @@ def _figured(found: Inherited, row: Row, bench: Bench, seeds: Sequence[int]) -> 
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 
-def _ended(found: Inherited, row: Row) -> None:
+def _ended(found: Earlier, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
     found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])))
 
 
 @final
 class Tried:
-    """What the database knows of a campaign's question before anything is proposed; nothing is run here.
-
-    Raises `Refusal` for a budget of zero.
-    """
+    """What the database knows of a campaign's question before anything is proposed; nothing is run here."""
 
     def __init__(self, campaign: "Campaign") -> None:
-        self._campaign = campaign
+        self._campaign, self.bench = campaign, campaign.bench()
         self._rows: list[Row] = list(campaign.store.experiments()) if campaign.exists else []
-        self.bench = campaign.bench()
-        known = {str(row["facts"]["signature"]) for row in self._rows if row["facts"].get("signature")}
-        self.signatures = known | {self.bench.signature(())}
-        """configurations that were proposed before, whatever came of them"""
 
     @cached_property
     def seen(self) -> list[tuple[Proposal, Seen]]:
@@ -160,10 +157,23 @@ class Tried:
         return [(row["proposal"], self._seen(row)) for row in alike]
 
     @cached_property
+    def admission(self) -> "Admission":
+        """Lets proposals in: what passes the gate, lies in the field, and was never proposed before."""
+        from research.campaign.admission import Admission
+
+        campaign = self._campaign
+        doubted, outside = campaign.recall.doubted, campaign.scope.outside
+        admission = Admission(self.bench, None, campaign.thresholds, doubted=doubted, outside=outside)
+        admission.objective = campaign.objective
+        admission.seen = [seen for _, seen in self.seen]
+        known = {str(row["facts"]["signature"]) for row in self._rows if row["facts"].get("signature")}
+        for signature in known | {self.bench.signature(())}:
+            admission.tried(signature, "")
+        return admission
+
     def state(self) -> State:
         """The search as proposers see it: validation figures only."""
-        charter, objective = self._campaign.charter, self._campaign.objective
-        seen = [one for _, one in self.seen]
+        charter, objective, seen = self._campaign.charter, self._campaign.objective, self.admission.seen
         done = [one for one in seen if one.metrics]
         return State(
             goal=charter.goal.text,
@@ -173,14 +183,6 @@ class Tried:
             incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),
             seen=tuple(seen),
         )
-
-    def complaints(self, overrides: Sequence[str]) -> list[str]:
-        """What is wrong with overrides: the field's and the gate's complaints, repeats, memory's doubts."""
-        campaign = self._campaign
-        wrong = campaign.scope.outside(overrides) or campaign.complaints(overrides)
-        if not wrong and self.bench.signature(overrides) in self.signatures:
-            return ["exactly this configuration was proposed before: propose something else."]
-        return wrong or list(filter(None, [campaign.recall.doubted(self.bench.config(overrides, 0))]))
 
     def _alike(self, row: Row) -> bool:
         """Whether a proposal was made for the same metric under the same fixed overrides."""
@@ -210,7 +212,7 @@ def _seen(proposal: Proposal, status: SeenStatus, metrics: dict[str, float], rea
         overrides=proposal.overrides,
         proposer=proposal.proposer,
         status=status,
-        metrics={key: value for key, value in metrics.items() if not key.startswith("test/")},
+        metrics=untested(metrics),
         reason=reason,
     )
 

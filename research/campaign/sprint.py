@@ -22,7 +22,7 @@ from research.campaign.control import baseline, control_arm, stopped_control, wa
 from research.campaign.discuss import convene, taken_over
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.rows import Inherited, Row, Rows, inherited, rows_of
+from research.campaign.rows import Earlier, Row, Rows, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.stopped_control import Shortest, told
 from research.propose.proposer import Proposer
@@ -139,7 +139,7 @@ class Sprint:
 
     def _research(self, who: Proposers) -> None:
         charter, bench, before = self._charter, self.bench, self._before
-        left = inherited(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
+        left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
         doubted, outside = self._campaign.recall.doubted, self._campaign.scope.outside
         admission = Admission(bench, rows, charter.review, self._left_s, doubted, outside)
@@ -158,14 +158,14 @@ class Sprint:
         beside = stopped if charter.turns_length else None
         admission.lanes = who.lanes
         judges, bill = Judges(None, None, lambda phase: (), admission.complaints), self._bill(rows, who)
-        screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges, bill)
-        screening.start(control, left, who.all, beside)
+        screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, bill)
+        screening.start(control, left, beside)
         self._screening = screening
         with self._box("discuss"):
             self._discuss(screening, admission, left, who)
         with self._box("implement"):
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
-            screening.run(who.all, promotion.short)
+            screening.run(promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
             best = promotion.worth(best, wanted, more)
@@ -200,7 +200,7 @@ class Sprint:
         unpaid = owed(self._store, self.id, rows.before)
         return Bill(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
 
-    def _discuss(self, screening: Screening, admission: Admission, left: Inherited, who: Proposers) -> None:
+    def _discuss(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
         """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
         queue, team, rows = who.queue, self._campaign.team, admission.rows
         if queue is None or team is None:
@@ -215,14 +215,14 @@ class Sprint:
             self._plan = {**discussion.plan, "remarks": discussion.remarks} if discussion.plan else {}
             self._notes += discussion.notes
 
-    def _unsettled(self, arms: Sequence[Arm], left: Inherited) -> list[Arm]:
+    def _unsettled(self, arms: Sequence[Arm], left: Earlier) -> list[Arm]:
         """Arms without a verdict, each configuration once: both lanes may have found it."""
         first: dict[str, Arm] = {}
         for arm in arms:
             first.setdefault(str(arm.facts.get("signature")), arm)
         return [arm for signature, arm in first.items() if signature not in left.settled]
 
-    def _carried(self, best: Sequence[Arm], left: Inherited, rows: Rows) -> list[Arm]:
+    def _carried(self, best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
         """The best arms, those of earlier sprints in rows of this one."""
         own = []
         for arm in best:

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.bench import Arm
-from research.metrics import is_timed
+from research.metrics import is_timed, untested
 from research.stats.quantity import quantity
 from research.store.lease import Lost
 from research.store.queue import Queue, Taken
@@ -127,7 +128,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
     with campaign.running(campaign.charter.name, alone=is_timed(wanted.metric)) as run:
         workbench = campaign.bench(run)
-        complaints = campaign.complaints(proposal.overrides)
+        complaints = Admission(workbench, None, campaign.charter.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
@@ -143,15 +144,10 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
         reason=reason,
         metric=wanted.metric,
         seeds=seeds,
-        control=_shown(workbench.means(control, seeds)),
-        figures=_shown(workbench.means(arm, seeds)),
+        control=untested(workbench.means(control, seeds)),
+        figures=untested(workbench.means(arm, seeds)),
         trials=tuple(arm.trials[seed] for seed in seeds if seed in arm.trials),
     )
-
-
-def _shown(means: Mapping[str, float]) -> dict[str, float]:
-    """Without the test split: nothing that is screened may be chosen by it."""
-    return {key: value for key, value in means.items() if not key.startswith("test/")}
 
 
 def _line(one: Experiment) -> str:
