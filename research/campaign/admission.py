@@ -8,9 +8,8 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.rows import Rows
 from research.propose.lanes import Lane, lane_of
 from research.propose.proposer import Seen, SeenStatus
-from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
-from research.team.review import Opinion, Thresholds, panel
+from research.team.review import Facts, Opinion, Thresholds, neighbourhood, panel
 from research.types import Objective, Proposal
 
 Doubted = Callable[[Mapping[str, Any]], str | None]

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, final
 
 from refusal import Refusal
 from research.llm.ledger import Spent, tally
-from research.propose.account import NOTHING as UNASKED
-from research.propose.account import Asked
+from research.propose.bandit import NOTHING as UNASKED
+from research.propose.bandit import Asked
 from research.store.store import Store
 
 

@@ -26,11 +26,8 @@ from typing import TYPE_CHECKING, final
 from research.campaign.council import Recall
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
-from research.propose.sources import made
-from research.space.domain import Domain, read
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
+from research.propose.proposer import Proposer, Seen, SeenStatus, State, made
+from research.space.domain import Domain, Scope, narrowed, read
 from research.store.store import Store
 from research.tasks.desk import CONF
 from research.types import Proposal

@@ -15,8 +15,8 @@ from research.metrics import is_energy, sentence
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
-from research.team.team import Team
-from research.team.wording import Evidence, Worded, worded
+from research.team.roles import Team
+from research.team.wording import Quotable, Worded, worded
 from research.types import Insight
 
 UNWRITTEN = "no recipe was written of the discovery"
@@ -162,7 +162,7 @@ class Conclusions:
         """A validator's words that hold, else the computed sentence."""
         verdict = finding.verdict
         rows = {f"trial {number}" for number in verdict.trial_ids}
-        evidence = Evidence(
+        evidence = Quotable(
             word=verdict.word,
             sentence=insight.claim,
             figures={

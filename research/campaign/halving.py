@@ -113,7 +113,7 @@ class Halving:
             return None
         metric, direction = watched or ("val/accuracy", "max")
         return {
-            "_target_": "models.training.callbacks.halving.Halving",
+            "_target_": "models.training.callbacks.halving.HalvingStop",
             "metric": metric,
             "direction": direction,
             "bars": bars,

@@ -8,7 +8,7 @@ from typing import Any, final
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
 from research.metrics import untested
-from research.propose.account import Asked
+from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
 from research.team.review import Opinion

@@ -13,7 +13,7 @@ from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.metrics import rank, untested
-from research.propose.account import NOTHING, gain
+from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.run.lookup import spared

@@ -29,9 +29,9 @@ from research.run.lines import Lines
 from research.run.runner import Outcome
 from research.space.gate import Space
 from research.store.store import Store
+from research.team.discussion import Queued
 from research.team.judges import Judges
 from research.team.lineup import Lineup, lineup
-from research.team.queued import Queued
 
 
 @final

@@ -18,6 +18,7 @@ from research.campaign.evidence import Evidence
 from research.campaign.grounds import ground
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
+from research.compose.override import keys_of
 from research.report import study as report
 from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
@@ -47,7 +48,7 @@ def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines |
     if study is None:
         raise Refusal(f"experiment={name} claims nothing: run it by python train.py -m experiment={name}.")
     fixed = (f"experiment={name}", *map(str, config["base"]))
-    clash = study.turned & {text.partition("=")[0] for text in fixed}
+    clash = study.turned & keys_of(fixed)
     if clash:
         raise Refusal(f"base cannot set {min(clash)}: the arms of experiment={name} differ in it.")
     space = Space(CONF, CONF / "space.yaml")

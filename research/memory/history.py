@@ -6,6 +6,7 @@ from typing import Any, final
 
 import sqlalchemy as sa
 
+from research.compose.override import keys_of, override
 from research.memory.reading import figures, instruments
 from research.space.knobs import own
 from research.store.schema import episode, trial
@@ -56,7 +57,7 @@ def runs(
         Run(
             number,
             row.task,
-            tuple(one for one in row.overrides if _key(one) not in idle.get(number, ())),
+            tuple(one for one in row.overrides if override(one).key not in idle.get(number, ())),
             row.seed,
             row.status == "failed",
             measured.get(number, {}),
@@ -73,16 +74,12 @@ def _idle(connection: sa.Connection, overrides: Mapping[int, Sequence[str]]) -> 
     Only the configs of such trials are read, which costs a tenth of a millisecond each.
     """
     sometimes = own().conditions.keys()
-    asked = sorted(number for number, typed in overrides.items() if sometimes & set(map(_key, typed)))
+    asked = sorted(number for number, typed in overrides.items() if sometimes & keys_of(typed))
     found: dict[int, frozenset[str]] = {}
     for start in range(0, len(asked), _AT_ONCE):
         some = sa.select(trial.c.id, trial.c.config).where(trial.c.id.in_(asked[start : start + _AT_ONCE]))
         found |= {number: frozenset(own().idle(config)) for number, config in connection.execute(some)}
     return found
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].strip(" +")
 
 
 def counts(status: str, reason: str | None) -> bool:

@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from research.compose.override import override, values_of
 from research.memory.history import Run
 from research.memory.records import Lesson
 from research.metrics import rank, words
-from research.store.terms import number, split
+from research.store.terms import number
 from research.types import Objective
 
 _PAIRS = 3
@@ -89,7 +90,7 @@ def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
     """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
     places: dict[Place, dict[str, Run]] = {}
     for run in runs:
-        own = split(run.overrides)
+        own = values_of(run.overrides)
         if objective.metric not in run.figures:
             continue
         for key in {*own, *{key.partition(".")[0] for key in own}}:
@@ -118,8 +119,8 @@ def _machine(run: Run) -> str:
     return f"{run.hardware} {run.instrument}"
 
 
-def _about(override: str, key: str) -> bool:
-    name = override.partition("=")[0]
+def _about(text: str, key: str) -> bool:
+    name = override(text).key
     return name == key or name.startswith(f"{key}.")
 
 
@@ -153,7 +154,7 @@ def _failures(runs: Sequence[Run], task: str | None) -> list[Lesson]:
         return []
     values: dict[str, list[tuple[str, Run]]] = {}
     for run in runs:
-        for key, text in split(run.overrides).items():
+        for key, text in values_of(run.overrides).items():
             values.setdefault(key, []).append((text, run))
     found = []
     for key, seen in sorted(values.items()):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from research.compose.override import override
 from research.memory.records import Kind, Phase
 
 _KINDS: dict[Phase, Mapping[Kind, float]] = {
@@ -20,7 +21,7 @@ def fit(phase: Phase | None, kind: Kind, overrides: Iterable[str]) -> float:
     """How well an episode serves a phase, 0 to 1: by what it is, and by the groups that it turned."""
     if phase is None:
         return 0.0
-    groups = [one.partition("=")[0].partition(".")[0] for one in overrides]
+    groups = [override(text).group for text in overrides]
     wanted = _GROUPS.get(phase)
     if wanted is None:
         return _KINDS[phase][kind]

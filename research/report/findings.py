@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.compose.override import values_of
 from research.metrics import screening
 from research.report.arms import DECIDED, Arm, Read
 from research.store.store import Store
@@ -215,7 +216,7 @@ class Findings:
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
     """The grid that a campaign's trials are told by: known ones may have been trained for another."""
-    given = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+    given = values_of(fixed)
     own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
     grams = own.get("grid_g_per_kwh", "null")
     found = {"country": own.get("country"), "grid_g_per_kwh": None if grams == "null" else float(grams)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
+from research.compose.override import override
 from research.metrics import described, quantity, scale, twin, words
 from research.page import put
 from research.report import pictures
@@ -69,7 +70,7 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
     by_line: dict[tuple[str, ...], list[int]] = {}
     for trial in trials:
         if trial.status == "done":
-            line = tuple(text for text in trial.overrides if text.partition("=")[0] != "seed")
+            line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
     found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.space import identity
+from research.run import teachers
 from research.space.signature import signature
 from research.store import episodes, lease
 from research.store.claims import same
@@ -18,7 +18,7 @@ def record(config: Mapping[str, Any], reason: str) -> int | None:
 
     A row that lives, here or on another host, is left alone. The fencing token grows, as with any new owner.
     """
-    key = identity.key(config, signature(dict(config)))
+    key = teachers.key(config, signature(dict(config)))
     store = Store(config["store"]["url"])
     columns = (trial.c.id, trial.c.owner, trial.c.token)
     try:

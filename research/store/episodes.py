@@ -13,9 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from research.compose.override import values_of
 from research.space.signature import INERT
 from research.store.schema import clock, episode, experiment, insight, sprint, trial
-from research.store.terms import mark, region, split, words
+from research.store.terms import mark, region, words
 
 Row = Mapping[str, Any]
 _NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
@@ -144,7 +145,7 @@ def of_insight(connection: sa.Connection, number: int) -> None:
 
 def data_set(overrides: Iterable[str], config: Row | None = None) -> str | None:
     """The data set's name: what `data=` says, else what the config's data names; None where nothing does."""
-    said = split(overrides).get("data")
+    said = values_of(overrides).get("data")
     if said is not None or config is None:
         return said
     data = config.get("data")
@@ -160,7 +161,7 @@ def turned(overrides: Iterable[str]) -> tuple[str, ...]:
     """Overrides without seed, data and what changes no result, sorted: equal ones are one configuration."""
     return tuple(
         f"{key}={text}"
-        for key, text in sorted(split(overrides).items())
+        for key, text in sorted(values_of(overrides).items())
         if key.partition(".")[0] not in _NOT_TURNED
     )
 
@@ -188,7 +189,7 @@ def _add(
 ) -> None:
     own = turned(overrides)
     kind = next(iter(link)).removesuffix("_id")
-    marks = [f"kind {kind}", *region(split(own)), *([f"metric {metric}"] if metric else [])]
+    marks = [f"kind {kind}", *region(values_of(own)), *([f"metric {metric}"] if metric else [])]
     terms = [mark(one) for one in marks] + words(f"{said} {' '.join(own)}")
     if task:
         terms += [mark("task", task), *(mark(task, one) for one in marks)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from research.compose.override import override
 from research.stats.draws import configuration, has_own_split
 from research.types import Result, Trial
 
@@ -44,4 +45,4 @@ def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -
 
 def _choices(overrides: Iterable[str]) -> frozenset[str]:
     plain = (text.lstrip("+") for text in overrides)
-    return frozenset(text for text in plain if text.partition("=")[0].partition(".")[0] not in _OWN)
+    return frozenset(text for text in plain if override(text).group not in _OWN)

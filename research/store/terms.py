@@ -7,7 +7,7 @@ PostgreSQL's own tokenizers make of blanks, numbers, accents or operators never 
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
@@ -45,12 +45,6 @@ def number(text: str) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) else None
-
-
-def split(overrides: Iterable[str]) -> dict[str, str]:
-    """Overrides as key -> text; of two that set the same key the last."""
-    pairs = (one.partition("=") for one in overrides)
-    return {key.strip(" +"): text.strip() for key, equals, text in pairs if equals}
 
 
 def near(value: float) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
+from construct import renamed
 from refusal import Refusal
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
@@ -108,7 +109,7 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
         with desk.running("reproduce", alone=True, threads=threads) as run:
             for one in some:
                 # Of no sweep: what is checked later is no part of what the campaign cost.
-                job = Job(one.config | own, list(one.overrides))
+                job = Job(renamed(one.config) | own, list(one.overrides))
                 for outcome in run([job]):
                     if not outcome.ok or outcome.trial_id is None:
                         raise Refusal(f"Trial {one.id} cannot be run again: {outcome.reason}.")

@@ -13,11 +13,9 @@ from research.campaign.campaign import Scene, charter_of, scene
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
 from research.team.brief import Brief
-from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
-from research.team.review import Opinion, Thresholds, panel
-from research.team.roles import roles
-from research.team.team import Team
+from research.team.review import Facts, Opinion, Thresholds, neighbourhood, panel
+from research.team.roles import Team, roles
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")

@@ -15,8 +15,8 @@ from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.discovery import typed
 from research.run.lines import Lines
+from research.team.discussion import Queued
 from research.team.lineup import lineup
-from research.team.queued import Queued
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened

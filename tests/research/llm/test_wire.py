@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llm_lab import GOOD, Lab, warm
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer, close, flood, hang, nonsense, status, trickle
 
 # The first of these imports LiteLLM, which takes 5 CPU seconds.
@@ -41,7 +41,7 @@ def test_each_provider_answers_with_a_schema_at_the_first_try(
 ) -> None:
     server.play(answer(GOOD))
     with Lab(server, path, model=model) as lab:
-        assert lab.ask().record == Suggestion(hypothesis="lion beats adam", overrides=("optimizer=lion",))
+        assert lab.ask().record == Draft(hypothesis="lion beats adam", overrides=("optimizer=lion",))
         (asked,) = server.requests
         assert "hypothesis" in str(asked.get("response_format") or asked.get("format") or asked.get("tools"))
         assert (lab.client.ledger.spent.tokens_in, lab.client.ledger.spent.tokens_out) == (50, 20)
