@@ -10,9 +10,9 @@ from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
-from research.metrics import screening_objective
+from research.metrics import screening_objective, untested
+from research.tasks.answer import Reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference
 from research.tasks.show import row_of
 
 if TYPE_CHECKING:
@@ -26,12 +26,9 @@ from typing import TYPE_CHECKING, final
 
 from research.campaign.council import Recall
 from research.compose.yaml import parsed, text_of
-from research.metrics import rank, untested
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
-from research.propose.sources import made
-from research.space.domain import Domain, read
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
+from research.metrics import rank
+from research.propose.proposer import Proposer, Seen, SeenStatus, State, made
+from research.space.domain import Domain, Scope, narrowed, read
 from research.store.store import Store
 from research.tasks.desk import CONF
 from research.team.review import Thresholds
@@ -86,7 +83,7 @@ class Scene:
     @cached_property
     def tried(self) -> list[tuple[Proposal, Seen]]:
         """Experiments of the same question, oldest first, with their screened means."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
         return [(row["proposal"], self._seen(row)) for row in alike]
 
@@ -97,7 +94,7 @@ class Scene:
         admission = Admission(self.bench, None, self.thresholds, doubted=doubted, outside=self.scope.outside)
         admission.objective = self.objective
         admission.seen = [seen for _, seen in self.tried]
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
         for signature in known | {self.bench.signature(())}:
             admission.tried(signature, "")

@@ -10,7 +10,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
 from research.campaign.judging import ground, judge, method
 from research.campaign.question import Question, Turn
-from research.metrics import METRICS, is_ratio, screening, shortfall
+from research.metrics import METRICS, is_ratio, is_test, screening, shortfall
 from research.stats.alpha import Errors
 from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
@@ -227,7 +227,7 @@ class Confirmation:
         It is one more comparison of the campaign.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        bounded = [one.metric for one in claim.constraints if one.metric.startswith("test/")]
+        bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.first.metric):
             return {}

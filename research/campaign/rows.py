@@ -8,7 +8,7 @@ from typing import Any, final
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
 from research.metrics import untested
-from research.propose.account import Asked
+from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
 from research.team.review import Opinion
@@ -29,7 +29,7 @@ class Rows:
 
     def __init__(self, store: Store, sprint_id: int) -> None:
         self._store, self._sprint_id = store, sprint_id
-        self.before: list[Row] = list(store.experiments(sprint_id=sprint_id))
+        self.before: list[Row] = list(store.proposals(sprint_id=sprint_id))
         """what an interrupted run of this sprint has left"""
         self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
         for row in self.before:
@@ -57,7 +57,7 @@ class Rows:
         left = self._left[_key(proposal)]
         if left:
             return int(left.popleft()["id"])
-        number = self._store.add_experiment(
+        number = self._store.add_proposal(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
         add_reviews(self._store, number, opinions, (facts.get("review") or {}).get("round", 0))
@@ -108,7 +108,7 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
 def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
     found = Earlier()
-    for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
+    for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
         elif row["facts"].get("stopped"):
@@ -130,7 +130,7 @@ def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> No
     means = untested(bench.means(arm, seeds))
     if means:
         found.arms.append(arm)
-        found.proposals[arm.experiment_id] = proposal
+        found.proposals[arm.proposal_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 

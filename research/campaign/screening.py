@@ -11,10 +11,11 @@ from research.campaign.budget import Bill, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.stopping import Stopping
-from research.metrics import rank, spared, untested
-from research.propose.account import NOTHING, gain
+from research.metrics import rank, untested
+from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Seen, SeenStatus, State
+from research.run.lookup import spared
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
@@ -129,7 +130,7 @@ class Screening:
             needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
             self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
             return
-        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.experiment_id))]
+        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.proposal_id))]
         stopping.run([(arm, seed) for arm in new for seed in seeds])
 
     def best(self, count: int) -> list[Arm]:
@@ -174,7 +175,7 @@ class Screening:
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""
         if arm.proposer == PROPOSER:
-            asked = self._admission.rows.paid(arm.experiment_id) or self._bill.part()
+            asked = self._admission.rows.paid(arm.proposal_id) or self._bill.part()
             arm.facts["asked"] = asked.model_dump()
 
     def _pay(self, arm: Arm) -> None:

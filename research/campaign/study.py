@@ -17,6 +17,7 @@ from research.campaign.budget import Spend
 from research.campaign.judging import judge, method
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
+from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import measured
 from research.run.lines import Lines
@@ -45,7 +46,7 @@ def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines |
     if study is None:
         raise Refusal(f"experiment={name} claims nothing: run it by python train.py -m experiment={name}.")
     fixed = (f"experiment={name}", *map(str, config["base"]))
-    clash = study.turned & {text.partition("=")[0] for text in fixed}
+    clash = study.turned & keys_of(fixed)
     if clash:
         raise Refusal(f"base cannot set {min(clash)}: the arms of experiment={name} differ in it.")
     space = Space(CONF, CONF / "space.yaml")
@@ -190,7 +191,7 @@ class Experiment:
 
     def _arm(self, line: ArmLine, sprint: int) -> Arm:
         proposer = "control" if line.line == self._study.control else "recipe"
-        for row in self._store.experiments(sprint_id=sprint):
+        for row in self._store.proposals(sprint_id=sprint):
             if row["proposal"].overrides == line.overrides:
                 return Arm(line.overrides, proposer, row["id"])
         proposal = Proposal(
@@ -201,7 +202,7 @@ class Experiment:
             proposer=proposer,
         )
         return Arm(
-            line.overrides, proposer, self._store.add_experiment(proposal, sprint_id=sprint, status="running")
+            line.overrides, proposer, self._store.add_proposal(proposal, sprint_id=sprint, status="running")
         )
 
     def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
@@ -241,7 +242,7 @@ class Experiment:
                 command=self._command(arm),
             )
             if insight not in known:
-                self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)
+                self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
 
     def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         found = self._bench.result(outcome.trial_id) if outcome.ok else None

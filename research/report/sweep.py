@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import METRICS, quantity, words
+from research.compose.override import override
+from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
 from research.report.arms import measured, named
@@ -38,7 +39,7 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
         raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
     arms = _arms(store, trials)
     score = str(trials[0].config.get("score") or "val/accuracy")
-    drawn = pictures.of_arms(store, arms, [_twin(score)], "Sweep")
+    drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep")
     for one in drawn:
         put(one.svg, folder, one.file)
     return put(_text(sweep, arms, trials, score, drawn), folder)
@@ -49,7 +50,7 @@ def _text(
 ) -> str:
     metric = _judged(arms, score)
     columns = [
-        one for one in dict.fromkeys([score, _twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
+        one for one in dict.fromkeys([score, twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
     ]
     left = len(arms) - _SHOWN
     more = ["", f"{left} more arms are in the database."] if left > 0 else []
@@ -71,7 +72,7 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
     by_line: dict[tuple[str, ...], list[int]] = {}
     for trial in trials:
         if trial.status == "done":
-            line = tuple(text for text in trial.overrides if text.partition("=")[0] != "seed")
+            line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
     found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
@@ -79,12 +80,8 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
 
 def _judged(arms: Sequence[Arm], score: str) -> str:
     """The score of the sweep on the test split where the arms have it, else as it was asked for."""
-    twin = _twin(score)
-    return twin if arms and all(arm.of(twin).n for arm in arms) else score
-
-
-def _twin(score: str) -> str:
-    return "test/" + score.partition("/")[2] if score.startswith("val/") else score
+    tested = twin(score)
+    return tested if arms and all(arm.of(tested).n for arm in arms) else score
 
 
 def _answer(arms: Sequence[Arm], metric: str) -> list[str]:
@@ -150,7 +147,7 @@ def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> PartVerdict:
 
 
 def _more(metric: str) -> bool:
-    known = METRICS.get(metric) or METRICS.get("test/" + metric.partition("/")[2])
+    known = described(metric)
     return known is None or known.better == "max"
 
 

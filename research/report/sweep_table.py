@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.metrics import described, is_ratio, quantity
+from research.metrics import described, is_ratio, quantity, twin
 from research.run.progress import common
 from research.run.runner import Outcome
 from research.stats.arms import Arm
@@ -90,8 +90,7 @@ def _result(outcome: Outcome) -> Result:
 
 def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list[str]]]:
     """Column heads and the text of each row, the best marked with a star; failures where there are any."""
-    twin = "test/" + score.partition("/")[2]
-    metrics = [score, twin] if score.startswith("val/") else [score]
+    metrics = list(dict.fromkeys((score, twin(score))))
     failures = any(row.failed for row in compared)
     heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
     winner = best(compared, score)

@@ -23,7 +23,7 @@ class Arm:
 
     overrides: tuple[str, ...]
     proposer: str = "person"
-    experiment_id: int = 0
+    proposal_id: int = 0
     trials: dict[int, int] = field(default_factory=dict)
     """seed -> the trial that answers it"""
     failures: dict[int, str] = field(default_factory=dict)

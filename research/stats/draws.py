@@ -34,6 +34,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from refusal import Refusal
+from research.compose.override import keys_of
+from research.metrics import is_score
 from research.space.signature import signature
 from research.types import Over, Result, Trial
 
@@ -55,8 +57,7 @@ def drawn_anew(config: Mapping[str, Any]) -> bool:
 
 def own_split(config: Mapping[str, Any], given: Iterable[str]) -> tuple[str, ...]:
     """The override that lets the split go with the seed; none where data is fixed, or its split is given."""
-    typed = {text.lstrip("+").partition("=")[0] for text in given}
-    return (OWN_SPLIT,) if KEY not in typed and drawn_anew(config) else ()
+    return (OWN_SPLIT,) if KEY not in keys_of(given) and drawn_anew(config) else ()
 
 
 def has_own_split(trial: Trial) -> bool:
@@ -84,7 +85,7 @@ def over(metric: str, trials: Sequence[Trial]) -> Over | None:
     `examples` where all were tested on one set; `seeds` where some share a split and others do not, of which
     an interval over seeds knows nothing.
     """
-    if not metric.startswith(("test/", "val/")):
+    if not is_score(metric):
         return None
     splits = {trial.seed: _split(trial) for trial in trials if drawn_anew(trial.config)}
     if len(splits) > 1 and len(set(splits.values())) == len(splits):

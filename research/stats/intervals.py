@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from refusal import Refusal
-from research.metrics import EXACT
+from research.metrics import is_exact
 from research.stats.decide import Mean
 from research.stats.draws import Ground
 from research.stats.student import critical, two_sided
@@ -137,7 +137,7 @@ def mean_of(
     """The mean of finite values that may differ by `rounding` and still be equal."""
     told = summarised(finite, rounding, 0.95)
     error = told.std / math.sqrt(told.n) if told.std else 0.0
-    found = Mean(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
+    found = Mean(told.mean, error, told.n - 1, told.n, is_exact(metric), equal)
     spread = ground.spread
     return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
 

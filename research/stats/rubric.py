@@ -39,6 +39,7 @@ from typing import Literal, final
 
 from pydantic import Field
 
+from research.metrics import is_energy
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH
 from research.types import Record, Result, Trial, Verdict, VerdictWord
@@ -154,7 +155,7 @@ def gathered(
 
 def _falls(verdict: Verdict) -> bool:
     found = verdict.comparison
-    return found is not None and "energy_j" in found.metric and found.high < 0
+    return found is not None and is_energy(found.metric) and found.high < 0
 
 
 def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, Metric, described, is_timed, quantity, scale, screening
+from research.metrics import (
+    METRICS,
+    VALIDATION,
+    Metric,
+    described,
+    is_exact,
+    is_timed,
+    quantity,
+    scale,
+)
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
@@ -16,9 +25,8 @@ from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, absent, reference
 from research.tasks.show import STAGES, row_of
 from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
 
@@ -94,21 +102,22 @@ class Compared(Answer):
         return "\n".join([*head, "", *lines, "", few + self.note, *_grounds(self.rows)])
 
 
-def compare(desk: Desk) -> Compared:
+def compare(desk: Desk, a: int | str | None, b: int | str | None) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
-    wanted = [reference(desk.config[key], key, ("trial", "experiment")) for key in ("a", "b")]
+    wanted = [reference(given, key, ("trial", "proposal")) for key, given in (("a", a), ("b", b))]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
     store = desk.known
     stage = _stage(store, wanted)
     sides = [_trials(store, one, stage) for one in wanted]
     seeds = tuple(sorted(set(sides[0]) & set(sides[1])))
-    a, b = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
+    first, other = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
     why = _unlike(sides, seeds)
     rows = () if why else tuple(_rows(store, sides, seeds))
     span = apart([(sides[0].values(), sides[1].values())])
     note = f"{_NOTE}; {span}, and what a clock takes drifts with the machine" if span else _NOTE
-    return Compared(a=a, b=b, stage=stage, seeds=seeds, comparable=why is None, why=why, rows=rows, note=note)
+    told: dict[str, Any] = {"seeds": seeds, "comparable": why is None, "why": why, "rows": rows, "note": note}
+    return Compared(a=first, b=other, stage=stage, **told)
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
@@ -116,7 +125,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
     None where a trial is pointed at.
     """
-    if any(one.kind != "experiment" for one in wanted):
+    if any(one.kind != "proposal" for one in wanted):
         return None
     facts = [row_of(store, one)["facts"] for one in wanted]
     reached = [stage for stage in STAGES if all(one.get(stage) for one in facts)]
@@ -133,7 +142,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
     """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
-    if wanted.kind == "experiment":
+    if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         stages = [stage] if stage else [one for one in reversed(STAGES) if facts.get(one)][:1]
         ids = [number for one in stages for number in facts.get(one, []) if number is not None]
@@ -174,7 +183,7 @@ def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int
     found = store.results([one.id for one in trials])
     results = {number: retold(one, meter) for number, one in found.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
-    known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
+    known = [*METRICS, *VALIDATION]
     return [_row(key, sides, seeds, results) for key in known if key in measured]
 
 
@@ -194,7 +203,7 @@ def _row(
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
-    if word == "open" and metric.startswith(EXACT) and all(len(set(one.values())) == 1 for one in values):
+    if word == "open" and is_exact(metric) and all(len(set(one.values())) == 1 for one in values):
         word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)

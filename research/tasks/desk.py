@@ -80,23 +80,16 @@ class Desk:
     @cached_property
     def exists(self) -> bool:
         """Whether there is a database to read; a server is taken to be there until it is asked."""
-        from sqlalchemy.engine import make_url
-        from sqlalchemy.exc import ArgumentError
+        from research.store.connection import is_there
 
-        try:
-            url = make_url(self.config["store"]["url"])
-        except ArgumentError:
-            return True  # opening it says what is wrong
-        if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-            return True
-        return Path(str(url.database)).expanduser().exists()
+        return is_there(self.config["store"]["url"])
 
     @property
     def address(self) -> str:
         """The database's URL without its password."""
-        from sqlalchemy.engine import make_url
+        from research.store.connection import shown
 
-        return make_url(self.config["store"]["url"]).render_as_string(hide_password=True)
+        return shown(self.config["store"]["url"])
 
     @cached_property
     def domain(self) -> Domain | None:
@@ -110,9 +103,14 @@ class Desk:
 
     @cached_property
     def usual(self) -> dict[str, Any]:
-        """The keys that agent.yaml has by itself."""
-        path = self.conf / "agent.yaml"
+        """The keys of a campaign by themselves."""
+        path = self.conf / "part" / "campaign.yaml"
         return parsed(text_of(path), path)
+
+    @property
+    def harness(self) -> dict[str, Any]:
+        """Where each trial keeps its row and its files."""
+        return {"store": self.config["store"], "root": self.config["root"]}
 
     @contextmanager
     def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:

@@ -10,13 +10,12 @@ from research.campaign.admission import Admission
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
 from research.metrics import is_timed, quantity, screening_objective, untested
-from research.store.lease import Lost
-from research.store.queue import Queue, Taken
-from research.tasks.answer import Answer
+from research.store.claims import Lost
+from research.store.queue import ProposalClaim, Queue
+from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
+from research.tasks.line import stoppable
 from research.tasks.show import row_of
-from research.tasks.stoppable import stoppable
 from research.types import Proposal, Record
 
 POLL_S = 2.0
@@ -55,22 +54,21 @@ class Ran(Answer):
         return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
 
 
-def execute(desk: Desk) -> Ran:
+def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
     Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
-    asked, daemon = desk.config["id"], bool(desk.config["daemon"])
-    if daemon == (asked is not None):
+    if daemon == (id is not None):
         raise Refusal(
             "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
         )
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
-    answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("proposal",)))]
+    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
     desk.lines.say(answer.text())
     return answer
 
@@ -102,9 +100,9 @@ def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
+def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(desk.known, Reference("experiment", taken.id))
+    row = row_of(desk.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
             found = _screened(desk, row)

@@ -16,10 +16,8 @@ from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
 from research.team.brief import Brief
 from research.team.judges import Judges
-from research.team.review import Opinion
-from research.team.roles import roles
-from research.team.stand_ins import Revised
-from research.team.team import Team
+from research.team.review import Opinion, Revised
+from research.team.roles import Team, roles
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")
@@ -68,12 +66,12 @@ class Reviews(Answer):
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def review(desk: Desk) -> Reviews:
+def review(desk: Desk, limit: int) -> Reviews:
     """Score what waits without a score; below `review.accept` it waits for task=improve.
 
     Raises `Refusal` for a limit of none.
     """
-    limit = _limit(desk)
+    _check(limit)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
     with scene(desk) as here:
         panels = _Panels(here)
@@ -81,12 +79,12 @@ def review(desk: Desk) -> Reviews:
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def improve(desk: Desk) -> Reviews:
+def improve(desk: Desk, limit: int) -> Reviews:
     """Rewrite what was reviewed below `review.accept`, and review that; its parent is kept, dropped.
 
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
-    limit = _limit(desk)
+    _check(limit)
     with scene(desk) as here:
         panels = _Panels(here)
         short = [row for row in _waiting(desk) if row["facts"].get("review") and not _accepted(here, row)]
@@ -94,16 +92,14 @@ def improve(desk: Desk) -> Reviews:
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def _limit(desk: Desk) -> int:
-    limit = desk.config["limit"]
-    if not isinstance(limit, int) or limit < 1:
+def _check(limit: int) -> None:
+    if limit < 1:
         raise Refusal(f"limit={limit} reviews nothing: give a whole number above 0.")
-    return limit
 
 
 def _waiting(desk: Desk) -> list[dict[str, Any]]:
     """Experiments that wait, oldest first."""
-    rows = [row for status in _WAIT for row in desk.known.experiments(status=status)]
+    rows = [row for status in _WAIT for row in desk.known.proposals(status=status)]
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
@@ -152,12 +148,12 @@ class _Panel:
         proposal: Proposal = row["proposal"]
         complaints = self._admission.gate(proposal.overrides)
         if complaints:
-            self._store.set_experiment(row["id"], "refused", {**row["facts"], "reasons": complaints[:1]})
+            self._store.set_proposal(row["id"], "refused", {**row["facts"], "reasons": complaints[:1]})
             return _reviewed(row, "refused", None, (), complaints[:1])
         judgement = self._judged(proposal)
         status = self._status(judgement)
         add_reviews(self._store, row["id"], judgement.opinions, judgement.round)
-        self._store.set_experiment(row["id"], status, {**row["facts"], "review": judgement.facts()})
+        self._store.set_proposal(row["id"], status, {**row["facts"], "review": judgement.facts()})
         return _reviewed(row, status, judgement.score, judgement.opinions, ())
 
     def improve(self, row: Mapping[str, Any]) -> Reviewed:
@@ -166,7 +162,7 @@ class _Panel:
         better = self._admission.improve(row["proposal"], self._judges, judgement)
         why = self._admission.dropped(judgement, better)
         child = None if better is None else self._child(row, better, judgement)
-        self._store.set_experiment(row["id"], "dropped", {**facts, "reasons": [why]})
+        self._store.set_proposal(row["id"], "dropped", {**facts, "reasons": [why]})
         return child or _reviewed(row, "dropped", judgement.score, (), [why])
 
     def _child(self, row: Mapping[str, Any], better: Revised, before: Judgement) -> Reviewed:
@@ -176,7 +172,7 @@ class _Panel:
         facts = {name: row["facts"][name] for name in ("charter",) if name in row["facts"]}
         facts |= {"signature": signature, "reasons": [], "changed": better.changed}
         facts |= {"review": judgement.facts()}
-        number = self._store.add_experiment(child, sprint_id=row["sprint_id"], status=status, facts=facts)
+        number = self._store.add_proposal(child, sprint_id=row["sprint_id"], status=status, facts=facts)
         add_reviews(self._store, number, judgement.opinions, judgement.round)
         self._admission.tried(signature, child.proposer)
         made = {"id": number, "proposal": child, "facts": facts}
@@ -195,7 +191,7 @@ class _Panel:
 def _judgement(store: Store, row: Mapping[str, Any]) -> Judgement:
     """What the reviewers of an experiment have said."""
     review = row["facts"]["review"]
-    opinions = tuple(map(_opinion, store.reviews(experiment_id=row["id"])))
+    opinions = tuple(map(_opinion, store.reviews(proposal_id=row["id"])))
     return Judgement(opinions, int(review["round"]), review.get("first", review["score"]))
 
 

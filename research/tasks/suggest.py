@@ -50,13 +50,12 @@ class Suggested(Answer):
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
 
-def suggest(desk: Desk) -> Suggested:
+def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
     """Ask the proposers in turn; with `queue` each becomes an experiment that waits.
 
     Raises `Refusal` for a goal that is not understood, a field without options, and a count of none.
     """
-    count, queue = desk.config["count"], bool(desk.config["queue"])
-    if not isinstance(count, int) or not 1 <= count <= _MOST:
+    if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
     with scene(desk) as here:
         asking, notes = _asking(here)
@@ -96,7 +95,7 @@ def _queued(here: Scene, proposal: Proposal) -> int:
         "reasons": [],
         "charter": here.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_experiment(_in_field(here, proposal), status="queued", facts=facts)
+    return here.desk.store.add_proposal(_in_field(here, proposal), status="queued", facts=facts)
 
 
 def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:

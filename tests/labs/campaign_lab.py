@@ -13,12 +13,12 @@ from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
 from research.goal.goal import Goal
-from research.metrics import lacking
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
-from research.propose.tpe import Tpe
+from research.propose.sampler import Tpe
 from research.report.findings import Findings
 from research.run.lines import Lines
+from research.run.lookup import lacking
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.gate import Space
