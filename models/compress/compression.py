@@ -35,7 +35,7 @@ class Compression(ABC):  # noqa: B024 - no hook is one that each must have
         return objective
 
     def callbacks(self) -> dict[str, Callback]:
-        """What acts while training; by `next_stop` (training/calls.py): a hook on each batch is dear."""
+        """What acts while training; by `next_stop` (training/callbacks): a hook on each batch is dear."""
         return {}
 
     def trained(self, net: nn.Module, context: Context) -> None:

@@ -15,7 +15,6 @@ from models.data.batches import Batches
 from models.optim.groups import optimizer_for
 from models.training import rng
 from models.training.budget import Budget
-from models.training.calls import Calls, callbacks_of, listens_to_batches, next_stop
 from models.training.checkpoint import OURS
 from models.training.clock import Clock, Now
 from models.training.microbatch import MicroBatches
@@ -23,7 +22,7 @@ from models.training.objective import Objective
 from models.training.record import TrainingRecord
 from models.training.resume import SIGNATURE, Identity, Origin, check_budget
 from models.training.settings import Settings
-from models.training.step import Step
+from models.training.step import Calls, Step, callbacks_of, listens_to_batches, next_stop
 
 _CALL_SECONDS = 0.1
 """longest call of `training_step`: how late a stop, a timed checkpoint or a look at the meter may be"""

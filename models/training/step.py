@@ -1,20 +1,61 @@
-"""One optimizer step, by the shortest path that is still right."""
+"""One optimizer step, by the shortest path that is still right, and which callbacks want to be told of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import count
 from typing import Any, final
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.data.batches import Batches
 from models.optim.gradients import WantsCurvature, clip, gradients_of, norm_of
-from models.training.calls import callbacks_of, hooked
 from models.training.microbatch import MicroBatches
 from models.training.objective import Objective
+
+_STEP_HOOKS = (
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+_BATCH_HOOKS = ("on_train_batch_start", "on_train_batch_end")
+
+
+@final
+class Calls:
+    """An endless stream of numbers: batches are drawn inside the call, several of them."""
+
+    def __iter__(self) -> Iterator[int]:
+        return count()
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """All callbacks of a trainer, which sets them without a word of it in its class."""
+    return trainer.callbacks  # type: ignore[attr-defined]
+
+
+def hooked(callbacks: Iterable[Callback]) -> bool:
+    """Whether a callback wants to act inside of a step, so that each must go through Lightning."""
+    return any(_overrides(callback, _STEP_HOOKS) for callback in callbacks)
+
+
+def listens_to_batches(callbacks: Iterable[Callback]) -> bool:
+    """Whether a callback wants to act after every step; one with `next_stop` says itself after which."""
+    return any(_overrides(cb, _BATCH_HOOKS) and not hasattr(cb, "next_stop") for cb in callbacks)
+
+
+def next_stop(callbacks: Iterable[Callback], step: int) -> int | None:
+    """The first step after `step` at which a callback must be called; None if none says so."""
+    asked = (callback.next_stop(step) for callback in callbacks if hasattr(callback, "next_stop"))
+    return min((stop for stop in asked if stop is not None), default=None)
+
+
+def _overrides(callback: Callback, hooks: tuple[str, ...]) -> bool:
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
 
 @final
