@@ -8,9 +8,8 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.rows import Rows
 from research.propose.lanes import Lane, lane_of
 from research.propose.proposer import Seen, SeenStatus
-from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
-from research.team.review import Opinion, Thresholds, panel
+from research.team.review import Facts, Opinion, Thresholds, neighbourhood, panel
 from research.types import Objective, Proposal
 
 Doubted = Callable[[Mapping[str, Any]], str | None]
@@ -117,7 +116,7 @@ class Admission:
             return None
         del self._reserved[signature]
         self.tried(signature, arm.proposer)
-        return Admitted(self._proposals[arm.experiment_id], arm)
+        return Admitted(self._proposals[arm.proposal_id], arm)
 
     def _fault(self, proposal: Proposal) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""

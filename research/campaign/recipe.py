@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, final
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from refusal import Refusal
+from research.compose.override import keys_of, values_of
 from research.compose.yaml import parsed, text_of
 from research.metrics import is_timed
 from research.stats.claims import Claim
@@ -85,13 +86,13 @@ class Study(Record):
     @property
     def timed(self) -> bool:
         """Whether trials must run alone, because a neighbour would distort what is claimed."""
-        return any(is_timed(metric) or "speed" in metric for metric in self.metrics)
+        return any(map(is_timed, self.metrics))
 
     @property
     def turned(self) -> set[str]:
         """The keys that tell arms apart."""
         lines = [self.control, *(arm.line for arm in self.arms)]
-        return {text.partition("=")[0] for line in lines for text in line.split()}
+        return keys_of(text for line in lines for text in line.split())
 
     def at_hand(self, config: Mapping[str, Any]) -> tuple[ArmLine, ...]:
         """Control and arms that the trainer of a resolved config can run, the control first."""
@@ -168,7 +169,7 @@ def expanded(jobs: Sequence[Sequence[str]], conf: Path, resolve: Resolve) -> lis
 
 
 def _expanded(job: list[str], conf: Path, resolve: Resolve) -> list[list[str]]:
-    typed = dict(text.lstrip("+").split("=", 1) for text in job if "=" in text)
+    typed = values_of(job)
     name = typed.get("experiment", "none")
     study = recipe(conf, name).study if name != "none" else None
     if study is None:

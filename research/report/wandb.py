@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from refusal import Refusal
+from research.compose.override import override
 from research.metrics import screening
 from research.page import put
 from research.report.answer import answer, asked
@@ -167,7 +168,7 @@ def _tables(found: Findings) -> list[Any]:
 
 def _turned(found: Findings) -> list[str]:
     """Keys that the arms turned, as the runs' configs name them: of an option the target that it chose."""
-    keys = [text.partition("=")[0] for arm in found.arms("screened") for text in arm.overrides]
+    keys = [override(text).key for arm in found.arms("screened") for text in arm.overrides]
     usual = sorted(dict.fromkeys(keys), key=lambda key: -keys.count(key))[:_AXES]
     return [key if "." in key else f"{key}._target_" for key in usual]
 

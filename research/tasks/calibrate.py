@@ -19,7 +19,7 @@ from power import energy_profile, powercap
 from power.energy_profile import Profile
 from refusal import Refusal
 from research.run import load, machine
-from research.stats.calibration import Fitted, Sample, fitted
+from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk
 
@@ -190,7 +190,7 @@ def _held(desk: Desk, asked: Any, seconds: float) -> Calibrated:
     return Calibrated(profile=None, path=None, assumed=said)
 
 
-def _kept(found: Fitted, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
+def _kept(found: CorePower, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
     profile = Profile(
         hardware=energy_profile.this_machine(),
         idle_w=round(found.idle_w, 3),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import final
 
 from refusal import Refusal
+from research.compose.override import override
 from research.tasks import manual
 from research.tasks.answer import Answer
 from research.tasks.task import TASKS
@@ -29,7 +30,7 @@ def asked(typed: Sequence[str]) -> bool:
 
 def page(typed: Sequence[str], conf: Path) -> Page:
     """The page for a command line. Raises `Refusal` for a task that does not exist."""
-    named = [text.partition("=")[2] for text in typed if text.startswith("task=")]
+    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
     if not named:
         listed = "\n".join(f"  task={name:<10} {task.about}" for name, task in TASKS.items())
         whole = manual.page(conf / "agent.yaml").replace("$TASKS", listed.strip())

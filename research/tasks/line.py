@@ -12,6 +12,7 @@ from typing import Any
 
 from refusal import Refusal
 from research.compose.compose import Composer
+from research.compose.override import override
 from research.tasks.quoting import quoted
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
@@ -54,7 +55,7 @@ def refuse_flags(typed: Sequence[str]) -> None:
     """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
     before = ""
     for text in typed:
-        flag = text.partition("=")[0]
+        flag = override(text).key
         if text.startswith("--") and flag not in _FLAGS:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")

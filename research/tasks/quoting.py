@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from research.compose.override import override
+
 _TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
 _LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
 _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
@@ -14,10 +16,12 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
 
 def _argument(argument: str) -> str:
-    key, equals, value = argument.partition("=")
-    if equals and key in _TEXTS and value != "null":
+    key, value, _ = override(argument)
+    if value in (None, "null") or not argument.startswith(key):
+        return argument
+    if key in _TEXTS:
         return f"{key}={_quote(value)}"
-    if equals and key in _LISTS and value != "null":
+    if key in _LISTS:
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         return f"{key}=[{','.join(map(_quote, _elements(inside)))}]"
     return argument
