@@ -17,7 +17,7 @@ RENAMED = {
     "models.callbacks": "models.training.callbacks",
     "models.energy.Meter": "models.energy.meter.Meter",
     "models.loggers": "models.training.loggers",
-    "models.losses": "models.training.losses",
+    "models.losses": "models.training.objective",
     "models.trainer": "models.training.settings",
     "research.episodes": "research.memory",
     "research.proposers": "research.propose",

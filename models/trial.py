@@ -16,14 +16,13 @@ from torch import nn
 from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.gains import error, gains, shortfalls
+from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
 from models.energy.cpu_time import CpuTime, descendants
 from models.energy.figures import Energy
 from models.energy.meter import Meter
 from models.inference import check, inference
 from models.measure import cost, peak
-from models.measure.numerics import error_vs_fp32
 from models.pipeline import Pipeline
 from models.training import loggers
 from models.training.evaluate import evaluate

@@ -151,7 +151,7 @@ BEFORE = {
     "models.callbacks.halving.Halving": "models.training.callbacks.halving.Halving",
     "models.energy.Meter": "models.energy.meter.Meter",
     "models.loggers.csv": "models.training.loggers.csv",
-    "models.losses.CrossEntropy": "models.training.losses.CrossEntropy",
+    "models.losses.CrossEntropy": "models.training.objective.CrossEntropy",
     "models.trainer.Settings": "models.training.settings.Settings",
     "research.episodes.retrieval.Nearest": "research.memory.retrieval.Nearest",
     "research.proposers.llm.LlmProposer": "research.propose.model.LlmProposer",

@@ -15,9 +15,9 @@ from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.optim.groups import optimizer_for
 from models.training.memory import activation_bytes
-from models.training.microbatch import out_of_memory
 from models.training.objective import Objective
 from models.training.precision import autocast
+from models.training.step import out_of_memory
 from models.training.untouched import restored
 from refusal import Refusal
 

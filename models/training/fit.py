@@ -28,10 +28,8 @@ from models.training.clock import Clock
 from models.training.devices import Group, together
 from models.training.fitted import Fitted, facts_of, metrics_of
 from models.training.lit import Lit
-from models.training.losses import UNSCORED
 from models.training.memory import PeakMemory, activation_bytes
-from models.training.microbatch import MicroBatches
-from models.training.objective import Loss, Objective, objective
+from models.training.objective import UNSCORED, Loss, Objective, objective
 from models.training.precision import autocast
 from models.training.preparation import first_step, prepare
 from models.training.recompute import recompute
@@ -39,6 +37,7 @@ from models.training.record import Diverged
 from models.training.resume import Identity, begins
 from models.training.settings import Settings, build, quiet
 from models.training.side import taken
+from models.training.step import MicroBatches
 from models.training.warmup import warm
 from refusal import Ended, Refusal
 

@@ -15,10 +15,10 @@ from models.energy.meter import Meter
 from models.optim.gradients import norm_of
 from models.optim.groups import optimizer_for
 from models.training.memory import PeakMemory
-from models.training.microbatch import out_of_memory
 from models.training.objective import Objective
 from models.training.precision import autocast
 from models.training.settings import Settings
+from models.training.step import out_of_memory
 from models.training.untouched import restored
 
 STEPS = 3

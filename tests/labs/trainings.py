@@ -19,7 +19,7 @@ from models.optim.groups import groups
 from models.optim.schedules import cosine
 from models.training.budget import Budget
 from models.training.callbacks.checkpoint import Checkpoint
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from models.training.settings import Settings
 
 WATTS = 10.0

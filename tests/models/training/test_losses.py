@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from models.data import dataset
-from models.training.losses import UNSCORED, CrossEntropy, scored
+from models.training.objective import UNSCORED, CrossEntropy, scored
 from refusal import Refusal
 
 

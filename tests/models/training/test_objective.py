@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.training.losses import CrossEntropy
-from models.training.objective import Objective, objective
+from models.training.objective import CrossEntropy, Objective, objective
 from trainings import blobs, network, weights
 
 
