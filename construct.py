@@ -15,10 +15,13 @@ from refusal import Refusal
 RENAMED = {
     "models.budget": "models.training.budget",
     "models.callbacks": "models.training.callbacks",
+    "models.callbacks.halving.Halving": "models.training.callbacks.halving.HalvingStop",
     "models.energy.Meter": "models.energy.meter.Meter",
     "models.loggers": "models.training.loggers",
     "models.losses": "models.training.objective",
     "models.trainer": "models.training.settings",
+    "models.training.callbacks.halving.Halving": "models.training.callbacks.halving.HalvingStop",
+    "models.training.losses": "models.training.objective",
     "research.episodes": "research.memory",
     "research.proposers": "research.propose",
     "research.proposers.cmaes": "research.propose.sampler",

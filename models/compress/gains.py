@@ -1,4 +1,4 @@
-"""What a compression brought: bytes, seconds and answers of the final network beside the one without it."""
+"""The final network beside another: its bytes and seconds, and how far its answers have moved."""
 
 import copy
 import statistics
@@ -47,6 +47,10 @@ def error(trained: nn.Module, final: nn.Module, inputs: Tensor) -> float:
     """
     with evaluating(trained), evaluating(final), torch.inference_mode():
         exact, seen = trained(inputs).float(), final(inputs).float()
+    return _largest_error(seen, exact)
+
+
+def _largest_error(seen: Tensor, exact: Tensor) -> float:
     scale = exact.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
     return float(((seen - exact).abs() / scale).max())
 
@@ -80,7 +84,7 @@ def gains(
 
 
 def error_vs_fp32(net: nn.Module, inputs: Tensor, autocast: torch.dtype | None = None) -> float:
-    """The largest difference of a logit, relative to the largest logit in size of the same example.
+    """`error` of a network against the same weights in 32 bits.
 
     Args:
         net: the final network, in whatever types its weights have.
@@ -93,9 +97,7 @@ def error_vs_fp32(net: nn.Module, inputs: Tensor, autocast: torch.dtype | None =
     with evaluating(net), torch.inference_mode():
         with torch.autocast(inputs.device.type, autocast, enabled=autocast is not None):
             seen = net(inputs).float()
-        exact = _in_fp32(net, inputs)
-    scale = exact.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    return float(((seen - exact).abs() / scale).max())
+        return _largest_error(seen, _in_fp32(net, inputs))
 
 
 def _in_fp32(net: nn.Module, inputs: Tensor) -> Tensor:

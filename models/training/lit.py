@@ -16,7 +16,7 @@ from models.optim.groups import optimizer_for
 from models.training.budget import Budget
 from models.training.checkpoint import OURS
 from models.training.clock import Clock, Now
-from models.training.objective import Objective
+from models.training.objective import TrainingObjective
 from models.training.record import TrainingRecord
 from models.training.resume import SIGNATURE, Identity, Origin, check_budget, random_states, restore_random
 from models.training.settings import Settings
@@ -43,7 +43,7 @@ class Lit(LightningModule):
         self,
         *,
         net: nn.Module,
-        objective: Objective,
+        objective: TrainingObjective,
         batches: Batches,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[float], float],

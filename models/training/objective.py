@@ -1,4 +1,4 @@
-"""What a training minimises, seen from where inputs, logits and targets are at hand together."""
+"""What a training minimises: a loss of logits and targets, and the objective that is made of it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.data.dataset import UNSCORED
 from refusal import Refusal
-
-UNSCORED = -100
-"""target of a position that is not scored; the same number as in torch and in the data"""
 
 
 @final
@@ -56,7 +54,7 @@ Around = Callable[[nn.Module], AbstractContextManager[object]]
 
 @final
 @dataclass(frozen=True)
-class Objective:
+class TrainingObjective:
     """The loss of a batch, and what the network itself wants to be small.
 
     A network with a method `auxiliary_loss()`, such as a mixture of experts that balances its load, has it
@@ -89,11 +87,11 @@ def _weighted(value: Tensor, weight: float) -> Tensor:
     return value if weight == 1.0 else value * weight
 
 
-def objective(loss: Loss | Objective) -> Objective:
+def objective(loss: Loss | TrainingObjective) -> TrainingObjective:
     """An objective from a plain loss; one that is an objective already is returned as it is."""
-    if isinstance(loss, Objective):
+    if isinstance(loss, TrainingObjective):
         return loss
-    return Objective(partial(_plain, loss))
+    return TrainingObjective(partial(_plain, loss))
 
 
 def _plain(loss: Loss, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which checkpoint a training goes on from, and whether it is one of this training."""
+"""Which checkpoint a training goes on from, whether it is one of this training, and its random states."""
 
 import random
 import warnings
@@ -147,7 +147,7 @@ def _shown(shape: tuple[int, ...] | None) -> str:
 
 
 def random_states() -> dict[str, Any]:
-    """States of python, numpy, torch and each CUDA device."""
+    """States of python, numpy, torch and each CUDA device, in types that `weights_only` loads."""
     drawn = np.random.get_state(legacy=False)
     words = torch.from_numpy(drawn["state"]["key"].astype(np.int64))
     return {

@@ -1,4 +1,4 @@
-"""One optimizer step, by the shortest path that is still right, and which callbacks want to be told of it."""
+"""One optimizer step, by the shortest path that is right: in pieces, and with callbacks that take part in it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from models.data.batches import Batches
 from models.optim.gradients import WantsCurvature, clip, gradients_of, norm_of
-from models.training.objective import Objective, scored
+from models.training.objective import TrainingObjective, scored
 from refusal import Refusal
 
 Piece = tuple[Tensor, Tensor, float]
@@ -148,7 +148,7 @@ class Step:
         self,
         module: LightningModule,
         net: nn.Module,
-        objective: Objective,
+        objective: TrainingObjective,
         batches: Batches,
         micro: MicroBatches,
         largest_norm: float | None,
