@@ -116,7 +116,7 @@ class Admission:
             return None
         del self._reserved[signature]
         self.tried(signature, arm.proposer)
-        return Admitted(self._proposals[arm.experiment_id], arm)
+        return Admitted(self._proposals[arm.proposal_id], arm)
 
     def _fault(self, proposal: Proposal) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""

@@ -16,7 +16,7 @@ class Arm:
 
     overrides: tuple[str, ...]
     proposer: str
-    experiment_id: int
+    proposal_id: int
     trials: dict[int, int] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)

@@ -15,12 +15,12 @@ from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
 from research.compose.override import keys_of
 from research.run import teachers
+from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space.gate import Space
 from research.stats.comparable import sound
 from research.stats.intervals import summary
-from research.stats.partial import lacking
 from research.store.store import Store
 from research.types import Key, Result, Trial
 
@@ -89,7 +89,7 @@ class Bench:
     def note(self, arm: Arm, status: str, **facts: Any) -> None:
         """Write down how far an arm came, beside what was written of it before."""
         arm.facts |= facts
-        self.store.set_experiment(arm.experiment_id, status, arm.facts)
+        self.store.set_proposal(arm.proposal_id, status, arm.facts)
 
     def price(self, pairs: Sequence[Pair]) -> Price:
         """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""

@@ -9,7 +9,7 @@ from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
-from research.metrics import screening_objective
+from research.metrics import screening_objective, untested
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference
 from research.tasks.show import row_of
@@ -80,14 +80,14 @@ class Scene:
     @cached_property
     def tried(self) -> list[tuple[Proposal, Seen]]:
         """Experiments of the same question, oldest first, with their screened means."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
         return [(row["proposal"], self._seen(row)) for row in alike]
 
     @cached_property
     def signatures(self) -> set[str]:
         """Configurations that were proposed before, whatever came of them."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
         return known | {self.bench.signature(())}
 
@@ -150,7 +150,7 @@ class Scene:
             overrides=proposal.overrides,
             proposer=proposal.proposer,
             status=status,
-            metrics={key: value for key, value in means.items() if not key.startswith("test/")},
+            metrics=untested(means),
             reason=reasons[0],
         )
 

@@ -13,8 +13,7 @@ from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
 from research.metrics import is_energy, sentence
 from research.stats import power, rubric
-from research.stats.efficiency import Efficiency, efficiency
-from research.stats.rubric import Rating
+from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
 from research.team.roles import Team
 from research.team.wording import Quotable, Worded, worded
@@ -46,7 +45,7 @@ class Conclusions:
         self._unheld = unheld
         self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
         self._team, self._lessons, self._discovered = team, lessons, discovered
-        self._kept = {row["experiment_id"] for row in bench.store.insights(sprint_id=sprint_id)}
+        self._kept = {row["proposal_id"] for row in bench.store.insights(sprint_id=sprint_id)}
         self.notes: list[str] = []
 
     def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> None:
@@ -61,10 +60,10 @@ class Conclusions:
             before = one.facts.get("confirmed", [])
             more = {"looks": finding.looks} if one is arm else {}
             self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
-        if arm.experiment_id not in self._kept:
+        if arm.proposal_id not in self._kept:
             insight = self._insight(control, finding)
             facts = self._facts(control, finding, insight)
-            links = {"sprint_id": self._sprint_id, "experiment_id": arm.experiment_id}
+            links = {"sprint_id": self._sprint_id, "proposal_id": arm.proposal_id}
             self._bench.store.add_insight(insight, facts=facts, **links)
 
     def _insight(self, control: Arm, finding: Finding) -> Insight:

@@ -13,7 +13,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
 from research.campaign.rows import Rows
 from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
-from research.metrics import METRICS, compares, is_timed, rank, screening_objective, shown
+from research.metrics import METRICS, compares, is_timed, is_validation, rank, screening_objective, shown
 from research.store.store import Store
 from research.types import Constraint, Objective, Proposal, Record
 
@@ -38,13 +38,13 @@ def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) ->
     for number, sprint in reversed(list(enumerate(earlier, start=1))):
         for row in store.insights(sprint_id=sprint["id"]):
             if row["word"] == "supported" and not compares(row["insight"].verdict, metric):
-                overrides = _overrides(store, sprint["id"], row["experiment_id"])
+                overrides = _overrides(store, sprint["id"], row["proposal_id"])
                 return Baseline(overrides=overrides, sprint=number)
     return Baseline()
 
 
-def _overrides(store: Store, sprint_id: int, experiment_id: int) -> tuple[str, ...]:
-    found = [row for row in store.experiments(sprint_id=sprint_id) if row["id"] == experiment_id]
+def _overrides(store: Store, sprint_id: int, proposal_id: int) -> tuple[str, ...]:
+    found = [row for row in store.proposals(sprint_id=sprint_id) if row["id"] == proposal_id]
     return tuple(found[0]["proposal"].overrides)
 
 
@@ -99,7 +99,7 @@ def wanted_of(
                 f"A trial here does not measure {metric}: name another metric, "
                 f"for example {', '.join(sorted(measured))}."
             )
-    tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
+    tight = [shown(bound) for bound in wanted.constraints if is_validation(bound.metric)]
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
     if unsettled:

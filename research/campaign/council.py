@@ -14,8 +14,7 @@ from research.campaign.conclusions import Conclusions
 from research.campaign.screening import Screening
 from research.compose.override import values_of
 from research.literature import library
-from research.literature.library import Library
-from research.literature.source import Source
+from research.literature.library import Library, Source
 from research.llm.client import Client
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.space.domain import Domain, Scope

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
+from research.metrics import untested
 from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
@@ -28,7 +29,7 @@ class Rows:
 
     def __init__(self, store: Store, sprint_id: int) -> None:
         self._store, self._sprint_id = store, sprint_id
-        self.before: list[Row] = list(store.experiments(sprint_id=sprint_id))
+        self.before: list[Row] = list(store.proposals(sprint_id=sprint_id))
         """what an interrupted run of this sprint has left"""
         self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
         for row in self.before:
@@ -56,7 +57,7 @@ class Rows:
         left = self._left[_key(proposal)]
         if left:
             return int(left.popleft()["id"])
-        number = self._store.add_experiment(
+        number = self._store.add_proposal(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
         for one in opinions:
@@ -102,7 +103,7 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
 def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
     found = Past()
-    for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
+    for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
         elif row["facts"].get("stopped"):
@@ -121,10 +122,10 @@ def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
-    means = {key: value for key, value in bench.means(arm, seeds).items() if not key.startswith("test/")}
+    means = untested(bench.means(arm, seeds))
     if means:
         found.arms.append(arm)
-        found.proposals[arm.experiment_id] = proposal
+        found.proposals[arm.proposal_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 

@@ -12,12 +12,12 @@ from research.campaign.rows import Past
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
-from research.metrics import rank
+from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.run.lookup import spared
 from research.stats.intervals import summary
-from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.lineup import Turns
@@ -140,7 +140,7 @@ class Screening:
             needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
             self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
             return
-        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.experiment_id))]
+        new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.proposal_id))]
         stopping.run([(arm, seed) for arm in new for seed in seeds])
 
     def best(self, count: int) -> list[Arm]:
@@ -208,7 +208,7 @@ class Screening:
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""
         if arm.proposer == PROPOSER:
-            asked = self._admission.rows.paid(arm.experiment_id) or self._bill.part()
+            asked = self._admission.rows.paid(arm.proposal_id) or self._bill.part()
             arm.facts["asked"] = asked.model_dump()
 
     def _pay(self, arm: Arm) -> None:
@@ -251,7 +251,7 @@ class Screening:
         reason: str | None,
         proposers: Sequence[Proposer],
     ) -> Seen:
-        told = {key: value for key, value in metrics.items() if not key.startswith("test/")}
+        told = untested(metrics)
         seen = Seen(
             overrides=proposal.overrides,
             proposer=proposal.proposer,
@@ -275,5 +275,5 @@ class Screening:
         return self._bench.means(arm, self._settings.seeds)
 
     def _shown(self, arm: Arm) -> Seen:
-        told = {key: value for key, value in self._means(arm).items() if not key.startswith("test/")}
+        told = untested(self._means(arm))
         return Seen(overrides=arm.overrides, proposer=arm.proposer, status="done", metrics=told)

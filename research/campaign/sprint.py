@@ -248,7 +248,7 @@ class Sprint:
             facts = row["facts"] | {"carried": row["id"]}
             number = rows.open(row["proposal"], "queued", facts)
             why = [f"it waits on as experiment {number} of the next sprint"]
-            self._store.set_experiment(row["id"], "dropped", row["facts"] | {"reasons": why})
+            self._store.set_proposal(row["id"], "dropped", row["facts"] | {"reasons": why})
             found.append({"id": number, "proposal": row["proposal"], "facts": facts})
         return found
 
@@ -263,9 +263,9 @@ class Sprint:
         """The best arms, those of earlier sprints in rows of this one."""
         found = []
         for arm in best:
-            proposal = left.proposals.get(arm.experiment_id)
+            proposal = left.proposals.get(arm.proposal_id)
             if proposal is not None:
-                facts = {**arm.facts, "carried": arm.experiment_id}
+                facts = {**arm.facts, "carried": arm.proposal_id}
                 facts.pop("asked", None)  # its own sprint has paid the model for it
                 number = rows.open(proposal, "promoted", facts)
                 arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))

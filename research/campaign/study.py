@@ -24,9 +24,9 @@ from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
+from research.stats.alpha import errors
 from research.stats.claims import Claim
 from research.stats.comparable import comparable, energy_method
-from research.stats.decide import errors
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, PartVerdict, claim_word, judged
 from research.store.store import Store
@@ -161,7 +161,7 @@ class Experiment:
 
     def _arm(self, line: ArmLine, sprint: int) -> Arm:
         proposer = "control" if line.line == self._study.control else "recipe"
-        for row in self._store.experiments(sprint_id=sprint):
+        for row in self._store.proposals(sprint_id=sprint):
             if row["proposal"].overrides == line.overrides:
                 return Arm(line.overrides, proposer, row["id"])
         proposal = Proposal(
@@ -172,7 +172,7 @@ class Experiment:
             proposer=proposer,
         )
         return Arm(
-            line.overrides, proposer, self._store.add_experiment(proposal, sprint_id=sprint, status="running")
+            line.overrides, proposer, self._store.add_proposal(proposal, sprint_id=sprint, status="running")
         )
 
     def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
@@ -234,7 +234,7 @@ class Experiment:
                 ),
             )
             if insight not in known:
-                self._store.add_insight(insight, sprint_id=sprint, experiment_id=arm.experiment_id)
+                self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
 
     def _method(self, arm: Arm) -> str:
         found = self._bench.results(arm, self._study.seeds).values()

@@ -23,7 +23,7 @@ Regrets = Mapping[str, Mapping[Name, float]]
 """task -> configuration -> normalised regret: 0 is the best known there, 1 the worst"""
 
 
-class Configured(Protocol):
+class GoodElsewhere(Protocol):
     """A configuration that another task has a figure of."""
 
     @property
@@ -39,10 +39,10 @@ class Configured(Protocol):
         """The figure of the objective's metric."""
 
 
-class Memory(Protocol):
+class Elsewhere(Protocol):
     """As much of `research.memory.memory.Memory` as a portfolio needs."""
 
-    def elsewhere(self, objective: Objective, data: str) -> Sequence[Configured]:
+    def elsewhere(self, objective: Objective, data: str) -> Sequence[GoodElsewhere]:
         """What other tasks than `data` know of the objective's metric."""
 
 
@@ -57,7 +57,7 @@ class Portfolio(Proposer):
     name = "portfolio"
     first = True
 
-    def __init__(self, memory: Memory, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
+    def __init__(self, memory: Elsewhere, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
         self._fixed = values_of(fixed)
         self._left: list[tuple[str, ...]] | None = None

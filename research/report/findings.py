@@ -61,7 +61,7 @@ class Findings:
         self.sprint = self.sprints[-1]
         self.facts: Mapping[str, Any] = self.sprint["facts"]
         self.objective = Objective.model_validate(self.sprint["objective"])
-        self.rows: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
+        self.rows: list[Row] = [row for one in sprint_ids for row in store.proposals(sprint_id=one)]
         """every proposal's row, also of those that a later sprint carried on"""
         self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
@@ -84,7 +84,7 @@ class Findings:
     def reviews(self) -> list[Row]:
         """The reviews of these sprints' experiments, oldest first."""
         own = {row["id"] for row in self.rows}
-        return [row for row in self.store.reviews() if row["experiment_id"] in own]
+        return [row for row in self.store.reviews() if row["proposal_id"] in own]
 
     @property
     def fixed(self) -> list[str]:
@@ -105,7 +105,7 @@ class Findings:
     def columns(self, stage: str) -> list[str]:
         """The metrics of a stage's table: what was asked and claimed, and what is always told."""
         claims = [one.verdict.comparison.metric for one in self.insights if one.verdict.comparison]
-        wanted = [*self.asked, *(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
+        wanted = [*self.asked, *claims, *_ALWAYS]
         return list(dict.fromkeys(one if stage == "confirmed" else screening(one) for one in wanted))
 
     def arms(self, stage: str) -> list[Arm]:
@@ -116,7 +116,7 @@ class Findings:
 
     def arm_of(self, insight: Row) -> Arm | None:
         """The confirmed arm that an insight is of, None when it was an arm of no experiment here."""
-        rows = [row for row in self.experiments if row["id"] == insight["experiment_id"]]
+        rows = [row for row in self.experiments if row["id"] == insight["proposal_id"]]
         overrides = tuple(rows[0]["proposal"].overrides) if rows else None
         found = [arm for arm in self.arms("confirmed") if not arm.control and arm.overrides == overrides]
         return found[0] if found else None

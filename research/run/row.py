@@ -13,13 +13,13 @@ from typing import Any, final
 
 from redact import redact
 from refusal import Ended, Refusal
-from research.metrics import METRICS, elsewhere, screening
+from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
+from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.stats.partial import lacking
-from research.store.store import Busy, Claim, Known, Lost, Store
+from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 POLL_S = 0.5
 
@@ -39,7 +39,7 @@ class Row:
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     _store: Store | None = None
-    _claim: Claim | None = None
+    _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
 
@@ -84,7 +84,7 @@ class Row:
 
 def check_score(score: str, task: str | None = None) -> None:
     """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
-    names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
+    names = [*METRICS, *VALIDATION]
     if score not in names:
         near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
@@ -158,8 +158,8 @@ def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
         print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
 
 
-def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:
-    """Claim the row, waiting while another process runs the same trial."""
+def _claim(claim: Callable[[], TrialClaim | Known | Busy]) -> TrialClaim | Known:
+    """TrialClaim the row, waiting while another process runs the same trial."""
     waited = False
     while isinstance(got := claim(), Busy):
         if not waited:

@@ -4,17 +4,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
+from research.metrics import (
+    METRICS,
+    VALIDATION,
+    Metric,
+    described,
+    is_exact,
+    is_timed,
+    quantity,
+    scale,
+)
 from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
+from research.stats.alpha import even
 from research.stats.comparable import comparable, sound, unpaired
-from research.stats.decide import ENOUGH, even
-from research.stats.examples import of_pair
-from research.stats.intervals import summary
-from research.stats.quantity import quantity
+from research.stats.decide import ENOUGH
+from research.stats.draws import of_pair
+from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
-from research.stats.spelling import WORDS
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, table
@@ -97,7 +105,7 @@ class Compared(Answer):
 
 def compare(desk: Desk) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
-    wanted = [reference(desk.config[key], key, ("trial", "experiment")) for key in ("a", "b")]
+    wanted = [reference(desk.config[key], key, ("trial", "proposal")) for key in ("a", "b")]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
     store = desk.known
@@ -117,7 +125,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
     None where a trial is pointed at.
     """
-    if any(one.kind != "experiment" for one in wanted):
+    if any(one.kind != "proposal" for one in wanted):
         return None
     facts = [row_of(store, one)["facts"] for one in wanted]
     reached = [stage for stage in STAGES if all(one.get(stage) for one in facts)]
@@ -134,7 +142,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
     """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
-    if wanted.kind == "experiment":
+    if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         stages = [stage] if stage else [one for one in reversed(STAGES) if facts.get(one)][:1]
         ids = [number for one in stages for number in facts.get(one, []) if number is not None]
@@ -175,7 +183,7 @@ def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int
     found = store.results([one.id for one in trials])
     results = {number: retold(one, meter) for number, one in found.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
-    known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
+    known = [*METRICS, *VALIDATION]
     return [_row(key, sides, seeds, results) for key in known if key in measured]
 
 
@@ -191,11 +199,11 @@ def _row(
     complaint = _incomparable(metric, better, whole, results)
     if complaint or better is None:
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
-    asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
+    asked: dict[str, Any] = {"metric": metric, "scale": scale(metric)}
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
-    if word == "open" and metric.startswith(EXACT) and all(len(set(one.values())) == 1 for one in values):
+    if word == "open" and is_exact(metric) and all(len(set(one.values())) == 1 for one in values):
         word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)

@@ -8,10 +8,9 @@ from typing import Any, ClassVar, final
 from refusal import Refusal
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, screening_objective
-from research.stats.quantity import quantity
-from research.store.lease import Lost
-from research.store.queue import Queue, Taken
+from research.metrics import is_timed, quantity, screening_objective, untested
+from research.store.claims import Lost
+from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference, reference
@@ -69,8 +68,8 @@ def execute(desk: Desk) -> Ran:
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("experiment",)))]
-    answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("proposal",)))]
+    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
     desk.lines.say(answer.text())
     return answer
 
@@ -102,9 +101,9 @@ def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
+def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(desk.known, Reference("experiment", taken.id))
+    row = row_of(desk.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
             found = _screened(desk, row)
@@ -153,7 +152,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
 
 def _shown(means: Mapping[str, float]) -> dict[str, float]:
     """Without the test split: nothing that is screened may be chosen by it."""
-    return {key: value for key, value in means.items() if not key.startswith("test/")}
+    return untested(means)
 
 
 def _line(one: Experiment) -> str:

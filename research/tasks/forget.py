@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, final
 
 from refusal import Refusal
-from research.memory.memory import opened
-from research.memory.records import Forgotten
+from research.store import forgetting
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference, reference
@@ -19,7 +18,7 @@ class Forgot(Answer):
     """What was deleted, or with `done` false what would be."""
 
     done: bool
-    rows: Forgotten
+    rows: forgetting.Forgotten
 
     def text(self) -> str:
         """How many rows of each table, and what stays."""
@@ -42,8 +41,8 @@ def forget(desk: Desk) -> Forgot:
     """
     asked, sure = _selection(desk.config), bool(desk.config["yes"])
     _there(desk, asked)
-    rows = opened(None, desk.known).forget(**asked, trials=bool(desk.config["trials"]), dry_run=not sure)
-    return Forgot(done=sure, rows=rows)
+    wanted = forgetting.Forget(**asked, trials=bool(desk.config["trials"]))
+    return Forgot(done=sure, rows=forgetting.forget(desk.known, wanted, dry_run=not sure))
 
 
 def _selection(config: Any) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def _selection(config: Any) -> dict[str, Any]:
     kind, _, name = str(given or "").partition(":")
     if kind == "campaign" and name:
         return asked | {"campaign": name}
-    return asked if given is None else asked | {"ids": [reference(given, "id", ("sprint",)).number]}
+    return asked if given is None else asked | {"ids": (reference(given, "id", ("sprint",)).number,)}
 
 
 def _there(desk: Desk, asked: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def _limit(desk: Desk) -> int:
 
 def _waiting(desk: Desk) -> list[dict[str, Any]]:
     """Experiments that wait, oldest first."""
-    rows = [row for status in _WAIT for row in desk.known.experiments(status=status)]
+    rows = [row for status in _WAIT for row in desk.known.proposals(status=status)]
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
@@ -150,7 +150,7 @@ class _Panel:
         proposal: Proposal = row["proposal"]
         said = self._gate(proposal)
         if said:
-            self._store.set_experiment(row["id"], "refused", {**row["facts"], "reasons": said[:1]})
+            self._store.set_proposal(row["id"], "refused", {**row["facts"], "reasons": said[:1]})
             return _reviewed(row, "refused", None, [], said[:1])
         opinions = self._judges.review(proposal, self._facts(proposal))
         return self._written(row, opinions, round_=int((row["facts"].get("review") or {}).get("round", 0)))
@@ -160,12 +160,12 @@ class _Panel:
         proposal: Proposal = row["proposal"]
         facts = row["facts"]
         first, round_ = facts["review"].get("first", facts["review"]["score"]), int(facts["review"]["round"])
-        opinions = [_opinion(one) for one in self._store.reviews(experiment_id=row["id"])]
+        opinions = [_opinion(one) for one in self._store.reviews(proposal_id=row["id"])]
         last = round_ >= self._thresholds.improvements(first) or not opinions
         better = None if last else self._judges.improve(proposal, opinions, self._known)
         why = f"reviewed {facts['review']['score']}, below {self._thresholds.accept:g}"
         why += f"; improved: {better.changed}" if better else ": nobody improved it"
-        self._store.set_experiment(row["id"], "dropped", {**facts, "reasons": [why]})
+        self._store.set_proposal(row["id"], "dropped", {**facts, "reasons": [why]})
         if better is None:
             return [_reviewed(row, "dropped", facts["review"]["score"], [], [why])]
         return [self._child(row, better.proposal, better.changed, first, round_ + 1)]
@@ -183,7 +183,7 @@ class _Panel:
             "changed": changed,
             "review": {"first": first},
         }
-        number = self._store.add_experiment(child, sprint_id=row["sprint_id"], status="proposed", facts=facts)
+        number = self._store.add_proposal(child, sprint_id=row["sprint_id"], status="proposed", facts=facts)
         self._here.signatures.add(signature)
         opinions = self._judges.review(child, self._facts(child))
         made = {"id": number, "proposal": child, "facts": facts}
@@ -199,7 +199,7 @@ class _Panel:
         by = "model" if any(one.by == "model" for one in opinions) else "stand-in"
         first = (row["facts"].get("review") or {}).get("first", score)
         review = {"score": score, "round": round_, "by": by, "first": first}
-        self._store.set_experiment(row["id"], status, {**row["facts"], "review": review})
+        self._store.set_proposal(row["id"], status, {**row["facts"], "review": review})
         return _reviewed(row, status, score, opinions, [])
 
     def _gate(self, proposal: Proposal) -> list[str]:

@@ -141,7 +141,7 @@ def _queued(here: Scene, proposal: Proposal) -> int:
         "reasons": [],
         "charter": here.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_experiment(_in_field(here, proposal), status="queued", facts=facts)
+    return here.desk.store.add_proposal(_in_field(here, proposal), status="queued", facts=facts)
 
 
 def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:

@@ -21,7 +21,7 @@ _NEGATED = r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bcannot)\b(
 _TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _SHARE = re.compile(rf"({_NUMBER.pattern})(\s*(?:%|percent))?")
-_ROW = re.compile(r"\b(trial|insight|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
+_ROW = re.compile(r"\b(trial|insight|proposal|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
 
 
 @final
