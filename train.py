@@ -122,11 +122,11 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    from research.tasks import manual
-    from research.tasks.quoting import quoted
+    from research.compose.defaults import Files
+    from research.tasks.line import helps, manual, quoted
 
-    if set(manual.ASKED) & set(sys.argv[1:]):
-        sys.exit(print(manual.page(Path(__file__).parent / "conf" / "train.yaml")))
+    if helps(sys.argv[1:]):
+        sys.exit(print(manual(Files(Path(__file__).parent / "conf"), "train")))
     # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
     sys.argv[1:] = quoted([text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]])
     main()

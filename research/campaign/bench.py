@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.arm import Arm, Typed
+from research.campaign.arm import Typed
 from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
@@ -19,6 +19,7 @@ from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space.gate import Space
+from research.stats.arms import Arm
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.store.store import Store

@@ -60,10 +60,15 @@ class Rows:
         number = self._store.add_proposal(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
-        for one in opinions:
-            told = {"round": (facts.get("review") or {}).get("round", 0)}
-            self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
+        add_reviews(self._store, number, opinions, (facts.get("review") or {}).get("round", 0))
         return number
+
+
+def add_reviews(store: Store, number: int, opinions: Sequence[Opinion], round_: int) -> None:
+    """Write down what reviewers said of an experiment."""
+    for one in opinions:
+        facts = {"round": round_}
+        store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=facts)
 
 
 def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
@@ -82,7 +87,7 @@ _TOLD: dict[str, SeenStatus] = {
 
 @final
 @dataclass(frozen=True)
-class Past:
+class Earlier:
     """Arms with figures, everything that was tried, what waits, and what is settled."""
 
     arms: list[Arm] = field(default_factory=list)
@@ -100,9 +105,9 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     return {int(row["facts"].get("number", 1)): row for row in found}
 
 
-def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
+def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
-    found = Past()
+    found = Earlier()
     for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
@@ -117,7 +122,7 @@ def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int
     return found
 
 
-def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
+def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
@@ -129,7 +134,7 @@ def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 
-def _ended(found: Past, row: Row) -> None:
+def _ended(found: Earlier, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
     seen = _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])
     found.seen.append((row["proposal"], seen))

@@ -14,7 +14,7 @@ from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.council import equipped
-from research.campaign.discovery import typed
+from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.series import Series
 from research.campaign.sprint import Sprint

@@ -8,7 +8,8 @@ from typing import Any, final
 
 from research.compose.override import values_of
 from research.metrics import screening
-from research.report.arms import DECIDED, Arm, Read
+from research.report.arms import DECIDED, Read
+from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
 
@@ -125,7 +126,7 @@ class Findings:
         """The control that an insight was judged beside: a campaign whose defaults break a bound has two."""
         judged = set(insight["insight"].verdict.trial_ids)
         found = [arm for arm in self.arms("confirmed") if arm.control]
-        return next((arm for arm in found if judged & {trial.id for trial in arm.trials}), None)
+        return next((arm for arm in found if judged & {trial.id for trial in arm.rows}), None)
 
     @property
     def baseline(self) -> Mapping[str, Any]:

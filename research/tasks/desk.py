@@ -103,9 +103,14 @@ class Desk:
 
     @cached_property
     def usual(self) -> dict[str, Any]:
-        """The keys that agent.yaml has by itself."""
-        path = self.conf / "agent.yaml"
+        """The keys of a campaign by themselves."""
+        path = self.conf / "part" / "campaign.yaml"
         return parsed(text_of(path), path)
+
+    @property
+    def harness(self) -> dict[str, Any]:
+        """Where each trial keeps its row and its files."""
+        return {"store": self.config["store"], "root": self.config["root"]}
 
     @contextmanager
     def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:

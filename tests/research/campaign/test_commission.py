@@ -13,7 +13,7 @@ from research.campaign import run
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
-from research.campaign.discovery import typed
+from research.campaign.recipe import typed
 from research.run.lines import Lines
 from research.team.discussion import Queued
 from research.team.lineup import lineup

@@ -17,7 +17,6 @@ from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
 from research.report import sweep_table
-from research.report.arms import Arm, complaint
 from research.report.curves import curve
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.tables import arms_table
@@ -25,6 +24,7 @@ from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
+from research.stats.arms import Arm, complaint
 from research.stats.rubric import efficiency
 from research.store.schema import trial as table
 from research.store.store import Known, Store, TrialClaim
@@ -194,7 +194,8 @@ def arm(name: str, joules: list[float], held: tuple[int, ...] = (), **facts: Any
         for at, one in enumerate(joules)
     )
     rows = tuple(row(first + at, seed=at) for at in range(len(joules)))
-    return Arm((name,) if name else (), "x", "ran" if name else "control", results, rows)
+    status = "ran" if name else "control"
+    return Arm((name,) if name else (), status=status, results=results, rows=rows)
 
 
 def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:
