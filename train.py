@@ -27,6 +27,8 @@ PARTS = (
     "meter",
     "logger",
 )
+TURNS = "models.training.leftovers:state"
+"""what must be after a trial as it was before, so that its process may run another"""
 
 
 def trial(
@@ -36,8 +38,11 @@ def trial(
     sweep: str | None = None,
     source: str = "person",
     threads: int | None = None,
+    spent_s: float = 0.0,
 ) -> dict[str, Any]:
     """Run the trial of a resolved config, or return what is known of it; its row is written either way.
+
+    `spent_s`: CPU seconds that this process has spent on others before.
 
     Raises:
         Refusal: bad input, or a part of the machine that is missing.
@@ -53,7 +58,7 @@ def trial(
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
             begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
-            measured = measure(begun, row.folder, row.digest, overrides, sweep, threads)
+            measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
@@ -66,6 +71,7 @@ def measure(
     overrides: list[str],
     sweep: str | None,
     threads: int | None,
+    spent_s: float = 0.0,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
@@ -78,7 +84,8 @@ def measure(
     name = config["name"] or " ".join(overrides) or "defaults"
     run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
-    return trial.run(run=run, unmeasured=config.get("unmeasured") or (), **begun, **parts)
+    begun["unmeasured"] = config.get("unmeasured") or ()
+    return trial.run(run=run, spent_s=spent_s, **begun, **parts)
 
 
 def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any:

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from models.data import digits, mnist1d
 from models.data.dataset import Dataset, Split
 from models.data.splits import shuffled
-from research.stats.examples import crossed
+from research.stats.draws import crossed
 from research.stats.intervals import compare, summary
 from research.stats.student import critical
 from research.stats.verdicts import as_good_as

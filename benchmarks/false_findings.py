@@ -3,7 +3,7 @@
     python benchmarks/false_findings.py [CAMPAIGNS]
 
 A/A: 1,000 simulated campaigns of 50 comparisons each in which no arm is any better than its control, judged
-by the lab's own `judge` and `as_good_as` at the rates of its own `Ledger`. A finding is a claim that is
+by the lab's own `judge` and `as_good_as` at the rates of its own `AlphaLedger`. A finding is a claim that is
 `supported` or `refuted`, for both name a difference that is not there; the `supported` alone stand beside it.
 Then, on the same streams: a t-test at 5 % for each comparison, and keep-if-better, which keeps whatever has a
 higher mean than the best before.
@@ -26,8 +26,7 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.stats.decide import Errors
-from research.stats.ledger import Ledger
+from research.stats.alpha import AlphaLedger, Errors
 from research.stats.power import detectable, needed, power
 from research.stats.verdicts import as_good_as, judge
 from research.types import Verdict
@@ -64,7 +63,7 @@ def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 class Stream:
     """One campaign as three searchers would read it."""
 
-    ledger: Ledger = field(default_factory=lambda: Ledger(ALPHA))
+    ledger: AlphaLedger = field(default_factory=lambda: AlphaLedger(ALPHA))
     found: bool = False
     refuted: bool = False
     naive: bool = False
@@ -211,7 +210,7 @@ def _beside(streams: list[Stream]) -> str:
 
 def rates() -> dict[str, Errors]:
     """Of a question's first and tenth comparison, when none before was supported."""
-    return {"first": Ledger(ALPHA).rate, "tenth": Ledger(ALPHA, [False] * 9).rate}
+    return {"first": AlphaLedger(ALPHA).rate, "tenth": AlphaLedger(ALPHA, [False] * 9).rate}
 
 
 def simulated(n: int, effect: float, rate: Errors) -> tuple[float, float]:

@@ -19,10 +19,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 import train
 from refusal import Ended, Refusal
 from research.goal.goal import Goal
-from research.metrics import METRICS, is_ratio, screening, screening_objective, shortfall
+from research.metrics import METRICS, scale, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
-from research.stats.ledger import Ledger
+from research.stats.alpha import AlphaLedger
 from research.stats.verdicts import judge
 from research.types import Verdict
 
@@ -86,7 +86,7 @@ class Search:
     curve_metric: str
     joules: float = 0.0
     trials: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: AlphaLedger = field(default_factory=AlphaLedger)
 
     def __post_init__(self) -> None:
         self.space = Space(CONF, CONF / "space.yaml")
@@ -140,7 +140,7 @@ class Search:
             metric=asked.metric,
             direction=asked.direction,
             smallest_effect=100 * self.goal.smallest_effect,
-            scale="ratio" if is_ratio(asked.metric) else "difference",
+            scale=scale(asked.metric),
             rate=self.ledger.rate,
             constraints=bounds,
         )

@@ -22,9 +22,9 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.stats.conditional import chosen
+from research.stats.alpha import rate
+from research.stats.effects import chosen
 from research.stats.intervals import compare
-from research.stats.ledger import rate
 from research.stats.verdicts import judge
 from research.types import Comparison
 
@@ -70,12 +70,12 @@ def found(draw: Draw, rng: np.random.Generator, effect: float) -> tuple[Comparis
         counts = tuple(SEEDS * number for number in range(1, look + 1))
         looks.append(rate(0.05, 1).at(counts, LOOKS))
         sides = [{seed: side[seed] for seed in range(counts[-1])} for side in (control, arm)]
-        verdict = judge(*sides, metric="j", direction="min", scale="ratio", rate=looks[-1])
+        verdict = judge(*sides, metric="j", direction="min", scale="relative", rate=looks[-1])
         if verdict.word == "supported":
             more = [{seed: side[seed] for seed in list(side)[-ESTIMATE:]} for side in (control, arm)]
-            given = chosen(*sides, "j", "min", 0.0, "ratio", looks)
+            given = chosen(*sides, "j", "min", 0.0, "relative", looks)
             assert verdict.comparison is not None
-            return verdict.comparison, compare(*more, "j", scale="ratio"), given
+            return verdict.comparison, compare(*more, "j", scale="relative"), given
     return None
 
 

@@ -39,7 +39,8 @@ def inference(
     batch = next(sequential(data.test, data.batch_size))[0]
     dtype = AUTOCAST.get(precision)
     with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-        timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), ({}, {}), notes)
+        nothing: Figures = ({}, {})
+        timed, infer = taken("infer/", lambda: latency.measure(net, batch, meter), nothing, notes)
     reason = infer.get("energy", {}).get("disturbed")
     return timed, {"infer": infer, "disturbed": {"infer": reason} if reason else {}}
 

@@ -107,9 +107,13 @@ def train_and_measure(
     model: nn.Module,
     trainer: Settings,
     unmeasured: Sequence[str] = (),
+    spent_s: float = 0.0,
     **parts: Any,
 ) -> Measured:
-    """Fit the network, compress it, and take every number but the `unmeasured` on its final weights."""
+    """Fit the network, compress it, and take every number but the `unmeasured` on its final weights.
+
+    `spent_s`: CPU seconds of this process that are not this trial's.
+    """
     check(unmeasured)
     # Lightning's own use of a torch type that torch renames; nothing a user could do.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
@@ -141,7 +145,7 @@ def train_and_measure(
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     # Of the whole process, as its start is what a short training costs most.
-    metrics["trial/cpu_seconds"] = CpuTime().read()
+    metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
     metrics, facts = metrics | used, facts | fitted.facts | peak_facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)

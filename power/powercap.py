@@ -12,7 +12,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 @final
 @dataclass
-class Domain:
+class RaplDomain:
     """One counter, from its first reading on."""
 
     folder: Path
@@ -29,7 +29,7 @@ class Domain:
         return self.joules
 
 
-def domains(root: Path, kind: str) -> list[Domain]:
+def domains(root: Path, kind: str) -> list[RaplDomain]:
     """The domains whose name begins with `kind` (`package`, `dram`), each once; none where there are none.
 
     Raises `OSError` for one that may not be read (since 2020 Linux gives the counters to root only).
@@ -38,17 +38,17 @@ def domains(root: Path, kind: str) -> list[Domain]:
     for folder in sorted(root.glob("intel-rapl:*")):
         if (folder / "name").read_text().startswith(kind):
             top = _number(folder / "max_energy_range_uj")
-            found.append(Domain(folder, top, _number(folder / "energy_uj")))
+            found.append(RaplDomain(folder, top, _number(folder / "energy_uj")))
     return _without_mirrors(found)
 
 
-def _without_mirrors(found: list[Domain]) -> list[Domain]:
+def _without_mirrors(found: list[RaplDomain]) -> list[RaplDomain]:
     """Drop domains that repeat another: AMD's multi-die processors show one counter once for each die.
 
     Two packages of their own hold the same microjoules by no chance; two readings of one counter are taken
     within a millisecond, so at most a joule apart.
     """
-    kept: list[Domain] = []
+    kept: list[RaplDomain] = []
     for domain in found:
         if domain.last_uj == 0 or all(abs(domain.last_uj - other.last_uj) > 1_000_000 for other in kept):
             kept.append(domain)

@@ -1,124 +1,194 @@
-"""What the lab can be asked for: the metrics, their better direction and unit, and how far a bound is."""
+"""The one table of figures: what each is, in which unit, which way is better, and what it may stand beside.
+
+Whoever wants to know what a figure is asks here, where its row tells it and never the letters of its name. A
+score has a twin on the other split, and only this file tells the two apart: no search sees the test split.
+"""
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 from refusal import Refusal
-from research.types import Constraint, Direction, Objective, Verdict
+from research.types import Constraint, Direction, Objective, Scale, Verdict
+
+Kind = Literal["score", "energy", "cpu", "clock", "exact", "other"]
+"""`score`: depends on which examples are tested. `energy`: joules and their carbon, which need one method and
+basis. `cpu`: time that the process itself worked. `clock`: wall time and rates, which neighbours distort too.
+`exact`: a network has it whatever the seed, so it has no spread."""
+Window = Literal["train", "infer", "harness"]
+TIMED: tuple[Kind, ...] = ("energy", "cpu", "clock")
 
 
 class Metric(NamedTuple):
-    """How a metric is read: which way is better, in what unit, and in which words."""
+    """One figure: what it is, which way is better, its unit, its words, and when it is taken."""
 
+    kind: Kind
     better: Direction
     unit: str
     words: str
+    window: Window | None = None
+    """the window of a trial that it is taken in; None for what is read off the finished network"""
+    task: str | None = None
+    """the only task that has it"""
     claimed: bool = True
     """whether a goal may ask for it: the machine's standing draw and the harness are no training's merit"""
 
 
+_joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
+_time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
 METRICS: dict[str, Metric] = {
-    "test/accuracy": Metric("max", "share", "accuracy"),
-    "test/f1": Metric("max", "share", "F1 score"),
-    "test/precision": Metric("max", "share", "precision"),
-    "test/recall": Metric("max", "share", "recall"),
-    "test/auroc": Metric("max", "share", "AUROC"),
-    "test/loss": Metric("min", "nats", "loss"),
-    "test/bits_per_byte": Metric("min", "bits", "bits per byte"),
-    "train/energy_j": Metric("min", "joules", "training energy"),
-    "train/co2_kg": Metric("min", "kg", "carbon of training"),
-    "train/cpu_seconds": Metric("min", "seconds", "CPU time of training"),
-    "train/energy_standing_j": Metric("min", "joules", "standing draw while training", claimed=False),
-    "train/seconds": Metric("min", "seconds", "training time"),
-    "train/steps_per_second": Metric("max", "per second", "training steps per second"),
-    "train/samples_per_second": Metric("max", "per second", "examples trained on per second"),
-    "train/energy_j_per_sample": Metric("min", "joules", "energy of training on one example"),
-    "train/steps_to_target": Metric("min", "count", "steps to the target"),
-    "train/peak_bytes": Metric("min", "bytes", "peak memory of training"),
-    "train/activation_bytes": Metric("min", "bytes", "memory held for the backward pass"),
-    "train/optimizer_bytes": Metric("min", "bytes", "state of the optimizer"),
-    "train/fraction_of_peak": Metric("max", "share", "share of the machine's peak that training used"),
-    "step/energy_j": Metric("min", "joules", "energy of a training step"),
-    "infer/latency_s_p50": Metric("min", "seconds", "median latency of one example"),
-    "infer/latency_s_p95": Metric("min", "seconds", "95th percentile of the latency of one example"),
-    "infer/samples_per_second": Metric("max", "per second", "examples inferred per second"),
-    "infer/energy_j_per_sample": Metric("min", "joules", "energy of inferring one example"),
-    "infer/cpu_seconds_per_sample": Metric("min", "seconds", "CPU time of inferring one example"),
-    "compress/speedup": Metric("max", "ratio", "speed-up of inference by compression"),
-    "compress/bytes_ratio": Metric("min", "ratio", "bytes on disk, of the uncompressed network's"),
-    "size/bytes": Metric("min", "bytes", "size of the weights on disk"),
-    "size/parameters": Metric("min", "count", "parameters"),
-    "size/nonzeros": Metric("min", "count", "non-zero weights"),
-    "compute/flops_forward": Metric("min", "flops", "FLOPs of a forward pass"),
-    "compute/flops_train": Metric("min", "flops", "FLOPs of training on one example"),
-    "harness/seconds": Metric("min", "seconds", "time of validations and checkpoints", claimed=False),
-    "harness/cpu_seconds": Metric("min", "seconds", "CPU time of validations and checkpoints", claimed=False),
-    "harness/energy_j": Metric("min", "joules", "energy of validations and checkpoints", claimed=False),
+    "test/accuracy": Metric("score", "max", "share", "accuracy"),
+    "test/f1": Metric("score", "max", "share", "F1 score", task="classification"),
+    "test/precision": Metric("score", "max", "share", "precision", task="classification"),
+    "test/recall": Metric("score", "max", "share", "recall", task="classification"),
+    "test/auroc": Metric("score", "max", "share", "AUROC", task="classification"),
+    "test/loss": Metric("score", "min", "nats", "loss"),
+    "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", task="language"),
+    "train/energy_j": _joules("training energy", "train"),
+    "train/co2_kg": Metric("energy", "min", "kg", "carbon of training", "train"),
+    "train/cpu_seconds": _cpu("CPU time of training", "train"),
+    "train/energy_standing_j": _joules("standing draw while training", "train", claimed=False),
+    "train/seconds": _time("training time", "train"),
+    "train/steps_per_second": _rate("training steps per second", "train"),
+    "train/samples_per_second": _rate("examples trained on per second", "train"),
+    "train/energy_j_per_sample": _joules("energy of training on one example", "train"),
+    "train/steps_to_target": Metric("other", "min", "count", "steps to the target", "train"),
+    "train/peak_bytes": Metric("other", "min", "bytes", "peak memory of training", "train"),
+    "train/activation_bytes": Metric("exact", "min", "bytes", "memory held for the backward pass", "train"),
+    "train/optimizer_bytes": Metric("exact", "min", "bytes", "state of the optimizer", "train"),
+    "train/fraction_of_peak": Metric(
+        "clock", "max", "share", "share of the machine's peak that training used", "train"
+    ),
+    "step/energy_j": _joules("energy of a training step", "train"),
+    "infer/latency_s_p50": _time("median latency of one example", "infer"),
+    "infer/latency_s_p95": _time("95th percentile of the latency of one example", "infer"),
+    "infer/samples_per_second": _rate("examples inferred per second", "infer"),
+    "infer/energy_j_per_sample": _joules("energy of inferring one example", "infer"),
+    "infer/cpu_seconds_per_sample": _cpu("CPU time of inferring one example", "infer"),
+    "compress/speedup": Metric("clock", "max", "ratio", "speed-up of inference by compression", "infer"),
+    "compress/bytes_ratio": Metric("other", "min", "ratio", "bytes on disk, of the uncompressed network's"),
+    "size/bytes": Metric("exact", "min", "bytes", "size of the weights on disk"),
+    "size/parameters": Metric("exact", "min", "count", "parameters"),
+    "size/nonzeros": Metric("exact", "min", "count", "non-zero weights"),
+    "compute/flops_forward": Metric("exact", "min", "flops", "FLOPs of a forward pass"),
+    "compute/flops_train": Metric("exact", "min", "flops", "FLOPs of training on one example"),
+    "harness/seconds": _time("time of validations and checkpoints", "harness", claimed=False),
+    "harness/cpu_seconds": _cpu("CPU time of validations and checkpoints", "harness", claimed=False),
+    "harness/energy_j": _joules("energy of validations and checkpoints", "harness", claimed=False),
 }
-
-EXACT = ("size/", "compute/", "train/activation_bytes", "train/optimizer_bytes")
-"""beginnings of metrics that a network has whatever the seed: no spread, so no interval is needed"""
-
-OF_TASK = {
-    **dict.fromkeys(("f1", "precision", "recall", "auroc"), "classification"),
-    "bits_per_byte": "language",
+"""what the lab can be asked for, in the order in which it is told"""
+VALIDATION = {
+    key.replace("test/", "val/"): row._replace(words=f"validation {row.words}")
+    for key, row in METRICS.items()
+    if row.kind == "score"
 }
-"""scores of either split that only one task has"""
+"""what may be looked at while searching: the twins of the scores"""
+_TOLD = {
+    f"compress/{key}": METRICS[f"train/{key}"]
+    for key in ("seconds", "cpu_seconds", "energy_j", "energy_standing_j", "co2_kg")
+} | {
+    "compress/speedup_single": METRICS["compress/speedup"],
+    "infer/latency_s_p50_batch": METRICS["infer/latency_s_p50"],
+    "infer/latency_s_p95_batch": METRICS["infer/latency_s_p95"],
+    "state/bytes": Metric("other", "min", "bytes", "state that a sequence carries along"),
+    "moe/active_parameters": Metric("other", "min", "count", "parameters that one token uses"),
+    "moe/active_flops": Metric("other", "min", "flops", "FLOPs of one token"),
+}
+"""what is told beside them and has a unit or a clock; a network's other figures are plain numbers"""
+_ROWS = METRICS | VALIDATION | _TOLD
+
+
+def described(metric: str) -> Metric | None:
+    """The row of what can be asked for, on either split. None is unknown."""
+    return METRICS.get(metric) or VALIDATION.get(metric)
+
+
+def _kind(metric: str) -> Kind:
+    return _ROWS[metric].kind if metric in _ROWS else "other"
 
 
 def elsewhere(metric: str, task: str) -> str | None:
     """The only task that has the metric, when it is another one."""
-    split, _, name = metric.partition("/")
-    only = OF_TASK.get(name) if split in ("val", "test") else None
-    return None if only == task else only
-
-
-_WINDOWS = {"train": "train", "step": "train", "compress": "train", "infer": "infer", "harness": "harness"}
-_CLOCKED = ("energy", "co2", "seconds", "latency", "per_second", "speed", "fraction_of_peak")
-
-
-def described(metric: str) -> Metric | None:
-    """How a metric is read; one of the validation split as its twin on the test split. None is unknown."""
-    return METRICS.get(metric) or METRICS.get(twin(metric))
-
-
-def twin(metric: str) -> str:
-    """The test split's twin of a validation metric; any other metric itself."""
-    return "test/" + metric.removeprefix("val/") if metric.startswith("val/") else metric
+    known = described(metric)
+    return None if known is None or known.task == task else known.task
 
 
 def words(metric: str) -> str:
     """A metric in words, its key where it has none: `training energy`, `validation accuracy`."""
     known = described(metric)
-    if known is None:
-        return metric
-    return f"validation {known.words}" if metric.startswith("val/") else known.words
+    return known.words if known else metric
+
+
+def is_score(metric: str) -> bool:
+    """Whether a figure depends on which examples are tested."""
+    return _kind(metric) == "score"
+
+
+def is_exact(metric: str) -> bool:
+    """Whether a network has it whatever the seed: no spread, so no interval is needed."""
+    return _kind(metric) == "exact"
+
+
+def is_of_network(metric: str) -> bool:
+    """Whether it is read off the finished network alone, however that was trained."""
+    return is_exact(metric) and _ROWS[metric].window is None
 
 
 def is_energy(metric: str) -> bool:
     """Whether a figure's method (`nvml`, `rapl`, `estimated`) decides what it may be compared with."""
-    return "energy" in metric or "co2" in metric
+    return _kind(metric) == "energy"
+
+
+def is_carbon(metric: str) -> bool:
+    """Whether it depends on the grid, too."""
+    return is_energy(metric) and _ROWS[metric].unit == "kg"
 
 
 def is_cpu_time(metric: str) -> bool:
     """Whether it counts what the process itself used of its processors, and no wall clock."""
-    return "cpu_seconds" in metric or is_energy(metric)
+    return _kind(metric) in ("cpu", "energy")
 
 
 def is_timed(metric: str) -> bool:
     """Whether a neighbour on the same machine distorts the figure, so that trials must run alone."""
-    return any(part in metric for part in _CLOCKED)
+    return _kind(metric) in TIMED
 
 
-def window(metric: str) -> str | None:
-    """The window of a trial that a timed figure was taken in: `train`, `infer` or `harness`.
+def window(metric: str) -> Window | None:
+    """The window of a trial that a timed figure was taken in; None for a figure of no clock."""
+    return _ROWS[metric].window if is_timed(metric) else None
 
-    None for a figure of no clock, and for one of the whole trial, which every window disturbs.
-    """
-    if not is_timed(metric):
-        return None
-    return "infer" if "speed" in metric else _WINDOWS.get(metric.partition("/")[0])
+
+def is_validation(metric: str) -> bool:
+    """Whether it is taken on the split that a search may look at, and that a curve is drawn of."""
+    return metric.startswith("val/")
+
+
+def is_test(metric: str) -> bool:
+    """Whether it is taken on the split that nothing was tuned on."""
+    return metric.startswith("test/")
+
+
+def untested(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures that a search may see: those of the test split are left out."""
+    return {metric: value for metric, value in figures.items() if not is_test(metric)}
+
+
+def twin(metric: str) -> str:
+    """The test split's twin of a validation metric; any other metric itself."""
+    return "test/" + metric.removeprefix("val/") if is_validation(metric) else metric
+
+
+def screening(metric: str) -> str:
+    """The metric that may be looked at while searching: the validation split's twin of a test metric."""
+    return "val/" + metric.removeprefix("test/") if is_test(metric) else metric
+
+
+def screening_objective(objective: Objective) -> Objective:
+    """The same objective on the validation split."""
+    bounds = (bound.model_copy(update={"metric": screening(bound.metric)}) for bound in objective.constraints)
+    return objective.model_copy(update={"metric": screening(objective.metric), "constraints": tuple(bounds)})
 
 
 def refuse_unclaimed(metric: str) -> None:
@@ -133,29 +203,17 @@ def refuse_unclaimed(metric: str) -> None:
 
 def is_ratio(metric: str) -> bool:
     """Whether arms are compared by their ratio: a cost is halved or doubled, a score is shifted."""
-    return metric in METRICS and not metric.startswith(("test/", "val/"))
+    return metric in METRICS and not is_score(metric)
+
+
+def scale(metric: str) -> Scale:
+    """How a change of a metric is told."""
+    return "relative" if is_ratio(metric) else "absolute"
 
 
 def compares(verdict: Verdict, metric: str) -> bool:
     """Whether a verdict is about this metric, and not about a bound that the control breaks."""
-    found = verdict.comparison
-    return found is not None and found.metric.removesuffix(" [%]") == metric
-
-
-def screening(metric: str) -> str:
-    """The metric that may be looked at while searching: the validation split's twin of a test metric."""
-    return "val/" + metric.removeprefix("test/") if metric.startswith("test/") else metric
-
-
-def screening_objective(objective: Objective) -> Objective:
-    """The same objective on the validation split."""
-    return Objective(
-        metric=screening(objective.metric),
-        direction=objective.direction,
-        constraints=tuple(
-            one.model_copy(update={"metric": screening(one.metric)}) for one in objective.constraints
-        ),
-    )
+    return verdict.comparison is not None and verdict.comparison.metric == metric
 
 
 def shortfall(constraint: Constraint, value: float) -> float:
@@ -189,3 +247,28 @@ def sentence(objective: Objective) -> str:
     kept = " and ".join(shown(one) for one in objective.constraints)
     line = f"{verb} {objective.metric} ({words(objective.metric)})"
     return f"{line}, keeping {kept}" if kept else line
+
+
+_PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
+_UNITS = {"joules": "J", "kg": "g", "per second": "/s", "seconds": "s", "bytes": "B", "flops": "FLOP"}
+_UNITS["count"] = ""
+"""what stands behind the number; a unit that is not here is a share or a plain number"""
+
+
+def quantity(key: str, value: float) -> str:
+    """Return a value in its metric's unit with three significant digits, others with four decimals."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    unit = _UNITS.get(_ROWS[key].unit) if key in _ROWS else None
+    if unit is None:
+        return f"{value:.4f}"
+    if unit == "g":
+        value *= 1000.0
+    factor, prefix = _prefix(abs(value))
+    return f"{value / factor:.3g} {prefix}{unit}".strip() if unit or prefix else f"{value:.0f}"
+
+
+def _prefix(size: float) -> tuple[float, str]:
+    if size == 0:
+        return 1.0, ""
+    return next(((factor, name) for factor, name in _PREFIXES.items() if size >= factor), (1e-9, "n"))

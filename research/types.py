@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["min", "max"]
+Scale = Literal["absolute", "relative"]
+"""how a change is told: in the unit of the metric, or in percent of the control, by logarithms"""
 Over = Literal["splits", "examples", "seeds"]
 """what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["running", "done", "failed"]
@@ -109,6 +111,7 @@ class Comparison(Record):
     """Two arms paired by seed: difference treatment minus control."""
 
     metric: str
+    scale: Scale = "absolute"
     n: int
     difference: float
     low: float
@@ -123,6 +126,11 @@ class Comparison(Record):
     """spread of the differences, of their logarithms where it is a ratio; None where there is none"""
     over: Over | None = None
     """what the mean of a score is over; None for a cost, and where nobody said"""
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a change of it: ` %`, or nothing."""
+        return " %" if self.scale == "relative" else ""
 
 
 class Verdict(Record):

@@ -45,7 +45,7 @@ SILENT: dict[str, Any] = {
     "callbacks.checkpoint.every_steps": 3,
     "callbacks.checkpoint": None,
     "callbacks.halving": {
-        "_target_": "models.training.callbacks.halving.Halving",
+        "_target_": "models.training.callbacks.halving.HalvingStop",
         "metric": "val/accuracy",
         "direction": "max",
         "bars": {0.3: 0.0, 0.6: 0.01},

@@ -14,6 +14,8 @@ from models.nets.mixers.mixer import Mixer
 from models.nets.structured import LowRank
 from refusal import Refusal
 
+Layer = nn.Linear | LowRank
+
 
 def blocks(net: nn.Module) -> list[Block]:
     """The transformer blocks of `net`, each once."""
@@ -47,7 +49,7 @@ def strength(weight: Tensor) -> Tensor:
     return (weight.detach() * weight.grad).square()
 
 
-def take_outputs(layer: nn.Module, rows: Tensor) -> None:
+def take_outputs(layer: Layer, rows: Tensor) -> None:
     """Keep these outputs of a linear layer, in place."""
     last = layer.up if isinstance(layer, LowRank) else layer
     last.weight = _cut(last.weight, rows, 0)
@@ -56,7 +58,7 @@ def take_outputs(layer: nn.Module, rows: Tensor) -> None:
     last.out_features = layer.out_features = len(rows)
 
 
-def take_inputs(layer: nn.Module, columns: Tensor) -> None:
+def take_inputs(layer: Layer, columns: Tensor) -> None:
     """Keep these inputs of a linear layer, in place."""
     first = layer.down if isinstance(layer, LowRank) else layer
     first.weight = _cut(first.weight, columns, 1)
@@ -83,7 +85,7 @@ def _rows(chosen: Tensor, span: int) -> Tensor:
     return (chosen[:, None] * span + torch.arange(span, device=chosen.device)).flatten()
 
 
-def _prune_hidden(up: nn.Module, down: nn.Module, kept: float, round_to: int) -> None:
+def _prune_hidden(up: Layer, down: Layer, kept: float, round_to: int) -> None:
     hidden = down.in_features
     count = min(hidden, max(1, -(-round(kept * hidden) // round_to)) * round_to)
     rows = _strongest(_by_output(up) * _by_input(down), count)
@@ -96,22 +98,22 @@ def _strongest(scores: Tensor, count: int) -> Tensor:
     return scores.topk(count).indices.sort().values
 
 
-def _by_output(layer: nn.Module) -> Tensor:
+def _by_output(layer: Layer) -> Tensor:
     return strength((layer.up if isinstance(layer, LowRank) else layer).weight).sum(1)
 
 
-def _by_input(layer: nn.Module) -> Tensor:
+def _by_input(layer: Layer) -> Tensor:
     return strength((layer.down if isinstance(layer, LowRank) else layer).weight).sum(0)
 
 
-def _cut(parameter: nn.Parameter, places: Tensor, dim: int) -> nn.Parameter:
+def _cut(parameter: Tensor, places: Tensor, dim: int) -> nn.Parameter:
     return nn.Parameter(parameter.detach().index_select(dim, places), parameter.requires_grad)
 
 
 def _mixer(block: Block) -> Mixer:
     mixer = block.mixer
     weights = {name.partition(".")[0] for name, _ in mixer.named_parameters()}
-    if weights != {"qkv", "out"} or not _linear(mixer.qkv, mixer.out):
+    if weights != {"qkv", "out"} or not all(isinstance(part, Layer) for part in (mixer.qkv, mixer.out)):
         raise Refusal(
             f"compress=structured cannot tell the heads of {type(mixer).__name__} apart, which has more than "
             "projections: set model.pattern to softmax, window or linear without a convolution, or choose "
@@ -120,15 +122,13 @@ def _mixer(block: Block) -> Mixer:
     return mixer
 
 
-def _perceptron(block: Block) -> tuple[nn.Module, nn.Module]:
+def _perceptron(block: Block) -> tuple[Layer, Layer]:
     mlp = block.feedforward
-    if not isinstance(mlp, nn.Sequential) or not _linear(mlp[0], mlp[-1]):
-        raise Refusal(
-            f"compress=structured removes hidden units between two linear layers, and a block has "
-            f"{type(mlp).__name__}: choose compress=prune50."
-        )
-    return mlp[0], mlp[-1]
-
-
-def _linear(*layers: nn.Module) -> bool:
-    return all(isinstance(layer, nn.Linear | LowRank) for layer in layers)
+    if isinstance(mlp, nn.Sequential):
+        first, last = mlp[0], mlp[-1]
+        if isinstance(first, Layer) and isinstance(last, Layer):
+            return first, last
+    raise Refusal(
+        f"compress=structured removes hidden units between two linear layers, and a block has "
+        f"{type(mlp).__name__}: choose compress=prune50."
+    )

@@ -1,6 +1,6 @@
 """Distillation: a student learns from a teacher's answers besides the labels, or from its features."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Literal, final
@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.data.dataset import UNSCORED
-from models.training.objective import Objective
+from models.training.objective import Around, Objective
 from refusal import Refusal
 
 Labels = Literal["soft", "hard"]
@@ -120,7 +120,7 @@ class Distill(Compression):
 
         return replace(objective, term=term, around=self._around(objective.around))
 
-    def _around(self, outer: Callable[[nn.Module], object]) -> Callable[[nn.Module], object]:
+    def _around(self, outer: Around) -> Around:
         """Keep the student's features of the forward pass, where they are compared."""
         if not self._features:
             return outer

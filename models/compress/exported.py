@@ -63,7 +63,8 @@ def _plain(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
         graph.graph.erase_node(node)
     graph.graph.set_codegen(torch.fx.graph.CodeGen())
     answer = graph.graph.output_node()
-    answer.args = (answer.args[0][0],)
+    answers: Any = answer.args[0]
+    answer.args = (answers[0],)
     graph.recompile()
     return one_mode(graph)
 
@@ -159,7 +160,9 @@ def lower(
 
     shapes = ShapeEnv()
     first = DimDynamic.DYNAMIC if dynamic else DimDynamic.STATIC
-    sizes = StatelessSymbolicContext(dynamic_sizes=[first] + [DimDynamic.STATIC] * (example.dim() - 1))
+    sizes: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
+        dynamic_sizes=[first] + [DimDynamic.STATIC] * (example.dim() - 1)
+    )
     example = torch.cat([example, example]) if dynamic and len(example) == 1 else example
     fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True).from_tensor(
         example.detach().contiguous(), symbolic_context=sizes
@@ -167,7 +170,7 @@ def lower(
     # One thread compiles: workers of their own would cost an import of torch each, and outlive a trial.
     options = {"freezing": True, "compile_threads": 1}
     with torch.inference_mode(False), torch.no_grad(), quiet():
-        code = compile_fx(copy.deepcopy(graph), [fake], config_patches=options)
+        code: Any = compile_fx(copy.deepcopy(graph), [fake], config_patches=options)
     return code, lambda size: _holds(shapes, size)
 
 

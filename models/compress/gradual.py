@@ -8,13 +8,14 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.magnitude import magnitude_masks, sparsity_facts
 from models.compress.masks import SCOPES, after_each_step, apply, mark, one_of, prunable, share
+from models.training.lit import Lit
 from refusal import Refusal
 
 
@@ -86,19 +87,20 @@ class Pruner(Callback):
         """The first step after `step` at which the sparsity rises, where steps limit the training."""
         if self._total is None:
             return None
-        stops = (self._step_of(point) for point in range(self._plan.updates + 1))
+        stops = self._steps(self._total)
         return next((stop for stop in stops if stop > step), None)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Find the weights, put back a checkpoint's masks, and hook into the optimizer."""
-        self._total = None if pl_module.timed else pl_module.total
-        self._weights = prunable(pl_module.net, self._plan.skip)
+        lit: Lit = pl_module
+        self._total = None if lit.timed else lit.total
+        self._weights = prunable(lit.net, self._plan.skip)
         packed = self._saved.get("masks", {})
         self._masks = {name: _unpacked(bits, self._weights[name]) for name, bits in packed.items()}
         after_each_step(trainer.optimizers[0], self._weights, lambda: self._masks)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Prune further where a point has been reached."""
         reached = self._reached(trainer.global_step, pl_module)
@@ -119,18 +121,19 @@ class Pruner(Callback):
         """Go on between the points that the checkpoint was taken between."""
         self._saved, self._done = state_dict, state_dict["done"]
 
-    def _step_of(self, point: int) -> int:
-        plan = self._plan
-        return round(self._total * (plan.begin + (plan.end - plan.begin) * point / plan.updates))
+    def _steps(self, total: int) -> list[int]:
+        """Of all points in a training of `total` steps."""
+        plan, length = self._plan, self._plan.end - self._plan.begin
+        return [
+            round(total * (plan.begin + length * point / plan.updates)) for point in range(plan.updates + 1)
+        ]
 
-    def _reached(self, step: int, module: LightningModule) -> int:
+    def _reached(self, step: int, module: Lit) -> int:
         """The last point that is over; -1 before the first."""
         if self._total is not None:
-            return sum(self._step_of(point) <= step for point in range(self._plan.updates + 1)) - 1
-        plan, progress = (
-            self._plan,
-            module.budget.share(step, module.total, module.now.second, module.now.joule),
-        )
+            return sum(stop <= step for stop in self._steps(self._total)) - 1
+        plan = self._plan
+        progress = module.budget.share(step, module.total, module.now.second, module.now.joule)
         passed = (progress - plan.begin) / (plan.end - plan.begin)
         return -1 if passed < 0 else min(int(passed * plan.updates), plan.updates)
 

@@ -60,15 +60,15 @@ def simulate(net: nn.Module, inputs: Iterable[Tensor]) -> None:
     largest = largest_activation()
     for module, (low, high) in _ranges(net, inputs).items():
         parametrize.register_parametrization(module, "weight", RoundedWeight())
-        module.rounding = module.register_forward_pre_hook(RoundedInput(low, high, largest))
+        hook = module.register_forward_pre_hook(RoundedInput(low, high, largest))
+        vars(module)["rounding"] = hook
 
 
 def settle(net: nn.Module) -> None:
     """Take the simulation off again; weights keep the precision that they were trained in."""
     for module in [module for module in net.modules() if parametrize.is_parametrized(module, "weight")]:
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
-        module.rounding.remove()
-        del module.rounding
+        vars(module).pop("rounding").remove()
 
 
 @final

@@ -1,7 +1,6 @@
 """Weights of 8 bits, arithmetic in 16 or 32: a quarter of the bytes, and no compiler needed."""
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import final
 
@@ -78,6 +77,9 @@ class Int8Weights(Compression):
 class Int8Linear(nn.Module):
     """`linear` with int8 weights: (..., in) -> (..., out) in the input's type, as exact as bfloat16."""
 
+    weight: Tensor
+    weight_scale: Tensor
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         with torch.no_grad():
@@ -111,4 +113,4 @@ def _product(device: torch.device) -> torch.dtype:
 
 
 def _eligible(module: nn.Module, smallest: int) -> bool:
-    return type(module) is nn.Linear and math.prod(module.weight.shape) >= smallest
+    return type(module) is nn.Linear and module.weight.numel() >= smallest

@@ -152,6 +152,7 @@ class Factorise(Compression):
         spectra = {name: _spectrum(layer, whitening.get(name)) for name, layer in layers.items()}
         if self.energy is not None:
             return _of_energy(spectra, self.energy)
+        assert self.share is not None  # `_only_one`
         most, low, high = self.share * _parameters(net, {}, {}), 0.0, 1.0
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2

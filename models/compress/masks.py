@@ -5,10 +5,11 @@ from fnmatch import fnmatch
 from typing import Any, final
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.training.lit import Lit
 from refusal import Refusal
 
 SCOPES = ("layer", "global")
@@ -44,7 +45,7 @@ def mark(net: nn.Module, names: Iterable[str]) -> None:
     """Note on each module which of its weights are pruned, for whatever trains the network later."""
     for path, name in (full.rpartition(".")[::2] for full in names):
         module = net.get_submodule(path)
-        module.pruned = tuple(sorted({*getattr(module, "pruned", ()), name}))
+        vars(module)["pruned"] = tuple(sorted({*getattr(module, "pruned", ()), name}))
 
 
 def keep(net: nn.Module) -> dict[str, Callback]:
@@ -90,9 +91,10 @@ class KeepMasks(Callback):
     def __init__(self, masks: Mapping[str, Tensor]) -> None:
         self.masks = dict(masks)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Hook into the optimizer."""
-        weights = dict(pl_module.net.named_parameters())
+        lit: Lit = pl_module
+        weights = dict(lit.net.named_parameters())
         masks = {name: mask.to(weights[name].device) for name, mask in self.masks.items()}
         apply(weights, masks)
         after_each_step(trainer.optimizers[0], weights, lambda: masks)

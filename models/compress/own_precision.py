@@ -33,7 +33,8 @@ class OwnPrecision(nn.Module):
 
     def metrics(self) -> dict[str, float]:
         """The network's own."""
-        return self.net.metrics() if hasattr(self.net, "metrics") else {}
+        own: dict[str, float] = getattr(self.net, "metrics", dict)()
+        return own
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """The network's own."""

@@ -103,7 +103,8 @@ def convolves(module: nn.Module) -> bool:
     the kernel gives it by channels (torch 2.13, batches of any size).
     """
     return (
-        type(module) in (nn.Conv1d, nn.Conv2d, _Wide)
+        isinstance(module, nn.Conv1d | nn.Conv2d)
+        and type(module) in (nn.Conv1d, nn.Conv2d, _Wide)
         and module.in_channels > 1
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
@@ -120,11 +121,13 @@ class _Wide(nn.Conv2d):
     """A convolution over signals as one over images of one row: (B, C, L) -> (B, width, L / stride)."""
 
     def __init__(self, narrow: nn.Conv1d) -> None:
-        sizes = ((1, narrow.kernel_size[0]), (1, narrow.stride[0]), (0, narrow.padding[0]))
+        assert not isinstance(narrow.padding, str)  # `convolves`
         super().__init__(
             narrow.in_channels,
             narrow.out_channels,
-            *sizes,
+            (1, narrow.kernel_size[0]),
+            (1, narrow.stride[0]),
+            (0, narrow.padding[0]),
             (1, narrow.dilation[0]),
             narrow.groups,
             bias=False,
@@ -166,20 +169,27 @@ def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
 
 def _kind(node: torch.fx.Node, kind: str) -> str:
     """What the quantizer is told that the module of a product is: none that it knows for a single channel."""
-    if node.target is torch.ops.aten.conv2d.default and node.args[0].meta["val"].shape[1] == 1:
+    if node.target is torch.ops.aten.conv2d.default and _read(node).meta["val"].shape[1] == 1:
         return "one_channel"
     return "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind
+
+
+def _read(node: torch.fx.Node, place: int = 0) -> torch.fx.Node:
+    """What a node reads in one place of its arguments."""
+    given = node.args[place]
+    assert isinstance(given, torch.fx.Node)
+    return given
 
 
 def _fold(graph: torch.fx.GraphModule) -> int:
     """Put int8 weights in place of 32-bit ones; returns how many."""
     per_channel = torch.ops.quantized_decomposed.quantize_per_channel.default
     found = [node for node in graph.graph.nodes if node.target is per_channel]
-    weights = [_get(graph, node.args[0].target).detach() for node in found]
+    weights = [_get(graph, str(_read(node).target)).detach() for node in found]
     names = [_name(graph, node) for node in found]
     done: dict[int, Tensor] = {}
     for node, weight, name in zip(found, weights, names, strict=True):
-        scale, zeros = (_get(graph, argument.target) for argument in node.args[1:3])
+        scale, zeros = (_get(graph, str(_read(node, place).target)) for place in (1, 2))
         # Layers that share a weight share its int8 form.
         rounded = done.setdefault(weight.data_ptr(), per_channel(weight, scale, zeros, *node.args[3:]))
         _settle(graph, node, name, rounded, scale)
@@ -191,7 +201,7 @@ def _fold(graph: torch.fx.GraphModule) -> int:
 
 def _name(graph: torch.fx.GraphModule, node: torch.fx.Node) -> str:
     """The weight's own, unless something else than quantized layers reads it too."""
-    name: str = node.args[0].target
+    name = str(_read(node).target)
     readers = [one for one in graph.graph.nodes if one.op == "get_attr" and one.target == name]
     elsewhere = any(user.target is not node.target for one in readers for user in one.users)
     return f"{name}_int8" if elsewhere else name
@@ -201,11 +211,11 @@ def _settle(
     graph: torch.fx.GraphModule, node: torch.fx.Node, name: str, rounded: Tensor, scale: Tensor
 ) -> None:
     """Replace a weight's quantization by its result, named `name`, with its scale beside it."""
-    scales, zeros = node.args[1:3]
+    scales, zeros = _read(node, 1), str(_read(node, 2).target)
     _set(graph, name, rounded)
     _set(graph, f"{name}_scale", scale)
     # Symmetric: all zero, so not worth a byte on disk.
-    _set(graph, zeros.target, _get(graph, zeros.target), persistent=False)
+    _set(graph, zeros, _get(graph, zeros), persistent=False)
     scales.target = f"{name}_scale"
     with graph.graph.inserting_before(node):
         node.replace_all_uses_with(graph.graph.get_attr(name))

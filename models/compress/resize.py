@@ -23,7 +23,7 @@ def resize(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
                 empty = torch.empty(saved.shape, dtype=parameter.dtype, device=parameter.device)
                 setattr(module, name, nn.Parameter(empty, parameter.requires_grad))
                 changed = True
-        if changed and hasattr(module, "weight"):
+        if changed:
             describe(module)
     restate(net)
     return net
@@ -43,7 +43,10 @@ def restate(net: nn.Module) -> None:
 
 def describe(module: nn.Module) -> None:
     """Make the sizes that a layer states those of its weights."""
-    shape = module.weight.shape
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor):
+        return
+    shape = weight.shape
     told: dict[str, Any] = {}
     match module:
         case nn.Linear():

@@ -58,7 +58,8 @@ def prune_to(
     Raises:
         Refusal: no smaller network comes below `flops`, or what to remove cannot be told.
     """
-    dense, found = flops_of(net, example), []
+    dense = flops_of(net, example)
+    found: list[float] = []
     for halving in range(1, _LEAST + 1):
         low = 0.5**halving
         try:

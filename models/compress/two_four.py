@@ -3,9 +3,9 @@
 Source: Mishra et al. (2021), arXiv 2104.08378; kernels: torch.sparse.to_sparse_semi_structured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -119,9 +119,10 @@ class TwoFour(Compression):
         return sparse(net, fitting(net, self.skip)[0], self.dtype, packed=False)
 
 
-def sparse(net: nn.Module, names: Any, dtype: torch.dtype, *, packed: bool) -> nn.Module:
+def sparse(net: nn.Module, names: Iterable[str], dtype: torch.dtype, *, packed: bool) -> nn.Module:
     """Put `TwoFourLinear` in place of the layers called `names`."""
     for name in names:
         layer = net.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
         net.set_submodule(name, TwoFourLinear(layer, dtype, packed=packed))
     return net

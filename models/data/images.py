@@ -60,8 +60,8 @@ def load(
     )
     tables = _tables(library, folder, cache)
     published, test = (_split(library, tables[name], image, label, sizes) for name in ("train", "test"))
-    splits = standardise(*hold_out(published, val_share, split_seed), test)
-    return Dataset(*splits, task, sizes, classes, batch_size)
+    train, val, test = standardise(*hold_out(published, val_share, split_seed), test)
+    return Dataset(train, val, test, task, sizes, classes, batch_size)
 
 
 def _library() -> Any:

@@ -66,8 +66,8 @@ def load(
     if min(train_size, val_size, test_size) < 10:
         raise Refusal("data.train_size, data.val_size and data.test_size must be 10 or more, one per class.")
     sizes = (train_size, val_size, test_size)
-    drawn = [_draw(size, np.random.default_rng([split_seed, part])) for part, size in enumerate(sizes)]
-    train, val, test = standardise(*drawn)
+    splits = [_draw(size, np.random.default_rng([split_seed, part])) for part, size in enumerate(sizes)]
+    train, val, test = standardise(*splits)
     return Dataset(train, val, test, task, tuple(shape), classes, batch_size)
 
 
@@ -91,7 +91,8 @@ def _examples(glyphs: Floats, rng: np.random.Generator) -> Floats:
     signal = signal * (1 + SCALE * (rng.random((len(glyphs), 1)) - 0.5))
     shift = rng.integers(0, SHIFTS, (len(glyphs), 1))
     places = (np.arange(signal.shape[1]) - shift) % signal.shape[1]
-    signal, drawn_on = (np.take_along_axis(values, places, 1) for values in (signal, drawn_on))
+    signal = np.take_along_axis(signal, places, 1)
+    drawn_on = np.take_along_axis(drawn_on, places, 1)
     background = _blurred(CORRELATED * rng.standard_normal(signal.shape))
     signal = np.where(drawn_on, signal, background) + INDEPENDENT * rng.standard_normal(signal.shape)
     slope = SHEAR * (rng.random((len(glyphs), 1)) - 0.5)

@@ -43,11 +43,11 @@ def load(
     Raises `Refusal` when the pairs fit neither the length nor the vocabulary.
     """
     length = _checked_length(tuple(shape), classes, pairs, min(train_size, val_size, test_size))
-    drawn = [
+    train, val, test = (
         _draw(size, length, classes, pairs, gap_power, np.random.default_rng([split_seed, part]))
         for part, size in enumerate((train_size, val_size, test_size))
-    ]
-    return Dataset(*drawn, task, (length,), classes, batch_size)
+    )
+    return Dataset(train, val, test, task, (length,), classes, batch_size)
 
 
 def _checked_length(shape: tuple[int, ...], classes: int, pairs: int, smallest: int) -> int:

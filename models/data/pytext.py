@@ -43,8 +43,9 @@ def load(
         raise Refusal(f"data.shape {list(shape)} must be one length in bytes, for example [256].")
     folder = Path(path).expanduser() if path is not None else Path(sysconfig.get_paths()["stdlib"])
     texts = list(_texts(folder, tuple(suffixes), max_bytes, split_seed))
-    splits = [_blocks(part, shape[0]) for part in _three_ways(texts, val_share, test_share)]
-    return Dataset(*splits, task, tuple(shape), classes, batch_size)
+    parts = _three_ways(texts, val_share, test_share)
+    train, val, test = (_blocks(part, shape[0]) for part in parts)
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size)
 
 
 def _texts(folder: Path, suffixes: tuple[str, ...], max_bytes: int, seed: int) -> Iterator[bytes]:

@@ -38,13 +38,13 @@ class Watch:
         return self._threads(["self", *map(str, children)]) | self._machine() | self._pressure()
 
     def _threads(self, processes: list[str]) -> dict[str, float]:
-        now = {}
+        now: dict[str, tuple[int, int]] = {}
         for task in (task for pid in processes for task in tasks(pid, self._proc)):
             try:
-                ran, waited = (task / "schedstat").read_text().split()[:2]
+                ran, waited = map(int, (task / "schedstat").read_text().split()[:2])
             except (OSError, ValueError):
                 continue
-            now[task.name] = (int(ran), int(waited))
+            now[task.name] = (ran, waited)
         if not now:
             return {}
         # Threads that are there at the first reading have a past of their own; later ones began in between.

@@ -22,7 +22,7 @@ class Estimate:
     """CPU seconds times `core_w`, for any window however short."""
 
     method = "estimated"
-    components = ("cpu",)
+    components: tuple[str, ...] = ("cpu",)
     tick_s = 0.0
     shared = False
 

@@ -74,6 +74,8 @@ class Meter:
         self._missing: dict[str, str] = {}
         self._device, self._lock, self._ended = "cpu", threading.Lock(), threading.Event()
         self._started: float | None = None
+        self._aside, self._watched, self._zero = Tally(), dict[str, float](), Tally()
+        self._since: Tally | None = None
         self.serving: set[int] = set()
         """children that serve the loggers, known before the start: their CPU seconds are aside"""
 
@@ -95,8 +97,7 @@ class Meter:
         self._device = str(device)
         self._counters, self._missing = self._open(self._device)
         self._ended, self._cpu, self._watch = threading.Event(), CpuTime(self.serving), self._make_watch()
-        self._aside, self._since = Tally(), None
-        self._watched, self._zero = dict[str, float](), Tally()
+        self._aside, self._since, self._watched, self._zero = Tally(), None, {}, Tally()
         self._started = time.perf_counter()
         self._zero = replace(self._now(fresh=True, counters=False), seconds=0.0)
         if any(counter.method != "estimated" for counter in self._counters):
@@ -177,6 +178,7 @@ class Meter:
         with self._lock:
             # What was watched since the last look is not aside: one looks more seldom than at the clock.
             last, now = self._now(counters=False), self._now(fresh=True, counters=False)
+            assert self._since is not None
             self._since += Tally(watched=(now - last).watched)
         try:
             yield

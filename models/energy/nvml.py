@@ -23,7 +23,7 @@ class Nvml:
     """
 
     method = "nvml"
-    components = ("gpu",)
+    components: tuple[str, ...] = ("gpu",)
     tick_s = 0.1
     shared = True
     basis = "NVML, the whole board"
@@ -31,7 +31,9 @@ class Nvml:
 
     def __init__(self, uuid: str, library: Any = None) -> None:
         if library is None:
-            import pynvml as library
+            import pynvml
+
+            library = pynvml
         self._nvml, self._busy = library, -1
         try:
             library.nvmlInit()

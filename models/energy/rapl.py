@@ -12,7 +12,7 @@ from models.energy import estimate
 from models.energy.counter import Unreadable
 from models.energy.tally import Tally
 from power.energy_profile import Profile
-from power.powercap import POWERCAP, Domain, domains
+from power.powercap import POWERCAP, RaplDomain, domains
 
 
 @final
@@ -84,7 +84,7 @@ class Rapl:
         """Nothing is held open."""
 
 
-def _domains(root: Path) -> dict[str, list[Domain]]:
+def _domains(root: Path) -> dict[str, list[RaplDomain]]:
     try:
         return {"cpu": domains(root, "package"), "ram": domains(root, "dram")}
     except OSError as error:

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from collections.abc import Callable
 from typing import Any, final
 
 import torch
@@ -32,7 +33,7 @@ def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *options: Any
     return 2 * weight.numel() * len(x) * math.prod(positions) * (bool(wanted[0]) + bool(wanted[1]))
 
 
-_OWN = {
+_OWN: dict[Any, Callable[..., int]] = {
     torch.ops.aten._weight_int8pack_mm: _int8,
     torch.ops.aten.convolution_backward: _convolution_backward,
 }

@@ -34,9 +34,14 @@ def _in_fp32(net: nn.Module, inputs: Tensor) -> Tensor:
         net = copy.deepcopy(net).float()
         inputs = inputs.float() if inputs.is_floating_point() else inputs
     kept = torch.get_float32_matmul_precision()
+    # It sets these as well, and what is set back says `ieee` where nothing was said.
+    libraries = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
+    said = [library.fp32_precision for library in libraries]
     torch.set_float32_matmul_precision("highest")
     try:
         with torch.autocast(inputs.device.type, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
             return net(inputs).float()
     finally:
         torch.set_float32_matmul_precision(kept)
+        for library, precision in zip(libraries, said, strict=True):
+            library.fp32_precision = precision

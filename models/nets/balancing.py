@@ -52,6 +52,8 @@ class SelectionBias(nn.Module):
     shortfall itself is, and was the better balanced in their paper too.
     """
 
+    bias: Tensor
+
     def __init__(self, experts: int, rate: float) -> None:
         super().__init__()
         self.rate = rate
@@ -62,7 +64,7 @@ class SelectionBias(nn.Module):
         """What tokens choose by, from scores (experts, B, T)."""
         return scores.detach() + self.bias[:, None, None]
 
-    def count(self, load: Sequence[int], weight: nn.Parameter) -> None:
+    def count(self, load: Sequence[int], weight: Tensor) -> None:
         """Add the load of one forward pass in training mode."""
         self._load = [old + new for old, new in zip(self._load, load, strict=True)]
         _listen()

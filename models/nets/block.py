@@ -93,9 +93,11 @@ def perceptron(
 
 def _start(block: Block, depth: int, *, whole: bool) -> None:
     """Draw the weights of the mixer, and of the perceptron where `whole`."""
-    reads, writes = [block.mixer.qkv], [block.mixer.out]
+    reads: list[nn.Module] = [block.mixer.qkv]
+    writes: list[nn.Module] = [block.mixer.out]
     if whole:
-        reads, writes = [*reads, block.feedforward[0]], [*writes, block.feedforward[2]]
+        up, _, down = block.feedforward.children()
+        reads, writes = [*reads, up], [*writes, down]
     for pair in zip(reads, writes, strict=True):
         for layer in pair:
             _unit(layer)

@@ -60,7 +60,7 @@ class ConvNeXt(nn.Module):
             if at.stride > 1:
                 layers += _halving(dims, at, size)
                 size = halved(size)
-            layers.append(Block(dims, at.outputs, kernel, expansion, scale, activation, layer))
+            layers.append(ConvNeXtBlock(dims, at.outputs, kernel, expansion, scale, activation, layer))
         self.features = nn.Sequential(*layers, nn.LayerNorm(at.outputs))
         self.readout = Readout(readout, at.outputs, size, classes, dropout)
 
@@ -70,7 +70,7 @@ class ConvNeXt(nn.Module):
 
 
 @final
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """x + scale * perceptron(norm(depthwise(x))) on points (B, H, W, width) -> the same shape.
 
     `layer` makes a linear layer of the perceptron from inputs and outputs. width x (kernel^dims + 2 x

@@ -87,9 +87,9 @@ class Convolution(nn.Module):
         odd: Sequence[bool] = (),
     ) -> None:
         super().__init__()
-        kernels, strides = ((side,) * dims if dims == 2 else (1, side) for side in (kernel, stride))
+        kernels, strides = ((side if dims == 2 else 1, side) for side in (kernel, stride))
         pads = [int(one) for one in odd] if odd else [kernel // 2] * dims
-        padding = tuple(pads) if dims == 2 else (0, *pads)
+        padding = (pads[0] if dims == 2 else 0, pads[-1])
         self.conv = nn.Conv2d(inputs, outputs, kernels, strides, padding, groups=groups, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,21 @@ from models.nets.block import stack
 from models.nets.shapes import TOKEN_TASKS, positive, sizes
 from models.nets.sharing import layers
 from refusal import Refusal
+
+
+class Decoder(Protocol):
+    """The parts that the dense decoder and the one with experts have under the same names."""
+
+    embedding: nn.Embedding
+    positions: nn.Parameter | None
+    scale: float
+    blocks: nn.Sequential
+    head: nn.Linear | None
+    length: int
+
+    def state_bytes(self, length: int) -> int:
+        """What inference keeps of `length` tokens read."""
+        ...
 
 
 @final
@@ -49,7 +64,7 @@ class GPT(nn.Module):
         self.blocks = stack(depth, width, heads, length, causal=True, rotary=not learned, **blocks)
         self.head = None if tied else nn.Linear(width, classes, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self: Decoder, x: Tensor) -> Tensor:
         """Logits of every position."""
         stream = self.scale * self.embedding(x)  # (B, T, width)
         if self.positions is not None:
@@ -57,11 +72,11 @@ class GPT(nn.Module):
         stream = self.blocks(stream)
         return linear(stream, self.embedding.weight) if self.head is None else self.head(stream)
 
-    def state_bytes(self, length: int) -> int:
+    def state_bytes(self: Decoder, length: int) -> int:
         """What inference keeps of `length` tokens read, per sequence, over all layers."""
         return sum(block.mixer.state_bytes(length) for block in layers(self.blocks))
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self: Decoder) -> dict[str, float]:
         """`state/bytes` at the full length, in the type of the weights."""
         return {"state/bytes": float(self.state_bytes(self.length))}
 

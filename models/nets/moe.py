@@ -229,8 +229,8 @@ class MixtureOfExperts(nn.Module):
 def _expert(width: int, hidden: int, activation: str, depth: int) -> nn.Sequential:
     """A perceptron as a dense block has it, with the same initial weights (GPT-2's)."""
     made = perceptron(width, hidden, activation)
-    nn.init.normal_(made[0].weight, std=1 / math.sqrt(width))
-    nn.init.normal_(made[2].weight, std=1 / math.sqrt(2 * depth * hidden))
+    nn.init.normal_(made[0].get_parameter("weight"), std=1 / math.sqrt(width))
+    nn.init.normal_(made[2].get_parameter("weight"), std=1 / math.sqrt(2 * depth * hidden))
     return made
 
 

@@ -76,15 +76,16 @@ class MoEGPT(nn.Module):
         """
         layers = [layer for layer in self.mixtures if layer.options.balance_loss and self.training]
         device = self.embedding.weight.device
-        for layer in layers:
-            layer.pool = Pool(layer.options.experts, device)
+        pools = [Pool(layer.options.experts, device) for layer in layers]
+        for layer, pool in zip(layers, pools, strict=True):
+            layer.pool = pool
         try:
             if layers:
                 with torch.no_grad(), fork_rng([device] if device.type == "cuda" else []):
                     for run in passes:
                         run()
-            for layer in layers:
-                layer.pool.close()
+            for pool in pools:
+                pool.close()
             yield
         finally:
             for layer in layers:

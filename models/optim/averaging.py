@@ -2,12 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch.optim import Optimizer
 
 
-def averages(optimizer: Optimizer) -> bool:
+class Averaging(Protocol):
+    """An optimizer that keeps an average of the weights."""
+
+    param_groups: list[dict[str, Any]]
+
+    def eval(self) -> None:
+        """Put the averaged weights in."""
+        ...
+
+    def train(self) -> None:
+        """Take them out again."""
+        ...
+
+
+def averages(optimizer: Optimizer) -> TypeGuard[Averaging]:
     """Whether an optimizer has `eval()` and `train()`, which put averaged weights in and take them out."""
     return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
 

@@ -1,7 +1,28 @@
-"""The norm of all gradients together, and clipping to it, without a look from the host."""
+"""Gradients of many parameters together: their norm, clipping to it, and who asks for curvature too."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+
+@runtime_checkable
+class WantsCurvature(Protocol):
+    """An optimizer that looks at the curvature of the loss now and then, before a step."""
+
+    def curvature_due(self) -> bool:
+        """Whether `curvature` is to be called before the next step."""
+        ...
+
+    def curvature(self, *passes: Callable[[], Tensor]) -> None:
+        """Take in an estimate from the logits that `passes` compute, one for each piece of a batch."""
+        ...
+
+
+def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The gradients of those parameters that have one."""
+    return [gradient for parameter in parameters if (gradient := parameter.grad) is not None]
 
 
 def norm_of(gradients: list[Tensor]) -> Tensor:

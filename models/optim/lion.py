@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.optim.gradients import gradients_of
 from refusal import Refusal
 
 
@@ -49,7 +50,7 @@ class Lion(Optimizer):
         return loss
 
     def _move(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        gradients = [parameter.grad for parameter in params]
+        gradients = gradients_of(params)
         momenta = [self._momentum(parameter) for parameter in params]
         first, second = group["betas"]
         update = torch._foreach_lerp(momenta, gradients, 1.0 - first)

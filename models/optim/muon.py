@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from models.optim.gradients import gradients_of
 from models.optim.roles import FILTERS, REST, STACK
 from refusal import Refusal
 
@@ -53,9 +54,9 @@ class MuonAdamW(Optimizer):
         if not hidden:
             raise Refusal("the model has no hidden matrix for optimizer=muon: choose optimizer=adamw.")
         rest = [group for group in given if group["role"] == REST]
-        options = {"lr": adamw_lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+        options: dict[str, Any] = {"betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
         # It fills the groups in, and lends its fused step; what it holds is this optimizer's.
-        self._adamw = AdamW(rest, fused=True, **options) if rest else None
+        self._adamw = AdamW(rest, lr=adamw_lr, fused=True, **options) if rest else None
         own = {"lr": lr, "momentum": momentum, "ns_steps": ns_steps, "weight_decay": weight_decay}
         super().__init__([group | own for group in hidden] + _groups(self._adamw), {})
 
@@ -78,7 +79,7 @@ class MuonAdamW(Optimizer):
         return loss
 
     def _move(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        gradients = [parameter.grad for parameter in params]
+        gradients = gradients_of(params)
         momenta = [self._momentum(parameter) for parameter in params]
         torch._foreach_lerp_(momenta, gradients, 1.0 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"])

@@ -41,5 +41,6 @@ def _unnamed_readout(net: nn.Module) -> nn.Parameter | None:
     names = {part for name, _ in net.named_parameters() for part in name.split(".")}
     if names & {"head", "readout", "classifier"} or any(isinstance(m, nn.Embedding) for m in net.modules()):
         return None
-    linear = [module.weight for module in net.modules() if isinstance(module, nn.Linear)]
-    return linear[-1] if linear else None
+    linear = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    # By its shape: a layer that rounds its weight in training keeps it under another name.
+    return next((weight for weight in linear[-1].parameters() if weight.ndim > 1), None) if linear else None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.optim.gradients import gradients_of
 from refusal import Refusal
 
 
@@ -88,9 +89,11 @@ class ScheduleFreeAdamW(Optimizer):
         torch._foreach_add_(params, update, alpha=lr * (first * (1.0 - share) - 1.0))
         torch._foreach_add_(points, update, alpha=-lr)
 
-    def _directions(self, group: dict[str, Any], params: list[Tensor], squares: list[Tensor]) -> list[Tensor]:
+    def _directions(
+        self, group: dict[str, Any], params: list[Tensor], squares: list[Tensor]
+    ) -> tuple[Tensor, ...]:
         """Adam's update without momentum, plus the decay of y."""
-        second, gradients = group["betas"][1], [parameter.grad for parameter in params]
+        second, gradients = group["betas"][1], gradients_of(params)
         torch._foreach_mul_(squares, second)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - second)
         scales = torch._foreach_div(squares, 1.0 - second ** group["taken"])

@@ -36,10 +36,11 @@ def soap(
         # It imports torch.distributed.tensor, which registers a kernel of torch's own twice, with a warning.
         warnings.filterwarnings("ignore", message="Warning only once for all operators")
         from pytorch_optimizer import SOAP
+    rates: Any = tuple(betas)  # it takes two or three
     return SOAP(
         params,
         lr=lr,
-        betas=tuple(betas),
+        betas=rates,
         eps=eps,
         weight_decay=weight_decay,
         precondition_frequency=precondition_frequency,

@@ -9,6 +9,7 @@ from torch import Tensor, distributed
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from models.optim.gradients import gradients_of
 from refusal import Refusal
 
 
@@ -97,7 +98,7 @@ class Sophia(Optimizer):
             torch._foreach_addcmul_(curvatures, found, found, value=1.0 - second)
 
     def _move(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        gradients = [parameter.grad for parameter in params]
+        gradients = gradients_of(params)
         momenta = [self._state(parameter)["exp_avg"] for parameter in params]
         torch._foreach_lerp_(momenta, gradients, 1.0 - group["betas"][0])
         scales = torch._foreach_mul([self._state(one)["curvature"] for one in params], group["rho"])

@@ -1,5 +1,6 @@
 """`trainer.find_batch=true`: the largest batch that a training step can take in one piece on this machine."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,10 +71,11 @@ def find(
     cuda = torch.device(device).type == "cuda"
     with restored(net), torch.enable_grad():
         steps = _Steps(net, objective, data, optimizer, precision, device)
-        fits = partial(_really_fits if cuda else _fits_by_bytes, steps, ceiling)
+        most = math.inf if ceiling is None else ceiling
+        fits = partial(_really_fits if cuda else _fits_by_bytes, steps, most)
         # The first step makes the optimizer's state.
         begun = _runs(lambda: steps.take(1))
-        guess = 1 if cuda or not begun else _guess(steps, ceiling)
+        guess = 1 if cuda or not begun else _guess(steps, most)
         batch = largest(fits, len(data.train), guess) if begun else 0
     if batch == 0:
         needs = f": it takes {steps.bytes[1]} bytes, of {ceiling}" if 1 in steps.bytes and ceiling else ""
@@ -150,12 +152,12 @@ class _Steps:
         return sum(tensor.nbytes for tensor in held if isinstance(tensor, Tensor))
 
 
-def _fits_by_bytes(steps: _Steps, ceiling: int, batch: int) -> bool:
+def _fits_by_bytes(steps: _Steps, ceiling: float, batch: int) -> bool:
     steps.tried[batch] = _runs(lambda: steps.count(batch)) and steps.count(batch) <= ceiling
     return steps.tried[batch]
 
 
-def _really_fits(steps: _Steps, ceiling: int | None, batch: int) -> bool:
+def _really_fits(steps: _Steps, ceiling: float, batch: int) -> bool:
     torch.cuda.reset_peak_memory_stats(steps.device)
     fits = _runs(lambda: steps.take(batch))
     # Outside of the handler, whose traceback would keep the failed step's tensors.
@@ -163,7 +165,7 @@ def _really_fits(steps: _Steps, ceiling: int | None, batch: int) -> bool:
         weight.grad = None
     torch.cuda.empty_cache()
     steps.bytes[batch] = torch.cuda.max_memory_allocated(steps.device)
-    steps.tried[batch] = fits and (ceiling is None or steps.bytes[batch] <= ceiling)
+    steps.tried[batch] = fits and steps.bytes[batch] <= ceiling
     return steps.tried[batch]
 
 
@@ -178,7 +180,7 @@ def _runs(attempt: Callable[[], Any]) -> bool:
     return True
 
 
-def _guess(steps: _Steps, ceiling: int) -> int:
+def _guess(steps: _Steps, ceiling: float) -> int:
     """Where the line through two small batches meets the ceiling."""
     few, more = (min(size, len(steps.data.train)) for size in _PAIR)
     if not (_fits_by_bytes(steps, ceiling, more) and few < more):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import final
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 _STEP_HOOKS = (
     "on_before_zero_grad",
@@ -21,6 +21,11 @@ class Calls:
 
     def __iter__(self) -> Iterator[int]:
         return count()
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """All callbacks of a trainer, which sets them without a word of it in its class."""
+    return trainer.callbacks  # type: ignore[attr-defined, no-any-return]
 
 
 def hooked(callbacks: Iterable[Callback]) -> bool:

@@ -42,7 +42,7 @@ class _Used:
     """window -> why, of the sessions that were"""
 
     def __add__(self, other: "_Used") -> "_Used":
-        sums = {name: _plus(getattr(self, name), getattr(other, name)) for name in _FIGURES}
+        sums: dict[str, Any] = {name: _plus(getattr(self, name), getattr(other, name)) for name in _FIGURES}
         return _Used(**sums, disturbed=self.disturbed | other.disturbed)
 
 

@@ -112,9 +112,11 @@ def _train(
         spent = ready.spent
         if first and found is None and device == "cpu" and group.world == 1:
             # Not shown to leave no trace on a GPU, or in processes that train together.
-            spent = spent | warm(net, wanted, data, parts.optimizer, parts.settings, meter)
+            spent = spent | warm(net, wanted, data, parts.optimizer, parts.settings, meter, peak)
+        else:
+            peak.start(trimmed=first)
         lit = _lit(parts, micro, _clock(meter, group, spent), named=named)
-        steps = _run(lit, parts, peak, found, loggers)
+        steps = _run(lit, parts, found, loggers)
         # Lightning takes the network off the device when it is done.
         net.to(device)
         held = {"train/peak_bytes": float(peak.read())}
@@ -155,7 +157,7 @@ def _clock(meter: Meter, group: Group, spent: dict[str, Any]) -> Clock:
     return clock
 
 
-def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: Sequence[Logger]) -> int:
+def _run(lit: Lit, parts: Parts, found: Path | None, loggers: Sequence[Logger]) -> int:
     """All steps of the training; returns how many."""
     points = POINTS if lit.budget.bound is None else AIMED
     curve = Curve(parts.data, lit.settings.val_every, lit.total, points)
@@ -166,7 +168,6 @@ def _run(lit: Lit, parts: Parts, peak: PeakMemory, found: Path | None, loggers: 
         key=lambda callback: isinstance(callback, Checkpoint),
     )
     trainer = build(lit.settings, total=lit.total, callbacks=ordered, loggers=loggers, folder=parts.folder)
-    peak.start()
     with _accounted(lit), _interruptible(), quiet():
         trainer.fit(lit, ckpt_path=found, weights_only=True)
     return int(trainer.global_step)

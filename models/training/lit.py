@@ -15,12 +15,12 @@ from models.data.batches import Batches
 from models.optim.groups import optimizer_for
 from models.training import rng
 from models.training.budget import Budget
-from models.training.calls import Calls, listens_to_batches, next_stop
+from models.training.calls import Calls, callbacks_of, listens_to_batches, next_stop
 from models.training.checkpoint import OURS
 from models.training.clock import Clock, Now
 from models.training.microbatch import MicroBatches
 from models.training.objective import Objective
-from models.training.record import Record
+from models.training.record import TrainingRecord
 from models.training.resume import SIGNATURE, Identity, Origin, check_budget
 from models.training.settings import Settings
 from models.training.step import Step
@@ -61,7 +61,7 @@ class Lit(LightningModule):
         self.automatic_optimization = False
         self.net, self.objective, self.batches = net, objective, batches
         self.settings, self.budget, self.total = settings, budget, total
-        self.clock, self.micro, self.identity, self.record = clock, micro, identity, Record()
+        self.clock, self.micro, self.identity, self.record = clock, micro, identity, TrainingRecord()
         self.now, self.resumed_step = Now(0.0), -1
         """what was used up at the last look; the step of the checkpoint that was loaded"""
         self.origin: Origin | None = None
@@ -84,7 +84,7 @@ class Lit(LightningModule):
         self._groups = self.trainer.optimizers[0].param_groups
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._alone = self.trainer.world_size == 1
-        self._most = 1 if listens_to_batches(self.trainer.callbacks) else self.settings.steps_per_call
+        self._most = 1 if listens_to_batches(callbacks_of(self.trainer)) else self.settings.steps_per_call
         self._per_call = self._most if self._alone else 1
         if self._rng is not None:
             rng.restore(self._rng)
@@ -158,7 +158,7 @@ class Lit(LightningModule):
 
     def _stop(self, step: int) -> int:
         """The step at which this call ends at the latest: a callback's stop, or the end of the training."""
-        stops = [next_stop(self.trainer.callbacks, step), self.total, step + self._per_call]
+        stops = [next_stop(callbacks_of(self.trainer), step), self.total, step + self._per_call]
         return min(stop for stop in stops if stop is not None)
 
     def _longest(self) -> float:

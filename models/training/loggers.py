@@ -53,7 +53,8 @@ def wandb(run: Run, project: str, entity: str | None) -> WandbLogger:
     """
     import wandb as sdk
 
-    mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+    # Any word that somebody set, which wandb refuses if it is no mode.
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
     settings = sdk.Settings(
         silent=True,
         console="off",

@@ -12,6 +12,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits, targets) -> scalar"""
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(inputs, logits, targets) -> scalar"""
+Around = Callable[[nn.Module], AbstractContextManager[object]]
+"""the network -> what its forward pass runs inside of"""
 
 
 @final
@@ -26,7 +28,7 @@ class Objective:
     """
 
     term: Term
-    around: Callable[[nn.Module], AbstractContextManager[None]] = nullcontext
+    around: Around = nullcontext
     """what a term needs around the forward pass, to see more of the network than its logits"""
 
     def __call__(

@@ -3,7 +3,7 @@
 The right answers of a classifier are kept one by one, a bit each (10,000 examples: 1.3 kB). Losses, and the
 right tokens of a sequence, are kept as means of at most 128 groups of neighbouring examples: blocks of one
 text are alike, and batch means of neighbours do not take them for so many draws of their own (Law and Kelton
-2000, Simulation Modeling and Analysis, section 9.5.3). `research.stats.examples` reads them.
+2000, Simulation Modeling and Analysis, section 9.5.3). `research.stats.draws` reads them.
 """
 
 import base64

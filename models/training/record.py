@@ -15,7 +15,7 @@ class Diverged(Ended):
 
 
 @final
-class Record:
+class TrainingRecord:
     """Numbers of every optimizer step, handed over once per call, and the rows of the learning curve.
 
     It is part of each checkpoint, so a resumed training ends with the record of an uninterrupted one.

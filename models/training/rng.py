@@ -9,10 +9,11 @@ import torch
 
 def state() -> dict[str, Any]:
     """States of python, numpy, torch and each CUDA device."""
-    name, keys, *rest = np.random.get_state()
+    drawn = np.random.get_state(legacy=False)
+    words = torch.from_numpy(drawn["state"]["key"].astype(np.int64))
     return {
         "python": random.getstate(),
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "numpy": [drawn["bit_generator"], words, drawn["state"]["pos"], drawn["has_gauss"], drawn["gauss"]],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }

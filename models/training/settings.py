@@ -147,8 +147,9 @@ def build(
         "plugins": [Checkpoints(), LightningEnvironment()],
     }
     off = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+    options |= dict.fromkeys(off, False) | {"num_sanity_val_steps": 0, "limit_val_batches": 0}
     with quiet(), _nothing_added():
-        return Trainer(**options, **dict.fromkeys(off, False), num_sanity_val_steps=0, limit_val_batches=0)
+        return Trainer(**options)
 
 
 @contextmanager

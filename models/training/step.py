@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.data.batches import Batches
-from models.optim.gradients import clip, norm_of
-from models.training.calls import hooked
+from models.optim.gradients import WantsCurvature, clip, gradients_of, norm_of
+from models.training.calls import callbacks_of, hooked
 from models.training.microbatch import MicroBatches
 from models.training.objective import Objective
 
@@ -36,16 +36,17 @@ class Step:
         largest_norm: float | None,
     ) -> None:
         trainer = module.trainer
-        self._module, self._trainer, self._strategy = module, trainer, trainer.strategy
+        self._module, self._trainer = module, trainer
+        self._strategy: Any = trainer.strategy  # with what only strategies of several devices have
         self._net, self._objective, self._batches, self._micro = net, objective, batches, micro
         self._largest_norm = largest_norm
         self._optimizer: Optimizer = trainer.optimizers[0]
         self._moved = [p for group in self._optimizer.param_groups for p in group["params"]]
         self._scaler = getattr(trainer.precision_plugin, "scaler", None)
         self._together = trainer.world_size > 1
-        self._plugged = self._together or self._scaler is not None or hooked(trainer.callbacks)
+        self._plugged = self._together or self._scaler is not None or hooked(callbacks_of(trainer))
         self._mixed = trainer.precision != "32-true"
-        self._curved = hasattr(self._optimizer, "curvature")
+        self._curved = self._optimizer if isinstance(self._optimizer, WantsCurvature) else None
         self._balanced = hasattr(net, "auxiliary_loss")
         self.norm = torch.zeros(())
         """of the latest step's gradients, before clipping"""
@@ -58,8 +59,8 @@ class Step:
     def __call__(self, step: int) -> Tensor:
         """Take step `step`; returns the mean loss of this device's share, detached."""
         inputs, targets = next(self._batches)
-        if self._curved and self._optimizer.curvature_due():
-            self._fitting(step, len(inputs), partial(self._curvature, inputs))
+        if self._curved is not None and self._curved.curvature_due():
+            self._fitting(step, len(inputs), partial(self._curvature, self._curved, inputs))
         loss = self._fitting(step, len(inputs), partial(self._gradients, inputs, targets))
         if self._plugged:
             self._step_by_plugin()
@@ -70,7 +71,7 @@ class Step:
 
     def measure(self) -> None:
         """Take the norm of all gradients together, and clip them if asked to."""
-        gradients = [parameter.grad for parameter in self._moved if parameter.grad is not None]
+        gradients = gradients_of(self._moved)
         self.norm = norm_of(gradients)
         if self._largest_norm is not None:
             clip(gradients, self.norm, self._largest_norm)
@@ -89,14 +90,14 @@ class Step:
 
     def _clear(self) -> None:
         if self._plugged:
-            for callback in self._trainer.callbacks:
+            for callback in callbacks_of(self._trainer):
                 callback.on_before_zero_grad(self._trainer, self._module, self._optimizer)
         for parameter in self._moved:
             parameter.grad = None
 
-    def _curvature(self, inputs: Tensor) -> None:
+    def _curvature(self, curved: WantsCurvature, inputs: Tensor) -> None:
         pieces = inputs.tensor_split(self._micro.pieces * self._micro.world)
-        self._optimizer.curvature(*(partial(self._logits, piece) for piece in pieces))
+        curved.curvature(*(partial(self._logits, piece) for piece in pieces))
 
     def _gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Fill the gradients; returns the mean loss of this device's share, detached."""

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
+from mmap import mmap
 
 import torch
 from torch import Tensor, nn
 
 from models.training import rng
 
+_ALIGNED = 64
+"""bytes that any type of number can begin at"""
 Buffers = list[dict[str, Tensor | None]]
 """of each module, in the order in which they were given"""
 
@@ -35,9 +39,12 @@ def untouched(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def restored(net: nn.Module) -> Iterator[None]:
-    """`untouched`, and the weights may be moved too. Costs a copy of the weights in main memory."""
+    """`untouched`, and the weights may be moved too. Costs a copy of the weights in main memory.
+
+    The copy lies in pages of its own, which the system has back when it ends: it is in no later peak.
+    """
     weights = list(net.parameters())
-    before = [weight.detach().to("cpu", copy=True) for weight in weights]
+    before = _apart(weights)
     try:
         with untouched(net):
             yield
@@ -45,6 +52,20 @@ def restored(net: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for weight, value in zip(weights, before, strict=True):
                 weight.copy_(value)
+
+
+def _apart(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Copies on the CPU, one after another in memory that nothing else is in."""
+    starts = [0, *accumulate(-(-weight.nbytes // _ALIGNED) * _ALIGNED for weight in weights)]
+    pages = mmap(-1, max(starts[-1], 1))
+    return [
+        torch.frombuffer(pages, dtype=weight.dtype, count=weight.numel(), offset=start)
+        .view(weight.shape)
+        .copy_(weight.detach())
+        if type(weight) in (Tensor, nn.Parameter) and weight.nbytes
+        else weight.detach().to("cpu", copy=True)
+        for weight, start in zip(weights, starts, strict=False)
+    ]
 
 
 def copies_of(modules: Sequence[nn.Module]) -> Buffers:

@@ -1,21 +1,20 @@
 """A few steps before the clock, undone bit for bit: the first of a fresh process are a third dearer."""
 
-import contextlib
-import ctypes
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from torch import nn
 from torch.optim import Optimizer
 
-from models.data.batches import sequential
+from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.energy.meter import Meter
 from models.optim.gradients import norm_of
 from models.optim.groups import optimizer_for
+from models.training.memory import PeakMemory
 from models.training.microbatch import out_of_memory
 from models.training.objective import Objective
 from models.training.precision import autocast
@@ -25,6 +24,8 @@ from models.training.untouched import restored
 STEPS = 3
 _ENOUGH_S = 0.03
 """after which a network is so slow that its first step tells little of a process that was cold"""
+_known: WeakSet[type[nn.Module]] = WeakSet()
+"""kinds of layers that this process has taken a step of"""
 
 
 def warm(
@@ -34,23 +35,29 @@ def warm(
     optimizer: Callable[..., Optimizer],
     settings: Settings,
     meter: Meter,
+    peak: PeakMemory,
 ) -> dict[str, Any]:
     """Take up to `STEPS` steps of a training of `net` and undo them; returns what they took, for a clock.
 
-    An optimizer of their own is made and thrown away, the first examples are taken without drawing from the
-    stream of batches; weights, buffers, gradients and generators are what they were, so the training that
-    follows is the same to the last bit. What it costs is the harness's. On the CPU only: `net` and `data` are
-    there, the meter runs. Where memory runs out it ends without a word.
+    An optimizer and a stream of batches of their own are made and thrown away; weights, buffers, gradients
+    and generators are what they were, so the training that follows is the same to the last bit. What it costs
+    is the harness's. On the CPU only: `net` and `data` are there, the meter runs. Where memory runs out it
+    ends without a word.
+
+    The training's `peak` begins before them, since what they have had lies ready for its own steps. What a
+    process keeps after the first step of its kind (code of kernels, caches) would be in the peak of the first
+    of its trainings alone: such a step comes before.
     """
     before = meter.read(exact=True)
-    try:
-        with restored(net):
-            _steps(net, objective, data, optimizer, settings)
-    except RuntimeError as error:
-        # The training takes smaller pieces, and tells it.
-        if not out_of_memory(error):
-            raise
-    _give_back()
+    job = partial(_tried, net, objective, data, optimizer, settings)
+    kinds = {type(layer) for layer in net.modules()}
+    peak.start(trimmed=True)
+    quick = kinds <= _known or job(1) < _ENOUGH_S
+    _known.update(kinds)
+    if quick:
+        peak.start(trimmed=True)
+        job(STEPS)
+    peak.forget()
     after = meter.read(exact=True)
     joules = None if None in (before.joules, after.joules) else after.joules - before.joules  # type: ignore[operator]
     return {
@@ -60,18 +67,40 @@ def warm(
     }
 
 
+def _tried(
+    net: nn.Module,
+    objective: Objective,
+    data: Dataset,
+    make: Callable[..., Optimizer],
+    settings: Settings,
+    most: int,
+) -> float:
+    """Seconds of up to `most` steps that are undone."""
+    began = time.perf_counter()
+    try:
+        with restored(net):
+            _steps(net, objective, data, make, settings, most)
+    except RuntimeError as error:
+        # The training takes smaller pieces, and tells it.
+        if not out_of_memory(error):
+            raise
+    return time.perf_counter() - began
+
+
 def _steps(
     net: nn.Module,
     objective: Objective,
     data: Dataset,
     make: Callable[..., Optimizer],
     settings: Settings,
+    most: int,
 ) -> None:
-    inputs, targets = next(sequential(data.train, -(-data.batch_size // settings.accumulate_grad_batches)))
+    # A stream of its own: the first draw of a process is dear as well.
+    batches = Batches(data.train, -(-data.batch_size // settings.accumulate_grad_batches), seed=0)
     optimizer = optimizer_for(make, net)
     moved: list[nn.Parameter] = [weight for group in optimizer.param_groups for weight in group["params"]]
     end = time.perf_counter() + _ENOUGH_S
-    for _ in range(STEPS):
+    for _, (inputs, targets) in zip(range(most), batches, strict=False):
         if hasattr(optimizer, "curvature") and optimizer.curvature_due():
             optimizer.curvature(partial(net, inputs))
         for weight in moved:
@@ -83,10 +112,3 @@ def _steps(
         optimizer.step()
         if time.perf_counter() > end:
             break
-
-
-def _give_back() -> None:
-    """Return what was freed to the system, or the training's own peak of memory would not be seen to rise."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL(None).malloc_trim(0)

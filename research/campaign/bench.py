@@ -13,13 +13,13 @@ from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
+from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.gate import Space
 from research.stats.comparable import sound
 from research.stats.intervals import summary
-from research.stats.partial import lacking
 from research.store.store import Store
 from research.types import Key, Result, Trial
 

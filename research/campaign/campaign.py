@@ -9,7 +9,7 @@ from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
-from research.metrics import screening_objective
+from research.metrics import screening_objective, untested
 from research.tasks.desk import Desk
 from research.tasks.reference import Reference
 from research.tasks.show import row_of
@@ -153,7 +153,7 @@ class Scene:
             overrides=proposal.overrides,
             proposer=proposal.proposer,
             status=status,
-            metrics={key: value for key, value in means.items() if not key.startswith("test/")},
+            metrics=untested(means),
             reason=reasons[0],
         )
 

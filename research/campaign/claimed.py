@@ -7,7 +7,7 @@ from typing import final
 from research.campaign.bench import Arm
 from research.campaign.question import Turn
 from research.metrics import is_ratio, is_timed, screening, shortfall
-from research.stats.split import Split
+from research.stats.effects import Gain
 from research.types import Constraint, Direction, Objective, Verdict
 
 
@@ -46,7 +46,7 @@ class Finding:
     """how often it was looked at; the verdict is the last look's"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Split | None = None
+    split: Gain | None = None
     """the gain beside that of the control stopped at the bound; None where there is no such control"""
     estimated: tuple[int, ...] = ()
     """seeds that did not decide and tell its size"""

@@ -13,8 +13,7 @@ from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
 from research.metrics import is_energy, sentence
 from research.stats import power, rubric
-from research.stats.efficiency import Efficiency, efficiency
-from research.stats.rubric import Rating
+from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
 from research.team.team import Team
 from research.team.wording import Evidence, Worded, worded

@@ -10,12 +10,12 @@ from research.campaign.charter import Confirm
 from research.campaign.claimed import Claim, Finding
 from research.campaign.grounds import ground
 from research.campaign.question import Question, Turn
-from research.metrics import METRICS, is_ratio, shortfall
+from research.metrics import METRICS, is_ratio, is_test, scale, shortfall
+from research.stats.alpha import Errors
 from research.stats.comparable import comparable, energy_method
-from research.stats.conditional import chosen
-from research.stats.decide import ENOUGH, Errors
-from research.stats.intervals import Scale, compare
-from research.stats.split import Split, parted
+from research.stats.decide import ENOUGH
+from research.stats.effects import Gain, chosen, parted
+from research.stats.intervals import compare
 from research.stats.verdicts import Bounded, as_good_as, judge, margin
 from research.types import Verdict
 
@@ -121,13 +121,14 @@ class Confirmation:
         """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
         seeds, rate, counts = decided
         before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
-        scale: Scale = "ratio" if is_ratio(claim.metric) else "difference"
         rests = ground(self._bench, claim.metric, more or seeds, arm, control)
         if more:
-            size = compare(before, after, claim.metric, _LEVEL, scale, rests)
+            size = compare(before, after, claim.metric, _LEVEL, scale(claim.metric), rests)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
         looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
-        size = chosen(before, after, claim.metric, claim.direction, claim.smallest_effect, scale, looks)
+        size = chosen(
+            before, after, claim.metric, claim.direction, claim.smallest_effect, scale(claim.metric), looks
+        )
         # What was chosen is known given its spread over the seeds, without that of the examples.
         size = size.model_copy(update={"over": "seeds" if rests.spread else rests.over})
         return verdict.model_copy(update={"told": size, "told_by": "given that it was chosen"})
@@ -170,7 +171,7 @@ class Confirmation:
             metric=claim.metric,
             direction=claim.direction,
             smallest_effect=claim.smallest_effect,
-            scale="ratio" if is_ratio(claim.metric) else "difference",
+            scale=scale(claim.metric),
             rate=rate,
             constraints=self._bounds(arm, claim, seeds),
             trial_ids=[trial.id for trial in trials],
@@ -199,7 +200,7 @@ class Confirmation:
         It is one more comparison of the campaign.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
-        bounded = [one.metric for one in claim.constraints if one.metric.startswith("test/")]
+        bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.metric):
             return {}
@@ -225,7 +226,7 @@ class Confirmation:
         stopped: Arm | None,
         claim: Claim,
         ran: tuple[Sequence[int], Sequence[int], Sequence[int]],
-    ) -> Split | None:
+    ) -> Gain | None:
         """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
         Whether there is a new one is one more comparison of the question. It has the looks of the first: that
@@ -240,7 +241,7 @@ class Confirmation:
             self._bench.values(one, claim.metric, more or seeds) for one in (control, stopped, arm)
         )
         if beyond is not None and more:
-            size = compare(shorter, own, claim.metric, _LEVEL, "ratio")
+            size = compare(shorter, own, claim.metric, _LEVEL, "relative")
             beyond = beyond.model_copy(update={"comparison": size})
         means = self._bench.means(stopped, seeds)
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)

@@ -13,7 +13,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
 from research.campaign.rows import Rows
 from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
-from research.metrics import METRICS, compares, is_timed, rank, screening_objective, shown
+from research.metrics import METRICS, compares, is_timed, is_validation, rank, screening_objective, shown
 from research.store.store import Store
 from research.types import Constraint, Objective, Proposal, Record
 
@@ -99,7 +99,7 @@ def wanted_of(
                 f"A trial here does not measure {metric}: name another metric, "
                 f"for example {', '.join(sorted(measured))}."
             )
-    tight = [shown(bound) for bound in wanted.constraints if bound.metric.startswith("val/")]
+    tight = [shown(bound) for bound in wanted.constraints if is_validation(bound.metric)]
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
     if unsettled:

@@ -20,8 +20,8 @@ from research.metrics import words
 from research.page import put
 from research.propose.recipes import plain
 from research.space.gate import Space
+from research.stats.effects import Gain
 from research.stats.rubric import Rating
-from research.stats.split import Split
 from research.types import Constraint, Insight
 
 _SEAL = re.compile(r"^# Seal: ([0-9a-f]{16})\b.*\n", re.MULTILINE)
@@ -42,7 +42,7 @@ def write_recipe(
     smallest_effect: float = 0.0,
     constraints: Sequence[Constraint] = (),
     machine: str = "",
-    split: Split | None = None,
+    split: Gain | None = None,
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 

@@ -11,12 +11,11 @@ from research.campaign.recipe import Study
 from research.compose.grammar import Odd, read
 from research.metrics import is_energy, shown, words
 from research.stats.draws import KEY
+from research.stats.effects import Gain
 from research.stats.sentences import improvement, method_words
-from research.stats.split import Split
 from research.types import Comparison, Constraint, Direction, Insight
 
 _BARE = re.compile(r"[A-Za-z0-9_./-]+")
-_RATIO = " [%]"
 
 
 @final
@@ -33,7 +32,7 @@ class Discovery:
     smallest_effect: float
     constraints: tuple[Constraint, ...]
     groups: frozenset[str]
-    split: Split | None = None
+    split: Gain | None = None
     """the parts of its gain, where the control was stopped at the bound"""
     stopped: Mapping[str, Any] = field(default_factory=dict)
     """what the stopped control has; empty where that is the arm itself, or there is none"""
@@ -47,7 +46,7 @@ class Discovery:
     @property
     def metric(self) -> str:
         """What was improved."""
-        return self.found.metric.removesuffix(_RATIO)
+        return self.found.metric
 
     @property
     def direction(self) -> Direction:
@@ -57,7 +56,7 @@ class Discovery:
     @property
     def effect(self) -> str:
         """The smallest effect of interest, as a study writes it."""
-        percent = " %" if self.found.metric.endswith(_RATIO) and self.smallest_effect else ""
+        percent = self.found.unit if self.smallest_effect else ""
         return f"{self.smallest_effect:g}{percent}"
 
     @property

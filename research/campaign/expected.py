@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 from research.space import identity
-from research.stats.costs import Case, Cost, Costs
+from research.stats.costs import Case, Costs, Forecast
 from research.store.store import Store
 from research.types import Result, Trial
 
@@ -32,7 +32,7 @@ class Expected:
             self._known()[trial.id] = case
             self._costs = None
 
-    def cost(self, config: Mapping[str, Any]) -> Cost | None:
+    def cost(self, config: Mapping[str, Any]) -> Forecast | None:
         """Of one trial; None where nothing tells it."""
         if self._costs is None:
             self._costs = Costs(list(self._known().values()))

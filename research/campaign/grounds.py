@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from research.campaign.bench import Arm, Bench
-from research.stats.examples import Ground, of_arm, of_pair
+from research.stats.draws import Ground, of_arm, of_pair
 
 
 def ground(bench: Bench, metric: str, seeds: Sequence[int], arm: Arm, control: Arm | None = None) -> Ground:

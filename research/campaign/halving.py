@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from research.campaign.charter import Stop
-from research.metrics import rank, shortfall
+from research.metrics import is_validation, rank, shortfall
 from research.run.runner import Job
 from research.stats.comparable import SIDE_BY_SIDE_S, energy_method, sound
 from research.store.store import Store
@@ -62,14 +62,14 @@ class Halving:
     def _watched(self) -> tuple[str, Direction] | None:
         """The metric of the curve that rungs compare, and what is better."""
         asked = self._objective
-        if asked.metric.startswith("val/"):
+        if is_validation(asked.metric):
             return asked.metric, asked.direction
         bound = self._bound
         return None if bound is None else (bound.metric, "max" if bound.op == ">=" else "min")
 
     @property
     def _bound(self) -> Constraint | None:
-        bounds = [one for one in self._objective.constraints if one.metric.startswith("val/")]
+        bounds = [one for one in self._objective.constraints if is_validation(one.metric)]
         return bounds[0] if bounds else None
 
     @property
@@ -113,7 +113,7 @@ class Halving:
             return None
         metric, direction = watched or ("val/accuracy", "max")
         return {
-            "_target_": "models.training.callbacks.halving.Halving",
+            "_target_": "models.training.callbacks.halving.HalvingStop",
             "metric": metric,
             "direction": direction,
             "bars": bars,
@@ -125,7 +125,7 @@ class Halving:
         if len(values) < self._settings.enough:
             return None
         ordered = sorted(values, reverse=direction == "max")
-        if self._objective.metric.startswith("val/"):
+        if is_validation(self._objective.metric):
             return ordered[max(0, math.ceil(self._settings.keep * len(ordered)) - 1)]
         return self._far(ordered, direction)
 
@@ -149,7 +149,7 @@ class Halving:
         if feasible and self.caps:
             self._kept += self._costs(store, trial_ids)[:1]
         watched = self._watched
-        if watched is None or not (feasible or self._objective.metric.startswith("val/")):
+        if watched is None or not (feasible or is_validation(self._objective.metric)):
             return
         for trial_id in trial_ids:
             curve = store.curve(trial_id)
@@ -187,7 +187,7 @@ class Halving:
         whole = spent.get("projected/cpu_seconds", cpu)
         self.cpu_seconds_saved += max(0.0, whole - cpu)
         self.joules_saved += joules * max(0.0, whole / cpu - 1) if cpu else 0.0
-        if self._objective.metric.startswith("val/"):
+        if is_validation(self._objective.metric):
             for rung, values in self._reached.items():
                 if (value := spent.get(f"at/{rung:g}")) is not None:
                     values.append(value)

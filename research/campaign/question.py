@@ -14,8 +14,7 @@ from pydantic import Field
 from refusal import Refusal
 from research.space import identity
 from research.space.gate import Space
-from research.stats import ledger
-from research.stats.decide import Errors
+from research.stats.alpha import Errors, left, rate
 from research.store.store import Store
 from research.types import Record, VerdictWord
 
@@ -92,9 +91,9 @@ class Question:
         number = self._before + len(rows) + 1
         last = rows[-1] if rows else None
         carried = float(last["facts"]["supported"]) if last and last["word"] == "supported" else 0.0
-        rate = ledger.rate(self._alpha, number, carried)
-        told = {"number": number, "alpha": self._alpha, "left": ledger.left(self._alpha, number)}
-        return told | {"supported": rate.supported, "refuted": rate.refuted, "first": first}
+        rates = rate(self._alpha, number, carried)
+        told = {"number": number, "alpha": self._alpha, "left": left(self._alpha, number)}
+        return told | {"supported": rates.supported, "refuted": rates.refuted, "first": first}
 
     def _unseen(self, rows: Sequence[Row], first: int, seeds: int) -> int:
         """The first of so many seeds in a row that no trial on this data has had, forgotten ones included."""

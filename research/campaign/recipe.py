@@ -85,7 +85,7 @@ class Study(Record):
     @property
     def timed(self) -> bool:
         """Whether trials must run alone, because a neighbour would distort what is claimed."""
-        return any(is_timed(metric) or "speed" in metric for metric in self.metrics)
+        return any(map(is_timed, self.metrics))
 
     @property
     def turned(self) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
+from research.metrics import untested
 from research.propose.account import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
@@ -121,7 +122,7 @@ def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
-    means = {key: value for key, value in bench.means(arm, seeds).items() if not key.startswith("test/")}
+    means = untested(bench.means(arm, seeds))
     if means:
         found.arms.append(arm)
         found.proposals[arm.proposal_id] = proposal

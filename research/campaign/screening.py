@@ -12,12 +12,12 @@ from research.campaign.rows import Past
 from research.campaign.stopping import Stopping
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
-from research.metrics import rank
+from research.metrics import rank, untested
 from research.propose.account import NOTHING, gain
 from research.propose.lanes import view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.run.lookup import spared
 from research.stats.intervals import summary
-from research.stats.partial import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.lineup import Turns
@@ -251,7 +251,7 @@ class Screening:
         reason: str | None,
         proposers: Sequence[Proposer],
     ) -> Seen:
-        told = {key: value for key, value in metrics.items() if not key.startswith("test/")}
+        told = untested(metrics)
         seen = Seen(
             overrides=proposal.overrides,
             proposer=proposal.proposer,
@@ -275,5 +275,5 @@ class Screening:
         return self._bench.means(arm, self._settings.seeds)
 
     def _shown(self, arm: Arm) -> Seen:
-        told = {key: value for key, value in self._means(arm).items() if not key.startswith("test/")}
+        told = untested(self._means(arm))
         return Seen(overrides=arm.overrides, proposer=arm.proposer, status="done", metrics=told)

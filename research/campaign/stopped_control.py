@@ -17,7 +17,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Price
 from research.campaign.charter import Ladder
 from research.campaign.rows import Rows
-from research.metrics import is_timed, shown
+from research.metrics import is_score, is_timed, shown
 from research.types import Constraint, Objective, Proposal, Record
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
@@ -185,7 +185,7 @@ class Climb:
 
 def _bounds(objective: Objective) -> list[Constraint]:
     """The bounds on scores, of the test split or its twin."""
-    return [one for one in objective.constraints if one.metric.startswith(("test/", "val/"))]
+    return [one for one in objective.constraints if is_score(one.metric)]
 
 
 def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:

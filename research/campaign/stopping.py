@@ -11,7 +11,7 @@ from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
-from research.stats.partial import spared
+from research.run.lookup import spared
 from research.types import STOPPED, Objective
 
 

@@ -23,9 +23,9 @@ from research.run.lines import Lines
 from research.run.runner import Outcome, Runner
 from research.space import profiles
 from research.space.gate import Space
+from research.stats.alpha import errors
 from research.stats.claims import Claim
 from research.stats.comparable import comparable, energy_method
-from research.stats.decide import errors
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, PartVerdict, claim_word, judged
 from research.store.store import Store

@@ -13,7 +13,7 @@ from refusal import Refusal
 from research.goal.names import find_names, task_of
 from research.goal.wishes import Wish, find_relative, find_wishes
 from research.goal.wording import find_bounds
-from research.metrics import METRICS, described, elsewhere, refuse_unclaimed, words
+from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
 LONGEST = 1000
@@ -118,7 +118,7 @@ def _check_measured(metrics: Iterable[str], task: str) -> None:
 
 def _usual_metric(bounds: list[Constraint], task: str) -> str:
     """What is improved when no wish is said: the score that is bounded, else the usual score of the task."""
-    scored = [one.metric for one in bounds if one.metric.startswith("test/")]
+    scored = [one.metric for one in bounds if is_test(one.metric)]
     return scored[0] if scored else "test/bits_per_byte" if task == "language" else "test/accuracy"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final, get_args
 
 from research.memory.records import Episode, Kind
-from research.metrics import is_timed, screening_objective
+from research.metrics import is_carbon, is_test, is_timed, screening_objective
 from research.space.knobs import own
 from research.stats.comparable import instrument, sound
 from research.store import queries
@@ -90,7 +90,7 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
         return _SHOWN
     watched = screening_objective(objective)
     own = (watched.metric, *(bound.metric for bound in watched.constraints))
-    return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not key.startswith("test/"))
+    return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not is_test(key))
 
 
 def figures(connection: Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, dict[str, float]]:
@@ -109,7 +109,7 @@ def instruments(connection: Connection, ids: Iterable[int], keys: Sequence[str])
     """Trial -> how its clocks were taken, where a clock takes any of `keys`: only equal ones are compared."""
     if not any(map(is_timed, keys)):
         return {}
-    carbon = any("co2" in key for key in keys)
+    carbon = any(map(is_carbon, keys))
     taken_by = {}
     for number, facts in queries.facts(connection, ids).items():
         grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None

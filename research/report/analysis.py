@@ -8,7 +8,7 @@ from research.report.arms import Arm, apart
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.intervals import summary
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import check
@@ -72,7 +72,7 @@ def _row(found: Findings, row: Row, at: int) -> list[str]:
     return [
         str(at),
         name,
-        plain(compared.metric),
+        plain(f"{compared.metric} [%]" if compared.unit else compared.metric),
         f"{100 * compared.level:.4g} %",
         str(compared.n),
         difference(compared),
@@ -102,8 +102,7 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
         )
     if verdict.comparison is not None:
         power = powered(found, verdict.comparison)
-        unit = " %" if verdict.comparison.metric.endswith("[%]") else ""
-        lines += [f"- power: {power_words(power, unit)}"] if power else []
+        lines += [f"- power: {power_words(power, verdict.comparison.unit)}"] if power else []
         lines += _pairs(control, arm, verdict.comparison) if control and arm else []
     lines += _bounds(found, arm, verdict)
     lines += _equivalent(row)
@@ -120,7 +119,7 @@ def _trials(verdict: Verdict) -> str:
 
 def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
     """The differences themselves, and what needs no assumption about their distribution: their signs."""
-    metric = compared.metric.removesuffix(" [%]")
+    metric = compared.metric
     before, after = control.by_seed(metric), arm.by_seed(metric)
     seeds = [seed for seed in sorted(set(before) & set(after)) if math.isfinite(after[seed] - before[seed])]
     if not seeds:
@@ -172,7 +171,7 @@ def _equivalent(row: Row) -> list[str]:
 
 def _assumptions(found: Findings) -> list[str]:
     compared = [row["insight"].verdict.comparison for row in found.found]
-    ratio = any(one is not None and one.metric.endswith("[%]") for one in compared)
+    ratio = any(one is not None and one.scale == "relative" for one in compared)
     lines = [
         "- Arms are paired by seed: what a seed does to both arms alike cancels. Seeds of the confirmation "
         "were used by no screening.",

@@ -82,9 +82,9 @@ def smallest_effect(found: Findings, compared: Comparison) -> float:
     """The smallest effect of interest in a comparison's own unit, 0 where any counts."""
     goal = (found.facts.get("charter") or {}).get("goal") or {}
     effect = float(goal.get("smallest_effect") or 0.0)
-    if compared.metric.removesuffix(" [%]") != found.objective.metric:
+    if compared.metric != found.objective.metric:
         return 0.0
-    return 100 * effect if compared.metric.endswith("[%]") else effect
+    return 100 * effect if compared.scale == "relative" else effect
 
 
 def powered(found: Findings, compared: Comparison | None) -> Powered | None:
@@ -140,8 +140,7 @@ def _sure(found: Findings, row: Row) -> list[str]:
     power = powered(found, compared)
     said = []
     if power is not None and compared is not None:
-        unit = " %" if compared.metric.endswith("[%]") else ""
-        words = power_words(power, unit)
+        words = power_words(power, compared.unit)
         said.append(f"Power: {words}.")
     beside = price(found, row)
     if beside:

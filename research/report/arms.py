@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.metrics import quantity
 from research.report.markdown import code
 from research.run.retold import retold
 from research.stats.comparable import comparable, disturbed, energy_method, how_taken, sound
-from research.stats.examples import Ground, of_arm, of_pair
+from research.stats.draws import Ground, of_arm, of_pair
 from research.stats.intervals import Summary, summary
-from research.stats.quantity import quantity
 from research.store.store import Store
 from research.types import Result, Trial
 

@@ -104,7 +104,7 @@ class Findings:
     def columns(self, stage: str) -> list[str]:
         """The metrics of a stage's table: what was asked and claimed, and what is always told."""
         claims = [one.verdict.comparison.metric for one in self.insights if one.verdict.comparison]
-        wanted = [*self.asked, *(one.removesuffix(" [%]") for one in claims), *_ALWAYS]
+        wanted = [*self.asked, *claims, *_ALWAYS]
         return list(dict.fromkeys(one if stage == "confirmed" else screening(one) for one in wanted))
 
     def arms(self, stage: str) -> list[Arm]:

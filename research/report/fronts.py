@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from research.metrics import METRICS, screening
+from research.metrics import METRICS, is_test, screening
 from research.report.arms import Arm, beside, complaint
 from research.report.markdown import table
 from research.stats.front import Dominance, better, dominance, front
@@ -14,13 +14,13 @@ _COSTS = ("train/energy_j", "infer/latency_s_p50", "size/bytes", "size/parameter
 def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
     """The first score, asked for or usual, that an arm measured on either split; its test key."""
     found = {key for arm in arms for key in arm.means}
-    scores = [one for one in [*asked, *_SCORES] if one.startswith("test/")]
+    scores = [one for one in [*asked, *_SCORES] if is_test(one)]
     return next((one for one in scores if {one, screening(one)} & found), None)
 
 
 def costs_among(asked: Sequence[str], arms: Sequence[Arm]) -> list[str]:
     """The usual costs and those asked for that all arms measured alike: same machine, same method."""
-    wanted = [one for one in asked if one in METRICS and METRICS[one].better == "min" and "test/" not in one]
+    wanted = [one for one in asked if one in METRICS and METRICS[one].better == "min" and not is_test(one)]
     found = [one for one in dict.fromkeys([*wanted, *_COSTS]) if all(arm.of(one).n for arm in arms)]
     kept = [one for one in found if complaint(one, arms) is None]
     # Bytes and parameters are one cost told twice, unless it was asked for both.

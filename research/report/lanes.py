@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from research.metrics import rank, screening_objective
+from research.metrics import quantity, rank, screening_objective
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
 from research.report.arms import Arm, joules, method
@@ -11,7 +11,6 @@ from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
 from research.report.tables import figure
-from research.stats.quantity import quantity
 from research.stats.sentences import method_words
 
 _LANES = {"team": "with the model", "control": "without the model"}

@@ -1,11 +1,11 @@
 """After how many uses the joules of the search are saved, with the interval of the saving."""
 
+from research.metrics import quantity
 from research.report.arms import Arm, complaint
 from research.report.findings import Findings
 from research.report.markdown import plain
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
-from research.stats.quantity import quantity
 
 USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}
 

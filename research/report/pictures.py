@@ -4,14 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from research.metrics import METRICS, is_energy, rank, screening, screening_objective, words
+from research.metrics import (
+    METRICS,
+    is_energy,
+    is_score,
+    is_test,
+    quantity,
+    rank,
+    screening,
+    screening_objective,
+    twin,
+    words,
+)
 from research.report.arms import Arm, complaint, method
 from research.report.curves import curve
 from research.report.findings import Findings
 from research.report.fronts import front_of, score_among
 from research.report.markdown import section
 from research.report.svg import Axis, Point, Series, chart
-from research.stats.quantity import quantity
 from research.store.store import Store
 
 _CURVES = 5
@@ -52,7 +62,7 @@ def of_campaign(found: Findings) -> list[Picture]:
 
 def of_arms(store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str) -> list[Picture]:
     """The front and the curves of arms of one stage, as of a recipe or a sweep; `asked` scores come first."""
-    score = score_among([one for one in asked if one.startswith("test/")], arms)
+    score = score_among([one for one in asked if is_test(one)], arms)
     if score is None:
         return []
     seen = score if any(arm.of(score).n for arm in arms) else screening(score)
@@ -84,7 +94,7 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> 
     seeds = sorted({arm.of(score).n for arm in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
-    title, note = f"{_first(words(_tested(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
+    title, note = f"{_first(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
     told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(_label(arm) for arm in best[:8])}."
     log = min(arm.of(cost).mean for arm in shown) > 0
     svg = chart(title, note, told, _axis(cost, shown, log), _axis(score, shown), series)
@@ -98,7 +108,7 @@ def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture
     series = [Series(_label(arm), line, "line") for arm, line in drawn if len(line) > 1]
     if not series:
         return None
-    title, note = f"{_first(words(_tested(metric)))} while training", _CURVE_NOTE
+    title, note = f"{_first(words(twin(metric)))} while training", _CURVE_NOTE
     told = f"{'; '.join(_end(one, metric) for one in series)}."
     svg = chart(title, note, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
     return Picture(file, f"{title}: {note[:1].lower()}{note[1:]}", svg, told)
@@ -122,7 +132,7 @@ def _apart(arms: Sequence[Arm], arm: Arm, cost: str) -> bool:
 
 def _cost(metric: str) -> list[str]:
     known = METRICS.get(metric)
-    return [metric] if known and known.better == "min" and not metric.startswith("test/") else []
+    return [metric] if known and known.better == "min" and not is_test(metric) else []
 
 
 def _point(arm: Arm, score: str, cost: str) -> Point:
@@ -140,17 +150,12 @@ def _label(arm: Arm) -> str:
 
 def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
     how = f" [{method(arms)}]" if is_energy(metric) else ""
-    plain = metric.startswith(("test/", "val/"))
+    plain = is_score(metric)
     return Axis(
         f"{metric}{how}",
         (lambda value: f"{value:g}") if plain else (lambda value: quantity(metric, value)),
         log,
     )
-
-
-def _tested(metric: str) -> str:
-    """The twin on the test split, which has the words."""
-    return "test/" + metric.removeprefix("val/") if metric.startswith("val/") else metric
 
 
 def _first(said: str) -> str:

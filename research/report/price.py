@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.metrics import is_ratio
+from research.metrics import scale
 from research.report.arms import complaint
 from research.report.findings import Findings, Row
 from research.report.fronts import score_among
 from research.report.markdown import plain
 from research.stats.decide import ENOUGH
-from research.stats.intervals import Scale, compare
+from research.stats.intervals import compare
 from research.stats.sentences import difference
 
 _WORDS = {"supported": "as good", "refuted": "not as good"}
@@ -24,13 +24,12 @@ def price(found: Findings, row: Row) -> list[str]:
     control = found.control_of(row)
     if arm is None or compared is None or control is None:
         return []
-    claimed = compared.metric.removesuffix(" [%]")
+    claimed = compared.metric
     told = []
     for metric in dict.fromkeys([*found.asked, *filter(None, [score_among(found.asked, [arm])])]):
         if metric == claimed or complaint(metric, [control, arm]):
             continue
-        scale: Scale = "ratio" if is_ratio(metric) else "difference"
-        changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale)
+        changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale(metric))
         if changed.n >= ENOUGH:
             sure = f"{100 * changed.level:.3g} % interval, n = {changed.n} pairs"
             told.append(f"{metric} {difference(changed)} ({sure}){_as_good(row, metric)}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refusal import Refusal
+from research.metrics import quantity
 from research.page import put
 from research.report import pictures
 from research.report.answer import finding
@@ -13,7 +14,6 @@ from research.report.markdown import code, plain, prose, section
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.report.tried import review_table
-from research.stats.quantity import quantity
 from research.store.store import Store
 
 _TITLES = {

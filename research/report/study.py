@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from research.campaign.evidence import Evidence
+from research.metrics import quantity
 from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, apart, joules, measured, method
 from research.report.markdown import code, fenced, plain, prose, section, table
 from research.report.repeat import SAID
 from research.report.tables import arms_table
-from research.stats.quantity import quantity
+from research.stats.intervals import told
 from research.stats.sentences import command, difference, method_words
-from research.stats.spelling import told
 from research.stats.verdicts import ClaimVerdict, PartVerdict
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")

@@ -61,8 +61,7 @@ def _finding(found: Findings, row: Row) -> list[str]:
     lines = [f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}", ""]
     power = powered(found, compared)
     if power is not None and compared is not None:
-        unit = " %" if compared.metric.endswith("[%]") else ""
-        lines.append(f"- power: {power_words(power, unit)}")
+        lines.append(f"- power: {power_words(power, compared.unit)}")
     beside = price(found, row)
     lines += [f"- against the same control: {'; '.join(beside)}"] if beside else []
     arm, control = found.arm_of(row), found.control_of(row)

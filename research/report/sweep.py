@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import METRICS, is_ratio, words
+from research.metrics import described, quantity, scale, twin, words
 from research.page import put
 from research.report import pictures
 from research.report.arms import Arm, complaint, joules, measured, method
 from research.report.markdown import capped, code, plain, section, table
 from research.report.repeat import repeat
 from research.report.tables import arms_table
-from research.stats.decide import ENOUGH, even
-from research.stats.quantity import quantity
+from research.stats.alpha import even
+from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import judge
 from research.store.store import Store
@@ -36,7 +36,7 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
         raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
     arms = _arms(store, trials)
     score = str(trials[0].config.get("score") or "val/accuracy")
-    drawn = pictures.of_arms(store, arms, [_twin(score)], "Sweep")
+    drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep")
     for one in drawn:
         put(one.svg, folder, one.file)
     return put(_text(sweep, arms, trials, score, drawn), folder)
@@ -47,7 +47,7 @@ def _text(
 ) -> str:
     metric = _judged(arms, score)
     columns = [
-        one for one in dict.fromkeys([score, _twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
+        one for one in dict.fromkeys([score, twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
     ]
     left = len(arms) - _SHOWN
     more = ["", f"{left} more arms are in the database."] if left > 0 else []
@@ -77,12 +77,8 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
 
 def _judged(arms: Sequence[Arm], score: str) -> str:
     """The score of the sweep on the test split where the arms have it, else as it was asked for."""
-    twin = _twin(score)
-    return twin if arms and all(arm.of(twin).n for arm in arms) else score
-
-
-def _twin(score: str) -> str:
-    return "test/" + score.partition("/")[2] if score.startswith("val/") else score
+    tested = twin(score)
+    return tested if arms and all(arm.of(tested).n for arm in arms) else score
 
 
 def _answer(arms: Sequence[Arm], metric: str) -> list[str]:
@@ -144,7 +140,7 @@ def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
         *_paired(arms[0].by_seed(metric), arm.by_seed(metric)),
         metric=metric,
         direction="max" if _more(metric) else "min",
-        scale="ratio" if is_ratio(metric) else "difference",
+        scale=scale(metric),
         rate=even(_ALPHA / max(1, len(arms) - 1)),
         ground=arm.ground(metric, arms[0]),
     )
@@ -157,7 +153,7 @@ def _paired(first: Mapping[int, float], own: Mapping[int, float]) -> list[dict[i
 
 
 def _more(metric: str) -> bool:
-    known = METRICS.get(metric) or METRICS.get("test/" + metric.partition("/")[2])
+    known = described(metric)
     return known is None or known.better == "max"
 
 

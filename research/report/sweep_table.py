@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-from research.metrics import described, is_ratio
+from research.metrics import described, is_ratio, quantity, twin
 from research.run.progress import common
 from research.run.runner import Outcome
 from research.stats.comparable import Taken, disturbed, sound, unlike
 from research.stats.intervals import Summary, summary
-from research.stats.quantity import quantity
 from research.types import Result
 
 _WIDE = 100
@@ -100,8 +99,7 @@ def _taken(one: Outcome) -> Taken:
 
 def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
     """Column heads and the text of each row, the best marked with a star; failures where there are any."""
-    twin = "test/" + score.partition("/")[2]
-    metrics = [score, twin] if score.startswith("val/") else [score]
+    metrics = list(dict.fromkeys((score, twin(score))))
     failures = any(arm.failed for arm in compared)
     heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
     winner = best(compared, score)

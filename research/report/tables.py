@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from research.metrics import METRICS, is_energy
+from research.metrics import METRICS, is_energy, quantity
 from research.report.arms import DECIDED, Arm, basis, complaint, method
 from research.report.markdown import plain, table
 from research.stats.intervals import Summary
-from research.stats.quantity import quantity
 
 HOW = "Mean ± half of the 95 % t-interval over n seeds; a dash was not measured."
 

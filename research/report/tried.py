@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from research.metrics import quantity
 from research.report.findings import Findings, Row, harness
 from research.report.markdown import capped, code, plain, table
-from research.stats.quantity import quantity
 from research.stats.sentences import stopped
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted", "waiting")

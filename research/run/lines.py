@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, final
 
-from research.metrics import is_energy
-from research.stats.quantity import quantity
+from research.metrics import is_energy, quantity
 from research.stats.sentences import stopped
 
 if TYPE_CHECKING:

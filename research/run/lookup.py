@@ -1,13 +1,12 @@
 """What is known of jobs before any process is started for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.stats.partial import lacking
 from research.store.store import Store
 from research.types import Key, Result
 
@@ -63,3 +62,14 @@ def _outcome(job: Job, result: Result) -> Outcome:
     told = retold(result, job.config.get("meter"))
     score = told.metrics.get(job.config["score"])
     return Outcome(job, "known", trial_id=told.trial_id, score=score, metrics=told.metrics, facts=told.facts)
+
+
+def lacking(facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """What a trial with these facts left unmeasured that `config` asks for: all but its own `unmeasured`."""
+    own = config.get("unmeasured") or ()
+    return [name for name in facts.get("unmeasured") or () if name not in own]
+
+
+def spared(metrics: Sequence[str]) -> list[str]:
+    """What a look for these metrics may leave out: latency, CPU time and energy of inference."""
+    return [] if any(metric.startswith(("infer/", "compress/")) for metric in metrics) else ["infer"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from research.metrics import quantity
 from research.run.retold import grid_of
 from research.stats.comparable import how_taken
-from research.stats.quantity import quantity
 from research.types import Result
 
 

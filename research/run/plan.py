@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, final
 
+from research.metrics import quantity
 from research.run import lookup, machine
 from research.run.runner import Job
 from research.space import identity
 from research.stats.comparable import disturbed, energy_method, instrument, sound
 from research.stats.draws import configuration, drawn_anew
-from research.stats.quantity import quantity
 from research.store.store import Store
 from research.types import Result, Trial
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self, final
 
+from research.metrics import quantity
 from research.run.runner import Job, Outcome
-from research.stats.quantity import quantity
 
 
 @final

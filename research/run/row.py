@@ -13,11 +13,11 @@ from typing import Any, final
 
 from redact import redact
 from refusal import Ended, Refusal
-from research.metrics import METRICS, elsewhere, screening
+from research.metrics import METRICS, VALIDATION, elsewhere
+from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.stats.partial import lacking
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 POLL_S = 0.5
@@ -83,7 +83,7 @@ class Row:
 
 def check_score(score: str, task: str | None = None) -> None:
     """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
-    names = [*METRICS, *{screening(name) for name in METRICS if name.startswith("test/")}]
+    names = [*METRICS, *VALIDATION]
     if score not in names:
         near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")

@@ -1,4 +1,4 @@
-"""Trials in processes of their own: some at a time, each can fail, hang or die without harm to the others."""
+"""Trials in processes, some at a time: each can fail, hang or die without harm to the others."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, final
 
 from refusal import Refusal
-from research.run import machine
+from research.run import machine, turns
 from research.run.forks import Forks
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
@@ -61,7 +61,7 @@ class Job:
 class Outcome:
     """How a job ended; `reason` says why in one sentence unless it is done or known.
 
-    Wall and CPU seconds and the largest resident memory are those of its process, preloaded parts included.
+    Seconds are its process's, for its own turn; memory is the most that the process had held, with all parts.
     """
 
     job: Job
@@ -95,7 +95,8 @@ class Runner:
 
     `jobs` at a time (default: what the machine holds), each with `threads` threads (default: cores / jobs)
     and for at most `timeout_s` seconds. What a child prints goes to a file under `logs`, which a failure
-    names; without `logs` only the files of failures are kept, in the system's temporary folder.
+    names; without `logs` only the files of failures are kept, in the system's temporary folder. A child takes
+    up to `turns` trials, where none can reach the next: see `research/run/turns.py`.
     """
 
     def __init__(
@@ -107,14 +108,14 @@ class Runner:
         task: str = "train:trial",
         preload: Sequence[str] = PRELOAD,
         logs: Path | None = None,
+        turns: int = 32,
     ) -> None:
         for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
             if value is not None and not value > 0:
                 raise Refusal(f"launcher.{name}={value}: give a number above 0, or null for the default.")
         self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])
-        self._kept = logs is not None
-        self._logs = logs
+        self._kept, self._logs, self._turns = logs is not None, logs, turns
         self._forks: Forks | None = None
         self._started = 0
         self._beside: dict[str, int] = {}
@@ -174,7 +175,8 @@ class Runner:
 
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
-        forks.preload(self._preload, targets(job.config))
+        called = targets(job.config)
+        forks.preload(self._preload, called)
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
@@ -184,6 +186,8 @@ class Runner:
             "environment": place,
             "argv": [sys.argv[0], *job.overrides],
             "log": str(one.log),
+            "kin": turns.kin(job.config, called, place, threads),
+            "turns": self._turns,
         }
         longest = min(job.left_s, math.inf if self._timeout_s is None else self._timeout_s)
         forks.fork(self._started, request, None if math.isinf(longest) else max(longest, 0.01))

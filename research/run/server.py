@@ -2,7 +2,9 @@
 
 multiprocessing has such a server too. This one differs where a trial needs it: it reports the CPU seconds,
 memory and signal of each child, ends a child with all that it started, learns new imports while it runs,
-and leaves nothing alive when its parent is killed.
+and leaves nothing alive when its parent is killed. A child that is fit for it (`turns`) rests after its trial
+and takes the next one of its kin; so every trial has an end, a clock and a deadline of its own, and only the
+one at hand dies with a process.
 """
 
 import contextlib
@@ -18,12 +20,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import IO, Any, final
 
 from research.run import child
 
 _LOOK_AROUND_S = 1.0
+_REST_S = 20.0
+"""how long a child waits for another trial"""
 _NOT_THEIRS = (
     {"construct", "models", "power", "redact", "refusal", "research"}
     | {"agent", "train"}
@@ -39,11 +45,48 @@ _users: dict[str, tuple[str, int, int]] = {}
 @final
 @dataclass
 class _Child:
-    number: int
+    kin: str | None
     sheet: IO[bytes]
-    started: float
-    deadline: float | None
+    line: "Connection[Any, Any]"
+    number: int = 0
+    started: float = 0.0
+    deadline: float | None = None
     ended_by: str | None = None
+    rests: bool = False
+    told_s: float = 0.0
+    """CPU seconds of its trials before"""
+
+    def begin(self, number: int, timeout_s: float | None) -> None:
+        self.number, self.rests, self.ended_by = number, False, None
+        self.started = time.monotonic()
+        self.deadline = None if timeout_s is None else self.started + timeout_s
+
+    def free_for(self, kin: str | None) -> bool:
+        # One whose time is over may have been killed a moment ago, and not be dead yet.
+        return self.rests and self.ended_by is None and kin is not None and kin == self.kin
+
+    def take(self, request: dict[str, Any]) -> bool:
+        """Hand another trial to a child that rests; False when it is gone."""
+        # What it answered before must not be heard again when it dies without a word.
+        self.sheet.seek(0)
+        self.sheet.truncate()
+        try:
+            self.line.send(request)
+        except OSError:
+            return False
+        return True
+
+    def facts(self, code: int, cpu_s: float, peak_bytes: int) -> dict[str, Any]:
+        self.sheet.seek(0)
+        used, self.told_s = cpu_s - self.told_s, cpu_s
+        return {
+            "code": code,
+            "ended_by": self.ended_by,
+            "wall_s": time.monotonic() - self.started,
+            "cpu_s": used,
+            "peak_bytes": peak_bytes,
+            "answer": self.sheet.read(),
+        }
 
 
 @final
@@ -84,22 +127,45 @@ class _Server:
         verbs[verb](*arguments)
 
     def _fork(self, number: int, request: dict[str, Any], timeout_s: float | None) -> None:
-        sheet = _sheet()
+        for one in self._children.values():
+            if one.free_for(request.get("kin")) and one.take(request):
+                return one.begin(number, timeout_s)
+        sheet, (ours, theirs) = _sheet(), Pipe()
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._parent.close()
-            _hand_over(request, sheet, server)
+            # Held here as well, they would keep others waiting for a server that is gone.
+            for connection in (self._parent, ours, *(other.line for other in self._children.values())):
+                connection.close()
+            _hand_over(request, sheet, server, theirs)
+        theirs.close()
         with contextlib.suppress(OSError):  # the child does the same: whoever comes first
             os.setpgid(pid, pid)
-        now = time.monotonic()
-        self._children[pid] = _Child(number, sheet, now, None if timeout_s is None else now + timeout_s)
+        self._children[pid] = _Child(request.get("kin"), sheet, ours)
+        self._children[pid].begin(number, timeout_s)
+        self._selector.register(ours, selectors.EVENT_READ, partial(self._rested, pid))
+
+    def _rested(self, pid: int) -> None:
+        """A child has answered and waits for another trial, or it hangs up."""
+        one = self._children.get(pid)
+        if one is None:  # it was reaped in this very round
+            return
+        try:
+            used = one.line.recv()
+        except (EOFError, OSError):
+            self._selector.unregister(one.line)
+            return
+        self._parent.send((one.number, one.facts(0, **used)))
+        one.rests = True
+        # One that is being ended has come too far to be told so.
+        one.deadline = time.monotonic() + (_REST_S if one.ended_by is None else 0.0)
 
     def _interrupt(self, grace_s: float) -> None:
         for pid, one in self._children.items():
             one.ended_by = one.ended_by or "interrupted"
-            one.deadline = time.monotonic() + grace_s
-            _kill(pid, signal.SIGINT)
+            one.deadline = time.monotonic() + (0.0 if one.rests else grace_s)
+            if not one.rests:
+                _kill(pid, signal.SIGINT)
 
     def _patience(self) -> float:
         deadlines = [one.deadline for one in self._children.values() if one.deadline is not None]
@@ -122,18 +188,12 @@ class _Server:
 
     def _report(self, pid: int, one: _Child) -> None:
         _, status, used = os.wait4(pid, 0)
-        one.sheet.seek(0)
-        with one.sheet:
-            answer = one.sheet.read()
-        facts = {
-            "code": os.waitstatus_to_exitcode(status),
-            "ended_by": one.ended_by,
-            "wall_s": time.monotonic() - one.started,
-            "cpu_s": used.ru_utime + used.ru_stime,
-            "peak_bytes": used.ru_maxrss * 1024,
-            "answer": answer,
-        }
-        self._parent.send((one.number, facts))
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(one.line)
+        with one.sheet, one.line:
+            if not one.rests:
+                code, cpu_s = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+                self._parent.send((one.number, one.facts(code, cpu_s, used.ru_maxrss * 1024)))
 
 
 def _sheet() -> IO[bytes]:
@@ -143,7 +203,7 @@ def _sheet() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _hand_over(request: dict[str, Any], sheet: IO[bytes], server: int) -> None:
+def _hand_over(request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connection[Any, Any]") -> None:
     """Never returns: what is left of the server in this process ends with the trial."""
     code = 1
     try:
@@ -152,7 +212,7 @@ def _hand_over(request: dict[str, Any], sheet: IO[bytes], server: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         forget_changed()
-        child.run(request, sheet, server)
+        child.run(request, sheet, server, line)
         code = 0
     except BaseException:
         traceback.print_exc()

@@ -20,7 +20,7 @@ class Sample(NamedTuple):
 
 
 @final
-class Fitted(NamedTuple):
+class CorePower(NamedTuple):
     """What the samples say together; `error` is the relative half-width of `core_w`."""
 
     idle_w: float
@@ -31,7 +31,7 @@ class Fitted(NamedTuple):
     """what the error is made of"""
 
 
-def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> Fitted:
+def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
     """Least squares of watts on busy cores; the idle power is the mean at rest.
 
     The error is the widest of three: Student's 95 % half-width over the rounds, how far one level's watts for
@@ -57,7 +57,7 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> Fitted:
     }
     why = max(errors, key=lambda name: errors[name])
     busy_w = {str(level): round(means[level], 3) for level in levels if level}
-    return Fitted(means[0], busy_w, core_w, errors[why], why)
+    return CorePower(means[0], busy_w, core_w, errors[why], why)
 
 
 def _line(samples: Sequence[Sample]) -> tuple[float, float]:

@@ -14,8 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from research.metrics import is_ratio, is_timed
 from research.stats.decide import Region
-from research.stats.intervals import Scale
-from research.types import Constraint, Direction, Record
+from research.types import Constraint, Direction, Record, Scale
 
 Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
 KINDS: tuple[Kind, ...] = (
@@ -38,7 +37,7 @@ class Size(NamedTuple):
     @property
     def scale(self) -> Scale:
         """Sizes in percent and in times compare logarithms, whose difference is told in percent."""
-        return "ratio" if self.unit else "difference"
+        return "relative" if self.unit else "absolute"
 
     def change(self, sign: int) -> float:
         """The size as a change of the control to one side, in percent for a ratio: 2x is +100 or -50."""

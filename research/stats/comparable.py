@@ -6,14 +6,12 @@ This is the one place that says so: confirmation, comparisons, tables, fronts, m
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
-from research.metrics import is_cpu_time, is_energy, is_timed, window
+from research.metrics import is_carbon, is_cpu_time, is_energy, is_of_network, is_timed, window
 from research.stats import draws
 from research.types import Result, Trial
 
 OLD = "the old instrument: wall time x watts, validations included"
 """the basis of joules whose rows name none"""
-_FIXED = ("size/", "compute/")
-"""figures of the network alone, however it was trained"""
 SIDE_BY_SIDE_S = 900.0
 """how far apart two trainings of no common sweep may have begun and still meet the same machine"""
 
@@ -56,20 +54,14 @@ def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Resul
 def unlike(metric: str, found: Sequence[Taken]) -> str | None:
     """As `comparable`, of trials whose rows need not be at hand."""
     if not is_timed(metric):
-        return None if metric.startswith(_FIXED) else _unlike_scores(metric, found)
+        return None if is_of_network(metric) else _unlike_scores(metric, found)
     return next(filter(None, (why(metric, found) for why in _REASONS)), None)
 
 
 def disturbed(metric: str, result: Result) -> str | None:
-    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used.
-
-    A figure of the whole trial is disturbed by any of its windows.
-    """
-    held = result.facts.get("disturbed") or {}
-    if not held or not is_timed(metric):
-        return None
-    own = window(metric)
-    return next((f"{name} window: {held[name]}" for name in held if own in (None, name)), None)
+    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used."""
+    held, own = result.facts.get("disturbed") or {}, window(metric)
+    return f"{own} window: {held[own]}" if own in held else None
 
 
 def sound(result: Result) -> dict[str, float]:
@@ -190,7 +182,7 @@ def _basis(metric: str, found: Sequence[Taken]) -> str | None:
 
 
 def _grid(metric: str, found: Sequence[Taken]) -> str | None:
-    if "co2" not in metric:
+    if not is_carbon(metric):
         return None
     grids = sorted({str((one.result.facts.get("energy") or {}).get("grid_g_per_kwh")) for one in found})
     if len(grids) < 2:

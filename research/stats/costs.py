@@ -78,7 +78,7 @@ class Case(NamedTuple):
 
 
 @final
-class Cost(NamedTuple):
+class Forecast(NamedTuple):
     """What one training is expected to cost."""
 
     cpu_seconds: float
@@ -100,7 +100,7 @@ class Costs:
         calm = [case for case in cases if not case.disturbed]
         self._cases = calm if len(calm) >= _CALM else list(cases)
 
-    def predict(self, config: Config) -> Cost | None:
+    def predict(self, config: Config) -> Forecast | None:
         """None before anything was measured, or where the length of the training is not known beforehand."""
         steps = steps_of(config)
         if not self._cases or steps is None or not _sized(config):
@@ -108,7 +108,7 @@ class Costs:
         cpu = steps * math.exp(self._fit.at(config, steps))
         joules = None if self._watts is None else cpu * self._watts
         seconds = None if self._beside is None else self._beside + cpu * self._pace
-        return Cost(cpu, joules, seconds, self._fit.error, len(self._cases))
+        return Forecast(cpu, joules, seconds, self._fit.error, len(self._cases))
 
     @cached_property
     def _fit(self) -> "_Fit":

@@ -15,69 +15,14 @@ The same holds for campaigns, recipes, `task=compare` and the tables of sweeps:
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from refusal import Refusal
-from research.stats.boundary import nominal
 from research.stats.student import critical
 from research.types import VerdictWord
 
 ENOUGH = 3
 """values or pairs below which nothing is decided"""
-SUPPORTED = 0.85
-"""share of an error rate that may support falsely; the rest may refute falsely"""
-
-
-@final
-@dataclass(frozen=True)
-class Errors:
-    """How often a claim may be supported falsely and refuted falsely, over all looks at it."""
-
-    supported: float
-    refuted: float
-    counts: tuple[int, ...] = ()
-    """values of each look so far, those before included; none: there is one look"""
-    looks: int | None = 1
-    """how many looks there may be, None where nobody knows"""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no error rate."""
-        if not (0 < self.supported < 1 and 0 < self.refuted < 1 and self.supported + self.refuted < 1):
-            said = f"{self.supported:g} and {self.refuted:g}"
-            raise Refusal(f"{said} are no error rates: give shares between 0 and 1, as alpha=0.05.")
-
-    @property
-    def level(self) -> float:
-        """Confidence of the interval that the two tests make, over all looks."""
-        return 1 - self.supported - self.refuted
-
-    @property
-    def tails(self) -> tuple[float, float]:
-        """The one-sided p-values at which this look supports and refutes."""
-        supported, refuted = (
-            nominal(alpha, self.counts or (0,), self.looks) for alpha in (self.supported, self.refuted)
-        )
-        return supported, refuted
-
-    def among(self, parts: int) -> "Errors":
-        """Those of one part of several: all must be supported, one alone refutes."""
-        return Errors(self.supported, self.refuted / parts, self.counts, self.looks)
-
-    def at(self, counts: Sequence[int], looks: int | None) -> "Errors":
-        """Those of the last of several looks."""
-        return Errors(self.supported, self.refuted, tuple(counts), looks)
-
-
-def errors(alpha: float) -> Errors:
-    """An error rate shared out between supporting and refuting."""
-    return Errors(SUPPORTED * alpha, (1 - SUPPORTED) * alpha)
-
-
-def even(alpha: float) -> Errors:
-    """The same for either side, where nobody claims a direction."""
-    return Errors(alpha / 2, alpha / 2)
 
 
 @final

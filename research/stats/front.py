@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
-from research.metrics import EXACT, METRICS, is_ratio
+from research.metrics import METRICS, is_exact, is_ratio, twin
 from research.stats.decide import ENOUGH
 from research.types import Direction, Record, Values
 
@@ -26,7 +26,7 @@ class Dominance(Record):
 
 def better(metrics: Iterable[str] = USUAL) -> dict[str, Direction]:
     """The metrics with the direction that the lab gives each; `KeyError` for one that it does not know."""
-    return {one: METRICS[one.replace("val/", "test/", 1)].better for one in metrics}
+    return {metric: METRICS[twin(metric)].better for metric in metrics}
 
 
 def front(points: Sequence[Mapping[str, float]], metrics: Metrics) -> list[int]:
@@ -73,7 +73,7 @@ def dominance(
         return Dominance(probability=None, n=n, reason=f"{n} of the {ENOUGH} pairs that this needs")
     columns = dict(zip(metrics, zip(*differences, strict=True), strict=True))
     flat = [metric for metric, values in columns.items() if _same(values)]
-    vague = [metric for metric in flat if not metric.startswith(EXACT)]
+    vague = [metric for metric in flat if not is_exact(metric)]
     if vague:
         reason = f"all differences of {vague[0]} are equal, which says nothing of their spread"
         return Dominance(probability=None, n=n, reason=reason)

@@ -1,22 +1,22 @@
-"""Mean, spread and interval of one arm's values, and of the change between two arms paired by seed.
+"""Mean, spread and interval of one arm's values, and of the change between two arms, and how they are told.
 
-- An interval is Student's t on values, or on differences of pairs.
+- Arms are paired by seed. An interval is Student's t on values, or on differences of pairs.
 - A value that is not finite is no value, nor is a cost of zero or less where costs are compared by their
   ratio. A trial that failed is given as NaN, so that it is seen.
 """
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import final
 
 from refusal import Refusal
-from research.metrics import EXACT
+from research.metrics import is_exact
 from research.stats.decide import Mean
-from research.stats.examples import Ground
+from research.stats.draws import Ground
 from research.stats.student import critical, two_sided
-from research.types import Comparison, Values
+from research.types import Comparison, Over, Scale, Values
 
 ROUNDING = 8 * sys.float_info.epsilon
 """share of the largest value up to which values that differ are equal"""
@@ -59,7 +59,6 @@ def check_level(level: float) -> None:
         raise Refusal(f"level={level} is no confidence: give a share between 0 and 1, for example 0.95.")
 
 
-Scale = Literal["difference", "ratio"]
 ALONE = Ground()
 """of a mean over seeds of which nobody says what they were tested on"""
 
@@ -69,13 +68,13 @@ def compare(
     treatment: Values,
     metric: str,
     level: float = 0.95,
-    scale: Scale = "difference",
+    scale: Scale = "absolute",
     ground: Ground = ALONE,
 ) -> Comparison:
     """Treatment minus control over the seeds that both arms have, with its two-sided t-interval.
 
     `effect_size` is Cohen's d of the differences (dz), `p_value` the paired t-test's, both None without
-    spread. With `scale="ratio"`, for costs such as joules, the logarithms are compared and the difference
+    spread. With `scale="relative"`, for costs such as joules, the logarithms are compared and the difference
     is told in percent of the control; a pair with a value of zero or less is then no pair. With one pair
     the interval is unbounded, with none the difference is NaN.
     """
@@ -86,9 +85,9 @@ def compare(
 
 
 def estimate(
-    control: Values, treatment: Values, metric: str, scale: Scale = "difference", ground: Ground = ALONE
+    control: Values, treatment: Values, metric: str, scale: Scale = "absolute", ground: Ground = ALONE
 ) -> Mean:
-    """The mean change from control to treatment over their pairs; of logarithms with `scale="ratio"`."""
+    """The mean change from control to treatment over their pairs; of logarithms with `scale="relative"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
     changes, rounding = changes_of(pairs, scale)
     return mean_of(changes, rounding, metric, equal=not any(changes), ground=ground)
@@ -104,10 +103,11 @@ def described(
     tail: float | None = None,
 ) -> Comparison:
     """An estimate as it is read; its interval ends where the one-sided tests at `ends` do."""
-    back = _percent if scale == "ratio" else float
+    back = _percent if scale == "relative" else float
     t = measured.mean / measured.error if measured.error else None
     return Comparison(
-        metric=f"{metric} [%]" if scale == "ratio" else metric,
+        metric=metric,
+        scale=scale,
         n=measured.n,
         difference=back(measured.mean),
         low=back(measured.least(ends[0])),
@@ -123,7 +123,7 @@ def described(
 
 def changes_of(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
     """The finite changes of the pairs, and how far rounding alone may spread them."""
-    if scale == "ratio":
+    if scale == "relative":
         ratios = [after / before for before, after in pairs if before > 0 and after > 0]
         return [math.log(ratio) for ratio in ratios if 0 < ratio < math.inf], ROUNDING
     kept = [pair for pair in pairs if math.isfinite(pair[1] - pair[0])]
@@ -137,10 +137,61 @@ def mean_of(
     """The mean of finite values that may differ by `rounding` and still be equal."""
     told = summarised(finite, rounding, 0.95)
     error = told.std / math.sqrt(told.n) if told.std else 0.0
-    found = Mean(told.mean, error, told.n - 1, told.n, metric.startswith(EXACT), equal)
+    found = Mean(told.mean, error, told.n - 1, told.n, is_exact(metric), equal)
     spread = ground.spread
     return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
 
 
 def _percent(log_ratio: float) -> float:
     return 100 * math.expm1(log_ratio) if log_ratio < 700 else math.inf
+
+
+WORDS: Mapping[Over, str] = {
+    "splits": "over splits drawn anew",
+    "examples": "on this test set, its examples' variance included",
+    "seeds": "on these examples alone, their variance not included",
+}
+"""what the interval of a score rests on"""
+_DIGITS = 3
+"""digits of half the interval that are told"""
+
+
+def spelt(value: float, sign: str = "", places: int | None = None) -> str:
+    """`-12.1`, `0.0034`, `-40,540`; `sign` is `+` where a plus is told too, no `places` means four digits."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.4g}" if places is None else f"{value:{sign}.{places}f}"
+
+
+def places(found: Comparison) -> int | None:
+    """Decimals that fit the width of the interval and tell no end of it as zero that is none; or None."""
+    half, told = (found.high - found.low) / 2, (found.low, found.high, found.difference)
+    if not 1e-4 < half < math.inf or all(one == round(one) for one in told):
+        return None
+    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(half)))
+    least = min(abs(one) for one in told if one)
+    return max(decimals, min(8, -math.floor(math.log10(least)))) if least < 1 else decimals
+
+
+def interval(found: Comparison) -> str:
+    """`[-14.0, -9.8]`."""
+    decimals = places(found)
+    return f"[{spelt(found.low, places=decimals)}, {spelt(found.high, places=decimals)}]"
+
+
+def over_seeds(found: Comparison) -> str:
+    """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`, and of a score what they were tested on."""
+    told = f"{spelt(found.difference, '+', places(found))}{found.unit} {interval(found)}"
+    return f"{told} {rests_on(found.over, found.n)} ({100 * found.level:.3g} % interval)"
+
+
+def rests_on(over: Over | None, n: int) -> str:
+    """What a mean over n seeds is over, in words."""
+    if over == "splits":
+        return f"over {n} splits drawn anew"
+    return f"over {n} seeds{told(over)}"
+
+
+def told(over: Over | None) -> str:
+    """The same behind a number, with the blank before it; nothing for a cost."""
+    return f" {WORDS[over]}" if over else ""

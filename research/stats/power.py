@@ -115,7 +115,7 @@ def _spread(found: Comparison) -> float | None:
     if found.sd is not None or found.n < FEWEST or not math.isfinite(found.high - found.low):
         return found.sd if found.n >= FEWEST else None
     half = (found.high - found.low) / 2
-    if _is_ratio(found):
+    if found.scale == "relative":
         if found.low <= -100:
             return None
         half = (math.log1p(found.high / 100) - math.log1p(found.low / 100)) / 2
@@ -124,7 +124,7 @@ def _spread(found: Comparison) -> float | None:
 
 def _scales(found: Comparison) -> tuple[Callable[[float], float], Callable[[float], float]]:
     """From a size in the comparison's unit to the scale of its test, and back."""
-    if not _is_ratio(found):
+    if found.scale == "absolute":
         return float, float
     if found.difference < 0:
         return (
@@ -132,10 +132,6 @@ def _scales(found: Comparison) -> tuple[Callable[[float], float], Callable[[floa
             lambda size: -100 * math.expm1(-size),
         )
     return (lambda size: math.log1p(size / 100)), (lambda size: 100 * math.expm1(min(size, 700.0)))
-
-
-def _is_ratio(found: Comparison) -> bool:
-    return found.metric.endswith(" [%]")
 
 
 def _reaches(n: int, effect: float, sd: float, alpha: float, wanted: float) -> bool:

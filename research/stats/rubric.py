@@ -28,16 +28,21 @@ gain that is not shown beyond that is not new, and comes to 7 at most.
 
 A fact that comes true never lowers the score. What a language model says of a finding is no fact: `tempered`
 lets it lower a rating, never raise one.
+
+E is the efficiency against a baseline, (accuracy / baseline accuracy) x (baseline energy / energy).
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, final
 
 from pydantic import Field
 
+from research.metrics import is_energy
+from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH
-from research.stats.efficiency import Efficiency
-from research.types import Record, Verdict, VerdictWord
+from research.types import Record, Result, Trial, Verdict, VerdictWord
 
 PUBLISHABLE = 7
 OUTSTANDING = 9
@@ -74,7 +79,7 @@ class RubricFacts(Record):
 
 
 @final
-class Point(Record):
+class Credit(Record):
     """What one fact adds, and why."""
 
     points: int
@@ -87,7 +92,7 @@ class Rating(Record):
     """The score from 1 to 10, the points behind it, and what it is called."""
 
     score: int = Field(ge=1, le=10)
-    points: dict[str, Point]
+    points: dict[str, Credit]
     words: Words
 
     @property
@@ -96,10 +101,19 @@ class Rating(Record):
         return self.score >= PUBLISHABLE
 
 
+@final
+@dataclass(frozen=True)
+class Efficiency:
+    """E, or None with the reason that it must not be shown."""
+
+    value: float | None
+    reason: str | None
+
+
 def rating(facts: RubricFacts) -> Rating:
     """Rate a finding by the table above."""
     held = _held(facts)
-    points = {name: Point(points=int(holds), holds=holds, why=why) for name, (holds, why) in held.items()}
+    points = {name: Credit(points=int(holds), holds=holds, why=why) for name, (holds, why) in held.items()}
     most = _most(points) if facts.beyond is not False else min(_most(points), PUBLISHABLE)
     score = min(1 + sum(point.points for point in points.values()), most)
     return Rating(score=score, points=points, words=_words(score))
@@ -141,7 +155,7 @@ def gathered(
 
 def _falls(verdict: Verdict) -> bool:
     found = verdict.comparison
-    return found is not None and "energy_j" in found.metric and found.high < 0
+    return found is not None and is_energy(found.metric) and found.high < 0
 
 
 def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
@@ -187,7 +201,7 @@ def _why(true: bool, rests: bool, said: str) -> str:
     return said if rests else f"{said}, but the verdict does not carry it"
 
 
-def _most(points: dict[str, Point]) -> int:
+def _most(points: dict[str, Credit]) -> int:
     """The highest score that these facts allow."""
     confirmed = points["supported"].holds and points["fresh"].holds
     if not confirmed:
@@ -197,3 +211,34 @@ def _most(points: dict[str, Point]) -> int:
 
 def _words(score: int) -> Words:
     return next(words for least, words in _WORDS if score >= least)
+
+
+def efficiency(
+    trial: Trial,
+    baseline: Trial,
+    results: Mapping[int, Result],
+    *,
+    floor: float,
+    accuracy: str = "test/accuracy",
+    energy: str = "train/energy_j",
+) -> Efficiency:
+    """E of a trial; above 1 is better than the baseline.
+
+    None where E would mislead: energies of different methods or hardware, a figure that is missing or not
+    above zero, or an accuracy below `floor`, because alone E rewards small bad models.
+    """
+    complaint = comparable(energy, (trial, baseline), results)
+    if complaint:
+        return Efficiency(None, complaint)
+    figures = []
+    for one in (trial, baseline):
+        metrics = results[one.id].metrics if one.id in results else {}
+        for name in (accuracy, energy):
+            value = metrics.get(name, math.nan)
+            if not 0 < value < math.inf:
+                return Efficiency(None, f"Trial {one.id} has no {name} above zero.")
+            figures.append(value)
+    reached, spent, base_reached, base_spent = figures
+    if reached < floor:
+        return Efficiency(None, f"{accuracy} {reached:.4g} is below the floor of {floor:g}.")
+    return Efficiency((reached / base_reached) * (base_spent / spent), None)

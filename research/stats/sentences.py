@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from research.metrics import is_energy, shown, words
-from research.stats.spelling import interval, places, spelt, told
-from research.stats.split import Split
+from research.stats.effects import Gain
+from research.stats.intervals import interval, places, spelt, told
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
 
 
@@ -23,7 +23,7 @@ def claim_sentence(
     constraints: Iterable[Constraint],
     energy_method: str,
     baseline: Sequence[str] = (),
-    split: Split | None = None,
+    split: Gain | None = None,
 ) -> str:
     """The finding in one sentence, worded by its verdict and never beyond it.
 
@@ -34,7 +34,7 @@ def claim_sentence(
     found = verdict.comparison
     if found is None:
         return f"Nothing can be said of {arm}: {verdict.reason}."
-    metric = found.metric.removesuffix(" [%]")
+    metric = found.metric
     verb = "lowers" if direction == "min" else "raises"
     bounds = " and ".join(shown(one) for one in constraints)
     method = f" ({method_words(energy_method)})" if is_energy(metric) else ""
@@ -57,20 +57,18 @@ def improvement(found: Comparison, direction: Direction, told_by: str = "") -> s
     sign = -1 if direction == "min" else 1
     ends = sorted((sign * found.low, sign * found.high))
     low, high, gain = (spelt(one, places=places(found)) for one in (*ends, sign * found.difference))
-    unit = " %" if found.metric.endswith("[%]") else ""
     by = f", {told_by}" if told_by else f", n = {found.n} pairs"
     sure = f"{100 * found.level:.3g} % interval{by}{told(found.over)}"
-    return f"{gain}{unit} [{low}, {high}] ({sure})"
+    return f"{gain}{found.unit} [{low}, {high}] ({sure})"
 
 
 def difference(found: Comparison) -> str:
     """Treatment minus control with its interval, `-12.1 % [-14, -9.8]`; one pair has none."""
-    unit = " %" if found.metric.endswith("[%]") else ""
     if not found.n:
         return "not measured in pairs"
     known = math.isfinite(found.high - found.low)
     ends = interval(found) if known else "(no interval)"
-    return f"{spelt(found.difference, '+', places(found) if known else None)}{unit} {ends}"
+    return f"{spelt(found.difference, '+', places(found) if known else None)}{found.unit} {ends}"
 
 
 def method_words(method: str) -> str:

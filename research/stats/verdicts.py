@@ -17,12 +17,12 @@ from typing import NamedTuple, final
 
 from refusal import Refusal
 from research.metrics import shown as bound_words
+from research.stats.alpha import Errors, errors
 from research.stats.claims import Claim, Kind, Part, Size
-from research.stats.decide import ENOUGH, Errors, Region, decide, errors
-from research.stats.examples import Ground
-from research.stats.intervals import ALONE, ROUNDING, Scale, described, estimate, mean_of
-from research.stats.spelling import over_seeds, rests_on
-from research.types import Comparison, Constraint, Direction, Values, Verdict, VerdictWord
+from research.stats.decide import ENOUGH, Region, decide
+from research.stats.draws import Ground
+from research.stats.intervals import ALONE, ROUNDING, described, estimate, mean_of, over_seeds, rests_on
+from research.types import Comparison, Constraint, Direction, Scale, Values, Verdict, VerdictWord
 
 USUAL = errors(0.05)
 """the error rate of a comparison that stands alone"""
@@ -85,7 +85,7 @@ def judge(
     metric: str,
     direction: Direction = "max",
     smallest_effect: float = 0.0,
-    scale: Scale = "difference",
+    scale: Scale = "absolute",
     rate: Errors = USUAL,
     constraints: Sequence[Bounded | tuple[Constraint, Sequence[float]]] = (),
     trial_ids: Sequence[int] = (),
@@ -96,9 +96,9 @@ def judge(
     `supported`: the change and every constraint (given with the treatment's values of its metric) are, each
     at the error rate of supporting. `refuted`: an improvement of the smallest effect is excluded, or a
     constraint is broken, each at its share of the error rate of refuting. Else `open`. The smallest effect is
-    in the metric's unit, in percent with `scale="ratio"`. `ground` is what the change rests on
-    (`research.stats.examples.of_pair`). Over a campaign the rate comes from the ledger
-    (`research.stats.ledger`), else every test errs by itself.
+    in the metric's unit, in percent with `scale="relative"`. `ground` is what the change rests on
+    (`research.stats.draws.of_pair`). Over a campaign the rate comes from the ledger
+    (`research.stats.alpha`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")
@@ -113,9 +113,9 @@ def judge(
     return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
 
 
-def missing(arm: Values, scale: Scale = "difference") -> int:
+def missing(arm: Values, scale: Scale = "absolute") -> int:
     """How many of an arm's trials have no value."""
-    return sum(not math.isfinite(value) or (scale == "ratio" and value <= 0) for value in arm.values())
+    return sum(not math.isfinite(value) or (scale == "relative" and value <= 0) for value in arm.values())
 
 
 def check(
@@ -163,7 +163,7 @@ def _constrained(word: VerdictWord, reason: str, bounded: Bounded, rate: Errors)
 
 def _scaled(claimed: Region, scale: Scale) -> Region:
     """A claim in percent of the control as one about logarithms."""
-    if scale == "difference":
+    if scale == "absolute":
         return claimed
     low, high = (math.log1p(end / 100) if end > -100 else -math.inf for end in (claimed.low, claimed.high))
     return Region(low, high, claimed.closed)
@@ -269,7 +269,7 @@ def as_good_as(
     metric: str,
     direction: Direction | None = None,
     margin: float,
-    scale: Scale = "difference",
+    scale: Scale = "absolute",
     rate: Errors = USUAL,
     trial_ids: tuple[int, ...] = (),
     ground: Ground = ALONE,
@@ -284,14 +284,14 @@ def as_good_as(
       gain of the margin is excluded too, so that both are alike; `refuted` when the loss exceeds the margin.
     - without one neither side is better: `supported` only when both are excluded, `refuted` beyond either.
 
-    The margin is in the metric's unit, in percent of the control with `scale="ratio"`; it is settled before
-    anything is run. `rate` is the next of the ledger. Raises `Refusal` for a margin that is none.
+    The margin is in the metric's unit, in percent of the control with `scale="relative"`; it is settled
+    before anything is run. `rate` is the next of the ledger. Raises `Refusal` for a margin that is none.
     """
     if not 0 < margin < math.inf:
         raise Refusal(f"margin={margin}: give the largest loss that does not matter, above zero.")
-    if scale == "ratio" and direction != "min" and margin >= 100:
+    if scale == "relative" and direction != "min" and margin >= 100:
         raise Refusal(f"margin={margin}: nothing falls by 100 %, so give less.")
-    size = Size(margin, "%" if scale == "ratio" else "")
+    size = Size(margin, "%" if scale == "relative" else "")
     lost = judged(Part.of(metric, _LOSS[direction], size), control, treatment, rate, ground)
     reason = lost.reason
     if lost.word == "supported" and direction is not None:

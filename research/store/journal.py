@@ -137,7 +137,7 @@ class Journal(ABC):
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""
-        rows = self._rows(schema.insight, sprint_id=sprint_id, word=word)
+        rows = map(_scaled, self._rows(schema.insight, sprint_id=sprint_id, word=word))
         return [row | {"insight": Insight.model_validate(row["insight"])} for row in rows]
 
     def open_comparison(self, question: str, name: str, facts: Callable[[Sequence[Row]], Row]) -> Row:
@@ -174,7 +174,18 @@ class Journal(ABC):
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
         c = schema.trial.c
         with self.read() as connection:
-            return {
-                int(seed)
-                for seed in connection.execute(sa.select(c.seed).where(c.data == data).distinct()).scalars()
-            }
+            found = connection.execute(sa.select(c.seed).where(c.data == data).distinct())
+            return {int(seed) for seed in found.scalars()}
+
+
+def _scaled(kept: Any) -> Any:
+    """A row whose comparisons tell their scale; older ones have it at the end of the metric, as `x [%]`."""
+    if isinstance(kept, list):
+        return [_scaled(value) for value in kept]
+    if not isinstance(kept, dict):
+        return kept
+    told = {key: _scaled(value) for key, value in kept.items()}
+    metric = told.get("metric")
+    if isinstance(metric, str) and metric.endswith(" [%]"):
+        told |= {"metric": metric.removesuffix(" [%]"), "scale": "relative"}
+    return told

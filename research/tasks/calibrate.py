@@ -19,7 +19,7 @@ from power import energy_profile, powercap
 from power.energy_profile import Profile
 from refusal import Refusal
 from research.run import load, machine
-from research.stats.calibration import Fitted, Sample, fitted
+from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk
 
@@ -108,7 +108,7 @@ def calibrate(desk: Desk) -> Calibrated:
     return _kept(fitted(samples), samples, "rapl", ())
 
 
-def _measured(counters: list[powercap.Domain], whole_s: float) -> Iterator[Sample]:
+def _measured(counters: list[powercap.RaplDomain], whole_s: float) -> Iterator[Sample]:
     """Watts at each load, round by round, up and down in turn: what drifts meets all loads alike."""
     levels = _levels(machine.cores())
     each = whole_s / (_ROUNDS * len(levels))
@@ -123,7 +123,7 @@ def _levels(cores: int) -> list[int]:
     return sorted({0, cores, *(2**power for power in range(10) if 2**power < cores)})
 
 
-def _sample(counters: list[powercap.Domain], cores: int, seconds: float, number: int) -> Sample:
+def _sample(counters: list[powercap.RaplDomain], cores: int, seconds: float, number: int) -> Sample:
     time.sleep(_SETTLED * seconds)
     begun, joules, worked = _edge(counters)
     while (left := begun + (1 - _SETTLED) * seconds - time.perf_counter()) > 0:
@@ -140,7 +140,7 @@ def _sample(counters: list[powercap.Domain], cores: int, seconds: float, number:
     return Sample(cores, watts, busy, number)
 
 
-def _edge(counters: list[powercap.Domain]) -> tuple[float, float, float]:
+def _edge(counters: list[powercap.RaplDomain]) -> tuple[float, float, float]:
     """Time, joules and CPU seconds of the machine at one moment: again where something came in between."""
     for _ in range(_TRIES):
         before = time.perf_counter()
@@ -190,7 +190,7 @@ def _held(desk: Desk, asked: Any, seconds: float) -> Calibrated:
     return Calibrated(profile=None, path=None, assumed=said)
 
 
-def _kept(found: Fitted, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
+def _kept(found: CorePower, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
     profile = Profile(
         hardware=energy_profile.this_machine(),
         idle_w=round(found.idle_w, 3),

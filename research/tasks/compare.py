@@ -4,17 +4,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, Metric, described, is_ratio, is_timed, screening
+from research.metrics import (
+    METRICS,
+    VALIDATION,
+    Metric,
+    described,
+    is_exact,
+    is_timed,
+    quantity,
+    scale,
+)
 from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
+from research.stats.alpha import even
 from research.stats.comparable import comparable, sound, unpaired
-from research.stats.decide import ENOUGH, even
-from research.stats.examples import of_pair
-from research.stats.intervals import summary
-from research.stats.quantity import quantity
+from research.stats.decide import ENOUGH
+from research.stats.draws import of_pair
+from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
-from research.stats.spelling import WORDS
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, table
@@ -175,7 +183,7 @@ def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int
     found = store.results([one.id for one in trials])
     results = {number: retold(one, meter) for number, one in found.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
-    known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
+    known = [*METRICS, *VALIDATION]
     return [_row(key, sides, seeds, results) for key in known if key in measured]
 
 
@@ -191,11 +199,11 @@ def _row(
     complaint = _incomparable(metric, better, whole, results)
     if complaint or better is None:
         return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
-    asked: dict[str, Any] = {"metric": metric, "scale": "ratio" if is_ratio(metric) else "difference"}
+    asked: dict[str, Any] = {"metric": metric, "scale": scale(metric)}
     grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
     found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
-    if word == "open" and metric.startswith(EXACT) and all(len(set(one.values())) == 1 for one in values):
+    if word == "open" and is_exact(metric) and all(len(set(one.values())) == 1 for one in values):
         word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
     left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
     return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, final
 from refusal import Refusal
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, screening_objective
-from research.stats.quantity import quantity
+from research.metrics import is_timed, quantity, screening_objective, untested
 from research.store.claims import Lost
 from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer
@@ -153,7 +152,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
 
 def _shown(means: Mapping[str, float]) -> dict[str, float]:
     """Without the test split: nothing that is screened may be chosen by it."""
-    return {key: value for key, value in means.items() if not key.startswith("test/")}
+    return untested(means)
 
 
 def _line(one: Experiment) -> str:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import EXACT, METRICS, screening
+from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH
 from research.stats.intervals import summary
-from research.stats.quantity import quantity
 from research.stats.student import critical
 from research.store.queries import siblings
 from research.tasks.answer import Answer, table
@@ -26,7 +25,6 @@ from research.types import Record, Result, Trial
 if TYPE_CHECKING:
     from research.store.store import Store
 
-_EXACT = (*EXACT, "test/", "val/")
 _ALPHA = 0.05
 """chance that any timed figure of all trials is called different without being so"""
 Word = Literal["equal", "within", "differs", "open"]
@@ -129,9 +127,9 @@ def _checks(store: "Store", trial: Trial, again: Trial, count: int) -> list[Chec
     results = store.results([trial.id, again.id])
     before, after = results[trial.id].metrics, results[again.id].metrics
     earlier = [one for one in siblings(store, trial) if one.id != again.id]
-    known = [*METRICS, *(screening(key) for key in METRICS if key.startswith("test/"))]
+    known = [*METRICS, *VALIDATION]
     shared = [key for key in known if key in before and key in after]
-    alpha = _ALPHA / count / max(1, sum(not key.startswith(_EXACT) for key in shared))
+    alpha = _ALPHA / count / max(1, sum(not _is_exact(key) for key in shared))
     return [_check(store, key, trial, again, results, earlier, alpha) for key in shared]
 
 
@@ -146,7 +144,7 @@ def _check(
 ) -> Check:
     before, after = results[trial.id].metrics[metric], results[again.id].metrics[metric]
     told: dict[str, Any] = {"trial": trial.id, "metric": metric, "before": before, "after": after}
-    if metric.startswith(_EXACT):
+    if _is_exact(metric):
         return Check(**told, **_equal(before, after, trial, again))
     complaint = comparable(metric, [trial, again], results)
     if complaint:
@@ -196,5 +194,10 @@ def _notes(trial: Trial, again: Trial) -> list[str]:
     return found
 
 
+def _is_exact(metric: str) -> bool:
+    """Whether the same training gives the same figure again."""
+    return is_exact(metric) or is_score(metric)
+
+
 def _told(check: Check, value: float) -> str:
-    return f"{value:.6g}" if check.metric.startswith(_EXACT) else quantity(check.metric, value)
+    return f"{value:.6g}" if _is_exact(check.metric) else quantity(check.metric, value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from refusal import Refusal
 from research.report.findings import Findings
-from research.stats.split import Split
+from research.stats.effects import Gain
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.tasks.stoppable import stoppable
@@ -41,7 +41,7 @@ class Finding(Record):
     """the size as it is told: what decided is too large by having been chosen"""
     energy_method: str
     command: str
-    split: Split | None = None
+    split: Gain | None = None
     """the parts of its gain, where the control was stopped at the bound"""
 
 

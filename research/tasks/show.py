@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
+from research.metrics import quantity
 from research.stats.comparable import how_taken
-from research.stats.quantity import quantity
 from research.stats.sentences import command
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk

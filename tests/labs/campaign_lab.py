@@ -18,10 +18,10 @@ from research.propose.random import Random
 from research.propose.tpe import Tpe
 from research.report.findings import Findings
 from research.run.lines import Lines
+from research.run.lookup import lacking
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.gate import Space
-from research.stats.partial import lacking
 from research.store.store import Known, Store
 from research.types import Constraint, Objective, Proposal
 

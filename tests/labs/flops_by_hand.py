@@ -17,7 +17,7 @@ from models.nets.mixers.delta import DeltaRule
 from models.nets.mixers.gated import GatedRetention
 from models.nets.mixers.linear import LinearAttention
 from models.nets.mixers.softmax import Attention
-from models.nets.mixers.window import Window
+from models.nets.mixers.window import WindowAttention
 from models.nets.moe import MixtureOfExperts
 from models.nets.moe_gpt import MoEGPT
 from models.nets.sharing import Relaxed
@@ -181,7 +181,7 @@ COUNTS = {
     Monarch: _monarch,
     Scan: _scan,
     Attention: _softmax,
-    Window: _window,
+    WindowAttention: _window,
     LinearAttention: _sums,
     GatedRetention: _gated,
     DeltaRule: _delta,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.sentences import claim_sentence
 from research.stats.verdicts import judge
 from research.store.store import Store, TrialClaim
@@ -101,7 +101,7 @@ class RowsLab:
             for results in [self.store.results(ids)]
         )
         verdict = judge(
-            before, after, metric="train/energy_j", direction="min", smallest_effect=10.0, scale="ratio",
+            before, after, metric="train/energy_j", direction="min", smallest_effect=10.0, scale="relative",
             rate=Errors(0.01, 0.01), trial_ids=[*control, *arm],
         )  # fmt: skip
         verdict = verdict.model_copy(update={"word": facts.pop("word", verdict.word)})

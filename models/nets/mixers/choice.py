@@ -8,7 +8,7 @@ from models.nets.mixers.gated import GatedRetention
 from models.nets.mixers.linear import LinearAttention
 from models.nets.mixers.mixer import Mixer
 from models.nets.mixers.softmax import Attention
-from models.nets.mixers.window import Window
+from models.nets.mixers.window import WindowAttention
 from refusal import Refusal
 
 NAMES = ("softmax", "window", "linear", "gated", "delta")
@@ -40,7 +40,7 @@ def mixer(
         case "softmax":
             return Attention(*sized, causal=causal, rotary=rotary, **options)
         case "window":
-            return Window(*sized, causal=causal, rotary=rotary, window=window, **options)
+            return WindowAttention(*sized, causal=causal, rotary=rotary, window=window, **options)
         case "linear":
             return LinearAttention(*sized, causal=causal, **options)
     if not causal:

@@ -25,6 +25,7 @@ class ShortConvolution(nn.Module):
         """The sum; positions before the first are zero."""
         taps, length = len(self.weight), x.shape[1]
         padded = pad(x, (0, 0, taps - 1, 0))
-        return sum(
+        products = [
             padded[:, taps - 1 - tap : taps - 1 - tap + length] * self.weight[tap] for tap in range(taps)
-        )
+        ]
+        return sum(products[1:], products[0])

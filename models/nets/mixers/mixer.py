@@ -19,6 +19,9 @@ class Mixer(nn.Module, ABC):
     not divide `heads`, or an odd width per head is left to rotate.
     """
 
+    cosine: Tensor
+    sine: Tensor
+
     def __init__(
         self,
         width: int,

@@ -12,7 +12,7 @@ from models.nets.shapes import positive
 
 
 @final
-class Window(Mixer):
+class WindowAttention(Mixer):
     """Each position attends to the `window` last ones, itself among them: O(T x window) time and memory.
 
     Without `causal` it sees window - 1 positions to either side. Source: Child et al. (2019), arXiv
@@ -60,7 +60,8 @@ def banded(q: Tensor, k: Tensor, v: Tensor, window: int, *, causal: bool) -> Ten
     near = [_neighbours(part, sides) for part in (k, v)]  # (B, H, N, (1 + sides) * window, D)
     mask = _band(q.shape[2], window, sides, length, q.device)
     # Batch and heads are one dimension, blocks the other, over which the mask differs.
-    mixed = scaled_dot_product_attention(*(part.flatten(0, 1) for part in (q, *near)), attn_mask=mask)
+    query, key, value = (part.flatten(0, 1) for part in (q, *near))
+    mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return joined(mixed.unflatten(0, q.shape[:2]), length)
 
 

@@ -3,11 +3,12 @@
 import math
 from typing import Any, final
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from models.data.dataset import Dataset
 from models.optim.averaging import averaged, settle, unsettle
 from models.training.evaluate import evaluate
+from models.training.lit import Lit
 from models.training.microbatch import out_of_memory
 
 POINTS = 10
@@ -37,43 +38,46 @@ class Curve(Callback):
         """The next step to validate at, when that is known beforehand."""
         return None if self._every is None else step + self._every - step % self._every
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Give the loggers what a resumed training has shown before."""
+        lit: Lit = pl_module
         unsettle(trainer.optimizers[0])
-        self._tenths = self._tenth(pl_module)
-        for row in pl_module.record.curve:
+        self._tenths = self._tenth(lit)
+        for row in lit.record.curve:
             self._log(trainer, row)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add a row where one is due; what other callbacks did after the steps has ended here (`Between`)."""
-        pl_module.clock.pause()
-        tenth = self._tenth(pl_module)
+        lit: Lit = pl_module
+        lit.clock.pause()
+        tenth = self._tenth(lit)
         due = self._every is not None and trainer.global_step % self._every == 0
         if due or tenth > self._tenths:
-            self._add(trainer, pl_module)
+            self._add(trainer, lit)
         self._tenths = tenth
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Add the end, unless a row has just been added."""
-        curve = pl_module.record.curve
+        lit: Lit = pl_module
+        curve = lit.record.curve
         if not curve or curve[-1]["step"] != trainer.global_step:
-            self._add(trainer, pl_module)
+            self._add(trainer, lit)
         settle(trainer.optimizers[0])
 
-    def _tenth(self, module: LightningModule) -> int:
+    def _tenth(self, module: Lit) -> int:
         """How many points of a budget of seconds or joules are over."""
         if not (self._by_share and module.timed):
             return 0
         share = module.budget.share(0, None, module.now.second, module.now.joule)
         return math.floor(share * self._points)
 
-    def _add(self, trainer: Trainer, module: LightningModule) -> None:
+    def _add(self, trainer: Trainer, module: Lit) -> None:
         with module.clock.aside():
             self._add_row(trainer, module)
 
-    def _add_row(self, trainer: Trainer, module: LightningModule) -> None:
+    def _add_row(self, trainer: Trainer, module: Lit) -> None:
         now = module.clock.read()
         used = {"second": now.second, "cpu_second": now.cpu_second, "joule": now.joule}
         row: dict[str, float] = {"step": trainer.global_step}
@@ -83,7 +87,7 @@ class Curve(Callback):
                 row |= {f"val/{name}": value for name, value in self._scores(trainer, module).items()}
         self._log(trainer, module.record.add_row(row))
 
-    def _scores(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    def _scores(self, trainer: Trainer, module: Lit) -> dict[str, float]:
         data = self._data
         while True:
             try:
@@ -113,7 +117,8 @@ class Between(Callback):
         return None
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """What follows counts."""
-        pl_module.clock.resume()
+        lit: Lit = pl_module
+        lit.clock.resume()

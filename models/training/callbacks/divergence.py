@@ -3,8 +3,9 @@
 import math
 from typing import Any, final
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
+from models.training.lit import Lit
 from models.training.record import Diverged
 from refusal import Refusal
 
@@ -31,10 +32,11 @@ class Divergence(Callback):
         return None
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at every loss of the call."""
-        before, losses = pl_module.record.last
+        lit: Lit = pl_module
+        before, losses = lit.record.last
         for step, loss in enumerate(losses, before + 1):
             # A non-finite loss that is still here belongs to a step that the gradient scaler skipped.
             self._sum += loss if math.isfinite(loss) else 0.0

@@ -5,9 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, final
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from models.training.clock import Clock
+from models.training.lit import Lit
 from refusal import Ended, Refusal
 
 
@@ -23,7 +24,7 @@ _SEEN = 2
 
 
 @final
-class Halving(Callback):
+class HalvingStop(Callback):
     """Raises `Stopped` at a point of the learning curve that is worse than its bar, or when costs run away.
 
     Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) in its asynchronous form (Li et al.
@@ -79,17 +80,18 @@ class Halving(Callback):
         return None
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the points of the curve that are new."""
-        curve = pl_module.record.curve
+        lit: Lit = pl_module
+        curve = lit.record.curve
         for row in curve[self._rows :]:
-            share = pl_module.budget.share(row["step"], pl_module.total, row["second"], row.get("joule"))
+            share = lit.budget.share(row["step"], lit.total, row["second"], row.get("joule"))
             self._see(row, share)
             if share < 1:
                 self._compare(row, share)
                 # One that has a target may end at the next point: nothing is projected of its rest.
-                self._afford(share, pl_module.clock, certain=pl_module.budget.target is not None)
+                self._afford(share, lit.clock, certain=lit.budget.target is not None)
         self._rows = len(curve)
 
     def _see(self, row: Mapping[str, float], share: float) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Any, final
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from models.training.budget import Target
+from models.training.lit import Lit
 from refusal import Refusal
 
 
@@ -32,17 +33,17 @@ class Reached(Callback):
         """None: the curve's own stops are often enough."""
         return None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """End at once what was saved at its end."""
         self._look(trainer, pl_module)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the points of the curve that are new."""
         self._look(trainer, pl_module)
 
-    def _look(self, trainer: Trainer, module: LightningModule) -> None:
+    def _look(self, trainer: Trainer, module: Lit) -> None:
         curve = module.record.curve
         if len(curve) == self._rows:
             return

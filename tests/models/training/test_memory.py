@@ -1,8 +1,11 @@
+from mmap import ACCESS_READ, mmap
+
 import pytest
 import torch
 
 from models.training import memory
 from models.training.memory import LiveBytes, PeakMemory, activation_bytes
+from models.training.untouched import restored
 
 MEGABYTE = 2**20
 
@@ -23,6 +26,42 @@ def test_start_forgets_an_earlier_peak():
     del held
     peak.start()
     assert peak.read() < 8 * MEGABYTE
+
+
+def test_what_lies_freed_in_the_process_is_seen_again_only_from_a_trimmed_start():
+    peaks = {}
+    for trimmed in (False, True):
+        blocks = [bytearray(100_000) for _ in range(640)]
+        pin = blocks[-1]  # holds the end of the heap, so that the rest stays with the process
+        del blocks
+        peak = PeakMemory("cpu")
+        peak.start(trimmed=trimmed)
+        again = [bytearray(100_000) for _ in range(600)]
+        peaks[trimmed] = peak.read()
+        del again, pin
+    assert 55 * MEGABYTE < peaks[True] < 70 * MEGABYTE
+    assert peaks[False] < 16 * MEGABYTE
+
+
+def test_pages_of_files_are_nobodys_memory(tmp_path):
+    (tmp_path / "library").write_bytes(b"x" * 32 * MEGABYTE)
+    peak = PeakMemory("cpu")
+    peak.start()
+    with (tmp_path / "library").open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as pages:
+        assert sum(pages[start] for start in range(0, len(pages), 4096)) > 0
+        held = torch.ones(16 * MEGABYTE // 4)
+        assert 15 * MEGABYTE < peak.read() < 20 * MEGABYTE
+    del held
+
+
+def test_steps_that_are_undone_leave_their_copy_of_the_weights_out_of_the_peak():
+    net = torch.nn.Linear(2048, 2048)  # 16 MiB
+    peak = PeakMemory("cpu")
+    peak.start(trimmed=True)
+    with restored(net):
+        assert peak.read() >= 16 * MEGABYTE
+    peak.forget()
+    assert peak.read() < 4 * MEGABYTE
 
 
 def test_where_the_reset_is_forbidden_the_method_says_so(monkeypatch):

@@ -10,7 +10,7 @@ from torch import nn
 from models.data.dataset import Split
 from models.training.evaluate import evaluate
 from models.training.outcomes import each, packed
-from research.stats.examples import outcomes
+from research.stats.draws import outcomes
 from research.types import Result
 
 

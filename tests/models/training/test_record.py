@@ -2,11 +2,11 @@ import math
 
 import pytest
 
-from models.training.record import Diverged, Record
+from models.training.record import Diverged, TrainingRecord
 
 
 def test_rows_hold_the_mean_loss_since_the_row_before():
-    record = Record()
+    record = TrainingRecord()
     record.absorb(0, [1.0, 3.0], [1.0, 2.0], skipping=False)
     assert record.add_row({"step": 2})["train/loss"] == 2.0
     record.absorb(2, [5.0], [6.0], skipping=False)
@@ -29,11 +29,11 @@ def test_rows_hold_the_mean_loss_since_the_row_before():
 )
 def test_what_is_not_finite_ends_the_training_at_its_step(losses, norms, sentence):
     with pytest.raises(Diverged, match=sentence):
-        Record().absorb(10, losses, norms, skipping=False)
+        TrainingRecord().absorb(10, losses, norms, skipping=False)
 
 
 def test_a_scalers_skipped_steps_are_counted_and_too_many_in_a_row_end_it():
-    record = Record()
+    record = TrainingRecord()
     record.absorb(0, [1.0] * 3, [math.inf, 2.0, math.inf], skipping=True)
     assert record.metrics()["stability/nonfinite_steps"] == 2.0
     assert record.metrics()["stability/grad_norm_mean"] == 2.0
@@ -42,7 +42,7 @@ def test_a_scalers_skipped_steps_are_counted_and_too_many_in_a_row_end_it():
 
 
 def test_its_state_is_all_of_it():
-    record, other = Record(), Record()
+    record, other = TrainingRecord(), TrainingRecord()
     record.absorb(0, [1.0, 3.0], [math.inf, 2.0], skipping=True)
     record.add_row({"step": 2})
     record.absorb(2, [1.5], [4.0], skipping=True)

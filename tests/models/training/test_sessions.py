@@ -7,7 +7,7 @@ import torch
 from pytest import approx
 
 from made_up_clock import HELD_UP, LOOK_S, STEP_S, Slow, holds, metered
-from models.training.callbacks.halving import Halving, Stopped
+from models.training.callbacks.halving import HalvingStop, Stopped
 from models.training.checkpoint import OURS
 from models.training.fit import Diverged, fit
 from trainings import parts
@@ -49,7 +49,7 @@ def test_an_older_checkpoint_goes_on_without_the_joules_of_its_meter(tmp_path, o
 
 @pytest.mark.parametrize("kind", [Stopped, Diverged])
 def test_a_training_that_ends_early_tells_all_it_used(train, clock, tmp_path, kind):
-    changes = {"callbacks": {"h": Halving(bars={0.25: 2.0})}} if kind is Stopped else {}
+    changes = {"callbacks": {"h": HalvingStop(bars={0.25: 2.0})}} if kind is Stopped else {}
     if kind is Diverged:
         changes = {"optimizer": partial(torch.optim.SGD, lr=1e18), "callbacks": {}}
     net = Slow(clock)

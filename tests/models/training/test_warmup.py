@@ -101,7 +101,7 @@ def test_a_training_is_the_same_to_the_last_bit(
     assert after == {key: ends[False].metrics[key] for key in after}
 
 
-@pytest.mark.parametrize(("cpu_s", "steps"), [(0.001, STEPS), (0.02, 2), (5.0, 1)])
+@pytest.mark.parametrize(("cpu_s", "steps"), [(0.001, 1 + STEPS), (0.02, 1 + 2), (5.0, 1)])
 def test_they_run_once_and_are_the_harness_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: MadeUpClock, cpu_s: float, steps: int
 ) -> None:
@@ -120,7 +120,8 @@ def test_they_run_once_and_are_the_harness_s(
         Clock, "load_state_dict", lambda self, state: kept.append(dict(state)) or load(self, state)
     )
     found = trained(tmp_path, Slow(12, 4), ADAMW, monkeypatch, warm=True)
-    # After 0.03 s there is no other one; one more, afterwards, counts the bytes of a step's activations.
+    # One, as there was no such layer yet, and more until 0.03 s are over; one more, afterwards, counts the
+    # bytes of a step's activations.
     assert Slow.steps == 12 + steps + 1
     (spent,) = kept
     assert spent["harness_cpu_seconds"] == pytest.approx(steps * cpu_s)

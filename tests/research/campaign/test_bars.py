@@ -125,7 +125,7 @@ def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid
     from research.campaign.bench import Arm
 
     sprint = lab.sprint(lab.charter(energy()))
-    bench, bars = sprint._bench, {"_target_": "models.training.callbacks.halving.Halving", "cap": 3.0}
+    bench, bars = sprint._bench, {"_target_": "models.training.callbacks.halving.HalvingStop", "cap": 3.0}
 
     def stop(config: dict, rng: object) -> dict[str, float]:
         raise ArithmeticError("stopped early: 4 J at 40% of the budget come to more than 3 J")
@@ -144,7 +144,7 @@ def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid
     bench._ended = None
     bench.run(
         [(Arm(("model.width=64",), "tpe", 0), 0)],
-        halving={"_target_": "models.training.callbacks.halving.Halving", "cap": 9.0},
+        halving={"_target_": "models.training.callbacks.halving.HalvingStop", "cap": 9.0},
     )
     assert len(lab.ran) == 2, "other bars are another question"
     key = identity.key(

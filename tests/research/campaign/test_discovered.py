@@ -75,7 +75,7 @@ def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab:
     fixed, arm = ["data=digits", "budget.steps=300"], ["optimizer.lr=0.01", "model.width=32"]
     metric = "train/energy_j"
     before, after = ran(lab, fixed, metric), ran(lab, [*fixed, *arm], metric)
-    verdict = judge(before, after, metric=metric, direction="min", scale="ratio", smallest_effect=10)
+    verdict = judge(before, after, metric=metric, direction="min", scale="relative", smallest_effect=10)
     assert verdict.word == "supported"
     insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
     path = write_recipe(

@@ -33,7 +33,9 @@ RATED = rating(RubricFacts(ran=True, pairs=5, word="supported", fresh=True, new=
 def joules(factor: float = 0.5) -> Insight:
     control = {1000 + seed: 10.0 + seed for seed in range(5)}
     arm = {seed: value * (factor + 0.001 * (seed % 3)) for seed, value in control.items()}
-    verdict = judge(control, arm, metric="train/energy_j", direction="min", scale="ratio", smallest_effect=20)
+    verdict = judge(
+        control, arm, metric="train/energy_j", direction="min", scale="relative", smallest_effect=20
+    )
     return Insight(claim="c", verdict=verdict, energy_method="estimated", command="python train.py")
 
 

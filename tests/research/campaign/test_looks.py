@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from research.campaign.recipe import Study, counts, earlier, unseen
-from research.stats.decide import errors
+from research.stats.alpha import errors
 
 STUDY = {
     "question": "q", "claim": "c", "control": "model.width=128", "arms": ["model.width=64"], "seeds": 5,

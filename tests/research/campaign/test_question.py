@@ -12,7 +12,7 @@ from campaign_lab import Lab, Scripted, energy, flat, opened
 from research.campaign.charter import Confirm
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal
-from research.stats.ledger import Ledger, left, share
+from research.stats.alpha import AlphaLedger, left, share
 from research.store.store import Store
 
 WORDS = st.lists(st.sampled_from(["supported", "refuted", "open"]), min_size=1, max_size=8)
@@ -38,7 +38,7 @@ def test_any_order_of_campaigns_and_kills_is_one_sequence(
     tmp_path_factory: pytest.TempPathFactory, words: list, campaigns: int, killed: set[int]
 ) -> None:
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'lab.db'}")
-    whole, rates = Ledger(0.05), []
+    whole, rates = AlphaLedger(0.05), []
     for at, word in enumerate(words):
         asking = Question(store, "min joules", 0.05, f"campaign {at % campaigns}")
         if at in killed:  # begun, killed before it ended, and typed again

@@ -25,7 +25,7 @@ from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
-from research.stats.efficiency import efficiency
+from research.stats.rubric import efficiency
 from research.store.schema import trial as table
 from research.store.store import Known, Store, TrialClaim
 from research.types import Key, Objective, Result

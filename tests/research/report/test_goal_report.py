@@ -11,11 +11,11 @@ from markdown_it import MarkdownIt
 from scipy.stats import t
 
 from refusal import Refusal
+from research.metrics import quantity
 from research.report import campaign as sprint_report
 from research.report import goal, proposal
 from research.report.findings import Findings, of_campaign
 from research.report.payback import payback
-from research.stats.quantity import quantity
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)

@@ -15,11 +15,11 @@ from scipy.stats import t
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
+from research.metrics import quantity
 from research.report.campaign import write
 from research.report.findings import Findings
 from research.report.tables import figure
 from research.stats.intervals import summary
-from research.stats.quantity import quantity
 from research.stats.sentences import claim_sentence, command
 from research.types import Comparison, Constraint, Objective, Verdict
 
@@ -227,9 +227,10 @@ def test_foreign_text_cannot_build_a_section(lab: Lab) -> None:
     assert report.splitlines()[0] == "# fewer joules # Supported / all / is / well /"
 
 
-def verdict(word: str, low: float, high: float, metric: str = "train/energy_j [%]") -> Verdict:
+def verdict(word: str, low: float, high: float, metric: str = "train/energy_j") -> Verdict:
     compared = Comparison(
         metric=metric,
+        scale="relative" if metric == "train/energy_j" else "absolute",
         n=5,
         difference=(low + high) / 2,
         low=low,

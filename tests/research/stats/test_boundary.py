@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from research.stats.boundary import FIRST, nominal, spent
+from research.stats.alpha import FIRST, nominal, spent
 
 ALPHA = st.sampled_from([0.05, 0.024, 0.002, 1e-5])
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from research.stats.alpha import Errors, errors
 from research.stats.claims import Part
-from research.stats.decide import Errors, errors
 from research.stats.verdicts import PartVerdict, claim_word, judged
 
 RATE = errors(0.05)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.metrics import METRICS, is_timed, screening, window
+from research.metrics import METRICS, VALIDATION, is_timed, window
 from research.stats.comparable import comparable, disturbed, sound, unpaired
 from research.types import Result, Trial
 from statistics_rows import trial
@@ -53,11 +53,6 @@ def test_a_disturbed_window_spoils_its_own_figures_and_no_others(held: str, spoi
         if own:
             assert WHY in why and "1 of 2 trials" in why and "trial 2" in why
     assert any(found.values())
-
-
-def test_the_whole_trial_is_disturbed_by_any_window() -> None:
-    assert disturbed("trial/seconds", result(1, disturbed={"harness": WHY})) == f"harness window: {WHY}"
-    assert disturbed("trial/seconds", result(1, disturbed={})) is None
 
 
 @given(st.dictionaries(st.sampled_from(["train", "infer", "harness"]), st.just(WHY)))
@@ -144,4 +139,4 @@ def test_a_pair_meets_one_machine_in_one_sweep_or_one_quarter_of_an_hour() -> No
 def test_every_metric_of_a_clock_has_its_window() -> None:
     assert all(window(metric) in ("train", "infer", "harness") for metric in TIMED)
     assert all(window(metric) is None for metric in STILL)
-    assert not any(is_timed(screening(name)) for name in METRICS if name.startswith("test/"))
+    assert not any(map(is_timed, VALIDATION))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.stats.conditional import chosen, conditional
-from research.stats.decide import Errors, Mean, Region, decide, errors, even
-from research.stats.ledger import rate
+from research.stats.alpha import Errors, errors, even, rate
+from research.stats.decide import Mean, Region, decide
+from research.stats.effects import chosen, conditional
 from research.stats.power import power
 from research.stats.verdicts import judge
 
@@ -87,12 +87,12 @@ def test_a_conditional_size_is_smaller_than_what_was_chosen_and_inside_its_inter
     for _ in range(40):
         control = dict(enumerate(np.exp(rng.normal(0, 0.05, 10)).tolist()))
         arm = {at: value * 0.9 * math.exp(rng.normal(0, 0.05)) for at, value in control.items()}
-        asked = {"metric": "j", "direction": "min", "scale": "ratio"}
+        asked = {"metric": "j", "direction": "min", "scale": "relative"}
         for count, look in zip((5, 10), looks, strict=True):
             sides = [{at: side[at] for at in range(count)} for side in (control, arm)]
             verdict = judge(*sides, **asked, rate=look)
             if verdict.word == "supported":
-                size = chosen(*sides, "j", "min", 0.0, "ratio", looks[: len(look.counts)])
+                size = chosen(*sides, "j", "min", 0.0, "relative", looks[: len(look.counts)])
                 assert verdict.comparison is not None and size.low <= size.difference <= size.high <= 0
                 if count == 5:  # at a second look the first one has not crossed, which works the other way
                     assert size.difference >= verdict.comparison.difference - 0.1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from research.stats.comparable import comparable, energy_method
-from research.stats.efficiency import efficiency
+from research.stats.rubric import efficiency
 from research.types import Key, Result, Trial
 
 GOOD = {"test/accuracy": 0.9, "train/energy_j": 100.0}

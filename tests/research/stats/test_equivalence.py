@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.decide import Errors
+from research.stats.alpha import AlphaLedger, Errors
 from research.stats.intervals import compare
-from research.stats.ledger import Ledger
 from research.stats.verdicts import as_good_as, judge
 
 FEW = settings(max_examples=15)
@@ -91,12 +90,12 @@ def test_what_is_worse_by_the_margin_is_not_as_good(control, treatment, margin: 
 def test_ratios_are_in_percent_of_the_control() -> None:
     joules = {seed: 10.0 + seed for seed in range(5)}
     dearer = {seed: value * (1.05 + 0.001 * seed) for seed, value in joules.items()}
-    asked = {"metric": "train/energy_j", "direction": "min", "scale": "ratio"}
+    asked = {"metric": "train/energy_j", "direction": "min", "scale": "relative"}
     assert as_good_as(joules, dearer, margin=10, **asked).word == "supported"
     assert as_good_as(joules, dearer, margin=2, **asked).word == "refuted"
     assert as_good_as(joules, dearer, margin=150, **asked).word == "supported"
     with pytest.raises(Refusal, match="100 %"):
-        as_good_as(joules, dearer, metric="m", margin=100, scale="ratio")
+        as_good_as(joules, dearer, metric="m", margin=100, scale="relative")
 
 
 def test_missing_values_and_equal_differences_are_open() -> None:
@@ -134,7 +133,7 @@ def test_claims_of_equality_and_of_improvement_share_a_campaigns_alpha() -> None
     rng, campaigns, found = np.random.default_rng(3), 60, 0
     zero = dict.fromkeys(range(5), 0.0)
     for _ in range(campaigns):
-        ledger, words = Ledger(0.05), []
+        ledger, words = AlphaLedger(0.05), []
         for number in range(10):
             arm = dict(enumerate((rng.normal(0, 1, 5) - number % 2).tolist()))
             asked = {"metric": "m", "direction": "max", "rate": ledger.rate}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.stats.examples import crossed, difference_spread, mean_spread, outcomes
+from research.stats.draws import crossed, difference_spread, mean_spread, outcomes
 from research.stats.student import critical, two_sided
 from research.types import Result
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from research.stats.examples import Ground, Spread, crossed
+from research.stats.draws import Ground, Spread, crossed
 from research.stats.intervals import compare
 from research.stats.verdicts import Bounded, as_good_as, check, judge
 from research.types import Constraint

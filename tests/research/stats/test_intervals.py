@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.decide import Errors
+from research.stats.alpha import Errors
 from research.stats.intervals import compare, summary
 from research.stats.verdicts import check, judge
 from research.types import Constraint
@@ -66,9 +66,9 @@ def test_moving_both_arms_changes_nothing(
 def test_a_ratio_does_not_know_the_unit(
     control: dict[int, float], treatment: dict[int, float], unit: float
 ) -> None:
-    one = compare(control, treatment, "m", scale="ratio")
+    one = compare(control, treatment, "m", scale="relative")
     other = compare(
-        *({s: v * unit for s, v in side.items()} for side in (control, treatment)), "m", scale="ratio"
+        *({s: v * unit for s, v in side.items()} for side in (control, treatment)), "m", scale="relative"
     )
     assume(one.n > 1 and one.high < 1e9)
     assert other.difference == pytest.approx(one.difference, rel=1e-6, abs=1e-6)
@@ -76,11 +76,14 @@ def test_a_ratio_does_not_know_the_unit(
 
 
 def test_a_ratio_is_told_in_percent_of_the_control() -> None:
-    found = compare(arm([10, 20, 40]), arm([5, 10, 20]), "train/energy_j", scale="ratio")
-    assert found.metric == "train/energy_j [%]" and found.difference == pytest.approx(-50)
-    wide = compare(arm([10, 20, 30]), arm([5, 11, 14]), "train/energy_j", scale="ratio")
+    found = compare(arm([10, 20, 40]), arm([5, 10, 20]), "train/energy_j", scale="relative")
+    assert (found.metric, found.scale) == (
+        "train/energy_j",
+        "relative",
+    ) and found.difference == pytest.approx(-50)
+    wide = compare(arm([10, 20, 30]), arm([5, 11, 14]), "train/energy_j", scale="relative")
     assert -100 < wide.low < wide.difference < wide.high < 0
-    assert compare(arm([10, 0, 10, 10]), arm([5, 5, -5, math.nan]), "j", scale="ratio").n == 1
+    assert compare(arm([10, 0, 10, 10]), arm([5, 5, -5, math.nan]), "j", scale="relative").n == 1
 
 
 def test_pairs_need_both_arms_and_finite_values() -> None:
@@ -151,7 +154,7 @@ def test_a_trial_without_a_value_leaves_a_claim_open() -> None:
     worse = arm([0.0, 1.1, 2.0, 3.1, math.nan])
     assert judge(control, worse, metric="m").word == "open"
     assert judge(arm([*better[:4], math.nan]), arm([9.0, 9.1, 9.9, 9.0, 9.0]), metric="m").word == "open"
-    costs = {"metric": "train/energy_j", "direction": "min", "scale": "ratio"}
+    costs = {"metric": "train/energy_j", "direction": "min", "scale": "relative"}
     assert judge(control, arm([0.5, 1.1, 1.4, 2.1, 2.4]), **costs).word == "supported"
     free = judge(control, arm([0.5, 1.1, 1.4, 2.1, 0.0]), **costs)
     assert free.word == "open" and "1 of 10 trials" in free.reason, "no joules are no value"
@@ -168,7 +171,7 @@ def test_differences_without_spread_are_open_unless_the_metric_is_exact() -> Non
     )
     assert judge(sizes, smaller, metric="size/bytes", direction="min", smallest_effect=301).word == "refuted"
     assert judge(sizes, sizes, metric="size/bytes", direction="min").word == "refuted"
-    ratio = judge(sizes, smaller, metric="size/bytes", direction="min", scale="ratio", smallest_effect=50)
+    ratio = judge(sizes, smaller, metric="size/bytes", direction="min", scale="relative", smallest_effect=50)
     assert ratio.word == "supported" and ratio.comparison.difference == pytest.approx(-75)
 
 

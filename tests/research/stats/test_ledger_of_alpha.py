@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refusal import Refusal
-from research.stats.ledger import Ledger, left, share
+from research.stats.alpha import AlphaLedger, left, share
 from research.stats.verdicts import judge
 
 
@@ -30,7 +30,7 @@ def findings(draw, n: int, campaigns: int, comparisons: int) -> float:
     """The share of campaigns with a finding, in either direction; all arms are drawn alike."""
     rng, found = np.random.default_rng(n), 0
     for _ in range(campaigns):
-        ledger, words = Ledger(0.05), set()
+        ledger, words = AlphaLedger(0.05), set()
         control = dict(enumerate(draw(rng, n).tolist()))  # one control for all, as in a sprint
         for _ in range(comparisons):
             verdict = judge(control, dict(enumerate(draw(rng, n).tolist())), metric="m", rate=ledger.rate)
@@ -55,7 +55,7 @@ def test_a_campaign_of_a_against_a_errs_in_at_most_one_of_twenty_cases(draw, n: 
 
 @given(st.floats(0.001, 0.5), st.integers(1, 300))
 def test_without_findings_the_error_rates_add_up_to_at_most_alpha(alpha: float, count: int) -> None:
-    ledger, spent = Ledger(alpha), []
+    ledger, spent = AlphaLedger(alpha), []
     for _ in range(count):
         spent.append(ledger.rate.supported + ledger.rate.refuted)
         ledger._count(supported=False)
@@ -67,14 +67,14 @@ def test_without_findings_the_error_rates_add_up_to_at_most_alpha(alpha: float, 
 def test_a_finding_hands_its_rate_on_and_a_question_is_continued_from_its_history(
     history: list[bool],
 ) -> None:
-    ledger = Ledger(0.05)
+    ledger = AlphaLedger(0.05)
     for supported in history:
         before = ledger.rate.supported
         ledger._count(supported)
         alone = 0.05 * share(ledger.count + 1)
         assert ledger.rate.supported == pytest.approx(0.85 * alone + (before if supported else 0.0))
         assert ledger.rate.refuted == pytest.approx(0.15 * alone)
-    assert Ledger(0.05, history).rate == ledger.rate
+    assert AlphaLedger(0.05, history).rate == ledger.rate
     assert ledger.rate.supported + ledger.rate.refuted <= 0.05
 
 
@@ -85,4 +85,4 @@ def test_the_shares_come_to_less_than_one() -> None:
     assert head + tail == pytest.approx(0.83, abs=1e-8)
     assert share(1) == 0.53 and share(2) == pytest.approx(0.3 / 1.285766 * 2**-1.6, rel=1e-6)
     with pytest.raises(Refusal, match="error rate"):
-        Ledger(5.0)
+        AlphaLedger(5.0)

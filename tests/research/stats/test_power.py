@@ -102,7 +102,7 @@ def test_a_comparison_is_told_what_it_could_find() -> None:
 def test_a_ratio_is_told_in_percent(factors: list[float]) -> None:
     control = {0: 10.0, 1: 20.0, 2: 30.0}
     moved = {seed: value * factor for (seed, value), factor in zip(control.items(), factors, strict=True)}
-    found = told(compare(control, moved, "j", scale="ratio"), 20.0)
+    found = told(compare(control, moved, "j", scale="relative"), 20.0)
     assert found is not None and found.sd == pytest.approx(np.std(np.log(factors), ddof=1))
     size = abs(math.log(0.8 if factors[0] < 1 else 1.2))
     assert found.power == pytest.approx(power(3, size, found.sd, 0.025))

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from research.stats.efficiency import Efficiency
-from research.stats.rubric import RubricFacts, gathered, rating, tempered
+from research.stats.rubric import Efficiency, RubricFacts, gathered, rating, tempered
 from research.stats.verdicts import judge
 
 FEW = settings(max_examples=25)
@@ -99,7 +98,7 @@ def test_the_table_of_the_rubric(known: dict, expected: int, words: str) -> None
 def test_facts_are_read_from_verdicts() -> None:
     control = {seed: 10.0 + seed for seed in range(5)}
     cheaper = {seed: value * (0.5 + 0.01 * seed) for seed, value in control.items()}
-    asked = {"metric": "train/energy_j", "direction": "min", "scale": "ratio"}
+    asked = {"metric": "train/energy_j", "direction": "min", "scale": "relative"}
     verdict = judge(control, cheaper, **asked)
     known = {"ran": True, "fresh": True, "new": True}
     found = gathered(verdict, energy=verdict, efficiency=Efficiency(2.4, None), **known)
@@ -107,7 +106,7 @@ def test_facts_are_read_from_verdicts() -> None:
     assert rating(found).score == 9
     dearer = judge(cheaper, control, **(asked | {"direction": "max"}))
     assert dearer.word == "supported" and not gathered(verdict, energy=dearer, **known).saves_energy
-    other = judge(control, cheaper, metric="train/seconds", direction="min", scale="ratio")
+    other = judge(control, cheaper, metric="train/seconds", direction="min", scale="relative")
     assert not gathered(verdict, energy=other, **known).saves_energy
     assert not gathered(verdict, **known).saves_energy
     assert gathered(verdict, efficiency=Efficiency(None, "no floor"), **known).efficiency is None

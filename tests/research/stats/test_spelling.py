@@ -2,7 +2,7 @@
 
 import pytest
 
-from research.stats.spelling import interval, over_seeds, spelt
+from research.stats.intervals import interval, over_seeds, spelt
 from research.types import Comparison
 
 FOUND = Comparison(
@@ -34,19 +34,19 @@ def test_a_comparison_is_told_with_its_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "ends", "told"),
+    ("scale", "ends", "told"),
     [
-        ("train/energy_j [%]", (-29.6017, -16.2421, -0.34731), "-16.2 % [-29.6, -0.3]"),
-        ("test/accuracy", (-0.0429211, -0.0312, -0.0194721), "-0.0312 [-0.0429, -0.0195]"),
-        ("train/energy_j [%]", (-30.0, -20.0, -0.004), "-20.000 % [-30.000, -0.004]"),
-        ("train/energy_j [%]", (7829.4, 8991.1, 10320.2), "+8991 % [7829, 10,320]"),
-        ("size/bytes [%]", (-86.6278, -86.6278, -86.6278), "-86.63 % [-86.63, -86.63]"),
-        ("m", (-1.0, 0.0, 1.0), "+0 [-1, 1]"),
+        ("relative", (-29.6017, -16.2421, -0.34731), "-16.2 % [-29.6, -0.3]"),
+        ("absolute", (-0.0429211, -0.0312, -0.0194721), "-0.0312 [-0.0429, -0.0195]"),
+        ("relative", (-30.0, -20.0, -0.004), "-20.000 % [-30.000, -0.004]"),
+        ("relative", (7829.4, 8991.1, 10320.2), "+8991 % [7829, 10,320]"),
+        ("relative", (-86.6278, -86.6278, -86.6278), "-86.63 % [-86.63, -86.63]"),
+        ("absolute", (-1.0, 0.0, 1.0), "+0 [-1, 1]"),
     ],
 )
 def test_a_difference_and_its_ends_have_the_same_decimals_and_no_end_is_rounded_to_zero(
-    metric: str, ends: tuple[float, float, float], told: str
+    scale: str, ends: tuple[float, float, float], told: str
 ) -> None:
     low, difference, high = ends
-    one = FOUND.model_copy(update={"metric": metric, "difference": difference, "low": low, "high": high})
+    one = FOUND.model_copy(update={"scale": scale, "difference": difference, "low": low, "high": high})
     assert over_seeds(one) == f"{told} over 4 seeds (95 % interval)"

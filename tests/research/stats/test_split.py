@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from research.stats.effects import Gain, parted
 from research.stats.intervals import compare
-from research.stats.split import Split, parted
 from research.stats.verdicts import judge
 
 LEVEL = 0.95
@@ -17,10 +17,10 @@ LINE = ("budget.steps=40",)
 
 
 def new(arm: dict[int, float]):
-    return judge(SHORTER, arm, metric="train/energy_j", direction="min", scale="ratio")
+    return judge(SHORTER, arm, metric="train/energy_j", direction="min", scale="relative")
 
 
-def parts(arm: dict[int, float], kept: bool = True) -> Split:
+def parts(arm: dict[int, float], kept: bool = True) -> Gain:
     return parted(LINE, CONTROL, SHORTER, "train/energy_j", LEVEL, new(arm), kept)
 
 
@@ -44,7 +44,7 @@ def test_what_is_not_shown_is_told_as_that() -> None:
 
 def test_a_gain_that_further_seeds_do_not_bear_out_is_not_shown() -> None:
     decided = new({1: 18.0, 2: 17.2, 3: 18.84})
-    told = compare(SHORTER, {1: 15.0, 2: 24.0, 3: 19.0}, "train/energy_j", LEVEL, "ratio")
+    told = compare(SHORTER, {1: 15.0, 2: 24.0, 3: 19.0}, "train/energy_j", LEVEL, "relative")
     assert decided.word == "supported" and told.low < 0 < told.high
     doubted = decided.model_copy(update={"comparison": told})
     found = parted(LINE, CONTROL, SHORTER, "train/energy_j", LEVEL, doubted)
@@ -58,9 +58,9 @@ costs = st.lists(st.floats(0.01, 1e6), min_size=3, max_size=6)
 def test_the_parts_multiply_to_the_whole(control: list, shorter: list, arm: list) -> None:
     size = min(map(len, (control, shorter, arm)))
     sides = [dict(enumerate(values[:size])) for values in (control, shorter, arm)]
-    beyond = judge(sides[1], sides[2], metric="m", direction="min", scale="ratio")
+    beyond = judge(sides[1], sides[2], metric="m", direction="min", scale="relative")
     found = parted(LINE, sides[0], sides[1], "m", LEVEL, beyond)
-    whole = compare(sides[0], sides[2], "m", LEVEL, "ratio").difference
+    whole = compare(sides[0], sides[2], "m", LEVEL, "relative").difference
     assert found.new is not None
     product = (1 + found.shorter.difference / 100) * (1 + found.new.difference / 100)
     assert math.isclose(product, 1 + whole / 100, rel_tol=1e-6, abs_tol=1e-9)

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from research.stats.verdicts import judge
+from research.store import schema
 from research.store.store import Store
 from research.types import Insight, Proposal
 
@@ -36,6 +37,23 @@ def test_an_insight_keeps_intervals_without_end(store: Store) -> None:
     store.add_insight(insight)
     assert store.insights(word="open")[0]["insight"] == insight
     assert store.insights(word="supported") == []
+
+
+def test_an_insight_from_before_comparisons_told_their_scale_reads_as_one_of_today(store: Store) -> None:
+    figures = {"metric": "train/energy_j", "direction": "min", "scale": "relative"}
+    verdict = judge({0: 1.0, 1: 2.0, 2: 3.0}, {0: 0.5, 1: 0.9, 2: 1.6}, **figures)
+    today = Insight(claim="j falls", verdict=verdict, energy_method="estimated", command="python train.py")
+    kept = today.model_dump()
+    compared = kept["verdict"]["comparison"]
+    assert compared.pop("scale") == "relative"
+    compared["metric"] = "train/energy_j [%]"
+    old = {"insight": kept, "word": "open", "facts": {"split": {"shorter": compared}}}
+    with store.write() as connection:
+        connection.execute(sa.insert(schema.insight).values(created=1.0, **old))
+    (row,) = store.insights()
+    assert row["insight"] == today
+    told = row["facts"]["split"]["shorter"]
+    assert (told["metric"], told["scale"]) == ("train/energy_j", "relative")
 
 
 def test_an_exchange_with_a_model_keeps_what_is_unknown_unknown(store: Store) -> None:

@@ -5,15 +5,15 @@ import pytest
 from models.energy.disturbance import Watch
 from models.energy.meter import Meter
 from models.training.budget import Budget
-from models.training.callbacks.halving import Halving, Stopped
-from models.training.record import Record
+from models.training.callbacks.halving import HalvingStop, Stopped
+from models.training.record import TrainingRecord
 from refusal import Refusal
 from trainings import steady, weights
 
 
 def test_a_training_that_passes_every_bar_ends_bit_for_bit_as_one_without(train, tmp_path):
     plain = train(folder=tmp_path / "a")
-    watched = train(callbacks={"halving": Halving(bars={"0.3": 0.0}, cap=1e9)}, folder=tmp_path / "b")
+    watched = train(callbacks={"halving": HalvingStop(bars={"0.3": 0.0}, cap=1e9)}, folder=tmp_path / "b")
     assert weights(plain.net).equal(weights(watched.net)) and watched.steps == 40
 
 
@@ -21,7 +21,7 @@ def test_it_ends_at_the_rung_below_its_bar_and_tells_what_it_spent(train):
     with pytest.raises(
         Stopped, match=r"val/accuracy is .* of the budget, where what goes on has 1\.5"
     ) as ended:
-        train(callbacks={"halving": Halving(bars={0.5: 1.5})})
+        train(callbacks={"halving": HalvingStop(bars={0.5: 1.5})})
     spent = ended.value.spent
     assert 0.5 <= spent["share"] < 1 and spent["train/energy_j"] > 0 and spent["train/seconds"] > 0
     assert 0 <= spent["at/0.5"] < 1.5
@@ -29,9 +29,9 @@ def test_it_ends_at_the_rung_below_its_bar_and_tells_what_it_spent(train):
 
 def test_less_is_better_where_the_metric_is_a_loss(train, tmp_path):
     bars = {"metric": "val/loss", "direction": "min"}
-    assert train(callbacks={"h": Halving(**bars, bars={0.5: 1e9})}, folder=tmp_path / "a").steps == 40
+    assert train(callbacks={"h": HalvingStop(**bars, bars={0.5: 1e9})}, folder=tmp_path / "a").steps == 40
     with pytest.raises(Stopped, match="val/loss"):
-        train(callbacks={"h": Halving(**bars, bars={0.5: 1e-9})}, folder=tmp_path / "b")
+        train(callbacks={"h": HalvingStop(**bars, bars={0.5: 1e-9})}, folder=tmp_path / "b")
 
 
 def watched_by(watch: Watch) -> Meter:
@@ -41,7 +41,7 @@ def watched_by(watch: Watch) -> Meter:
 def test_a_cost_is_projected_from_the_share_that_is_spent(train, tmp_path):
     quiet = watched_by(Watch(tmp_path / "nothing to read"))
     with pytest.raises(Stopped, match=r"CPU s at .* come to at least .* CPU s, more than") as ended:
-        train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=0)}, meter=quiet)
+        train(steps=200, callbacks={"halving": HalvingStop(cap=1e-6, rest=0)}, meter=quiet)
     spent = ended.value.spent
     assert 0.2 <= spent["share"] < 0.6
     assert spent["projected/cpu_seconds"] > spent["train/cpu_seconds"] > 0
@@ -49,7 +49,7 @@ def test_a_cost_is_projected_from_the_share_that_is_spent(train, tmp_path):
 
 def test_a_rest_that_costs_less_than_a_start_is_not_worth_ending(train, tmp_path):
     quiet = watched_by(Watch(tmp_path / "nothing to read"))
-    found = train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=1e6)}, meter=quiet)
+    found = train(steps=200, callbacks={"halving": HalvingStop(cap=1e-6, rest=1e6)}, meter=quiet)
     assert found.steps == 200
 
 
@@ -66,10 +66,10 @@ class Neighbour:
 
 def test_a_disturbed_training_is_not_ended_for_its_joules(train):
     busy = watched_by(Neighbour())
-    found = train(steps=200, callbacks={"halving": Halving(cap=1e-6, rest=0)}, meter=busy)
+    found = train(steps=200, callbacks={"halving": HalvingStop(cap=1e-6, rest=0)}, meter=busy)
     assert found.steps == 200 and "waited" in found.facts["disturbed"]["train"]
     with pytest.raises(Stopped, match="val/accuracy"):
-        train(callbacks={"halving": Halving(bars={0.5: 1.5}, cap=1e-6)}, meter=watched_by(Neighbour()))
+        train(callbacks={"halving": HalvingStop(bars={0.5: 1.5}, cap=1e-6)}, meter=watched_by(Neighbour()))
 
 
 def test_what_makes_no_sense_is_refused():
@@ -81,7 +81,7 @@ def test_what_makes_no_sense_is_refused():
         {"cost": "wall"},
     ):
         with pytest.raises(Refusal, match="halving"):
-            Halving(**wrong)
+            HalvingStop(**wrong)
 
 
 class Run:
@@ -95,9 +95,11 @@ class Run:
         disturbed = staticmethod(dict)
 
     def __init__(self, target: str | None = None) -> None:
-        self.budget, self.record = Budget(steps=100, target=target), Record()
+        self.budget, self.record = Budget(steps=100, target=target), TrainingRecord()
 
-    def see(self, halving: Halving, points: list[tuple[float, float]], column: str = "cpu_second") -> None:
+    def see(
+        self, halving: HalvingStop, points: list[tuple[float, float]], column: str = "cpu_second"
+    ) -> None:
         """Steps and what they cost by then."""
         for step, spent in points:
             row = {"step": step, "second": 1.0, "cpu_second": spent, column: spent}
@@ -106,14 +108,14 @@ class Run:
 
 
 def test_what_starting_took_is_not_projected():
-    run, halving = Run(), Halving(cap=30.0, rest=0)
+    run, halving = Run(), HalvingStop(cap=30.0, rest=0)
     run.see(halving, [(10.0, 12.0), (20.0, 13.0), (30.0, 14.0)])  # 12 s to the first point, then 1 s a tenth
     assert halving._reached["projected"] == pytest.approx(14 + 7 * 1.0)
 
 
 def test_the_cheapest_stretch_is_what_is_projected():
     """A neighbour made one stretch five times dearer: the rest is not taken to be like it."""
-    run, halving = Run(), Halving(cap=14.0, rest=0)
+    run, halving = Run(), HalvingStop(cap=14.0, rest=0)
     run.see(halving, [(10.0, 1.0), (20.0, 6.0), (30.0, 7.0)])
     assert halving._reached["projected"] == pytest.approx(7 + 7 * 1.0)
     with pytest.raises(Stopped, match=r"9 CPU s at 40% of the budget come to at least 15 CPU s"):
@@ -121,14 +123,14 @@ def test_the_cheapest_stretch_is_what_is_projected():
 
 
 def test_a_training_that_may_end_at_its_target_is_held_to_what_it_has_spent():
-    run, halving = Run("val/accuracy >= 0.5"), Halving(cap=10.0, rest=0)
+    run, halving = Run("val/accuracy >= 0.5"), HalvingStop(cap=10.0, rest=0)
     run.see(halving, [(10.0, 2.0), (20.0, 4.0), (30.0, 6.0), (40.0, 8.0)])  # 20 s if it never got there
     with pytest.raises(Stopped, match="12 CPU s at 60% of the budget"):
         run.see(halving, [(60.0, 12.0)])
 
 
 def test_two_points_say_nothing_of_the_rest():
-    run, halving = Run(), Halving(cap=1e-3, rest=0)
+    run, halving = Run(), HalvingStop(cap=1e-3, rest=0)
     run.see(halving, [(30.0, 1.0), (60.0, 9.0)])
     assert "projected" not in halving._reached
     with pytest.raises(Stopped):
@@ -136,7 +138,8 @@ def test_two_points_say_nothing_of_the_rest():
 
 
 def test_joules_are_projected_where_a_gpu_draws_them():
-    run, halving = Run(), Halving(cap=3.0, cost="joule", rest=0)
+    run, halving = Run(), HalvingStop(cap=3.0, cost="joule", rest=0)
+    points = [(10.0, 0.2), (20.0, 0.4), (30.0, 0.6)]
     with pytest.raises(Stopped, match=r"0\.6 J at 30% of the budget come to at least 2 J"):
-        Run().see(Halving(cap=1.5, cost="joule", rest=0), [(10.0, 0.2), (20.0, 0.4), (30.0, 0.6)], "joule")
-    run.see(halving, [(10.0, 0.2), (20.0, 0.4), (30.0, 0.6)], "joule")
+        Run().see(HalvingStop(cap=1.5, cost="joule", rest=0), points, "joule")
+    run.see(halving, points, "joule")

@@ -1,24 +1,29 @@
-"""The size of an effect that was chosen for being large: an interval given that it was.
+"""How large an effect is that was chosen for being large, and which part of a gain is new.
 
 What crosses a bound is told too large by itself (the winner's curse). Here a size is kept in the interval if
 the mean would not be extreme among those of the same spread *that cross the bound as well*: for a size theta
 the differences from theta lie on a sphere of known radius, in a direction that is uniform whatever their
 spread, so what crosses the bound is a region of angles, and the mean's place in it is an exact p-value
 (Fithian, Sun and Taylor 2014, Optimal inference after model selection, arXiv 1410.2597, with the spread
-unknown). Of a second look it is also taken into account that the first one had not crossed.
-The size that is told is the median unbiased one, p = 1/2, and 0 where the bound was hardly crossed. Both it
-and the interval are kept to what was claimed: where the claim is true that takes nothing from the coverage.
+unknown). Of a second look it is also taken into account that the first one had not crossed. The size that is
+told is the median unbiased one, p = 1/2, and 0 where the bound was hardly crossed. Both it and the interval
+are kept to what was claimed: where the claim is true that takes nothing from the coverage.
+
+A gain has two parts: what training the control shorter brings, and what is new beyond that. Costs are
+compared by their ratios, and ratios multiply: over the same seeds, contender / control is stopped control /
+control times contender / stopped control, exactly, for all three are geometric means of one set of triples.
+So the parts are told one after the other, each in percent of what the one before it left. Where the size of a
+chosen gain is told corrected for having been chosen, they multiply up to that correction.
 """
 
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
-from research.stats.boundary import below, rule
-from research.stats.decide import Errors
-from research.stats.intervals import Scale, changes_of, compare, mean_of
+from research.stats.alpha import Errors, below, rule
+from research.stats.intervals import changes_of, compare, interval, mean_of
 from research.stats.student import critical
-from research.types import Comparison, Direction, Values
+from research.types import Comparison, Direction, Record, Scale, Values, Verdict, VerdictWord
 
 _NODES, _SIZES, _FAR = 64, 120, 30.0
 
@@ -52,11 +57,11 @@ def chosen(
     if not measured.error:
         return compare(control, treatment, metric, level, scale)
     sign = 1.0 if direction == "max" else -1.0
-    beyond = sign * math.log1p(sign * least / 100) if scale == "ratio" else least
+    beyond = sign * math.log1p(sign * least / 100) if scale == "relative" else least
     counts = looks[-1].counts or (measured.n,)
     tails = [rate.tails[0] for rate in looks]
     size = conditional([sign * change for change in changes], counts, tails, beyond, level)
-    told = [100 * math.expm1(sign * one) if scale == "ratio" else sign * one for one in size]
+    told = [100 * math.expm1(sign * one) if scale == "relative" else sign * one for one in size]
     low, high = sorted(told[1:])
     found = compare(control, treatment, metric, level, scale)
     return found.model_copy(update={"difference": told[0], "low": low, "high": high})
@@ -139,3 +144,69 @@ class _Given:
         if self._before:
             density = density * below(np.sin(angle), self._before, self._n, self._earlier, shift)
         return float((high - low) / 2 * density.sum())
+
+
+@final
+class Gain(Record):
+    """A contender's gain over the control, beside the control stopped at the bound."""
+
+    stopped: tuple[str, ...]
+    """overrides of the stopped control"""
+    shorter: Comparison
+    """stopped control against the control: what training shorter brings"""
+    new: Comparison | None = None
+    """contender against the stopped control; None where the contender is the stopped control itself"""
+    word: VerdictWord | None = None
+    """whether something new is shown; None where nothing is claimed to be"""
+    kept: bool = True
+    """whether the stopped control's means over the fresh seeds keep the goal's bounds"""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the gain goes beyond training shorter."""
+        return self.word == "supported"
+
+    @property
+    def words(self) -> str:
+        """For example `-79 % by training shorter (budget.steps=40), then -14 % [-20, -8] by what is new`."""
+        line = " ".join(self.stopped)
+        first = f"{_percent(self.shorter)} by training shorter (`{line}`)"
+        if self.new is None:
+            return f"{first}; nothing new was shown beyond it"
+        unsettled = "" if self.shown else ", which shows nothing new"
+        missed = (
+            "" if self.kept else "; stopped there the control misses a bound, so this part is told too small"
+        )
+        rest = f"{_percent(self.new)} {interval(self.new)} of the rest"
+        return f"{first}, then {rest} by what is new{unsettled}{missed}"
+
+
+def parted(
+    stopped: Sequence[str],
+    control: Values,
+    shorter: Values,
+    metric: str,
+    level: float,
+    beyond: Verdict | None = None,
+    kept: bool = True,
+) -> Gain:
+    """The parts of a gain in a cost; `beyond` is the verdict of the contender against the stopped control.
+
+    Where that is supported and the seeds that tell its size leave open whether there is one, nothing new is
+    shown.
+    """
+    new = None if beyond is None else beyond.comparison
+    word = None if beyond is None else beyond.word
+    if word == "supported" and (new is None or new.low * new.high <= 0):
+        word = "open"
+    return Gain(
+        stopped=tuple(stopped),
+        shorter=compare(control, shorter, metric, level, "relative"),
+        new=new,
+        word=word,
+        kept=kept,
+    )
+
+
+def _percent(found: Comparison) -> str:
+    return f"{found.difference:+.3g} %" if math.isfinite(found.difference) else "an unknown part"
