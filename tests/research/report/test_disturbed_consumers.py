@@ -16,10 +16,10 @@ from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
-from research.report import sweep_table
 from research.report.arms import arms_table, named
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.pictures import curve
+from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
