@@ -224,7 +224,7 @@ def shortfall(constraint: Constraint, value: float) -> float:
 
 def shortfalls(objective: Objective, metrics: Mapping[str, float]) -> list[float]:
     """The shortfall of each constraint; infinite where the trial did not measure the metric."""
-    return [shortfall(one, metrics.get(one.metric, math.nan)) for one in objective.constraints]
+    return [shortfall(bound, metrics.get(bound.metric, math.nan)) for bound in objective.constraints]
 
 
 def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, float]:
@@ -244,7 +244,7 @@ def shown(constraint: Constraint) -> str:
 def sentence(objective: Objective) -> str:
     """An objective in one line: `minimise train/energy_j (training energy), keeping test/accuracy >= 0.9`."""
     verb = "minimise" if objective.direction == "min" else "maximise"
-    kept = " and ".join(shown(one) for one in objective.constraints)
+    kept = " and ".join(shown(bound) for bound in objective.constraints)
     line = f"{verb} {objective.metric} ({words(objective.metric)})"
     return f"{line}, keeping {kept}" if kept else line
 

@@ -8,7 +8,7 @@ from typing import Any, final
 from research.metrics import described, is_ratio, quantity, twin
 from research.run.progress import common
 from research.run.runner import Outcome
-from research.stats.comparable import Taken, disturbed, sound, unlike
+from research.stats.comparable import Provenance, disturbed, sound, unlike
 from research.stats.intervals import Summary, summary
 from research.types import Result
 
@@ -29,7 +29,7 @@ class Arm:
         return summary([own[metric] for own in figures if metric in own])
 
     @cached_property
-    def taken(self) -> list[Taken]:
+    def taken(self) -> list[Provenance]:
         """Its trials that have numbers, with what says how they were taken: all on this machine."""
         return [_taken(one) for one in self.outcomes if one.ok]
 
@@ -86,15 +86,15 @@ def lower_is_better(metric: str) -> bool:
     return known is not None and known.better == "min"
 
 
-def _sound(metric: str, compared: Sequence[Arm]) -> list[Taken]:
+def _sound(metric: str, compared: Sequence[Arm]) -> list[Provenance]:
     """The trials whose figure of a metric may be used."""
     return [one for arm in compared for one in arm.taken if metric in sound(one.result)]
 
 
-def _taken(one: Outcome) -> Taken:
+def _taken(one: Outcome) -> Provenance:
     result = Result(trial_id=one.trial_id or 0, metrics=one.metrics, facts=one.facts)
     # A known trial may have run beside others than this sweep's: what it was asked with tells nothing of it.
-    return Taken(result.trial_id, "here", 1, result)
+    return Provenance(result.trial_id, "here", 1, result)
 
 
 def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:

@@ -58,15 +58,15 @@ def settle(
     ends = tails if claimed.low > -math.inf else tails[::-1]
     level = 1 - 2 * rate.supported if two_sided else rate.level
     ends = (tails[0], tails[0]) if two_sided else ends
-    found = described(measured, metric, scale, ends, level, ground, tails[0])
+    compared = described(measured, metric, scale, ends, level, ground, tails[0])
     if absent:
-        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", found
-    if found.n < ENOUGH:
-        return word, f"{found.n} of the {ENOUGH} paired seeds that a decision needs", found
-    shown = over_seeds(found)
+        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", compared
+    if compared.n < ENOUGH:
+        return word, f"{compared.n} of the {ENOUGH} paired seeds that a decision needs", compared
+    shown = over_seeds(compared)
     if word == "open" and not measured.error:
-        return word, f"{shown}: all differences {_FLAT}", found
-    return word, f"{shown}: {getattr(said, word)}", found
+        return word, f"{shown}: all differences {_FLAT}", compared
+    return word, f"{shown}: {getattr(said, word)}", compared
 
 
 @final
@@ -107,10 +107,10 @@ def judge(
     sized = f" of {smallest_effect:g}" if smallest_effect else ""
     beyond = f" beyond {smallest_effect:g}" if smallest_effect else ""
     said = Said(f"an improvement{beyond}", f"no improvement{sized}", f"does not settle an improvement{sized}")
-    word, reason, found = settle(control, treatment, metric, claimed, said, scale, own, ground)
-    for one in constraints:
-        word, reason = _constrained(word, reason, Bounded(*one), own)
-    return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
+    word, reason, compared = settle(control, treatment, metric, claimed, said, scale, own, ground)
+    for bounded in constraints:
+        word, reason = _constrained(word, reason, Bounded(*bounded), own)
+    return Verdict(word=word, comparison=compared, reason=reason, trial_ids=tuple(trial_ids))
 
 
 def missing(arm: Values, scale: Scale = "absolute") -> int:
@@ -238,7 +238,7 @@ def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Groun
     if part.kind not in ("less_by", "more_by"):
         given = (control, arm, part.metric, part.region, _kept_within(part.region), scale, rate, ground)
         return PartVerdict(part, *settle(*given))
-    found = judge(
+    verdict = judge(
         control,
         arm,
         metric=part.metric,
@@ -248,7 +248,7 @@ def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Groun
         rate=rate,
         ground=ground,
     )
-    return PartVerdict(part, found.word, found.reason, found.comparison)
+    return PartVerdict(part, verdict.word, verdict.reason, verdict.comparison)
 
 
 def _kept_within(margin: Region) -> Said:

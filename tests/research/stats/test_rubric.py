@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from research.stats.comparable import comparable, energy_method
-from research.stats.rubric import Efficiency, RubricFacts, efficiency, gathered, rating, tempered
+from research.stats.rubric import Efficiency, RubricFacts, efficiency, gathered, rating
 from research.stats.verdicts import judge
 from research.types import Key, Result, Trial
 
@@ -53,17 +53,6 @@ def test_the_score_has_its_bounds_and_its_gates(known: dict) -> None:
         assert known["efficiency"] > 2
     assert found.publishable == (found.words in ("publishable", "outstanding"))
     assert all(one.why and one.points == one.holds for one in found.points.values())
-
-
-@FEW
-@given(FACTS, st.none() | st.integers(-100, 100))
-def test_an_opinion_never_raises_a_rating(known: dict, opinion: int | None) -> None:
-    found = rating(RubricFacts(**known))
-    after = tempered(found, opinion)
-    assert 1 <= after.score <= found.score and after.points == found.points
-    assert opinion is not None or after == found
-    if opinion is not None and 1 <= opinion <= found.score:
-        assert after.score == opinion
 
 
 def test_the_words_of_a_model_are_no_fact() -> None:
