@@ -71,6 +71,11 @@ def test_research_touches_no_tensor() -> None:
     assert importing(RESEARCH, TENSORS) == {}
 
 
+def test_sql_is_written_in_the_store_alone() -> None:
+    outside = [path for path in RESEARCH if not path.is_relative_to(ROOT / "research" / "store")]
+    assert importing(outside, {"sqlalchemy"}) == {}
+
+
 def test_nets_and_optim_import_torch_only() -> None:
     allowed = {
         "abc",

@@ -151,6 +151,16 @@ def header(text: str) -> dict[str, str]:
     return found
 
 
+def typed(path: Path, conf: Path) -> str:
+    """The command that runs a recipe again, or what must be done before there is one."""
+    try:
+        name = path.resolve().relative_to((conf / "experiment").resolve()).with_suffix("")
+    except ValueError:
+        folder = conf / "experiment" / path.parent.name
+        return f"copy it into {folder}, then python agent.py experiment={path.parent.name}/{path.stem}"
+    return f"python agent.py experiment={name.as_posix()}"
+
+
 Resolve = Callable[[list[str]], dict[str, Any]]
 
 

@@ -43,17 +43,15 @@ class Listing(Answer):
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
 
-def listing(desk: Desk) -> Listing:
+def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
-    what, status = desk.config["what"], desk.config["status"]
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
         raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
     if status is not None and status not in STATUSES[what]:
         known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
         raise Refusal(f"No {what} have status={status}: {known}.")
-    limit = desk.config["limit"]
-    if not isinstance(limit, int) or limit < 1:
+    if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
     find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
         "experiments": _experiments,
@@ -67,22 +65,16 @@ def listing(desk: Desk) -> Listing:
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
-def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
-    import sqlalchemy as sa
+def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
+    from research.store import queries
 
-    from research.store import schema
-
-    rows = schema.metadata.tables[name]
-    query = sa.select(rows).order_by(rows.c.id.desc()).limit(limit)
-    if status is not None:
-        query = query.where(rows.c[column] == status)
     with desk.known.read() as connection:
-        return list(connection.execute(query).mappings())[::-1]
+        return queries.rows(connection, table, limit, **where)
 
 
 def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
     found = []
-    for row in _newest(desk, "experiment", "status", status, limit):
+    for row in _newest(desk, "proposal", limit, status=status):
         proposal = Proposal.model_validate(row["proposal"])
         found.append(
             {
@@ -130,7 +122,7 @@ def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
             "claim": row["insight"]["claim"],
             "command": row["insight"]["command"],
         }
-        for row in _newest(desk, "insight", "word", word, limit)
+        for row in _newest(desk, "insight", limit, word=word)
     ]
 
 

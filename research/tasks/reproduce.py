@@ -16,9 +16,8 @@ from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
 from research.store.queries import siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import absent, reference
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial
 
@@ -67,9 +66,9 @@ class Reproduced(Answer):
         return "\n".join([f"{self.of} {words[self.agrees]}", *self.notes, "", *lines])
 
 
-def reproduce(desk: Desk) -> Reproduced:
+def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
     """Run it again. Raises `Refusal` for what is not there or not finished, or cannot be run again."""
-    wanted = reference(desk.config["id"], "id", ("trial", "insight"))
+    wanted = reference(id, "id", ("trial", "insight"))
     store = desk.known
     ids = (
         [wanted.number]
@@ -100,7 +99,7 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
     from research.run.runner import Job
 
-    own = {"store": desk.config["store"], "root": desk.config["root"], "force": True}
+    own = {**desk.harness, "force": True}
     results = desk.store.results([one.id for one in trials])
     found: dict[int, Trial] = {}
     # Sums of another number of threads are rounded otherwise.

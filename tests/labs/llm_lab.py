@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from research.llm import client as llm
-from research.llm.exchange import Answer
-from research.llm.replies import Reading, read
+from research.llm.exchange import ServerReply
+from research.llm.replies import ReadReply, read
 from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer
 
@@ -16,7 +16,7 @@ GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion"]}'
 ASK = [{"role": "user", "content": "Propose one experiment as JSON."}]
 
 
-def reader(reply: Answer) -> Reading[Draft]:
+def reader(reply: ServerReply) -> ReadReply[Draft]:
     return read(reply.text, reply.finish_reason, Draft)
 
 
@@ -30,7 +30,7 @@ class Lab:
         assert client is not None
         self.client = client
 
-    def ask(self) -> Reading[Draft]:
+    def ask(self) -> ReadReply[Draft]:
         return self.client.ask(ASK, Draft, reader, role="proposer")
 
     def unavailable(self) -> str:

@@ -8,7 +8,7 @@ import pytest
 from llm_lab import ASK, GOOD, reader, warm
 from research.llm import client as llm
 from research.llm.dialogue import ask_for
-from research.llm.replies import Reading
+from research.llm.replies import ReadReply
 from research.propose.model import Draft
 from research.store.store import Store
 from scripted_server import ScriptedServer, answer, status
@@ -32,7 +32,7 @@ def client(server: ScriptedServer, store: Store, **config: Any) -> llm.Client:
     return made
 
 
-def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> Reading[Draft]:
+def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> ReadReply[Draft]:
     return asked.ask([{"role": "user", "content": text}], Draft, reader, role="r", **change)
 
 

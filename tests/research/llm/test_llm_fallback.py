@@ -10,6 +10,7 @@ from llm_lab import ASK, GOOD, Lab, reader, warm
 from refusal import Refusal
 from research.llm import client
 from research.llm.dialogue import ask_for
+from research.llm.endpoint import Breaker
 from research.llm.ledger import CapReached
 from research.propose.model import Draft
 from scripted_server import Handler, ScriptedServer, answer, hang, status
@@ -48,10 +49,7 @@ def test_the_next_model_is_asked_when_the_one_before_is_out(
     with Lab(server, retries=0, break_after=1, fallback=to(second)) as lab:
         assert lab.ask().record and lab.ask().record
         kind = {401: "key", 404: "model", 500: "server"}[code]
-        assert models(lab) == [
-            ("openai/m", f"failed: {kind}"),
-            *[("hosted_vllm/second", "accepted")] * 2,
-        ]
+        assert models(lab) == [("openai/m", f"failed: {kind}"), *[("hosted_vllm/second", "accepted")] * 2]
         assert len(server.requests) == 1 and second.requests[0]["model"] == "second"
 
 
@@ -182,3 +180,18 @@ def test_a_retry_after_may_be_a_date(server: ScriptedServer) -> None:
         started = time.monotonic()
         assert "busy" in lab.unavailable()
         assert time.monotonic() - started < 25 and len(server.requests) == 1
+
+
+def test_the_breaker_counts_only_failures_in_a_row() -> None:
+    now = [0.0]
+    breaker = Breaker(2, 10.0, clock=lambda: now[0])
+    breaker.fail("a")
+    breaker.succeed()
+    breaker.fail("b")
+    assert breaker.open is None
+    breaker.fail("c")
+    assert breaker.open == "c"
+    now[0] = 10.0
+    assert breaker.open is None
+    breaker.fail("d")
+    assert breaker.open == "d"

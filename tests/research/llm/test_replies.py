@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from research.llm.replies import LIMIT, Reading, read
+from research.llm.replies import LIMIT, ReadReply, read
 from research.propose.model import Draft
 from research.space.gate import Space
 
@@ -18,7 +18,7 @@ CASES = [json.loads(line) for line in (GATE / "replies.jsonl").read_text().split
 GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion","optimizer.lr=3e-4"]}'
 
 
-def reading(text: Any, finish_reason: str | None = "stop") -> Reading[Draft]:
+def reading(text: Any, finish_reason: str | None = "stop") -> ReadReply[Draft]:
     return read(text, finish_reason, Draft)
 
 
