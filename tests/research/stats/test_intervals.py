@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import special
 
 from refusal import Refusal
-from research.stats.alpha import Errors
+from research.stats.alpha import Errors, errors
+from research.stats.claims import Claim
 from research.stats.intervals import compare, interval, over_seeds, spelt, summary
-from research.stats.verdicts import check, judge
+from research.stats.verdicts import check, judge, judged, verdict
 from research.types import Comparison, Constraint
 
 VALUES = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
@@ -205,8 +206,11 @@ def test_constraints_decide_with_the_comparison() -> None:
     least = Constraint(metric="test/accuracy", op=">=", bound=0.9)
 
     def word(values: list[float], treatment: dict[int, float] = better) -> str:
-        bounds = [(least, values)]
-        return judge(control, treatment, metric="train/energy_j", direction="min", constraints=bounds).word
+        cheaper, kept = Claim.improvement("train/energy_j", "min", bounds=[least]).all
+        rate = errors(0.05).among(2)
+        parts = [judged(cheaper, control, treatment, rate), judged(kept, control, arm(values), rate)]
+        assert verdict(parts).comparison == parts[0].comparison
+        return verdict(parts).word
 
     assert word([0.95, 0.96, 0.94]) == "supported"
     assert word([0.75, 0.76, 0.74]) == "refuted"
