@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     unit: str
     words: str
     window: Window | None = None
-    """the window of a trial that it is taken in; None for what is read off the finished network"""
+    """the window of a trial that it is taken in; None for the whole trial, and for the finished network's"""
     task: str | None = None
     """the only task that has it"""
     claimed: bool = True
@@ -91,6 +91,11 @@ _TOLD = {
     "compress/speedup_single": METRICS["compress/speedup"],
     "infer/latency_s_p50_batch": METRICS["infer/latency_s_p50"],
     "infer/latency_s_p95_batch": METRICS["infer/latency_s_p95"],
+    "trial/seconds": _time("time of the whole trial"),
+    "trial/fit_seconds": _time("time of the whole training"),
+    "trial/cpu_seconds": _cpu("CPU time of the whole trial"),
+    "projected/cpu_seconds": _cpu("CPU time that the training would have come to"),
+    "distill/teacher_energy_j": _joules("energy of training the teacher"),
     "state/bytes": Metric("other", "min", "bytes", "state that a sequence carries along"),
     "moe/active_parameters": Metric("other", "min", "count", "parameters that one token uses"),
     "moe/active_flops": Metric("other", "min", "flops", "FLOPs of one token"),
@@ -156,7 +161,7 @@ def is_timed(metric: str) -> bool:
 
 
 def window(metric: str) -> Window | None:
-    """The window of a trial that a timed figure was taken in; None for a figure of no clock."""
+    """The window that a timed figure was taken in; None for the whole trial, and for a figure of no clock."""
     return _ROWS[metric].window if is_timed(metric) else None
 
 

@@ -62,9 +62,15 @@ def unlike(metric: str, figures: Sequence[Provenance]) -> str | None:
 
 
 def disturbed(metric: str, result: Result) -> str | None:
-    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used."""
-    held, own = result.facts.get("disturbed") or {}, window(metric)
-    return f"{own} window: {held[own]}" if own in held else None
+    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used.
+
+    A figure of the whole trial is disturbed by any of its windows.
+    """
+    held = result.facts.get("disturbed") or {}
+    if not held or not is_timed(metric):
+        return None
+    own = window(metric)
+    return next((f"{name} window: {held[name]}" for name in held if own in (None, name)), None)
 
 
 def sound(result: Result) -> dict[str, float]:
