@@ -16,7 +16,7 @@ from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.verdicts import Bounded, as_good_as, margin, verdict
+from research.stats.verdicts import as_good_as, margin, verdict
 from research.types import Direction, Objective, Verdict
 
 _LEVEL = 0.95
@@ -214,9 +214,9 @@ class Confirmation:
         """The bounds that its seeds leave open, with how far inside its mean would have to be."""
         told: dict[str, float] = {}
         for bound in claim.constraints:
-            values = list(self._bench.values(arm, bound.metric, seeds).values())
+            values = self._bench.values(arm, bound.metric, seeds).values()
             rests = ground(self._bench, bound.metric, seeds, arm)
-            distance = margin(Bounded(bound, values, rests), rate)
+            distance = margin(bound, values, rate, rests)
             if distance is not None:
                 told[bound.metric] = distance
         return told
