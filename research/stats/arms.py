@@ -84,13 +84,18 @@ class Arm:
         measured = {trial.seed: figures.get(metric, math.nan) for trial, figures in pairs}
         return {seed: measured.get(seed, math.nan) for seed in (measured if seeds is None else seeds)}
 
+    def having(self, metric: str) -> set[int]:
+        """The seeds whose trials measured it undisturbed."""
+        pairs = zip(self.rows, self._sound, strict=True)
+        return {trial.seed for trial, figures in pairs if metric in figures}
+
     def disturbed(self, metric: str) -> list[str]:
         """Why trials have no part in a metric's figure: the reason of each that was disturbed."""
         having = [result for result in self.results if metric in result.metrics]
         return [why for result in having if (why := disturbed(metric, result))]
 
     def ground(self, metric: str, control: "Arm | None" = None, seeds: Sequence[int] | None = None) -> Ground:
-        """What the mean of a metric rests on; with a control, its difference over `seeds`, else all of both."""
+        """What the mean of a metric rests on; with a control its difference, over `seeds` or all of both."""
         if control is None:
             return of_arm(metric, self.rows, _by_trial([self]))
         shared = set(self.seeds) & set(control.seeds) if seeds is None else set(seeds)
@@ -100,11 +105,7 @@ class Arm:
 
 def sound_seeds(metric: str, control: Arm, arm: Arm) -> list[int]:
     """The seeds of which both arms have a figure that nobody disturbed."""
-    sides = [
-        {seed for seed, value in side.by_seed(metric).items() if math.isfinite(value)}
-        for side in (control, arm)
-    ]
-    return sorted(set.intersection(*sides))
+    return sorted(set.intersection(*(side.having(metric) for side in (control, arm))))
 
 
 def between(
