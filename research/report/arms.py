@@ -57,6 +57,7 @@ class Read:
             overrides=tuple(overrides),
             proposer=proposer,
             status=status,
+            trials={self._trials[number].seed: number for number in done},
             facts={"stopped": True} if stopped else {},
             results=tuple(self._results[number] for number in done),
             rows=tuple(self._trials[number] for number in done),

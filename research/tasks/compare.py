@@ -12,23 +12,21 @@ from research.metrics import (
     is_exact,
     is_timed,
     quantity,
-    scale,
 )
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
-from research.stats.arms import apart
-from research.stats.comparable import comparable, sound, unpaired
+from research.stats.arms import Arm, apart, between, sound_seeds
+from research.stats.claims import Claim
+from research.stats.comparable import comparable, unpaired
 from research.stats.decide import ENOUGH
-from research.stats.draws import of_pair
 from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
-from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.desk import Desk
 from research.tasks.show import STAGES, row_of
-from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
+from research.types import Comparison, Over, Record, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -183,41 +181,47 @@ def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int
     found = store.results([one.id for one in trials])
     results = {number: retold(one, meter) for number, one in found.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
-    known = [*METRICS, *VALIDATION]
-    return [_row(key, sides, seeds, results) for key in known if key in measured]
+    a, b = (
+        Arm((), rows=rows, results=tuple(results[trial.id] for trial in rows))
+        for side in sides
+        for rows in [tuple(side[seed] for seed in seeds)]
+    )
+    return [_row(metric, a, b) for metric in [*METRICS, *VALIDATION] if metric in measured]
 
 
-def _row(
-    metric: str, sides: Sequence[dict[int, Trial]], seeds: Sequence[int], results: dict[int, Result]
-) -> Row:
-    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
+def _row(metric: str, a: Arm, b: Arm) -> Row:
     # A seed of which one trial was disturbed is no pair; where none is left, all are told with the reason.
-    whole = [pair for pair in pairs if all(metric in sound(results[one.id]) for one in pair)] or pairs
-    values = [{pair[side].seed: results[pair[side].id].metrics[metric] for pair in whole} for side in (0, 1)]
-    a, b = (summary(side.values()).mean for side in values)
+    kept = sound_seeds(metric, a, b) or list(a.seeds)
+    means = [_mean(side, metric, kept) for side in (a, b)]
+    told: dict[str, Any] = {"metric": metric, "a": means[0], "b": means[1]}
     better = described(metric)
-    complaint = _incomparable(metric, better, whole, results)
+    complaint = _incomparable(metric, better, a, b, kept)
     if complaint or better is None:
-        return Row(metric=metric, a=a, b=b, word="open", comparison=None, reason=complaint or "")
-    asked: dict[str, Any] = {"metric": metric, "scale": scale(metric)}
-    grounds = of_pair(metric, [one for one, _ in whole], [other for _, other in whole], results)
-    found = judge(*values, **asked, direction=better.better, rate=even(_ALPHA), ground=grounds)
+        return Row(**told, word="open", comparison=None, reason=complaint or "")
+    found = between(Claim.improvement(metric, better.better).first, a, b, even(_ALPHA))
+    values = [side.by_seed(metric, kept) for side in (a, b)]
     word = "equal" if values[0] == values[1] else _WORDS[found.word]
     if word == "open" and is_exact(metric) and all(len(set(one.values())) == 1 for one in values):
-        word = "better" if (b < a) == (better.better == "min") else "worse"  # whatever the seed
-    left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
-    return Row(metric=metric, a=a, b=b, word=word, comparison=found.comparison, reason=found.reason + left)
+        word = "better" if (means[1] < means[0]) == (better.better == "min") else "worse"  # whatever the seed
+    left = f"; {len(a.rows) - len(kept)} {_LEFT_OUT}" if len(kept) < len(a.rows) else ""
+    return Row(**told, word=word, comparison=found.comparison, reason=found.reason + left)
 
 
-def _incomparable(
-    metric: str, read: Metric | None, pairs: Sequence[tuple[Trial, Trial]], results: dict[int, Result]
-) -> str | None:
+def _mean(side: Arm, metric: str, seeds: Sequence[int]) -> float:
+    """Of what was measured, disturbed or not."""
+    pairs = zip(side.seeds, side.results, strict=True)
+    return summary(result.metrics[metric] for seed, result in pairs if seed in seeds).mean
+
+
+def _incomparable(metric: str, read: Metric | None, a: Arm, b: Arm, seeds: Sequence[int]) -> str | None:
     """Why no word can be said of a metric: it claims nothing, or the clocks tell different things."""
     if read is not None and not read.claimed:
         return "told only: it is the machine's or the lab's, and no training's merit"
-    trials = [one for pair in pairs for one in pair]
-    same = is_timed(metric) and all(one.id == other.id for one, other in pairs)
-    return None if same else comparable(metric, trials, results) or unpaired(metric, pairs)
+    pairs = [pair for pair in zip(a.rows, b.rows, strict=True) if pair[0].seed in seeds]
+    if is_timed(metric) and all(one.id == other.id for one, other in pairs):
+        return None
+    results = {result.trial_id: result for result in (*a.results, *b.results)}
+    return comparable(metric, [trial for pair in pairs for trial in pair], results) or unpaired(metric, pairs)
 
 
 def _grounds(rows: Sequence[Row]) -> list[str]:

@@ -281,10 +281,11 @@ def test_an_episode_tells_no_disturbed_joules(store: Store) -> None:
 
 
 def test_the_status_counts_disturbed_trials(store: Store) -> None:
-    from research.tasks.status import _disturbed
+    from research.store.queries import disturbed
 
     wrote(store, "x=1", 1.0, held=True)
     wrote(store, "x=2", 1.0)
     with store.write() as sql:
         sql.execute(sa.update(table).where(table.c.id == 2).values(facts={"disturbed": {}}))
-    assert _disturbed(store) == 1
+    with store.read() as sql:
+        assert disturbed(sql) == 1
