@@ -17,6 +17,9 @@ _HOOKS = (
 )
 _OPTIMIZERS = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 _DEVICES = ("cpu", "cuda")
+# Modules that make up what they hold, of which torch's types know nothing.
+_MKLDNN: Any = torch.backends.mkldnn
+_DETERMINISTIC: Any = torch.utils.deterministic
 
 
 def state() -> dict[str, Any]:
@@ -53,7 +56,7 @@ def _gradients() -> tuple[bool, ...]:
 def _determinism() -> tuple[Any, ...]:
     return (
         torch.get_deterministic_debug_mode(),
-        torch.utils.deterministic.fill_uninitialized_memory,
+        _DETERMINISTIC.fill_uninitialized_memory,
         torch.backends.cudnn.deterministic,
         torch.backends.cudnn.benchmark,
     )
@@ -62,9 +65,9 @@ def _determinism() -> tuple[Any, ...]:
 def _precision() -> tuple[Any, ...]:
     return (
         torch.get_float32_matmul_precision(),
-        torch.backends.mkldnn.matmul.fp32_precision,
-        torch.backends.mkldnn.conv.fp32_precision,
-        torch.backends.mkldnn.rnn.fp32_precision,
+        _MKLDNN.matmul.fp32_precision,
+        _MKLDNN.conv.fp32_precision,
+        _MKLDNN.rnn.fp32_precision,
         torch.backends.cuda.matmul.fp32_precision,
         torch.backends.cudnn.allow_tf32,
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
