@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
+from research.compose.yaml import parsed, text_of
 from research.space.gate import Space
 from research.types import Record
 
@@ -79,6 +80,12 @@ def read(content: Mapping[str, Any]) -> Domain:
         raise Refusal(f"domain={content.get('name')} is wrong at '{where}': {first['msg']}.") from None
 
 
+def named(conf: Path, name: str | None, focus: str | None) -> Domain | None:
+    """The field of a name as its file says it today, narrowed to a focus; None for no name."""
+    path = conf / "domain" / f"{name}.yaml"
+    return None if name is None else read(parsed(text_of(path), path)).focused(focus)
+
+
 def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:
     """The config with what its domain fixes for every trial, and with its goal where nobody said one.
 
@@ -100,8 +107,8 @@ def names(conf: Path) -> list[str]:
 
 
 def _words(*texts: str) -> set[str]:
-    found = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
-    return {word.removesuffix("s") for word in found}
+    words = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
+    return {word.removesuffix("s") for word in words}
 
 
 @final
@@ -174,7 +181,9 @@ class Scope:
         if key not in self._options:
             return self._turns(key)
         options = self._options[key]
-        return options is None or {one.strip(" '\"") for one in value.strip(" []").split(",")} <= options
+        return (
+            options is None or {option.strip(" '\"") for option in value.strip(" []").split(",")} <= options
+        )
 
     def _group(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         allowed = self._options.get(name, set())
@@ -192,9 +201,9 @@ def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, 
     conditions = " ".join(entry.get("when", "") for entry in kept.values())
     known = {**vocabulary.get("given", {}), **vocabulary["keys"]}
     return {
-        one: {name: known[one].get(name) for name in ("group", "default", "per")}
-        for one in known
-        if one in conditions and one not in kept
+        key: {name: known[key].get(name) for name in ("group", "default", "per")}
+        for key in known
+        if key in conditions and key not in kept
     }
 
 
@@ -235,12 +244,12 @@ def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
 
 
 def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    narrower: dict[str, Any] = {}
     if entry["nullable"]:
-        found["nullable"] = _taken(space, f"{key}=null", fixed)
+        narrower["nullable"] = _taken(space, f"{key}=null", fixed)
     if entry["type"] == "enum":
-        found["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
-    return found
+        narrower["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
+    return narrower
 
 
 def _taken(space: Space, text: str, fixed: Sequence[str]) -> bool:
