@@ -28,7 +28,7 @@ class SprintDone(Record):
 
 
 @final
-class Finding(Record):
+class InsightLine(Record):
     """An insight: what was found, how sure it is, and the line that repeats it."""
 
     id: int
@@ -63,7 +63,7 @@ class Researched(Answer):
 
     campaign: str
     sprints: tuple[SprintDone, ...]
-    insights: tuple[Finding, ...]
+    insights: tuple[InsightLine, ...]
     figures: tuple[Figures, ...]
     """the control first"""
     report: Path
@@ -127,9 +127,9 @@ def _sprint(row: dict[str, Any], number: int) -> SprintDone:
     )
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any]) -> InsightLine:
     insight = row["insight"]
-    return Finding(
+    return InsightLine(
         id=row["id"],
         word=insight.verdict.word,
         claim=insight.claim,
