@@ -70,7 +70,7 @@ def campaign(goal: str | None, seed: int, seconds: float, turns: int, folder: Pa
     store = Store(url)
     (sprint,) = store.sprints()
     pruned = sprint["facts"]["pruned"]
-    rows = [row for row in store.experiments() if row["status"] in ("screened", "promoted", "stopped")]
+    rows = [row for row in store.proposals() if row["status"] in ("screened", "promoted", "stopped")]
     ids = [number for row in rows for number in row["facts"].get("screened") or []]
     used = sum(one.metrics.get("train/cpu_seconds", 0.0) for one in store.results(ids).values())
     spent = [(row["facts"].get("audit") or {}).get("spent") or {} for row in rows]

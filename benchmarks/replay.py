@@ -18,7 +18,7 @@ from typing import Any, final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.memory.failures import Failures, identity
+from research.memory.doubts import Failures, identity
 
 MEASURED = ("tid", "val_bpb", "success", "wt")
 KNOBS = 14

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from research.memory.records import Query
 from research.memory.retrieval import Nearest
-from research.store import episodes, schema
+from research.store import index as episodes
+from research.store import schema
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Verdict
 
@@ -79,7 +80,7 @@ def experiment(number: int, rng: random.Random) -> dict[str, Any]:
 def insight(number: int, rng: random.Random) -> dict[str, Any]:
     verdict = Verdict(word="open", comparison=None, reason="x", trial_ids=())
     told = Insight(claim=sentence(rng), verdict=verdict, energy_method="estimated", command="x").model_dump()
-    links = {"sprint_id": 1 + number % 6, "experiment_id": number + 1}
+    links = {"sprint_id": 1 + number % 6, "proposal_id": number + 1}
     return {"created": 0, "word": "open", "insight": told, "facts": {}} | links
 
 
@@ -108,7 +109,7 @@ def build(store: Store, total: int) -> None:
     ]
     with store.write() as connection:
         connection.execute(sa.insert(schema.metric), rows)
-    fill(store, schema.experiment, total * 18 // 100, experiment, episodes.of_experiment)
+    fill(store, schema.proposal, total * 18 // 100, experiment, episodes.of_proposal)
     fill(store, schema.insight, total * 2 // 100, insight, episodes.of_insight)
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from research.store import schema
-from research.store.store import Claim, Store
+from research.store.store import Store, TrialClaim
 from research.types import Key
 
 TRIALS, ROUNDS = 40, 5
@@ -28,7 +28,7 @@ CURVE = [
 def kept(store: Store, start: int) -> None:
     for number in range(start, start + TRIALS):
         claim = store.claim(Key(f"kept{number}", "c", "d", "h"), config={"seed": number})
-        assert isinstance(claim, Claim)
+        assert isinstance(claim, TrialClaim)
         store.finish(claim, FIGURES, {"device": "cpu"}, CURVE)
 
 

@@ -58,9 +58,9 @@ class Lab:
         >>> found = lab.suggest(count=2, queue=True)
         >>> [one.id for one in found.suggestions]
         [1, 2]
-        >>> lab.status().experiments
+        >>> lab.status().proposals
         {'queued': 2}
-        >>> lab.show("experiment:1").about["domain"]
+        >>> lab.show("proposal:1").about["domain"]
         'efficiency'
 
     `lab.run()` researches the goal to its verdict and returns a `Researched`: campaign, sprints, insights,
@@ -115,7 +115,7 @@ class Lab:
         return self._do("list", Listing, what=what, status=status, limit=limit)
 
     def show(self, row: int | str) -> Shown:
-        """One trial by its number, or `experiment:3`, `insight:2`, `sprint:1`."""
+        """One trial by its number, or `proposal:3`, `insight:2`, `sprint:1`."""
         return self._do("show", Shown, id=row)
 
     def compare(self, a: int | str, b: int | str) -> Compared:

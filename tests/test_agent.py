@@ -149,7 +149,7 @@ def test_a_document_is_all_that_stdout_holds_in_json(tmp_path: Path) -> None:
     few = ("count=2", "domain=efficiency", "focus=size", "queue=true", "json=true", "base=[budget.steps=60]")
     found = json.loads(agent(tmp_path, "task=suggest", CLOCKLESS, *few).stdout)
     assert [one["id"] for one in found["suggestions"]] == [1, 2] and found["domain"] == "efficiency"
-    ran = agent(tmp_path, "task=run", "id=experiment:1", "json=true")
+    ran = agent(tmp_path, "task=run", "id=proposal:1", "json=true")
     assert json.loads(ran.stdout)["left"] == 1, ran.stderr
     assert " seed 0 " in ran.stderr  # what is told on the way
     shown = json.loads(agent(tmp_path, "task=show", "id=1", "json=true").stdout)
@@ -186,7 +186,7 @@ def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Pat
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "Traceback" not in err, err
     with sqlite3.connect(tmp_path / "lab.db") as sql:
-        assert sql.execute("select status from experiment").fetchall() in ([("queued",)], [("screened",)])
+        assert sql.execute("select status from proposal").fetchall() in ([("queued",)], [("screened",)])
 
 
 @pytest.mark.slow

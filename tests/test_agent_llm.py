@@ -35,7 +35,7 @@ def rows(folder: Path, query: str) -> list[tuple]:
 
 def proposals(folder: Path) -> list[tuple[str, list[str], str]]:
     found = [
-        (json.loads(text), state) for text, state in rows(folder, "select proposal, status from experiment")
+        (json.loads(text), state) for text, state in rows(folder, "select proposal, status from proposal")
     ]
     return [(one["proposer"], one["overrides"], state) for one, state in found]
 

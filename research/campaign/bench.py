@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.arm import Arm, Typed
+from research.campaign.arm import Typed
 from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
 from research.campaign.quiet import REPEATS, Quiet
+from research.compose.override import keys_of
+from research.run import teachers
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
-from research.space import identity
 from research.space.gate import Space
+from research.stats.arms import Arm
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.store.store import Store
@@ -82,14 +84,13 @@ class Bench:
 
     def idle(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """A sentence for each override that changes nothing beside the others."""
-        given = {text.partition("=")[0].strip(" +") for text in overrides}
         found = self.space.idle(self.config(overrides, 0))
-        return tuple(said for key, said in found.items() if key in given)
+        return tuple(said for key, said in found.items() if key in keys_of(overrides))
 
     def note(self, arm: Arm, status: str, **facts: Any) -> None:
         """Write down how far an arm came, beside what was written of it before."""
         arm.facts |= facts
-        self.store.set_experiment(arm.experiment_id, status, arm.facts)
+        self.store.set_proposal(arm.proposal_id, status, arm.facts)
 
     def price(self, pairs: Sequence[Pair]) -> Price:
         """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""
@@ -110,7 +111,7 @@ class Bench:
 
     def _key(self, pair: Pair) -> Key:
         config = self.config(pair[0].overrides, pair[1])
-        return identity.key(config, self.space.signature(config))
+        return teachers.key(config, self.space.signature(config))
 
     def _each(self, arm: Arm) -> Price:
         rows = self.store.trials(ids=list(arm.trials.values()))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, final
 
 from refusal import Refusal
-from research.llm.ledger import Spent, tally
-from research.propose.account import NOTHING as UNASKED
-from research.propose.account import Asked
+from research.llm.ledger import LlmSpent, tally
+from research.propose.bandit import NOTHING as UNASKED
+from research.propose.bandit import Asked
 from research.store.store import Store
 
 
@@ -184,7 +184,7 @@ class Boxes:
         return self._limits[name] + sum(saved)
 
 
-_FREE = Spent(dollars=0.0, joules=0.0)
+_FREE = LlmSpent(dollars=0.0, joules=0.0)
 
 
 @final
@@ -197,7 +197,7 @@ class Bill:
 
     def __init__(
         self,
-        spent: Callable[[], Spent] = lambda: _FREE,
+        spent: Callable[[], LlmSpent] = lambda: _FREE,
         waiting: Callable[[], int] = lambda: 0,
         owed: Asked = UNASKED,
     ) -> None:

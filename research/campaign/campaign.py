@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
@@ -26,13 +27,11 @@ from typing import TYPE_CHECKING, final
 from research.campaign.council import Recall
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
-from research.propose.sources import made
-from research.space.domain import Domain, read
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
+from research.propose.proposer import Proposer, Seen, SeenStatus, State, made
+from research.space.domain import Domain, Scope, narrowed, read
 from research.store.store import Store
 from research.tasks.desk import CONF
+from research.team.review import Thresholds
 from research.types import Proposal
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ class Scene:
         self.field = desk.domain if charter is None else _field(charter)
         self._recall = None if memory is None else Recall(memory, self.charter)
         spend(desk)  # a budget of zero is refused before anything is proposed
+        self.thresholds = Thresholds.model_validate(desk.config["review"])
         self.scope = Scope(self.field)
         self.objective = screening_objective(self.charter.goal.objective)
         whole = narrowed(desk.space, self.charter.fixed)
@@ -83,21 +83,27 @@ class Scene:
     @cached_property
     def tried(self) -> list[tuple[Proposal, Seen]]:
         """Experiments of the same question, oldest first, with their screened means."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+        rows = self.desk.store.proposals() if self.desk.exists else []
         alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
         return [(row["proposal"], self._seen(row)) for row in alike]
 
     @cached_property
-    def signatures(self) -> set[str]:
-        """Configurations that were proposed before, whatever came of them."""
-        rows = self.desk.store.experiments() if self.desk.exists else []
+    def admission(self) -> Admission:
+        """Lets proposals in: what passes the gate, lies in the field, and was never proposed before."""
+        doubted = (lambda config: None) if self._recall is None else self._recall.doubted
+        admission = Admission(self.bench, None, self.thresholds, doubted=doubted, outside=self.scope.outside)
+        admission.objective = self.objective
+        admission.seen = [seen for _, seen in self.tried]
+        rows = self.desk.store.proposals() if self.desk.exists else []
         known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
-        return known | {self.bench.signature(())}
+        for signature in known | {self.bench.signature(())}:
+            admission.tried(signature, "")
+        return admission
 
-    @cached_property
+    @property
     def state(self) -> State:
         """The search as proposers see it: validation figures only."""
-        seen = [one for _, one in self.tried]
+        seen = self.admission.seen
         done = [one for one in seen if one.metrics]
         best = min(done, key=lambda one: rank(self.objective, one.metrics), default=None)
         return State(
@@ -109,24 +115,9 @@ class Scene:
             seen=tuple(seen),
         )
 
-    def complaints(self, overrides: Sequence[str]) -> list[str]:
-        """What is wrong with overrides: the field's and the gate's complaints, repeats, memory's doubts."""
-        outside = self.scope.outside(overrides)
-        found = outside or self.desk.space.check(
-            list(overrides), lambda configs: None, given=self.charter.fixed
-        )
-        if not found and self.bench.signature(overrides) in self.signatures:
-            return ["exactly this configuration was proposed before: propose something else."]
-        return found or self._doubts(overrides)
-
     def lessons(self, phase: "Phase") -> Sequence[str]:
         """What memory has learnt for a phase; nothing without one."""
         return () if self._recall is None else self._recall.lessons(phase)
-
-    def _doubts(self, overrides: Sequence[str]) -> list[str]:
-        """Why memory predicts that a trial of this would fail."""
-        doubt = None if self._recall is None else self._recall.doubted(self.bench.config(overrides, 0))
-        return [doubt] if doubt else []
 
     def _alike(self, row: Mapping[str, Any]) -> bool:
         """Whether an experiment was made for the same metric under the same fixed overrides."""
@@ -198,7 +189,7 @@ def proposers(here: Scene) -> list[Proposer]:
         "seed": here.charter.seed,
         "conf": here.desk.conf,
         "client": here.client,
-        "check": here.complaints,
+        "check": here.admission.complaints,
         "memory": here.memory,
     }
     return made(here.desk.config["proposer"]["sources"], at_hand)

@@ -38,13 +38,13 @@ def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) ->
     for number, sprint in reversed(list(enumerate(earlier, start=1))):
         for row in store.insights(sprint_id=sprint["id"]):
             if row["word"] == "supported" and not compares(row["insight"].verdict, metric):
-                overrides = _overrides(store, sprint["id"], row["experiment_id"])
+                overrides = _overrides(store, sprint["id"], row["proposal_id"])
                 return Baseline(overrides=overrides, sprint=number)
     return Baseline()
 
 
-def _overrides(store: Store, sprint_id: int, experiment_id: int) -> tuple[str, ...]:
-    found = [row for row in store.experiments(sprint_id=sprint_id) if row["id"] == experiment_id]
+def _overrides(store: Store, sprint_id: int, proposal_id: int) -> tuple[str, ...]:
+    found = [row for row in store.proposals(sprint_id=sprint_id) if row["id"] == proposal_id]
     return tuple(found[0]["proposal"].overrides)
 
 

@@ -12,20 +12,17 @@ from research.campaign.budget import Bill, Boxes, Name, owed
 from research.campaign.charter import Charter
 from research.campaign.conclusions import Conclusions
 from research.campaign.screening import Screening
+from research.compose.override import values_of
 from research.literature import library
-from research.literature.library import Library
-from research.literature.source import Source
+from research.literature.library import Library, Source
 from research.llm.client import Client
 from research.memory.memory import Episode, Lesson, Memory, Query
-from research.space.domain import Domain
-from research.space.scope import Scope
+from research.space.domain import Domain, Scope
 from research.store.store import Store
 from research.team.brief import Brief
-from research.team.discussion import Discussion, discuss
+from research.team.discussion import Discussion, Queued, discuss
 from research.team.judges import Judges
-from research.team.queued import Queued
-from research.team.roles import Phase, roles
-from research.team.team import Team
+from research.team.roles import Phase, Team, roles
 from research.types import Proposal
 
 _RECENT = 30
@@ -94,8 +91,7 @@ class Recall:
 
     def __init__(self, memory: Memory, agreed: Charter) -> None:
         self._memory, self._goal = memory, agreed.goal
-        held = dict(one.lstrip("+").split("=", 1) for one in agreed.fixed if "=" in one)
-        self._task = held.get("data")
+        self._task = values_of(agreed.fixed).get("data")
         self._ids: dict[str, None] = {}
 
     def lessons(self, phase: Phase) -> Sequence[str]:

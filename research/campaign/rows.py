@@ -8,7 +8,7 @@ from typing import Any, final
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
 from research.metrics import untested
-from research.propose.account import Asked
+from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus
 from research.store.store import Store
 from research.team.review import Opinion
@@ -29,7 +29,7 @@ class Rows:
 
     def __init__(self, store: Store, sprint_id: int) -> None:
         self._store, self._sprint_id = store, sprint_id
-        self.before: list[Row] = list(store.experiments(sprint_id=sprint_id))
+        self.before: list[Row] = list(store.proposals(sprint_id=sprint_id))
         """what an interrupted run of this sprint has left"""
         self._left: dict[tuple[str, tuple[str, ...]], deque[Row]] = defaultdict(deque)
         for row in self.before:
@@ -57,13 +57,18 @@ class Rows:
         left = self._left[_key(proposal)]
         if left:
             return int(left.popleft()["id"])
-        number = self._store.add_experiment(
+        number = self._store.add_proposal(
             proposal, sprint_id=self._sprint_id, status=status, facts=dict(facts)
         )
-        for one in opinions:
-            told = {"round": (facts.get("review") or {}).get("round", 0)}
-            self._store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=told)
+        add_reviews(self._store, number, opinions, (facts.get("review") or {}).get("round", 0))
         return number
+
+
+def add_reviews(store: Store, number: int, opinions: Sequence[Opinion], round_: int) -> None:
+    """Write down what reviewers said of an experiment."""
+    for one in opinions:
+        facts = {"round": round_}
+        store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=facts)
 
 
 def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
@@ -82,7 +87,7 @@ _TOLD: dict[str, SeenStatus] = {
 
 @final
 @dataclass(frozen=True)
-class Past:
+class Earlier:
     """Arms with figures, everything that was tried, what waits, and what is settled."""
 
     arms: list[Arm] = field(default_factory=list)
@@ -100,10 +105,10 @@ def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     return {int(row["facts"].get("number", 1)): row for row in found}
 
 
-def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Past:
+def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
-    found = Past()
-    for row in (one for sprint in sprints for one in store.experiments(sprint_id=sprint["id"])):
+    found = Earlier()
+    for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
         if row["status"] == "queued":
             found.queued.append(row)
         elif row["facts"].get("stopped"):
@@ -117,7 +122,7 @@ def past(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int
     return found
 
 
-def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
+def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
@@ -125,11 +130,11 @@ def _figured(found: Past, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     means = untested(bench.means(arm, seeds))
     if means:
         found.arms.append(arm)
-        found.proposals[arm.experiment_id] = proposal
+        found.proposals[arm.proposal_id] = proposal
         found.seen.append((proposal, _seen(proposal, "done", means, None)))
 
 
-def _ended(found: Past, row: Row) -> None:
+def _ended(found: Earlier, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
     seen = _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])
     found.seen.append((row["proposal"], seen))

@@ -14,7 +14,7 @@ from research.campaign.budget import Spend
 from research.campaign.charter import Charter, charter
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.council import equipped
-from research.campaign.discovery import typed
+from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.series import Series
 from research.campaign.sprint import Sprint
@@ -22,16 +22,13 @@ from research.llm.client import NONE, Client, connect
 from research.llm.ledger import tally
 from research.memory.memory import Memory, opened
 from research.metrics import sentence
-from research.propose.proposer import Proposer
-from research.propose.sources import checked, made
+from research.propose.proposer import Proposer, checked, made
 from research.report.findings import of_campaign
+from research.run import teachers
 from research.run.lines import Lines
 from research.run.runner import Runner
-from research.space import identity
-from research.space.domain import chosen
+from research.space.domain import Scope, chosen, narrowed
 from research.space.gate import Space
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
 from research.store.store import Store
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -103,7 +100,7 @@ def _setting(space: Space, agreed: Charter) -> str:
     """
     config = space.resolve([*agreed.quiet, *agreed.fixed])
     try:
-        parts = identity.key(config, "")
+        parts = teachers.key(config, "")
     except Refusal:
         return ""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

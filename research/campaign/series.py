@@ -79,6 +79,6 @@ class Series:
 
     def _moved(self, found: Sprint) -> bool:
         """Whether a sprint tried or judged anything of its own; the next one could do no more."""
-        rows = self._store.experiments(sprint_id=found.id)
+        rows = self._store.proposals(sprint_id=found.id)
         own = [row for row in rows if not harness(row) and "carried" not in row["facts"]]
         return bool(own or self._store.insights(sprint_id=found.id))

@@ -13,13 +13,12 @@ from research.campaign.admission import Admission
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Boxes, Spend
 from research.campaign.charter import Charter
-from research.campaign.claimed import claim
-from research.campaign.confirmation import Confirmation
+from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.council import Equipment, evidence
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.rows import Past, Row, Rows, past, rows_of
+from research.campaign.rows import Earlier, Row, Rows, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.stopped_control import Shortest, told
 from research.metrics import screening_objective
@@ -29,9 +28,9 @@ from research.run.lines import Lines
 from research.run.runner import Outcome
 from research.space.gate import Space
 from research.store.store import Store
+from research.team.discussion import Queued
 from research.team.judges import Judges
 from research.team.lineup import Lineup, lineup
-from research.team.queued import Queued
 
 
 @final
@@ -175,7 +174,7 @@ class Sprint:
 
     def _research(self, who: Lineup) -> None:
         charter, bench = self._charter, self._bench
-        left = past(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
+        left = earlier(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
         admission = self._admission = Admission(
             bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
@@ -195,14 +194,14 @@ class Sprint:
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = self._equipment.bill(self._store, self.id, rows.before, who.queue)
-        screening = Screening(bench, admission, who.turns, charter.screen, charter.goal.text, judges, bill)
-        screening.start(control, left, who.proposers, beside)
+        screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, bill)
+        screening.start(control, left, beside)
         self._screening = screening
         with self._box("discuss"):
             self._discuss(screening, admission, left, who.queue)
         with self._box("implement"):
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
-            screening.run(who.proposers, promotion.short)
+            screening.run(promotion.short)
             best = self._unsettled(screening.best(len(screening.arms)), left)
             more = self._number < charter.sprint.count and promotion.payable()
             best = promotion.worth(best, wanted, more)
@@ -225,7 +224,9 @@ class Sprint:
     def _box(self, name: Any) -> Any:
         return self._equipment.boxed(self._boxes, name, self._bench)
 
-    def _discuss(self, screening: Screening, admission: Admission, left: Past, queue: Queued | None) -> None:
+    def _discuss(
+        self, screening: Screening, admission: Admission, left: Earlier, queue: Queued | None
+    ) -> None:
         """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
         council = self._equipment.council
         if queue is None or council is None or not council.team.speaks:
@@ -241,31 +242,31 @@ class Sprint:
             self._plan = {**found.plan, "remarks": found.remarks} if found.plan else {}
             self._notes += found.notes
 
-    def _taken_over(self, left: Past, rows: Rows) -> list[Row]:
+    def _taken_over(self, left: Earlier, rows: Rows) -> list[Row]:
         """What waits from earlier sprints, each in a row of this one."""
         found: list[Row] = []
         for row in left.queued:
             facts = row["facts"] | {"carried": row["id"]}
             number = rows.open(row["proposal"], "queued", facts)
             why = [f"it waits on as experiment {number} of the next sprint"]
-            self._store.set_experiment(row["id"], "dropped", row["facts"] | {"reasons": why})
+            self._store.set_proposal(row["id"], "dropped", row["facts"] | {"reasons": why})
             found.append({"id": number, "proposal": row["proposal"], "facts": facts})
         return found
 
-    def _unsettled(self, arms: Sequence[Arm], left: Past) -> list[Arm]:
+    def _unsettled(self, arms: Sequence[Arm], left: Earlier) -> list[Arm]:
         """Arms without a verdict, each configuration once: both lanes may have found it."""
         found: dict[str, Arm] = {}
         for arm in arms:
             found.setdefault(str(arm.facts.get("signature")), arm)
         return [arm for signature, arm in found.items() if signature not in left.settled]
 
-    def _carried(self, best: Sequence[Arm], left: Past, rows: Rows) -> list[Arm]:
+    def _carried(self, best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
         """The best arms, those of earlier sprints in rows of this one."""
         found = []
         for arm in best:
-            proposal = left.proposals.get(arm.experiment_id)
+            proposal = left.proposals.get(arm.proposal_id)
             if proposal is not None:
-                facts = {**arm.facts, "carried": arm.experiment_id}
+                facts = {**arm.facts, "carried": arm.proposal_id}
                 facts.pop("asked", None)  # its own sprint has paid the model for it
                 number = rows.open(proposal, "promoted", facts)
                 arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
@@ -278,7 +279,7 @@ class Sprint:
         goal = charter.goal
         known = bench.means(control, charter.promote.seeds)
         claimed = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
-        held = stopped if claimed.metric == goal.objective.metric else None
+        held = stopped if claimed.first.metric == goal.objective.metric else None
         unheld = self._shortest is not None and self._shortest.unknown is not None
         conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
         self._question = self._asked()

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from refusal import Refusal
+from research.compose.override import values_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.
@@ -44,7 +45,7 @@ def find_names(text: str, conf: Path, fixed: Iterable[str]) -> tuple[tuple[str, 
     Groups that are fixed already keep what they are fixed to. Raises `Refusal` where a text names two options
     of a group, or one that the configuration does not have.
     """
-    taken = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+    taken = values_of(fixed)
     data, text = _named(text, "data", _DATA_WORDS, _options(conf, "data"))
     model, text = _named(text, "model", _MODEL_WORDS, _options(conf, "model"))
     trainer, text = _named(text, "trainer", _TRAINER, [])
@@ -90,5 +91,5 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
 
 def task_of(conf: Path, overrides: Iterable[str]) -> str:
     """The task of the data that overrides choose: classification, language or recall."""
-    chosen = dict(one.split("=", 1) for one in overrides if "=" in one)
-    return str(_content(conf, chosen.get("data", DEFAULT_DATA)).get("task", "classification"))
+    data = values_of(overrides).get("data", DEFAULT_DATA)
+    return str(_content(conf, data).get("task", "classification"))

@@ -1,1 +1,1 @@
-"""What others have written: abstracts and BibTeX of a folder, or arXiv's; untrusted text, cited by id."""
+"""What others have written, a folder's or arXiv's: untrusted, cited by id; team and campaign import it."""

@@ -5,21 +5,26 @@ was found is kept, so that the same campaign typed again asks nobody. An outage 
 """
 
 import importlib.util
+import io
+import json
 import logging
+import os
 import queue
 import re
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import urlsplit
 
+import requests
+from pydantic import ValidationError
+from requests.adapters import HTTPAdapter
+
 from refusal import Refusal
-from research.literature.library import Library
-from research.literature.ranking import terms
-from research.literature.shelf import Shelf
-from research.literature.source import Source, source
-from research.llm.breaker import Breaker
+from research.literature.library import Library, Source, source, terms
+from research.llm.endpoint import Breaker
 from research.llm.prompt import one_line
 
 _WORDS = 8
@@ -41,13 +46,7 @@ class Arxiv(Library):
     """
 
     def __init__(
-        self,
-        url: str,
-        categories: Sequence[str],
-        path: str,
-        delay_s: float,
-        timeout_s: float,
-        retries: int,
+        self, url: str, categories: Sequence[str], path: str, delay_s: float, timeout_s: float, retries: int
     ) -> None:
         super().__init__()
         _check(url, categories, timeout_s)
@@ -94,20 +93,22 @@ class Arxiv(Library):
     def _answer(self, asked: str, count: int) -> tuple[Source, ...]:
         self._counts["asked"] += 1
         try:
-            found = self._fetched(asked, count)
+            sources = self._fetched(asked, count)
         except _Outage as outage:
             self._counts["outages"] += 1
             self._breaker.fail(str(outage))
             self.notes.append(f"arXiv gave no answer, so nothing of it is cited here: {outage}.")
             return ()
         self._breaker.succeed()
-        self._shelf.keep(f"{count} of {asked}", found)
-        return found
+        self._shelf.keep(f"{count} of {asked}", sources)
+        return sources
 
     def _fetched(self, asked: str, count: int) -> tuple[Source, ...]:
         """Ask in a thread that is given up when the time is over: the package bounds no request."""
+        import arxiv
+
         outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        client, search = self._opened(count), self._search(asked, count)
+        client, search = self._opened(count), arxiv.Search(query=asked, max_results=count)
 
         def fetch() -> None:
             try:
@@ -128,25 +129,15 @@ class Arxiv(Library):
     def _source(self, result: Any) -> Source | None:
         named = _ID.search(result.entry_id)
         authors, year = [author.name for author in result.authors], str(result.published.year)
-        if named is None:
-            found = None
-        else:
-            found = source("arxiv", named[1], result.title, result.summary, year=year, authors=authors)
-        if named is None or found is None:
+        found = named and source("arxiv", named[1], result.title, result.summary, year=year, authors=authors)
+        if not named or found is None:
             self.notes.append(f"an entry of arXiv's answer is left out: {one_line(result.entry_id, 80)}.")
             return None
         return found.model_copy(update={"url": f"https://arxiv.org/abs/{named[1]}"})
 
-    def _search(self, asked: str, count: int) -> Any:
-        import arxiv
-
-        return arxiv.Search(query=asked, max_results=count)
-
     def _opened(self, count: int) -> Any:
         """The package's client, the same one for all questions, as it keeps the pauses between them."""
         import arxiv
-
-        from research.literature.transport import Transport
 
         if self._client is None:
             # What it warns of, entries that it skips, is no message to a person.
@@ -183,3 +174,94 @@ def _check(url: str, categories: Sequence[str], timeout_s: float) -> None:
         raise Refusal(f"literature.categories are arXiv's, such as cs.LG: {unknown[0]} is none.")
     if timeout_s <= 0:
         raise Refusal("literature.timeout_s must be above 0.")
+
+
+_BODY = 10_000_000
+"""bytes of an answer; fifty abstracts have a tenth of a megabyte"""
+
+
+@final
+class Transport(HTTPAdapter):
+    """Raises `requests.ConnectionError`, upon which the package asks again, for what is no feed."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    def send(self, request: Any, *args: Any, **settings: Any) -> requests.Response:
+        """Send one request and read its whole body, as far as it is bounded."""
+        end = time.monotonic() + self._timeout_s
+        response = super().send(request, *args, **{**settings, "timeout": self._timeout_s, "stream": True})
+        if response.status_code == requests.codes.ok:
+            kind = response.headers.get("content-type", "")
+            if "xml" not in kind:
+                response.close()
+                raise requests.ConnectionError(f"the answer is {kind or 'of no type'}, not Atom")
+            response.raw = io.BytesIO(_body(response, end))
+        return response
+
+
+def _body(response: requests.Response, end: float) -> bytes:
+    body = bytearray()
+    for piece in response.raw.stream(65536, decode_content=True):
+        body += piece
+        if len(body) > _BODY or time.monotonic() > end:
+            response.close()
+            raise requests.ConnectionError(f"the answer is longer than {_BODY} bytes or too slow")
+    return bytes(body)
+
+
+@final
+class Shelf:
+    """Sources by id and the ids that each query gave, in one JSON file that is written whole or not at all.
+
+    A file that cannot be read as one is put aside under `.bad` and told in `note`. Raises `Refusal` when
+    the place cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.note: str | None = None
+        self._queries: dict[str, list[str]] = {}
+        self._sources: dict[str, Source] = {}
+        if path.exists():
+            self._load()
+
+    def get(self, id: str) -> Source | None:
+        """The source with this id."""
+        return self._sources.get(id)
+
+    def found(self, query: str) -> tuple[Source, ...] | None:
+        """What this query gave; None when it was not asked yet."""
+        ids = self._queries.get(query)
+        return None if ids is None else tuple(self._sources[id] for id in ids)
+
+    def keep(self, query: str, found: tuple[Source, ...]) -> None:
+        """Write down what a query gave; a source that is known stays as it was first seen."""
+        self._sources = {source.id: source for source in found} | self._sources
+        self._queries[query] = [source.id for source in found]
+        content = {
+            "queries": self._queries,
+            "sources": [source.model_dump(mode="json") for source in self._sources.values()],
+        }
+        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+            beside.replace(self._path)
+        except OSError as error:
+            raise Refusal(f"{self._path} cannot be written: {error.strerror}: set literature.path.") from None
+
+    def _load(self) -> None:
+        try:
+            content: Any = json.loads(self._path.read_text(encoding="utf-8"))
+            sources = {one.id: one for one in map(Source.model_validate, content["sources"])}
+            queries = {str(query): [str(id) for id in ids] for query, ids in content["queries"].items()}
+            if any(id not in sources for ids in queries.values() for id in ids):
+                raise ValueError("a query names a source that is not there")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
+            aside = self._path.with_name(f"{self._path.name}.bad")
+            self._path.replace(aside)
+            self.note = f"{self._path} could not be read, so it is put aside as {aside.name} and made anew."
+        else:
+            self._sources, self._queries = sources, queries

@@ -1,1 +1,1 @@
-"""What talking to a language model is made of: settings, prompts, the wire, strict replies, the ledger."""
+"""Talking to a language model: prompts, wire, replies, ledger; literature, propose, team and up import it."""

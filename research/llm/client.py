@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.llm.cache import Replies
-from research.llm.choices import line, other
 from research.llm.endpoint import Endpoint, Way
-from research.llm.exchange import Answer, Messages, WireFailure, prompt_bound
-from research.llm.ledger import Ledger, Spent
+from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
+from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage
-from research.llm.question import Question, Read, Scribe
-from research.llm.replies import Reading
-from research.llm.settings import Settings, settings
+from research.llm.question import KnownReplies, LlmQuestion, Read, Scribe
+from research.llm.replies import ReadReply
+from research.llm.settings import LlmSettings, line, other, settings
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ def connect(
     *,
     record: Callable[..., Any],
     store: "Store | None" = None,
-    already: Spent | None = None,
+    already: LlmSpent | None = None,
 ) -> "Client | None":
     """The client that the group `llm` describes, None for `llm=none`; calls nobody, imports no LiteLLM.
 
@@ -63,13 +61,13 @@ def connect(
     chosen = settings(config)
     if chosen.cache and store is None:
         raise ValueError("llm.cache=true needs the store whose replies are repeated")
-    ledger = Ledger(chosen.caps, already=already)
-    endpoints = [_admitted(found, ledger) for found in line(chosen)]
-    return Client(endpoints, ledger, record, Replies(store) if chosen.cache and store else None)
+    ledger = LlmLedger(chosen.caps, already=already)
+    endpoints = [_admitted(model, ledger) for model in line(chosen)]
+    return Client(endpoints, ledger, record, KnownReplies(store) if chosen.cache and store else None)
 
 
-def _admitted(found: Settings, ledger: Ledger) -> Endpoint:
-    endpoint = Endpoint(found)
+def _admitted(chosen: LlmSettings, ledger: LlmLedger) -> Endpoint:
+    endpoint = Endpoint(chosen)
     ledger.admit(endpoint.model, endpoint.rate)
     return endpoint
 
@@ -81,9 +79,9 @@ class Client:
     def __init__(
         self,
         endpoints: list[Endpoint],
-        ledger: Ledger,
+        ledger: LlmLedger,
         record: Callable[..., Any],
-        replies: Replies | None = None,
+        replies: KnownReplies | None = None,
     ) -> None:
         self.ledger = ledger
         self._endpoints, self._replies = endpoints, replies
@@ -99,7 +97,7 @@ class Client:
         self.close()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> LlmSettings:
         """The settings of the first model."""
         return self._endpoints[0].settings
 
@@ -130,7 +128,7 @@ class Client:
         model: str | None = None,
         temperature: float | None = None,
         deadline_s: float | None = None,
-    ) -> Reading[T]:
+    ) -> ReadReply[T]:
         """One answer to `messages`, read by `read`; the server is shown the schema of `kind`.
 
         `model` is asked before the models of the config, `temperature` wins over theirs (a server that
@@ -142,7 +140,7 @@ class Client:
         if left_s <= 0:
             raise LlmUnavailable("the time for questions is over")
         end = time.monotonic() + left_s
-        question = Question(messages, kind, read, role, temperature, end)
+        question = LlmQuestion(messages, kind, read, role, temperature, end)
         reasons = []
         for endpoint in self._line(model):
             try:
@@ -160,7 +158,7 @@ class Client:
     def _all(self) -> list[Endpoint]:
         return [*self._endpoints, *self._named.values()]
 
-    def _answer(self, endpoint: Endpoint, question: Question[T]) -> Reading[T]:
+    def _answer(self, endpoint: Endpoint, question: LlmQuestion[T]) -> ReadReply[T]:
         """An answer of one model, after as many attempts as it takes."""
         if endpoint.breaker.open:
             raise LlmUnavailable(
@@ -176,7 +174,7 @@ class Client:
                 reading = self._exchange(endpoint, question, way, end)
             except WireFailure as failure:
                 if failure.kind == "filtered":
-                    return Reading(
+                    return ReadReply(
                         "filtered", complaints=("the provider's content filter refused the prompt.",)
                     )
                 if way.mend(failure):
@@ -203,7 +201,7 @@ class Client:
             endpoint.breaker.fail(sentence, for_good=failure.kind in _FOR_GOOD)
         raise LlmUnavailable(sentence)
 
-    def _exchange(self, endpoint: Endpoint, question: Question[T], way: Way, end: float) -> Reading[T]:
+    def _exchange(self, endpoint: Endpoint, question: LlmQuestion[T], way: Way, end: float) -> ReadReply[T]:
         """One attempt: reserved before, settled and recorded after, whatever came of it."""
         bound = Usage(
             prompt_bound(question.messages, question.kind), endpoint.settings.max_tokens, estimated=True
@@ -229,7 +227,7 @@ class Client:
             cost = self.ledger.settle(ticket, usage, seconds)
             self._scribe.write(endpoint, question, usage, cost, seconds, **told)
 
-    def _known(self, endpoint: Endpoint, question: Question[T]) -> Reading[T] | None:
+    def _known(self, endpoint: Endpoint, question: LlmQuestion[T]) -> ReadReply[T] | None:
         """The reply to an equal question, where there is one that is read today as it was read then."""
         asked = question.digest(endpoint)
         while self._replies is not None and (known := self._replies.next(asked)) is not None:
@@ -241,7 +239,7 @@ class Client:
         return None
 
 
-def _usage(answer: Answer, bound: Usage) -> Usage:
+def _usage(answer: ServerReply, bound: Usage) -> Usage:
     """The tokens that the server told; the bound where it told none."""
     if answer.tokens_in is None or answer.tokens_out is None:
         return bound

@@ -12,9 +12,9 @@ from math import inf, isinf
 from typing import Generic, TypeVar, final
 
 from research.llm.client import Client
-from research.llm.exchange import Answer, Messages
+from research.llm.exchange import Messages, ServerReply
 from research.llm.prompt import data
-from research.llm.replies import Outcome, Reading, read
+from research.llm.replies import Outcome, ReadReply, read
 from research.types import Record
 
 T = TypeVar("T", bound=Record)
@@ -51,7 +51,7 @@ def ask_for(
     """
     end = inf if deadline_s is None else time.monotonic() + deadline_s
     outcomes: list[Outcome] = []
-    reading: Reading[T] = Reading("empty")
+    reading: ReadReply[T] = ReadReply("empty")
     turn = list(messages)
     for _ in range(1 + repairs):
         replies: list[str | None] = []
@@ -73,19 +73,19 @@ def ask_for(
 
 def _reader(
     kind: type[T], check: Callable[[T], Sequence[str]], replies: list[str | None]
-) -> Callable[[Answer], Reading[T]]:
+) -> Callable[[ServerReply], ReadReply[T]]:
     """Read an answer, put its record to `check`, and leave its text in `replies`."""
 
-    def reader(answer: Answer) -> Reading[T]:
+    def reader(answer: ServerReply) -> ReadReply[T]:
         replies.append(answer.text)
         reading = read(answer.text, answer.finish_reason, kind)
         complaints = tuple(check(reading.record)) if reading.record is not None else ()
-        return Reading("gate", complaints=complaints, fenced=reading.fenced) if complaints else reading
+        return ReadReply("gate", complaints=complaints, fenced=reading.fenced) if complaints else reading
 
     return reader
 
 
-def _repair(reading: Reading[T], reply: str | None) -> str:
+def _repair(reading: ReadReply[T], reply: str | None) -> str:
     complaints = data("\n".join(reading.complaints), "what is wrong with it")
     return (
         f"Your last reply was refused.\n{data(reply or '', 'your last reply', _REPLY)}\n{complaints}\n"

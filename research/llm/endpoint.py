@@ -1,15 +1,46 @@
 """One model on one server: its key, rate and breaker, its connection, and the way it wants to be asked."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from research.llm.breaker import Breaker
-from research.llm.exchange import FORMS, Answer, Form, Messages, WireFailure, response_format
-from research.llm.settings import Settings, key, rate
+from research.llm.exchange import FORMS, Form, Messages, ServerReply, WireFailure, response_format
+from research.llm.settings import LlmSettings, key, rate
 from research.types import Record
 
 if TYPE_CHECKING:
     from research.llm.wire import Wire
+
+
+@final
+class Breaker:
+    """Opens after `threshold` failures in a row; after `rest_s` seconds one try is let through.
+
+    `open` says why it stays shut to callers, or None; `fail(for_good=True)` opens it for good.
+    """
+
+    def __init__(self, threshold: int, rest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._threshold, self._rest_s, self._clock = threshold, rest_s, clock
+        self._failures = 0
+        self._until = 0.0
+        self._reason = ""
+
+    @property
+    def open(self) -> str | None:
+        """The reason of the last failure while nobody may ask, else None."""
+        return self._reason if self._clock() < self._until else None
+
+    def succeed(self) -> None:
+        """An answer came: the row of failures is over."""
+        self._failures = 0
+
+    def fail(self, reason: str, *, for_good: bool = False) -> None:
+        """Count one failure; a final one, such as a refused key, needs no second."""
+        self._failures += 1
+        self._reason = reason
+        if for_good or self._failures >= self._threshold:
+            self._until = float("inf") if for_good else self._clock() + self._rest_s
 
 
 @final
@@ -43,7 +74,7 @@ class Way:
 class Endpoint:
     """Makes no call before `send`; raises `Refusal` for a missing key or a price that cannot be."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LlmSettings) -> None:
         self.settings, self.key, self.rate = settings, key(settings), rate(settings)
         self.breaker = Breaker(settings.break_after, settings.rest_s)
         self._forms: tuple[Form, ...] = FORMS
@@ -66,7 +97,7 @@ class Endpoint:
         self._forms = tuple(way.forms)
         self.breaker.succeed()
 
-    def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> Answer:
+    def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> ServerReply:
         """Ask once; raises `WireFailure`."""
         wire = self._opened()
         return wire.send(messages, response_format(way.form, kind), timeout_s, way.temperature)

@@ -16,7 +16,7 @@ FORMS: tuple[Form, ...] = ("schema", "json", "text")
 
 @final
 @dataclass(frozen=True)
-class Answer:
+class ServerReply:
     """A server's answer, not yet read; token counts are None where the server told none."""
 
     text: str | None

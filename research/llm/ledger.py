@@ -9,8 +9,7 @@ from typing import Any, final
 from pydantic import Field
 
 from refusal import Refusal
-from research.llm.ecologits import Energy
-from research.llm.price import Rate, Usage
+from research.llm.price import Rate, ReplyEnergy, Usage
 from research.types import Record
 
 CACHED = "cached"
@@ -19,7 +18,7 @@ _COUNTABLE = 2**31 - 1  # what an integer column of the database holds
 
 
 @final
-class Caps(Record):
+class LlmCaps(Record):
     """Upper bounds over the ledger's life; None is no bound."""
 
     calls: int | None = Field(default=None, ge=0)
@@ -42,7 +41,7 @@ class CapReached(Exception):
 
 @final
 @dataclass(frozen=True)
-class Spent:
+class LlmSpent:
     """What was used; dollars and joules are None when nothing tells them, which is not the same as zero."""
 
     calls: int = 0
@@ -60,23 +59,27 @@ class Spent:
     unknown_calls: int = 0
     """calls whose joules nothing tells"""
 
-    def line(self) -> str:
-        """One line for a person."""
-        dollars = "dollars unknown" if self.dollars is None else f"${self.dollars:.4f}"
-        joules = "joules unknown" if self.joules is None else f"at most {self.joules:.0f} J estimated"
-        bound = f" ({self.estimated_calls} calls at their upper bound)" if self.estimated_calls else ""
-        tokens = f"{self.tokens_in} + {self.tokens_out} tokens{bound}"
-        repeated = f", {self.cached} replies from the cache" if self.cached else ""
-        return f"{self.calls} calls, {tokens}, {dollars}, {joules}, {self.seconds:.1f} s{repeated}"
+    def plus(self, *, dollars: float | None, joules: float | None, **counts: float) -> "LlmSpent":
+        """What is used after one exchange more, told by the names of the fields; None is unknown."""
+        sums: dict[str, Any] = {name: getattr(self, name) + more for name, more in counts.items()}
+        sums |= {name: min(sums[name], _COUNTABLE) for name in ("tokens_in", "tokens_out")}
+        return replace(
+            self,
+            dollars=_sum(self.dollars, dollars),
+            joules=_sum(self.joules, joules),
+            known_joules=self.known_joules + (joules or 0.0),
+            unknown_calls=self.unknown_calls + (joules is None),
+            **sums,
+        )
 
 
 @final
 @dataclass(frozen=True)
-class Cost:
+class CallCost:
     """What one call cost; None is unknown. The joules are the upper end of the range that `energy` holds."""
 
     dollars: float | None
-    energy: Energy | None
+    energy: ReplyEnergy | None
 
     @property
     def joules(self) -> float | None:
@@ -84,28 +87,28 @@ class Cost:
         return None if self.energy is None else self.energy.high_j
 
     @classmethod
-    def none(cls) -> "Cost":
+    def none(cls) -> "CallCost":
         """What a known reply costs."""
-        return cls(0.0, Energy(low_j=0.0, high_j=0.0, method="no call was made"))
+        return cls(0.0, ReplyEnergy(low_j=0.0, high_j=0.0, method="no call was made"))
 
 
 @final
-class Ledger:
+class LlmLedger:
     """Counts calls, tokens, dollars and joules against `caps`; safe to share between threads.
 
     Every call comes with the `Rate` of the model that is asked. `already` is what an interrupted campaign
     had spent before.
     """
 
-    def __init__(self, caps: Caps, *, already: Spent | None = None) -> None:
+    def __init__(self, caps: LlmCaps, *, already: LlmSpent | None = None) -> None:
         self._caps = caps
-        self._spent = already or Spent(dollars=0.0, joules=0.0)
+        self._spent = already or LlmSpent(dollars=0.0, joules=0.0)
         self._held: dict[int, tuple[Rate, dict[str, float]]] = {}
         self._tickets = 0
         self._lock = threading.Lock()
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> LlmSpent:
         """What settled calls have used."""
         return self._spent
 
@@ -135,27 +138,23 @@ class Ledger:
             self._held[self._tickets] = (rate, wanted)
             return self._tickets
 
-    def settle(self, ticket: int, usage: Usage, seconds: float) -> Cost:
+    def settle(self, ticket: int, usage: Usage, seconds: float) -> CallCost:
         """Replace what a ticket held by what the call used, and return that.
 
         A call that was refused unbilled used no tokens.
         """
         rate, _ = self._held[ticket]
-        cost = Cost(rate.dollars(usage), rate.energy(usage, seconds))
+        cost = CallCost(rate.dollars(usage), rate.energy(usage, seconds))
         with self._lock:
             del self._held[ticket]
-            before = self._spent
-            self._spent = replace(
-                before,
-                calls=before.calls + 1,
-                tokens_in=min(before.tokens_in + usage.tokens_in, _COUNTABLE),
-                tokens_out=min(before.tokens_out + usage.tokens_out, _COUNTABLE),
-                dollars=_sum(before.dollars, cost.dollars),
-                joules=_sum(before.joules, cost.joules),
-                seconds=before.seconds + seconds,
-                estimated_calls=before.estimated_calls + usage.estimated,
-                known_joules=before.known_joules + (cost.joules or 0.0),
-                unknown_calls=before.unknown_calls + (cost.joules is None),
+            self._spent = self._spent.plus(
+                calls=1,
+                tokens_in=usage.tokens_in,
+                tokens_out=usage.tokens_out,
+                dollars=cost.dollars,
+                joules=cost.joules,
+                seconds=seconds,
+                estimated_calls=usage.estimated,
             )
         return cost
 
@@ -182,22 +181,20 @@ class Ledger:
         return wanted
 
 
-def tally(rows: Iterable[Mapping[str, Any]]) -> Spent:
+def tally(rows: Iterable[Mapping[str, Any]]) -> LlmSpent:
     """What an interrupted campaign had spent, from its rows of the `interaction` table."""
-    spent = Spent(dollars=0.0, joules=0.0)
+    spent = LlmSpent(dollars=0.0, joules=0.0)
     for row in rows:
         known = row["outcome"] == CACHED
-        spent = Spent(
-            calls=spent.calls + (not known),
-            tokens_in=spent.tokens_in + (row["tokens_in"] or 0),
-            tokens_out=spent.tokens_out + (row["tokens_out"] or 0),
-            dollars=_sum(spent.dollars, row["dollars"]),
-            joules=_sum(spent.joules, row["joules"]),
-            seconds=spent.seconds + (row["seconds"] or 0.0),
-            estimated_calls=spent.estimated_calls + bool(row["facts"].get("tokens_estimated")),
-            cached=spent.cached + known,
-            known_joules=spent.known_joules + (row["joules"] or 0.0),
-            unknown_calls=spent.unknown_calls + (row["joules"] is None),
+        spent = spent.plus(
+            calls=not known,
+            tokens_in=row["tokens_in"] or 0,
+            tokens_out=row["tokens_out"] or 0,
+            dollars=row["dollars"],
+            joules=row["joules"],
+            seconds=row["seconds"] or 0.0,
+            estimated_calls=bool(row["facts"].get("tokens_estimated")),
+            cached=known,
         )
     return spent
 

@@ -1,21 +1,95 @@
-"""One question to a model, and how an exchange about it is written down without secrets."""
+"""One question to a model, its known replies, and how an exchange is written down without secrets.
 
-from collections.abc import Callable
+With `llm.cache=true` a sprint that is repeated asks nobody: the n-th time that a campaign asks the same
+question it gets the n-th reply that the database holds to it, so that asking again still is asking again. A
+reply that was refused is repeated as well, since its repair quotes it. A reply is only repeated as it was
+sent: one that held a secret or was cut is asked for anew.
+"""
+
+import hashlib
+import json
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, final
 
-from redact import MASK, redact
-from research.llm.cache import Known, Replies, digest
-from research.llm.endpoint import Endpoint
-from research.llm.exchange import Answer, Messages
-from research.llm.ledger import CACHED, Cost
-from research.llm.price import Usage
-from research.llm.prompt import cut
-from research.llm.replies import Reading
+from research.llm.exchange import Messages, ServerReply, response_format
+from research.llm.settings import LlmSettings
 from research.types import Record
 
+if TYPE_CHECKING:
+    from research.store.store import Store
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from redact import MASK, redact
+from research.llm.endpoint import Endpoint
+from research.llm.ledger import CACHED, CallCost
+from research.llm.price import Usage
+from research.llm.prompt import cut
+from research.llm.replies import ReadReply
+
+
+def digest(settings: LlmSettings, messages: Messages, kind: type[Record], temperature: float | None) -> str:
+    """sha256 of all that a reply depends on: model, server, messages, schema, temperature, limits."""
+    asked: dict[str, Any] = {
+        "model": settings.model,
+        "api_base": settings.api_base,
+        "messages": [dict(message) for message in messages],
+        "schema": response_format("schema", kind),
+        "temperature": settings.temperature if temperature is None else temperature,
+        "max_tokens": settings.max_tokens,
+        "extra": settings.extra,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@final
+@dataclass(frozen=True)
+class KnownReply:
+    """A reply of the `interaction` table."""
+
+    row: int
+    answer: ServerReply
+    outcome: str
+    """what it was read as then"""
+
+
+@final
+class KnownReplies:
+    """The known replies of a store, and which of them this campaign has had; for one thread."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._had: Counter[str] = Counter()
+
+    def next(self, digest: str) -> KnownReply | None:
+        """The next known reply to an equal question, None when there is no other."""
+        known = self._known(digest)
+        at = self._had[digest]
+        if at >= len(known):
+            return None
+        self.had(digest)
+        return known[at]
+
+    def had(self, digest: str) -> None:
+        """Count a reply that this campaign has had; one that it has just been sent is none to repeat."""
+        self._had[digest] += 1
+
+    def _known(self, digest: str) -> list[KnownReply]:
+        from research.store import queries
+
+        with self._store.read() as connection:
+            rows = queries.replies(connection, digest)
+        return [
+            KnownReply(row.id, ServerReply(row.reply, row.facts.get("finish_reason")), row.outcome)
+            for row in rows
+            if row.facts.get("verbatim")
+        ]
+
+
 T = TypeVar("T", bound=Record)
-Read = Callable[[Answer], Reading[T]]
+Read = Callable[[ServerReply], ReadReply[T]]
 
 _KEPT = 20_000
 """characters of a prompt or reply that are kept"""
@@ -23,7 +97,7 @@ _KEPT = 20_000
 
 @final
 @dataclass(frozen=True)
-class Question(Generic[T]):
+class LlmQuestion(Generic[T]):
     """What is asked, how the answer is read, and until when."""
 
     messages: Messages
@@ -36,7 +110,7 @@ class Question(Generic[T]):
     """of `time.monotonic`, for all attempts and models together"""
 
     def digest(self, endpoint: Endpoint) -> str:
-        """What makes two questions the same, see `cache.digest`."""
+        """What makes two questions the same, see `digest`."""
         return digest(endpoint.settings, self.messages, self.kind, self.temperature)
 
 
@@ -45,16 +119,19 @@ class Scribe:
     """Hands every exchange to `record`, without the keys of `endpoints` and other secrets."""
 
     def __init__(
-        self, record: Callable[..., Any], endpoints: Callable[[], list[Endpoint]], replies: Replies | None
+        self,
+        record: Callable[..., Any],
+        endpoints: Callable[[], list[Endpoint]],
+        replies: KnownReplies | None,
     ) -> None:
         self._record, self._endpoints, self._replies = record, endpoints, replies
 
     def write(
         self,
         endpoint: Endpoint,
-        question: Question[Any],
+        question: LlmQuestion[Any],
         usage: Usage,
-        cost: Cost,
+        cost: CallCost,
         seconds: float,
         *,
         outcome: str,
@@ -87,13 +164,12 @@ class Scribe:
         )
 
     def repeat(
-        self, endpoint: Endpoint, question: Question[Any], known: Known, reading: Reading[Any]
+        self, endpoint: Endpoint, question: LlmQuestion[Any], known: KnownReply, reading: ReadReply[Any]
     ) -> None:
         """A known reply: an exchange that cost nothing; facts `of` and `read` say whose, and as what."""
         told = {"of": known.row, "read": reading.outcome, "complaints": reading.complaints}
-        self.write(
-            endpoint, question, Usage(0, 0), Cost.none(), 0.0, outcome=CACHED, reply=known.answer.text, **told
-        )
+        free, text = CallCost.none(), known.answer.text
+        self.write(endpoint, question, Usage(0, 0), free, 0.0, outcome=CACHED, reply=text, **told)
 
     def clean(self, text: str) -> str:
         """`text` without our keys and other secrets, storable, at most `_KEPT` characters."""

@@ -48,7 +48,7 @@ _UNFIT = re.compile(
 
 @final
 @dataclass(frozen=True)
-class Reading(Generic[T]):
+class ReadReply(Generic[T]):
     """What a reply turned out to be: a record, or the sentences that say why not."""
 
     outcome: Outcome
@@ -70,14 +70,14 @@ class _Unreadable(Exception):
         self.complaints = complaints
 
 
-def read(text: str | None, finish_reason: str | None, kind: type[T]) -> Reading[T]:
+def read(text: str | None, finish_reason: str | None, kind: type[T]) -> ReadReply[T]:
     """Read one reply as `kind`; never raises, and takes at most tens of milliseconds whatever the text is."""
     try:
         _finished(finish_reason)
         body, fenced = _unfence(_present(text))
-        return Reading("accepted", _record(body, kind), fenced=fenced)
+        return ReadReply("accepted", _record(body, kind), fenced=fenced)
     except _Unreadable as refused:
-        return Reading(refused.outcome, complaints=refused.complaints)
+        return ReadReply(refused.outcome, complaints=refused.complaints)
 
 
 def _finished(reason: str | None) -> None:
@@ -130,11 +130,7 @@ def _record(body: str, kind: type[T]) -> T:
 def _parse(body: str) -> Any:
     try:
         return json.loads(
-            body,
-            object_pairs_hook=_once,
-            parse_constant=_no_constant,
-            parse_int=_whole,
-            parse_float=_finite,
+            body, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
         )
     except RecursionError:
         raise _Unreadable("malformed", _DEEP) from None
@@ -202,8 +198,8 @@ def _texts(content: dict[str, Any]) -> Iterator[str]:
 
 def _sentences(error: ValidationError) -> list[str]:
     """At most five complaints of the form `overrides.0: Input should be a valid string`."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)[:5]
-    return [f"{_shown('.'.join(map(str, item['loc'])))}: {item['msg']}." for item in found]
+    faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    return [f"{_shown('.'.join(map(str, item['loc'])))}: {item['msg']}." for item in faults]
 
 
 def _shown(text: str, limit: int = 60) -> str:

@@ -1,4 +1,4 @@
-"""One exchange with a server through LiteLLM: an `Answer` or a `WireFailure`, never after its deadline.
+"""One exchange with a server through LiteLLM: a `ServerReply` or a `WireFailure`, never after its deadline.
 
 LiteLLM speaks the providers' dialects; the HTTP client under it is ours: it follows no redirect, so that
 neither prompt nor key goes to a server that nobody asked, reads a bounded body, and can be closed when the
@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import re
+import ssl
 import threading
 import time
 import warnings
@@ -20,19 +21,15 @@ from typing import Any, final
 
 import httpx
 
-from research.llm.channel import Channel
-from research.llm.exchange import Answer, Failure, Messages, WireFailure
+from research.llm.exchange import Failure, Messages, ServerReply, WireFailure
 
 # These take OpenAI's body as it is, so the response format is put to the server and not to LiteLLM's table,
 # which is wrong for local servers. The others need LiteLLM's translation.
 _VERBATIM = {"openai", "hosted_vllm", "openrouter", "mistral", "deepseek", "together_ai", "xai", "groq"}
 _OWN_HTTP = {*_VERBATIM, "anthropic", "ollama_chat", "gemini"} - {"openai"}
 _BY_STATUS: dict[int, Failure] = {
-    400: "form",
-    422: "form",
-    401: "key",
-    402: "key",
-    403: "key",
+    **dict.fromkeys((400, 422), "form"),
+    **dict.fromkeys((401, 402, 403), "key"),
     404: "model",
     429: "busy",
 }
@@ -86,9 +83,8 @@ class Wire:
         self._litellm = load()
         if self._provider.startswith("ollama"):
             # LiteLLM asks localhost:11434 about models outside its table, wherever api_base points.
-            free = {"litellm_provider": "ollama", "mode": "chat"}
-            costs = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-            self._litellm.model_cost.setdefault(model, {**free, **costs})
+            free = {"mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+            self._litellm.model_cost.setdefault(model, {"litellm_provider": "ollama", **free})
         self._channel: Channel | None = None
 
     def prepare(self) -> None:
@@ -110,7 +106,7 @@ class Wire:
         response_format: dict[str, Any] | None,
         timeout_s: float,
         temperature: float | None = None,
-    ) -> Answer:
+    ) -> ServerReply:
         """Ask once; raises `WireFailure` at the latest after `timeout_s`."""
         channel = self._channel = self._channel or Channel()
         channel.status = None
@@ -139,11 +135,7 @@ class Wire:
         return _answer(response)
 
     def _call(
-        self,
-        http: httpx.Client,
-        messages: Messages,
-        response_format: dict[str, Any] | None,
-        timeout_s: float,
+        self, http: httpx.Client, messages: Messages, response_format: dict[str, Any] | None, timeout_s: float
     ) -> dict[str, Any]:
         http.timeout = httpx.Timeout(timeout_s)
         call = {**self._fixed, "messages": [dict(message) for message in messages], "timeout": timeout_s}
@@ -168,7 +160,7 @@ class Wire:
         return None
 
 
-def _answer(response: Any) -> Answer:
+def _answer(response: Any) -> ServerReply:
     """Take what matters out of LiteLLM's response; raises `WireFailure` when there is no choice in it."""
     if not response.choices:
         raise WireFailure("server", "the server's answer holds no choice", billed=True)
@@ -182,14 +174,14 @@ def _answer(response: Any) -> Answer:
     if message.tool_calls or message.function_call:
         reason = "tool_calls"
     usage = getattr(response, "usage", None)
-    tokens_in, tokens_out = (
-        _count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens")
+    return ServerReply(
+        message.content, reason, *(_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     )
-    return Answer(message.content, reason, tokens_in, tokens_out)
 
 
-def _count(value: Any) -> int | None:
+def _count(response: Any, name: str) -> int | None:
     """A plausible number of tokens; a missing, zero or negative one is unknown."""
+    value = getattr(getattr(response, "usage", None), name, None)
     return min(value, 2**31 - 1) if isinstance(value, int) and value > 0 else None
 
 
@@ -254,3 +246,51 @@ def _wait(error: Exception) -> float | None:
         return max(0.0, parsedate_to_datetime(told).timestamp() - time.time() if dated else float(told))
     except (ValueError, OverflowError):
         return None
+
+
+_BODY = 4_000_000  # bytes of a response's body that are read
+
+
+@final
+class Channel:
+    """Our HTTP client and the status that it saw last; an exchange that was given up keeps its own."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        hooks: dict[str, list[Any]] = {"request": [_plain], "response": [self._bound]}
+        self.http = httpx.Client(follow_redirects=False, event_hooks=hooks, verify=_certificates())
+
+    def _bound(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx.RemoteProtocolError("the server compresses its answer although it was asked not to")
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Bounded(response.stream)
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    # Reading the list of authorities takes 30 ms, more than a local server's answer.
+    return httpx.create_ssl_context()
+
+
+@final
+class _Bounded(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = _BODY
+        for piece in self._inner:
+            left -= len(piece)
+            if left < 0:
+                raise httpx.RemoteProtocolError(f"the server's answer is longer than {_BODY} bytes")
+            yield piece
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _plain(request: httpx.Request) -> None:
+    # A compressed body of a megabyte may unfold to gigabytes behind the bound.
+    request.headers["accept-encoding"] = "identity"

@@ -1,1 +1,1 @@
-"""What memory is made of: episodes found and read, lessons, doubts about a configuration, forgetting."""
+"""What earlier trials taught: episodes, lessons, doubts, their placebo; team, campaign, tasks import it."""

@@ -1,20 +1,25 @@
-"""The gate of memory: exact repeats, predicted failures, and how often a prediction was wrong."""
+"""The gate of memory: exact repeats, predicted failures, and how often a prediction was wrong.
+
+Failures are predicted from the knobs of a configuration by a random forest (Breiman 2001), which a single
+outlying configuration or a knob's scale cannot mislead. A configuration is refused when its score lies
+above nearly all scores that successes got from the trees that had not seen them: of n successes at most
+`most_false * (n + 1) - 1` may lie above the threshold, so that the expected share of refused successes is
+at most `most_false` where the next trials are like the last ones (split conformal prediction with
+out-of-bag scores; Vovk et al. 2005; arXiv 2107.07511). With fewer than 1 / most_false successes no
+threshold can promise that, and the predictor is silent.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import sqlalchemy as sa
-
-from research.memory.failures import Failures, identity
-from research.memory.features import Flat, flat
-from research.memory.history import configs, counts
+from research.memory.features import Columns, Flat, flat
+from research.memory.reading import configs, counts
 from research.memory.records import Doubt
-from research.space import identity as trial_identity
+from research.run import teachers
 from research.space.signature import INERT, signature
 from research.stats.draws import KEY
-from research.store.claims import same
-from research.store.schema import episode, trial
+from research.store import queries
 from research.store.store import Store
 from research.types import Key
 
@@ -58,7 +63,7 @@ class Doubts:
         Raises `Refusal` when its data or device is not there, or the database cannot be used.
         """
         name = signature(config, self._inert)
-        return self._repeat(trial_identity.key(config, name)) or self._predicted(config, name)
+        return self._repeat(teachers.key(config, name)) or self._predicted(config, name)
 
     def _repeat(self, key: Key) -> Doubt | None:
         known = self._store.known([key]).get(key)
@@ -66,10 +71,8 @@ class Doubts:
             self._repeats.add(key.signature)
             said = f"Trial {known.trial_id} has run exactly this: its result is used."
             return Doubt(kind="repeat", sentence=said, chance=0.0, trial_id=known.trial_id)
-        lost = (trial.c.status == "failed") & trial.c.reason.like("diverged%")
-        asked = sa.select(trial.c.id, trial.c.reason).where(same(key), lost).order_by(trial.c.id)
         with self._store.read() as connection:
-            row = connection.execute(asked).first()
+            row = queries.diverged(connection, key)
         if row is None:
             return None
         self._repeats.add(key.signature)
@@ -101,14 +104,12 @@ class Doubts:
 
     def _learn(self) -> None:
         """Learn, and learn again once a tenth more trials have ended: only new rows are counted."""
-        c = episode.c
-        new = sa.select(sa.func.count(), sa.func.max(c.id)).where(c.id > self._last, c.trial_id.is_not(None))
         with self._store.read() as connection:
-            count, last = connection.execute(new).one()
+            count, last = queries.ended_since(connection, self._last)
         if self._learnt is not None and count < max(_AGAIN, self._learnt // 10):
             return
         past = list(configs(self._store, _LEARNT_FROM))
-        self._learnt, self._last = len(past), last or self._last
+        self._learnt, self._last = len(past), last
         self._failures.learn([self.knobs(config) for config, _ in past], [failed for _, failed in past])
 
     def counts(self) -> dict[str, int | None]:
@@ -116,10 +117,9 @@ class Doubts:
 
         `false` is None until a probe has ended.
         """
-        c = trial.c
-        asked = sa.select(c.signature, c.status, c.reason).where(c.signature.in_(sorted(self._probes)))
         with self._own.read() as connection:
-            rows = [row for row in connection.execute(asked) if counts(row.status, row.reason)]
+            rows = queries.ends(connection, self._probes)
+        rows = [row for row in rows if counts(row.status, row.reason)]
         ended, good = {row.signature for row in rows}, {row.signature for row in rows if row.status == "done"}
         return {
             "repeats": len(self._repeats),
@@ -128,3 +128,76 @@ class Doubts:
             "ended": len(ended),
             "false": len(good) if ended else None,
         }
+
+
+_TREES = 100
+_TRIED = 0.3
+"""share of the columns that a split may choose from"""
+_MOST = 8000
+"""configurations learnt from, the newest: more cost seconds and tell little"""
+
+
+@final
+class Failures:
+    """Predicts failures once it has learnt; the same cases in the same order give the same predictions."""
+
+    def __init__(self, *, most_false: float = 0.01, least: int = 10) -> None:
+        """`most_false`: share of successes that may be refused; silent below `least` failures."""
+        self.most_false, self.least = most_false, least
+        self.threshold: float | None = None
+        """score above which a configuration is refused; None while it is silent"""
+        self.found: float | None = None
+        """share of the failures learnt from that the threshold would have refused, out of bag"""
+        self._columns: Columns | None = None
+        self._trees: Any = None
+
+    def learn(self, cases: Sequence[Flat], failed: Sequence[bool]) -> None:
+        """Learn from configurations, oldest first, and how each ended; one failure of equal ones counts."""
+        told: dict[tuple[Any, ...], tuple[Flat, bool]] = {}
+        for case, bad in zip(cases, failed, strict=True):
+            same = identity(case)
+            before = told.pop(same, (case, False))[1]
+            told[same] = (case, bad or before)
+        chosen = list(told.values())[-_MOST:]
+        self.threshold = self.found = self._trees = None
+        failures = sum(wrong for _, wrong in chosen)
+        if failures >= max(self.least, 1) and self._allowed(len(chosen) - failures) >= 0:
+            self._fit([case for case, _ in chosen], [wrong for _, wrong in chosen])
+
+    def _allowed(self, successes: int) -> int:
+        """How many successes may lie above the threshold; negative when there are too few to promise any."""
+        return int(self.most_false * (successes + 1) + 1e-9) - 1
+
+    def _fit(self, cases: list[Flat], failed: list[bool]) -> None:
+        import numpy as np
+        from sklearn.ensemble import RandomForestClassifier
+
+        self._columns = Columns(cases, failed)
+        trees = RandomForestClassifier(_TREES, max_features=_TRIED, oob_score=True, random_state=0)
+        truth = np.asarray(failed)
+        self._trees = trees.fit(self._columns.rows(cases), truth)
+        scores = trees.oob_decision_function_[:, 1]
+        good = np.sort(scores[~truth])[::-1]
+        self.threshold = max(0.5, float(good[self._allowed(len(good))]))
+        self.found = float((scores[truth] > self.threshold).mean())
+
+    def chances(self, cases: Sequence[Flat]) -> list[float]:
+        """Scores between 0 and 1, the share of trees that expect a failure; zeros while it is silent."""
+        if self._trees is None or self._columns is None:
+            return [0.0] * len(cases)
+        return [float(score) for score in self._trees.predict_proba(self._columns.rows(cases))[:, 1]]
+
+    def refuses(self, case: Flat) -> float | None:
+        """The chance of failing where it is high enough to refuse, else None."""
+        chance = self.chances([case])[0]
+        return chance if self.threshold is not None and chance > self.threshold else None
+
+
+def identity(case: Flat) -> tuple[tuple[str, str], ...]:
+    """What two equal configurations have in common: every knob with its value, 1 and 1.0 alike."""
+    return tuple(sorted((key, _canonical(value)) for key, value in case.items()))
+
+
+def _canonical(value: Any) -> str:
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return repr(int(value) if whole else value)

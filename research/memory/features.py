@@ -27,14 +27,14 @@ def _walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
         for name, value in node.items():
             yield from _walk(value, f"{key}.{name}" if key else str(name))
     elif isinstance(node, list | tuple):
-        numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in node)
-        yield from ((f"{key}.{at}", one) for at, one in enumerate(node)) if numbers else [(key, str(node))]
+        numbers = all(isinstance(item, int | float) and not isinstance(item, bool) for item in node)
+        yield from ((f"{key}.{at}", item) for at, item in enumerate(node)) if numbers else [(key, str(node))]
     else:
         yield key, node
 
 
 def _skipped(key: str, skip: Sequence[str]) -> bool:
-    return any(key == one or key.startswith(f"{one}.") for one in skip)
+    return any(key == name or key.startswith(f"{name}.") for name in skip)
 
 
 def is_number(value: Any) -> bool:
@@ -90,9 +90,9 @@ class Columns:
         """
         import numpy as np
 
-        found = [[self._value(case, key) for key in self.numbers] for case in cases]
+        table = [[self._value(case, key) for key in self.numbers] for case in cases]
         place = {key: at for at, key in enumerate(self.numbers)}
-        numbers = np.asarray(found, dtype=np.float64).reshape(len(cases), len(self.numbers))
+        numbers = np.asarray(table, dtype=np.float64).reshape(len(cases), len(self.numbers))
         products = [
             numbers[:, place[one]] + numbers[:, place[two]] for one, two in combinations(self.paired, 2)
         ]

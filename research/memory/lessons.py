@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from research.memory.history import Run
+from research.compose.override import override, values_of
+from research.memory.reading import PastTrial
 from research.memory.records import Lesson
 from research.metrics import rank, words
-from research.store.terms import number, split
+from research.store.index import number
 from research.types import Objective
 
 _PAIRS = 3
@@ -32,7 +33,7 @@ class Pair(NamedTuple):
     ids: tuple[int, int]
 
 
-class Place(NamedTuple):
+class SharedPart(NamedTuple):
     """What two trials share that differ in one knob."""
 
     seed: int
@@ -43,13 +44,13 @@ class Place(NamedTuple):
 
 
 def lessons(
-    runs: Sequence[Run], objective: Objective | None, task: str | None, *, all_pairs: bool = False
+    runs: Sequence[PastTrial], objective: Objective | None, task: str | None, *, all_pairs: bool = False
 ) -> list[Lesson]:
     """Lessons of one task's trials, the best supported first; `all_pairs` tells also what says nothing."""
-    found = [_compared(key, task, objective, group) for key, group in _grouped(runs, objective)]
-    found += _failures(runs, task)
-    kept = [one for one in found if all_pairs or _tells(one)]
-    return sorted(kept, key=lambda one: (-_strength(one), one.sentence))
+    told = [_compared(task, objective, group) for group in _grouped(runs, objective)]
+    told += _failures(runs, task)
+    kept = [lesson for lesson in told if all_pairs or _tells(lesson)]
+    return sorted(kept, key=lambda lesson: (-_strength(lesson), lesson.sentence))
 
 
 def _tells(lesson: Lesson) -> bool:
@@ -63,21 +64,15 @@ def _strength(lesson: Lesson) -> float:
     return (share + 1 / (2 * n) - math.sqrt(share * (1 - share) / n + 1 / (4 * n * n))) / (1 + 1 / n)
 
 
-def _grouped(
-    runs: Sequence[Run], objective: Objective | None
-) -> list[tuple[tuple[str, str, str], list[Pair]]]:
+def _grouped(runs: Sequence[PastTrial], objective: Objective | None) -> list[list[Pair]]:
+    """Pairs of the same two options of a knob, so that the first option is the one that won more often."""
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in _pairs(runs, objective) if objective else ():
         groups.setdefault((pair.key, pair.one, pair.two), []).append(pair)
-    turned = {key: [_turned(pair) for pair in group] for key, group in groups.items()}
     return [
-        (key, group) if sum(pair.better for pair in group) * 2 >= len(group) else (_swapped(key), turned[key])
-        for key, group in groups.items()
+        group if sum(pair.better for pair in group) * 2 >= len(group) else list(map(_turned, group))
+        for group in groups.values()
     ]
-
-
-def _swapped(key: tuple[str, str, str]) -> tuple[str, str, str]:
-    return key[0], key[2], key[1]
 
 
 def _turned(pair: Pair) -> Pair:
@@ -85,16 +80,16 @@ def _turned(pair: Pair) -> Pair:
     return Pair(pair.key, pair.two, pair.one, not pair.better, change, pair.ids)
 
 
-def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
+def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
     """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
-    places: dict[Place, dict[str, Run]] = {}
+    places: dict[SharedPart, dict[str, PastTrial]] = {}
     for run in runs:
-        own = split(run.overrides)
+        own = values_of(run.overrides)
         if objective.metric not in run.figures:
             continue
         for key in {*own, *{key.partition(".")[0] for key in own}}:
             rest = tuple(one for one in run.overrides if not _about(one, key))
-            places.setdefault(Place(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
+            places.setdefault(SharedPart(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
     for place, options in _with_default(places, runs, objective).items():
         names = sorted(options)
         for at, one in enumerate(names):
@@ -103,37 +98,35 @@ def _pairs(runs: Sequence[Run], objective: Objective) -> Iterable[Pair]:
 
 
 def _with_default(
-    places: Mapping[Place, dict[str, Run]], runs: Sequence[Run], objective: Objective
-) -> dict[Place, dict[str, Run]]:
+    places: Mapping[SharedPart, dict[str, PastTrial]], runs: Sequence[PastTrial], objective: Objective
+) -> dict[SharedPart, dict[str, PastTrial]]:
     """The trials that leave a knob alone, beside those that turn it."""
     plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
-    found = {}
+    beside = {}
     for place, options in places.items():
         untouched = plain.get((place.seed, place.machine, place.rest))
-        found[place] = options if untouched is None else {DEFAULT: untouched, **options}
-    return found
+        beside[place] = options if untouched is None else {DEFAULT: untouched, **options}
+    return beside
 
 
-def _machine(run: Run) -> str:
+def _machine(run: PastTrial) -> str:
     return f"{run.hardware} {run.instrument}"
 
 
-def _about(override: str, key: str) -> bool:
-    name = override.partition("=")[0]
+def _about(text: str, key: str) -> bool:
+    name = override(text).key
     return name == key or name.startswith(f"{key}.")
 
 
-def _pair(key: str, one: str, two: str, first: Run, second: Run, objective: Objective) -> Pair:
+def _pair(key: str, one: str, two: str, first: PastTrial, second: PastTrial, objective: Objective) -> Pair:
     better = rank(objective, first.figures) < rank(objective, second.figures)
     before, after = second.figures[objective.metric], first.figures[objective.metric]
     change = after / before - 1 if before else 0.0
     return Pair(key, one, two, better, change, (first.id, second.id))
 
 
-def _compared(
-    key: tuple[str, str, str], task: str | None, objective: Objective | None, group: Sequence[Pair]
-) -> Lesson:
-    knob, one, two = key
+def _compared(task: str | None, objective: Objective | None, group: Sequence[Pair]) -> Lesson:
+    knob, one, two = group[0][:3]
     wins, median = sum(pair.better for pair in group), statistics.median(pair.change for pair in group)
     where = f" on {task}" if task else ""
     metric = words(objective.metric) if objective else ""
@@ -147,28 +140,28 @@ def _compared(
     )
 
 
-def _failures(runs: Sequence[Run], task: str | None) -> list[Lesson]:
+def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
     """For each knob the choice, or the side of the best split, that failed most often."""
     if not any(run.failed for run in runs):
         return []
-    values: dict[str, list[tuple[str, Run]]] = {}
+    values: dict[str, list[tuple[str, PastTrial]]] = {}
     for run in runs:
-        for key, text in split(run.overrides).items():
+        for key, text in values_of(run.overrides).items():
             values.setdefault(key, []).append((text, run))
-    found = []
+    told = []
     for key, seen in sorted(values.items()):
         for what, group in _sides(key, seen):
             failed = sum(run.failed for run in group)
             where = f" on {task}" if task else ""
             sentence = f"{what} failed {failed} of {len(group)} times{where}"
             ids = tuple(sorted(run.id for run in group))
-            found.append(
+            told.append(
                 Lesson(sentence=sentence, task=task, key=key, wins=failed, total=len(group), trial_ids=ids)
             )
-    return found
+    return told
 
 
-def _sides(key: str, seen: Sequence[tuple[str, Run]]) -> list[tuple[str, list[Run]]]:
+def _sides(key: str, seen: Sequence[tuple[str, PastTrial]]) -> list[tuple[str, list[PastTrial]]]:
     numbers = [(value, run) for text, run in seen if (value := number(text)) is not None]
     if len(numbers) < len(seen):
         return [
@@ -182,7 +175,7 @@ def _sides(key: str, seen: Sequence[tuple[str, Run]]) -> list[tuple[str, list[Ru
     return [max(good, key=lambda side: _excess(side[1], [run for _, run in numbers]))] if good else []
 
 
-def _excess(side: Sequence[Run], whole: Sequence[Run]) -> float:
+def _excess(side: Sequence[PastTrial], whole: Sequence[PastTrial]) -> float:
     """Failures on one side beyond what the knob's average would give it."""
     usual = sum(run.failed for run in whole) / len(whole)
     return sum(run.failed for run in side) - usual * len(side)

@@ -1,27 +1,29 @@
 """Memory: what earlier campaigns left in the database, asked for by name; nothing is recalled unasked.
 
 `memory=on` recalls, `off` recalls nothing, `placebo` recalls as much of no use, so that the benefit can be
-measured. Nothing is written here but by `forget`: episodes are written by the store's own verbs, with the
-rows that they are about.
+measured. Nothing is written here: episodes are written by the store's own verbs, with the rows that they
+are about.
 """
 
 import importlib
+import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
+from construct import renamed
 from refusal import Refusal
-from research.memory import forgetting, placebo
+from research.memory import placebo
 from research.memory.doubts import Doubts
-from research.memory.elsewhere import configured
-from research.memory.history import runs
 from research.memory.lessons import lessons
-from research.memory.records import Configured, Doubt, Episode, Forgotten, Lesson, Query
-from research.metrics import screening_objective
+from research.memory.reading import PastTrial, runs
+from research.memory.records import Configured, Doubt, Episode, Lesson, Query
+from research.metrics import is_timed, rank, screening_objective
 from research.store.store import Store
 from research.types import Objective
 
-__all__ = ["Configured", "Doubt", "Episode", "Forgotten", "Lesson", "Memory", "Query", "opened"]
+__all__ = ["Configured", "Doubt", "Episode", "Lesson", "Memory", "Query", "opened"]
 
 Mode = Literal["on", "off", "placebo"]
 Find = Callable[[Store, Query], Sequence[Episode]]
@@ -37,7 +39,7 @@ class Memory:
     def __init__(
         self, mode: Mode, store: Store, own: Store, find: Find, doubts: Doubts | None, seed: int = 0
     ) -> None:
-        """`store` is read; `own` is the campaign's, the only one that `forget` writes to."""
+        """`store` is read; `own` is the campaign's."""
         self.mode: Mode = mode
         self._store, self._own, self._find, self._doubts, self._seed = store, own, find, doubts, seed
         self._recalled: dict[str, None] = {}
@@ -46,11 +48,11 @@ class Memory:
         """Few, relevant episodes in an order that depends on the rows only; empty when memory is off."""
         if self.mode == "off":
             return ()
-        found = tuple(self._find(self._store, query))[: query.count]
+        recalled = tuple(self._find(self._store, query))[: query.count]
         if self.mode == "placebo":
-            found = placebo.episodes(self._store, query, len(found), self._seed)
-        self._recalled |= dict.fromkeys(one.id for one in found)
-        return found
+            recalled = placebo.episodes(self._store, query, len(recalled), self._seed)
+        self._recalled |= dict.fromkeys(episode.id for episode in recalled)
+        return recalled
 
     def lessons(self, query: Query) -> tuple[Lesson, ...]:
         """What the trials of the query's task say together, at most `query.count`; made now, never stored."""
@@ -58,11 +60,11 @@ class Memory:
             return ()
         wanted = None if query.objective is None else screening_objective(query.objective)
         past = runs(self._store, _keys(wanted), task=query.task)
-        found = lessons(past, wanted, query.task)[: query.count]
+        told = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
             dealt = placebo.shuffled(past, self._seed)
-            found = lessons(dealt, wanted, query.task, all_pairs=True)[: len(found)]
-        return tuple(found)
+            told = lessons(dealt, wanted, query.task, all_pairs=True)[: len(told)]
+        return tuple(told)
 
     def doubts(self, config: Mapping[str, Any]) -> Doubt | None:
         """Why a resolved config need not be run: an equal trial has ended, or it is predicted to fail.
@@ -81,26 +83,12 @@ class Memory:
         if self.mode == "off":
             return []
         wanted = screening_objective(objective)
-        found = configured(runs(self._store, _keys(wanted), but=data), wanted)
-        return placebo.dealt(found, self._seed) if self.mode == "placebo" else found
+        good = configured(runs(self._store, _keys(wanted), but=data), wanted)
+        return placebo.dealt(good, self._seed) if self.mode == "placebo" else good
 
     def facts(self) -> dict[str, Any]:
         """What a sprint's facts say of memory: its mode and the ids of what was recalled."""
         return {"mode": self.mode, "recalled": list(self._recalled)}
-
-    def forget(
-        self,
-        *,
-        goal: str | None = None,
-        campaign: str | None = None,
-        ids: Sequence[int] = (),
-        before: float | None = None,
-        trials: bool = False,
-        dry_run: bool = False,
-    ) -> Forgotten:
-        """Forget sprints of the campaign's own store, whatever the mode; raises `Refusal` as `forgetting`."""
-        asked = forgetting.Forget(goal=goal, campaign=campaign, ids=tuple(ids), before=before, trials=trials)
-        return forgetting.forget(self._own, asked, dry_run=dry_run)
 
     def close(self) -> None:
         """Close the other database, if memory reads one."""
@@ -134,14 +122,64 @@ def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[st
 
 def _retrieval(config: Mapping[str, Any]) -> Find:
     """The class or function that the config names; its other keys are arguments."""
-    name = str(config.get("_target_") or _DEFAULT)
+    name = str(renamed(config).get("_target_") or _DEFAULT)
     given = {key: value for key, value in config.items() if not key.startswith("_")}
     module, _, last = name.rpartition(".")
     try:
         target = getattr(importlib.import_module(module), last)
-        found: Find = target(**given) if isinstance(target, type) else partial(target, **given)
+        find: Find = target(**given) if isinstance(target, type) else partial(target, **given)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise Refusal(f"memory.retrieval cannot be made of {name}: {error}.") from error
-    if not callable(found):
+    if not callable(find):
         raise Refusal(f"memory.retrieval={name} cannot be called with a store and a query.")
-    return found
+    return find
+
+
+def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configured]:
+    """Each task's configurations that keep the objective's bounds, the best first within each task.
+
+    Left out are those outside of the bounds and those of which a seed failed. `objective` is as screened.
+    """
+    tasks: dict[str, dict[tuple[str, ...], list[PastTrial]]] = {}
+    for run in _comparable(runs, objective):
+        tasks.setdefault(str(run.task), {}).setdefault(run.overrides, []).append(run)
+    return [good for task in sorted(tasks) for good in _task(task, tasks[task], objective)]
+
+
+def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTrial]:
+    """Where a clock decides, of each task the runs of one machine and instrument: of those with most runs."""
+    asked = (objective.metric, *(bound.metric for bound in objective.constraints))
+    if not any(map(is_timed, asked)):
+        return list(runs)
+    kinds = Counter((str(run.task), run.hardware, run.instrument) for run in runs)
+    most = {kind[0]: kind for kind, _ in sorted(kinds.items(), key=lambda item: item[1])}
+    return [run for run in runs if (str(run.task), run.hardware, run.instrument) == most[str(run.task)]]
+
+
+def _task(
+    task: str, groups: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
+) -> list[Configured]:
+    means = {overrides: _means(group, objective) for overrides, group in groups.items()}
+    ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
+    kept = sorted((place, overrides) for overrides, (broken, place) in ranks.items() if broken == 0)
+    if not kept:
+        return []
+    best, worst = kept[0][0], kept[-1][0]
+    return [
+        Configured(
+            task=task,
+            overrides=overrides,
+            value=means[overrides][objective.metric],
+            regret=(value - best) / (worst - best) if worst > best else 0.0,
+            trial_ids=tuple(sorted(run.id for run in groups[overrides])),
+        )
+        for value, overrides in kept
+    ]
+
+
+def _means(group: Sequence[PastTrial], objective: Objective) -> dict[str, float]:
+    """Means over the seeds; empty where one failed or did not measure what is asked for."""
+    keys = [objective.metric, *(bound.metric for bound in objective.constraints)]
+    if any(run.failed or any(key not in run.figures for key in keys) for run in group):
+        return {}
+    return {key: statistics.fmean(run.figures[key] for run in group) for key in keys}

@@ -8,12 +8,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import sqlalchemy as sa
-
-from research.memory.history import Run
-from research.memory.reading import rows, told
+from research.memory.reading import PastTrial, rows, told
 from research.memory.records import Configured, Episode, Query
-from research.store.schema import episode
+from research.store import queries
+from research.store.connection import Connection
 from research.store.store import Store
 
 
@@ -21,11 +19,11 @@ def episodes(store: Store, query: Query, count: int, seed: int) -> tuple[Episode
     """`count` episodes by lot from the whole store, each with the outcome of another."""
     rng = random.Random(f"{seed} {query.model_dump_json()}")
     with store.read() as connection:
-        found = rows(connection, _drawn(connection, count, rng))
-        real = told(connection, [(0.0, one, ()) for one in found], query.objective)
+        drawn = rows(connection, _drawn(connection, count, rng))
+        real = told(connection, [(0.0, row, ()) for row in drawn], query.objective)
     rng.shuffle(real)
     order = [*range(1, len(real)), 0] if real else []
-    return tuple(_crossed(one, real[other]) for one, other in zip(real, order, strict=True))
+    return tuple(_crossed(row, real[other]) for row, other in zip(real, order, strict=True))
 
 
 def _crossed(one: Episode, other: Episode) -> Episode:
@@ -33,39 +31,39 @@ def _crossed(one: Episode, other: Episode) -> Episode:
     return one.model_copy(update=outcome)
 
 
-def _drawn(connection: sa.Connection, count: int, rng: random.Random) -> set[int]:
+def _drawn(connection: Connection, count: int, rng: random.Random) -> set[int]:
     """Ids by lot: a number below the largest, and the first id from there on."""
-    least, most = connection.execute(sa.select(sa.func.min(episode.c.id), sa.func.max(episode.c.id))).one()
-    after = sa.select(sa.func.min(episode.c.id)).where(episode.c.id >= sa.bindparam("start"))
+    ends = queries.episode_ids(connection)
     chosen: set[int] = set()
-    for _ in range(20 * count if least is not None else 0):
+    for _ in range(20 * count if ends else 0):
         if len(chosen) == count:
             break
-        chosen.add(connection.execute(after, {"start": rng.randint(least, most)}).scalar_one())
-    if len(chosen) < count:  # a small store: take what is left in order
-        chosen |= set(connection.execute(sa.select(episode.c.id).limit(2 * count)).scalars())
+        assert ends is not None
+        chosen.update(queries.episodes_from(connection, rng.randint(*ends), 1))
+    if ends and len(chosen) < count:  # a small store: take what is left in order
+        chosen.update(queries.episodes_from(connection, ends[0], 2 * count))
     return set(sorted(chosen)[:count])
 
 
-def shuffled(runs: Sequence[Run], seed: int) -> list[Run]:
+def shuffled(runs: Sequence[PastTrial], seed: int) -> list[PastTrial]:
     """The same runs with their outcomes dealt anew."""
     order = list(runs)
     random.Random(seed).shuffle(order)
     return [
-        replace(one, failed=other.failed, figures=other.figures)
-        for one, other in zip(runs, order, strict=True)
+        replace(run, failed=other.failed, figures=other.figures)
+        for run, other in zip(runs, order, strict=True)
     ]
 
 
-def dealt(found: Iterable[Configured], seed: int) -> list[Configured]:
+def dealt(configurations: Iterable[Configured], seed: int) -> list[Configured]:
     """The same configurations of each task with their values dealt anew."""
     tasks: dict[str, list[Configured]] = {}
-    for one in found:
-        tasks.setdefault(one.task, []).append(one)
+    for configuration in configurations:
+        tasks.setdefault(configuration.task, []).append(configuration)
     crossed = []
     for task, known in tasks.items():
         order = list(known)
         random.Random(f"{seed} {task}").shuffle(order)
-        for one, other in zip(known, order, strict=True):
-            crossed.append(one.model_copy(update={"value": other.value, "regret": other.regret}))
+        for configuration, other in zip(known, order, strict=True):
+            crossed.append(configuration.model_copy(update={"value": other.value, "regret": other.regret}))
     return crossed

@@ -2,17 +2,19 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, final, get_args
 
-import sqlalchemy as sa
-
+from research.compose.override import keys_of, override
 from research.memory.records import Episode, Kind
 from research.metrics import is_carbon, is_test, is_timed, screening_objective
+from research.space.knobs import own
 from research.stats.comparable import instrument, sound
-from research.store.schema import FINAL, experiment, insight, metric, trial
-from research.types import Objective, Result
+from research.store import queries
+from research.store.connection import Connection
+from research.store.store import Store
+from research.types import STOPPED, Objective, Result
 
 _SHOWN = (
     "val/accuracy",
@@ -23,43 +25,17 @@ _SHOWN = (
     "size/parameters",
 )
 _LONGEST = 600
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
-
-
-def _within(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, expanding=True)
-
-
-# Written once as text: putting a statement together costs more than running it.
-_ROWS = sa.text(
-    "SELECT id, trial_id, experiment_id, insight_id, task, metric, overrides, terms FROM episode "
-    "WHERE id IN :ids ORDER BY id DESC"
-).bindparams(_within("ids"))
-_TRIALS = sa.select(trial.c.id, trial.c.status, trial.c.reason).where(trial.c.id.in_(_within("ids")))
-_FACTS = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(_within("ids")))
-_EXPERIMENTS = sa.select(
-    experiment.c.id, experiment.c.proposal, experiment.c.status, experiment.c.facts
-).where(experiment.c.id.in_(_within("ids")))
-_INSIGHTS = sa.select(insight.c.id, insight.c.word, insight.c.experiment_id).where(
-    insight.c.id.in_(_within("ids"))
-)
-_FIGURES = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(
-    metric.c.trial_id.in_(_within("ids")),
-    metric.c.point == FINAL,
-    metric.c.key.in_(_within("keys")),
-    metric.c.value.is_not(None),
-)
 
 
 @final
 @dataclass(frozen=True)
-class Found:
+class IndexRow:
     """One row of the index."""
 
     id: int
     kind: Kind
     number: int
-    """id of the trial, experiment or insight"""
+    """id of the trial, proposal or insight"""
     task: str | None
     metric: str | None
     overrides: tuple[str, ...]
@@ -67,32 +43,31 @@ class Found:
     """what it is found by, separated by blanks"""
 
 
-Configuration = tuple[float, Found, Sequence[int]]
+Configuration = tuple[float, IndexRow, Sequence[int]]
 """relevance, the row that tells of it, and further trials"""
 
 
-def rows(connection: sa.Connection, ids: Iterable[int]) -> list[Found]:
+def rows(connection: Connection, ids: Iterable[int]) -> list[IndexRow]:
     """The index rows with these ids, newest first."""
-    wanted = sorted(set(ids))
-    return [found(row) for row in connection.execute(_ROWS, {"ids": wanted})] if wanted else []
+    return [found(row) for row in queries.episodes(connection, ids)]
 
 
-def found(row: Any) -> Found:
-    """A row as `research.store.episodes.matching` gives it."""
-    number, trial_id, experiment_id, insight_id, task, measured, overrides, terms = row
-    kind: Kind = "insight" if insight_id else "experiment" if experiment_id else "trial"
-    about = insight_id or experiment_id or trial_id
-    return Found(number, kind, about, task, measured, tuple(json.loads(overrides)), terms)
+def found(row: Any) -> IndexRow:
+    """A row as `research.store.index.matching` gives it."""
+    number, trial_id, proposal_id, insight_id, task, measured, overrides, terms = row
+    kind: Kind = "insight" if insight_id else "proposal" if proposal_id else "trial"
+    about = insight_id or proposal_id or trial_id
+    return IndexRow(number, kind, about, task, measured, tuple(json.loads(overrides)), terms)
 
 
 def told(
-    connection: sa.Connection, chosen: Sequence[Configuration], objective: Objective | None
+    connection: Connection, chosen: Sequence[Configuration], objective: Objective | None
 ) -> list[Episode]:
     """The episodes of index rows, each with further trials of the same configuration."""
     about = _Told(connection, [row for _, row, _ in chosen])
     ids = [tuple(dict.fromkeys([*about.trials(row), *also])) for _, row, also in chosen]
     keys = shown(objective)
-    known = {one for some in ids for one in some}
+    known = {number for some in ids for number in some}
     measured, taken = figures(connection, known, keys), instruments(connection, known, keys)
     return [
         Episode(
@@ -101,7 +76,7 @@ def told(
             task=row.task,
             overrides=row.overrides,
             word=about.word(row),
-            figures=_means({one: measured[one] for one in own if one in measured}, keys, taken),
+            figures=_means({number: measured[number] for number in own if number in measured}, keys, taken),
             said=about.said(row)[:_LONGEST],
             trial_ids=own,
             relevance=round(relevance, 4),
@@ -119,46 +94,29 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not is_test(key))
 
 
-def figures(
-    connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]
-) -> dict[int, dict[str, float]]:
+def figures(connection: Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, dict[str, float]]:
     """Trial -> its final figures among `keys`, without those that are not a number or were disturbed."""
-    found: dict[int, dict[str, float]] = {}
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _AT_ONCE):
-        asked = {"ids": wanted[start : start + _AT_ONCE], "keys": list(keys)}
-        for number, key, value in connection.execute(_FIGURES, asked):
-            found.setdefault(number, {})[key] = value
-    timed = found if any(map(is_timed, keys)) else {}
-    told = {
-        number: Result(trial_id=number, metrics=found[number], facts=facts)
-        for number, facts in facts_of(connection, timed).items()
+    measured = queries.figures(connection, ids, keys)
+    if not any(map(is_timed, keys)):
+        return measured
+    facts = queries.facts(connection, measured)
+    return {
+        number: sound(Result(trial_id=number, metrics=own, facts=facts[number]))
+        for number, own in measured.items()
     }
-    return found | {number: sound(one) for number, one in told.items()}
 
 
-def instruments(connection: sa.Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, str]:
+def instruments(connection: Connection, ids: Iterable[int], keys: Sequence[str]) -> dict[int, str]:
     """Trial -> how its clocks were taken, where a clock takes any of `keys`: only equal ones are compared."""
     if not any(map(is_timed, keys)):
         return {}
     carbon = any(map(is_carbon, keys))
-    found = {}
-    for number, facts in facts_of(connection, ids).items():
+    taken_by = {}
+    for number, facts in queries.facts(connection, ids).items():
         grid = (facts.get("energy") or {}).get("grid_g_per_kwh") if carbon else None
         taken = instrument(Result(trial_id=number, metrics={}, facts=facts))
-        found[number] = f"{taken} {facts.get('threads')} {grid}"
-    return found
-
-
-def facts_of(connection: sa.Connection, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Trial -> its facts; about 20 us each."""
-    found: dict[int, dict[str, Any]] = {}
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _AT_ONCE):
-        found |= {
-            row.id: row.facts for row in connection.execute(_FACTS, {"ids": wanted[start : start + _AT_ONCE]})
-        }
-    return found
+        taken_by[number] = f"{taken} {facts.get('threads')} {grid}"
+    return taken_by
 
 
 def _means(
@@ -168,59 +126,124 @@ def _means(
     last = taken.get(max(measured, default=0))
     alike = {number for number in measured if taken.get(number) == last}
     columns = {
-        key: [one[key] for n, one in measured.items() if key in one and (n in alike or not is_timed(key))]
+        key: [
+            figures[key]
+            for n, figures in measured.items()
+            if key in figures and (n in alike or not is_timed(key))
+        ]
         for key in keys
     }
     return {key: statistics.fmean(values) for key, values in columns.items() if values}
 
 
 def chose(facts: Mapping[str, Any]) -> list[int]:
-    """Trials by which an experiment was chosen: those of its confirmation judged it and are left out."""
-    return [int(one) for stage in ("screened", "promoted") for one in facts.get(stage) or ()]
+    """Trials by which a proposal was chosen: those of its confirmation judged it and are left out."""
+    return [int(number) for stage in ("screened", "promoted") for number in facts.get(stage) or ()]
 
 
 @final
 class _Told:
     """What the rows behind some episodes say now: three statements, whatever their number."""
 
-    def __init__(self, connection: sa.Connection, found: Sequence[Found]) -> None:
-        by: dict[str, set[int]] = {"trial": set(), "experiment": set(), "insight": set()}
-        for one in found:
-            by[one.kind].add(one.number)
-        self._insights = _by_id(connection, _INSIGHTS, by["insight"])
-        linked = {row.experiment_id for row in self._insights.values()} - {None}
-        self._experiments = _by_id(connection, _EXPERIMENTS, by["experiment"] | linked)
-        self._trials = _by_id(connection, _TRIALS, by["trial"])
+    def __init__(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
+        by = {kind: {row.number for row in rows if row.kind == kind} for kind in get_args(Kind)}
+        self._insights = queries.told(connection, "insight", by["insight"])
+        linked = {row.proposal_id for row in self._insights.values()} - {None}
+        self._proposals = queries.told(connection, "proposal", by["proposal"] | linked)
+        self._trials = queries.told(connection, "trial", by["trial"])
 
-    def word(self, found: Found) -> str:
+    def word(self, about: IndexRow) -> str:
         """The verdict of an insight, the status of anything else."""
-        if found.kind == "insight":
-            return str(self._insights[found.number].word)
-        rows = self._trials if found.kind == "trial" else self._experiments
-        return str(rows[found.number].status)
+        if about.kind == "insight":
+            return str(self._insights[about.number].word)
+        rows = self._trials if about.kind == "trial" else self._proposals
+        return str(rows[about.number].status)
 
-    def said(self, found: Found) -> str:
+    def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
-        if found.kind == "trial":
-            return self._trials[found.number].reason or ""
-        row = self._experiment(found)
+        if about.kind == "trial":
+            return self._trials[about.number].reason or ""
+        row = self._proposal(about)
         if row is None:
             return ""
-        reasons = "; ".join(str(one) for one in row.facts.get("reasons") or ())
+        reasons = "; ".join(str(reason) for reason in row.facts.get("reasons") or ())
         return str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
 
-    def trials(self, found: Found) -> list[int]:
+    def trials(self, about: IndexRow) -> list[int]:
         """The trials by which it was chosen."""
-        if found.kind == "trial":
-            return [found.number]
-        row = self._experiment(found)
+        if about.kind == "trial":
+            return [about.number]
+        row = self._proposal(about)
         return [] if row is None else chose(row.facts)
 
-    def _experiment(self, found: Found) -> Any:
-        if found.kind == "experiment":
-            return self._experiments[found.number]
-        return self._experiments.get(self._insights[found.number].experiment_id)
+    def _proposal(self, about: IndexRow) -> Any:
+        if about.kind == "proposal":
+            return self._proposals[about.number]
+        return self._proposals.get(self._insights[about.number].proposal_id)
 
 
-def _by_id(connection: sa.Connection, statement: Any, ids: set[int]) -> dict[int, Any]:
-    return {row.id: row for row in connection.execute(statement, {"ids": sorted(ids)})} if ids else {}
+NO_FAILURE = (STOPPED, "interrupted", "refused")
+"""beginnings of reasons that say nothing against a configuration: it was ended, or never started"""
+
+
+@final
+@dataclass(frozen=True)
+class PastTrial:
+    """One trial that ended."""
+
+    id: int
+    task: str | None
+    overrides: tuple[str, ...]
+    """sorted, without seed, data and what changes no result, knobs that did not act among it"""
+    seed: int
+    failed: bool
+    figures: Mapping[str, float]
+    hardware: str
+    instrument: str = ""
+    """how its clocks were taken, where figures of clocks were asked for: only equal ones are compared"""
+
+
+def runs(
+    store: Store, keys: Sequence[str], *, task: str | None = None, but: str | None = None, most: int = 4000
+) -> list[PastTrial]:
+    """The newest trials that ended, oldest first, with these figures: of one task, or of all `but` one."""
+    with store.read() as connection:
+        asked = queries.ended(connection, task=task, but=but, most=most)
+        rows = {row.id: row for row in asked if counts(row.status, row.reason)}
+        measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
+        idle = _idle(connection, {number: row.overrides for number, row in rows.items()})
+    return [
+        PastTrial(
+            number,
+            row.task,
+            tuple(text for text in row.overrides if override(text).key not in idle.get(number, ())),
+            row.seed,
+            row.status == "failed",
+            measured.get(number, {}),
+            row.hardware,
+            taken.get(number, ""),
+        )
+        for number, row in sorted(rows.items())
+    ]
+
+
+def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dict[int, frozenset[str]]:
+    """For each trial that turned a knob which does not always act: the knobs that did not act in its config.
+
+    Only the configs of such trials are read, which costs a tenth of a millisecond each.
+    """
+    sometimes = own().conditions.keys()
+    asked = [number for number, typed in overrides.items() if sometimes & keys_of(typed)]
+    return {number: frozenset(own().idle(config)) for number, config in queries.configs(connection, asked)}
+
+
+def counts(status: str, reason: str | None) -> bool:
+    """Whether how a trial ended says something of its configuration."""
+    return status == "done" or (status == "failed" and not (reason or "").startswith(NO_FAILURE))
+
+
+def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Resolved configs of the newest trials that ended, oldest first, and whether each failed."""
+    with store.read() as connection:
+        rows = queries.newest_configs(connection, most)
+    yield from ((row.config, row.status == "failed") for row in rows[::-1] if counts(row.status, row.reason))

@@ -1,13 +1,15 @@
 """What is asked of memory and what it answers, as frozen records."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import Field
 
+from research.compose.override import override
 from research.types import Objective, Record
 
 Phase = Literal["planning", "architecture", "optimization", "evaluation"]
-Kind = Literal["insight", "experiment", "trial"]
+Kind = Literal["insight", "proposal", "trial"]
 
 
 class Query(Record):
@@ -28,7 +30,7 @@ class Episode(Record):
     """One configuration that was proposed or run before, as its rows tell it now: no test figures."""
 
     id: str
-    """what a proposal cites it by: `insight 3`, `experiment 12` or `trial 40`"""
+    """what a proposal cites it by: `insight 3`, `proposal 12` or `trial 40`"""
     kind: Kind
     task: str | None
     overrides: tuple[str, ...]
@@ -81,19 +83,25 @@ class Configured(Record):
     trial_ids: tuple[int, ...] = ()
 
 
-class Forgotten(Record):
-    """What was forgotten, or would be: ids by table."""
+_KINDS: dict[Phase, Mapping[Kind, float]] = {
+    "planning": {"insight": 1.0, "proposal": 0.6, "trial": 0.2},
+    "architecture": {"insight": 0.5, "proposal": 0.5, "trial": 0.3},
+    "optimization": {"insight": 0.5, "proposal": 0.5, "trial": 0.4},
+    "evaluation": {"insight": 1.0, "proposal": 0.3, "trial": 0.1},
+}
+_GROUPS: dict[Phase, frozenset[str]] = {
+    "architecture": frozenset({"model", "compress"}),
+    "optimization": frozenset({"optimizer", "scheduler", "budget", "trainer", "loss"}),
+}
 
-    sprints: tuple[int, ...] = ()
-    experiments: tuple[int, ...] = ()
-    insights: tuple[int, ...] = ()
-    interactions: tuple[int, ...] = ()
-    reviews: tuple[int, ...] = ()
-    trials: tuple[int, ...] = ()
-    kept: tuple[int, ...] = ()
-    """trials that something which stays rests on: they stay too"""
-    cut: tuple[str, ...] = ()
-    """rows that stay and lost a reference to what was forgotten, for example `experiment 7`"""
-    folders: tuple[str, ...] = ()
-    """of forgotten sprints: their files are left where they are"""
-    dry_run: bool = False
+
+def fit(phase: Phase | None, kind: Kind, overrides: Iterable[str]) -> float:
+    """How well an episode serves a phase, 0 to 1: by what it is, and by the groups that it turned."""
+    if phase is None:
+        return 0.0
+    groups = [override(text).group for text in overrides]
+    wanted = _GROUPS.get(phase)
+    if wanted is None:
+        return _KINDS[phase][kind]
+    share = sum(group in wanted for group in groups) / len(groups) if groups else 0.0
+    return (_KINDS[phase][kind] + share) / 2

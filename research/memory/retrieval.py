@@ -6,46 +6,39 @@ does not grow with the store. What is ranked is a hundred rows, in Python, alike
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import final
 
-from research.memory.phases import fit
-from research.memory.reading import Configuration, Found, found, told
-from research.memory.records import Episode, Query
+from research.compose.override import values_of
+from research.memory.reading import Configuration, IndexRow, found, told
+from research.memory.records import Episode, Query, fit
 from research.metrics import screening
-from research.store.episodes import Term, matching, turned
+from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
-from research.store.terms import mark, near, number, split, words
 
 _EACH = 6
 """candidates that one shared thing brings"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
-_ORDER = {"insight": 0, "experiment": 1, "trial": 2}
+_ORDER = {"insight": 0, "proposal": 1, "trial": 2}
 TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
 """what each part of a match is worth; the region and the words are shares of what was asked for"""
 
 
-class Retrieval(ABC):
-    """Finds episodes for a query; a subclass, or a function of store and query, may take its place."""
-
-    @abstractmethod
-    def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
-        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
-
-
 @final
-class Nearest(Retrieval):
-    """The default: the sum of what an episode shares with the query, newest first among equals."""
+class Nearest:
+    """The default: the sum of what an episode shares with the query, newest first among equals.
+
+    Any class or function of store and query may take its place.
+    """
 
     def __init__(self, each: int = _EACH) -> None:
         self.each = each
 
     def __call__(self, store: Store, query: Query) -> Sequence[Episode]:
-        """As `Retrieval`; raises `Refusal` when the database cannot be used."""
+        """At most `query.count` episodes, the most relevant first, in an order that depends on rows only."""
         if query.count == 0:
             return ()
         with store.read() as connection:
@@ -56,20 +49,20 @@ class Nearest(Retrieval):
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:
     """What brings candidates, each under the query's task where it names one."""
-    task, own = query.task, split(turned(query.overrides))
+    task, own = query.task, values_of(turned(query.overrides))
     for said in words(query.words)[:_WORDS]:
         yield [(said,), (mark("task", task),)] if task else [(said,)]
     for key, text in list(own.items())[:_KNOBS]:
-        yield [tuple(_under(task, one) for one in _near(key, text))]
+        yield [tuple(_under(task, name) for name in _near(key, text))]
     if task or query.phase or query.objective:
         for kind in _ORDER:
-            yield [(_under(task, f"kind {kind}"),)]
+            yield [(_under(task, kind_mark(kind)),)]
     if query.objective:
         yield [(_under(task, f"metric {query.objective.metric}"),)]
 
 
-def _under(task: str | None, one: str) -> str:
-    return mark(task, one) if task else mark(one)
+def _under(task: str | None, name: str) -> str:
+    return mark(task, name) if task else mark(name)
 
 
 def _near(key: str, text: str) -> list[str]:
@@ -77,30 +70,30 @@ def _near(key: str, text: str) -> list[str]:
     return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
 
 
-def _ranked(pool: Sequence[Found], query: Query) -> list[tuple[float, Found]]:
-    said, own = _said(pool, query.words), split(turned(query.overrides))
+def _ranked(pool: Sequence[IndexRow], query: Query) -> list[tuple[float, IndexRow]]:
+    said, own = _said(pool, query.words), values_of(turned(query.overrides))
     scored = [(_relevance(row, query, own, share), row) for row, share in zip(pool, said, strict=True)]
     return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
 
 
-def _said(pool: Sequence[Found], text: str) -> Sequence[float | None]:
+def _said(pool: Sequence[IndexRow], text: str) -> Sequence[float | None]:
     """Of each row the share of a text's words that it has, a rare one weighing more; None without words."""
     asked = words(text)
     if not asked:
         return [None] * len(pool)
     has = [set(asked).intersection(row.terms.split(" ")) for row in pool]
     counts = Counter(chain.from_iterable(has))
-    weights = {one: math.log(1 + len(pool) / (1 + counts[one])) for one in asked}
+    weights = {word: math.log(1 + len(pool) / (1 + counts[word])) for word in asked}
     total = sum(weights.values())
-    return [sum(weights[one] for one in asked if one in own) / total for own in has]
+    return [sum(weights[word] for word in asked if word in own) / total for own in has]
 
 
-def _relevance(row: Found, query: Query, own: Mapping[str, str], said: float | None) -> float:
+def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float | None) -> float:
     """Zero for an episode that shares nothing that was asked for but its phase."""
     shared = TASK * (query.task is not None and row.task == query.task)
     shared += WORDS * (said or 0.0)
     if own:
-        shared += REGION * likeness(own, split(row.overrides))
+        shared += REGION * likeness(own, values_of(row.overrides))
     if not shared and (query.task or said is not None or own):
         return 0.0
     if query.objective is not None and row.metric is not None:
@@ -119,19 +112,19 @@ def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
     return sum(_agree(one[key], two[key]) for key in sorted(one.keys() & two.keys())) / len(keys)
 
 
-def _agree(one: str, two: str) -> float:
-    if one == two:
+def _agree(first_text: str, second_text: str) -> float:
+    if first_text == second_text:
         return 1.0
-    first, second = number(one), number(two)
+    first, second = number(first_text), number(second_text)
     if first is None or second is None:
         return 0.0
     low, high = sorted((abs(first), abs(second)))
     return low / high if high and first * second >= 0 else float(first == second)
 
 
-def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration]:
+def _configurations(ranked: Sequence[tuple[float, IndexRow]]) -> list[Configuration]:
     """One entry for each configuration, told by its most telling row, with the trials found beside it."""
-    groups: dict[tuple[str | None, tuple[str, ...]], list[Found]] = {}
+    groups: dict[tuple[str | None, tuple[str, ...]], list[IndexRow]] = {}
     best: dict[tuple[str | None, tuple[str, ...]], float] = {}
     for score, row in ranked:
         same = (row.task, row.overrides)
@@ -140,6 +133,6 @@ def _configurations(ranked: Sequence[tuple[float, Found]]) -> list[Configuration
     return [(best[same], *_teller(group)) for same, group in groups.items()]
 
 
-def _teller(group: Sequence[Found]) -> tuple[Found, Sequence[int]]:
+def _teller(group: Sequence[IndexRow]) -> tuple[IndexRow, Sequence[int]]:
     row = min(group, key=lambda one: (_ORDER[one.kind], -one.id))
     return row, sorted({one.number for one in group if one.kind == "trial"}) if row.kind == "trial" else ()

@@ -4,10 +4,67 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, final
 
+from research.compose.compose import Resolved
+from research.compose.grammar import Odd, read
+from research.compose.override import override, spelt, values_of
 from research.metrics import is_ratio
-from research.propose.idle import Idle
+from research.space.conditions import condition
+
+
+@final
+class Idle:
+    """Answers from a vocabulary and what is fixed; texts by key or group are what is picked beside these."""
+
+    def __init__(self, vocabulary: Mapping[str, Any], fixed: Mapping[str, str]) -> None:
+        self._groups: Mapping[str, Any] = vocabulary["groups"]
+        self._entries: dict[str, Mapping[str, Any]] = {**vocabulary.get("given", {}), **vocabulary["keys"]}
+        self._fixed = fixed
+
+    def acts(self, key: str, picked: Mapping[str, str]) -> bool:
+        """Whether the key changes anything; true for one that no condition is known of."""
+        when = self._entries.get(key, {}).get("when")
+        if not when:
+            return True
+        known: dict[str, Any] = {}
+        for one in condition(when).keys:
+            self._put(known, one, picked)
+        return condition(when).acts(Resolved(known, {}))
+
+    def without(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides, less those of keys that do not act under the others."""
+        picked = values_of(overrides)
+        return tuple(text for text in overrides if self.acts(override(text).key, picked))
+
+    def _put(self, known: dict[str, Any], key: str, picked: Mapping[str, str]) -> None:
+        """The key's value into the tree of what is known; nothing where there is none."""
+        text = picked.get(key, self._fixed.get(key))
+        try:
+            value = self._default(key, picked) if text is None else _value(text)
+        except (KeyError, Odd):
+            return
+        *path, last = key.split(".")
+        for part in path:
+            known = known.setdefault(part, {})
+        known[last] = value
+
+    def _default(self, key: str, picked: Mapping[str, str]) -> Any:
+        """What the control has; `KeyError` where the chosen option lacks the key."""
+        entry = self._entries[key]
+        group = entry.get("group")
+        if not group:
+            return entry["default"]
+        option = picked.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+        return entry["per"][option.strip("[]")]["default"]
+
+
+@lru_cache(maxsize=1024)
+def _value(text: str) -> Any:
+    """What a text means as a value; raises `Odd` for what is none."""
+    return next(iter(read(f"key={text}").each())).value
+
 
 _DIGITS = 3
 """significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
@@ -88,7 +145,7 @@ class Dimensions:
     """Everything that a search may turn, once the person's own overrides are fixed."""
 
     def __init__(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> None:
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
@@ -151,7 +208,7 @@ class Dimensions:
         None where a sampler could not have drawn them.
         """
         words = self.carried(overrides)
-        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one and one not in words)
+        given = values_of(text for text in self.acting(overrides) if text not in words)
         drawn = self.walk(lambda one: one.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
@@ -159,7 +216,7 @@ class Dimensions:
 
     def carried(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that no sampler draws and that go with every draw from there: a target in words."""
-        return tuple(one for one in overrides if one.partition("=")[0] in self._words - self._fixed.keys())
+        return tuple(text for text in overrides if override(text).key in self._words - self._fixed.keys())
 
     def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that change anything beside the others."""
@@ -235,6 +292,4 @@ def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> D
 
 
 def _typed(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else spelt(value)

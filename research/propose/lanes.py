@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, final
 
 from research.metrics import rank
-from research.propose.account import Asked
-from research.propose.bandit import Bandit
+from research.propose.bandit import Asked, Bandit
 from research.propose.proposer import Proposer, Seen, State
 from research.types import Proposal
 

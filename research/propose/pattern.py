@@ -47,9 +47,6 @@ class Pattern(Proposer):
                 return claim(overrides, state, self.name)
         return None
 
-    def tell(self, proposal: Proposal, seen: Any) -> None:
-        """All that it needs is in the state."""
-
     def _moved(self, best: Drawn, move: Move) -> Drawn:
         kept = {one.name: text for one, text in best}
         for one, factor in move:

@@ -5,9 +5,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar, final
 
+from research.compose.override import values_of
 from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
-from research.propose.proposer import Proposer, Seen, State
+from research.propose.proposer import Proposer, State
 from research.propose.random import claim
 from research.stats.student import critical
 from research.types import Objective, Proposal
@@ -22,7 +23,7 @@ Regrets = Mapping[str, Mapping[Name, float]]
 """task -> configuration -> normalised regret: 0 is the best known there, 1 the worst"""
 
 
-class Configured(Protocol):
+class GoodElsewhere(Protocol):
     """A configuration that another task has a figure of."""
 
     @property
@@ -38,10 +39,10 @@ class Configured(Protocol):
         """The figure of the objective's metric."""
 
 
-class Memory(Protocol):
+class Elsewhere(Protocol):
     """As much of `research.memory.memory.Memory` as a portfolio needs."""
 
-    def elsewhere(self, objective: Objective, data: str) -> Sequence[Configured]:
+    def elsewhere(self, objective: Objective, data: str) -> Sequence[GoodElsewhere]:
         """What other tasks than `data` know of the objective's metric."""
 
 
@@ -56,9 +57,9 @@ class Portfolio(Proposer):
     name = "portfolio"
     first = True
 
-    def __init__(self, memory: Memory, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
+    def __init__(self, memory: Elsewhere, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._left: list[tuple[str, ...]] | None = None
         self._known: dict[str, Any] = {}
 
@@ -72,9 +73,6 @@ class Portfolio(Proposer):
             if overrides not in seen:
                 return claim(overrides, state, self.name)
         return None
-
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """What is found here is another task's to remember."""
 
     def spent(self) -> dict[str, Any]:
         """What it was made of: tasks, configurations, and whether they help where they were not found."""
@@ -94,7 +92,7 @@ class Portfolio(Proposer):
 
     def _here(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """Overrides of another task as they are typed here; empty where they differ in what is fixed."""
-        given = dict(one.split("=", 1) for one in overrides)
+        given = values_of(overrides)
         if any(self._fixed.get(key, value) != value for key, value in given.items()):
             return ()
         left = [f"{key}={value}" for key, value in given.items() if key not in self._fixed]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.compose.override import values_of
 from research.metrics import screening
-from research.report.arms import DECIDED, Arm, Read
+from research.report.arms import DECIDED, Read
+from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
 
@@ -60,7 +62,7 @@ class Findings:
         self.sprint = self.sprints[-1]
         self.facts: Mapping[str, Any] = self.sprint["facts"]
         self.objective = Objective.model_validate(self.sprint["objective"])
-        self.rows: list[Row] = [row for one in sprint_ids for row in store.experiments(sprint_id=one)]
+        self.rows: list[Row] = [row for one in sprint_ids for row in store.proposals(sprint_id=one)]
         """every proposal's row, also of those that a later sprint carried on"""
         self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
@@ -83,7 +85,7 @@ class Findings:
     def reviews(self) -> list[Row]:
         """The reviews of these sprints' experiments, oldest first."""
         own = {row["id"] for row in self.rows}
-        return [row for row in self.store.reviews() if row["experiment_id"] in own]
+        return [row for row in self.store.reviews() if row["proposal_id"] in own]
 
     @property
     def fixed(self) -> list[str]:
@@ -115,7 +117,7 @@ class Findings:
 
     def arm_of(self, insight: Row) -> Arm | None:
         """The confirmed arm that an insight is of, None when it was an arm of no experiment here."""
-        rows = [row for row in self.experiments if row["id"] == insight["experiment_id"]]
+        rows = [row for row in self.experiments if row["id"] == insight["proposal_id"]]
         overrides = tuple(rows[0]["proposal"].overrides) if rows else None
         found = [arm for arm in self.arms("confirmed") if not arm.control and arm.overrides == overrides]
         return found[0] if found else None
@@ -124,7 +126,7 @@ class Findings:
         """The control that an insight was judged beside: a campaign whose defaults break a bound has two."""
         judged = set(insight["insight"].verdict.trial_ids)
         found = [arm for arm in self.arms("confirmed") if arm.control]
-        return next((arm for arm in found if judged & {trial.id for trial in arm.trials}), None)
+        return next((arm for arm in found if judged & {trial.id for trial in arm.rows}), None)
 
     @property
     def baseline(self) -> Mapping[str, Any]:
@@ -215,7 +217,7 @@ class Findings:
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
     """The grid that a campaign's trials are told by: known ones may have been trained for another."""
-    given = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+    given = values_of(fixed)
     own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
     grams = own.get("grid_g_per_kwh", "null")
     found = {"country": own.get("country"), "grid_g_per_kwh": None if grams == "null" else float(grams)}

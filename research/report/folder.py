@@ -62,7 +62,7 @@ def _proposal(found: Findings, row: Row) -> dict[str, Any]:
     reviews = [
         {"role": one["role"], "score": one["score"], **one["content"]}
         for one in found.reviews
-        if one["experiment_id"] == row["id"]
+        if one["proposal_id"] == row["id"]
     ]
     return {
         "experiment": row["id"],

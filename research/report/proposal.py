@@ -8,12 +8,12 @@ from research.metrics import quantity
 from research.page import put
 from research.report import pictures
 from research.report.answer import finding
-from research.report.arms import Arm, beside
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.report.tried import review_table
+from research.stats.arms import Arm, beside
 from research.store.store import Store
 
 _TITLES = {
@@ -23,14 +23,14 @@ _TITLES = {
 }
 
 
-def write(store: Store, experiment_id: int, folder: Path) -> Path:
+def write(store: Store, proposal_id: int, folder: Path) -> Path:
     """Write report.md of one experiment and its learning curves; returns the report's path.
 
     Raises `Refusal` when the database has no such experiment of a sprint, or the folder cannot be written.
     """
-    rows = [row for row in store.experiments() if row["id"] == experiment_id and row["sprint_id"] is not None]
+    rows = [row for row in store.proposals() if row["id"] == proposal_id and row["sprint_id"] is not None]
     if not rows:
-        raise Refusal(f"The database has no experiment {experiment_id} of a sprint: task=list shows some.")
+        raise Refusal(f"The database has no experiment {proposal_id} of a sprint: task=list shows some.")
     found = Findings(store, rows[0]["sprint_id"])
     stages = {stage: _side_by_side(found, rows[0], stage) for stage in STAGES}
     last = next((arms for arms in reversed(stages.values()) if len(arms) > 1), [])
@@ -41,7 +41,7 @@ def write(store: Store, experiment_id: int, folder: Path) -> Path:
 
 
 def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequence[pictures.Picture]) -> str:
-    own = [one for one in found.reviews if one["experiment_id"] == row["id"]]
+    own = [one for one in found.reviews if one["proposal_id"] == row["id"]]
     shown = [(stage, arms) for stage, arms in reversed(stages.items()) if arms]
     parts = [
         f"# Experiment {row['id']}: {plain(row['proposal'].hypothesis)}",
@@ -59,7 +59,7 @@ def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequen
 
 
 def _answer(found: Findings, row: Row) -> list[str]:
-    insights = [one for one in found.found if one["experiment_id"] == row["id"]]
+    insights = [one for one in found.found if one["proposal_id"] == row["id"]]
     if insights:
         return [line for one in insights for line in finding(found, one)]
     reasons = [plain(one) for one in row["facts"].get("reasons") or []]

@@ -60,9 +60,9 @@ def reviews(found: Findings) -> list[str]:
 def review_table(given: Sequence[Row], found: Findings) -> list[str]:
     """A row for each review, those of dropped proposals first; the first dozen of them."""
     by_id = {row["id"]: row for row in found.rows}
-    order = sorted(given, key=lambda row: (by_id[row["experiment_id"]]["status"] != "dropped", row["id"]))
+    order = sorted(given, key=lambda row: (by_id[row["proposal_id"]]["status"] != "dropped", row["id"]))
     heads = ["experiment", "proposal", "score", "round", "by", "ended", "first reason"]
-    rows = [_review(row, by_id[row["experiment_id"]]) for row in order[:_REVIEWS]]
+    rows = [_review(row, by_id[row["proposal_id"]]) for row in order[:_REVIEWS]]
     return table(heads, rows) if rows else []
 
 
@@ -145,7 +145,7 @@ def _review(row: Row, experiment: Row) -> list[str]:
     rounds = (experiment["facts"].get("review") or {}).get("round", "")
     proposal = code(" ".join(experiment["proposal"].overrides), 120)
     return [
-        str(row["experiment_id"]),
+        str(row["proposal_id"]),
         proposal,
         score,
         plain((row["facts"] or {}).get("round", rounds), 10) or "-",

@@ -14,11 +14,12 @@ from typing import Any, final
 from redact import redact
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
+from research.run import teachers
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
-from research.store.store import Busy, Claim, Known, Lost, Store
+from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 POLL_S = 0.5
 
@@ -38,7 +39,7 @@ class Row:
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     _store: Store | None = None
-    _claim: Claim | None = None
+    _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
 
@@ -111,7 +112,7 @@ def claimed(
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
-    key = identity.key(config | {"ckpt_path": pinned}, signature(config))
+    key = teachers.key(config | {"ckpt_path": pinned}, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))
     folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
@@ -157,8 +158,8 @@ def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
         print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
 
 
-def _claim(claim: Callable[[], Claim | Known | Busy]) -> Claim | Known:
-    """Claim the row, waiting while another process runs the same trial."""
+def _claim(claim: Callable[[], TrialClaim | Known | Busy]) -> TrialClaim | Known:
+    """TrialClaim the row, waiting while another process runs the same trial."""
     waited = False
     while isinstance(got := claim(), Busy):
         if not waited:

@@ -10,10 +10,9 @@ from typing import Any, Literal, final
 from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
-from research.compose.compose import Point, at, holds
+from research.compose.compose import Resolved, at, holds
 from research.compose.yaml import parsed, text_of
-from research.space.activity import Condition, condition
-from research.space.conditions import Constraint, constraint, family
+from research.space.conditions import Condition, Rule, condition, constraint, family
 from research.space.signature import INERT
 from research.types import Record
 
@@ -41,7 +40,7 @@ class Caps(Record):
 
 
 @final
-class Group(Record):
+class Choices(Record):
     """A group whose option an agent may choose."""
 
     help: str = ""
@@ -165,7 +164,7 @@ class SpaceFile(Record):
 
     root: str
     caps: Caps = Caps()
-    groups: dict[str, Group]
+    groups: dict[str, Choices]
     keys: dict[str, Knob]
     constraints: tuple[dict[str, str], ...] = ()
     inert: tuple[str, ...] = INERT
@@ -179,7 +178,7 @@ class SpaceFile(Record):
         self.conditions  # noqa: B018
 
     @cached_property
-    def rules(self) -> tuple[Constraint, ...]:
+    def rules(self) -> tuple[Rule, ...]:
         """The constraints, compiled."""
         return tuple(constraint(entry) for entry in self.constraints)
 
@@ -213,7 +212,7 @@ class SpaceFile(Record):
         A value that a knob does not take stays: whoever refuses it must get to see it. So does every key of a
         user's own target: there the same name may mean something else.
         """
-        point = Point(dict(config), {})
+        point = Resolved(dict(config), {})
         return [
             key
             for key, one in self.conditions.items()

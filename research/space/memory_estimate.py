@@ -18,7 +18,7 @@ Config = Mapping[str, Any]
 
 
 @final
-class Memory(NamedTuple):
+class MemoryNeed(NamedTuple):
     """Bytes of one training on one device."""
 
     weights: float
@@ -32,7 +32,7 @@ class Memory(NamedTuple):
         return sum(self)
 
 
-def memory(config: Config) -> Memory:
+def memory(config: Config) -> MemoryNeed:
     """The estimate for a resolved config; keys that a network does not have count for nothing."""
     trainer, data = config.get("trainer") or {}, config["data"]
     mixed = str(trainer.get("precision", "32-true")) not in ("32-true", "auto")
@@ -41,7 +41,7 @@ def memory(config: Config) -> Memory:
     devices = max(1, _whole(trainer.get("devices"), 1))
     examples = max(1.0, data["batch_size"] / pieces / devices)
     kept = floats_kept(config) * (3 if mixed else _FLOAT)
-    return Memory(
+    return MemoryNeed(
         weights * (_FLOAT + 2 * mixed),
         weights * _FLOAT,
         weights * _FLOAT * _states(config.get("optimizer") or {}),

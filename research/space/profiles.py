@@ -10,7 +10,7 @@ from typing import Any, final
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.space.memory_estimate import Memory, memory, tokens
+from research.space.memory_estimate import MemoryNeed, memory, tokens
 from research.types import Record
 
 _GIB = 2**30
@@ -87,11 +87,11 @@ def _memory(config: Mapping[str, Any], top: Ceilings, name: str) -> Iterator[str
         )
 
 
-def _parts(need: Memory) -> str:
+def _parts(need: MemoryNeed) -> str:
     return ", ".join(f"{name} {_gib(value)}" for name, value in need._asdict().items())
 
 
-def _lever(need: Memory) -> str:
+def _lever(need: MemoryNeed) -> str:
     if need.activations > need.total / 2:
         return "data.batch_size, or cut it by trainer.accumulate_grad_batches"
     return "model.width or model.depth"

@@ -1,1 +1,1 @@
-"""What the store is made of: tables, migrations, connections, claims, leases, journal of decisions."""
+"""The database and all SQL: tables, claims, verbs, named questions; memory, llm and above import it."""

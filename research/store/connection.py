@@ -13,8 +13,10 @@ from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 
 from refusal import Refusal
-from research.store import schema
+from research.store import migrations
 
+Connection = sa.Connection
+"""a transaction that is open, for those who ask `queries`"""
 _BUSY_MS = 30_000
 _SYNCHRONOUS = "FULL"  # what was committed survives a power cut
 _LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
@@ -72,26 +74,22 @@ class Database:
 
     def _version(self) -> int:
         with self.read() as connection:
-            if not sa.inspect(connection).has_table(schema.schema_version.name):
-                return 0
-            newest = sa.select(sa.func.max(schema.schema_version.c.version))
-            return connection.execute(newest).scalar() or 0
+            return migrations.version(connection)
 
     def _check(self) -> None:
-        found, newest = self._version(), max(schema.MIGRATIONS)
-        if found != newest:
+        if (found := self._version()) != migrations.VERSION:
             raise Refusal(
-                f"The database {self._shown} has schema version {found} and {newest} is read: "
+                f"The database {self._shown} has schema version {found} and {migrations.VERSION} is read: "
                 f"open it once by python agent.py task=status store.url=..., or choose another."
             )
 
     def _migrate(self) -> None:
-        if self._version() == max(schema.MIGRATIONS):
+        if self._version() == migrations.VERSION:
             return
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            schema.migrate(connection)
+            migrations.migrate(connection)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -133,6 +131,24 @@ def exists(url: str) -> bool:
     """
     parsed = _parse(url)
     return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+
+
+def is_there(url: str) -> bool:
+    """Whether there is a database to read, for who says so in other words than `exists`, which refuses.
+
+    True where opening it says what is wrong: for a server, and for what is no URL of a file.
+    """
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        return True
+    named = parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:")
+    return not named or Path(str(parsed.database)).expanduser().exists()
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def _parse(url: str) -> URL:

@@ -1,4 +1,4 @@
-"""What the team did, as rows: sprints, experiments, reviews, exchanges with a language model, insights."""
+"""What the team did, as rows: sprints, proposals, reviews, exchanges with a language model, insights."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -7,12 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.store import comparisons, episodes, schema
+from research.store import index, queries, schema
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
 Index = Callable[[sa.Connection, int], None]
 """adds the episode of a row that was just written"""
+RUNNING = "running"
+"""the word of a comparison that was begun and has none yet"""
 
 
 class Journal(ABC):
@@ -26,19 +28,18 @@ class Journal(ABC):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
 
-    def _add(self, table: sa.Table, values: Row, index: Index | None = None) -> int:
-        insert = sa.insert(table).values(created=schema.clock(), **values).returning(table.c.id)
+    def _add(self, table: sa.Table, values: Row, facts: Row | None, add: Index | None = None) -> int:
+        told = values | {"created": schema.clock(), "facts": facts or {}}
+        insert = sa.insert(table).values(told).returning(table.c.id)
         with self.write() as connection:
             number = int(connection.execute(insert).scalar_one())
-            if index is not None:
-                index(connection, number)
+            if add is not None:
+                add(connection, number)
         return number
 
     def _rows(self, table: sa.Table, **where: Any) -> list[Row]:
-        asked = [table.c[name] == value for name, value in where.items() if value is not None]
         with self.read() as connection:
-            found = connection.execute(sa.select(table).where(*asked).order_by(table.c.id))
-            return [dict(row) for row in found.mappings()]
+            return queries.rows(connection, table.name, **where)
 
     def _set(self, table: sa.Table, row_id: int, status: str, facts: Row | None) -> None:
         values: Row = {"status": status} if facts is None else {"status": status, "facts": facts}
@@ -58,7 +59,7 @@ class Journal(ABC):
     ) -> int:
         """Open a sprint and return its id."""
         values = {"goal": goal, "objective": objective or {}, "folder": folder, "status": status}
-        return self._add(schema.sprint, values | {"facts": facts or {}})
+        return self._add(schema.sprint, values, facts)
 
     def set_sprint(self, sprint_id: int, status: str, facts: Row | None = None) -> None:
         """Change a sprint's status, and its facts where given; raises `KeyError` for an unknown id."""
@@ -68,7 +69,7 @@ class Journal(ABC):
         """All sprints, or those of one status."""
         return self._rows(schema.sprint, status=status)
 
-    def add_experiment(
+    def add_proposal(
         self,
         proposal: Proposal,
         *,
@@ -78,63 +79,44 @@ class Journal(ABC):
     ) -> int:
         """Write a proposal down and return its id."""
         values = {"proposal": proposal.model_dump(), "sprint_id": sprint_id, "status": status}
-        return self._add(schema.experiment, values | {"facts": facts or {}}, episodes.of_experiment)
+        return self._add(schema.proposal, values, facts, index.of_proposal)
 
-    def set_experiment(self, experiment_id: int, status: str, facts: Row | None = None) -> None:
-        """Change an experiment's status, and its facts where given; raises `KeyError` for an unknown id."""
-        self._set(schema.experiment, experiment_id, status, facts)
+    def set_proposal(self, proposal_id: int, status: str, facts: Row | None = None) -> None:
+        """Change a proposal's status, and its facts where given; raises `KeyError` for an unknown id."""
+        self._set(schema.proposal, proposal_id, status, facts)
 
-    def experiments(self, *, sprint_id: int | None = None, status: str | None = None) -> list[Row]:
-        """Experiments with `proposal` as a `Proposal`."""
-        rows = self._rows(schema.experiment, sprint_id=sprint_id, status=status)
+    def proposals(self, *, sprint_id: int | None = None, status: str | None = None) -> list[Row]:
+        """Proposals with `proposal` as a `Proposal`."""
+        rows = self._rows(schema.proposal, sprint_id=sprint_id, status=status)
         return [row | {"proposal": Proposal.model_validate(row["proposal"])} for row in rows]
 
     def add_review(
         self,
-        experiment_id: int,
+        proposal_id: int,
         *,
         role: str,
         score: float | None,
         content: Row | None = None,
         facts: Row | None = None,
     ) -> int:
-        """Write one reviewer's opinion of an experiment down and return its id."""
-        values = {"experiment_id": experiment_id, "role": role, "score": score, "content": content or {}}
-        return self._add(schema.review, values | {"facts": facts or {}})
+        """Write one reviewer's opinion of a proposal down and return its id."""
+        values = {"proposal_id": proposal_id, "role": role, "score": score, "content": content or {}}
+        return self._add(schema.review, values, facts)
 
-    def reviews(self, *, experiment_id: int | None = None) -> list[Row]:
-        """All reviews, or those of one experiment."""
-        return self._rows(schema.review, experiment_id=experiment_id)
+    def reviews(self, *, proposal_id: int | None = None) -> list[Row]:
+        """All reviews, or those of one proposal."""
+        return self._rows(schema.review, proposal_id=proposal_id)
 
     def add_interaction(
-        self,
-        *,
-        role: str,
-        model: str,
-        prompt: str,
-        reply: str | None,
-        outcome: str,
-        digest: str | None = None,
-        sprint_id: int | None = None,
-        tokens_in: int | None = None,
-        tokens_out: int | None = None,
-        dollars: float | None = None,
-        seconds: float | None = None,
-        joules: float | None = None,
-        facts: Row | None = None,
+        self, *, role: str, model: str, prompt: str, outcome: str, facts: Row | None = None, **more: Any
     ) -> int:
-        """Write one exchange with a language model down and return its id; None is unknown, not zero."""
-        told = {
-            "role": role,
-            "model": model,
-            "prompt": prompt,
-            "reply": reply,
-            "outcome": outcome,
-            "digest": digest,
-        }
-        spent = {"tokens_in": tokens_in, "tokens_out": tokens_out, "dollars": dollars}
-        values = told | spent | {"seconds": seconds, "joules": joules, "sprint_id": sprint_id}
-        return self._add(schema.interaction, values | {"facts": facts or {}})
+        """Write one exchange with a language model down and return its id.
+
+        `more` are further columns: reply, digest, sprint_id, and what it used (tokens_in, tokens_out,
+        dollars, seconds, joules); what is left out or None is unknown, not zero.
+        """
+        values = {"role": role, "model": model, "prompt": prompt, "outcome": outcome}
+        return self._add(schema.interaction, more | values, facts)
 
     def interactions(self, *, sprint_id: int | None = None, outcome: str | None = None) -> list[Row]:
         """All exchanges, or those of one sprint or outcome."""
@@ -145,13 +127,13 @@ class Journal(ABC):
         insight: Insight,
         *,
         sprint_id: int | None = None,
-        experiment_id: int | None = None,
+        proposal_id: int | None = None,
         facts: Row | None = None,
     ) -> int:
         """Keep what a verdict taught and return its id."""
-        values = {"insight": insight.model_dump(), "word": insight.verdict.word}
-        links = {"sprint_id": sprint_id, "experiment_id": experiment_id, "facts": facts or {}}
-        return self._add(schema.insight, values | links, episodes.of_insight)
+        values: Row = {"insight": insight.model_dump(), "word": insight.verdict.word}
+        values |= {"sprint_id": sprint_id, "proposal_id": proposal_id}
+        return self._add(schema.insight, values, facts, index.of_insight)
 
     def insights(self, *, sprint_id: int | None = None, word: str | None = None) -> list[Row]:
         """Insights with `insight` as an `Insight`, all or of one sprint or verdict."""
@@ -165,27 +147,37 @@ class Journal(ABC):
         it down: two campaigns that run at once never have the same turn.
         """
         with self.write() as connection:
-            return comparisons.opened(connection, question, name, facts)
+            before = queries.rows(connection, "comparison", question=question)
+            known = next((row for row in before if row["name"] == name), None)
+            if known is not None:
+                return known
+            values = {"question": question, "name": name, "word": RUNNING, "facts": facts(before)}
+            connection.execute(sa.insert(schema.comparison).values(created=schema.clock(), **values))
+            return queries.rows(connection, "comparison", question=question)[-1]
 
     def end_comparison(self, number: int, word: str, facts: Row) -> None:
         """Write down what came out of a comparison."""
+        ended = sa.update(schema.comparison).where(schema.comparison.c.id == number)
         with self.write() as connection:
-            comparisons.ended(connection, number, word, facts)
+            connection.execute(ended.values(word=word, facts=facts))
 
     def drop_comparison(self, number: int) -> None:
         """Take a comparison back whose figures nobody has looked at."""
         with self.write() as connection:
-            comparisons.dropped(connection, number)
+            connection.execute(sa.delete(schema.comparison).where(schema.comparison.c.id == number))
 
     def comparisons(self, question: str) -> list[Row]:
-        """The comparisons of a question, oldest first."""
-        with self.read() as connection:
-            return comparisons.of_question(connection, question)
+        """What of a question's error rate is spent: every comparison that was begun for it, oldest first."""
+        return self._rows(schema.comparison, question=question)
 
     def seeds(self, data: str) -> set[int]:
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
+        c = schema.trial.c
         with self.read() as connection:
-            return comparisons.seeds(connection, data)
+            return {
+                int(seed)
+                for seed in connection.execute(sa.select(c.seed).where(c.data == data).distinct()).scalars()
+            }
 
 
 def _scaled(kept: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The queue of experiments: who takes one holds a lease, so that two daemons never run the same one.
+"""The queue of proposals: who takes one holds a lease, so that two daemons never run the same one.
 
-A lease is kept in the experiment's facts: owner, token, and until when by the database's clock. One that
+A lease is kept in the proposal's facts: owner, token, and until when by the database's clock. One that
 ended, or whose owner died on this host, is taken over; the token keeps the former owner from writing.
 """
 
@@ -11,18 +11,18 @@ from typing import Any, final
 
 import sqlalchemy as sa
 
-from research.store.lease import Lost, dead, kept, owner
-from research.store.schema import clock, experiment
+from research.store.claims import Lost, dead, kept, owner
+from research.store.schema import clock, proposal
 from research.store.store import Store
 
 LEASE_S = 60.0
-_C = experiment.c
+_C = proposal.c
 
 
 @final
 @dataclass(frozen=True)
-class Taken:
-    """The right to run one experiment."""
+class ProposalClaim:
+    """The right to run one proposal."""
 
     id: int
     token: int
@@ -30,13 +30,13 @@ class Taken:
 
 @final
 class Queue:
-    """Experiments with status `queued`, oldest first, and those whose runner is gone."""
+    """Proposals with status `queued`, oldest first, and those whose runner is gone."""
 
     def __init__(self, store: Store, lease_s: float = LEASE_S) -> None:
         self._store, self._lease_s = store, lease_s
 
-    def take(self, number: int | None = None) -> Taken | None:
-        """Claim one experiment, or the next; None when there is none that waits."""
+    def take(self, number: int | None = None) -> ProposalClaim | None:
+        """Claim one proposal, or the next; None when there is none that waits."""
         with self._store.write() as connection:
             now = connection.execute(sa.select(clock())).scalar_one()
             rows = sa.select(_C.id, _C.status, _C.facts).order_by(_C.status, _C.id)
@@ -47,21 +47,21 @@ class Queue:
                 if row.status == "queued" or _left(row.facts, now):
                     token = _token(row.facts) + 1
                     self._write(connection, row.id, "running", self._held(row.facts, token, now))
-                    return Taken(row.id, token)
+                    return ProposalClaim(row.id, token)
         return None
 
-    def keep(self, taken: Taken) -> AbstractContextManager[Any]:
+    def keep(self, taken: ProposalClaim) -> AbstractContextManager[Any]:
         """Renew the lease from a thread while the body runs; yields an event that is set when it is lost."""
         return kept(lambda seconds: self.renew(taken), self._lease_s)
 
-    def renew(self, taken: Taken) -> None:
+    def renew(self, taken: ProposalClaim) -> None:
         """Extend the lease. Raises `Lost` when another took over."""
         with self._store.write() as connection:
             facts = self._own(connection, taken)
             now = connection.execute(sa.select(clock())).scalar_one()
             self._write(connection, taken.id, "running", self._held(facts, taken.token, now))
 
-    def finish(self, taken: Taken, status: str, facts: Mapping[str, Any]) -> None:
+    def finish(self, taken: ProposalClaim, status: str, facts: Mapping[str, Any]) -> None:
         """Write how it ended, beside what was written before. Raises `Lost` when another took over."""
         with self._store.write() as connection:
             before = self._own(connection, taken)
@@ -69,15 +69,15 @@ class Queue:
             # The token stays: a runner that was paused must find a newer one even after the next has ended.
             self._write(connection, taken.id, status, {**rest, **facts, "lease": {"token": taken.token}})
 
-    def give_back(self, taken: Taken) -> None:
+    def give_back(self, taken: ProposalClaim) -> None:
         """Put it back for the next one who asks. Raises `Lost` when another took over."""
         self.finish(taken, "queued", {})
 
-    def _own(self, connection: sa.Connection, taken: Taken) -> dict[str, Any]:
+    def _own(self, connection: sa.Connection, taken: ProposalClaim) -> dict[str, Any]:
         query = sa.select(_C.status, _C.facts).where(_C.id == taken.id).with_for_update()
         row = connection.execute(query).first()
         if row is None or row.status != "running" or _token(row.facts) != taken.token:
-            raise Lost(f"Experiment {taken.id} was taken over: nothing of this run is written.")
+            raise Lost(f"Proposal {taken.id} was taken over: nothing of this run is written.")
         return dict(row.facts)
 
     def _held(self, facts: Mapping[str, Any], token: int, now: float) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Queue:
 
     def _write(self, connection: sa.Connection, number: int, status: str, facts: dict[str, Any]) -> None:
         values = {"status": status, "facts": facts}
-        connection.execute(sa.update(experiment).where(_C.id == number).values(**values))
+        connection.execute(sa.update(proposal).where(_C.id == number).values(**values))
 
 
 def _token(facts: Mapping[str, Any]) -> int:
@@ -93,6 +93,6 @@ def _token(facts: Mapping[str, Any]) -> int:
 
 
 def _left(facts: Mapping[str, Any], now: float) -> bool:
-    """Whether a running experiment was taken from the queue by somebody who is gone."""
+    """Whether a running proposal was taken from the queue by somebody who is gone."""
     lease = facts.get("lease") or {}
     return "until" in lease and (lease["until"] < now or dead(str(lease["owner"])))

@@ -1,16 +1,16 @@
-"""The tables, the column types that make SQLite and PostgreSQL agree, and the numbered migrations."""
+"""The tables, the column types that make SQLite and PostgreSQL agree, and the database's own clock."""
 
 import json
 import math
 import re
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar, final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from refusal import Refusal
 from research.types import STOPPED
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
@@ -123,15 +123,15 @@ sprint = _row(
     sa.Column("status", Words, nullable=False),
     sa.Column("folder", Words),
 )
-experiment = _row(
-    "experiment",
+proposal = _row(
+    "proposal",
     _link("sprint"),
     sa.Column("proposal", Json, nullable=False),
     sa.Column("status", Words, nullable=False),
 )
 review = _row(
     "review",
-    _link("experiment", nullable=False),
+    _link("proposal", nullable=False),
     sa.Column("role", Words, nullable=False),
     sa.Column("score", Number),
     sa.Column("content", Json, nullable=False),
@@ -155,7 +155,7 @@ interaction = _row(
 insight = _row(
     "insight",
     _link("sprint"),
-    _link("experiment"),
+    _link("proposal"),
     sa.Column("word", Words, nullable=False),
     sa.Column("insight", Json, nullable=False),
 )
@@ -216,7 +216,7 @@ episode = _table(
     sa.Column("created", Number, nullable=False),
     # Of these three one is set: what the episode is about.
     _link("trial"),
-    _link("experiment"),
+    _link("proposal"),
     _link("insight"),
     sa.Column("task", Words, index=True),
     sa.Column("metric", Words),
@@ -225,58 +225,12 @@ episode = _table(
 )
 
 
-def _digests(connection: sa.Connection) -> None:
-    """Version 2 finds an exchange by its digest; a fresh database has the column from the start."""
-    column = interaction.c.digest
-    present = {found["name"] for found in sa.inspect(connection).get_columns(interaction.name)}
-    if column.name not in present:
-        connection.execute(sa.text(f"ALTER TABLE {interaction.name} ADD COLUMN {column.name} TEXT"))
-        next(index for index in interaction.indexes if column in set(index.columns)).create(connection)
+T = TypeVar("T")
+_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 
 
-def _episodes(connection: sa.Connection) -> None:
-    """Version 3 finds episodes by their terms."""
-    from research.store import episodes  # it reads and writes the tables of this file
-
-    episodes.install(connection)
-
-
-def _comparisons(connection: sa.Connection) -> None:
-    """Version 4 keeps the comparisons of a question; a fresh database has the table from the start."""
-    comparison.create(connection, checkfirst=True)
-
-
-Migration = Callable[[sa.Connection], None]
-MIGRATIONS: dict[int, Migration] = {1: metadata.create_all, 2: _digests, 3: _episodes, 4: _comparisons}
-"""What leads from version n - 1 to n. A new version adds one; an entry that was released never changes."""
-
-
-def migrate(connection: sa.Connection) -> None:
-    """Bring the database to the newest version; the caller's transaction makes it all or nothing.
-
-    Raises `Refusal` when the database is newer than this code or holds foreign tables under our names.
-    """
-    present = set(sa.inspect(connection).get_table_names())
-    if schema_version.name not in present:
-        _claim_names(present, alone=connection.dialect.name == "sqlite")
-        schema_version.create(connection)
-    found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
-    newest = max(MIGRATIONS)
-    if found > newest:
-        raise Refusal(
-            f"The database has schema version {found} and this joulelab knows up to {newest}: "
-            "update joulelab, or choose another store.url."
-        )
-    for version in range(found + 1, newest + 1):
-        MIGRATIONS[version](connection)
-        connection.execute(sa.insert(schema_version).values(version=version, applied=clock()))
-
-
-def _claim_names(present: set[str], alone: bool) -> None:
-    """A server's database may be shared with other programs; a file with other tables is somebody else's."""
-    taken = sorted(present if alone else present & set(metadata.tables))
-    if taken:
-        raise Refusal(
-            f"The database already holds a table '{taken[0]}' that joulelab did not make: "
-            "choose another store.url."
-        )
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in lists that are short enough for one statement each."""
+    left = iter(items)
+    while batch := list(islice(left, _AT_ONCE)):
+        yield batch

@@ -2,29 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, final
 
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store import claims, episodes
-from research.store.claims import Claim
+from research.store import claims, index, queries
+from research.store.claims import Lost, TrialClaim, kept
 from research.store.connection import Database, Unreachable, exists
 from research.store.journal import Journal
-from research.store.lease import Lost, kept
-from research.store.schema import FINAL, clock, metric, spoken, trial
+from research.store.schema import FINAL, batches, clock, metric, spoken, trial
 from research.types import Key, Result, Trial
 
-__all__ = ["Busy", "Claim", "Known", "Lost", "Store"]
+__all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
 
 _AXES = ("step", "second", "joule")
 _PAUSES = (1, 2, 4, 8, 16)  # seconds
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 
 
 @final
@@ -93,7 +90,7 @@ class Store(Journal):
         folder: str | None = None,
         force: bool = False,
         lease_s: float = 60.0,
-    ) -> Claim | Known | Busy:
+    ) -> TrialClaim | Known | Busy:
         """Ask to run `key`: done already is `Known`, running elsewhere is `Busy`, else the row is ours.
 
         A row that failed, whose lease ended by the database's clock, or whose owner died on this host is
@@ -104,23 +101,23 @@ class Store(Journal):
         while True:
             with self.write() as connection:
                 got = claims.claim(connection, key, values, force, lease_s)
-                if isinstance(got, Claim):
+                if isinstance(got, TrialClaim):
                     return got
                 if got is not None:
                     return _standing(connection, got)
 
-    def renew(self, claim: Claim, lease_s: float = 60.0) -> None:
+    def renew(self, claim: TrialClaim, lease_s: float = 60.0) -> None:
         """Extend the lease to `lease_s` seconds from now; raises `Lost` when another took over."""
         with self.write() as connection:
             claims.owned(connection, claim, {"lease_until": clock() + lease_s})
 
-    def keep(self, claim: Claim, lease_s: float = 60.0) -> AbstractContextManager[Any]:
+    def keep(self, claim: TrialClaim, lease_s: float = 60.0) -> AbstractContextManager[Any]:
         """Renew the lease from a thread while the body runs; yields an event that is set when it is lost."""
         return kept(lambda seconds: self.renew(claim, seconds), lease_s)
 
     def finish(
         self,
-        claim: Claim,
+        claim: TrialClaim,
         metrics: Mapping[str, float],
         facts: Mapping[str, Any] | None = None,
         curve: Sequence[Mapping[str, float | None]] = (),
@@ -140,7 +137,7 @@ class Store(Journal):
                 claims.owned(connection, claim, done)
                 if rows:
                     connection.execute(sa.insert(metric), rows)
-                episodes.of_trial(connection, claim.trial_id)
+                index.of_trial(connection, claim.trial_id)
 
         _insist(write)
 
@@ -149,13 +146,13 @@ class Store(Journal):
 
         Of several who measured it the first is heard.
         """
-        rows = [_figure(Claim(trial_id, 0), FINAL, key, value) for key, value in metrics.items()]
+        rows = [_figure(TrialClaim(trial_id, 0), FINAL, key, value) for key, value in metrics.items()]
         with self.write() as connection:
             if claims.completed(connection, trial_id, facts) and rows:
                 connection.execute(sa.insert(metric), rows)
             return _results(connection, [trial_id])[trial_id]
 
-    def fail(self, claim: Claim, reason: str, facts: Mapping[str, Any] | None = None) -> None:
+    def fail(self, claim: TrialClaim, reason: str, facts: Mapping[str, Any] | None = None) -> None:
         """Write the trial as failed with its reason, and what it had spent under `facts["spent"]`.
 
         Raises `Lost` when another took over.
@@ -165,7 +162,7 @@ class Store(Journal):
         def write() -> None:
             with self.write() as connection:
                 claims.owned(connection, claim, failed)
-                episodes.of_trial(connection, claim.trial_id)
+                index.of_trial(connection, claim.trial_id)
 
         _insist(write)
 
@@ -175,16 +172,18 @@ class Store(Journal):
         parts = [trial.c[part] for part in Key._fields]
         done_of: dict[Key, list[int]] = {}
         with self.read() as connection:
-            for some in _some(sorted({key.signature for key in wanted})):
+            for some in batches(sorted({key.signature for key in wanted})):
                 done = (trial.c.status == "done") & trial.c.signature.in_(some)
                 rows = connection.execute(
                     sa.select(trial.c.id, *parts).where(done).order_by(trial.c.replicate)
                 )
                 for number, *key in rows:
                     done_of.setdefault(Key(*key), []).append(number)
-            found = {key: claims.preferred(connection, ids) for key, ids in done_of.items() if key in wanted}
-            results = _results(connection, list(found.values()))
-        return {key: results[number] for key, number in found.items()}
+            answering = {
+                key: claims.preferred(connection, ids) for key, ids in done_of.items() if key in wanted
+            }
+            results = _results(connection, list(answering.values()))
+        return {key: results[number] for key, number in answering.items()}
 
     def trials(
         self,
@@ -203,12 +202,12 @@ class Store(Journal):
         asked = {"sweep": sweep, "status": status, "source": source}
         query = sa.select(trial).where(*(trial.c[k] == v for k, v in asked.items() if v is not None))
         query = query if word is None else query.where(spoken() == word)
-        batches = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in _some(sorted(set(ids)))]
+        parts = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in batches(sorted(set(ids)))]
         with self.read() as connection:
             newest = query.order_by(trial.c.id.desc()).limit(limit)
-            rows = [row for some in batches for row in connection.execute(newest.where(some)).mappings()]
-        found = sorted((_trial(row) for row in rows), key=lambda row: row.id)
-        return found if limit is None else found[max(0, len(found) - limit) :]
+            rows = [row for some in parts for row in connection.execute(newest.where(some)).mappings()]
+        chosen = sorted((_trial(row) for row in rows), key=lambda row: row.id)
+        return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
     def results(self, ids: Iterable[int]) -> dict[int, Result]:
         """What the finished trials among `ids` measured; NaN comes back as NaN."""
@@ -216,12 +215,15 @@ class Store(Journal):
             return _results(connection, list(ids))
 
     def lost(self, sweep: str) -> dict[Key, dict[str, float]]:
-        """What each failed trial of a sweep had spent: joules, seconds, share of its budget, where known."""
-        columns = [*(trial.c[part] for part in Key._fields), trial.c.facts]
-        failed = (trial.c.status == "failed") & (trial.c.sweep == sweep)
+        """What each failed trial of a sweep had spent, as `queries.lost` tells it."""
         with self.read() as connection:
-            rows = list(connection.execute(sa.select(*columns).where(failed).order_by(trial.c.id)))
-        return {Key(*key): facts["spent"] for *key, facts in rows if facts.get("spent")}
+            return queries.lost(connection, sweep)
+
+    def server(self) -> dict[str, str]:
+        """Which database answers, and its version."""
+        with self.read() as connection:
+            version = connection.dialect.server_version_info or ()
+            return {"kind": connection.dialect.name, "version": ".".join(map(str, version))}
 
     def curve(self, trial_id: int) -> list[dict[str, float]]:
         """The learning curve: points with step, second, joule (NaN where not taken) and what was measured."""
@@ -248,10 +250,10 @@ def _insist(write: Callable[[], None]) -> None:
 
 def _standing(connection: sa.Connection, trial_id: int) -> Known | Busy:
     row = connection.execute(sa.select(trial).where(trial.c.id == trial_id)).mappings().one()
-    found = _trial(row)
-    if found.status != "done":
-        return Busy(found)
-    return Known(found, _results(connection, [trial_id])[trial_id])
+    standing = _trial(row)
+    if standing.status != "done":
+        return Busy(standing)
+    return Known(standing, _results(connection, [trial_id])[trial_id])
 
 
 def _trial(row: sa.RowMapping) -> Trial:
@@ -262,7 +264,7 @@ def _trial(row: sa.RowMapping) -> Trial:
 def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]:
     facts: dict[int, Any] = {}
     metrics: dict[int, dict[str, float]] = {}
-    for some in _some(ids):
+    for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
@@ -271,13 +273,15 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
     return {n: Result(trial_id=n, metrics=metrics.get(n, {}), facts=facts[n]) for n in sorted(facts)}
 
 
-def _figure(claim: Claim, point: int, key: str, value: Any, axes: Mapping[str, Any] = {}) -> dict[str, Any]:
+def _figure(
+    claim: TrialClaim, point: int, key: str, value: Any, axes: Mapping[str, Any] = {}
+) -> dict[str, Any]:
     number = math.nan if value is None else float(value)
     row = {"trial_id": claim.trial_id, "point": point, "key": key, "value": number}
     return row | {axis: axes.get(axis) for axis in _AXES}
 
 
-def _point(claim: Claim, at: int, point: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def _point(claim: TrialClaim, at: int, point: Mapping[str, float | None]) -> list[dict[str, Any]]:
     if "step" not in point:
         raise Refusal(
             f"Point {at} of a learning curve has no 'step': give the optimizer step that it was taken at."
@@ -287,9 +291,3 @@ def _point(claim: Claim, at: int, point: Mapping[str, float | None]) -> list[dic
 
 def _number(value: Any) -> float:
     return math.nan if value is None else value
-
-
-def _some(items: Sequence[Any]) -> Iterator[list[Any]]:
-    left = iter(items)
-    while batch := list(islice(left, _AT_ONCE)):
-        yield batch

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, NamedTuple, final
 from refusal import Refusal
 from research.types import Record
 
-KINDS = ("trial", "experiment", "insight", "sprint")
+KINDS = ("trial", "proposal", "insight", "sprint")
+_FORMER = {"experiment": "proposal"}
+"""what older reports and lines say of a row"""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -82,7 +84,7 @@ def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
     """Read what was given for `key`; a bare number is of the first of `kinds`. Raises `Refusal`."""
     text = "" if given is None else str(given).strip()
     found = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
-    kind = (found[1] or kinds[0]) if found else ""
+    kind = (_FORMER.get(found[1], found[1]) or kinds[0]) if found else ""
     if not found or kind not in kinds:
         forms = " or ".join(
             [f"the number of one {kinds[0]}, as {key}=12", *(f"{key}={one}:3" for one in kinds[1:])]
@@ -94,7 +96,7 @@ def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
 
 def absent(wanted: Reference) -> Refusal:
     """What to say of a row that is not there."""
-    what = {"trial": "trials", "experiment": "experiments", "insight": "insights"}.get(wanted.kind)
+    what = {"trial": "trials", "proposal": "experiments", "insight": "insights"}.get(wanted.kind)
     hint = f"task=list what={what} lists what there is" if what else "task=status lists what there is"
     return Refusal(f"There is no {wanted.kind} {wanted.number} in this database: {hint}.")
 

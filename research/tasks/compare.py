@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
 from research.metrics import METRICS, VALIDATION, described, is_exact, is_timed, quantity, scale
-from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
+from research.stats.arms import apart
 from research.stats.comparable import comparable, sound, unpaired
 from research.stats.decide import ENOUGH
 from research.stats.draws import of_pair
@@ -95,7 +95,7 @@ class Compared(Answer):
 
 def compare(desk: Desk, a: int | str | None, b: int | str | None) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
-    wanted = [reference(given, key, ("trial", "experiment")) for key, given in (("a", a), ("b", b))]
+    wanted = [reference(given, key, ("trial", "proposal")) for key, given in (("a", a), ("b", b))]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
     store = desk.known
@@ -116,7 +116,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
     None where a trial is pointed at.
     """
-    if any(row.kind != "experiment" for row in wanted):
+    if any(row.kind != "proposal" for row in wanted):
         return None
     facts = [row_of(store, row)["facts"] for row in wanted]
     reached = [stage for stage in STAGES if all(own.get(stage) for own in facts)]
@@ -132,7 +132,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
     """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
-    if wanted.kind == "experiment":
+    if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         last = stage or next((reached for reached in reversed(STAGES) if facts.get(reached)), "")
         ids = [number for number in facts.get(last, []) if number is not None]

@@ -80,23 +80,16 @@ class Desk:
     @cached_property
     def exists(self) -> bool:
         """Whether there is a database to read; a server is taken to be there until it is asked."""
-        from sqlalchemy.engine import make_url
-        from sqlalchemy.exc import ArgumentError
+        from research.store.connection import is_there
 
-        try:
-            url = make_url(self.config["store"]["url"])
-        except ArgumentError:
-            return True  # opening it says what is wrong
-        if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-            return True
-        return Path(str(url.database)).expanduser().exists()
+        return is_there(self.config["store"]["url"])
 
     @property
     def address(self) -> str:
         """The database's URL without its password."""
-        from sqlalchemy.engine import make_url
+        from research.store.connection import shown
 
-        return make_url(self.config["store"]["url"]).render_as_string(hide_password=True)
+        return shown(self.config["store"]["url"])
 
     @cached_property
     def domain(self) -> Domain | None:

@@ -220,9 +220,7 @@ def _database(desk: Desk) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         store = desk.store
-        with store.read() as connection:
-            about["kind"] = connection.dialect.name
-            about["version"] = ".".join(map(str, connection.dialect.server_version_info or ()))
+        about |= store.server()
     except Refusal as refusal:
         return about | {"error": str(refusal)}
     return about | {"answers in": f"{1000 * (time.perf_counter() - began):.0f} ms"}

@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.bench import Arm
 from research.campaign.campaign import bench, charter_of, spend
 from research.metrics import is_timed, quantity, screening_objective, untested
-from research.store.lease import Lost
-from research.store.queue import Queue, Taken
+from research.store.claims import Lost
+from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
 from research.tasks.line import stoppable
@@ -66,8 +67,8 @@ def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
     spend(desk)  # a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("experiment",)))]
-    answer = Ran(experiments=tuple(done), left=len(store.experiments(status="queued")))
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("proposal",)))]
+    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
     desk.lines.say(answer.text())
     return answer
 
@@ -99,9 +100,9 @@ def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: Taken) -> Experiment:
+def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(desk.known, Reference("experiment", taken.id))
+    row = row_of(desk.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
             found = _screened(desk, row)
@@ -126,7 +127,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     wanted = screening_objective(found.goal.objective)
     with desk.running(found.name, alone=is_timed(wanted.metric)) as run:
         workbench = bench(desk, found, run)
-        complaints = desk.space.check(list(proposal.overrides), lambda configs: None, given=found.fixed)
+        complaints = Admission(workbench, None, found.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
@@ -142,15 +143,10 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
         reason=reason,
         metric=wanted.metric,
         seeds=seeds,
-        control=_shown(workbench.means(control, seeds)),
-        figures=_shown(workbench.means(arm, seeds)),
+        control=untested(workbench.means(control, seeds)),
+        figures=untested(workbench.means(arm, seeds)),
         trials=tuple(arm.trials[seed] for seed in seeds if seed in arm.trials),
     )
-
-
-def _shown(means: Mapping[str, float]) -> dict[str, float]:
-    """Without the test split: nothing that is screened may be chosen by it."""
-    return untested(means)
 
 
 def _line(one: Experiment) -> str:

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, final
 
 from refusal import Refusal
-from research.memory.memory import opened
-from research.memory.records import Forgotten
+from research.store import forgetting
 from research.tasks.answer import Answer, Reference, pairs, reference
 from research.tasks.desk import Desk
 from research.tasks.show import row_of
@@ -18,7 +17,7 @@ class Forgot(Answer):
     """What was deleted, or with `done` false what would be."""
 
     done: bool
-    rows: Forgotten
+    rows: forgetting.Forgotten
 
     def text(self) -> str:
         """How many rows of each table, and what stays."""
@@ -41,8 +40,8 @@ def forget(desk: Desk, id: str | None, before: str | None, trials: bool, yes: bo
     """
     asked = _selection(id, before)
     _there(desk, asked)
-    rows = opened(None, desk.known).forget(**asked, trials=trials, dry_run=not yes)
-    return Forgot(done=yes, rows=rows)
+    wanted = forgetting.Forget(**asked, trials=trials)
+    return Forgot(done=yes, rows=forgetting.forget(desk.known, wanted, dry_run=not yes))
 
 
 def _selection(given: str | None, before: str | None) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def _selection(given: str | None, before: str | None) -> dict[str, Any]:
     kind, _, name = str(given or "").partition(":")
     if kind == "campaign" and name:
         return asked | {"campaign": name}
-    return asked if given is None else asked | {"ids": [reference(given, "id", ("sprint",)).number]}
+    return asked if given is None else asked | {"ids": (reference(given, "id", ("sprint",)).number,)}
 
 
 def _there(desk: Desk, asked: dict[str, Any]) -> None:

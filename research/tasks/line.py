@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import refusal
 from refusal import Refusal
 from research.compose.defaults import Files
+from research.compose.override import override
 from research.compose.yaml import text_of
 from research.tasks.task import (
     FEW,
@@ -87,7 +88,7 @@ def refuse_flags(typed: Sequence[str]) -> None:
     """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
     before = ""
     for text in typed:
-        flag = text.partition("=")[0]
+        flag = override(text).key
         if text.startswith("--") and flag not in _FLAGS:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
@@ -121,10 +122,12 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
 
 def _argument(argument: str) -> str:
-    key, equals, value = argument.partition("=")
-    if equals and key in _TEXTS and value != "null":
+    key, value, _ = override(argument)
+    if value in (None, "null") or not argument.startswith(key):
+        return argument
+    if key in _TEXTS:
         return f"{key}={_quote(value)}"
-    if equals and key in _LISTS and value != "null":
+    if key in _LISTS:
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         return f"{key}=[{','.join(map(_quote, _elements(inside)))}]"
     return argument
@@ -154,7 +157,7 @@ def page(typed: Sequence[str], conf: Path) -> "Page":
 
     files = composer(conf).files
     everyone = tasks(files)
-    named = [text.partition("=")[2] for text in typed if text.startswith("task=")]
+    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
     if not named:
         listed = "\n".join(f"  task={one.name:<10} {one.about}" for one in everyone.values())
         whole = manual(files, "agent", everyone[USUAL].files)

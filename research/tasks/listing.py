@@ -65,22 +65,16 @@ def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Lis
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
-def _newest(desk: Desk, name: str, column: str, status: str | None, limit: int) -> list[Any]:
-    import sqlalchemy as sa
+def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
+    from research.store import queries
 
-    from research.store import schema
-
-    rows = schema.metadata.tables[name]
-    query = sa.select(rows).order_by(rows.c.id.desc()).limit(limit)
-    if status is not None:
-        query = query.where(rows.c[column] == status)
     with desk.known.read() as connection:
-        return list(connection.execute(query).mappings())[::-1]
+        return queries.rows(connection, table, limit, **where)
 
 
 def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
     found = []
-    for row in _newest(desk, "experiment", "status", status, limit):
+    for row in _newest(desk, "proposal", limit, status=status):
         proposal = Proposal.model_validate(row["proposal"])
         found.append(
             {
@@ -128,7 +122,7 @@ def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
             "claim": row["insight"]["claim"],
             "command": row["insight"]["command"],
         }
-        for row in _newest(desk, "insight", "word", word, limit)
+        for row in _newest(desk, "insight", limit, word=word)
     ]
 
 

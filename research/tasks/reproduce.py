@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
+from construct import renamed
 from refusal import Refusal
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
@@ -105,7 +106,7 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
         with desk.running("reproduce", alone=True, threads=threads) as run:
             for trial in (trial for trial in trials if _threads(results[trial.id]) == threads):
                 # Of no sweep: what is checked later is no part of what the campaign cost.
-                (outcome,) = run([Job(trial.config | own, list(trial.overrides))])
+                (outcome,) = run([Job(renamed(trial.config) | own, list(trial.overrides))])
                 if not outcome.ok or outcome.trial_id is None:
                     raise Refusal(f"Trial {trial.id} cannot be run again: {outcome.reason}.")
                 (replicates[trial.id],) = desk.store.trials(ids=[outcome.trial_id])

@@ -1,4 +1,4 @@
-"""`task=show id=12`: all that the database knows of one trial, experiment, insight or sprint."""
+"""`task=show id=12`: all that the database knows of one trial, proposal, insight or sprint."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ class Shown(Answer):
     figures: dict[str, float] = {}
     """of a trial: metric -> value"""
     related: dict[str, Any] = {}
-    """rows that belong to it: trials of each stage, reviews, experiments, insights"""
+    """rows that belong to it: trials of each stage, reviews, proposals, insights"""
     command: str | None = None
     """the line that repeats it"""
 
@@ -50,7 +50,7 @@ def show(desk: Desk, id: int | str | None) -> Shown:
     wanted = reference(id, "id")
     find: dict[str, Callable[[Store, Reference], Shown]] = {
         "trial": _trial,
-        "experiment": _experiment,
+        "proposal": _proposal,
         "insight": _insight,
         "sprint": _sprint,
     }
@@ -59,16 +59,13 @@ def show(desk: Desk, id: int | str | None) -> Shown:
 
 def row_of(store: "Store", wanted: Reference) -> dict[str, Any]:
     """The row of a table with an id. Raises `Refusal` when there is none."""
-    import sqlalchemy as sa
+    from research.store import queries
 
-    from research.store import schema
-
-    rows = schema.metadata.tables[wanted.kind]
     with store.read() as connection:
-        found = connection.execute(sa.select(rows).where(rows.c.id == wanted.number)).mappings().first()
+        found = queries.row(connection, wanted.kind, wanted.number)
     if found is None:
         raise absent(wanted)
-    return dict(found)
+    return found
 
 
 def _trial(store: "Store", wanted: Reference) -> Shown:
@@ -92,16 +89,16 @@ def _trial(store: "Store", wanted: Reference) -> Shown:
     )
 
 
-def _experiment(store: "Store", wanted: Reference) -> Shown:
+def _proposal(store: "Store", wanted: Reference) -> Shown:
     row = row_of(store, wanted)
     reviews = [
         {key: review[key] for key in ("role", "score", "content")}
-        for review in store.reviews(experiment_id=wanted.number)
+        for review in store.reviews(proposal_id=wanted.number)
     ]
-    insights = [one["id"] for one in store.insights() if one["experiment_id"] == wanted.number]
+    insights = [one["id"] for one in store.insights() if one["proposal_id"] == wanted.number]
     related = {"trials": {stage: row["facts"].get(stage, []) for stage in STAGES}}
     return Shown(
-        kind="experiment",
+        kind="proposal",
         id=wanted.number,
         about={"status": row["status"], "sprint": row["sprint_id"], **row["proposal"]},
         related={
@@ -123,7 +120,7 @@ def _insight(store: "Store", wanted: Reference) -> Shown:
         "told": insight["verdict"].get("told"),
         "trials": insight["verdict"]["trial_ids"],
     }
-    about |= {"sprint": row["sprint_id"], "experiment": row["experiment_id"]}
+    about |= {"sprint": row["sprint_id"], "proposal": row["proposal_id"]}
     facts = _but(row["facts"], "rating")
     return Shown(
         kind="insight", id=wanted.number, about=about, related={"facts": facts}, command=insight["command"]
@@ -132,14 +129,14 @@ def _insight(store: "Store", wanted: Reference) -> Shown:
 
 def _sprint(store: "Store", wanted: Reference) -> Shown:
     row = row_of(store, wanted)
-    experiments = store.experiments(sprint_id=wanted.number)
-    counts = Counter(one["status"] for one in experiments)
+    proposals = store.proposals(sprint_id=wanted.number)
+    counts = Counter(one["status"] for one in proposals)
     insights = [f"{one['word']}: {one['insight'].claim}" for one in store.insights(sprint_id=wanted.number)]
     about = {key: row[key] for key in ("goal", "status", "objective", "folder", "created")}
     return Shown(
         kind="sprint",
         id=wanted.number,
-        about={**about, "experiments": dict(counts)},
+        about={**about, "proposals": dict(counts)},
         related={"insights": insights, "facts": _but(row["facts"], "charter")},
     )
 

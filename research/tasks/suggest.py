@@ -1,22 +1,17 @@
 """`task=suggest`: proposals within a field's part of the space that pass the gate and repeat nothing."""
 
-from collections import Counter
-from typing import Any, final
+import itertools
+from typing import final
 
 from refusal import Refusal
+from research.campaign.asking import Asking
 from research.campaign.campaign import Scene, proposers, scene
-from research.llm.client import LlmUnavailable
-from research.llm.ledger import CapReached
 from research.metrics import sentence
 from research.propose.bandit import Bandit
-from research.propose.proposer import Proposer, Seen
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.types import Objective, Proposal, Record
 
-_TRIES = 12
-"""proposals of one turn that may be refused or repeated before the next proposer has its turn"""
-_SILENT = 3
 _MOST = 200
 
 
@@ -63,70 +58,30 @@ def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
     if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
     with scene(desk) as here:
-        drawn = _Draw(here)
-        kept = drawn.run(count)
-        ids = [_queued(here, one) if queue else None for one in kept]
+        asking, notes = _asking(here)
+        kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
+        ids = [_queued(here, proposal) if queue else None for proposal in kept]
+    if len(kept) < count:
+        notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
         goal=here.charter.goal.text,
         objective=here.charter.goal.objective,
         fixed=here.charter.fixed,
         domain=desk.domain.name if desk.domain else None,
         suggestions=tuple(_told(here, one, number) for one, number in zip(kept, ids, strict=True)),
-        refused=dict(drawn.refused.most_common()),
-        notes=tuple(drawn.notes),
+        refused=dict(asking.refused.most_common()),
+        notes=tuple(notes),
     )
 
 
-@final
-class _Draw:
-    """Turns of the proposers until enough is found or nobody has anything new."""
-
-    def __init__(self, here: Scene) -> None:
-        found = proposers(here)
-        self._here = here
-        self._turns = Bandit(found, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
-        self.refused: Counter[str] = Counter()
-        self.notes: list[str] = []
-        self._silent: Counter[str] = Counter()
-        for proposal, seen in here.tried:
-            for one in found:
-                one.tell(proposal, seen)
-
-    def run(self, count: int) -> list[Proposal]:
-        kept: list[Proposal] = []
-        while len(kept) < count and (proposer := self._turns.next()):
-            found = self._turn(proposer)
-            kept += [found] if found else []
-        if len(kept) < count:
-            self.notes.append(f"{len(kept)} of {count} were found: nobody has another new one")
-        return kept
-
-    def _turn(self, proposer: Proposer) -> Proposal | None:
-        try:
-            for _ in range(_TRIES):
-                proposal = proposer.ask(self._here.state)
-                if proposal is None:
-                    break
-                if self._taken(proposal, proposer):
-                    return proposal
-        except (LlmUnavailable, CapReached) as reason:
-            self._turns.leave(proposer)
-            self.notes.append(f"{proposer.name} stopped proposing: {reason}")
-            return None
-        self._silent[proposer.name] += 1
-        if self._silent[proposer.name] >= _SILENT:
-            self._turns.leave(proposer)
-        return None
-
-    def _taken(self, proposal: Proposal, proposer: Proposer) -> bool:
-        said = self._here.complaints(proposal.overrides)
-        if not said:
-            self._here.signatures.add(self._here.bench.signature(proposal.overrides))
-            return True
-        self.refused[said[0]] += 1
-        told: dict[str, Any] = {"overrides": proposal.overrides, "proposer": proposal.proposer}
-        proposer.tell(proposal, Seen(**told, status="refused", reason=said[0]))
-        return False
+def _asking(here: Scene) -> tuple[Asking, list[str]]:
+    """The proposers, who know what was tried, in turns; and what there is to note of them."""
+    sources, notes = proposers(here), list[str]()
+    for proposal, seen in here.tried:
+        for source in sources:
+            source.tell(proposal, seen)
+    turns = Bandit(sources, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
+    return Asking(turns, sources, here.admission, None, lambda: here.state, notes), notes
 
 
 def _in_field(here: Scene, proposal: Proposal) -> Proposal:
@@ -140,7 +95,7 @@ def _queued(here: Scene, proposal: Proposal) -> int:
         "reasons": [],
         "charter": here.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_experiment(_in_field(here, proposal), status="queued", facts=facts)
+    return here.desk.store.add_proposal(_in_field(here, proposal), status="queued", facts=facts)
 
 
 def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:

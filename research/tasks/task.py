@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final, get_args, get_origin
 from refusal import Refusal
 from research.compose.compose import Composer
 from research.compose.defaults import Files
+from research.compose.override import override
 
 if TYPE_CHECKING:
     from research.tasks.answer import Answer
@@ -126,7 +127,8 @@ def taken(typed: Sequence[str], name: str, conf: Path) -> list[str]:
 def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a task that does not exist, and for the first key that its task does not take."""
     everyone = tasks(composer(conf).files)
-    asked = [text.partition("=")[2] for text in typed if text.startswith("task=")] or [USUAL]
+    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
+    asked = named or [USUAL]
     for name in asked[-1].split(","):
         if name not in everyone:
             raise unknown(name, everyone)
@@ -157,7 +159,7 @@ def _plain(text: str) -> bool:
 
 
 def _key(text: str) -> str:
-    return text.lstrip("+").partition("=")[0]
+    return override(text).key
 
 
 def _top(text: str) -> str:

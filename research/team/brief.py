@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-from research.literature.source import Source
+from research.literature.library import Source
 from research.llm.prompt import data, data_json
 from research.propose.model import lean, row, said
 from research.propose.proposer import State

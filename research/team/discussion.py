@@ -1,13 +1,15 @@
 """The discussion of a sprint: hypotheses, a plan, its overrides; each step asks every role of its form."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from research.llm.prompt import data_json
+from research.propose.proposer import Proposer, Seen, State
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
-from research.team.team import Team
+from research.team.roles import Team
 from research.types import Proposal
 
 PROPOSER = "llm"
@@ -148,3 +150,34 @@ def _proposal(brief: Brief, hypotheses: Sequence[Hypothesis], arm: PlannedArm, b
         proposer=PROPOSER,
         cites=hypothesis.cites,
     )
+
+
+@final
+class Queued(Proposer):
+    """Hands out what the discussion has queued, and asks the proposer that it stands before after that."""
+
+    def __init__(self, inner: Proposer) -> None:
+        self.name, self.first = inner.name, inner.first
+        self._inner = inner
+        self._waiting: deque[Proposal] = deque()
+
+    def put(self, proposals: Iterable[Proposal]) -> None:
+        """Queue proposals behind those that wait."""
+        self._waiting.extend(proposals)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def ask(self, state: State) -> Proposal | None:
+        """The oldest that waits, else the inner proposer's next; raises what that raises."""
+        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Pass it on."""
+        self._inner.tell(proposal, seen)
+
+    def spent(self) -> dict[str, Any]:
+        """What the inner proposer's model has used, the team's questions included."""
+        return self._inner.spent()

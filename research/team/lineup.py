@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final
 
-from research.propose.account import Asked
-from research.propose.bandit import Bandit
+from research.propose.bandit import Asked, Bandit
 from research.propose.lanes import Lanes
 from research.propose.proposer import Proposer
-from research.team.discussion import PROPOSER
-from research.team.queued import Queued
+from research.team.discussion import PROPOSER, Queued
 
 
 class Turns(Protocol):

@@ -7,7 +7,7 @@ from typing import Any, final
 from research.llm.prompt import data_json
 from research.team.forms import Wording
 from research.team.review import By
-from research.team.team import Team
+from research.team.roles import Team
 from research.types import Record, VerdictWord
 
 _WORDS: dict[VerdictWord, str] = {
@@ -21,11 +21,11 @@ _NEGATED = r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bcannot)\b(
 _TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _SHARE = re.compile(rf"({_NUMBER.pattern})(\s*(?:%|percent))?")
-_ROW = re.compile(r"\b(trial|insight|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
+_ROW = re.compile(r"\b(trial|insight|proposal|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
 
 
 @final
-class Evidence(Record):
+class Quotable(Record):
     """What a validator is shown, and all that it may say."""
 
     word: VerdictWord
@@ -47,7 +47,7 @@ class Worded(Record):
     next: tuple[str, ...] = ()
 
 
-def worded(team: Team | None, evidence: Evidence, task: Callable[[], Sequence[str]]) -> Worded:
+def worded(team: Team | None, evidence: Quotable, task: Callable[[], Sequence[str]]) -> Worded:
     """The first validator's words that hold, else the computed sentence; what is refused is counted."""
     for role in team.of(Wording) if team is not None else ():
         assert team is not None
@@ -63,7 +63,7 @@ def worded(team: Team | None, evidence: Evidence, task: Callable[[], Sequence[st
     return Worded(text=evidence.sentence, by="stand-in")
 
 
-def faults(said: Wording, evidence: Evidence) -> list[str]:
+def faults(said: Wording, evidence: Quotable) -> list[str]:
     """Why a validator's words cannot stand; empty when they can."""
     everything = " ".join([said.words, *said.cites])
     named = {f"{kind.lower()} {number}" for kind, number in _ROW.findall(everything)}
@@ -80,7 +80,7 @@ def faults(said: Wording, evidence: Evidence) -> list[str]:
     return found + [f"{one} does not occur in the evidence: leave it out." for one in strange[:3]]
 
 
-def _strange(text: str, evidence: Evidence) -> list[str]:
+def _strange(text: str, evidence: Quotable) -> list[str]:
     """Numbers that the evidence lacks; one of it may be rounded, lose its sign, or become a percentage.
 
     A word with a digit, such as a data set's name, is fine where the evidence has it.

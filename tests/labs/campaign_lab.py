@@ -15,7 +15,7 @@ from research.campaign.sprint import Sprint
 from research.goal.goal import Goal
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
-from research.propose.tpe import Tpe
+from research.propose.sampler import Tpe
 from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.lookup import lacking

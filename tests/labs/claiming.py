@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from research.store.schema import trial
-from research.store.store import Busy, Claim, Known, Store
+from research.store.store import Busy, Known, Store, TrialClaim
 from research.types import Key
 
 KEY = Key("s", "c", "d", "h")
@@ -15,12 +15,12 @@ def keys(n: int) -> list[Key]:
     return [KEY._replace(signature=f"s{i}") for i in range(n)]
 
 
-def ask(store: Store, key: Key = KEY, **more: Any) -> Claim | Known | Busy:
+def ask(store: Store, key: Key = KEY, **more: Any) -> TrialClaim | Known | Busy:
     return store.claim(key, config={"seed": 1}, overrides=["seed=1"], seed=1, **more)
 
 
-def mine(got: Claim | Known | Busy) -> Claim:
-    assert isinstance(got, Claim)
+def mine(got: TrialClaim | Known | Busy) -> TrialClaim:
+    assert isinstance(got, TrialClaim)
     return got
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from research.llm import client as llm
-from research.llm.exchange import Answer
-from research.llm.replies import Reading, read
-from research.propose.model import Suggestion
+from research.llm.exchange import ServerReply
+from research.llm.replies import ReadReply, read
+from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer
 
 GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion"]}'
 ASK = [{"role": "user", "content": "Propose one experiment as JSON."}]
 
 
-def reader(reply: Answer) -> Reading[Suggestion]:
-    return read(reply.text, reply.finish_reason, Suggestion)
+def reader(reply: ServerReply) -> ReadReply[Draft]:
+    return read(reply.text, reply.finish_reason, Draft)
 
 
 class Lab:
@@ -30,8 +30,8 @@ class Lab:
         assert client is not None
         self.client = client
 
-    def ask(self) -> Reading[Suggestion]:
-        return self.client.ask(ASK, Suggestion, reader, role="proposer")
+    def ask(self) -> ReadReply[Draft]:
+        return self.client.ask(ASK, Draft, reader, role="proposer")
 
     def unavailable(self) -> str:
         with pytest.raises(llm.LlmUnavailable) as stop:

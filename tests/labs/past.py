@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from research.stats.verdicts import judge
-from research.store.store import Claim, Store
+from research.store.store import Store, TrialClaim
 from research.types import Insight, Key, Objective, Proposal
 
 ENERGY = Objective(metric="train/energy_j", direction="min")
@@ -26,7 +26,7 @@ def trial(
     own = [f"data={task}", *overrides, f"seed={seed}"]
     asked = key or Key(" ".join(own), "c", "d", "h")
     got = store.claim(asked, config=config or {}, overrides=own, seed=seed, source="agent")
-    assert isinstance(got, Claim)
+    assert isinstance(got, TrialClaim)
     if figures is None:
         store.fail(got, reason)
     else:
@@ -39,17 +39,15 @@ def sprint(store: Store, task: str = "digits", goal: str = "fewer joules", campa
     return store.add_sprint(goal, objective=ENERGY.model_dump(mode="json"), status="done", facts=facts)
 
 
-def experiment(
+def proposed(
     store: Store, sprint_id: int | None, overrides: Sequence[str], words: str = "h", **more: Any
 ) -> int:
     screened = more.pop("screened", [])
     proposal = Proposal(hypothesis=words, overrides=tuple(overrides), **more)
-    return store.add_experiment(
-        proposal, sprint_id=sprint_id, status="screened", facts={"screened": screened}
-    )
+    return store.add_proposal(proposal, sprint_id=sprint_id, status="screened", facts={"screened": screened})
 
 
-def insight(store: Store, sprint_id: int, experiment_id: int, trial_ids: Sequence[int] = ()) -> int:
+def insight(store: Store, sprint_id: int, proposal_id: int, trial_ids: Sequence[int] = ()) -> int:
     verdict = judge({0: 1.0}, {0: 2.0}, metric="test/accuracy", trial_ids=list(trial_ids))
     told = Insight(claim="test accuracy 0.987654", verdict=verdict, energy_method="estimated", command="x")
-    return store.add_insight(told, sprint_id=sprint_id, experiment_id=experiment_id)
+    return store.add_insight(told, sprint_id=sprint_id, proposal_id=proposal_id)

@@ -10,7 +10,7 @@ from typing import Any
 from research.stats.alpha import Errors
 from research.stats.sentences import claim_sentence
 from research.stats.verdicts import judge
-from research.store.store import Claim, Store
+from research.store.store import Store, TrialClaim
 from research.types import Constraint, Insight, Key, Objective, Proposal
 
 CAMPAIGN = "fewer-joules-1234"
@@ -46,7 +46,7 @@ class RowsLab:
             key, config={"score": "val/accuracy"}, overrides=[*overrides, f"seed={seed}"], seed=seed,
             sweep=sweep, folder=f"runs/{abs(hash(key)):x}",
         )  # fmt: skip
-        assert isinstance(got, Claim)
+        assert isinstance(got, TrialClaim)
         metrics = {
             "train/energy_j": joules,
             "test/accuracy": accuracy,
@@ -89,7 +89,7 @@ class RowsLab:
         proposer = facts.pop("proposer", "control" if status == "control" else "tpe")
         hypothesis = facts.pop("hypothesis", "it takes fewer joules")
         proposal = Proposal(hypothesis=hypothesis, overrides=overrides, proposer=proposer)
-        return self.store.add_experiment(proposal, sprint_id=sprint, status=status, facts=facts)
+        return self.store.add_proposal(proposal, sprint_id=sprint, status=status, facts=facts)
 
     def finding(
         self, sprint: int, experiment: int, control: list[int], arm: list[int], **facts: Any
@@ -109,7 +109,7 @@ class RowsLab:
         insight = Insight(
             claim=claim, verdict=verdict, energy_method="estimated", command="python train.py x"
         )
-        self.store.add_insight(insight, sprint_id=sprint, experiment_id=experiment, facts=facts)
+        self.store.add_insight(insight, sprint_id=sprint, proposal_id=experiment, facts=facts)
         return insight
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -16,8 +16,7 @@ from research.llm import client as llm
 from research.propose.model import LlmProposer
 from research.propose.proposer import Proposer
 from research.run.lines import Lines
-from research.team.roles import roles
-from research.team.team import Team
+from research.team.roles import Team, roles
 from scripted_server import Handler, ScriptedServer, answer
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -172,7 +172,7 @@ def watched(config: dict, rng: random.Random) -> dict[str, float]:
 def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) -> None:
     lab.task = watched
     found = lab.campaign(lab.charter(energy(), screen=Screen(turns=10, stop=Stop(audit=0))))
-    ended = [row for row in lab.store.experiments() if row["status"] == "stopped"]
+    ended = [row for row in lab.store.proposals() if row["status"] == "stopped"]
     assert ended and found.insights[-1].verdict.word == "supported"
     (sprint,) = lab.store.sprints()
     pruned = sprint["facts"]["pruned"]
@@ -192,7 +192,7 @@ def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
     charter = lab.charter(energy(), screen=Screen(turns=10, stop=Stop(audit=1)))
     found = lab.campaign(charter)
     pruned = lab.store.sprints()[0]["facts"]["pruned"]
-    ended = [row for row in lab.store.experiments() if row["facts"].get("audit")]
+    ended = [row for row in lab.store.proposals() if row["facts"].get("audit")]
     assert pruned["audited"] == pruned["trials"] == len(ended) > 0 and pruned["wrong"] == 0
     assert {row["status"] for row in ended} == {"stopped"}
     # What the audited had used before they were ended is in the campaign's cost as well.
@@ -218,5 +218,5 @@ def test_what_was_wrong_to_end_is_an_arm_again(lab: Lab) -> None:
     lab.campaign(charter)
     pruned = lab.store.sprints()[0]["facts"]["pruned"]
     assert pruned["wrong"] == pruned["audited"] > 0
-    rescued = [row for row in lab.store.experiments() if row["facts"].get("audit", {}).get("wrong")]
+    rescued = [row for row in lab.store.proposals() if row["facts"].get("audit", {}).get("wrong")]
     assert len(rescued) == pruned["wrong"] and all(row["facts"]["screened"] for row in rescued)

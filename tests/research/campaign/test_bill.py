@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.campaign.budget import Bill, paid
-from research.llm.ledger import Spent
-from research.propose.account import NOTHING, Asked
+from research.llm.ledger import LlmSpent
+from research.propose.bandit import NOTHING, Asked
 
 
 class Till:
     """A ledger and a queue."""
 
     def __init__(self, waiting: int = 0) -> None:
-        self.spent, self.waiting = Spent(known_joules=100.0, unknown_calls=7), waiting
+        self.spent, self.waiting = LlmSpent(known_joules=100.0, unknown_calls=7), waiting
 
     def bill(self, owed: Asked = NOTHING) -> Bill:
         return Bill(lambda: self.spent, lambda: self.waiting, owed)

@@ -13,10 +13,10 @@ from research.campaign import run
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
-from research.campaign.discovery import typed
+from research.campaign.recipe import typed
 from research.run.lines import Lines
+from research.team.discussion import Queued
 from research.team.lineup import lineup
-from research.team.queued import Queued
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened
@@ -78,7 +78,7 @@ def test_the_lanes_of_a_sprint_have_equal_budgets_and_see_their_own_results(lab:
     model = Model("model.width=64", "model.width=32")
     sprint = lab.sprint(agreed)
     sprint.run([model, *lab.proposers(agreed)], lab.proposers(agreed))
-    rows = [row for row in lab.store.experiments() if row["proposal"].proposer != "control"]
+    rows = [row for row in lab.store.proposals() if row["proposal"].proposer != "control"]
     ran = [row["facts"]["lane"] for row in rows if row["status"] not in ("refused", "repeat", "dropped")]
     assert ran.count("team") == ran.count("control") == 4
     assert not [seen for seen in model.told if seen.proposer.startswith("control/")]
@@ -124,5 +124,5 @@ def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> 
     sprint.run([Model(), Beside(*same)], [Beside(*same)])
     seeds = [line for line in lab.ran if "seed=0" in line and len(line) > 2]
     assert len(seeds) == len({*seeds}) == 3
-    statuses = [row["status"] for row in lab.store.experiments() if row["facts"].get("lane")]
+    statuses = [row["status"] for row in lab.store.proposals() if row["facts"].get("lane")]
     assert len(statuses) == 6 and statuses.count("failed") == 2

@@ -95,7 +95,7 @@ def test_typed_again_nothing_is_run_and_the_report_is_the_same(lab: Lab) -> None
     count = len(lab.ran)
     assert run(lab) == first and len(lab.ran) == count
     assert len(lab.store.sprints()) == 1 and len(lab.store.insights()) == 2
-    assert [row["status"] for row in lab.store.experiments()] == ["control", "supported", "refuted"]
+    assert [row["status"] for row in lab.store.proposals()] == ["control", "supported", "refuted"]
 
 
 def test_interrupted_it_goes_on_where_it_was(lab: Lab) -> None:

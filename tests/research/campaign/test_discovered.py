@@ -19,6 +19,7 @@ from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
+from research.stats.claims import Claim
 from research.stats.rubric import RubricFacts, rating
 from research.stats.verdicts import judge
 from research.types import Constraint, Insight
@@ -80,10 +81,9 @@ def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab:
     insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
     path = write_recipe(
         lab.folder / "conf" / "experiment" / "discovered",
-        *(insight, fixed, arm, list(before), RATED, "c", "2026-11-22"),
+        *(insight, Claim.improvement("train/energy_j", "min", 10, (FLOOR,)), fixed, arm),
+        *(list(before), RATED, "c", "2026-11-22"),
         space=lab.space,
-        smallest_effect=10,
-        constraints=(FLOOR,),
     )
     count = len(lab.ran)
     launcher = {"jobs": None, "threads": None, "timeout_s": None}

@@ -38,7 +38,7 @@ def charter(lab: Lab, count: int = 2, floor: float | None = None, **more) -> Cha
 
 def rows(lab: Lab) -> tuple:
     """Everything that a campaign has written but the trials."""
-    kept = [(row["id"], row["status"], row["proposal"].overrides) for row in lab.store.experiments()]
+    kept = [(row["id"], row["status"], row["proposal"].overrides) for row in lab.store.proposals()]
     return lab.store.sprints(), kept, lab.store.insights(), len(lab.store.reviews())
 
 
@@ -67,7 +67,7 @@ def test_later_sprints_repeat_nothing_and_continue_the_error_control(nothing: La
     assert [row["facts"]["number"] for row in sprints] == [1, 2, 3]
     proposed = [
         row["facts"]["signature"]
-        for row in nothing.store.experiments()
+        for row in nothing.store.proposals()
         if row["proposal"].proposer != "control" and "carried" not in row["facts"]
         if row["status"] not in ("repeat", "refused")
     ]
@@ -137,11 +137,11 @@ def asking(lab: Lab, effect: float, count: int) -> Charter:
 def test_nothing_is_promoted_before_it_shows_the_asked_effect(lab: Lab) -> None:
     agreed = asking(lab, 0.9, 4)
     series(lab, agreed)
-    control = lab.store.experiments()[0]
+    control = lab.store.proposals()[0]
     joules = lab.store.results(control["facts"]["screened"])[control["facts"]["screened"][0]]
     asked = 0.1 * joules.metrics["train/energy_j"]
     last = lab.store.sprints()[-1]
-    promoted = [row for row in lab.store.experiments() if row["facts"].get("promoted")]
+    promoted = [row for row in lab.store.proposals() if row["facts"].get("promoted")]
     for row in (one for one in promoted if one["status"] != "control" and one["sprint_id"] != last["id"]):
         (screened,) = lab.store.results(row["facts"]["screened"]).values()
         assert screened.metrics["train/energy_j"] <= asked
@@ -182,7 +182,7 @@ def test_what_later_sprints_carry_on_is_counted_once(nothing: Lab) -> None:
     series(nothing, agreed)
     found = of_campaign(nothing.store, agreed.name)
     told = [row["proposal"].overrides for row in found.experiments if row["status"] != "control"]
-    ran = [row for row in nothing.store.experiments() if row["status"] != "control"]
+    ran = [row for row in nothing.store.proposals() if row["status"] != "control"]
     fresh = [row["proposal"].overrides for row in ran if "carried" not in row["facts"]]
     assert len(fresh) < len(ran) and sorted(told) == sorted(fresh)
     assert sum(sum(ended.values()) for ended in found.counts().values()) == len(fresh)

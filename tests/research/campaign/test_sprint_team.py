@@ -165,9 +165,7 @@ def test_a_killed_sprint_pays_the_model_what_it_has_paid_before(lab: Lab) -> Non
     lab.interrupt_after = 6
     with team(lab, TeamServer(), agreed, **ESTIMATED) as made, pytest.raises(KeyboardInterrupt):
         made.sprint().run(made.proposers())
-    before = {
-        row["id"]: row["facts"]["asked"] for row in lab.store.experiments() if row["facts"].get("asked")
-    }
+    before = {row["id"]: row["facts"]["asked"] for row in lab.store.proposals() if row["facts"].get("asked")}
     lab.interrupt_after = None
     found = ran(lab, TeamServer(), agreed, **ESTIMATED)
     after = {row["id"]: row["facts"]["asked"] for row in found.experiments if row["facts"].get("asked")}
@@ -280,7 +278,7 @@ def test_a_killed_sprint_asks_the_model_nothing_again(lab: Lab) -> None:
     first = TeamServer()
     with team(lab, first, agreed) as made, pytest.raises(KeyboardInterrupt):
         made.sprint().run(made.proposers())
-    before = {row["id"]: row["proposal"].overrides for row in lab.store.experiments()}
+    before = {row["id"]: row["proposal"].overrides for row in lab.store.proposals()}
     lab.interrupt_after = None
     second = TeamServer()
     found = ran(lab, second, agreed)

@@ -39,10 +39,7 @@ def test_abstracts_have_stable_ids_and_one_line_texts(server: AtomServer, tmp_pa
     server.play(feed(LION, OLD))
     arxiv = opened(server, tmp_path)
     first, second = arxiv.find("Fewer joules with sign-based optimizers", 5)
-    assert (first.id, first.title) == (
-        "arxiv:2302.06675",
-        "Symbolic Discovery of Optimization Algorithms",
-    )
+    assert (first.id, first.title) == ("arxiv:2302.06675", "Symbolic Discovery of Optimization Algorithms")
     assert (first.abstract, first.year) == ("We find Lion. It is cheap.", 2023)
     assert first.url == "https://arxiv.org/abs/2302.06675" and first.authors == ("A. Author", "B. Böhm")
     assert (second.id, second.year) == ("arxiv:cs/9901002", 1999)

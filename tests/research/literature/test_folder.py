@@ -10,8 +10,7 @@ import yaml
 from refusal import Refusal
 from research.literature import library
 from research.literature.folder import Folder
-from research.literature.library import Library
-from research.literature.source import Source, shown
+from research.literature.library import Library, Source, shown
 
 CONF = Path(__file__).parents[3] / "conf" / "literature"
 BIB = r"""

@@ -8,9 +8,8 @@ import yaml
 
 from refusal import Refusal
 from research.llm import client as llm
-from research.llm import prices
-from research.llm.choices import line, other
-from research.llm.settings import rate, settings
+from research.llm import price
+from research.llm.settings import line, other, rate, settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,7 +96,7 @@ def test_a_price_in_the_config_keeps_a_dollar_cap(monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
 def test_the_models_of_the_config_have_a_list_price(name: str) -> None:
-    known = prices.lookup(config(name)["model"])
+    known = price.list_price(config(name)["model"])
     assert known is not None and 0 < known.input < known.output
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from past import ENERGY, trial
-from research.memory.history import runs
 from research.memory.memory import opened
+from research.memory.reading import runs
 from research.memory.records import Query
 from research.space.gate import Space
 from research.store.store import Store

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from past import ENERGY, experiment, insight, sprint, trial
+from past import ENERGY, insight, proposed, sprint, trial
 from research.memory.records import Query
 from research.memory.retrieval import Nearest, likeness
-from research.store import episodes, schema
+from research.store import index, schema
+from research.store.index import words
 from research.store.store import Store
-from research.store.terms import words
 
 FIND = Nearest()
 FIGURES = {"val/accuracy": 0.9, "test/accuracy": 0.5, "train/energy_j": 7.0}
@@ -25,16 +25,14 @@ def found(store: Store, **query) -> list[str]:
 
 def test_a_word_a_task_and_a_region_find_what_shares_them(store: Store) -> None:
     digits, text = sprint(store), sprint(store, "pytext")
-    experiment(store, digits, ["optimizer=lion", "optimizer.lr=0.001"], "Signs need smaller steps")
-    experiment(store, text, ["optimizer=muon"], "Orthogonal updates")
-    experiment(store, digits, ["model.width=64"], "Half the width is enough")
-    assert found(store, words="WIDTH!") == ["experiment 3"]
-    assert found(store, words="orthogonal", task="pytext") == ["experiment 2"]
-    assert set(found(store, task="digits")) == {"experiment 1", "experiment 3"}
-    assert found(store, overrides=("model.width=96",)) == ["experiment 3"]
-    assert (
-        found(store, overrides=("optimizer.lr=0.0012", "optimizer=lion"), task="digits")[0] == "experiment 1"
-    )
+    proposed(store, digits, ["optimizer=lion", "optimizer.lr=0.001"], "Signs need smaller steps")
+    proposed(store, text, ["optimizer=muon"], "Orthogonal updates")
+    proposed(store, digits, ["model.width=64"], "Half the width is enough")
+    assert found(store, words="WIDTH!") == ["proposal 3"]
+    assert found(store, words="orthogonal", task="pytext") == ["proposal 2"]
+    assert set(found(store, task="digits")) == {"proposal 1", "proposal 3"}
+    assert found(store, overrides=("model.width=96",)) == ["proposal 3"]
+    assert found(store, overrides=("optimizer.lr=0.0012", "optimizer=lion"), task="digits")[0] == "proposal 1"
     assert found(store, task="mnist") == found(store, words="nothing like it") == []
     assert found(store, task="digits", count=1) == found(store, task="digits")[:1] and not found(
         store, count=0
@@ -45,8 +43,8 @@ def test_one_configuration_is_told_once_by_its_verdict_and_without_test_figures(
     ids = [trial(store, ["optimizer=lion"], FIGURES, seed=seed) for seed in (0, 1)]
     fresh = trial(store, ["optimizer=lion"], {"val/accuracy": 0.1}, seed=1000)
     number = sprint(store)
-    about = experiment(store, number, ["optimizer=lion"], "Signs are cheap", screened=ids)
-    store.set_experiment(about, "supported", {"screened": ids, "confirmed": [fresh]})
+    about = proposed(store, number, ["optimizer=lion"], "Signs are cheap", screened=ids)
+    store.set_proposal(about, "supported", {"screened": ids, "confirmed": [fresh]})
     insight(store, number, about, [fresh])
     (told,) = FIND(store, Query(task="digits", objective=ENERGY, phase="evaluation"))
     assert (told.id, told.word, told.kind) == ("insight 1", "open", "insight")
@@ -57,17 +55,17 @@ def test_one_configuration_is_told_once_by_its_verdict_and_without_test_figures(
 
 def test_phases_read_what_they_turn(store: Store) -> None:
     number = sprint(store)
-    experiment(store, number, ["optimizer.lr=0.1"])
-    experiment(store, number, ["model.depth=2"])
+    proposed(store, number, ["optimizer.lr=0.1"])
+    proposed(store, number, ["model.depth=2"])
     trial(store, ["model.depth=3"], None, reason="out of memory")
-    assert found(store, task="digits", phase="optimization")[0] == "experiment 1"
-    assert found(store, task="digits", phase="architecture")[0] == "experiment 2"
+    assert found(store, task="digits", phase="optimization")[0] == "proposal 1"
+    assert found(store, task="digits", phase="architecture")[0] == "proposal 2"
     (failed,) = FIND(store, Query(words="memory"))
     assert (failed.id, failed.word, failed.said) == ("trial 1", "failed", "out of memory")
 
 
 def test_an_episode_is_never_rewritten(store: Store) -> None:
-    experiment(store, None, ["model.depth=2"])
+    proposed(store, None, ["model.depth=2"])
     with pytest.raises(sa.exc.DBAPIError, match="never rewritten"), store.write() as connection:
         connection.execute(sa.update(schema.episode).values(terms="x"))
 
@@ -89,9 +87,9 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=40) | st.sample
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(HOSTILE, HOSTILE)
 def test_words_and_overrides_are_data_never_query_syntax(store: Store, text: str, other: str) -> None:
-    number = experiment(store, None, [f"model.name={text}"], words=f"hostile {text}"[:2000])
+    number = proposed(store, None, [f"model.name={text}"], words=f"hostile {text}"[:2000])
     ids = {one.id for one in FIND(store, Query(words=f"hostile {text}", count=50))}
-    assert f"experiment {number}" in ids
+    assert f"proposal {number}" in ids
     FIND(store, Query(task=other, words=other, overrides=(other, f"{other}={text}"), phase="planning"))
     assert all(term.isascii() and term.isalnum() for term in words(text))
 
@@ -103,14 +101,14 @@ def test_a_database_of_version_2_has_its_past_indexed(store: Store, store_url: s
             connection.execute(sa.text("DROP TABLE episode_terms"))
         else:
             connection.execute(sa.text("DROP FUNCTION episode_kept"))
-        connection.execute(sa.text("DELETE FROM schema_version WHERE version > 2"))
+        connection.execute(sa.text("UPDATE schema_version SET version = 2"))
         row = {"created": 0, "status": "x", "facts": {}}
         row["proposal"] = {"hypothesis": "old words", "overrides": ["a=1"], "metric": "m"}
-        connection.execute(sa.insert(schema.experiment).values(**row))
+        connection.execute(sa.insert(schema.proposal).values(**row))
     again = Store(store_url)
-    assert found(again, words="words old") == ["experiment 1"]
+    assert found(again, words="words old") == ["proposal 1"]
     with again.write() as connection:
-        episodes.install(connection)
+        index.install(connection)
     again.close()
 
 
@@ -120,14 +118,14 @@ def test_sqlites_index_is_merged_while_it_grows_the_less_often_the_larger_it_is(
     row["proposal"] = {"hypothesis": "small steps", "overrides": ["a=1"], "metric": "m"}
     for start in range(0, 256, 16):
         with store.write() as connection:
-            connection.execute(sa.insert(schema.experiment), [row] * 16)
+            connection.execute(sa.insert(schema.proposal), [row] * 16)
             for number in range(start + 1, start + 17):
-                episodes.of_experiment(connection, number)
+                index.of_proposal(connection, number)
     with store.read() as connection:
         segments = sa.text("SELECT count(DISTINCT segid) FROM episode_terms_idx")
         assert connection.execute(segments).scalar() == 1
     store.close()
-    due = [number for number in range(1, 200_000) if episodes._due(number)]
+    due = [number for number in range(1, 200_000) if index._due(number)]
     assert sum(due) < 64 * 200_000, "an episode's part of all merges"
     assert all(later - at <= max(256, at / 16) for at, later in pairwise(due))
 

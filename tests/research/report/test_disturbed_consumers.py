@@ -12,13 +12,11 @@ import sqlalchemy as sa
 from claiming import KEY, ask, mine
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
-from research.memory.elsewhere import configured
-from research.memory.history import runs
 from research.memory.lessons import lessons
-from research.memory.memory import opened
+from research.memory.memory import configured, opened
+from research.memory.reading import runs
 from research.memory.records import Query
 from research.report import sweep_table
-from research.report.arms import Arm, complaint
 from research.report.curves import curve
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.tables import arms_table
@@ -26,9 +24,10 @@ from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
+from research.stats.arms import Arm, complaint
 from research.stats.rubric import efficiency
 from research.store.schema import trial as table
-from research.store.store import Claim, Known, Store
+from research.store.store import Known, Store, TrialClaim
 from research.types import Key, Objective, Result
 from statistics_rows import trial as row
 
@@ -59,7 +58,7 @@ def wrote(
         signature=f"{typed} {held} {facts}"
     )
     got = store.claim(key, config=config, overrides=typed, seed=seed, source="agent")
-    assert isinstance(got, Claim)
+    assert isinstance(got, TrialClaim)
     told = {**NEW, **facts} | ({"disturbed": HELD} if held else {})
     points = [{"step": n, "second": n, "joule": joules * n, "val/accuracy": 0.9} for n in (1, 2)]
     figures = {
@@ -146,7 +145,7 @@ def test_a_plan_predicts_from_undisturbed_trials(
     for seed, joules, held in ((0, 10.0, {}), (1, 500.0, {"disturbed": HELD})):
         config = resolve(f"seed={seed}")
         got = store.claim(identity.key(config, signature(config)), config=config, seed=seed)
-        assert isinstance(got, Claim)
+        assert isinstance(got, TrialClaim)
         store.finish(got, {"train/energy_j": joules}, {**NEW, **held})
     assert Predictor(store).predict(resolve("seed=2")).joules == 10.0
 
@@ -164,7 +163,7 @@ def test_early_stopping_takes_no_bar_from_a_disturbed_training(
     for seed, cpu, held in ((0, 2.0, {"disturbed": HELD}), (1, 10.0, {})):
         config = resolve(f"seed={seed}")
         got = store.claim(identity.key(config, signature(config)), config=config, seed=seed)
-        assert isinstance(got, Claim)
+        assert isinstance(got, TrialClaim)
         store.finish(got, {"train/cpu_seconds": cpu}, {**NEW, **held})
         halving.learn(store, [got.trial_id], {"val/accuracy": 0.9}, reference=True)
         cap = halving.cap(time.time())
@@ -195,7 +194,8 @@ def arm(name: str, joules: list[float], held: tuple[int, ...] = (), **facts: Any
         for at, one in enumerate(joules)
     )
     rows = tuple(row(first + at, seed=at) for at in range(len(joules)))
-    return Arm((name,) if name else (), "x", "ran" if name else "control", results, rows)
+    status = "ran" if name else "control"
+    return Arm((name,) if name else (), status=status, results=results, rows=rows)
 
 
 def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:

@@ -48,7 +48,7 @@ def rows(report: str, title: str) -> list[dict[str, str]]:
 
 
 def trials(lab: RowsLab, line: str, stage: str = "confirmed") -> list[int]:
-    found = [row for row in lab.store.experiments() if " ".join(row["proposal"].overrides) == line]
+    found = [row for row in lab.store.proposals() if " ".join(row["proposal"].overrides) == line]
     return next(row["facts"][stage] for row in reversed(found) if stage in row["facts"])
 
 
@@ -254,7 +254,7 @@ def test_a_huge_campaign_stays_readable(tmp_path: Path) -> None:
 
 
 def test_an_experiment_has_its_own_report(lab: RowsLab, tmp_path: Path) -> None:
-    found = {row["status"]: row["id"] for row in lab.store.experiments()}
+    found = {row["status"]: row["id"] for row in lab.store.proposals()}
     won = proposal.write(lab.store, found["supported"], tmp_path / "won").read_text()
     assert "**Supported.** `optimizer.lr=0.01" in won and "## Confirmed on fresh seeds, test split" in won
     assert (tmp_path / "won" / "curves.svg").is_file() and rows(won, "Reviews")[0]["score"] == "7.5"

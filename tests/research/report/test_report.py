@@ -36,7 +36,7 @@ class Rows:
     def __init__(self, path: Path, sprint_id: int) -> None:
         self.sql = sqlite3.connect(path)
         rows = self.sql.execute(
-            "select proposal, status, facts from experiment where sprint_id = ?", (sprint_id,)
+            "select proposal, status, facts from proposal where sprint_id = ?", (sprint_id,)
         ).fetchall()
         self.experiments = [
             (json.loads(proposal), status, json.loads(facts)) for proposal, status, facts in rows

@@ -12,7 +12,7 @@ from research.run.plan import Prediction, Predictor, show, total
 from research.run.runner import Job
 from research.space import identity
 from research.space.signature import signature
-from research.store.store import Claim, Store
+from research.store.store import Store, TrialClaim
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
 
 def done(store: Store, config: dict[str, Any], joules: float, method: str = "estimated") -> int:
     claim = store.claim(identity.key(config, signature(config)), config=config, seed=config["seed"])
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, TrialClaim)
     store.finish(claim, {"train/energy_j": joules, "val/accuracy": 0.9}, {"energy_method": method})
     return claim.trial_id
 
@@ -102,10 +102,10 @@ def test_the_row_of_a_dead_process_gets_its_reason_and_a_living_one_is_left(
     config = resolve("seed=0")
     assert record(config, "died: nobody ran it") is None
     claim = store.claim(identity.key(config, signature(config)), config=config)
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, TrialClaim)
     assert record(config, "died: it did not") is None
     assert [row.status for row in store.trials()] == ["running"]
-    monkeypatch.setattr("research.store.lease.dead", lambda _: True)
+    monkeypatch.setattr("research.store.claims.dead", lambda _: True)
     assert record(config, "died: SIGKILL") == claim.trial_id
     (row,) = store.trials()
     assert (row.status, row.reason) == ("failed", "died: SIGKILL")

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from research.store import connection
 from research.store.schema import episode, metric, trial
-from research.store.store import Busy, Claim, Known, Lost, Store
+from research.store.store import Busy, Known, Lost, Store, TrialClaim
 from research.types import Key
 
 KEYS = [Key("s", "c", "d", "h"), Key("s2", "c", "d", "h"), Key("s", "c", "d2", "h")]
@@ -44,7 +44,7 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.store = store
         self.rows: dict[Key, dict[int, Row]] = {key: {} for key in KEYS}
-        self.claims: list[tuple[Key, Claim]] = []
+        self.claims: list[tuple[Key, TrialClaim]] = []
         with self.store.write() as opened:
             opened.execute(sa.delete(metric))
             opened.execute(sa.delete(episode))
@@ -61,13 +61,13 @@ class Model(RuleBasedStateMachine):
             assert got.result.metrics == {"value": rows[done[0]].value}
         elif free:
             row = rows[free[0]]
-            assert got == Claim(free[0], row.token + 1)
+            assert got == TrialClaim(free[0], row.token + 1)
             rows[free[0]] = Row(token=row.token + 1)
             self.claims.append((key, got))
         elif rows and not force:
             assert isinstance(got, Busy) and rows[got.trial.id].status == "running"
         else:
-            assert isinstance(got, Claim) and got.token == 1
+            assert isinstance(got, TrialClaim) and got.token == 1
             assert all(got.trial_id not in known for known in self.rows.values())
             rows[got.trial_id] = Row()
             self.claims.append((key, got))

@@ -14,15 +14,15 @@ from research.types import Insight, Proposal
 def test_a_sprint_and_what_hangs_on_it(store: Store) -> None:
     sprint = store.add_sprint("fewer joules", objective={"metric": "train/energy_j"}, folder="runs/x")
     proposal = Proposal(hypothesis="Lion is faster\0", overrides=("optimizer=lion",), smallest_effect=0.01)
-    experiment = store.add_experiment(proposal, sprint_id=sprint, facts={"cost_s": math.nan})
-    store.add_experiment(proposal)
+    experiment = store.add_proposal(proposal, sprint_id=sprint, facts={"cost_s": math.nan})
+    store.add_proposal(proposal)
     store.add_review(experiment, role="reviewer", score=7.5, content={"risks": ["none"]})
-    store.set_experiment(experiment, "accepted")
+    store.set_proposal(experiment, "accepted")
     store.set_sprint(sprint, "done", {"trials": 3})
-    (row,) = store.experiments(sprint_id=sprint)
+    (row,) = store.proposals(sprint_id=sprint)
     assert row["proposal"] == proposal and row["status"] == "accepted" and math.isnan(row["facts"]["cost_s"])
-    assert [found["id"] for found in store.experiments(status="proposed")] == [experiment + 1]
-    (review,) = store.reviews(experiment_id=experiment)
+    assert [found["id"] for found in store.proposals(status="proposed")] == [experiment + 1]
+    (review,) = store.reviews(proposal_id=experiment)
     assert review["score"] == 7.5 and review["content"] == {"risks": ["none"]}
     (found,) = store.sprints(status="done")
     assert found["goal"] == "fewer joules" and found["facts"] == {"trials": 3}

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.store import lease
+from research.store import claims
 from research.store.schema import metric, trial
-from research.store.store import Busy, Claim, Store
+from research.store.store import Busy, Store, TrialClaim
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,16 +35,16 @@ def test_a_trial_whose_process_was_killed_is_taken_over_at_once(store: Store, st
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "Claim(trial_id=1, token=1)\n"
+        assert other.stdout is not None and other.stdout.readline() == "TrialClaim(trial_id=1, token=1)\n"
         assert isinstance(ask(store), Busy)
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, but still a zombie: nobody reaped it
-        assert ask(store) == Claim(1, 2)
+        assert ask(store) == TrialClaim(1, 2)
 
 
 WORK = """
 import random, sys, time
-from research.store.store import Busy, Claim, Store
+from research.store.store import Busy, TrialClaim, Store
 from research.types import Key
 store, random_ = Store(sys.argv[1]), random.Random(int(sys.argv[2]))
 wanted = [Key(f"s{i}", "c", "d", "h") for i in range(40)]
@@ -55,7 +55,7 @@ while wanted:
         wanted.append(wanted.pop(0))
         time.sleep(0.005)
         continue
-    if isinstance(got, Claim):
+    if isinstance(got, TrialClaim):
         time.sleep(random_.uniform(0, 0.01))
         store.finish(got, {"a": 1.0}, {}, [{"step": 1, "a": 1.0}])
     wanted.pop(0)
@@ -110,17 +110,17 @@ def test_a_database_out_of_reach_does_not_end_the_lease() -> None:
             enough.set()
         raise Refusal("no server answers")
 
-    with lease.kept(renew, 0.03) as lost:
+    with claims.kept(renew, 0.03) as lost:
         assert enough.wait(20) and not lost.is_set()
     assert set(tries) == {0.03}
 
 
 def test_owners_of_other_places_are_never_called_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    me = lease.owner()
-    assert not lease.dead(me)
+    me = claims.owner()
+    assert not claims.dead(me)
     place, process, started = me.rsplit(" ", 2)
-    assert lease.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
-    assert lease.dead(f"{place} 99999999 1")
-    assert not lease.dead(f"{place}x 99999999 1")
-    monkeypatch.setattr(lease, "place", lambda: "")
-    assert not lease.dead(" 99999999 1")
+    assert claims.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
+    assert claims.dead(f"{place} 99999999 1")
+    assert not claims.dead(f"{place}x 99999999 1")
+    monkeypatch.setattr(claims, "place", lambda: "")
+    assert not claims.dead(" 99999999 1")

@@ -6,34 +6,34 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from research.store.lease import Lost, place
-from research.store.queue import Queue, Taken
-from research.store.schema import experiment
+from research.store.claims import Lost, place
+from research.store.queue import ProposalClaim, Queue
+from research.store.schema import proposal
 from research.store.store import Store
 from research.types import Proposal
 
 
 def queued(store: Store, status: str = "queued", **facts) -> int:
     proposal = Proposal(hypothesis="h", overrides=("a=1",))
-    return store.add_experiment(proposal, status=status, facts=facts)
+    return store.add_proposal(proposal, status=status, facts=facts)
 
 
 def row(store: Store, number: int) -> dict:
-    return next(one for one in store.experiments() if one["id"] == number)
+    return next(one for one in store.proposals() if one["id"] == number)
 
 
 def lease(store: Store, number: int, **changed) -> None:
     facts = row(store, number)["facts"]
     facts["lease"] |= changed
     with store.write() as sql:
-        sql.execute(sa.update(experiment).where(experiment.c.id == number).values(facts=facts))
+        sql.execute(sa.update(proposal).where(proposal.c.id == number).values(facts=facts))
 
 
 def test_the_oldest_is_taken_first_and_once(store: Store) -> None:
     first, second = queued(store, signature="s"), queued(store)
     queued(store, status="proposed"), queued(store, status="running")
     queue = Queue(store)
-    assert queue.take() == Taken(first, 1) and queue.take() == Taken(second, 1)
+    assert queue.take() == ProposalClaim(first, 1) and queue.take() == ProposalClaim(second, 1)
     assert queue.take() is None and queue.take(first) is None
     assert row(store, first)["status"] == "running" and row(store, first)["facts"]["signature"] == "s"
 
@@ -62,7 +62,7 @@ def test_a_runner_that_is_gone_loses_the_experiment(store: Store, gone: Callable
     assert queue.take() is None
     lease(store, number, **gone())
     later = queue.take()
-    assert later == Taken(number, 2)
+    assert later == ProposalClaim(number, 2)
     for late in (lambda: queue.renew(former), lambda: queue.finish(former, "screened", {})):
         with pytest.raises(Lost, match="taken over"):
             late()

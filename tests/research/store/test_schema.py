@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claiming import ask, mine
+from past import insight, proposed, sprint
 from refusal import Refusal
-from research.store import schema
+from research.memory.records import Query
+from research.memory.retrieval import Nearest
+from research.store import migrations, schema
 from research.store.schema import Json, Words
 from research.store.store import Store
 
@@ -61,7 +64,7 @@ def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
         made = set(sa.inspect(opened).get_table_names())
         assert {name for name in made if not name.startswith("episode_terms")} == set(schema.metadata.tables)
         versions = opened.execute(sa.select(schema.schema_version.c.version)).scalars().all()
-        assert versions == sorted(schema.MIGRATIONS)
+        assert versions == [migrations.VERSION]
     for store in stores:
         store.close()
 
@@ -76,24 +79,28 @@ def test_migrations_run_in_order_once_and_whole(
         connection.execute(sa.text("UPDATE insight SET rating = 7"))
         raise ZeroDivisionError
 
+    def to(*steps: migrations.Step) -> None:
+        monkeypatch.setattr(migrations, "STEPS", (*released, *steps))
+        monkeypatch.setattr(migrations, "VERSION", newest + len(steps))
+
+    def columns() -> set[str]:
+        return {column["name"] for column in sa.inspect(store._database._engine).get_columns("insight")}
+
     claim = mine(ask(store))
-    released = dict(schema.MIGRATIONS)
-    next_two = (max(released) + 1, max(released) + 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", released | dict(zip(next_two, (two, three), strict=True)))
+    released, newest = migrations.STEPS, migrations.VERSION
+    to(two, three)
     with pytest.raises(ZeroDivisionError):
         Store(store_url)
-    columns = lambda: {c["name"] for c in sa.inspect(store._database._engine).get_columns("insight")}  # noqa: E731
     assert "rating" not in columns()
-    done = (two, lambda connection: None)
-    monkeypatch.setattr(schema, "MIGRATIONS", released | dict(zip(next_two, done, strict=True)))
+    to(two, lambda connection: None)
     Store(store_url).close()
-    newer = Store(store_url)
+    later = Store(store_url)
     assert "rating" in columns()
-    with newer.read() as connection:
+    with later.read() as connection:
         versions = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
-    assert sorted(versions) == [*released, *next_two]
-    newer.finish(claim, {"a": 1.0})
-    newer.close()
+    assert sorted(versions) == [newest, newest + 2]
+    later.finish(claim, {"a": 1.0})
+    later.close()
 
 
 def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_url: str) -> None:
@@ -101,12 +108,74 @@ def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_
     with first.write() as connection:
         connection.execute(sa.text("DROP INDEX ix_interaction_digest"))
         connection.execute(sa.text("ALTER TABLE interaction DROP COLUMN digest"))
-        connection.execute(sa.text("DELETE FROM schema_version WHERE version > 1"))
+        connection.execute(sa.text("UPDATE schema_version SET version = 1"))
     first.close()
     again = Store(store_url)
     again.add_interaction(role="r", model="m", prompt="p", reply=None, outcome="lost", digest="abc")
     assert [row["digest"] for row in again.interactions()] == ["abc"]
     again.close()
+
+
+def laid_out(store: Store) -> Any:
+    """Tables with their columns, indexes and links, as the database itself tells them."""
+    with store.read() as connection:
+        found = sa.inspect(connection)
+        links = found.get_foreign_keys
+        return {
+            name: (
+                [column["name"] for column in found.get_columns(name)],
+                sorted(index["name"] for index in found.get_indexes(name)),
+                sorted((*key["constrained_columns"], key["referred_table"]) for key in links(name)),
+            )
+            for name in schema.metadata.tables
+        }
+
+
+def age_to_version_4(store: Store) -> None:
+    """Give a database the names of version 4, in which a proposal was called an experiment."""
+    with store.write() as connection:
+        connection.execute(sa.text("ALTER TABLE proposal RENAME TO experiment"))
+        for table, column in (("experiment", "sprint"), *((name, "experiment") for name in LINKED)):
+            if column == "experiment":
+                connection.execute(sa.text(f"ALTER TABLE {table} RENAME COLUMN proposal_id TO experiment_id"))
+            former = f"ix_{table}_{column}_id".replace("experiment", "proposal")
+            connection.execute(sa.text(f"DROP INDEX {former}"))
+            connection.execute(sa.text(f"CREATE INDEX ix_{table}_{column}_id ON {table} ({column}_id)"))
+        connection.execute(sa.text("UPDATE schema_version SET version = 4"))
+
+
+LINKED = ("review", "insight", "episode")
+
+
+def test_a_database_of_version_4_learns_to_say_proposal_and_keeps_all(store: Store, store_url: str) -> None:
+    fresh, number = laid_out(store), sprint(store)
+    about = proposed(store, number, ["optimizer=lion"], "Signs are cheap")
+    store.add_review(about, role="reviewer", score=7.0)
+    insight(store, number, about)
+    before = (store.proposals(), store.reviews(), store.insights())
+    age_to_version_4(store)
+    again = Store(store_url)
+    assert laid_out(again) == fresh
+    assert (again.proposals(), again.reviews(), again.insights()) == before
+    later = proposed(again, number, ["optimizer=muon"], "Orthogonal updates")
+    assert later == about + 1
+    found = {episode.id for episode in Nearest()(again, Query(task="digits"))}
+    assert found == {"insight 1", f"proposal {later}"}
+    with pytest.raises(sa.exc.IntegrityError):
+        again.add_review(later + 1, role="reviewer", score=1.0)
+    again.close()
+
+
+def test_a_server_where_another_program_has_that_name_stays_as_it_is(store: Store, store_url: str) -> None:
+    proposed(store, None, ["optimizer=lion"])
+    age_to_version_4(store)
+    with store.write() as connection:
+        connection.execute(sa.text("CREATE TABLE proposal (title TEXT)"))
+    with pytest.raises(Refusal, match="already holds a table 'proposal' that joulelab did not make"):
+        Store(store_url)
+    with store.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM experiment")).scalar() == 1
+        assert connection.execute(sa.text("SELECT max(version) FROM schema_version")).scalar() == 4
 
 
 def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from claiming import KEY, ask, elsewhere, end_lease, keys, mine
 from refusal import Refusal
 from research.store import schema
 from research.store.schema import metric, trial
-from research.store.store import Busy, Claim, Known, Lost, Store
+from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 
 def test_a_trial_runs_once_and_its_figures_come_back_as_they_were(store: Store) -> None:
@@ -61,7 +61,7 @@ def test_a_failed_trial_keeps_its_reason_and_is_run_again_when_asked_for(store: 
     (row,) = store.trials(status="failed")
     assert row.reason == "diverged: loss is \ufffd nan" and store.results([row.id]) == {}
     again = mine(ask(store, sweep="second"))
-    assert again == Claim(row.id, 2)
+    assert again == TrialClaim(row.id, 2)
     (row,) = store.trials(status="running")
     assert row.reason is None and row.sweep == "second"
 
@@ -72,7 +72,7 @@ def test_a_paused_owner_whose_lease_was_taken_cannot_write(store: Store) -> None
     assert isinstance(ask(store), Busy)
     end_lease(store, paused.trial_id)
     taken = mine(ask(store))
-    assert taken == Claim(paused.trial_id, 2)
+    assert taken == TrialClaim(paused.trial_id, 2)
     for write in (store.renew, lambda c: store.finish(c, {"a": 1}), lambda c: store.fail(c, "late")):
         with pytest.raises(Lost):
             write(paused)
@@ -121,7 +121,7 @@ def test_force_runs_a_declared_replicate_beside_what_is_there(store: Store) -> N
     third = mine(ask(store, force=True))
     assert [row.replicate for row in store.trials()] == [0, 1, 2]
     store.fail(second, "killed")
-    assert mine(ask(store, force=True)) == Claim(second.trial_id, 2)  # what failed is finished first
+    assert mine(ask(store, force=True)) == TrialClaim(second.trial_id, 2)  # what failed is finished first
     store.finish(third, {"a": 3.0})
     assert store.known([KEY])[KEY].metrics == {"a": 1.0}
 
@@ -155,7 +155,7 @@ def test_many_threads_claim_each_trial_once(store: Store) -> None:
 
     def work(worker: int) -> list[int]:
         got = [ask(store, key) for key in (wanted if worker % 2 else reversed(wanted))]
-        return [claim.trial_id for claim in got if isinstance(claim, Claim)]
+        return [claim.trial_id for claim in got if isinstance(claim, TrialClaim)]
 
     with ThreadPoolExecutor(6) as pool:
         claimed = [number for numbers in pool.map(work, range(6)) for number in numbers]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store.store import Claim, Store
+from research.store.store import Store, TrialClaim
 from research.types import Key
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ def restarting() -> Iterator["Server"]:  # noqa: F821
 def test_a_result_outlasts_the_restart_of_the_server(restarting) -> None:
     store = Store(restarting.url("lab"))
     claim = store.claim(KEY, config={})
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, TrialClaim)
     restarting.stop()
     with pytest.raises(Refusal, match="cannot be used"):
         store.trials()
@@ -41,7 +41,7 @@ def test_a_result_outlasts_the_restart_of_the_server(restarting) -> None:
 def test_a_commit_whose_answer_was_lost_is_not_an_error(restarting, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(restarting.url("lab"))
     claim = store.claim(KEY, config={})
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, TrialClaim)
     commit, lost = sa.engine.Connection._commit_impl, []
 
     def cut(self: sa.Connection) -> None:
@@ -79,5 +79,5 @@ def test_a_user_without_rights_is_a_sentence(postgres) -> None:
 
 def test_a_plain_url_takes_the_driver_that_the_extra_installs(postgres) -> None:
     store = Store(postgres.url("plain").replace("postgresql+psycopg:", "postgresql:"))
-    assert isinstance(store.claim(KEY, config={}), Claim)
+    assert isinstance(store.claim(KEY, config={}), TrialClaim)
     store.close()

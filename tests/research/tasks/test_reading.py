@@ -33,12 +33,12 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_status_counts_what_is_there(room: Room) -> None:
     facts = {"campaign": "c", "number": 2}
     sprint = room.store.add_sprint("fewer joules", facts=facts, folder="runs/c")
-    room.store.add_experiment(proposed(), sprint_id=sprint, status="queued")
-    room.store.add_experiment(proposed(), sprint_id=sprint, status="refused")
+    room.store.add_proposal(proposed(), sprint_id=sprint, status="queued")
+    room.store.add_proposal(proposed(), sprint_id=sprint, status="refused")
     room.trial("budget.steps=100")
     found = room.ask("status")
-    assert found.experiments == {"queued": 1, "refused": 1} and found.trials == {"done": 1}
-    assert found.sprints[0].number == 2 and found.sprints[0].experiments == found.experiments
+    assert found.proposals == {"queued": 1, "refused": 1} and found.trials == {"done": 1}
+    assert found.sprints[0].number == 2 and found.sprints[0].proposals == found.proposals
     assert found.spent.campaign == "c" and found.spent.trials == 0
     own = yaml.safe_load((CONF / "part" / "budget.yaml").read_text())["budget"]
     assert found.budget == own and own["trials"] > 0 and own["seconds"] > 0
@@ -99,7 +99,7 @@ def test_a_list_that_cannot_be_made_is_refused(empty: Room, keys: dict, said: st
 @pytest.mark.slow
 def test_lists_keep_the_newest_and_filter_by_status(room: Room) -> None:
     for status in ("queued", "refused", "queued"):
-        room.store.add_experiment(proposed(), status=status, facts={"review": {"score": 7.5}})
+        room.store.add_proposal(proposed(), status=status, facts={"review": {"score": 7.5}})
     assert [row["id"] for row in room.ask("list", what="experiments", limit=2).rows] == [2, 3]
     queued = room.ask("list", what="experiments", status="queued")
     assert [row["id"] for row in queued.rows] == [1, 3] and queued.rows[0]["score"] == 7.5
@@ -116,7 +116,7 @@ def test_show_has_the_row_and_what_belongs_to_it(room: Room) -> None:
     assert shown.figures["test/accuracy"] > 0.5 and shown.about["energy_method"] == "estimated"
     assert shown.command == "python train.py data=digits budget.steps=100 seed=0"
     sprint = room.store.add_sprint("goal", facts={"campaign": "c", "charter": {"much": 1}})
-    number = room.store.add_experiment(
+    number = room.store.add_proposal(
         proposed(), sprint_id=sprint, status="supported", facts={"screened": [one]}
     )
     room.store.add_review(number, role="reviewer", score=6.0, content={"reasons": ["too wide"]})
@@ -125,7 +125,7 @@ def test_show_has_the_row_and_what_belongs_to_it(room: Room) -> None:
     )
     verdict = Verdict(word="supported", comparison=found, reason="r", trial_ids=(one,))
     insight = Insight(claim="it helps", verdict=verdict, energy_method="estimated", command="python train.py")
-    room.store.add_insight(insight, sprint_id=sprint, experiment_id=number, facts={"rating": 6})
+    room.store.add_insight(insight, sprint_id=sprint, proposal_id=number, facts={"rating": 6})
     experiment = room.ask("show", id=f"experiment:{number}")
     assert experiment.related["trials"]["screened"] == [one] and experiment.related["insights"] == [1]
     assert experiment.related["reviews"][0]["score"] == 6.0 and "too wide" in experiment.text()
@@ -137,9 +137,9 @@ def test_show_has_the_row_and_what_belongs_to_it(room: Room) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (None, "id is missing: give the number of one trial, as id=12 or id=experiment:3"),
+        (None, "id is missing: give the number of one trial, as id=12 or id=proposal:3"),
         ("9", "There is no trial 9"),
-        ("experiment:9", "There is no experiment 9"),
+        ("experiment:9", "There is no proposal 9"),
         ("sprint:9", "There is no sprint 9 in this database: task=status"),
         ("0", "id=0 names nothing"),
         ("model:1", "id=model:1 names nothing"),
@@ -180,7 +180,7 @@ def test_what_cannot_be_compared_says_why(room: Room) -> None:
         room.ask("compare", a=first, b=f"trial:{first}")
     with pytest.raises(Refusal, match="There is no trial 99"):
         room.ask("compare", a=first, b=99)
-    number = room.store.add_experiment(proposed(), status="queued")
+    number = room.store.add_proposal(proposed(), status="queued")
     with pytest.raises(Refusal, match="has no finished trial"):
         room.ask("compare", a=first, b=f"experiment:{number}")
 
@@ -201,10 +201,10 @@ def test_joules_of_another_method_are_not_compared(room: Room) -> None:
 def test_experiments_are_compared_on_the_last_stage_that_both_reached(room: Room) -> None:
     few = [room.trial("budget.steps=100", seed=seed) for seed in range(4)]
     many = [room.trial("budget.steps=800", seed=seed) for seed in range(4)]
-    a = room.store.add_experiment(
+    a = room.store.add_proposal(
         proposed(), status="promoted", facts={"screened": few[:1], "promoted": few[1:]}
     )
-    b = room.store.add_experiment(
+    b = room.store.add_proposal(
         proposed(), status="supported", facts={"screened": many[:1], "promoted": many[1:], "confirmed": [9]}
     )
     found = room.ask("compare", a=f"experiment:{a}", b=f"experiment:{b}")
@@ -218,7 +218,7 @@ def test_contenders_that_were_confirmed_on_seeds_of_their_own_meet_in_the_promot
     for line, fresh in (("budget.steps=100", 7), ("budget.steps=800", 8)):
         promoted, confirmed = ([room.trial(line, seed=seed)] for seed in (1, fresh))
         facts = {"promoted": promoted, "confirmed": confirmed}
-        numbers.append(room.store.add_experiment(proposed(), status="open", facts=facts))
+        numbers.append(room.store.add_proposal(proposed(), status="open", facts=facts))
     found = room.ask("compare", a=f"experiment:{numbers[0]}", b=f"experiment:{numbers[1]}")
     assert found.stage == "promoted" and found.seeds == (1,)
 

@@ -18,6 +18,6 @@ def test_what_waits_is_judged_by_what_it_was_proposed_for_and_not_by_what_is_ask
     fixed = ["data=digits", "optimizer=adamw", "model.width=16", "optimizer.lr=0.001", "budget.steps=9"]
     found = room.ask(task, base=fixed, review={"accept": 10, "improve": 1}).reviewed
     assert "refused" not in {one.status for one in found}
-    assert "refused" not in {row["status"] for row in room.store.experiments()}
+    assert "refused" not in {row["status"] for row in room.store.proposals()}
     if task == "review":
         assert [one.id for one in found] == ids and all(one.by == "stand-in" for one in found)

@@ -228,7 +228,7 @@ def test_flags_and_sweeps_are_left_to_hydra() -> None:
 
 @pytest.mark.slow
 def test_the_fast_configuration_is_hydras_own() -> None:
-    from research.compose.hydra import compose
+    from research.compose.compose import compose
     from research.compose.interpolation import resolved
 
     typed = ["goal=90 % accuracy", "domain=compression", "llm=vllm", "base=[data=mnist1d]", "task=suggest"]

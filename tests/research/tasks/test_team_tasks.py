@@ -16,7 +16,7 @@ def asked(room: Room, task: str, base: str, **keys):
 
 
 def proposed(room: Room, *typed: str) -> int:
-    return room.store.add_experiment(Proposal(hypothesis="h", overrides=typed), status="queued")
+    return room.store.add_proposal(Proposal(hypothesis="h", overrides=typed), status="queued")
 
 
 def test_a_model_reviews_and_improves_and_the_stand_in_is_told_from_it(room: Room) -> None:
@@ -32,7 +32,7 @@ def test_a_model_reviews_and_improves_and_the_stand_in_is_told_from_it(room: Roo
         (child,) = asked(room, "improve", server.http.base).reviewed
     assert child.parent == doubted and child.overrides == ("model.width=40",) and child.score == 8.0
     assert child.status == "queued" and "width 40" in child.changed
-    assert [row["status"] for row in room.store.experiments()] == ["dropped", "queued", "queued"]
+    assert [row["status"] for row in room.store.proposals()] == ["dropped", "queued", "queued"]
     assert len(room.store.interactions()) == len(server.asked) == 4
     assert all(
         "accepted" in prompt and "cost_ratio" in prompt

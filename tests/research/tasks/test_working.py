@@ -15,11 +15,11 @@ GOAL = "90 % accuracy for fewer joules"
 
 def proposed(room: Room, *typed: str, status: str = "queued", **facts) -> int:
     proposal = Proposal(hypothesis="h", overrides=typed, proposer="random", refuted_by="an interval")
-    return room.store.add_experiment(proposal, status=status, facts=facts)
+    return room.store.add_proposal(proposal, status=status, facts=facts)
 
 
 def status(room: Room, number: int) -> str:
-    return next(row["status"] for row in room.store.experiments() if row["id"] == number)
+    return next(row["status"] for row in room.store.proposals() if row["id"] == number)
 
 
 @pytest.mark.slow
@@ -27,9 +27,9 @@ def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
     shown = room.ask("suggest", count=4)
     assert len(shown.suggestions) == 4 and len({one.signature for one in shown.suggestions}) == 4
     assert all(one.id is None and not room.lab.space.check(list(one.overrides)) for one in shown.suggestions)
-    assert room.store.experiments() == [] and room.lab.ran == []
+    assert room.store.proposals() == [] and room.lab.ran == []
     kept = room.ask("suggest", count=3, queue=True)
-    rows = room.store.experiments(status="queued")
+    rows = room.store.proposals(status="queued")
     assert [one.id for one in kept.suggestions] == [row["id"] for row in rows] == [1, 2, 3]
     again = room.ask("suggest", count=3, queue=True)
     assert not {one.signature for one in kept.suggestions} & {one.signature for one in again.suggestions}
@@ -123,7 +123,7 @@ class Odd:
 def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         empty.ask("suggest", queue=True, **keys)
-    assert empty.store.experiments() == []
+    assert empty.store.proposals() == []
 
 
 def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
@@ -133,9 +133,9 @@ def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
     assert one.status == "screened" == status(room, number) and found.left == 0
     assert one.figures["train/energy_j"] < one.control["train/energy_j"]
     assert not any(key.startswith("test/") for key in {*one.figures, *one.control})
-    assert room.store.experiments()[0]["facts"]["screened"] == list(one.trials)
+    assert room.store.proposals()[0]["facts"]["screened"] == list(one.trials)
     assert len(room.lab.ran) == 2 and "screened: train/energy_j" in room.console.export_text()
-    with pytest.raises(Refusal, match=r"experiment:1 is screened: only what is queued is run"):
+    with pytest.raises(Refusal, match=r"proposal:1 is screened: only what is queued is run"):
         room.ask("run", id=number)
 
 
@@ -178,7 +178,7 @@ def test_run_takes_an_experiment_or_is_a_daemon(empty: Room) -> None:
     for keys in ({}, {"id": 1, "daemon": True}):
         with pytest.raises(Refusal, match="takes one of the two"):
             empty.ask("run", **keys)
-    with pytest.raises(Refusal, match="There is no experiment 5"):
+    with pytest.raises(Refusal, match="There is no proposal 5"):
         empty.ask("run", id=5)
     with pytest.raises(Refusal, match="buys nothing"):
         empty.ask("run", id=5, budget={"trials": 0})
@@ -204,8 +204,8 @@ def test_what_falls_short_waits_for_its_improvement(room: Room) -> None:
     child, *more = room.ask("improve", review={"accept": 9.9}).reviewed
     assert not more and child.parent == dear and child.changed.startswith("dropped budget.steps=2000")
     assert status(room, dear) == "dropped" and status(room, child.id) == child.status
-    reasons = next(row["facts"]["reasons"] for row in room.store.experiments() if row["id"] == dear)
-    assert "below 9.9; improved: dropped budget.steps" in reasons[0]
+    reasons = next(row["facts"]["reasons"] for row in room.store.proposals() if row["id"] == dear)
+    assert "below 9.9: efficiency" in reasons[0] and "improved: dropped budget.steps" in reasons[0]
     rows = room.ask("improve", review={"accept": 9.9}).reviewed
     assert [one.status for one in rows] == (["dropped"] if child.status == "proposed" else [])
 
@@ -258,9 +258,9 @@ def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
     sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
     one = room.trial("budget.steps=200")
     proposal = Proposal(hypothesis="h", overrides=("a=1",))
-    room.store.add_experiment(proposal, sprint_id=sprint, status="screened", facts={"screened": [one]})
+    room.store.add_proposal(proposal, sprint_id=sprint, status="screened", facts={"screened": [one]})
     shown = room.ask("forget", id=f"sprint:{sprint}")
-    assert not shown.done and shown.rows.experiments == (1,) and len(room.store.sprints()) == 1
+    assert not shown.done and shown.rows.proposals == (1,) and len(room.store.sprints()) == 1
     assert "add yes=true" in shown.text() and "runs/c" in shown.text()
     assert room.ask("forget", id="campaign:c", yes=True).rows.sprints == (sprint,)
     assert room.store.sprints() == [] and len(room.store.trials()) == 1

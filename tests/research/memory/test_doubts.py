@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from research.memory.failures import Failures, identity
+from research.memory.doubts import Failures, identity
 from research.memory.features import Columns, flat
 
 

@@ -1,21 +1,28 @@
-"""The index of episodes: one row for each trial, experiment and insight, added once and never rewritten.
+"""The index of episodes: one row for each trial, proposal and insight, added once and never rewritten.
 
-The verbs that write a trial, an experiment or an insight add its episode in the same transaction; a trigger
-keeps SQLite's FTS5 in step with the table, an index on an expression PostgreSQL's tsvector. The verbs and no
-trigger choose the terms, because PostgreSQL's JSON operators raise on the NUL and the half surrogate pairs
-that hostile text brings, and because two databases would cut the same text into different words.
-What changes later (a status, a figure) is not in the index: it is read from the row itself.
+The verbs that write a trial, a proposal or an insight add its episode in the same transaction; a trigger
+keeps SQLite's FTS5 in step with the table, an index on an expression PostgreSQL's tsvector. The verbs and
+no trigger choose the terms, because PostgreSQL's JSON operators raise on the NUL and the half surrogate
+pairs that hostile text brings, and because two databases would cut the same text into different words. What
+changes later (a status, a figure) is not in the index: it is read from the row itself.
+
+Texts and overrides become plain ASCII tokens. Both databases index these and nothing else, and a query is
+made of the same tokens: what SQLite's and PostgreSQL's own tokenizers make of blanks, numbers, accents or
+operators never matters, and no text is ever query syntax.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from research.compose.override import values_of
 from research.space.signature import INERT
-from research.store.schema import clock, episode, experiment, insight, sprint, trial
-from research.store.terms import mark, region, split, words
+from research.store.schema import clock, episode, insight, proposal, sprint, trial
 
 Row = Mapping[str, Any]
 _NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
@@ -52,17 +59,17 @@ _MATCH = {
     "WHERE array_to_tsvector(string_to_array(terms, ' ')) @@ CAST(:asked{} AS tsquery) "
     "ORDER BY id + 0 DESC LIMIT :most) AS found{}",
 }
-_COLUMNS = "id, trial_id, experiment_id, insight_id, task, metric, overrides, terms"
+_COLUMNS = "id, trial_id, proposal_id, insight_id, task, metric, overrides, terms"
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
 _NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
 _TRIAL = sa.select(trial.c.overrides, trial.c.config, trial.c.status, trial.c.reason, trial.c.name).where(
     trial.c.id == _NUMBER
 )
-_EXPERIMENT = sa.select(experiment.c.proposal, experiment.c.sprint_id).where(experiment.c.id == _NUMBER)
+_PROPOSAL = sa.select(proposal.c.proposal, proposal.c.sprint_id).where(proposal.c.id == _NUMBER)
 _INSIGHT = (
-    sa.select(insight.c.insight, insight.c.word, insight.c.sprint_id, experiment.c.proposal)
-    .select_from(insight.outerjoin(experiment, insight.c.experiment_id == experiment.c.id))
+    sa.select(insight.c.insight, insight.c.word, insight.c.sprint_id, proposal.c.proposal)
+    .select_from(insight.outerjoin(proposal, insight.c.proposal_id == proposal.c.id))
     .where(insight.c.id == _NUMBER)
 )
 _SPRINT = sa.select(sprint.c.objective, sprint.c.facts).where(sprint.c.id == _NUMBER)
@@ -82,7 +89,7 @@ def install(connection: sa.Connection) -> None:
     episode.create(connection, checkfirst=True)
     for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
         connection.execute(sa.text(statement))
-    for table, add in ((experiment, of_experiment), (insight, of_insight), (trial, of_trial)):
+    for table, add in ((proposal, of_proposal), (insight, of_insight), (trial, of_trial)):
         ended = sa.true() if table is not trial else trial.c.status != "running"
         for number in connection.execute(sa.select(table.c.id).where(ended).order_by(table.c.id)).scalars():
             add(connection, number)
@@ -95,7 +102,7 @@ def _indexes(inspected: Any) -> Sequence[Any]:
 def matching(connection: sa.Connection, wanted: Sequence[Sequence[Term]], most: int) -> list[Any]:
     """Rows of the index, newest first: for each of `wanted` the newest `most` with one term of each part.
 
-    A row is id, trial_id, experiment_id, insight_id, task, metric, overrides (as JSON) and terms (as text).
+    A row is id, trial_id, proposal_id, insight_id, task, metric, overrides (as JSON) and terms (as text).
     """
     if not wanted:
         return []
@@ -112,7 +119,7 @@ def _found(parts: str) -> sa.TextClause:
 
 def _expression(name: str, parts: Iterable[Term]) -> str:
     """A query of the index; terms are letters and digits, so that quoting is all it takes."""
-    quoted = (_OR[name].join(f'"{one}"' if name == "sqlite" else one for one in part) for part in parts)
+    quoted = (_OR[name].join(f'"{term}"' if name == "sqlite" else term for term in part) for part in parts)
     return _AND[name].join(f"({part})" for part in quoted)
 
 
@@ -123,28 +130,28 @@ def of_trial(connection: sa.Connection, number: int) -> None:
     _add(connection, {"trial_id": number}, data_set(row.overrides, row.config), None, row.overrides, said)
 
 
-def of_experiment(connection: sa.Connection, number: int) -> None:
-    """Add the episode of a proposal, which is never changed: an improved one is another experiment."""
-    row = connection.execute(_EXPERIMENT, {"number": number}).one()
+def of_proposal(connection: sa.Connection, number: int) -> None:
+    """Add the episode of a proposal, which is never changed: an improved one is another."""
+    row = connection.execute(_PROPOSAL, {"number": number}).one()
     overrides = row.proposal["overrides"]
     task, metric = _asked(connection, row.sprint_id, overrides)
     said = " ".join(str(row.proposal.get(name, "")) for name in ("hypothesis", "refuted_by", "domain"))
-    _add(connection, {"experiment_id": number}, task, metric or row.proposal["metric"], overrides, said)
+    _add(connection, {"proposal_id": number}, task, metric or row.proposal["metric"], overrides, said)
 
 
 def of_insight(connection: sa.Connection, number: int) -> None:
-    """Add the episode of an insight, with the overrides of the experiment that it is about."""
+    """Add the episode of an insight, with the overrides of the proposal that it is about."""
     row = connection.execute(_INSIGHT, {"number": number}).one()
-    proposal = row.proposal or {}
-    overrides = proposal.get("overrides", ())
+    about = row.proposal or {}
+    overrides = about.get("overrides", ())
     task, metric = _asked(connection, row.sprint_id, overrides)
-    said = f"{row.word} {row.insight['claim']} {proposal.get('hypothesis', '')}"
+    said = f"{row.word} {row.insight['claim']} {about.get('hypothesis', '')}"
     _add(connection, {"insight_id": number}, task, metric, overrides, said)
 
 
 def data_set(overrides: Iterable[str], config: Row | None = None) -> str | None:
     """The data set's name: what `data=` says, else what the config's data names; None where nothing does."""
-    said = split(overrides).get("data")
+    said = values_of(overrides).get("data")
     if said is not None or config is None:
         return said
     data = config.get("data")
@@ -160,7 +167,7 @@ def turned(overrides: Iterable[str]) -> tuple[str, ...]:
     """Overrides without seed, data and what changes no result, sorted: equal ones are one configuration."""
     return tuple(
         f"{key}={text}"
-        for key, text in sorted(split(overrides).items())
+        for key, text in sorted(values_of(overrides).items())
         if key.partition(".")[0] not in _NOT_TURNED
     )
 
@@ -169,9 +176,7 @@ def _asked(
     connection: sa.Connection, sprint_id: int | None, own: Sequence[str]
 ) -> tuple[str | None, str | None]:
     """Data set and metric of the sprint behind a row, its own overrides first."""
-    row = connection.execute(
-        sa.select(sprint.c.objective, sprint.c.facts).where(sprint.c.id == sprint_id)
-    ).first()
+    row = connection.execute(_SPRINT, {"number": sprint_id}).first()
     if row is None:
         return data_set(own), None
     fixed = (row.facts.get("charter") or {}).get("fixed") or ()
@@ -187,14 +192,17 @@ def _add(
     said: str,
 ) -> None:
     own = turned(overrides)
-    kind = next(iter(link)).removesuffix("_id")
-    marks = [f"kind {kind}", *region(split(own)), *([f"metric {metric}"] if metric else [])]
-    terms = [mark(one) for one in marks] + words(f"{said} {' '.join(own)}")
+    marks = [
+        kind_mark(next(iter(link)).removesuffix("_id")),
+        *region(values_of(own)),
+        *([f"metric {metric}"] if metric else []),
+    ]
+    terms = [mark(name) for name in marks] + words(f"{said} {' '.join(own)}")
     if task:
-        terms += [mark("task", task), *(mark(task, one) for one in marks)]
+        terms += [mark("task", task), *(mark(task, name) for name in marks)]
     values = {"task": task, "metric": metric, "overrides": own}
     terms = list(dict.fromkeys(terms))
-    links = dict.fromkeys(("trial_id", "experiment_id", "insight_id")) | dict(link)
+    links = dict.fromkeys(("trial_id", "proposal_id", "insight_id")) | dict(link)
     added = connection.execute(_INSERT, {**links, **values, "terms": " ".join(terms)})
     (number,) = added.inserted_primary_key or (0,)
     if connection.dialect.name == "sqlite" and _due(number):
@@ -204,3 +212,62 @@ def _add(
 def _due(number: int) -> bool:
     """Whether the index is merged now: rarer the larger it is, an episode's part stays equal."""
     return number % max(_OFTEN, 1 << number.bit_length() >> 6) == 0
+
+
+_WORD = re.compile(r"[^\W_]+")
+_LONGEST = 32
+_MOST = 200
+"""distinct words kept of one text, the first ones: a log that somebody pasted needs no more"""
+
+
+def words(text: str) -> list[str]:
+    """The distinct words of any text in order, as terms: `w` and ASCII letters, or `u` and hexadecimal."""
+    kept: dict[str, None] = {}
+    for match in _WORD.finditer(text.lower()):
+        kept[_word(match.group()[:_LONGEST])] = None
+        if len(kept) == _MOST:
+            break
+    return list(kept)
+
+
+def _word(word: str) -> str:
+    if word.isascii():
+        return f"w{word}"
+    return f"u{word.encode('utf-8', 'surrogatepass').hex()}"
+
+
+def mark(*parts: str) -> str:
+    """One term for anything that has a name, for example a task or a knob under a task."""
+    return "k" + hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def kind_mark(kind: str) -> str:
+    """What an episode of this kind is marked by: a proposal still as `experiment`, its name in older rows."""
+    return f"kind {'experiment' if kind == 'proposal' else kind}"
+
+
+@lru_cache(maxsize=4096)
+def number(text: str) -> float | None:
+    """The finite number that a text is, if it is one."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def near(value: float) -> tuple[str, str, str]:
+    """The factor of two that a number lies in, first, and its two neighbours; zero is its own."""
+    sign = "-" if value < 0 else ""
+    if value == 0:
+        return ("0", "0", "0")
+    place = math.floor(math.log2(abs(value)))
+    return f"{sign}{place}", f"{sign}{place - 1}", f"{sign}{place + 1}"
+
+
+def region(overrides: Mapping[str, str]) -> Iterator[str]:
+    """Where in the space a configuration lies: each knob, and its choice or the octave of its number."""
+    for key, text in overrides.items():
+        value = number(text)
+        yield key
+        yield f"{key}={text}" if value is None else f"{key}~{near(value)[0]}"

@@ -6,12 +6,20 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.memory.records import Forgotten
-from research.store.schema import episode, experiment, insight, interaction, metric, review, sprint, trial
+from research.store.schema import (
+    batches,
+    episode,
+    insight,
+    interaction,
+    metric,
+    proposal,
+    review,
+    sprint,
+    trial,
+)
 from research.store.store import Store
 from research.types import Record
 
-_AT_ONCE = 500  # SQLite and the wire limit how many values one statement may carry
 _STAGES = ("screened", "promoted", "confirmed")
 
 
@@ -28,6 +36,25 @@ class Forget(Record):
     """seconds since 1970: everything that is older, with or without a sprint"""
     trials: bool = False
     """also the trials: those that nothing which stays rests on"""
+
+
+@final
+class Forgotten(Record):
+    """What was forgotten, or would be: ids by table."""
+
+    sprints: tuple[int, ...] = ()
+    proposals: tuple[int, ...] = ()
+    insights: tuple[int, ...] = ()
+    interactions: tuple[int, ...] = ()
+    reviews: tuple[int, ...] = ()
+    trials: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+    """trials that something which stays rests on: they stay too"""
+    cut: tuple[str, ...] = ()
+    """rows that stay and lost a reference to what was forgotten, for example `proposal 7`"""
+    folders: tuple[str, ...] = ()
+    """of forgotten sprints: their files are left where they are"""
+    dry_run: bool = False
 
 
 def forget(store: Store, asked: Forget, *, dry_run: bool = False) -> Forgotten:
@@ -56,24 +83,27 @@ class _Plan:
         if running:
             raise Refusal(f"Sprint {running[0]} is running: stop it before it is forgotten.")
         self._sprints = {row.id for row in sprints}
-        self._experiments = {row.id for row in self._all(experiment) if self._hangs(row)}
+        self._proposals = {row.id for row in self._all(proposal) if self._hangs(row)}
         self._insights = {row.id for row in self._all(insight) if self._goes(row)}
-        columns = (interaction.c.id, interaction.c.created, interaction.c.sprint_id)
-        exchanges = connection.execute(sa.select(*columns)).all()
-        self._interactions = {row.id for row in exchanges if self._hangs(row)}
-        self._reviews = {row.id for row in self._all(review) if row.experiment_id in self._experiments}
         self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
-        self._cuts = list(self._references())
-        self.told = Forgotten(
-            sprints=_sorted(self._sprints),
-            experiments=_sorted(self._experiments),
-            insights=_sorted(self._insights),
-            interactions=_sorted(self._interactions),
-            reviews=_sorted(self._reviews),
-            trials=_sorted(self._trials),
-            kept=_sorted(kept),
-            cut=tuple(f"{table.name} {number}" for table, number, _ in self._cuts),
-            folders=tuple(sorted({row.folder for row in sprints if row.folder})),
+        c = interaction.c
+        exchanges = connection.execute(sa.select(c.id, c.created, c.sprint_id))
+        self._gone: dict[sa.Table, set[int]] = {
+            review: {row.id for row in self._all(review) if row.proposal_id in self._proposals},
+            insight: self._insights,
+            interaction: {row.id for row in exchanges if self._hangs(row)},
+            proposal: self._proposals,
+            sprint: self._sprints,
+            trial: self._trials,
+        }
+        self._cuts = dict(self._references())
+        self.told = Forgotten.model_validate(
+            {f"{table.name}s": sorted(ids) for table, ids in self._gone.items()}
+            | {
+                "kept": sorted(kept),
+                "cut": [f"proposal {number}" for number in self._cuts],
+                "folders": sorted({row.folder for row in sprints if row.folder}),
+            }
         )
 
     def _all(self, table: sa.Table) -> Sequence[Any]:
@@ -93,7 +123,7 @@ class _Plan:
         return row.sprint_id in self._sprints or (row.sprint_id is None and self._is_old(row.created))
 
     def _goes(self, row: Any) -> bool:
-        return self._hangs(row) or row.experiment_id in self._experiments
+        return self._hangs(row) or row.proposal_id in self._proposals
 
     def _is_old(self, created: float) -> bool:
         asked = self._asked
@@ -103,8 +133,8 @@ class _Plan:
     def _doomed_trials(self) -> tuple[set[int], set[int]]:
         """Trials that go, and those that would but for a row that stays."""
         wanted, needed = set[int](), set[int]()
-        for row in self._all(experiment):
-            (wanted if row.id in self._experiments else needed).update(_trials_of(row.facts))
+        for row in self._all(proposal):
+            (wanted if row.id in self._proposals else needed).update(_trials_of(row.facts))
         for row in self._all(insight):
             told = row.insight["verdict"]["trial_ids"]
             (wanted if row.id in self._insights else needed).update(map(int, told))
@@ -114,48 +144,35 @@ class _Plan:
         running = {n for n in wanted if rows[n].status == "running"}
         return wanted - needed - running, (wanted & needed) | running
 
-    def _references(self) -> Iterator[tuple[sa.Table, int, Mapping[str, Any]]]:
-        """Rows that stay and name one that goes, with their new values."""
+    def _references(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Proposals that stay and name a row that goes, as they are then."""
         gone = {f"insight {n}" for n in self._insights} | {f"trial {n}" for n in self._trials}
-        gone |= {f"experiment {n}" for n in self._experiments}
-        for row in self._all(experiment):
-            if row.id in self._experiments:
+        # As they are cited, also in rows of a time that called a proposal `experiment`.
+        gone |= {f"{kind} {n}" for n in self._proposals for kind in ("proposal", "experiment")}
+        for row in self._all(proposal):
+            if row.id in self._proposals:
                 continue
-            proposal = dict(row.proposal)
-            if proposal.get("parent") in self._experiments:
-                proposal["parent"] = None
-            proposal["cites"] = [one for one in proposal.get("cites") or () if one not in gone]
-            if proposal != {"cites": [], **row.proposal}:
-                yield experiment, row.id, {"proposal": proposal}
+            told = dict(row.proposal)
+            if told.get("parent") in self._proposals:
+                told["parent"] = None
+            told["cites"] = [cited for cited in told.get("cites") or () if cited not in gone]
+            if told != {"cites": [], **row.proposal}:
+                yield row.id, told
 
     def carry_out(self) -> None:
         """Delete, what refers to others first."""
-        for table, number, values in self._cuts:
-            self._connection.execute(sa.update(table).where(table.c.id == number).values(**values))
-        for column, ids in (
-            (episode.c.insight_id, self._insights),
-            (episode.c.experiment_id, self._experiments),
-            (episode.c.trial_id, self._trials),
-            (review.c.id, self._reviews),
-            (insight.c.id, self._insights),
-            (interaction.c.id, self._interactions),
-            (experiment.c.id, self._experiments),
-            (sprint.c.id, self._sprints),
-            (metric.c.trial_id, self._trials),
-            (trial.c.id, self._trials),
-        ):
-            self._delete(column, ids)
+        for number, told in self._cuts.items():
+            self._connection.execute(sa.update(proposal).where(proposal.c.id == number).values(proposal=told))
+        for table in (trial, proposal, insight):
+            self._delete(episode.c[f"{table.name}_id"], self._gone[table])
+        self._delete(metric.c.trial_id, self._trials)
+        for table, ids in self._gone.items():
+            self._delete(table.c.id, ids)
 
     def _delete(self, column: sa.Column[Any], ids: Iterable[int]) -> None:
-        left = sorted(ids)
-        for start in range(0, len(left), _AT_ONCE):
-            some = left[start : start + _AT_ONCE]
+        for some in batches(sorted(ids)):
             self._connection.execute(sa.delete(column.table).where(column.in_(some)))
 
 
 def _trials_of(facts: Mapping[str, Any]) -> list[int]:
-    return [int(one) for stage in _STAGES for one in facts.get(stage) or ()]
-
-
-def _sorted(ids: Iterable[int]) -> tuple[int, ...]:
-    return tuple(sorted(ids))
+    return [int(number) for stage in _STAGES for number in facts.get(stage) or ()]

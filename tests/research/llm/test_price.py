@@ -1,4 +1,4 @@
-"""EcoLogits: which models it knows under LiteLLM's names, what it estimates, and that it leaves no trace."""
+"""Prices come without a network from the entry of the provider itself; joules are EcoLogits' estimate."""
 
 import logging
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from research.llm import ecologits
+from research.llm import price
 from research.llm.price import Rate, Usage
 
 ROOT = Path(__file__).parents[3]
@@ -31,28 +31,28 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_a_model_is_found_by_its_provider_its_vendor_or_its_weights(model: str, name: str | None) -> None:
-    assert ecologits.known_as(model) == name
+    assert price.known_as(model) == name
 
 
 def test_an_estimate_is_a_range_that_grows_with_the_reply(capfd: pytest.CaptureFixture[str]) -> None:
-    one, ten = (ecologits.estimate("openai/gpt-5.4-mini", tokens) for tokens in (100, 1000))
+    one, ten = (price.estimate("openai/gpt-5.4-mini", tokens) for tokens in (100, 1000))
     assert 0 < one.low_j < one.high_j < ten.high_j < 1e5
     assert one.method.startswith("estimated (EcoLogits 0.") and "not been released" in one.warnings[0]
     # Within seconds the server's share is smaller; the bound that has none holds.
-    quick = ecologits.estimate("openai/gpt-5.4-mini", 1000, 0.5)
+    quick = price.estimate("openai/gpt-5.4-mini", 1000, 0.5)
     assert quick.low_j < ten.low_j and quick.high_j < ten.high_j
-    open_weights = ecologits.estimate("mistralai/mistral-small-latest", 100)
+    open_weights = price.estimate("mistralai/mistral-small-latest", 100)
     assert open_weights.low_j == open_weights.high_j and open_weights.warnings == ()
     with pytest.raises(KeyError):
-        ecologits.estimate("openai/unheard-of", 1)
+        price.estimate("openai/unheard-of", 1)
     assert capfd.readouterr() == ("", "") and logging.getLoggerClass() is logging.Logger
 
 
 def test_the_names_are_those_that_ecologits_itself_finds() -> None:
-    ecologits.estimate("openai/gpt-5.4-mini", 1)
+    price.estimate("openai/gpt-5.4-mini", 1)
     from ecologits.model_repository import models
 
-    assert ecologits._names() == {f"{model.provider.value}/{model.name}" for model in models.list_models()}
+    assert price._names() == {f"{model.provider.value}/{model.name}" for model in models.list_models()}
 
 
 def test_unknown_joules_are_none_and_no_tokens_are_none_at_all() -> None:
@@ -64,9 +64,34 @@ def test_unknown_joules_are_none_and_no_tokens_are_none_at_all() -> None:
 @pytest.mark.slow
 def test_nobody_imports_it_before_the_first_reply() -> None:
     code = (
-        "import sys; from research import llm; "
+        "import sys; from research.llm import client as llm; "
         "llm.connect({'model': 'openai/gpt-5.4-mini', 'caps': {'joules': 5}}, record=print); "
         "print(sorted({'ecologits', 'litellm', 'sqlalchemy'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"
+
+
+def test_prices_come_from_the_providers_own_entry() -> None:
+    known = price.list_price("openai/gpt-5-mini")
+    assert known is not None and 0 < known.input < known.output
+    assert price.list_price("anthropic/claude-haiku-4-5") is not None
+    assert price.list_price("hosted_vllm/gpt-4o") is None and price.list_price("openai/unheard-of") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("http://localhost:11434", True),
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://[::1]:8000", True),
+        ("http://192.168.1.7:8000", True),
+        ("http://gpu.local:8000", True),
+        ("https://api.openai.com/v1", False),
+        ("https://8.8.8.8/v1", False),
+        ("https://localhost.example.com", False),
+        (None, False),
+    ],
+)
+def test_local_is_this_machine_or_its_network(address: str | None, local: bool) -> None:
+    assert price.is_local(address) is local

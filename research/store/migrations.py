@@ -1,0 +1,98 @@
+"""How a database of an earlier joulelab becomes one of today: named steps, in order.
+
+The newest tables are made by `schema`; what is new in a table that others have already needs a step here.
+Each step looks whether it is needed: all of them may run over a database of any age, and over a new one.
+"""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from refusal import Refusal
+from research.store import index
+from research.store.schema import clock, episode, insight, interaction, metadata, review, schema_version
+
+Step = Callable[[sa.Connection], None]
+VERSION = 5
+"""grows with every step, so that a database that is up to date is known by one number"""
+
+
+def tables(connection: sa.Connection) -> None:
+    """All tables that are not there: in version 1 most, in 3 `episode`, in 4 `comparison`."""
+    metadata.create_all(connection)
+
+
+def digests(connection: sa.Connection) -> None:
+    """Version 2 finds an exchange with a language model by the digest of what was asked."""
+    if "digest" not in _columns(connection, interaction):
+        connection.execute(sa.text("ALTER TABLE interaction ADD COLUMN digest TEXT"))
+        _index(interaction, "digest").create(connection)
+
+
+def proposals(connection: sa.Connection) -> None:
+    """Version 5 calls a proposal by that name; its table was `experiment`, its links `experiment_id`."""
+    linked = [table for table in (review, insight, episode) if "experiment_id" in _columns(connection, table)]
+    if not linked:
+        return
+    _refuse_taken({"proposal"} & set(sa.inspect(connection).get_table_names()))
+    connection.execute(sa.text("ALTER TABLE experiment RENAME TO proposal"))
+    connection.execute(sa.text("DROP INDEX ix_experiment_sprint_id"))
+    _index(metadata.tables["proposal"], "sprint_id").create(connection)
+    for table in linked:
+        connection.execute(sa.text(f"ALTER TABLE {table.name} RENAME COLUMN experiment_id TO proposal_id"))
+        connection.execute(sa.text(f"DROP INDEX ix_{table.name}_experiment_id"))
+        _index(table, "proposal_id").create(connection)
+
+
+STEPS: tuple[Step, ...] = (proposals, tables, digests, index.install)
+"""in order: what has another name by now is renamed before what is missing is made"""
+
+
+def version(connection: sa.Connection) -> int:
+    """The version of the database that is there, 0 where there is none."""
+    if not sa.inspect(connection).has_table(schema_version.name):
+        return 0
+    return connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the database to the newest version; the caller's transaction makes it all or nothing.
+
+    Raises `Refusal` when the database is newer than this code or holds foreign tables under our names.
+    """
+    present = set(sa.inspect(connection).get_table_names())
+    if schema_version.name not in present:
+        # A server's database may be shared with other programs; a file with other tables is somebody else's.
+        alone = connection.dialect.name == "sqlite"
+        _refuse_taken(present if alone else present & set(metadata.tables))
+        schema_version.create(connection)
+    present_version = version(connection)
+    if present_version > VERSION:
+        raise Refusal(
+            f"The database has schema version {present_version} and this joulelab knows up to {VERSION}: "
+            "update joulelab, or choose another store.url."
+        )
+    for step in STEPS:
+        step(connection)
+    if present_version < VERSION:
+        connection.execute(sa.insert(schema_version).values(version=VERSION, applied=clock()))
+
+
+def _refuse_taken(names: set[str]) -> None:
+    if names:
+        raise Refusal(
+            f"The database already holds a table '{min(names)}' that joulelab did not make: "
+            "choose another store.url."
+        )
+
+
+def _columns(connection: sa.Connection, table: sa.Table) -> set[str]:
+    """The columns that a table has in the database; none where it is not there."""
+    inspected = sa.inspect(connection)
+    return (
+        {c["name"] for c in inspected.get_columns(table.name)} if inspected.has_table(table.name) else set()
+    )
+
+
+def _index(table: sa.Table, column: str) -> sa.Index:
+    return next(index for index in table.indexes if [c.name for c in index.columns] == [column])

@@ -1,0 +1,55 @@
+"""What was forgotten is gone, and nothing that stays names it; trials go only when asked for."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from past import insight, proposed, sprint, trial
+from refusal import Refusal
+from research.memory.memory import opened
+from research.memory.records import Query
+from research.store import schema
+from research.store.forgetting import Forget, Forgotten, forget
+from research.store.store import Store
+
+
+def forgotten(store: Store, *, dry_run: bool = False, **asked: Any) -> Forgotten:
+    return forget(store, Forget(**asked), dry_run=dry_run)
+
+
+def test_forgetting_leaves_nothing_that_names_what_went(store: Store) -> None:
+    first, second = sprint(store), sprint(store, goal="smaller", campaign="two")
+    ids = [trial(store, ["a=1"], {"val/accuracy": 0.9}, seed=seed) for seed in range(3)]
+    one = proposed(store, first, ["a=1"], "gone", screened=ids)
+    cites = (f"trial {ids[2]}", f"proposal {one}", f"experiment {one}")
+    two = proposed(store, second, ["b=1"], "stays", screened=ids[:1], parent=one, cites=cites)
+    insight(store, first, one, ids[1:2])
+    store.add_review(one, role="reviewer", score=1.0)
+    store.add_interaction(role="r", model="m", prompt="p", reply=None, outcome="lost", sprint_id=first)
+    would = forgotten(store, campaign="one", trials=True, dry_run=True)
+    assert len(store.proposals()) == 2 and would.dry_run
+    gone = forgotten(store, goal="fewer joules", trials=True)
+    assert gone == would.model_copy(update={"dry_run": False})
+    assert (gone.sprints, gone.proposals, gone.insights) == ((first,), (one,), (1,))
+    assert (gone.reviews, gone.interactions, gone.cut) == ((1,), (1,), (f"proposal {two}",))
+    assert (gone.trials, gone.kept) == (tuple(ids[1:]), (ids[0],))
+    (left,) = store.proposals()
+    assert left["proposal"].parent is None and left["proposal"].cites == ()
+    assert opened({"mode": "on"}, store).recall(Query(words="gone")) == ()
+    with store.read() as connection:
+        rows = connection.execute(sa.select(schema.episode)).all()
+    assert {(row.trial_id, row.proposal_id) for row in rows} == {(ids[0], None), (None, two)}
+
+
+def test_forgetting_everything_old_keeps_trials_unless_asked_and_refuses_what_runs(store: Store) -> None:
+    old = trial(store, [], {"a": 1.0})
+    proposed(store, None, ["b=1"])
+    with pytest.raises(Refusal, match="Say what to forget"):
+        forgotten(store, trials=True)
+    assert forgotten(store, before=1.0).proposals == () and forgotten(store, campaign="none").sprints == ()
+    assert forgotten(store, before=1e11).trials == () and store.proposals() == []
+    assert forgotten(store, before=1e11, trials=True).trials == (old,) and store.trials() == []
+    running = store.add_sprint("now")
+    with pytest.raises(Refusal, match="running"):
+        forgotten(store, ids=(running,))
