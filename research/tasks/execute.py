@@ -22,8 +22,8 @@ POLL_S = 2.0
 
 
 @final
-class Experiment(Record):
-    """One experiment that was run: screened figures beside the control's; screening claims nothing."""
+class ScreenedProposal(Record):
+    """One proposal that was run: screened figures beside the control's; screening claims nothing."""
 
     id: int
     status: str
@@ -45,7 +45,7 @@ class Ran(Answer):
 
     told: ClassVar[bool] = True
 
-    experiments: tuple[Experiment, ...]
+    experiments: tuple[ScreenedProposal, ...]
     left: int
     """experiments that are still queued"""
 
@@ -73,7 +73,7 @@ def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
     return answer
 
 
-def _one(desk: Desk, queue: Queue, wanted: Reference) -> Experiment:
+def _one(desk: Desk, queue: Queue, wanted: Reference) -> ScreenedProposal:
     row = row_of(desk.known, wanted)
     taken = queue.take(wanted.number)
     if taken is None:
@@ -85,9 +85,9 @@ def _one(desk: Desk, queue: Queue, wanted: Reference) -> Experiment:
     return _held(desk, queue, taken)
 
 
-def _all(desk: Desk, queue: Queue) -> list[Experiment]:
+def _all(desk: Desk, queue: Queue) -> list[ScreenedProposal]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
-    done: list[Experiment] = []
+    done: list[ScreenedProposal] = []
     with suppress(KeyboardInterrupt):
         desk.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
         while True:
@@ -100,7 +100,7 @@ def _all(desk: Desk, queue: Queue) -> list[Experiment]:
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
+def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> ScreenedProposal:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
     row = row_of(desk.known, Reference("proposal", taken.id))
     try:
@@ -119,7 +119,7 @@ def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     return found
 
 
-def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
+def _screened(desk: Desk, row: Mapping[str, Any]) -> ScreenedProposal:
     found, proposal = charter_of(desk, row), Proposal.model_validate(row["proposal"])
     seeds = found.screen.seeds
     control = Arm((), "control", 0)
@@ -136,7 +136,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     if reason:
         raise Refusal(f"The control cannot be run, so nothing can be compared: {reason}.")
     reason = arm.failed(seeds) or workbench.held(arm, seeds)
-    return Experiment(
+    return ScreenedProposal(
         id=int(row["id"]),
         status="failed" if reason else "screened",
         overrides=proposal.overrides,
@@ -149,7 +149,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _line(one: Experiment) -> str:
+def _line(one: ScreenedProposal) -> str:
     if one.reason:
         return f"experiment {one.id} {one.status}: {one.reason}"
     mine, other = (means.get(one.metric) for means in (one.figures, one.control))
