@@ -87,7 +87,7 @@ def this_machine() -> str:
 
 def _profile(given: dict[str, Any]) -> Profile:
     watts = {str(cores): float(value) for cores, value in given["busy_w"].items()}
-    found = Profile(
+    profile = Profile(
         hardware=str(given["hardware"]),
         idle_w=float(given["idle_w"]),
         busy_w=watts,
@@ -96,6 +96,6 @@ def _profile(given: dict[str, Any]) -> Profile:
         source=str(given["source"]),
         taken=str(given["taken"]),
     )
-    if not all(math.isfinite(one) and one > 0 for one in (found.core_w, *watts.values())):
+    if not all(math.isfinite(draw) and draw > 0 for draw in (profile.core_w, *watts.values())):
         raise ValueError("watts are not above 0")
-    return found
+    return profile

@@ -21,7 +21,7 @@ from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import measured
 from research.run.lines import Lines
-from research.run.runner import Outcome, Runner
+from research.run.runner import Runner
 from research.space import profiles
 from research.space.gate import Space
 from research.stats.alpha import errors
@@ -98,7 +98,7 @@ class Experiment:
             quiet=config["quiet"],
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
-            report=self._ended,
+            lines=lines,
             fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
         )
@@ -243,11 +243,6 @@ class Experiment:
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
-
-    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._bench.result(outcome.trial_id) if outcome.ok else None
-        metrics = found.metrics if found else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
 
 def _letters(text: str) -> Iterator[str]:

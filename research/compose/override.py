@@ -34,7 +34,7 @@ def override(text: str) -> Override:
 
 def values_of(overrides: Iterable[str]) -> dict[str, str]:
     """What overrides set, key -> text: of two with the same key the last, and nothing for one without `=`."""
-    return {one.key: one.value for one in map(override, overrides) if one.value is not None}
+    return {given.key: given.value for given in map(override, overrides) if given.value is not None}
 
 
 def keys_of(overrides: Iterable[str]) -> set[str]:

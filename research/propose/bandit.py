@@ -57,11 +57,11 @@ class Account:
     @staticmethod
     def of(accounts: Iterable["Account"]) -> "Account":
         """The sum of some accounts."""
-        found = Account()
-        for one in accounts:
-            for name, value in vars(one).items():
-                setattr(found, name, getattr(found, name) + value)
-        return found
+        total = Account()
+        for account in accounts:
+            for name, value in vars(account).items():
+                setattr(total, name, getattr(total, name) + value)
+        return total
 
     @property
     def each(self) -> float:
@@ -99,7 +99,7 @@ def gain(state: State, seen: Seen) -> float:
     """
     if seen.status != "done" or state.incumbent is None:
         return 0.0
-    before, after = (rank(state.objective, one.metrics) for one in (state.incumbent, seen))
+    before, after = (rank(state.objective, result.metrics) for result in (state.incumbent, seen))
     if after >= before or math.isinf(after[0]):
         return 0.0
     if before[0] > 0:
@@ -136,8 +136,8 @@ class Bandit:
     """
 
     def __init__(self, proposers: Sequence[Proposer], shares: Mapping[str, float], *, seed: int = 0) -> None:
-        self._shares = {one.name: float(shares.get(one.name, 0.0)) for one in proposers}
-        self._here = {one.name: one for one in proposers if self._shares[one.name] > 0}
+        self._shares = {proposer.name: float(shares.get(proposer.name, 0.0)) for proposer in proposers}
+        self._here = {proposer.name: proposer for proposer in proposers if self._shares[proposer.name] > 0}
         if any(not 0 <= share < math.inf for share in self._shares.values()) or not self._here:
             raise Refusal(f"proposer.shares={dict(shares)} gives nobody a turn: set one of them above 0.")
         lot = random.Random(seed)
@@ -151,8 +151,12 @@ class Bandit:
         """The proposer whose turn it is, counted as taken; None when all have left."""
         if not self._here:
             return None
-        opening = [name for name, one in self._here.items() if one.first and self.taken[name] < OPENING]
-        name = min(opening, key=lambda one: (self.taken[one], self._lot[one])) if opening else self._due()
+        opening = [name for name, source in self._here.items() if source.first and self.taken[name] < OPENING]
+        name = (
+            min(opening, key=lambda source: (self.taken[source], self._lot[source]))
+            if opening
+            else self._due()
+        )
         self.taken[name] += 1
         return self._here[name]
 
@@ -213,7 +217,9 @@ class Bandit:
         for name, part in self.parts().items():
             self._owed[name] += part
         may = [name for name in self._here if not self._beyond(name)] or list(self._here)
-        name = max(may, key=lambda one: (round(self._owed[one], 9), self._shares[one], self._lot[one]))
+        name = max(
+            may, key=lambda source: (round(self._owed[source], 9), self._shares[source], self._lot[source])
+        )
         self._owed[name] -= 1.0
         return name
 
@@ -231,5 +237,5 @@ class Bandit:
     def _earned(self) -> bool:
         """Whether the model has brought more per joule than all the others together."""
         own = self._accounts.get(MODEL, Account())
-        others = Account.of(one for name, one in self._accounts.items() if name != MODEL)
+        others = Account.of(account for name, account in self._accounts.items() if name != MODEL)
         return own.told >= _PROVEN and own.gain * others.cost > others.gain * own.cost

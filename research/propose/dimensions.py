@@ -29,8 +29,8 @@ class Idle:
         if not when:
             return True
         known: dict[str, Any] = {}
-        for one in condition(when).keys:
-            self._put(known, one, picked)
+        for name in condition(when).keys:
+            self._put(known, name, picked)
         return condition(when).acts(Resolved(known, {}))
 
     def without(self, overrides: Sequence[str]) -> tuple[str, ...]:
@@ -158,15 +158,15 @@ class Dimensions:
         for key, entry in self._keys.items():
             if not self._idle.acts(key, chosen):
                 continue
-            found = _picked(*self._key(key, entry, chosen), pick)
-            drawn += found
-            if found:  # of a key that is off nothing but its toggle
-                chosen[key] = "null" if found[-1][0].toggle else found[-1][1]
+            values = _picked(*self._key(key, entry, chosen), pick)
+            drawn += values
+            if values:  # of a key that is off nothing but its toggle
+                chosen[key] = "null" if values[-1][0].toggle else values[-1][1]
         return drawn
 
     def default(self) -> Drawn:
         """The control."""
-        return self.walk(lambda one: one.default)
+        return self.walk(lambda axis: axis.default)
 
     def turned(self, rng: random.Random) -> int:
         """How many to turn at once, by lot; in a small space all.
@@ -179,7 +179,7 @@ class Dimensions:
     def choose(self, rng: random.Random, turned: int, metric: str, kept: Drawn | None = None) -> set[str]:
         """Names of `turned` dimensions of `kept`, or of the control, by lot; sizes oftener for a cost."""
         weight = _SIZES if is_ratio(metric) else 1.0
-        left = {one.name: weight if one.is_size else 1.0 for one, _ in kept or self.default()}
+        left = {axis.name: weight if axis.is_size else 1.0 for axis, _ in kept or self.default()}
         chosen: set[str] = set()
         while left and len(chosen) < turned:
             name = rng.choices(list(left), list(left.values()))[0]
@@ -196,10 +196,10 @@ class Dimensions:
         it has them, for with the control's own length no other change is cheaper.
         """
         kept = None if stopped is None else self.read(stopped)
-        texts = {one.name: text for one, text in kept or ()}
+        texts = {axis.name: text for axis, text in kept or ()}
         chosen = self.choose(rng, turned, metric, kept)
         return self.walk(
-            lambda one: one.draw(rng) if one.name in chosen else texts.get(one.name, one.default)
+            lambda axis: axis.draw(rng) if axis.name in chosen else texts.get(axis.name, axis.default)
         )
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:
@@ -209,7 +209,7 @@ class Dimensions:
         """
         words = self.carried(overrides)
         given = values_of(text for text in self.acting(overrides) if text not in words)
-        drawn = self.walk(lambda one: one.picked(given))
+        drawn = self.walk(lambda axis: axis.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
         return drawn if fits and given.keys() <= read else None
@@ -228,7 +228,7 @@ class Dimensions:
                 continue
             options, default = tuple(entry["options"]), entry["default"]
             if entry.get("several"):
-                options, default = tuple(f"[{one}]" for one in options), f"[{','.join(default or [])}]"
+                options, default = tuple(f"[{option}]" for option in options), f"[{','.join(default or [])}]"
             values = tuple(dict.fromkeys((str(default), *options)))
             if len(values) > 1:
                 yield Dimension(group, group, str(default), values)
@@ -255,22 +255,22 @@ class Dimensions:
 
 def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
     """What is picked of one key: whether it has a value, where it may have none, and which."""
-    found = [(toggle, pick(toggle))] if toggle else []
-    if dimension and (not found or found[0][1] == ON):
-        found.append((dimension, pick(dimension)))
-    return found
+    drawn = [(toggle, pick(toggle))] if toggle else []
+    if dimension and (not drawn or drawn[0][1] == ON):
+        drawn.append((dimension, pick(dimension)))
+    return drawn
 
 
 def typed(drawn: Drawn) -> tuple[str, ...]:
     """A draw as overrides, without what is the default anyway."""
-    usually_off = {one.key for one, _ in drawn if one.toggle and one.default == OFF}
-    found: list[str] = []
+    usually_off = {axis.key for axis, _ in drawn if axis.toggle and axis.default == OFF}
+    texts: list[str] = []
     for dimension, text in drawn:
         if dimension.toggle:
-            found += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
+            texts += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
         elif text != dimension.default or dimension.key in usually_off:
-            found.append(f"{dimension.key}={text}")
-    return tuple(found)
+            texts.append(f"{dimension.key}={text}")
+    return tuple(texts)
 
 
 def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> Dimension | None:

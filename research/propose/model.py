@@ -116,11 +116,15 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
 def searched(state: State, vocabulary: Mapping[str, Any]) -> list[str]:
     """What the search itself knows, as marked blocks: spread over trials and seeds, and what mattered."""
     metric = state.objective.metric
-    values = [one.metrics[metric] for one in state.seen if one.status == "done" and metric in one.metrics]
+    values = [
+        result.metrics[metric]
+        for result in state.seen
+        if result.status == "done" and metric in result.metrics
+    ]
     parts = []
     if len(values) > 1:
         told = {"results": len(values), "least": min(values), "median": median(values), "most": max(values)}
-        failed = sum(one.status == "failed" for one in state.seen)
+        failed = sum(result.status == "failed" for result in state.seen)
         parts.append(data_json(_short(told | {"failed": failed}), f"spread of {metric} over what was tried"))
     if state.spread:
         parts.append(data_json(_short(state.spread), "standard deviation of the control over seeds"))
@@ -201,19 +205,19 @@ def importances(state: State, vocabulary: Mapping[str, Any]) -> dict[str, float]
 def _comparable(state: State, dimensions: Dimensions) -> list[tuple[Drawn, Place]]:
     """The results that have every dimension of the incumbent, with these alone, and their rank."""
     best = dimensions.read(state.incumbent.overrides) if state.incumbent else None
-    names = {one.name for one, _ in best or ()}
-    found = []
+    names = {axis.name for axis, _ in best or ()}
+    placed = []
     for seen in (state.control, *state.seen):
         drawn = _drawn(seen, dimensions, names)
         place = rank(state.objective, seen.metrics) if seen else (math.inf, math.inf)
         if drawn and not math.isinf(place[0]):
-            found.append((drawn, place))
-    return found
+            placed.append((drawn, place))
+    return placed
 
 
 def _drawn(seen: Seen | None, dimensions: Dimensions, names: set[str]) -> Drawn:
     read = dimensions.read(seen.overrides) if seen and seen.status == "done" else None
-    kept = [(one, text) for one, text in read or () if one.name in names]
+    kept = [(axis, text) for axis, text in read or () if axis.name in names]
     return kept if len(kept) == len(names) else []
 
 
@@ -228,5 +232,5 @@ def _evaluated(placed: list[tuple[Drawn, float]]) -> dict[str, float]:
     for drawn, place in placed:
         study.add_trial(optuna.trial.create_trial(value=place, **as_trial(drawn)))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return found
+    shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return shares

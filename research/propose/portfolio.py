@@ -10,7 +10,7 @@ from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
 from research.propose.proposer import Proposer, State
 from research.propose.random import claim
-from research.stats.student import critical
+from research.stats.decide import critical
 from research.types import Objective, Proposal
 
 SIZE = 5
@@ -67,7 +67,7 @@ class Portfolio(Proposer):
         """The next configuration that the present space can say and that was not seen yet."""
         if self._left is None:
             self._left = self._chosen(state.objective)
-        seen = {self._dimensions.acting(one.overrides) for one in state.seen}
+        seen = {self._dimensions.acting(result.overrides) for result in state.seen}
         while self._left:
             overrides = self._left.pop(0)
             if overrides not in seen:
@@ -81,10 +81,10 @@ class Portfolio(Proposer):
     def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
         known: dict[str, dict[tuple[str, ...], float]] = {}
         here = cache(self._here)  # tasks share configurations
-        for one in self._memory.elsewhere(objective, self._fixed.get("data", "")):
-            overrides = here(tuple(one.overrides))
+        for figure in self._memory.elsewhere(objective, self._fixed.get("data", "")):
+            overrides = here(tuple(figure.overrides))
             if overrides:
-                known.setdefault(one.task, {})[overrides] = one.value
+                known.setdefault(figure.task, {})[overrides] = figure.value
         regrets = normalised(known, objective)
         helps = pays(regrets)
         self._known = {"tasks": len(regrets), "helps": helps}
@@ -129,22 +129,22 @@ def pays(regrets: Regrets[Name], size: int = SIZE, level: float = 0.95) -> bool:
     if len(gains) < _TASKS:
         return True
     mean = math.fsum(gains) / len(gains)
-    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in gains) / (len(gains) - 1))
-    return mean > critical(2 * (1 - level), len(gains) - 1) * spread / math.sqrt(len(gains))
+    spread = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1))
+    return mean > critical(1 - level, len(gains) - 1) * spread / math.sqrt(len(gains))
 
 
 def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:
     """How much better the others' portfolio does on a task than chance; None where it knows too few of it."""
     here = regrets[task]
     others = {
-        name: {one: value for one, value in known.items() if one in here}
+        name: {setting: value for setting, value in known.items() if setting in here}
         for name, known in regrets.items()
         if name != task
     }
     chosen = portfolio(others, size)
     if len(chosen) < size or len(here) < 2 * size:
         return None
-    return _by_lot(sorted(here.values()), size) - min(here[one] for one in chosen)
+    return _by_lot(sorted(here.values()), size) - min(here[setting] for setting in chosen)
 
 
 def _by_lot(values: Sequence[float], size: int) -> float:
@@ -159,7 +159,7 @@ def normalised(
 ) -> dict[str, dict[Name, float]]:
     """Figures as regrets per task, 0 for its best and 1 for its worst; of costs, their logarithms."""
     sign = 1.0 if objective.direction == "min" else -1.0
-    found: dict[str, dict[Name, float]] = {}
+    regrets: dict[str, dict[Name, float]] = {}
     for task, figures in known.items():
         costs = {
             name: cost
@@ -168,8 +168,8 @@ def normalised(
         }
         low, high = min(costs.values(), default=0.0), max(costs.values(), default=0.0)
         if high > low:
-            found[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}
-    return found
+            regrets[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}
+    return regrets
 
 
 def _cost(value: float, objective: Objective, sign: float) -> float | None:

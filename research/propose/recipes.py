@@ -35,8 +35,8 @@ class Recipes(Proposer):
         """`check` is the gate: complaints about overrides."""
         self._fixed = values_of(fixed)
         self._idle = Idle(vocabulary, self._fixed)
-        found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
-        rests = [self._rest(overrides) for overrides in found if self._fits(overrides)]
+        recipes = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
+        rests = [self._rest(overrides) for overrides in recipes if self._fits(overrides)]
         self._left = [rest for rest in rests if rest and not check(list(rest))]
 
     def ask(self, state: State) -> Proposal | None:
@@ -49,8 +49,8 @@ class Recipes(Proposer):
             return None
         recipe = self._left.pop(0)
         stopped = state.stopped.overrides if state.stopped else ()
-        own = any(one.startswith("budget.") for one in recipe)
-        length = () if own else tuple(one for one in stopped if one.startswith("budget."))
+        own = any(text.startswith("budget.") for text in recipe)
+        length = () if own else tuple(text for text in stopped if text.startswith("budget."))
         return claim((*recipe, *length), state, self.name)
 
     def _fits(self, overrides: dict[str, str]) -> bool:

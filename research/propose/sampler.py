@@ -87,27 +87,27 @@ class Sampler(Proposer, ABC):
         best = self._dimensions.read(state.incumbent.overrides) if state.incumbent else None
         kept = best or self._dimensions.default()
         self._renew(kept)
-        texts, chosen = {one.name: text for one, text in kept}, self._redraws(kept, state)
+        texts, chosen = {axis.name: text for axis, text in kept}, self._redraws(kept, state)
         trial = self._study.ask()
 
         def pick(draw: Callable[[Dimension], str]) -> Drawn:
             return self._dimensions.walk(
-                lambda one: draw(one) if one.name in chosen else texts.get(one.name, one.default)
+                lambda axis: draw(axis) if axis.name in chosen else texts.get(axis.name, axis.default)
             )
 
-        drawn = pick(lambda one: _suggest(trial, one))
+        drawn = pick(lambda axis: _suggest(trial, axis))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
         made = frozenset((*typed(drawn), *words))
-        if made in {frozenset(self._dimensions.acting(one.overrides)) for one in state.seen}:
-            return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
+        if made in {frozenset(self._dimensions.acting(axis.overrides)) for axis in state.seen}:
+            return pick(lambda axis: axis.draw(self._rng))  # a model that is sure would ask the same for ever
         self._asked[typed(drawn)] = dict(closed.system_attrs)
         return drawn
 
     def _renew(self, kept: Drawn) -> None:
         """Start a joint model anew when its dimensions have changed, from what is known of the new ones."""
-        space = {one.name: one for one, _ in kept}
+        space = {axis.name: axis for axis, _ in kept}
         if self.joint and space != self._space:
             self._space, self._kept = space, as_trial(kept)["params"]
             self._study = self._opened(kept)
@@ -117,7 +117,7 @@ class Sampler(Proposer, ABC):
     def _opened(self, kept: Drawn) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            sampler = self._sampler(self._seed, {one.name: _value(one, text) for one, text in kept})
+            sampler = self._sampler(self._seed, {axis.name: _value(axis, text) for axis, text in kept})
         return self._optuna.create_study(sampler=sampler)
 
     def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
@@ -138,7 +138,7 @@ class Sampler(Proposer, ABC):
     def _imputed(self, told: dict[str, Any]) -> dict[str, Any]:
         """A result in the incumbent's dimensions, as if what it lacks were as the incumbent has it."""
         params = {name: told["params"].get(name, value) for name, value in self._kept.items()}
-        distributions = {name: _distribution(one) for name, one in self._space.items()}
+        distributions = {name: _distribution(axis) for name, axis in self._space.items()}
         return told | {"params": params, "distributions": distributions}
 
     def _minimised(self, seen: Seen, state: State) -> float:
@@ -156,8 +156,8 @@ class Sampler(Proposer, ABC):
 def as_trial(drawn: Drawn) -> dict[str, Any]:
     """A draw as Optuna's `create_trial` takes it: values and distributions by dimension."""
     return {
-        "params": {one.name: _value(one, text) for one, text in drawn},
-        "distributions": {one.name: _distribution(one) for one, _ in drawn},
+        "params": {axis.name: _value(axis, text) for axis, text in drawn},
+        "distributions": {axis.name: _distribution(axis) for axis, _ in drawn},
     }
 
 
@@ -168,26 +168,26 @@ def gaps(seen: Seen, state: State) -> dict[str, float]:
     return {str(place): 1.0 if failed or math.isnan(gap) else gap for place, gap in enumerate(missed)}
 
 
-def _suggest(trial: Any, one: Dimension) -> str:
-    if one.values:
-        return str(trial.suggest_categorical(one.name, list(one.values)))
-    if one.whole:
-        return one.text(trial.suggest_int(one.name, int(one.low), int(one.high), log=one.log))
-    return one.text(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+def _suggest(trial: Any, axis: Dimension) -> str:
+    if axis.values:
+        return str(trial.suggest_categorical(axis.name, list(axis.values)))
+    if axis.whole:
+        return axis.text(trial.suggest_int(axis.name, int(axis.low), int(axis.high), log=axis.log))
+    return axis.text(trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log))
 
 
-def _value(one: Dimension, text: str) -> str | int | float:
-    return text if one.values else int(float(text)) if one.whole else float(text)
+def _value(axis: Dimension, text: str) -> str | int | float:
+    return text if axis.values else int(float(text)) if axis.whole else float(text)
 
 
-def _distribution(one: Dimension) -> Any:
+def _distribution(axis: Dimension) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if one.values:
-        return CategoricalDistribution(one.values)
-    if one.whole:
-        return IntDistribution(int(one.low), int(one.high), log=one.log)
-    return FloatDistribution(one.low, one.high, log=one.log)
+    if axis.values:
+        return CategoricalDistribution(axis.values)
+    if axis.whole:
+        return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return FloatDistribution(axis.low, axis.high, log=axis.log)
 
 
 @final
@@ -244,9 +244,9 @@ class Cmaes(Sampler):
         )
 
     def _redraws(self, kept: Drawn, state: State) -> set[str]:
-        options = sorted(one.name for one, _ in kept if one.values)
+        options = sorted(axis.name for axis, _ in kept if axis.values)
         lot = self._rng.sample(options, min(len(options), self._rng.randint(0, 1)))
-        return {one.name for one, _ in kept if not one.values} | set(lot)
+        return {axis.name for axis, _ in kept if not axis.values} | set(lot)
 
     def _minimised(self, seen: Seen, state: State) -> float:
         missed = sum(gap for gap in gaps(seen, state).values() if gap > 0)

@@ -65,15 +65,15 @@ def near(typed: str, names: Iterable[str]) -> list[str]:
     known = {_plain(name): name for name in names}
     wanted = _plain(typed)[-_LOOKED_AT:]
     last = _last(wanted)
-    found = (
+    alike = (
         [name for name in known if _last(name) == last]
         or [name for name in known if _abbreviates(last, _last(name)) or _abbreviates(_last(name), last)]
         or get_close_matches(wanted, known, n=2, cutoff=0.7)
         or [name for name in known if _words(last) & _words(_last(name)) and _group(name) == _group(wanted)]
         or [name for name in known if _words(last) & _words(_last(name)) and not _group(wanted)]
     )
-    inside = [name for name in found if _group(name) == _group(wanted)]
-    return [known[name] for name in (inside or found)[:3]]
+    inside = [name for name in alike if _group(name) == _group(wanted)]
+    return [known[name] for name in (inside or alike)[:3]]
 
 
 def _abbreviates(short: str, long: str) -> bool:

@@ -177,7 +177,7 @@ class Condition:
 
     def idle(self, key: str, config: Mapping[str, Any]) -> str:
         """The sentence for a knob that does not act: what it would have to differ in."""
-        values = ", ".join(f"{one}={_shown(at(config, one))}" for one in self.keys)
+        values = ", ".join(f"{read}={_shown(at(config, read))}" for read in self.keys)
         return f"{key} has no effect with {values}"
 
 
@@ -190,7 +190,7 @@ def condition(text: str) -> Condition:
     keys: dict[str, None] = {}
     term = compiled(text, keys)
     called = (node.func for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Call))
-    if any(isinstance(one, ast.Name) and one.id in _OF_CHOICES for one in called):
+    if any(isinstance(function, ast.Name) and function.id in _OF_CHOICES for function in called):
         raise Refusal(f"The condition {text!a} asks which option was chosen: let it read a key instead.")
     return Condition(tuple(keys), term)
 

@@ -100,8 +100,8 @@ def names(conf: Path) -> list[str]:
 
 
 def _words(*texts: str) -> set[str]:
-    found = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
-    return {word.removesuffix("s") for word in found}
+    words = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
+    return {word.removesuffix("s") for word in words}
 
 
 @final
@@ -174,7 +174,9 @@ class Scope:
         if key not in self._options:
             return self._turns(key)
         options = self._options[key]
-        return options is None or {one.strip(" '\"") for one in value.strip(" []").split(",")} <= options
+        return (
+            options is None or {option.strip(" '\"") for option in value.strip(" []").split(",")} <= options
+        )
 
     def _group(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         allowed = self._options.get(name, set())
@@ -192,9 +194,9 @@ def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, 
     conditions = " ".join(entry.get("when", "") for entry in kept.values())
     known = {**vocabulary.get("given", {}), **vocabulary["keys"]}
     return {
-        one: {name: known[one].get(name) for name in ("group", "default", "per")}
-        for one in known
-        if one in conditions and one not in kept
+        key: {name: known[key].get(name) for name in ("group", "default", "per")}
+        for key in known
+        if key in conditions and key not in kept
     }
 
 
@@ -235,12 +237,12 @@ def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
 
 
 def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    narrower: dict[str, Any] = {}
     if entry["nullable"]:
-        found["nullable"] = _taken(space, f"{key}=null", fixed)
+        narrower["nullable"] = _taken(space, f"{key}=null", fixed)
     if entry["type"] == "enum":
-        found["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
-    return found
+        narrower["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
+    return narrower
 
 
 def _taken(space: Space, text: str, fixed: Sequence[str]) -> bool:

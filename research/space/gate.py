@@ -124,11 +124,11 @@ class Space:
                 raise Refusal(
                     f"The space file lets {key} act by {unknown}, which is no key of the config folder."
                 )
-        return {one: {"default": at(config, one)} for one, _ in sorted(read)}
+        return {key: {"default": at(config, key)} for key, _ in sorted(read)}
 
     def _groups_around(self, key: str) -> tuple[str, ...]:
         """The groups whose options hold the key, the innermost first: net/norm and net for net.norm.eps."""
-        around = [one for one in self.composer.groups if key.startswith(f"{one.replace('/', '.')}.")]
+        around = [group for group in self.composer.groups if key.startswith(f"{group.replace('/', '.')}.")]
         return tuple(sorted(around, key=len, reverse=True))
 
     def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
@@ -138,12 +138,12 @@ class Space:
         fixed = keys_of(given)
         size = 1
         for text in overrides:
-            found = self._one(text, fixed, assignments)
-            if isinstance(found, str):
-                complaints.append(found)
+            assignment = self._assignment(text, fixed, assignments)
+            if isinstance(assignment, str):
+                complaints.append(assignment)
             else:
-                assignments.append(found)
-                size *= found.count()
+                assignments.append(assignment)
+                size *= assignment.count()
             if size > self.file.caps.points:
                 complaints.append(
                     f"This sweep has {size} points or more: stay within {self.file.caps.points}."
@@ -152,7 +152,7 @@ class Space:
                 break
         return complaints, assignments
 
-    def _one(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
+    def _assignment(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
         fault = form(text, self.file.caps)
         if fault is not None:
             return fault
@@ -161,10 +161,10 @@ class Space:
             return f"{key} is fixed by the goal: leave it out."
         if any(key == assignment.key for assignment in before):
             return f"{key} is set twice: set it once, and write a,b to sweep over values."
-        found = parsed(text)
-        if isinstance(found, Assignment) and found.count() == 0:
+        assignment = parsed(text)
+        if isinstance(assignment, Assignment) and assignment.count() == 0:
             return f"The range of {key} is empty: its start must lie below its stop."
-        return found
+        return assignment
 
     def _refused(self, assignments: Sequence[Assignment]) -> list[str]:
         complaints = []

@@ -185,26 +185,26 @@ class SpaceFile(Record):
     @cached_property
     def conditions(self) -> dict[str, Condition]:
         """When knobs act that do not always, by key."""
-        found = {key: condition(knob.when) for key, knob in self.keys.items() if knob.when}
+        conditions = {key: condition(knob.when) for key, knob in self.keys.items() if knob.when}
         names = list(self.keys)
-        for key, one in found.items():
-            if not one.keys:
+        for key, when in conditions.items():
+            if not when.keys:
                 raise Refusal(
                     f"The knob {key} of the space file acts when {self.keys[key].when}: name a key."
                 )
-            below = [read for read in one.keys if read in names[names.index(key) :]]
+            below = [read for read in when.keys if read in names[names.index(key) :]]
             if below:
                 # Who draws knobs one after another must know by then.
                 raise Refusal(
                     f"The knob {key} of the space file acts by {below[0]}: write {below[0]} above it."
                 )
-            nested = [read for read in one.keys if read in found]
+            nested = [read for read in when.keys if read in conditions]
             if nested:
                 raise Refusal(
                     f"The knob {key} of the space file acts by {nested[0]}, which does not always act "
                     "itself: let it read what that one reads."
                 )
-        return found
+        return conditions
 
     def idle(self, config: Mapping[str, Any]) -> list[str]:
         """The keys of a config on which its result does not depend.
@@ -215,10 +215,10 @@ class SpaceFile(Record):
         point = Resolved(dict(config), {})
         return [
             key
-            for key, one in self.conditions.items()
+            for key, when in self.conditions.items()
             if holds(point.config, key)
             and _labs(point.config[key.partition(".")[0]])
-            and not one.acts(point)
+            and not when.acts(point)
             and self.keys[key].takes(at(point.config, key))
         ]
 

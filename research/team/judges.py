@@ -24,13 +24,13 @@ class Judges:
 
     def review(self, proposal: Proposal, facts: Facts) -> list[Opinion]:
         """One opinion of each reviewer that answers; the stand-in's alone where none does."""
-        found: list[Opinion] = []
+        opinions: list[Opinion] = []
         if self._team is not None and self._brief is not None:
             for role in self._team.of(Review):
                 parts = [*self._brief.task(self._lessons(role.phase)), *_case(proposal), _facts(facts)]
                 told = self._team.ask(role, Review, [*parts, "Review the proposal."])
-                found += [_opinion(role.name, told, facts)] if told else []
-        return found or [by_facts(proposal, facts)]
+                opinions += [_opinion(role.name, told, facts)] if told else []
+        return opinions or [by_facts(proposal, facts)]
 
     def improve(self, proposal: Proposal, opinions: Sequence[Opinion], known: Known) -> Revised | None:
         """The rewritten proposal with what changed, its parent kept by the caller; None when nobody can."""
@@ -70,8 +70,8 @@ def _facts(facts: Facts) -> str:
 
 def _reviews(opinions: Sequence[Opinion]) -> str:
     shown: list[dict[str, Any]] = [
-        {"score": one.score, "scores": one.scores, "reasons": one.reasons, "risks": one.risks}
-        for one in opinions
+        {"score": opinion.score, "scores": opinion.scores, "reasons": opinion.reasons, "risks": opinion.risks}
+        for opinion in opinions
     ]
     return data_json(shown, "its reviews")
 

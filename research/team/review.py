@@ -150,23 +150,23 @@ def _apart(one: str | None, other: str | None) -> float:
 
 def neighbourhood(proposal: Proposal, seen: Sequence[Seen], objective: Objective) -> dict[str, Any]:
     """Distance, place, failure and known of `Facts`, from what this campaign has seen."""
-    tried = [one for one in seen if one.status in ("done", "failed")]
+    tried = [result for result in seen if result.status in ("done", "failed")]
     ordered = sorted(
-        ((distance(proposal.overrides, one.overrides), place) for place, one in enumerate(tried))
+        ((distance(proposal.overrides, result.overrides), place) for place, result in enumerate(tried))
     )
     near = [tried[place] for far, place in ordered[:_NEIGHBOURS] if far <= _NEAR]
     return {
         "distance": ordered[0][0] if ordered else None,
-        "failure": sum(one.status == "failed" for one in near) / len(near) if near else None,
+        "failure": sum(result.status == "failed" for result in near) / len(near) if near else None,
         "place": _place(near, tried, objective),
-        "known": tuple(_told(one, objective) for one in near),
+        "known": tuple(_told(result, objective) for result in near),
     }
 
 
 def _place(near: Sequence[Seen], tried: Sequence[Seen], objective: Objective) -> float | None:
     """The mean share of results that the neighbours beat."""
-    done = [rank(objective, one.metrics) for one in tried if one.status == "done"]
-    mine = [rank(objective, one.metrics) for one in near if one.status == "done"]
+    done = [rank(objective, result.metrics) for result in tried if result.status == "done"]
+    mine = [rank(objective, result.metrics) for result in near if result.status == "done"]
     if len(done) < _ENOUGH or not mine:
         return None
     beaten = [sum(other > own for other in done) / (len(done) - 1) for own in mine]
@@ -283,9 +283,9 @@ def shortened(
 
 def _fewer(proposal: Proposal) -> Sequence[tuple[str, Proposal]]:
     """Each proposal with one override less."""
-    found = []
+    proposals = []
     for place, override in enumerate(proposal.overrides):
         kept = (*proposal.overrides[:place], *proposal.overrides[place + 1 :])
         claim = f"{proposal.hypothesis} (without {override})"[:2000]
-        found.append((override, proposal.model_copy(update={"overrides": kept, "hypothesis": claim})))
-    return found
+        proposals.append((override, proposal.model_copy(update={"overrides": kept, "hypothesis": claim})))
+    return proposals

@@ -54,25 +54,27 @@ def answering(team: Iterable[Role], kind: type[Record]) -> Sequence[Role]:
 def _role(path: Path) -> Role:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found = Role.model_validate({"name": path.stem, **(content or {})})
-        found.kind  # noqa: B018 - an unknown form is told now, not in the middle of a sprint
+        role = Role.model_validate({"name": path.stem, **(content or {})})
+        role.kind  # noqa: B018 - an unknown form is told now, not in the middle of a sprint
     except (ValidationError, yaml.YAMLError, TypeError, ValueError, OSError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error).split("\n")[0]
         raise Refusal(f"conf/role/{path.name} is no role ({said}): give prompt, reply and phase.") from None
-    return found
+    return role
 
 
 def _kind(name: str) -> type[Record]:
     module, _, last = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module) if module else forms, last)
+        form = getattr(importlib.import_module(module) if module else forms, last)
     except (ImportError, AttributeError):
-        found = None
-    if not (isinstance(found, type) and issubclass(found, Record)):
-        known = [one for one, value in vars(forms).items() if isinstance(value, type) and "Record" not in one]
+        form = None
+    if not (isinstance(form, type) and issubclass(form, Record)):
+        known = [
+            title for title, value in vars(forms).items() if isinstance(value, type) and "Record" not in title
+        ]
         raise ValueError(f"reply: {name} is no form; there are {', '.join(sorted(known))}")
-    return found
+    return form
 
 
 T = TypeVar("T", bound=Record)
@@ -151,5 +153,5 @@ class Team:
 
     def facts(self) -> dict[str, Any]:
         """What a report says of it: for each role how its questions ended, and why it was last silent."""
-        counts = {role: dict(sorted(found.items())) for role, found in sorted(self.outcomes.items())}
+        counts = {role: dict(sorted(outcomes.items())) for role, outcomes in sorted(self.outcomes.items())}
         return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}

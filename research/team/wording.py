@@ -68,16 +68,18 @@ def faults(said: Wording, evidence: Quotable) -> list[str]:
     everything = " ".join([said.words, *said.cites])
     named = {f"{kind.lower()} {number}" for kind, number in _ROW.findall(everything)}
     unknown = sorted((named | set(said.cites)) - evidence.rows)
-    found = [f"{one[:60]} is not among the evidence: cite what you were given." for one in unknown[:2]]
+    complaints = [f"{cite[:60]} is not among the evidence: cite what you were given." for cite in unknown[:2]]
     for word, pattern in _WORDS.items():
         used = re.search(rf"\b(?:{pattern})\b", said.words, re.IGNORECASE)
         if word != evidence.word and used:
-            found.append(f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out.")
+            complaints.append(
+                f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out."
+            )
     denied = re.search(rf"{_NEGATED}\b(?:{_WORDS[evidence.word]})\b", said.words, re.IGNORECASE)
     if denied:
-        found.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
+        complaints.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
     strange = _strange(_ROW.sub("", said.words), evidence)
-    return found + [f"{one} does not occur in the evidence: leave it out." for one in strange[:3]]
+    return complaints + [f"{figure} does not occur in the evidence: leave it out." for figure in strange[:3]]
 
 
 def _strange(text: str, evidence: Quotable) -> list[str]:
@@ -87,9 +89,9 @@ def _strange(text: str, evidence: Quotable) -> list[str]:
     """
     given = f"{evidence.sentence} {_flat(evidence.figures)}"
     known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
-    said = _TOKEN.sub(lambda found: "" if found[0].lower().strip(".,") in words else found[0], text)
-    told = [(found[0], bool(found[1])) for found in _SHARE.findall(said)]
-    return [shown for shown, percent in told if not any(_same(shown, percent, one) for one in known)]
+    said = _TOKEN.sub(lambda match: "" if match[0].lower().strip(".,") in words else match[0], text)
+    told = [(match[0], bool(match[1])) for match in _SHARE.findall(said)]
+    return [shown for shown, percent in told if not any(_same(shown, percent, figure) for figure in known)]
 
 
 def _numbers(text: str) -> Iterable[float]:
@@ -103,13 +105,15 @@ def _value(shown: str) -> float:
 def _same(shown: str, percent: bool, known: float) -> bool:
     digits = len(shown.replace(",", "").lower().partition("e")[0].partition(".")[2])
     value = _value(shown)
-    return any(value in (round(one, digits), one) for one in (known, *([100 * known] if percent else [])))
+    return any(
+        value in (round(figure, digits), figure) for figure in (known, *([100 * known] if percent else []))
+    )
 
 
 def _flat(value: Any) -> str:
     """All texts and numbers of nested plain data."""
     if isinstance(value, dict):
-        return " ".join(_flat(one) for one in value.values())
+        return " ".join(_flat(item) for item in value.values())
     if isinstance(value, list | tuple):
-        return " ".join(_flat(one) for one in value)
+        return " ".join(_flat(item) for item in value)
     return "" if isinstance(value, bool) or value is None else str(value)
