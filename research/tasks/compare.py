@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, described, is_exact, is_timed, quantity, scale
 from research.run.retold import retold
 from research.space.identity import data_alone
@@ -17,7 +18,6 @@ from research.stats.sentences import difference
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, Reference, absent, reference, table
-from research.tasks.desk import Desk
 from research.tasks.show import STAGES, row_of
 from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
 
@@ -93,12 +93,12 @@ class Compared(Answer):
         return "\n".join([*head, "", *lines, "", few + self.note, *_grounds(self.rows)])
 
 
-def compare(desk: Desk, a: int | str | None, b: int | str | None) -> Compared:
+def compare(campaign: Campaign, a: int | str | None, b: int | str | None) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
     wanted = [reference(given, key, ("trial", "proposal")) for key, given in (("a", a), ("b", b))]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
-    store = desk.known
+    store = campaign.known
     stage = _stage(store, wanted)
     sides = [_trials(store, row, stage) for row in wanted]
     seeds = tuple(sorted(set(sides[0]) & set(sides[1])))

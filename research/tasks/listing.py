@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, final, get_args
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.campaign.recipe import names, recipe
 from research.stats.sentences import stopped
 from research.tasks.answer import Answer, short, table
-from research.tasks.desk import Desk
 from research.types import Proposal, TrialStatus, VerdictWord
 
 EXPERIMENT_STATUSES = (
@@ -43,7 +43,7 @@ class Listing(Answer):
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
 
-def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Listing:
+def listing(campaign: Campaign, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
@@ -53,28 +53,28 @@ def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Lis
         raise Refusal(f"No {what} have status={status}: {known}.")
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
-    find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
+    find: dict[str, Callable[[Campaign, Any, int], list[dict[str, Any]]]] = {
         "experiments": _experiments,
         "trials": _trials,
         "insights": _insights,
         "recipes": _recipes,
     }
-    recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
+    recipes = _recipes(campaign, None, limit) if what == "experiments" and status is None else []
     # What can be run by name is there before anything was run.
-    rows = find[what](desk, status, limit) if desk.exists or not recipes else []
+    rows = find[what](campaign, status, limit) if campaign.exists or not recipes else []
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
-def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
+def _newest(campaign: Campaign, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
     from research.store import queries
 
-    with desk.known.read() as connection:
+    with campaign.known.read() as connection:
         return queries.rows(connection, table, limit, **where)
 
 
-def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+def _experiments(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
     found = []
-    for row in _newest(desk, "proposal", limit, status=status):
+    for row in _newest(campaign, "proposal", limit, status=status):
         proposal = Proposal.model_validate(row["proposal"])
         found.append(
             {
@@ -89,9 +89,9 @@ def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, A
     return found
 
 
-def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
-    rows = desk.known.trials(word=status, limit=limit)
-    results = desk.known.results([row.id for row in rows])
+def _trials(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
+    rows = campaign.known.trials(word=status, limit=limit)
+    results = campaign.known.results([row.id for row in rows])
     found = []
     for row in rows:
         metrics = results[row.id].metrics if row.id in results else {}
@@ -112,7 +112,7 @@ def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
     return found
 
 
-def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
+def _insights(campaign: Campaign, word: str | None, limit: int) -> list[dict[str, Any]]:
     return [
         {
             "id": row["id"],
@@ -122,15 +122,15 @@ def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
             "claim": row["insight"]["claim"],
             "command": row["insight"]["command"],
         }
-        for row in _newest(desk, "insight", limit, word=word)
+        for row in _newest(campaign, "insight", limit, word=word)
     ]
 
 
-def _recipes(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+def _recipes(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
     """Every recipe with its question, claim, expected result and cost, whatever the limit: there are few."""
     found = []
-    for name in names(desk.conf):
-        one = recipe(desk.conf, name)
+    for name in names(campaign.conf):
+        one = recipe(campaign.conf, name)
         if one.study is not None:
             told = {"question": one.study.question, "claim": one.study.claim}
             told["expected"] = one.header.get("Expected", "not measured yet")

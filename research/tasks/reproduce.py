@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from construct import renamed
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
 from research.store.queries import siblings
 from research.tasks.answer import Answer, absent, reference, table
-from research.tasks.desk import Desk
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial
 
@@ -66,10 +66,10 @@ class Reproduced(Answer):
         return "\n".join([f"{self.of} {words[self.agrees]}", *self.notes, "", *lines])
 
 
-def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
+def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
     """Run it again. Raises `Refusal` for what is not there or not finished, or cannot be run again."""
     wanted = reference(id, "id", ("trial", "insight"))
-    store = desk.known
+    store = campaign.known
     alone = wanted.kind == "trial"
     ids = [wanted.number] if alone else row_of(store, wanted)["insight"]["verdict"]["trial_ids"]
     trials = store.trials(ids=ids)
@@ -80,7 +80,7 @@ def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
         raise Refusal(
             f"Trial {unfinished.id} is {unfinished.word}: only what was trained to its end can be reproduced."
         )
-    replicates = _again(desk, trials)
+    replicates = _again(campaign, trials)
     pairs = [(trial, replicates[trial.id]) for trial in trials]
     checks = [check for first, again in pairs for check in _checks(store, first, again, len(trials))]
     words = {check.word for check in checks}
@@ -93,23 +93,23 @@ def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
     )
 
 
-def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
+def _again(campaign: Campaign, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
     from research.run.runner import Job
 
-    own = {**desk.harness, "force": True}
-    results = desk.store.results([trial.id for trial in trials])
+    own = {**campaign.harness, "force": True}
+    results = campaign.store.results([trial.id for trial in trials])
     replicates: dict[int, Trial] = {}
     # Sums of another number of threads are rounded otherwise.
     for threads in sorted({_threads(result) for result in results.values()}, key=str):
-        with desk.running("reproduce", alone=True, threads=threads) as run:
+        with campaign.running("reproduce", alone=True, threads=threads) as run:
             for trial in (trial for trial in trials if _threads(results[trial.id]) == threads):
                 # Of no sweep: what is checked later is no part of what the campaign cost.
                 (outcome,) = run([Job(renamed(trial.config) | own, list(trial.overrides))])
                 if not outcome.ok or outcome.trial_id is None:
                     raise Refusal(f"Trial {trial.id} cannot be run again: {outcome.reason}.")
-                (replicates[trial.id],) = desk.store.trials(ids=[outcome.trial_id])
-                desk.lines.say(f"trial {trial.id} was run again as trial {outcome.trial_id}")
+                (replicates[trial.id],) = campaign.store.trials(ids=[outcome.trial_id])
+                campaign.lines.say(f"trial {trial.id} was run again as trial {outcome.trial_id}")
     return replicates
 
 

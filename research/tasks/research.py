@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.report.findings import Findings
 from research.stats.effects import Gain
 from research.tasks.answer import Answer
-from research.tasks.desk import Desk
 from research.tasks.line import stoppable
 from research.types import Comparison, Record
 
@@ -74,25 +74,25 @@ class Researched(Answer):
         return "\n".join([*said, f"report     {self.report}"])
 
 
-def research(desk: Desk, recipe: str | None, goal: str | None) -> Researched:
+def research(campaign: Campaign, recipe: str | None, goal: str | None) -> Researched:
     """Run the campaign, or the recipe's experiment, and read what it came to.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
     cannot be run.
     """
     if recipe is not None:
-        if goal != desk.usual["goal"]:
+        if goal != campaign.usual["goal"]:
             raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
         from research.campaign.study import conduct
 
         with stoppable():
-            path = conduct(desk.asked, run=desk.given_run, lines=desk.lines)
+            path = conduct(campaign.asked, run=campaign.given_run, lines=campaign.lines)
     else:
-        from research.campaign.run import research as campaign
+        from research.campaign.run import research as run
 
         with stoppable():
-            path = campaign(desk)
-    return outcome(desk.store, path)
+            path = run(campaign)
+    return outcome(campaign.store, path)
 
 
 def outcome(store: "Store", report: Path) -> Researched:

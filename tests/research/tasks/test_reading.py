@@ -9,7 +9,7 @@ import yaml
 
 from command_lab import Room
 from refusal import Refusal
-from research.tasks.desk import CONF, Desk
+from research.campaign.campaign import CONF, Campaign
 from research.tasks.line import settings
 from research.tasks.task import perform
 from research.types import Comparison, Insight, Proposal, Verdict
@@ -21,12 +21,15 @@ def proposed(**changed) -> Proposal:
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     own = [f"store.url=sqlite:///{tmp_path}/lab.db", "task=status"]
-    with Desk(settings(own, CONF)) as desk:
-        answer = perform(desk)
+    with Campaign(settings(own, CONF)) as campaign:
+        answer = perform(campaign)
     assert "nothing was run yet" in answer.text() and not list(tmp_path.iterdir())
     own[1:] = ["task=list", "what=trials"]
-    with Desk(settings(own, CONF)) as desk, pytest.raises(Refusal, match="There is no database at sqlite:"):
-        perform(desk)
+    with (
+        Campaign(settings(own, CONF)) as campaign,
+        pytest.raises(Refusal, match="There is no database at sqlite:"),
+    ):
+        perform(campaign)
     assert not list(tmp_path.iterdir())
 
 

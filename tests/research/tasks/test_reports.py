@@ -112,9 +112,9 @@ def test_the_doctor_says_what_a_chosen_model_lacks(room: Room, monkeypatch: pyte
     monkeypatch.setattr(doctor, "_energy", lambda: {})
     monkeypatch.setattr(doctor, "_keys", lambda conf, llm: ["MY_KEY"])
     monkeypatch.delenv("MY_KEY", raising=False)
-    with room.desk("doctor", llm="openai") as desk:
-        desk.config["llm"]["key_env"] = "MY_KEY"
-        assert any("needs MY_KEY" in one for one in perform(desk).advice)
+    with room.campaign("doctor", llm="openai") as campaign:
+        campaign.config["llm"]["key_env"] = "MY_KEY"
+        assert any("needs MY_KEY" in one for one in perform(campaign).advice)
 
 
 def test_a_host_that_answers_is_told_from_one_that_does_not() -> None:
