@@ -86,7 +86,7 @@ def research(campaign: Campaign, recipe: str | None, goal: str | None) -> Resear
         from research.campaign.study import conduct
 
         with stoppable():
-            path = conduct(campaign.asked, run=campaign.given_run, lines=campaign.lines)
+            path = conduct(campaign, recipe)
     else:
         from research.campaign.run import research as run
 

@@ -78,12 +78,11 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
 
 def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
-    given, notes = campaign.config["proposer"], list[str]()
-    sources = made(given["sources"], campaign.at_hand(tried.admission.complaints))
+    sources, notes = made(campaign.sources, campaign.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
-    turns = Bandit(sources, given["shares"], seed=campaign.charter.seed)
+    turns = Bandit(sources, campaign.config["proposer"]["shares"], seed=campaign.charter.seed)
     return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 
