@@ -1,1 +1,1 @@
-"""What `agent.py` can be asked to do: a file a task, the same from the command line and from Python."""
+"""What `agent.py` can be asked to do, in a file each; agent.py, train.py (for its command line) and lab import it."""
