@@ -79,7 +79,7 @@ def _one(campaign: Campaign, queue: Queue, wanted: Reference) -> ScreenedProposa
         status = "running in another process" if row["status"] == "running" else row["status"]
         raise Refusal(
             f"{wanted} is {status}: only what is queued is run; "
-            "task=list what=experiments status=queued lists it."
+            "task=list what=proposals status=queued lists it."
         )
     return _held(campaign, queue, taken)
 
