@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
+from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
-from research.tasks.desk import CONF, Desk
 from research.tasks.doctor import Examined
 from research.tasks.execute import Ran
 from research.tasks.export import Exported
@@ -162,8 +162,8 @@ class Lab:
     def _do(self, task: str, kind: type[A], **keys: Any) -> A:
         asked = overrides({"task": task, **{key: value for key, value in keys.items() if value is not None}})
         typed = [*taken(self._typed, task, CONF), *asked]
-        with Desk(settings(typed, CONF), run=self._run, lines=self._lines) as desk:
-            answer = perform(desk)
+        with Campaign(settings(typed, CONF), run=self._run, lines=self._lines) as campaign:
+            answer = perform(campaign)
         assert isinstance(answer, kind)
         return answer
 
