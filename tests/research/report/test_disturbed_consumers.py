@@ -26,6 +26,7 @@ from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
 from research.stats.rubric import efficiency
+from research.store import queries
 from research.store.schema import trial as table
 from research.store.store import Known, Store, TrialClaim
 from research.types import Key, Objective, Result
@@ -280,10 +281,9 @@ def test_an_episode_tells_no_disturbed_joules(store: Store) -> None:
 
 
 def test_the_status_counts_disturbed_trials(store: Store) -> None:
-    from research.tasks.status import _disturbed
-
     wrote(store, "x=1", 1.0, held=True)
     wrote(store, "x=2", 1.0)
     with store.write() as sql:
         sql.execute(sa.update(table).where(table.c.id == 2).values(facts={"disturbed": {}}))
-    assert _disturbed(store) == 1
+    with store.read() as connection:
+        assert queries.disturbed(connection) == 1
