@@ -34,24 +34,23 @@ def by_hydra() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line and do each task that it asks for."""
-    from research.tasks import line, spoken
+    from research.tasks import line
 
     typed = sys.argv[1:]
-    as_json = spoken.asked(typed)
-    with spoken.told(as_json) as out:
+    as_json = line.as_document(typed)
+    with line.told(as_json) as out:
         refusal.refuse_secrets(typed)
         from research.tasks.desk import Desk
-        from research.tasks.help import asked, page
         from research.tasks.task import perform
 
-        if asked(typed):
-            spoken.say(page(typed, CONF), as_json, out)
+        if line.helps(typed):
+            line.say(line.page(typed, CONF), as_json, out)
             return
         line.refuse_flags(typed)
         quick = line.quickly(typed, CONF)
         for config in by_hydra() if quick is None else [quick]:
             with Desk(config) as desk:
-                spoken.say(perform(desk), bool(config["json"]), out)
+                line.say(perform(desk), bool(config["json"]), out)
 
 
 if __name__ == "__main__":

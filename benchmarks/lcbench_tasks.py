@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from research.compose.override import values_of
 from research.propose.proposer import State
 from research.propose.random import Random
 from research.types import Objective
@@ -95,7 +96,7 @@ class Surrogate:
         ]
 
     def _point(self, overrides: Sequence[str]) -> list[float]:
-        given = dict(one.split("=", 1) for one in overrides)
+        given = values_of(overrides)
         return [float(given.get(name, one["default"])) for name, one in self._keys.items()]
 
     def _span(self, task: str) -> tuple[float, float]:

@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "research")]
 
 from research.llm import client as llm  # noqa: E402
 from research.llm.dialogue import Dialogue, ask_for  # noqa: E402
-from research.propose.model import Suggestion  # noqa: E402
+from research.propose.model import Draft  # noqa: E402
 from research.space.gate import Space  # noqa: E402
 from scripted_server import ScriptedServer, answer  # noqa: E402  the script runs from any folder
 
@@ -35,7 +35,7 @@ def verdict(case: dict[str, Any], server: ScriptedServer, client: llm.Client, sp
     server.play(answer(case["reply"], case["finish_reason"]))
     return ask_for(
         client,
-        Suggestion,
+        Draft,
         ASKED,
         role="benchmark",
         check=lambda it: space.check(list(it.overrides)),

@@ -3,7 +3,6 @@
 Both wings read it: the meter counts joules with it, the lab tells a known trial's joules anew by it.
 """
 
-import functools
 import json
 import math
 import os
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+from power.processor import processor
 from refusal import Refusal
 
 PLACE = "JOULELAB_ENERGY_PROFILE"
@@ -80,25 +80,14 @@ def rated(core_w: float, made_of: str) -> str:
     return f"CPU seconds x {core_w:.3g} W a core ({made_of})"
 
 
-@functools.cache
 def this_machine() -> str:
     """The machine that a profile is of: `AMD EPYC 7B13, 8 cores`, whatever share of them this process has."""
-    names = (
-        line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")
-    )
-    return f"{next(names, '') or os.uname().machine}, {os.cpu_count()} cores"
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
+    return f"{processor().model}, {processor().cpus} cores"
 
 
 def _profile(given: dict[str, Any]) -> Profile:
     watts = {str(cores): float(value) for cores, value in given["busy_w"].items()}
-    found = Profile(
+    profile = Profile(
         hardware=str(given["hardware"]),
         idle_w=float(given["idle_w"]),
         busy_w=watts,
@@ -107,6 +96,6 @@ def _profile(given: dict[str, Any]) -> Profile:
         source=str(given["source"]),
         taken=str(given["taken"]),
     )
-    if not all(math.isfinite(one) and one > 0 for one in (found.core_w, *watts.values())):
+    if not all(math.isfinite(draw) and draw > 0 for draw in (profile.core_w, *watts.values())):
         raise ValueError("watts are not above 0")
-    return found
+    return profile

@@ -16,7 +16,7 @@ from refusal import Refusal
 
 @final
 @dataclass(frozen=True)
-class Grid:
+class Electricity:
     """Carbon intensity of the electricity, and where the number comes from."""
 
     g_per_kwh: float
@@ -28,7 +28,7 @@ class Grid:
         return joules / 3.6e6 * self.g_per_kwh / 1000
 
 
-def grid(country: str | None = None, g_per_kwh: float | None = None) -> Grid:
+def grid(country: str | None = None, g_per_kwh: float | None = None) -> Electricity:
     """The grid by its intensity in gCO2e/kWh, else by ISO 3166 country code, else the world's average.
 
     Raises `Refusal` for a country that CodeCarbon has no figure for and for a negative intensity. The tables
@@ -37,7 +37,7 @@ def grid(country: str | None = None, g_per_kwh: float | None = None) -> Grid:
     if g_per_kwh is not None:
         if not 0 <= g_per_kwh < float("inf"):
             raise Refusal(f"meter.grid_g_per_kwh is {g_per_kwh}: set grams of CO2 per kWh, 0 or more.")
-        return Grid(float(g_per_kwh), "meter.grid_g_per_kwh", country)
+        return Electricity(float(g_per_kwh), "meter.grid_g_per_kwh", country)
     return _world() if country is None else _country(country.upper())
 
 
@@ -51,14 +51,14 @@ def table(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "data" / name
 
 
-def _world() -> Grid:
+def _world() -> Electricity:
     sources = _json("carbon_intensity_per_source.json")
-    return Grid(
+    return Electricity(
         float(sources["world_average"]), f"world average, {_tables()} ({sources['world_average_source']})"
     )
 
 
-def _country(code: str) -> Grid:
+def _country(code: str) -> Electricity:
     mixes = _json("global_energy_mix.json")
     mix = mixes.get(code)
     if mix is None or mix.get("carbon_intensity") is None:
@@ -66,7 +66,9 @@ def _country(code: str) -> Grid:
             f"meter.country '{code}' has no grid intensity in CodeCarbon's table: give its three-letter ISO "
             "code such as FRA, or set meter.grid_g_per_kwh to a figure of your own."
         )
-    return Grid(float(mix["carbon_intensity"]), f"{mix['country_name']} {mix['year']}, {_tables()}", code)
+    return Electricity(
+        float(mix["carbon_intensity"]), f"{mix['country_name']} {mix['year']}, {_tables()}", code
+    )
 
 
 @functools.cache

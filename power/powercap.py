@@ -34,24 +34,24 @@ def domains(root: Path, kind: str) -> list[RaplDomain]:
 
     Raises `OSError` for one that may not be read (since 2020 Linux gives the counters to root only).
     """
-    found = []
+    zones = []
     for folder in sorted(root.glob("intel-rapl:*")):
         if (folder / "name").read_text().startswith(kind):
             top = _number(folder / "max_energy_range_uj")
-            found.append(RaplDomain(folder, top, _number(folder / "energy_uj")))
-    return _without_mirrors(found)
+            zones.append(RaplDomain(folder, top, _number(folder / "energy_uj")))
+    return _without_mirrors(zones)
 
 
-def _without_mirrors(found: list[RaplDomain]) -> list[RaplDomain]:
+def _without_mirrors(zones: list[RaplDomain]) -> list[RaplDomain]:
     """Drop domains that repeat another: AMD's multi-die processors show one counter once for each die.
 
     Two packages of their own hold the same microjoules by no chance; two readings of one counter are taken
     within a millisecond, so at most a joule apart.
     """
     kept: list[RaplDomain] = []
-    for domain in found:
-        if domain.last_uj == 0 or all(abs(domain.last_uj - other.last_uj) > 1_000_000 for other in kept):
-            kept.append(domain)
+    for zone in zones:
+        if zone.last_uj == 0 or all(abs(zone.last_uj - other.last_uj) > 1_000_000 for other in kept):
+            kept.append(zone)
     return kept
 
 

@@ -121,8 +121,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _field(text: str, name: str) -> str | None:
-    found = re.search(rf"^{name}\s*:\s*(.*?)\s*$", text, re.MULTILINE)
-    return found[1] if found and found[1] else None
+    match = re.search(rf"^{name}\s*:\s*(.*?)\s*$", text, re.MULTILINE)
+    return match[1] if match and match[1] else None
 
 
 def _named_otherwise() -> str:

@@ -4,7 +4,7 @@ What is said on the command line is said here in the same words. Nothing is left
 labs may live in one notebook.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -25,7 +25,7 @@ from research.tasks.review import Reviews
 from research.tasks.show import Shown
 from research.tasks.status import Status
 from research.tasks.suggest import Suggested
-from research.tasks.task import perform
+from research.tasks.task import perform, taken
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -39,7 +39,8 @@ class Lab:
     """One goal, one database, and everything that can be asked of them.
 
     Args:
-        typed: overrides as after `python agent.py`, for example `"screen.turns=4"` or `"llm.model=..."`.
+        typed: overrides as after `python agent.py`, for example `"screen.turns=4"` or `"llm.model=..."`;
+            each method takes those that its task has.
         goal: what is researched, in words; None is the usual goal, or the domain's own.
         llm: an option of conf/llm.
         store: an option of conf/store, the URL of a database, or the path of a SQLite file.
@@ -47,7 +48,7 @@ class Lab:
         base: overrides of train.py for every trial.
         run: what runs trials in place of processes, from jobs to outcomes.
         lines: where progress is told; None is the terminal.
-        more: further keys of conf/agent.yaml, nested ones as mappings: `budget={"seconds": 60}`.
+        more: further keys of conf/part/campaign.yaml, nested ones as mappings: `budget={"seconds": 60}`.
 
     Example:
         >>> import tempfile
@@ -156,15 +157,12 @@ class Lab:
         seconds: float | None = None,
     ) -> Calibrated:
         """What a busy core draws: by the counter, by `readings`, or a `load` held while a meter is read."""
-        given = {"readings": [*readings]} if readings else {}
-        return self._do("calibrate", Calibrated, load=load, seconds=seconds, **given)
+        return self._do("calibrate", Calibrated, readings=[*readings] or None, load=load, seconds=seconds)
 
     def _do(self, task: str, kind: type[A], **keys: Any) -> A:
-        own: Mapping[str, Any] = {
-            "task": task,
-            **{key: value for key, value in keys.items() if value is not None},
-        }
-        with Desk(settings([*self._typed, *overrides(own)], CONF), run=self._run, lines=self._lines) as desk:
+        asked = overrides({"task": task, **{key: value for key, value in keys.items() if value is not None}})
+        typed = [*taken(self._typed, task, CONF), *asked]
+        with Desk(settings(typed, CONF), run=self._run, lines=self._lines) as desk:
             answer = perform(desk)
         assert isinstance(answer, kind)
         return answer

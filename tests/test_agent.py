@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from research.store.store import Store
-from research.tasks import manual
-from research.tasks.quoting import quoted
+from research.tasks.line import page, quoted
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
@@ -94,7 +93,7 @@ def test_other_arguments_are_left_alone() -> None:
 
 
 def test_the_help_names_every_option_of_every_group() -> None:
-    text = manual.page(ROOT / "conf" / "agent.yaml")
+    text = page([], ROOT / "conf").page
     for group in ("llm", "proposer", "store", "domain"):
         named = text.split(f"\n{group}: ")[1].split("\n")[0].split(", ")
         assert set(named) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}

@@ -11,9 +11,9 @@ import torch
 
 import train
 from research.metrics import is_timed
-from research.space import hub, identity
+from research.run.teachers import key
+from research.space import contents, identity
 from research.space.gate import Space
-from research.space.identity import key
 from research.space.signature import signature
 from research.stats.comparable import comparable
 from research.store.store import Store
@@ -129,9 +129,9 @@ def chosen(group: str, name: str) -> dict[str, Any]:
 def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(identity, "_gpu_names", lambda: ["NVIDIA H200"] * 3)
-    hub.commit.cache_clear()
+    contents.commit.cache_clear()
     yield
-    hub.commit.cache_clear()
+    contents.commit.cache_clear()
 
 
 @pytest.mark.parametrize(("group", "name"), options())

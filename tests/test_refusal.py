@@ -4,6 +4,7 @@ import pytest
 from hydra.errors import HydraException
 
 from refusal import Refusal, refuse_secrets, sentence
+from research.compose.override import override
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from refusal import Refusal, refuse_secrets, sentence
 def test_a_key_on_the_command_line_is_refused_without_being_repeated(argument: str) -> None:
     with pytest.raises(Refusal, match="environment") as told:
         refuse_secrets(["seed=1", argument])
-    assert argument.split("=", 1)[1].strip() not in str(told.value).split("looks like")[0].split("'")[1]
+    assert str(override(argument).value) not in str(told.value).split("looks like")[0].split("'")[1]
 
 
 @pytest.mark.parametrize(

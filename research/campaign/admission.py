@@ -1,5 +1,6 @@
 """From a proposal to an arm that may be run: gate, repeats, predicted failure, review, improvement."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -8,15 +9,39 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.rows import Rows
 from research.propose.lanes import Lane, lane_of
 from research.propose.proposer import Seen, SeenStatus
-from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
-from research.team.review import Opinion, Thresholds, panel
+from research.team.review import Facts, Opinion, Revised, Thresholds, neighbourhood, panel
 from research.types import Objective, Proposal
 
 Doubted = Callable[[Mapping[str, Any]], str | None]
 """a resolved config -> why memory says that it need not be run; None where memory knows nothing against it"""
 Outside = Callable[[Sequence[str]], Sequence[str]]
 """complaints about overrides that belong to another field than the campaign's"""
+
+
+REPEAT = "exactly this configuration was proposed before: propose something else."
+
+
+@final
+@dataclass(frozen=True)
+class Judgement:
+    """What the reviewers say of one version of a proposal."""
+
+    opinions: tuple[Opinion, ...]
+    round: int
+    """0 is the proposal as it came, 1 its first improvement"""
+    first: float | None
+    """the score of the proposal as it came: it decides how often it may be improved"""
+
+    @property
+    def score(self) -> float | None:
+        """The mean total of the reviewers."""
+        return panel(self.opinions)
+
+    def facts(self) -> dict[str, Any]:
+        """What the proposal's row says of it."""
+        by = "model" if any(one.by == "model" for one in self.opinions) else "stand-in"
+        return {"score": self.score, "round": self.round, "by": by, "first": self.first}
 
 
 @final
@@ -32,18 +57,22 @@ class Admitted:
 
 @final
 class Admission:
-    """One sprint's door; facts come before opinions, and each step writes the rows that it leaves."""
+    """Lets proposals in, for a sprint or for one task; facts come before opinions."""
 
     def __init__(
         self,
         bench: Bench,
-        rows: Rows,
+        rows: Rows | None,
         thresholds: Thresholds,
-        left_s: Callable[[], float],
+        left_s: Callable[[], float] = lambda: math.inf,
         doubted: Doubted = lambda config: None,
         outside: Outside = lambda overrides: (),
     ) -> None:
-        self._bench, self.rows, self._thresholds = bench, rows, thresholds
+        """Each version of a proposal leaves a row in `rows`; None writes none.
+
+        `left_s` is the time that is left, of which one trial may take a quarter.
+        """
+        self._bench, self._rows, self._thresholds = bench, rows, thresholds
         self._left_s, self._doubted, self._outside = left_s, doubted, outside
         self._reserved: dict[str, Arm] = {}
         self._proposals: dict[int, Proposal] = {}
@@ -54,37 +83,79 @@ class Admission:
         """what was tried in the whole campaign, for the facts of what comes next"""
         self.objective: Objective | None = None
 
-    def admit(self, proposal: Proposal, judges: Judges, status: str = "running") -> Admitted:
-        """Let a proposal in, improved where its review asks for it; what is not let in has its reason."""
+    @property
+    def rows(self) -> Rows:
+        """The sprint's rows."""
+        assert self._rows is not None
+        return self._rows
+
+    def admit(self, proposal: Proposal, judges: Judges | None, status: str = "running") -> Admitted:
+        """Let a proposal in, improved where its review asks for it; what is not let in has its reason.
+
+        Without `judges` nothing is reviewed.
+        """
         waiting = self._waiting(proposal)
         if waiting is not None:
             return waiting
-        first: float | None = None
         facts: dict[str, Any] = {"lane": lane_of(proposal.proposer)} if self.lanes else {}
-        for round_ in range(1 + 2):
+        judgement: Judgement | None = None
+        while True:
             fault, reason, signature = self._fault(proposal)
+            facts = facts | {"signature": signature, "reasons": [reason] if fault else []}
             if fault is not None:
-                self.rows.open(proposal, fault, facts | {"signature": signature, "reasons": [reason]})
+                self._open(proposal, fault, facts)
                 return Admitted(proposal, status=fault, reason=reason)
-            known = self._facts(proposal)
-            proposal = proposal.model_copy(update={"cost": self._cost(known)})
-            opinions = judges.review(proposal, known)
-            score = panel(opinions)
-            first = score if round_ == 0 else first
-            facts |= {"signature": signature, "reasons": [], "review": _review(score, round_, opinions)}
-            if self._thresholds.accepted(score):
-                return self._opened(proposal, status, facts, opinions, signature)
-            last = round_ >= self._thresholds.improvements(first)
-            better = None if last else judges.improve(proposal, opinions, self.known)
-            why = _dropped(
-                score, self._thresholds.accept, opinions, None if better is None else better.changed
-            )
-            number = self.rows.open(proposal, "dropped", facts | {"reasons": [why]}, opinions)
+            if judges is None:
+                return self._opened(proposal, status, facts, ())
+            proposal, judgement = self.review(proposal, judges, judgement)
+            facts["review"] = judgement.facts()
+            if self.accepted(judgement):
+                return self._opened(proposal, status, facts, judgement.opinions)
+            better = self.improve(proposal, judges, judgement)
+            why = self.dropped(judgement, better)
+            number = self._open(proposal, "dropped", facts | {"reasons": [why]}, judgement.opinions)
             if better is None:
                 return Admitted(proposal, reason=why)
             proposal = better.proposal.model_copy(update={"parent": number})
-            facts = facts | {"changed": better.changed}
-        raise AssertionError("a proposal is improved twice at most")
+            facts["changed"] = better.changed
+
+    def review(
+        self, proposal: Proposal, judges: Judges, before: Judgement | None = None
+    ) -> tuple[Proposal, Judgement]:
+        """The proposal with its predicted cost, and what reviewers say of it.
+
+        `before` is the judgement of the version that it improves upon.
+        """
+        known = self._facts(proposal)
+        proposal = proposal.model_copy(update={"cost": _cost(known)})
+        opinions = tuple(judges.review(proposal, known))
+        if before is None:
+            return proposal, Judgement(opinions, 0, panel(opinions))
+        return proposal, Judgement(opinions, before.round + 1, before.first)
+
+    def accepted(self, judgement: Judgement) -> bool:
+        """Whether a version is good enough to be run."""
+        return self._thresholds.accepted(judgement.score)
+
+    def improve(self, proposal: Proposal, judges: Judges, judgement: Judgement) -> Revised | None:
+        """The proposal rewritten; None when nobody can, or it was as often as its first score allows."""
+        last = judgement.round >= self._thresholds.improvements(judgement.first) or not judgement.opinions
+        return None if last else judges.improve(proposal, judgement.opinions, self.known)
+
+    def dropped(self, judgement: Judgement, better: Revised | None) -> str:
+        """Why a version did not pass: its score and first reason, and what was made of it."""
+        # Cut off, not rounded: 6.96 is below 7.
+        score, accept = judgement.score, self._thresholds.accept
+        said = (
+            "it could not be scored"
+            if score is None
+            else f"reviewed {int(10 * score) / 10}, below {accept:g}"
+        )
+        first = judgement.opinions[0] if judgement.opinions else None
+        reasons = first.reasons if first else ()
+        worst = next((why for why in reasons if first and first.worst and why.startswith(first.worst)), None)
+        why = f"{said}: {worst or (reasons or ('no reason was given',))[0]}"
+        return f"{why}; improved: {better.changed}" if better else why
 
     def reserve(self, number: int, proposal: Proposal, facts: Mapping[str, Any]) -> None:
         """Keep a queued row's place: it is run when its proposer comes with it, and nobody repeats it."""
@@ -94,7 +165,10 @@ class Admission:
 
     def tried(self, signature: str, proposer: str) -> None:
         """Count a configuration as tried in the lane of a proposer: it is a repeat there from now on."""
-        self._signatures[lane_of(proposer)].add(signature)
+        self._signatures[self._lane(proposer)].add(signature)
+
+    def _lane(self, proposer: str) -> Lane:
+        return lane_of(proposer) if self.lanes else "team"
 
     def known(self, proposal: Proposal) -> Facts | None:
         """What code knows of a proposal; None where it would not be let in."""
@@ -102,14 +176,15 @@ class Admission:
 
     def complaints(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides: the gate's complaints, else that they were tried before."""
-        found = self._gate(overrides)
-        if not found and self._bench.signature(overrides) in self._signatures["team"] | self._reserved.keys():
-            return ["exactly this configuration was proposed before: propose something else."]
-        return found
+        complaints = self.gate(overrides)
+        if not complaints:
+            known = self._bench.signature(overrides) in self._signatures["team"] | self._reserved.keys()
+            return [REPEAT] if known else []
+        return complaints
 
     def _waiting(self, proposal: Proposal) -> Admitted | None:
         """A proposal that was reviewed and queued before: only the gate is asked again."""
-        if not self._reserved or self._gate(proposal.overrides):
+        if not self._reserved or self.gate(proposal.overrides):
             return None
         signature = self._bench.signature(proposal.overrides)
         arm = self._reserved.get(signature)
@@ -121,59 +196,58 @@ class Admission:
 
     def _fault(self, proposal: Proposal) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""
-        complaints = self._gate(proposal.overrides)
+        complaints = self.gate(proposal.overrides)
         if complaints:
             return "refused", complaints[0], None
         signature = self._bench.signature(proposal.overrides)
-        lane = lane_of(proposal.proposer)
+        lane = self._lane(proposal.proposer)
         if signature in self._signatures[lane] or (lane == "team" and signature in self._reserved):
-            return "repeat", "it resolves to a configuration that was proposed before", signature
+            return "repeat", REPEAT, signature
         doubt = self._doubt(proposal)
         return ("refused", doubt, signature) if doubt else (None, "", signature)
 
     def _doubt(self, proposal: Proposal) -> str | None:
         """What memory has against it; of a sprint that continues, what it had then."""
-        row = self.rows.before_of(proposal)
+        row = self._rows.before_of(proposal) if self._rows else None
         if row is None:
             return self._doubted(self._bench.config(proposal.overrides, 0))
         reasons = row["facts"].get("reasons") or []
         return str(reasons[0]) if row["status"] == "refused" and reasons else None
 
     def _opened(
-        self,
-        proposal: Proposal,
-        status: str,
-        facts: dict[str, Any],
-        opinions: Sequence[Opinion],
-        signature: str | None,
+        self, proposal: Proposal, status: str, facts: dict[str, Any], opinions: Sequence[Opinion]
     ) -> Admitted:
-        number = self.rows.open(proposal, status, facts, opinions)
+        number = self._open(proposal, status, facts, opinions)
         arm = Arm(proposal.overrides, proposal.proposer, number, facts=dict(facts))
         if status == "queued":
             self.reserve(number, proposal, facts)
-        elif signature:
-            self.tried(signature, proposal.proposer)
+        else:
+            self.tried(str(facts["signature"]), proposal.proposer)
         return Admitted(proposal, arm)
 
+    def _open(
+        self, proposal: Proposal, status: str, facts: dict[str, Any], opinions: Sequence[Opinion] = ()
+    ) -> int:
+        return self._rows.open(proposal, status, facts, opinions) if self._rows else 0
+
     def _facts(self, proposal: Proposal) -> Facts:
-        lane = lane_of(proposal.proposer)
-        seen = [one for one in self.seen if lane_of(one.proposer) == lane]
+        lane = self._lane(proposal.proposer)
+        seen = [one for one in self.seen if self._lane(one.proposer) == lane]
         near = neighbourhood(proposal, seen, self.objective) if self.objective else {}
         idle = self._bench.idle(proposal.overrides)
         return Facts.model_validate({"idle": idle, **predicted(self._bench, proposal.overrides), **near})
 
-    def _cost(self, facts: Facts) -> dict[str, float]:
-        told = {"seconds": facts.seconds, "cpu_seconds": facts.cpu_seconds, "joules": facts.joules}
-        return {name: float(f"{value:.4g}") for name, value in told.items() if value is not None}
-
-    def _gate(self, overrides: Sequence[str]) -> list[str]:
-        found = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
-        return found or list(self._outside(overrides))
+    def gate(self, overrides: Sequence[str]) -> list[str]:
+        """What is wrong with overrides by the space, the time that is left and the field."""
+        complaints = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+        return complaints or list(self._outside(overrides))
 
     def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
         """The gate's last question: a trial as long as this one must fit into what is left of the time."""
-        longest = max((self._seconds(config) for config in configs), default=0.0)
         left = self._left_s()
+        if math.isinf(left):
+            return None
+        longest = max((self._seconds(config) for config in configs), default=0.0)
         if longest <= left / 4:
             return None
         return f"This would take about {longest:.0f} s and {left:.0f} s are left: lower budget.steps."
@@ -206,19 +280,9 @@ def predicted(bench: Bench, overrides: Sequence[str]) -> dict[str, float | None]
     }
 
 
-def _review(score: float | None, round_: int, opinions: Sequence[Opinion]) -> dict[str, Any]:
-    by = "model" if any(one.by == "model" for one in opinions) else "stand-in"
-    return {"score": score, "round": round_, "by": by}
-
-
-def _dropped(score: float | None, accept: float, opinions: Sequence[Opinion], changed: str | None) -> str:
-    """Why a version did not pass: its score and first reason, and what was made of it."""
-    # Cut off, not rounded: 6.96 is below 7.
-    said = "it could not be scored" if score is None else f"reviewed {int(10 * score) / 10}, below {accept:g}"
-    worst = opinions[0].worst
-    reason = next((one for one in opinions[0].reasons if worst and one.startswith(worst)), None)
-    why = f"{said}: {reason or (opinions[0].reasons or ('no reason was given',))[0]}"
-    return f"{why}; improved: {changed}" if changed else why
+def _cost(facts: Facts) -> dict[str, float]:
+    told = {"seconds": facts.seconds, "cpu_seconds": facts.cpu_seconds, "joules": facts.joules}
+    return {name: float(f"{value:.4g}") for name, value in told.items() if value is not None}
 
 
 def _steps(config: Mapping[str, Any]) -> float:

@@ -10,6 +10,7 @@ from typing import Any, final
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
+from research.compose.override import keys_of, override
 from research.goal.goal import Goal, read
 from research.goal.names import DEFAULT_DATA
 from research.stats.decide import ENOUGH
@@ -154,7 +155,7 @@ def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] |
         fixed=base,
     )
     fixed = [*goal.overrides, *base]
-    if not {"data", "experiment"} & {one.partition("=")[0].lstrip("+") for one in fixed}:
+    if not {"data", "experiment"} & keys_of(fixed):
         fixed.insert(0, f"data={DEFAULT_DATA}")
     if not isinstance(shares, Mapping):
         raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
@@ -202,7 +203,8 @@ def _base(given: Any) -> tuple[str, ...]:
         )
     lines = tuple(str(one).strip() for one in given)
     for line in lines:
-        if "=" not in line or line.partition("=")[0] in ("seed", "store", "store.url", "root", "force"):
+        key, value, _ = override(line)
+        if value is None or key in ("seed", "store", "store.url", "root", "force"):
             raise Refusal(
                 f"base cannot hold '{line}': it takes key=value of train.py, and seeds, store and folders "
                 "are set in agent.py itself (screen.seeds, store.url, root)."
@@ -211,8 +213,8 @@ def _base(given: Any) -> tuple[str, ...]:
 
 
 def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
-    keys = {one.partition("=")[0] for one in fixed}
-    return tuple(one for one in quiet if one.partition("=")[0] not in keys)
+    keys = keys_of(fixed)
+    return tuple(line for line in quiet if override(line).key not in keys)
 
 
 def _check_seeds(found: Charter) -> None:

@@ -8,15 +8,15 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
-from research.campaign.claimed import Finding
+from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
 from research.metrics import is_energy, sentence
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
-from research.team.team import Team
-from research.team.wording import Evidence, Worded, worded
+from research.team.roles import Team
+from research.team.wording import Quotable, Worded, worded
 from research.types import Insight
 
 UNWRITTEN = "no recipe was written of the discovery"
@@ -70,9 +70,9 @@ class Conclusions:
         asked, verdict = finding.claim, finding.verdict
         overrides, method = finding.arm.overrides, finding.energy_method
         bounds, base = asked.constraints, control.overrides
-        said = claim_sentence(overrides, verdict, asked.direction, bounds, method, base, finding.split)
+        said = claim_sentence(overrides, verdict, asked.first.direction, bounds, method, base, finding.split)
         return Insight(
-            claim=f"{said.removesuffix('.')}; {asked.reason}." if asked.reason else said,
+            claim=f"{said.removesuffix('.')}; {asked.because}." if asked.because else said,
             verdict=verdict,
             energy_method=method,
             command=command(
@@ -83,7 +83,7 @@ class Conclusions:
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
         rated = self._rating(control, finding)
         compared, asked = finding.verdict.comparison, finding.claim
-        powered = power.told(compared, asked.smallest_effect) if compared else None
+        powered = power.told(compared, asked.first.size.number) if compared else None
         facts: dict[str, Any] = {
             "rating": rated.score,
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
@@ -140,7 +140,7 @@ class Conclusions:
         """
         if finding.split is not None:
             return finding.split.shown
-        return False if self._unheld and finding.claim.metric in COSTS else None
+        return False if self._unheld and finding.claim.first.metric in COSTS else None
 
     def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
         """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
@@ -162,7 +162,7 @@ class Conclusions:
         """A validator's words that hold, else the computed sentence."""
         verdict = finding.verdict
         rows = {f"trial {number}" for number in verdict.trial_ids}
-        evidence = Evidence(
+        evidence = Quotable(
             word=verdict.word,
             sentence=insight.claim,
             figures={
@@ -186,6 +186,7 @@ class Conclusions:
             path = write_recipe(
                 self._discovered,
                 insight,
+                finding.claim,
                 self._charter.fixed,
                 finding.arm.overrides,
                 finding.seeds,
@@ -194,8 +195,6 @@ class Conclusions:
                 datetime.datetime.now(datetime.UTC).date().isoformat(),
                 space=self._bench.space,
                 baseline=control.overrides,
-                smallest_effect=finding.claim.smallest_effect,
-                constraints=finding.claim.constraints,
                 machine=self._machine(finding),
                 split=finding.split,
             )

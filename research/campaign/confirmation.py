@@ -2,26 +2,71 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
-from research.campaign.claimed import Claim, Finding
-from research.campaign.grounds import ground
+from research.campaign.judging import ground, judge, method
 from research.campaign.question import Question, Turn
-from research.metrics import METRICS, is_ratio, is_test, scale, shortfall
+from research.metrics import METRICS, is_ratio, is_test, screening, shortfall
 from research.stats.alpha import Errors
-from research.stats.comparable import comparable, energy_method
+from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.verdicts import Bounded, as_good_as, judge, margin
-from research.types import Verdict
+from research.stats.verdicts import Bounded, as_good_as, margin, verdict
+from research.types import Direction, Objective, Verdict
 
 _LEVEL = 0.95
 """confidence of a size that is told"""
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """A contender's verdict, and the seeds and method that it rests on."""
+
+    arm: Arm
+    claim: Claim
+    verdict: Verdict
+    seeds: tuple[int, ...]
+    energy_method: str
+    turn: Turn | None = None
+    """in the ledger of its question"""
+    looks: int = 0
+    """how often it was looked at; the verdict is the last look's"""
+    alike: dict[str, Verdict] = field(default_factory=dict)
+    """score -> whether an arm that was found cheaper is as good in it as the control"""
+    split: Gain | None = None
+    """the gain beside that of the control stopped at the bound; None where there is no such control"""
+    estimated: tuple[int, ...] = ()
+    """seeds that did not decide and tell its size"""
+    unsettled: dict[str, float] = field(default_factory=dict)
+    """bounds that were left open: metric -> how far inside the mean would have to be"""
+
+
+def claim(
+    objective: Objective,
+    smallest_effect: float,
+    control: Mapping[str, float],
+    *,
+    confirmed: bool = False,
+) -> Claim:
+    """What is claimed of a contender: the objective, or a bound that the control's figures miss.
+
+    A `confirmed` control keeps every bound, whatever its screening says.
+    """
+    bounds = objective.constraints
+    for bound in bounds if not confirmed else ():
+        if shortfall(bound, control.get(screening(bound.metric), math.nan)) > 0:
+            direction: Direction = "max" if bound.op == ">=" else "min"
+            because = "the control breaks this bound"
+            return Claim.improvement(bound.metric, direction, bounds=bounds, because=because)
+    effect = 100 * smallest_effect if is_ratio(objective.metric) else smallest_effect
+    return Claim.improvement(objective.metric, objective.direction, effect, bounds)
 
 
 @final
@@ -56,7 +101,7 @@ class Confirmation:
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
-            self._bench.run(self._interleaved(arms, more), alone=claim.alone)
+            self._bench.run(self._interleaved(arms, more), alone=claim.timed)
             whole = [seed for seed in more if not any(one.cut([seed]) for one in arms)]
             busy = {
                 seed: next(filter(None, (self._bench.held(one, [seed]) for one in arms)), None)
@@ -85,7 +130,7 @@ class Confirmation:
             claim=claim,
             verdict=verdict,
             seeds=tuple(seeds),
-            energy_method=self._method(arm, seeds),
+            energy_method=method(self._bench, arm, seeds),
             turn=turn,
             looks=len(counts),
             alike=alike,
@@ -96,13 +141,13 @@ class Confirmation:
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
         """Its turn in the ledger, with seeds that nobody has had: it is taken before they are run."""
-        name = f"{claim.metric} {self._bench.signature(arm.overrides)[:16]}"
+        name = f"{claim.first.metric} {self._bench.signature(arm.overrides)[:16]}"
         return self._question.turn(name, self._settings.first_seed, self._settings.each)
 
     def _estimating(self, arms: Sequence[Arm], claim: Claim, first: int) -> list[int]:
         """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
         more, _ = self._affordable(arms, first, self._settings.estimate)
-        self._bench.run(self._interleaved(arms, more), alone=claim.alone)
+        self._bench.run(self._interleaved(arms, more), alone=claim.timed)
         whole = [seed for seed in more if not any(self._lost(one, seed) for one in arms)]
         return whole if len(whole) >= ENOUGH else []
 
@@ -119,16 +164,15 @@ class Confirmation:
         decided: tuple[Sequence[int], Errors, Sequence[int]],
     ) -> Verdict:
         """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
-        seeds, rate, counts = decided
-        before, after = (self._bench.values(one, claim.metric, more or seeds) for one in (control, arm))
-        rests = ground(self._bench, claim.metric, more or seeds, arm, control)
+        (seeds, rate, counts), part = decided, claim.first
+        before, after = (self._bench.values(side, part.metric, more or seeds) for side in (control, arm))
+        rests = ground(self._bench, part.metric, more or seeds, arm, control)
         if more:
-            size = compare(before, after, claim.metric, _LEVEL, scale(claim.metric), rests)
+            size = compare(before, after, part.metric, _LEVEL, part.size.scale, rests)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
         looks = [rate.at(counts[:look], self._settings.looks) for look in range(1, len(counts) + 1)]
-        size = chosen(
-            before, after, claim.metric, claim.direction, claim.smallest_effect, scale(claim.metric), looks
-        )
+        claimed = (part.metric, part.direction, part.size.number, part.size.scale)
+        size = chosen(before, after, *claimed, looks)
         # What was chosen is known given its spread over the seeds, without that of the examples.
         size = size.model_copy(update={"over": "seeds" if rests.spread else rests.over})
         return verdict.model_copy(update={"told": size, "told_by": "given that it was chosen"})
@@ -163,36 +207,19 @@ class Confirmation:
         return pairs
 
     def _verdict(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> Verdict:
-        trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
-        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
-        verdict = judge(
-            self._bench.values(control, claim.metric, seeds),
-            self._bench.values(arm, claim.metric, seeds),
-            metric=claim.metric,
-            direction=claim.direction,
-            smallest_effect=claim.smallest_effect,
-            scale=scale(claim.metric),
-            rate=rate,
-            constraints=self._bounds(arm, claim, seeds),
-            trial_ids=[trial.id for trial in trials],
-            ground=ground(self._bench, claim.metric, seeds, arm, control),
-        )
-        complaint = comparable(claim.metric, trials, results)
-        if complaint:
-            verdict = verdict.model_copy(update={"word": "open", "reason": complaint})
-        return verdict
-
-    def _bounds(self, arm: Arm, claim: Claim, seeds: Sequence[int]) -> list[Bounded]:
-        values = {one.metric: self._bench.values(arm, one.metric, seeds) for one in claim.constraints}
-        return [
-            Bounded(one, list(values[one.metric].values()), ground(self._bench, one.metric, seeds, arm))
-            for one in claim.constraints
-        ]
+        trials = [trial.id for side in (control, arm) for trial in self._bench.trials(side, seeds)]
+        return verdict(judge(self._bench, claim, control, arm, seeds, rate), trials)
 
     def _unsettled(self, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> dict[str, float]:
         """The bounds that its seeds leave open, with how far inside its mean would have to be."""
-        told = {one.constraint.metric: margin(one, rate) for one in self._bounds(arm, claim, seeds)}
-        return {metric: distance for metric, distance in told.items() if distance is not None}
+        told: dict[str, float] = {}
+        for bound in claim.constraints:
+            values = list(self._bench.values(arm, bound.metric, seeds).values())
+            rests = ground(self._bench, bound.metric, seeds, arm)
+            distance = margin(Bounded(bound, values, rests), rate)
+            if distance is not None:
+                told[bound.metric] = distance
+        return told
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
@@ -202,7 +229,7 @@ class Confirmation:
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
         bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
-        if self._settings.margin is None or score is None or not is_ratio(claim.metric):
+        if self._settings.margin is None or score is None or not is_ratio(claim.first.metric):
             return {}
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
         turn = self._question.turn(f"{score} as good {self._bench.signature(arm.overrides)[:16]}")
@@ -232,30 +259,26 @@ class Confirmation:
         Whether there is a new one is one more comparison of the question. It has the looks of the first: that
         one has decided how many seeds there are.
         """
-        if stopped is None or not is_ratio(claim.metric):
+        if stopped is None or not is_ratio(claim.first.metric):
             return None
-        bare = Claim(claim.metric, claim.direction, 0.0, ())
+        bare = Claim.improvement(claim.first.metric, claim.first.direction)
         seeds, counts, more = ran
         beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds, counts)
         before, shorter, own = (
-            self._bench.values(one, claim.metric, more or seeds) for one in (control, stopped, arm)
+            self._bench.values(one, claim.first.metric, more or seeds) for one in (control, stopped, arm)
         )
         if beyond is not None and more:
-            size = compare(shorter, own, claim.metric, _LEVEL, "relative")
+            size = compare(shorter, own, claim.first.metric, _LEVEL, "relative")
             beyond = beyond.model_copy(update={"comparison": size})
         means = self._bench.means(stopped, seeds)
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
-        return parted(stopped.overrides, before, shorter, claim.metric, _LEVEL, beyond, kept)
+        return parted(stopped.overrides, before, shorter, claim.first.metric, _LEVEL, beyond, kept)
 
     def _new(
         self, stopped: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], counts: Sequence[int]
     ) -> Verdict:
         """Whether the contender is cheaper than the control stopped at the bound."""
-        turn = self._question.turn(f"{claim.metric} new {self._bench.signature(arm.overrides)[:16]}")
+        turn = self._question.turn(f"{claim.first.metric} new {self._bench.signature(arm.overrides)[:16]}")
         verdict = self._verdict(stopped, arm, claim, seeds, turn.rate.at(counts, self._settings.looks))
         self._question.end(turn, verdict.word, counts)
         return verdict
-
-    def _method(self, arm: Arm, seeds: Sequence[int]) -> str:
-        methods = {energy_method(result) for result in self._bench.results(arm, seeds).values()}
-        return "+".join(sorted(method for method in methods if method)) or "not measured"

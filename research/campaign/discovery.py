@@ -1,35 +1,44 @@
 """A confirmed discovery as a recipe: `conf/experiment/discovered/NAME.yaml`, which both programs run again.
 
 What the campaign fixed for every trial is the recipe's own choice and the contender is its arm, so its
-trials are the campaign's; `agent.py experiment=discovered/NAME` judges it on seeds that did not choose it.
-Numbers of a group that a sweep may swap stand in the recipe too where the person had fixed them: without
-them the control would be another.
+trials are the campaign's; `agent.py experiment=discovered/NAME` judges the claim that was confirmed on seeds
+that did not choose it. Numbers of a group that a sweep may swap stand in the recipe too where the person had
+fixed them: without them the control would be another.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.discovery_text import Discovery, body, card, line, values
+from research.campaign.recipe import Study
 from research.compose.compose import at, holds
-from research.metrics import words
+from research.compose.grammar import Odd, read
+from research.metrics import is_energy, shown, words
 from research.page import put
 from research.propose.recipes import plain
 from research.space.gate import Space
+from research.stats.claims import Claim, Part
+from research.stats.draws import KEY
 from research.stats.effects import Gain
 from research.stats.rubric import Rating
-from research.types import Constraint, Insight
+from research.stats.sentences import improvement, method_words
+from research.types import Insight
 
 _SEAL = re.compile(r"^# Seal: ([0-9a-f]{16})\b.*\n", re.MULTILINE)
+_BARE = re.compile(r"[A-Za-z0-9_./-]+")
+Values = Mapping[str, Any]
+"""key or group -> value"""
 
 
 def write_recipe(
     folder: Path,
     insight: Insight,
+    claim: Claim,
     fixed: Sequence[str],
     overrides: Sequence[str],
     seeds: Sequence[int],
@@ -39,18 +48,15 @@ def write_recipe(
     *,
     space: Space,
     baseline: Sequence[str] = (),
-    smallest_effect: float = 0.0,
-    constraints: Sequence[Constraint] = (),
     machine: str = "",
     split: Gain | None = None,
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 
     `fixed` are the overrides of every trial, `overrides` the contender's, `baseline` the control's where that
-    is not the defaults, `seeds` the fresh ones on which it was confirmed; `smallest_effect` is in percent
-    where arms are compared by their ratio; `split` are the parts of its gain where the control was stopped at
-    the bound, which is an arm of the recipe then. The same discovery has the same name. A file that was
-    edited since it was written is a person's and stays.
+    is not the defaults, `seeds` the fresh ones on which the `claim` was confirmed; `split` are the parts of
+    its gain where the control was stopped at the bound, which is an arm of the recipe then. The same
+    discovery has the same name. A file that was edited since it was written is a person's and stays.
 
     Raises:
         Refusal: the finding is not supported, an override cannot stand in a recipe, the file was edited, or
@@ -60,33 +66,138 @@ def write_recipe(
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
     held = _fixed(fixed, space)
     arm, base, stopped = (
-        _acting(held, values(one), space) for one in (overrides, baseline, split.stopped if split else ())
+        _acting(held, _values(given), space)
+        for given in (overrides, baseline, split.stopped if split else ())
     )
-    found = Discovery(
+    discovery = _Discovery(
         insight=insight,
+        claim=claim,
         fixed=held,
         arm=arm,
         control=base | _control({**held, **base}, {**stopped, **arm}, space),
-        split=split,
         stopped={} if stopped == arm else stopped,
+        split=split,
         seeds=tuple(seeds),
-        smallest_effect=smallest_effect,
-        constraints=tuple(constraints),
         groups=space.composer.groups,
     )
-    name = _name(found, base)
-    head = card(found, f"{folder.name}/{name}", f"{date}, {machine}" if machine else date)
+    name = discovery.name(base)
+    head = discovery.card(f"{folder.name}/{name}", f"{date}, {machine}" if machine else date)
     head += [f"Rating: {rating.score} of 10, {rating.words}", f"Found by: the campaign {campaign}"]
-    return _put(_sealed(head, body(found)), folder, f"{name}.yaml")
+    return _put(_sealed(head, discovery.body()), folder, f"{name}.yaml")
+
+
+@final
+@dataclass(frozen=True)
+class _Discovery:
+    """A supported finding, and what its arms and every trial had."""
+
+    insight: Insight
+    claim: Claim
+    """what was confirmed"""
+    fixed: Values
+    """of every trial"""
+    arm: Values
+    control: Values
+    stopped: Values
+    """what the control stopped at the bound has; empty where that is the arm itself, or there is none"""
+    split: Gain | None
+    """the parts of its gain, where the control was stopped at the bound"""
+    seeds: tuple[int, ...]
+    groups: frozenset[str]
+
+    @property
+    def _first(self) -> Part:
+        return self.claim.first
+
+    @property
+    def _kept(self) -> str:
+        """The bounds, as the end of a sentence."""
+        bounds = " and ".join(map(shown, self.claim.constraints))
+        return f", keeping {bounds}" if bounds else ""
+
+    def _does(self, end: str = "s") -> str:
+        """What the arm does, for example `lowers the joules of training`."""
+        verb = "lower" if self._first.direction == "min" else "raise"
+        return f"{verb}{end} {words(self._first.metric)}"
+
+    @property
+    def _question(self) -> str:
+        return f"does {' '.join(_line(self.arm))} {self._does('')}{self._kept}?"
+
+    @property
+    def _said(self) -> str:
+        """What is claimed, in words."""
+        least = f" by at least {self._first.size}" if self._first.size.number else ""
+        return f"it {self._does()}{least}{self._kept}"
+
+    def name(self, base: Values) -> str:
+        """Words for people and a digest of what was compared, whatever the seeds and the day."""
+        kept = [bound.model_dump() for bound in self.claim.constraints]
+        claimed = [self._first.metric, self._first.direction, kept]
+        same = [dict(self.fixed), dict(self.arm), *claimed, *([dict(base)] if base else [])]
+        digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
+        said = f"{self.fixed.get('data', '')} {words(self._first.metric)}"
+        return "_".join([*re.findall(r"[a-z0-9]+", said.lower()), digest[:8]])
+
+    def card(self, name: str, where: str) -> list[str]:
+        """The lines of the header; `where` is the day and the machine."""
+        size = self.insight.verdict.size
+        assert size is not None
+        method = f"; {method_words(self.insight.energy_method)}" if is_energy(self._first.metric) else ""
+        gain = f"{self._does()} by {improvement(size, self._first.direction)}{method}"
+        parts = f": {self.split.words}" if self.split else ""
+        arms = [" ".join(_line(values)) for values in (self.arm, self.stopped) if values]
+        return [
+            f"Question: {self._question}",
+            f"Claim: {self._said}.",
+            f"Control: {' '.join(_line(self.control))}",
+            f"Arms: {'; '.join(arms)}",
+            f"Metric: {', '.join(dict.fromkeys(part.metric for part in self.claim.all))}",
+            f"Smallest effect: {self._first.size if self._first.size.number else 'any'}{self._kept}",
+            f"Command: python agent.py experiment={name}",
+            f"  by hand: python train.py -m experiment={name}",
+            f"Expected: supported: {gain}{parts} ({where})",
+            f"Cost: {(1 + len(arms)) * len(self.seeds)} trials; none where the database has them",
+        ]
+
+    def body(self) -> dict[str, Any]:
+        """The keys of the recipe: choices and values that every trial had, and the study."""
+        groups = {key: value for key, value in self.fixed.items() if key in self.groups}
+        tree: dict[str, Any] = {}
+        for key, value in self.fixed.items():
+            if key not in groups:
+                _put_at(tree, key.split("."), value)
+        study = self._study()
+        # A neighbour distorts what a clock takes.
+        alone = {"launcher": {"jobs": 1}} if Study.model_validate(study).timed else {}
+        defaults = [{f"override /{group}": _listed(option)} for group, option in groups.items()]
+        return {"defaults": defaults, **tree, **alone, "study": study}
+
+    def _study(self) -> dict[str, Any]:
+        arm, stopped = (" ".join(_line(values)) for values in (self.arm, self.stopped))
+        claims = [self.claim.model_copy(update={"says": self._said, "arm": arm})]
+        if stopped and self.split and self.split.shown:
+            beyond = Claim.improvement(self._first.metric, self._first.direction)
+            says = f"it {self._does()} beyond what training the control shorter does"
+            claims.append(beyond.model_copy(update={"says": says, "arm": arm, "against": stopped}))
+        return {
+            "question": self._question,
+            "claim": self._said,
+            "control": " ".join(_line(self.control)),
+            "arms": [arm, *filter(None, [stopped])],
+            "seeds": list(self.seeds),
+            "split": "fixed" if KEY in self.fixed else "seed",
+            "claims": [claim.spelt for claim in claims],
+        }
 
 
 def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
     """What every trial has; a recipe that the person built on is written out."""
     found: dict[str, Any] = {}
-    for key, value in values([text.lstrip("+") for text in overrides]).items():
+    for key, value in _values([text.lstrip("+") for text in overrides]).items():
         if key == "experiment":
             inner = plain(space.composer.files.folder / "experiment" / f"{value}.yaml")
-            found |= values([f"{name}={text}" for name, text in inner.items()])
+            found |= _values([f"{name}={text}" for name, text in inner.items()])
         else:
             found[key] = value
     return found
@@ -94,13 +205,13 @@ def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
 
 def _acting(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
     """An arm's values without those that change nothing: a recipe names what matters."""
-    idle = space.idle(space.resolve([*line(fixed), *line(arm)]))
+    idle = space.idle(space.resolve([*_line(fixed), *_line(arm)]))
     return {key: value for key, value in arm.items() if key not in idle}
 
 
 def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
     """What the control has where the arm differs; a key that only the arm's options have is left out."""
-    point = space.composer.resolve(line(fixed))
+    point = space.composer.resolve(_line(fixed))
     found: dict[str, Any] = {}
     for key in arm:
         if key in space.composer.groups:
@@ -110,14 +221,49 @@ def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> 
     return found or {"data": point.choices["data"]}
 
 
-def _name(found: Discovery, base: Mapping[str, Any]) -> str:
-    """Words for people and a digest of what was compared, whatever the seeds and the day."""
-    kept = [one.model_dump() for one in found.constraints]
-    same = [dict(found.fixed), dict(found.arm), found.metric, found.direction, kept]
-    same += [dict(base)] if base else []
-    digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
-    said = f"{found.fixed.get('data', '')} {words(found.metric)}"
-    return "_".join([*re.findall(r"[a-z0-9]+", said.lower()), digest[:8]])
+def _values(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides set. Raises `Refusal` for one that is no plain value."""
+    found = {}
+    for text in overrides:
+        try:
+            assignment = read(text)
+        except Odd as odd:
+            raise Refusal(f"'{text}' cannot stand in a recipe: {odd}.") from None
+        if assignment.swept or "${" in text:
+            raise Refusal(f"'{text}' cannot stand in a recipe: give it one plain value.")
+        found[assignment.key] = next(iter(assignment.each())).value
+    return found
+
+
+def _line(given: Mapping[str, Any]) -> list[str]:
+    """Values as overrides. Raises `Refusal` for one with a space, at which a study splits its arms."""
+    texts = [f"{key}={_text(value)}" for key, value in given.items()]
+    odd = [text for text in texts if re.search(r"\s|\$\{", text)]
+    if odd:
+        raise Refusal(f"'{odd[0]}' cannot stand in a recipe: give it a value without spaces.")
+    return texts
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = str(value)
+    bare = not isinstance(value, str) or (_BARE.fullmatch(text) and _values([f"x={text}"])["x"] == value)
+    return text if bare else f"'{text}'"
+
+
+def _put_at(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    first, *rest = parts
+    if rest:
+        _put_at(tree.setdefault(first, {}), rest, value)
+    else:
+        tree[first] = _listed(value)
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _sealed(head: Sequence[str], content: Mapping[str, Any]) -> str:
@@ -133,28 +279,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def typed(recipe: Path, conf: Path) -> str:
-    """The command that runs a recipe again, or what must be done before there is one."""
-    try:
-        name = recipe.resolve().relative_to((conf / "experiment").resolve()).with_suffix("")
-    except ValueError:
-        folder = conf / "experiment" / recipe.parent.name
-        return f"copy it into {folder}, then python agent.py experiment={recipe.parent.name}/{recipe.stem}"
-    return f"python agent.py experiment={name.as_posix()}"
-
-
-def _before(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-    except (OSError, ValueError):
-        raise Refusal(
-            f"{path} is there and cannot be read: move it, or name another discovered=FOLDER."
-        ) from None
-
-
 def _put(text: str, folder: Path, name: str) -> Path:
+    """Write the file, unless a person has edited it."""
     path = folder / name
-    before = _before(path)
+    try:
+        before = path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, ValueError):
+        hint = "move it, or name another discovered=FOLDER"
+        raise Refusal(f"{path} is there and cannot be read: {hint}.") from None
     if before is not None:
         seal = _SEAL.search(before)
         if seal is None or _digest(_SEAL.sub("", before)) != seal[1]:

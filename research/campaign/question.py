@@ -12,7 +12,7 @@ from typing import Any, final
 from pydantic import Field
 
 from refusal import Refusal
-from research.space import identity
+from research.run import teachers
 from research.space.gate import Space
 from research.stats.alpha import Errors, left, rate
 from research.store.store import Store
@@ -114,7 +114,7 @@ def asked(space: Space, objective: Mapping[str, Any], fixed: Sequence[str], quie
 def digest_of_data(config: Mapping[str, Any]) -> str:
     """Where a resolved config's data comes from, as trials' keys have it; empty where it is not here."""
     try:
-        return identity.key(config, "").data
+        return teachers.key(config, "").data
     except Refusal:
         return ""
 

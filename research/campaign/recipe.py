@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, final
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from refusal import Refusal
+from research.compose.override import keys_of, values_of
 from research.compose.yaml import parsed, text_of
 from research.metrics import is_timed
 from research.stats.claims import Claim
@@ -91,7 +92,7 @@ class Study(Record):
     def turned(self) -> set[str]:
         """The keys that tell arms apart."""
         lines = [self.control, *(arm.line for arm in self.arms)]
-        return {text.partition("=")[0] for line in lines for text in line.split()}
+        return keys_of(text for line in lines for text in line.split())
 
     def at_hand(self, config: Mapping[str, Any]) -> tuple[ArmLine, ...]:
         """Control and arms that the trainer of a resolved config can run, the control first."""
@@ -150,6 +151,16 @@ def header(text: str) -> dict[str, str]:
     return found
 
 
+def typed(path: Path, conf: Path) -> str:
+    """The command that runs a recipe again, or what must be done before there is one."""
+    try:
+        name = path.resolve().relative_to((conf / "experiment").resolve()).with_suffix("")
+    except ValueError:
+        folder = conf / "experiment" / path.parent.name
+        return f"copy it into {folder}, then python agent.py experiment={path.parent.name}/{path.stem}"
+    return f"python agent.py experiment={name.as_posix()}"
+
+
 Resolve = Callable[[list[str]], dict[str, Any]]
 
 
@@ -168,7 +179,7 @@ def expanded(jobs: Sequence[Sequence[str]], conf: Path, resolve: Resolve) -> lis
 
 
 def _expanded(job: list[str], conf: Path, resolve: Resolve) -> list[list[str]]:
-    typed = dict(text.lstrip("+").split("=", 1) for text in job if "=" in text)
+    typed = values_of(job)
     name = typed.get("experiment", "none")
     study = recipe(conf, name).study if name != "none" else None
     if study is None:

@@ -5,32 +5,27 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from research.campaign.admission import Admission
+from research.campaign.asking import Asking
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Bill, Price, paid
 from research.campaign.charter import Screen
-from research.campaign.rows import Past
+from research.campaign.rows import Earlier
 from research.campaign.stopping import Stopping
-from research.llm.client import LlmUnavailable
-from research.llm.ledger import CapReached
 from research.metrics import rank, untested
-from research.propose.account import NOTHING, gain
+from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import view
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.propose.proposer import Seen, SeenStatus, State
 from research.run.lookup import spared
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.team.lineup import Turns
+from research.team.turns import Proposers
 from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]
 """why a price cannot be paid now and still leave what must follow; None when it can"""
 
-_TRIES = 12
-"""proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
 _CONTROL_LANE = "control/"
-_SILENT = 3
-"""turns without a proposal after which a proposer is no longer asked"""
 
 
 @final
@@ -41,16 +36,14 @@ class Screening:
         self,
         bench: Bench,
         admission: Admission,
-        turns: Turns,
+        who: Proposers,
         settings: Screen,
         goal: str,
         judges: Judges,
-        bill: Bill | None = None,
+        bill: Bill,
     ) -> None:
-        self._bench, self._admission, self._turns = bench, admission, turns
-        self._settings, self._goal, self._judges = settings, goal, judges
-        self._bill = bill or Bill()
-        self._silent: dict[str, int] = {}
+        self._bench, self._admission, self._turns = bench, admission, who.turns
+        self._settings, self._goal, self._bill = settings, goal, bill
         self.stopping: Stopping | None = None
         self._held: tuple[Arm, ...] = ()
         self.arms: list[Arm] = []
@@ -58,6 +51,7 @@ class Screening:
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
         self._left_out: list[str] = []
         """why arms could not be compared"""
+        self._asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
 
     @property
     def objective(self) -> Objective:
@@ -65,16 +59,14 @@ class Screening:
         assert self._admission.objective is not None
         return self._admission.objective
 
-    def start(
-        self, control: Arm, past: Past, proposers: Sequence[Proposer], stopped: Arm | None = None
-    ) -> None:
+    def start(self, control: Arm, earlier: Earlier, stopped: Arm | None = None) -> None:
         """Take the control, whose trials are done, as the first arm, and what earlier sprints have left.
 
         `stopped` is the control stopped at the bound: it is what proposals must beat.
         """
         self._held = (control, *filter(None, [stopped]))
         own = {arm.overrides for arm in self._held}
-        self.arms = [*self._held, *(arm for arm in past.arms if arm.overrides not in own)]
+        self.arms = [*self._held, *(arm for arm in earlier.arms if arm.overrides not in own)]
         if self._settings.stop is not None:
             given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
             self.stopping = Stopping(*given, reference=self._held[-1])
@@ -84,10 +76,8 @@ class Screening:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
         for overrides, lane in itertools.product({(), *own}, ("team", _CONTROL_LANE)):
             self._admission.tried(self._bench.signature(overrides), lane)
-        for proposal, seen in past.seen:
-            self._admission.seen.append(seen)
-            for proposer in proposers:
-                proposer.tell(proposal, seen)
+        for proposal, seen in earlier.seen:
+            self._asking.remember(proposal, seen)
 
     @property
     def busy(self) -> list[str]:
@@ -99,13 +89,13 @@ class Screening:
         )
         return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
-    def run(self, proposers: Sequence[Proposer], short_of: Short) -> None:
+    def run(self, short_of: Short) -> None:
         """Screen until the turns, the time or the budget are used up."""
-        self._screened(proposers, short_of)
+        self._screened(short_of)
         self._audited(short_of, last=True)
         self._turns.pay(PROPOSER, self._bill.rest())
 
-    def _screened(self, proposers: Sequence[Proposer], short_of: Short) -> None:
+    def _screened(self, short_of: Short) -> None:
         done = 0
         while done < self._settings.turns:
             size = min(self._settings.at_once, self._settings.turns - done)
@@ -115,15 +105,15 @@ class Screening:
             if short:
                 self.notes.append(f"screening ended after {done} proposals: {short}")
                 return
-            asked = self._ask(size)
-            if not asked:
+            admitted = self._ask(size)
+            if not admitted:
                 self.notes.append(f"screening ended after {done} proposals: nobody has a new one")
                 return
-            self._run([arm for arm, _ in asked])
-            for arm, proposal in asked:
-                self._settle(arm, proposal, proposers)
+            self._run([arm for arm, _ in admitted])
+            for arm, proposal in admitted:
+                self._settle(arm, proposal)
             self._audited(short_of)
-            done += len(asked)
+            done += len(admitted)
 
     def _audited(self, short_of: Short, last: bool = False) -> None:
         """Train some of the stopped to their end; those that could have won are arms again."""
@@ -174,36 +164,13 @@ class Screening:
         return {key: std for key, std in found.items() if std}
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
+        """New proposals, each with what the questions to the model cost that it came of."""
         asked: list[tuple[Arm, Proposal]] = []
-        while len(asked) < size:
-            proposer = self._turns.next()
-            if proposer is None:
-                break
-            found = self._turn(proposer)
-            if found:
-                asked.append(found)
+        for admitted in itertools.islice(self._asking.admitted(), size):
+            assert admitted.arm is not None
+            self._billed(admitted.arm)
+            asked.append((admitted.arm, admitted.proposal))
         return asked
-
-    def _turn(self, proposer: Proposer) -> tuple[Arm, Proposal] | None:
-        """One new, accepted proposal of one proposer; None when it has none, which may end its turns."""
-        try:
-            for _ in range(_TRIES):
-                proposal = proposer.ask(self.state())
-                if proposal is None:
-                    break
-                found = self._admission.admit(proposal, self._judges)
-                if found.arm:
-                    self._silent[proposer.name] = 0
-                    self._billed(found.arm)
-                    return found.arm, found.proposal
-                self._tell(proposal, found.status, {}, found.reason, (proposer,))
-        except (LlmUnavailable, CapReached) as reason:
-            self._leave(proposer, str(reason))
-            return None
-        self._silent[proposer.name] = self._silent.get(proposer.name, 0) + 1
-        if self._silent[proposer.name] >= _SILENT:
-            self._leave(proposer, "it has nothing new")
-        return None
 
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""
@@ -214,11 +181,7 @@ class Screening:
     def _pay(self, arm: Arm) -> None:
         self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
 
-    def _leave(self, proposer: Proposer, reason: str) -> None:
-        self._turns.leave(proposer)
-        self.notes.append(f"{proposer.name} stopped proposing: {reason}")
-
-    def _settle(self, arm: Arm, proposal: Proposal, proposers: Sequence[Proposer]) -> None:
+    def _settle(self, arm: Arm, proposal: Proposal) -> None:
         busy = self._bench.held(arm, self._settings.seeds)
         if busy or arm.cut(self._settings.seeds):
             self._left_out += [busy] if busy else []
@@ -239,30 +202,9 @@ class Screening:
             self.arms.append(arm)
             if self.stopping is not None:
                 self.stopping.learn(arm)
-        seen = self._tell(proposal, status, self._means(arm) if not reason else {}, reason, proposers)
+        seen = self._asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
         self._pay(arm)
-
-    def _tell(
-        self,
-        proposal: Proposal,
-        status: SeenStatus,
-        metrics: dict[str, float],
-        reason: str | None,
-        proposers: Sequence[Proposer],
-    ) -> Seen:
-        told = untested(metrics)
-        seen = Seen(
-            overrides=proposal.overrides,
-            proposer=proposal.proposer,
-            status=status,
-            metrics=told,
-            reason=reason,
-        )
-        self._admission.seen.append(seen)
-        for proposer in proposers:
-            proposer.tell(proposal, seen)
-        return seen
 
     def _joules(self, arm: Arm) -> float:
         """Joules of an arm's trials, those of failed ones included, whenever they were run."""
@@ -275,5 +217,5 @@ class Screening:
         return self._bench.means(arm, self._settings.seeds)
 
     def _shown(self, arm: Arm) -> Seen:
-        told = untested(self._means(arm))
-        return Seen(overrides=arm.overrides, proposer=arm.proposer, status="done", metrics=told)
+        metrics = untested(self._means(arm))
+        return Seen(overrides=arm.overrides, proposer=arm.proposer, status="done", metrics=metrics)

@@ -14,22 +14,21 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
-from research.campaign.evidence import Evidence
-from research.campaign.grounds import ground
+from research.campaign.judging import judge, method
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
+from research.compose.override import keys_of
 from research.report import study as report
+from research.report.arms import measured
 from research.run.lines import Lines
-from research.run.runner import Outcome, Runner
+from research.run.runner import Runner
 from research.space import profiles
 from research.space.gate import Space
 from research.stats.alpha import errors
-from research.stats.claims import Claim
-from research.stats.comparable import comparable, energy_method
 from research.stats.sentences import command
-from research.stats.verdicts import ClaimVerdict, PartVerdict, claim_word, judged
+from research.stats.verdicts import ClaimVerdict, claim_word
 from research.store.store import Store
-from research.types import Insight, Objective, Proposal, Trial, Verdict
+from research.types import Insight, Objective, Proposal, Verdict
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 _LAUNCHER = ("jobs", "threads", "timeout_s")
@@ -47,7 +46,7 @@ def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines |
     if study is None:
         raise Refusal(f"experiment={name} claims nothing: run it by python train.py -m experiment={name}.")
     fixed = (f"experiment={name}", *map(str, config["base"]))
-    clash = study.turned & {text.partition("=")[0] for text in fixed}
+    clash = study.turned & keys_of(fixed)
     if clash:
         raise Refusal(f"base cannot set {min(clash)}: the arms of experiment={name} differ in it.")
     space = Space(CONF, CONF / "space.yaml")
@@ -99,7 +98,7 @@ class Experiment:
             quiet=config["quiet"],
             harness={"store": config["store"], "root": config["root"]},
             sweep=self.folder.name,
-            report=self._ended,
+            lines=lines,
             fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
         )
@@ -134,10 +133,42 @@ class Experiment:
         self._store.set_sprint(sprint, "done")
         for one in verdicts:
             self._lines.say(f"{one.word}: {report.sentence(one)}", style="bold")
-        found = Evidence(
-            self._name, self._study, self._fixed, tuple(arms.values()), verdicts, self._bench, missing
+        return report.write(self._report(list(arms.values()), verdicts, missing), self._store, self.folder)
+
+    def _report(
+        self, arms: Sequence[Arm], verdicts: tuple[ClaimVerdict, ...], missing: tuple[str, ...]
+    ) -> report.StudyReport:
+        study = self._study
+        held = f" base=[{','.join(self._fixed[1:])}]" if self._fixed[1:] else ""
+        return report.StudyReport(
+            name=self._name,
+            question=study.question,
+            claim=study.claim,
+            metrics=study.metrics,
+            seeds=study.seeds,
+            alpha=study.alpha,
+            timed=study.timed,
+            arms=tuple(sorted(map(self._measured, arms), key=lambda arm: not arm.control)),
+            verdicts=verdicts,
+            commands=(f"python agent.py {self._fixed[0]}{held}", *map(self._command, arms)),
+            failures=tuple(
+                (seed, " ".join(arm.overrides), why)
+                for arm in arms
+                for seed, why in sorted(arm.failures.items())
+            ),
+            left_out=missing,
         )
-        return report.write(found, self.folder)
+
+    def _measured(self, arm: Arm) -> Arm:
+        """The arm as a row of the report, read from the store."""
+        ids = [arm.trials[seed] for seed in self._study.seeds if seed in arm.trials]
+        status = "control" if arm.proposer == "control" else "ran"
+        return measured(self._store, arm.overrides, arm.proposer, status, ids)
+
+    def _command(self, arm: Arm) -> str:
+        """The line that repeats an arm."""
+        split = self._bench.typed.split(arm.overrides)
+        return command([*self._fixed, *arm.overrides, *split], self._study.seeds)
 
     def _on_fresh_seeds(self, before: Sequence[Sequence[int]]) -> Study:
         """The study on seeds that did not choose what it claims."""
@@ -185,29 +216,9 @@ class Experiment:
         asked = [one for one in asked if one[1] in arms and one[2] in arms]
         for claim, line, against in asked:
             alpha = self._study.alpha / len(asked)
-            yield self._judged(claim, arms[line], arms[against], line, against, alpha)
-
-    def _judged(
-        self, claim: Claim, arm: Arm, control: Arm, line: str, against: str, alpha: float
-    ) -> ClaimVerdict:
-        seeds, bench = self._study.seeds, self._bench
-        trials = [*bench.trials(control, seeds), *bench.trials(arm, seeds)]
-        parts = []
-        for part in claim.all:
-            before, after = (bench.values(one, part.metric, seeds) for one in (control, arm))
-            # A bound is about the arm alone.
-            beside = None if part.kind in ("at_most", "at_least") else control
-            rests = ground(bench, part.metric, seeds, arm, beside)
-            found = judged(
-                part, before, after, errors(alpha).among(len(claim.all)).at(self._looks, None), rests
-            )
-            complaint = self._incomparable(part.metric, trials)
-            parts.append(PartVerdict(part, "open", complaint, found.comparison) if complaint else found)
-        return ClaimVerdict(claim, line, against, claim_word(parts), tuple(parts), alpha)
-
-    def _incomparable(self, metric: str, trials: Sequence[Trial]) -> str | None:
-        results = {one.id: told for one in trials if (told := self._bench.result(one.id))}
-        return comparable(metric, trials, results)
+            rate = errors(alpha).at(self._looks, None)
+            parts = judge(self._bench, claim, arms[against], arms[line], self._study.seeds, rate)
+            yield ClaimVerdict(claim, line, against, claim_word(parts), parts, alpha)
 
     def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":
@@ -227,23 +238,11 @@ class Experiment:
                 verdict=Verdict(
                     word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
                 ),
-                energy_method=self._method(arm),
-                command=command(
-                    [*self._fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)], self._study.seeds
-                ),
+                energy_method=method(self._bench, arm, self._study.seeds),
+                command=self._command(arm),
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
-
-    def _method(self, arm: Arm) -> str:
-        found = self._bench.results(arm, self._study.seeds).values()
-        methods = {energy_method(result) for result in found if "train/energy_j" in result.metrics}
-        return "+".join(sorted(filter(None, methods))) or "not measured"
-
-    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._bench.result(outcome.trial_id) if outcome.ok else None
-        metrics = found.metrics if found else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
 
 def _letters(text: str) -> Iterator[str]:

@@ -23,8 +23,8 @@ from research.compose.defaults import (
     unchosen,
 )
 from research.compose.grammar import Odd, read
-from research.compose.hydra import compose
 from research.compose.interpolation import resolved
+from research.compose.override import override
 
 _REMEMBERED = 4096
 """texts that were read"""
@@ -34,7 +34,7 @@ _COMBINED = 1024
 
 @final
 @dataclass(frozen=True, slots=True)
-class Point:
+class Resolved:
     """One resolved configuration, and the option chosen in each group."""
 
     config: dict[str, Any]
@@ -54,7 +54,7 @@ class Composer:
         self._composed: dict[tuple[tuple[str, Choice], ...], Composed] = {}
         self.chosen = frozenset(self.composed({}).choices)
 
-    def resolve(self, overrides: Iterable[str]) -> Point:
+    def resolve(self, overrides: Iterable[str]) -> Resolved:
         """The plain config of overrides without sweeps. Raises `Refusal` with what to type instead."""
         typed = list(overrides)
         try:
@@ -62,18 +62,18 @@ class Composer:
         except Unusual:
             return _point(compose(self.files.folder, self.root, typed))
 
-    def sketch(self, overrides: Iterable[str] = ()) -> Point:
+    def sketch(self, overrides: Iterable[str] = ()) -> Resolved:
         """The config of options alone, with null for what nobody has set yet.
 
         Raises `Refusal` for an option that does not exist, and for a group that these options do not have.
         """
         settings = [_setting(text, self.groups, self.chosen) for text in overrides]
         composed = self.composed({key: _option(key, value) for key, value in settings})
-        return Point(
+        return Resolved(
             resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
         )
 
-    def _point(self, settings: Sequence[tuple[str, Any]]) -> Point:
+    def _point(self, settings: Sequence[tuple[str, Any]]) -> Resolved:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
         choices = {key: _option(key, value) for key, value in settings if key in self.groups}
         composed = self.composed(choices)
@@ -102,11 +102,11 @@ class Composer:
             return compose(self.files.folder, self.root, typed)
 
 
-def _point(composed: Composed) -> Point:
+def _point(composed: Composed) -> Resolved:
     if composed.missing:
         keys = ", ".join(composed.missing)
         raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
-    return Point(resolved(composed.tree), composed.choices)
+    return Resolved(resolved(composed.tree), composed.choices)
 
 
 def _filled(node: Any) -> Any:
@@ -159,7 +159,7 @@ def at(tree: Mapping[str, Any], key: str) -> Any:
 def _setting(text: str, groups: frozenset[str], chosen: frozenset[str]) -> tuple[str, Any]:
     """The (key, value) that one override sets; raises `Unusual` for what only Hydra's compose does."""
     bare = text.strip(" ")
-    if bare.startswith("+") and bare[1:].partition("=")[0] in chosen:
+    if bare.startswith("+") and override(bare).key in chosen:
         text = bare[1:]  # `+experiment=x` means `experiment=x`, though Hydra refuses it
     try:
         assignment = read(text)
@@ -207,3 +207,41 @@ def _option(group: str, value: Any) -> Choice:
 def named(choice: Choice) -> str:
     """The choice as it is typed after `group=`."""
     return f"[{','.join(choice)}]" if isinstance(choice, tuple) else str(choice)
+
+
+def compose(folder: Path, root: str, overrides: list[str]) -> Composed:
+    """The unresolved plain config and the chosen options, in 75 to 400 ms. Raises `Refusal`."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobRuntime
+    from hydra.errors import HydraException
+    from hydra.version import VersionBase
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    versions, job = VersionBase.instance(), JobRuntime.instance().get("name")
+    before = versions.version_base
+    base = "1.3" if running is None else str(before or "1.3")  # unset it is no version at all
+    try:
+        with initialize_config_dir(str(folder.resolve()), job_name=job, version_base=base):
+            config = hydra_compose(root, overrides, return_hydra_config=True)
+        tree: Any = OmegaConf.to_container(config)
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise Refusal(f"Hydra cannot compose {' '.join(overrides)}: {_reason(error)}.") from error
+    finally:
+        GlobalHydra.instance().hydra, versions.version_base = running, before
+    choices = tree.pop("hydra")["runtime"]["choices"]
+    plain = {group: _choice(choices[group]) for group in choices if "hydra/" not in group}
+    return Composed(tree, plain, tuple(missing(tree)))
+
+
+def _choice(value: Any) -> Choice:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of Hydra's message: those below advise `+`, which adds keys that nothing reads."""
+    lines = str(error).splitlines() or [str(error.__cause__ or type(error).__name__)]
+    return lines[0].strip().rstrip(".")

@@ -244,13 +244,13 @@ def copied(node: Any) -> Any:
 def missing(node: dict[str, Any] | list[Any], path: str = "") -> list[str]:
     """The keys whose value is `???`, which somebody must set; `path` is where the node lies, with its dot."""
     pairs = node.items() if isinstance(node, dict) else enumerate(node)
-    found: list[str] = []
+    keys: list[str] = []
     for name, item in pairs:
         if isinstance(item, _INNER):
-            found += missing(item, f"{path}{name}.")
+            keys += missing(item, f"{path}{name}.")
         elif item == MISSING:
-            found.append(f"{path}{name}")
-    return found
+            keys.append(f"{path}{name}")
+    return keys
 
 
 def unchosen(choices: Mapping[str, Choice]) -> list[str]:

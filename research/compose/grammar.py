@@ -71,10 +71,10 @@ class Assignment:
 
 def read(text: str) -> Assignment:
     """Read one override. Raises `Odd` unless it is plain: no `+ ~ @ $ {}`, no function but choice, range."""
-    found = _KEY.fullmatch(_stripped(text))
-    if found is None:
+    match = _KEY.fullmatch(_stripped(text))
+    if match is None:
         raise Odd("it is not of the form key=value")
-    key, value = found.groups()
+    key, value = match.groups()
     if value == "":
         return Assignment(key, (Value("", ""),), swept=False)
     call = _FUNCTION.fullmatch(value)
@@ -99,13 +99,13 @@ def _range(arguments: str) -> range:
     positional: list[int] = []
     named: dict[str, int] = {}
     for part in arguments.split(","):
-        found = _ARGUMENT.fullmatch(part)
-        if found is None or (named and found[1] is None) or found[1] in named:
+        match = _ARGUMENT.fullmatch(part)
+        if match is None or (named and match[1] is None) or match[1] in named:
             raise Odd("range takes whole numbers only, as range(start,stop) or range(start,stop,step)")
-        if found[1] is None:
-            positional.append(int(found[2]))
+        if match[1] is None:
+            positional.append(int(match[2]))
         else:
-            named[found[1]] = int(found[2])
+            named[match[1]] = int(match[2])
     bounds = dict(zip(("start", "stop", "step"), positional, strict=False))
     if len(positional) > 3 or bounds.keys() & named.keys() or "start" not in {**bounds, **named}:
         raise Odd("range takes a start, a stop and a step")
@@ -136,18 +136,18 @@ def _sequence(text: str, start: int, depth: int) -> tuple[list[Value], int]:
 
 def _element(text: str, start: int, depth: int) -> tuple[Value, int]:
     """One element and the spaces around it; returns it and where the next character lies."""
-    found = _ELEMENT.match(text, start)
-    if found is None:
+    match = _ELEMENT.match(text, start)
+    if match is None:
         raise Odd(_INSTEAD.get(text[start : start + 1], _NO_VALUE))
-    bracket, quoted, bare = found.groups()
+    bracket, quoted, bare = match.groups()
     if bracket:
-        return _list(text, found.start(1), found.end(), depth + 1)
+        return _list(text, match.start(1), match.end(), depth + 1)
     if quoted:
-        return Value(quoted[1:-1], quoted), found.end()
+        return Value(quoted[1:-1], quoted), match.end()
     stripped = _stripped(bare)
     if not stripped:
         raise Odd("a value is missing")
-    return Value(scalar(stripped), stripped), found.end()
+    return Value(scalar(stripped), stripped), match.end()
 
 
 def _list(text: str, opened: int, inside: int, depth: int) -> tuple[Value, int]:

@@ -89,7 +89,7 @@ def read(
     key = metric or (wish.metric if wish else _usual_metric(wanted, task))
     for asked in (key, *(bound.metric for bound in wanted)):
         refuse_unclaimed(asked)
-    _check_measured([key, *(one.metric for one in wanted)], task)
+    _check_measured([key, *(bound.metric for bound in wanted)], task)
     objective = Objective(metric=key, direction=_direction(key, direction, wish), constraints=_agreed(wanted))
     effect = wish.effect if wish else 0.0
     return Goal(
@@ -118,7 +118,7 @@ def _check_measured(metrics: Iterable[str], task: str) -> None:
 
 def _usual_metric(bounds: list[Constraint], task: str) -> str:
     """What is improved when no wish is said: the score that is bounded, else the usual score of the task."""
-    scored = [one.metric for one in bounds if is_test(one.metric)]
+    scored = [bound.metric for bound in bounds if is_test(bound.metric)]
     return scored[0] if scored else "test/bits_per_byte" if task == "language" else "test/accuracy"
 
 
@@ -151,7 +151,7 @@ def _chosen(wishes: list[Wish]) -> Wish | None:
 
 
 def _explicit(constraints: Iterable[str]) -> list[Constraint]:
-    found: list[Constraint] = []
+    stated: list[Constraint] = []
     for line in constraints:
         bounds, rest = find_bounds(str(line))
         if len(bounds) != 1 or re.search(r"\w", rest):
@@ -159,17 +159,17 @@ def _explicit(constraints: Iterable[str]) -> list[Constraint]:
                 f"The constraint '{line}' was not understood: "
                 "write it as 'test/accuracy >= 0.9' or 'under 50k parameters'."
             )
-        found += bounds
-    return found
+        stated += bounds
+    return stated
 
 
 def _agreed(bounds: list[Constraint]) -> tuple[Constraint, ...]:
     """One bound per metric and side, the tighter one; refused where no value can lie between them."""
     tight: dict[tuple[str, str], Constraint] = {}
-    for one in bounds:
-        kept = tight.get((one.metric, one.op))
-        if kept is None or (one.bound > kept.bound) == (one.op == ">="):
-            tight[one.metric, one.op] = one
+    for bound in bounds:
+        kept = tight.get((bound.metric, bound.op))
+        if kept is None or (bound.bound > kept.bound) == (bound.op == ">="):
+            tight[bound.metric, bound.op] = bound
     for (metric, op), low in tight.items():
         high = tight.get((metric, "<="))
         if op == ">=" and high and low.bound > high.bound:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from refusal import Refusal
+from research.compose.override import values_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.
@@ -44,36 +45,36 @@ def find_names(text: str, conf: Path, fixed: Iterable[str]) -> tuple[tuple[str, 
     Groups that are fixed already keep what they are fixed to. Raises `Refusal` where a text names two options
     of a group, or one that the configuration does not have.
     """
-    taken = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+    taken = values_of(fixed)
     data, text = _named(text, "data", _DATA_WORDS, _options(conf, "data"))
     model, text = _named(text, "model", _MODEL_WORDS, _options(conf, "model"))
     trainer, text = _named(text, "trainer", _TRAINER, [])
     model = ["gpt"] if set(model) == {"gpt", "transformer"} else model
     if "gpt" in model and not data and "data" not in taken:
         data = ["pytext"]
-    for group, found in (("data", data), ("model", model), ("trainer", trainer)):
-        if len(found) > 1:
-            raise Refusal(f"The goal names {' and '.join(found)}: ask for one {group} at a time.")
+    for group, named in (("data", data), ("model", model), ("trainer", trainer)):
+        if len(named) > 1:
+            raise Refusal(f"The goal names {' and '.join(named)}: ask for one {group} at a time.")
     known = taken.get("data") or (data[0] if data else DEFAULT_DATA)
     picked = {"data": data, "model": _fitting(model, conf, known), "trainer": trainer}
-    names = (f"{group}={found[0]}" for group, found in picked.items() if found and group not in taken)
+    names = (f"{group}={named[0]}" for group, named in picked.items() if named and group not in taken)
     return tuple(names), text
 
 
 def _named(text: str, group: str, aliases: dict[str, str], options: list[str]) -> tuple[list[str], str]:
-    found: dict[str, None] = {}
-    for option, words in [*aliases.items(), *((one, one.replace("_", "[-_ ]?")) for one in options)]:
+    named: dict[str, None] = {}
+    for option, words in [*aliases.items(), *((option, option.replace("_", "[-_ ]?")) for option in options)]:
         pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-]|\.\d)", re.IGNORECASE)
         if pattern.search(text):
-            found[option] = None
+            named[option] = None
             text = pattern.sub(" | ", text)
-    missing = [option for option in found if options and option not in options]
+    missing = [option for option in named if options and option not in options]
     if missing:
         raise Refusal(
             f"The goal names {missing[0]}, and conf/{group} has no such option: "
             f"it has {', '.join(sorted(options))}."
         )
-    return list(found), text
+    return list(named), text
 
 
 def _content(conf: Path, data: str) -> dict[str, object]:
@@ -90,5 +91,5 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
 
 def task_of(conf: Path, overrides: Iterable[str]) -> str:
     """The task of the data that overrides choose: classification, language or recall."""
-    chosen = dict(one.split("=", 1) for one in overrides if "=" in one)
-    return str(_content(conf, chosen.get("data", DEFAULT_DATA)).get("task", "classification"))
+    data = values_of(overrides).get("data", DEFAULT_DATA)
+    return str(_content(conf, data).get("task", "classification"))

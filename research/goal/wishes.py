@@ -92,14 +92,14 @@ class Wish(NamedTuple):
 
 def find_relative(text: str) -> tuple[list[Wish], str]:
     """Wishes with a size, to be read before bounds: in `20 % fewer joules` 20 % is no accuracy."""
-    found = [_sized(match) for match in _RELATIVE.finditer(text)]
+    wishes = [_sized(match) for match in _RELATIVE.finditer(text)]
     text = _RELATIVE.sub(" | ", text)
-    found += [_wish_less(match["metric"], number(match["number"]) / 100) for match in _BY.finditer(text)]
+    wishes += [_wish_less(match["metric"], number(match["number"]) / 100) for match in _BY.finditer(text)]
     text = _BY.sub(" | ", text)
-    found += [
+    wishes += [
         _wish_less(match["metric"], 1 - _FACTORS[match["part"].lower()]) for match in _PART.finditer(text)
     ]
-    return found, _PART.sub(" | ", text)
+    return wishes, _PART.sub(" | ", text)
 
 
 def find_wishes(text: str) -> tuple[list[Wish], str]:
@@ -111,17 +111,18 @@ def find_wishes(text: str) -> tuple[list[Wish], str]:
             f"'{kept[0].strip()}' names no figure: give {words(metric)} a bound of its own, "
             "for example '90 % accuracy for fewer joules'."
         )
-    found = [_directed(match["how"], match["metric"]) for match in _bounded(_DIRECTED, text)]
+    wishes = [_directed(match["how"], match["metric"]) for match in _bounded(_DIRECTED, text)]
     text = _blank(_DIRECTED, text)
     for pattern, metric, strength in _ADJECTIVES:
         adjective = re.compile(pattern, re.IGNORECASE)
-        found += [Wish(metric, METRICS[metric].better, strength, 0.0) for _ in _bounded(adjective, text)]
+        wishes += [Wish(metric, METRICS[metric].better, strength, 0.0) for _ in _bounded(adjective, text)]
         text = _blank(adjective, text)
     bare = re.compile(_METRIC, re.IGNORECASE)
-    found += [
-        Wish(key, METRICS[key].better, 0, 0.0) for key in (metric_of(one[0]) for one in _bounded(bare, text))
+    wishes += [
+        Wish(key, METRICS[key].better, 0, 0.0)
+        for key in (metric_of(match[0]) for match in _bounded(bare, text))
     ]
-    return found, _blank(bare, text)
+    return wishes, _blank(bare, text)
 
 
 def _bounded(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

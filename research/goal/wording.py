@@ -154,16 +154,16 @@ def number(text: str) -> float:
 
 def find_bounds(text: str) -> Bounds:
     """All bounds of a text, left to right: `90 % accuracy`, `accuracy >= 0.9`, `under 50k parameters`."""
-    found: list[Constraint] = []
+    bounds: list[Constraint] = []
     rest, position = "", 0
     while position < len(text):
         bound = _bound_at(text, position) if _starts_word(text, position) else None
         if bound:
-            found.append(bound[0])
+            bounds.append(bound[0])
             rest, position = rest + " | ", bound[1]
         else:
             rest, position = rest + text[position], position + 1
-    return Bounds(found, rest)
+    return Bounds(bounds, rest)
 
 
 def _starts_word(text: str, position: int) -> bool:

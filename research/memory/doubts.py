@@ -16,7 +16,7 @@ from typing import Any, final
 from research.memory.features import Columns, Flat, flat
 from research.memory.reading import configs, counts
 from research.memory.records import Doubt
-from research.space import identity as trial_identity
+from research.run import teachers
 from research.space.signature import INERT, signature
 from research.stats.draws import KEY
 from research.store import queries
@@ -63,7 +63,7 @@ class Doubts:
         Raises `Refusal` when its data or device is not there, or the database cannot be used.
         """
         name = signature(config, self._inert)
-        return self._repeat(trial_identity.key(config, name)) or self._predicted(config, name)
+        return self._repeat(teachers.key(config, name)) or self._predicted(config, name)
 
     def _repeat(self, key: Key) -> Doubt | None:
         known = self._store.known([key]).get(key)

@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from research.compose.override import override, values_of
 from research.memory.reading import PastTrial
 from research.memory.records import Lesson
 from research.metrics import rank, words
-from research.store.index import number, split
+from research.store.index import number
 from research.types import Objective
 
 _PAIRS = 3
@@ -83,7 +84,7 @@ def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
     """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
     places: dict[SharedPart, dict[str, PastTrial]] = {}
     for run in runs:
-        own = split(run.overrides)
+        own = values_of(run.overrides)
         if objective.metric not in run.figures:
             continue
         for key in {*own, *{key.partition(".")[0] for key in own}}:
@@ -112,8 +113,8 @@ def _machine(run: PastTrial) -> str:
     return f"{run.hardware} {run.instrument}"
 
 
-def _about(override: str, key: str) -> bool:
-    name = override.partition("=")[0]
+def _about(text: str, key: str) -> bool:
+    name = override(text).key
     return name == key or name.startswith(f"{key}.")
 
 
@@ -145,7 +146,7 @@ def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
         return []
     values: dict[str, list[tuple[str, PastTrial]]] = {}
     for run in runs:
-        for key, text in split(run.overrides).items():
+        for key, text in values_of(run.overrides).items():
             values.setdefault(key, []).append((text, run))
     told = []
     for key, seen in sorted(values.items()):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
+from construct import renamed
 from refusal import Refusal
 from research.memory import placebo
 from research.memory.doubts import Doubts
@@ -121,7 +122,7 @@ def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[st
 
 def _retrieval(config: Mapping[str, Any]) -> Find:
     """The class or function that the config names; its other keys are arguments."""
-    name = str(config.get("_target_") or _DEFAULT)
+    name = str(renamed(config).get("_target_") or _DEFAULT)
     given = {key: value for key, value in config.items() if not key.startswith("_")}
     module, _, last = name.rpartition(".")
     try:

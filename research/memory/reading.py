@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final, get_args
 
+from research.compose.override import keys_of, override
 from research.memory.records import Episode, Kind
 from research.metrics import is_carbon, is_test, is_timed, screening_objective
 from research.space.knobs import own
@@ -215,7 +216,7 @@ def runs(
         PastTrial(
             number,
             row.task,
-            tuple(override for override in row.overrides if _key(override) not in idle.get(number, ())),
+            tuple(text for text in row.overrides if override(text).key not in idle.get(number, ())),
             row.seed,
             row.status == "failed",
             measured.get(number, {}),
@@ -232,12 +233,8 @@ def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dic
     Only the configs of such trials are read, which costs a tenth of a millisecond each.
     """
     sometimes = own().conditions.keys()
-    asked = [number for number, typed in overrides.items() if sometimes & set(map(_key, typed))]
+    asked = [number for number, typed in overrides.items() if sometimes & keys_of(typed)]
     return {number: frozenset(own().idle(config)) for number, config in queries.configs(connection, asked)}
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].strip(" +")
 
 
 def counts(status: str, reason: str | None) -> bool:

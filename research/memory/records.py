@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from research.compose.override import override
 from research.types import Objective, Record
 
 Phase = Literal["planning", "architecture", "optimization", "evaluation"]
@@ -98,7 +99,7 @@ def fit(phase: Phase | None, kind: Kind, overrides: Iterable[str]) -> float:
     """How well an episode serves a phase, 0 to 1: by what it is, and by the groups that it turned."""
     if phase is None:
         return 0.0
-    groups = [override.partition("=")[0].partition(".")[0] for override in overrides]
+    groups = [override(text).group for text in overrides]
     wanted = _GROUPS.get(phase)
     if wanted is None:
         return _KINDS[phase][kind]

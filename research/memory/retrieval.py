@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import final
 
+from research.compose.override import values_of
 from research.memory.reading import Configuration, IndexRow, found, told
 from research.memory.records import Episode, Query, fit
 from research.metrics import screening
-from research.store.index import Term, kind_mark, mark, matching, near, number, split, turned, words
+from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
 
 _EACH = 6
@@ -48,7 +49,7 @@ class Nearest:
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:
     """What brings candidates, each under the query's task where it names one."""
-    task, own = query.task, split(turned(query.overrides))
+    task, own = query.task, values_of(turned(query.overrides))
     for said in words(query.words)[:_WORDS]:
         yield [(said,), (mark("task", task),)] if task else [(said,)]
     for key, text in list(own.items())[:_KNOBS]:
@@ -70,7 +71,7 @@ def _near(key: str, text: str) -> list[str]:
 
 
 def _ranked(pool: Sequence[IndexRow], query: Query) -> list[tuple[float, IndexRow]]:
-    said, own = _said(pool, query.words), split(turned(query.overrides))
+    said, own = _said(pool, query.words), values_of(turned(query.overrides))
     scored = [(_relevance(row, query, own, share), row) for row, share in zip(pool, said, strict=True)]
     return sorted((one for one in scored if one[0] > 0), key=lambda one: (-one[0], -one[1].id))
 
@@ -92,7 +93,7 @@ def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float 
     shared = TASK * (query.task is not None and row.task == query.task)
     shared += WORDS * (said or 0.0)
     if own:
-        shared += REGION * likeness(own, split(row.overrides))
+        shared += REGION * likeness(own, values_of(row.overrides))
     if not shared and (query.task or said is not None or own):
         return 0.0
     if query.objective is not None and row.metric is not None:

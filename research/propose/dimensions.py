@@ -4,10 +4,67 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, final
 
+from research.compose.compose import Resolved
+from research.compose.grammar import Odd, read
+from research.compose.override import override, spelt, values_of
 from research.metrics import is_ratio
-from research.propose.idle import Idle
+from research.space.conditions import condition
+
+
+@final
+class Idle:
+    """Answers from a vocabulary and what is fixed; texts by key or group are what is picked beside these."""
+
+    def __init__(self, vocabulary: Mapping[str, Any], fixed: Mapping[str, str]) -> None:
+        self._groups: Mapping[str, Any] = vocabulary["groups"]
+        self._entries: dict[str, Mapping[str, Any]] = {**vocabulary.get("given", {}), **vocabulary["keys"]}
+        self._fixed = fixed
+
+    def acts(self, key: str, picked: Mapping[str, str]) -> bool:
+        """Whether the key changes anything; true for one that no condition is known of."""
+        when = self._entries.get(key, {}).get("when")
+        if not when:
+            return True
+        known: dict[str, Any] = {}
+        for name in condition(when).keys:
+            self._put(known, name, picked)
+        return condition(when).acts(Resolved(known, {}))
+
+    def without(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides, less those of keys that do not act under the others."""
+        picked = values_of(overrides)
+        return tuple(text for text in overrides if self.acts(override(text).key, picked))
+
+    def _put(self, known: dict[str, Any], key: str, picked: Mapping[str, str]) -> None:
+        """The key's value into the tree of what is known; nothing where there is none."""
+        text = picked.get(key, self._fixed.get(key))
+        try:
+            value = self._default(key, picked) if text is None else _value(text)
+        except (KeyError, Odd):
+            return
+        *path, last = key.split(".")
+        for part in path:
+            known = known.setdefault(part, {})
+        known[last] = value
+
+    def _default(self, key: str, picked: Mapping[str, str]) -> Any:
+        """What the control has; `KeyError` where the chosen option lacks the key."""
+        entry = self._entries[key]
+        group = entry.get("group")
+        if not group:
+            return entry["default"]
+        option = picked.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+        return entry["per"][option.strip("[]")]["default"]
+
+
+@lru_cache(maxsize=1024)
+def _value(text: str) -> Any:
+    """What a text means as a value; raises `Odd` for what is none."""
+    return next(iter(read(f"key={text}").each())).value
+
 
 _DIGITS = 3
 """significant digits of a drawn number: enough to tune with, few enough to read and to repeat"""
@@ -88,7 +145,7 @@ class Dimensions:
     """Everything that a search may turn, once the person's own overrides are fixed."""
 
     def __init__(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> None:
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._groups: dict[str, dict[str, Any]] = vocabulary["groups"]
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
@@ -101,15 +158,15 @@ class Dimensions:
         for key, entry in self._keys.items():
             if not self._idle.acts(key, chosen):
                 continue
-            found = _picked(*self._key(key, entry, chosen), pick)
-            drawn += found
-            if found:  # of a key that is off nothing but its toggle
-                chosen[key] = "null" if found[-1][0].toggle else found[-1][1]
+            values = _picked(*self._key(key, entry, chosen), pick)
+            drawn += values
+            if values:  # of a key that is off nothing but its toggle
+                chosen[key] = "null" if values[-1][0].toggle else values[-1][1]
         return drawn
 
     def default(self) -> Drawn:
         """The control."""
-        return self.walk(lambda one: one.default)
+        return self.walk(lambda axis: axis.default)
 
     def turned(self, rng: random.Random) -> int:
         """How many to turn at once, by lot; in a small space all.
@@ -122,7 +179,7 @@ class Dimensions:
     def choose(self, rng: random.Random, turned: int, metric: str, kept: Drawn | None = None) -> set[str]:
         """Names of `turned` dimensions of `kept`, or of the control, by lot; sizes oftener for a cost."""
         weight = _SIZES if is_ratio(metric) else 1.0
-        left = {one.name: weight if one.is_size else 1.0 for one, _ in kept or self.default()}
+        left = {axis.name: weight if axis.is_size else 1.0 for axis, _ in kept or self.default()}
         chosen: set[str] = set()
         while left and len(chosen) < turned:
             name = rng.choices(list(left), list(left.values()))[0]
@@ -139,10 +196,10 @@ class Dimensions:
         it has them, for with the control's own length no other change is cheaper.
         """
         kept = None if stopped is None else self.read(stopped)
-        texts = {one.name: text for one, text in kept or ()}
+        texts = {axis.name: text for axis, text in kept or ()}
         chosen = self.choose(rng, turned, metric, kept)
         return self.walk(
-            lambda one: one.draw(rng) if one.name in chosen else texts.get(one.name, one.default)
+            lambda axis: axis.draw(rng) if axis.name in chosen else texts.get(axis.name, axis.default)
         )
 
     def read(self, overrides: Sequence[str]) -> Drawn | None:
@@ -151,15 +208,15 @@ class Dimensions:
         None where a sampler could not have drawn them.
         """
         words = self.carried(overrides)
-        given = dict(one.split("=", 1) for one in self.acting(overrides) if "=" in one and one not in words)
-        drawn = self.walk(lambda one: one.picked(given))
+        given = values_of(text for text in self.acting(overrides) if text not in words)
+        drawn = self.walk(lambda axis: axis.picked(given))
         read = {dimension.key for dimension, _ in drawn}
         fits = all(dimension.holds(text) for dimension, text in drawn)
         return drawn if fits and given.keys() <= read else None
 
     def carried(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that no sampler draws and that go with every draw from there: a target in words."""
-        return tuple(one for one in overrides if one.partition("=")[0] in self._words - self._fixed.keys())
+        return tuple(text for text in overrides if override(text).key in self._words - self._fixed.keys())
 
     def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that change anything beside the others."""
@@ -171,7 +228,7 @@ class Dimensions:
                 continue
             options, default = tuple(entry["options"]), entry["default"]
             if entry.get("several"):
-                options, default = tuple(f"[{one}]" for one in options), f"[{','.join(default or [])}]"
+                options, default = tuple(f"[{option}]" for option in options), f"[{','.join(default or [])}]"
             values = tuple(dict.fromkeys((str(default), *options)))
             if len(values) > 1:
                 yield Dimension(group, group, str(default), values)
@@ -198,22 +255,22 @@ class Dimensions:
 
 def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
     """What is picked of one key: whether it has a value, where it may have none, and which."""
-    found = [(toggle, pick(toggle))] if toggle else []
-    if dimension and (not found or found[0][1] == ON):
-        found.append((dimension, pick(dimension)))
-    return found
+    drawn = [(toggle, pick(toggle))] if toggle else []
+    if dimension and (not drawn or drawn[0][1] == ON):
+        drawn.append((dimension, pick(dimension)))
+    return drawn
 
 
 def typed(drawn: Drawn) -> tuple[str, ...]:
     """A draw as overrides, without what is the default anyway."""
-    usually_off = {one.key for one, _ in drawn if one.toggle and one.default == OFF}
-    found: list[str] = []
+    usually_off = {axis.key for axis, _ in drawn if axis.toggle and axis.default == OFF}
+    texts: list[str] = []
     for dimension, text in drawn:
         if dimension.toggle:
-            found += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
+            texts += [f"{dimension.key}=null"] if text == OFF and dimension.default == ON else []
         elif text != dimension.default or dimension.key in usually_off:
-            found.append(f"{dimension.key}={text}")
-    return tuple(found)
+            texts.append(f"{dimension.key}={text}")
+    return tuple(texts)
 
 
 def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> Dimension | None:
@@ -235,6 +292,4 @@ def _dimension(name: str, key: str, entry: Mapping[str, Any], default: Any) -> D
 
 
 def _typed(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else spelt(value)

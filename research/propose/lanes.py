@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, final
 
 from research.metrics import rank
-from research.propose.account import Asked
-from research.propose.bandit import Bandit
+from research.propose.bandit import Asked, Bandit
 from research.propose.proposer import Proposer, Seen, State
 from research.types import Proposal
 
@@ -25,11 +24,15 @@ def lane_of(proposer: str) -> Lane:
 def view(state: State, proposer: str) -> State:
     """The state as the lane of `proposer` may see it: its own proposals, and the best of those."""
     lane = lane_of(proposer)
-    seen = tuple(one for one in state.seen if lane_of(one.proposer) == lane)
+    seen = tuple(result for result in state.seen if lane_of(result.proposer) == lane)
     if len(seen) == len(state.seen):
         return state
-    ran = [one for one in (state.control, state.stopped, *seen) if one is not None and one.status == "done"]
-    best = min(ran, key=lambda one: rank(state.objective, one.metrics), default=None)
+    ran = [
+        result
+        for result in (state.control, state.stopped, *seen)
+        if result is not None and result.status == "done"
+    ]
+    best = min(ran, key=lambda result: rank(state.objective, result.metrics), default=None)
     return state.model_copy(update={"seen": seen, "incumbent": best})
 
 
@@ -44,8 +47,8 @@ class InLane(Proposer):
 
     def ask(self, state: State) -> Proposal | None:
         """What the proposer makes of its lane."""
-        found = self._proposer.ask(view(state, self.name))
-        return found.model_copy(update={"proposer": self.name}) if found else None
+        proposal = self._proposer.ask(view(state, self.name))
+        return proposal.model_copy(update={"proposer": self.name}) if proposal else None
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Pass on what its own lane found."""
@@ -59,7 +62,7 @@ class InLane(Proposer):
 
 def in_lane(proposers: Iterable[Proposer], lane: Lane) -> list[Proposer]:
     """Proposers of one lane; those of two lanes must not be the same objects."""
-    return [InLane(one, lane) for one in proposers]
+    return [InLane(proposer, lane) for proposer in proposers]
 
 
 def control_shares(shares: dict[str, float]) -> dict[str, float]:
@@ -102,9 +105,9 @@ class Lanes:
     def next(self) -> Proposer | None:
         """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""
         for lane in sorted(self._bandits, key=self._turns):
-            found = self._bandits[lane].next()
-            if found is not None:
-                return found
+            proposer = self._bandits[lane].next()
+            if proposer is not None:
+                return proposer
         return None
 
     def leave(self, proposer: Proposer) -> None:
@@ -121,7 +124,7 @@ class Lanes:
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""
-        return {name: one for bandit in self._bandits.values() for name, one in bandit.facts().items()}
+        return {name: told for bandit in self._bandits.values() for name, told in bandit.facts().items()}
 
     def _turns(self, lane: Lane) -> int:
         return sum(self._bandits[lane].taken.values())

@@ -47,42 +47,39 @@ class Pattern(Proposer):
                 return claim(overrides, state, self.name)
         return None
 
-    def tell(self, proposal: Proposal, seen: Any) -> None:
-        """All that it needs is in the state."""
-
     def _moved(self, best: Drawn, move: Move) -> Drawn:
-        kept = {one.name: text for one, text in best}
-        for one, factor in move:
-            kept[one.name] = _times(one, kept[one.name], factor)
-        return self._dimensions.walk(lambda one: kept.get(one.name, one.default))
+        kept = {axis.name: text for axis, text in best}
+        for axis, factor in move:
+            kept[axis.name] = _times(axis, kept[axis.name], factor)
+        return self._dimensions.walk(lambda axis: kept.get(axis.name, axis.default))
 
 
 def _moves(best: Drawn, state: State) -> Iterator[Move]:
     """The steps by every stride, then stride by stride: other sizes, and rates up and down."""
-    sizes = [one for one, _ in best if one.is_size or _listed(one)]
-    rates = [one for one, _ in best if one.log and not one.values and one.key.endswith("lr")]
+    sizes = [axis for axis, _ in best if axis.is_size or _listed(axis)]
+    rates = [axis for axis, _ in best if axis.log and not axis.values and axis.key.endswith("lr")]
     cheaper = is_ratio(state.objective.metric) and _wants_less(state)
     for stride in STRIDES:
-        for one in (size for size in sizes if _is_length(size)):
-            yield from _sized(one, stride, rates, cheaper)
+        for axis in (size for size in sizes if _is_length(size)):
+            yield from _sized(axis, stride, rates, cheaper)
     for stride in STRIDES:
-        for one in sorted((size for size in sizes if not _is_length(size)), key=lambda size: size.key):
-            yield from _sized(one, stride, rates, cheaper)
+        for axis in sorted((size for size in sizes if not _is_length(size)), key=lambda size: size.key):
+            yield from _sized(axis, stride, rates, cheaper)
         yield from (((rate, factor),) for rate in rates for factor in (stride, 1 / stride))
 
 
-def _sized(one: Dimension, stride: float, rates: Sequence[Dimension], cheaper: bool) -> Iterator[Move]:
+def _sized(axis: Dimension, stride: float, rates: Sequence[Dimension], cheaper: bool) -> Iterator[Move]:
     """A size down by the stride, alone and with a rate that rises; up too where a cost is not the goal."""
-    yield ((one, 1 / stride),)
+    yield ((axis, 1 / stride),)
     if cheaper:
-        powers = (1, 2) if _is_length(one) else (1,)
-        yield from (((one, 1 / stride), (rate, stride**power)) for power in powers for rate in rates)
+        powers = (1, 2) if _is_length(axis) else (1,)
+        yield from (((axis, 1 / stride), (rate, stride**power)) for power in powers for rate in rates)
     else:
-        yield ((one, stride),)
+        yield ((axis, stride),)
 
 
-def _is_length(one: Dimension) -> bool:
-    return one.key.startswith("budget.")
+def _is_length(axis: Dimension) -> bool:
+    return axis.key.startswith("budget.")
 
 
 def _wants_less(state: State) -> bool:
@@ -90,17 +87,17 @@ def _wants_less(state: State) -> bool:
     return state.objective.direction == "min" or (known is not None and known.better == "min")
 
 
-def _listed(one: Dimension) -> list[float]:
+def _listed(axis: Dimension) -> list[float]:
     """The values of a size that takes only some, such as a width that its heads must divide; else none."""
-    digits = [float(value) for value in one.values if value.isdigit()]
-    return sorted(digits) if len(digits) == len(one.values) > 2 else []
+    digits = [float(value) for value in axis.values if value.isdigit()]
+    return sorted(digits) if len(digits) == len(axis.values) > 2 else []
 
 
-def _times(one: Dimension, text: str, factor: float) -> str:
+def _times(axis: Dimension, text: str, factor: float) -> str:
     """The value times the factor, inside the range; of listed values the next one that far or farther."""
-    if listed := _listed(one):
+    if listed := _listed(axis):
         wanted = float(text) * factor
         if factor < 1:
             return f"{max((value for value in listed if value <= wanted), default=listed[0]):g}"
         return f"{min((value for value in listed if value >= wanted), default=listed[-1]):g}"
-    return one.text(min(max(float(text) * factor, one.low), one.high))
+    return axis.text(min(max(float(text) * factor, axis.low), axis.high))

@@ -5,11 +5,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar, final
 
+from research.compose.override import values_of
 from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
-from research.propose.proposer import Proposer, Seen, State
+from research.propose.proposer import Proposer, State
 from research.propose.random import claim
-from research.stats.student import critical
+from research.stats.decide import critical
 from research.types import Objective, Proposal
 
 SIZE = 5
@@ -58,7 +59,7 @@ class Portfolio(Proposer):
 
     def __init__(self, memory: Elsewhere, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._left: list[tuple[str, ...]] | None = None
         self._known: dict[str, Any] = {}
 
@@ -66,15 +67,12 @@ class Portfolio(Proposer):
         """The next configuration that the present space can say and that was not seen yet."""
         if self._left is None:
             self._left = self._chosen(state.objective)
-        seen = {self._dimensions.acting(one.overrides) for one in state.seen}
+        seen = {self._dimensions.acting(result.overrides) for result in state.seen}
         while self._left:
             overrides = self._left.pop(0)
             if overrides not in seen:
                 return claim(overrides, state, self.name)
         return None
-
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """What is found here is another task's to remember."""
 
     def spent(self) -> dict[str, Any]:
         """What it was made of: tasks, configurations, and whether they help where they were not found."""
@@ -83,10 +81,10 @@ class Portfolio(Proposer):
     def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
         known: dict[str, dict[tuple[str, ...], float]] = {}
         here = cache(self._here)  # tasks share configurations
-        for one in self._memory.elsewhere(objective, self._fixed.get("data", "")):
-            overrides = here(tuple(one.overrides))
+        for figure in self._memory.elsewhere(objective, self._fixed.get("data", "")):
+            overrides = here(tuple(figure.overrides))
             if overrides:
-                known.setdefault(one.task, {})[overrides] = one.value
+                known.setdefault(figure.task, {})[overrides] = figure.value
         regrets = normalised(known, objective)
         helps = pays(regrets)
         self._known = {"tasks": len(regrets), "helps": helps}
@@ -94,7 +92,7 @@ class Portfolio(Proposer):
 
     def _here(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """Overrides of another task as they are typed here; empty where they differ in what is fixed."""
-        given = dict(one.split("=", 1) for one in overrides)
+        given = values_of(overrides)
         if any(self._fixed.get(key, value) != value for key, value in given.items()):
             return ()
         left = [f"{key}={value}" for key, value in given.items() if key not in self._fixed]
@@ -131,22 +129,22 @@ def pays(regrets: Regrets[Name], size: int = SIZE, level: float = 0.95) -> bool:
     if len(gains) < _TASKS:
         return True
     mean = math.fsum(gains) / len(gains)
-    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in gains) / (len(gains) - 1))
-    return mean > critical(2 * (1 - level), len(gains) - 1) * spread / math.sqrt(len(gains))
+    spread = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1))
+    return mean > critical(1 - level, len(gains) - 1) * spread / math.sqrt(len(gains))
 
 
 def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:
     """How much better the others' portfolio does on a task than chance; None where it knows too few of it."""
     here = regrets[task]
     others = {
-        name: {one: value for one, value in known.items() if one in here}
+        name: {setting: value for setting, value in known.items() if setting in here}
         for name, known in regrets.items()
         if name != task
     }
     chosen = portfolio(others, size)
     if len(chosen) < size or len(here) < 2 * size:
         return None
-    return _by_lot(sorted(here.values()), size) - min(here[one] for one in chosen)
+    return _by_lot(sorted(here.values()), size) - min(here[setting] for setting in chosen)
 
 
 def _by_lot(values: Sequence[float], size: int) -> float:
@@ -161,7 +159,7 @@ def normalised(
 ) -> dict[str, dict[Name, float]]:
     """Figures as regrets per task, 0 for its best and 1 for its worst; of costs, their logarithms."""
     sign = 1.0 if objective.direction == "min" else -1.0
-    found: dict[str, dict[Name, float]] = {}
+    regrets: dict[str, dict[Name, float]] = {}
     for task, figures in known.items():
         costs = {
             name: cost
@@ -170,8 +168,8 @@ def normalised(
         }
         low, high = min(costs.values(), default=0.0), max(costs.values(), default=0.0)
         if high > low:
-            found[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}
-    return found
+            regrets[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}
+    return regrets
 
 
 def _cost(value: float, objective: Objective, sign: float) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from research.metrics import words
 from research.propose.dimensions import Dimensions, typed
-from research.propose.proposer import Proposer, Seen, State
+from research.propose.proposer import Proposer, State
 from research.types import Proposal
 
 
@@ -27,9 +27,6 @@ class Random(Proposer):
         stopped = state.stopped.overrides if state.stopped else None
         drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
         return claim((*typed(drawn), *self._dimensions.carried(stopped or ())), state, self.name)
-
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """Random search learns nothing."""
 
 
 def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:

@@ -6,8 +6,9 @@ from typing import Any, final
 
 import yaml
 
-from research.propose.idle import Idle
-from research.propose.proposer import Proposer, Seen, State
+from research.compose.override import flat, spelt, values_of
+from research.propose.dimensions import Idle
+from research.propose.proposer import Proposer, State
 from research.propose.random import claim
 from research.types import Proposal
 
@@ -32,10 +33,10 @@ class Recipes(Proposer):
         check: Callable[[list[str]], Sequence[str]],
     ) -> None:
         """`check` is the gate: complaints about overrides."""
-        self._fixed = dict(one.lstrip("+").split("=", 1) for one in fixed if "=" in one)
+        self._fixed = values_of(fixed)
         self._idle = Idle(vocabulary, self._fixed)
-        found = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
-        rests = [self._rest(overrides) for overrides in found if self._fits(overrides)]
+        recipes = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
+        rests = [self._rest(overrides) for overrides in recipes if self._fits(overrides)]
         self._left = [rest for rest in rests if rest and not check(list(rest))]
 
     def ask(self, state: State) -> Proposal | None:
@@ -48,12 +49,9 @@ class Recipes(Proposer):
             return None
         recipe = self._left.pop(0)
         stopped = state.stopped.overrides if state.stopped else ()
-        own = any(one.startswith("budget.") for one in recipe)
-        length = () if own else tuple(one for one in stopped if one.startswith("budget."))
+        own = any(text.startswith("budget.") for text in recipe)
+        length = () if own else tuple(text for text in stopped if text.startswith("budget."))
         return claim((*recipe, *length), state, self.name)
-
-    def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """Recipes do not change by what is seen."""
 
     def _fits(self, overrides: dict[str, str]) -> bool:
         """A recipe fits when it does not set otherwise what the goal or the person has fixed."""
@@ -68,25 +66,9 @@ class Recipes(Proposer):
 def plain(path: Path) -> dict[str, str]:
     """The choices and values of a recipe, key -> text, without its seeds, names and question."""
     content = yaml.safe_load(path.read_text()) or {}
-    found: dict[str, str] = {}
+    choices: dict[str, str] = {}
     for entry in content.get("defaults", []):
         if isinstance(entry, dict):
             group, option = next(iter(entry.items()))
-            found[group.removeprefix("override ").lstrip("/")] = _text(option)
-    found |= _flat({key: value for key, value in content.items() if key not in _NOT_PROPOSED}, "")
-    return found
-
-
-def _flat(node: dict[str, Any], prefix: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in node.items():
-        one = {f"{prefix}{key}": _text(value)}
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else one
-    return found
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ",".join(map(_text, value)) + "]"
-    words = {None: "null", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+            choices[group.removeprefix("override ").lstrip("/")] = spelt(option)
+    return choices | flat({key: value for key, value in content.items() if key not in _NOT_PROPOSED})

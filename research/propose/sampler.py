@@ -5,7 +5,7 @@ import random
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, final
 
 from research.metrics import is_ratio, shortfalls
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
@@ -87,27 +87,27 @@ class Sampler(Proposer, ABC):
         best = self._dimensions.read(state.incumbent.overrides) if state.incumbent else None
         kept = best or self._dimensions.default()
         self._renew(kept)
-        texts, chosen = {one.name: text for one, text in kept}, self._redraws(kept, state)
+        texts, chosen = {axis.name: text for axis, text in kept}, self._redraws(kept, state)
         trial = self._study.ask()
 
         def pick(draw: Callable[[Dimension], str]) -> Drawn:
             return self._dimensions.walk(
-                lambda one: draw(one) if one.name in chosen else texts.get(one.name, one.default)
+                lambda axis: draw(axis) if axis.name in chosen else texts.get(axis.name, axis.default)
             )
 
-        drawn = pick(lambda one: _suggest(trial, one))
+        drawn = pick(lambda axis: _suggest(trial, axis))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
         made = frozenset((*typed(drawn), *words))
-        if made in {frozenset(self._dimensions.acting(one.overrides)) for one in state.seen}:
-            return pick(lambda one: one.draw(self._rng))  # a model that is sure would ask the same for ever
+        if made in {frozenset(self._dimensions.acting(axis.overrides)) for axis in state.seen}:
+            return pick(lambda axis: axis.draw(self._rng))  # a model that is sure would ask the same for ever
         self._asked[typed(drawn)] = dict(closed.system_attrs)
         return drawn
 
     def _renew(self, kept: Drawn) -> None:
         """Start a joint model anew when its dimensions have changed, from what is known of the new ones."""
-        space = {one.name: one for one, _ in kept}
+        space = {axis.name: axis for axis, _ in kept}
         if self.joint and space != self._space:
             self._space, self._kept = space, as_trial(kept)["params"]
             self._study = self._opened(kept)
@@ -117,7 +117,7 @@ class Sampler(Proposer, ABC):
     def _opened(self, kept: Drawn) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            sampler = self._sampler(self._seed, {one.name: _value(one, text) for one, text in kept})
+            sampler = self._sampler(self._seed, {axis.name: _value(axis, text) for axis, text in kept})
         return self._optuna.create_study(sampler=sampler)
 
     def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
@@ -138,7 +138,7 @@ class Sampler(Proposer, ABC):
     def _imputed(self, told: dict[str, Any]) -> dict[str, Any]:
         """A result in the incumbent's dimensions, as if what it lacks were as the incumbent has it."""
         params = {name: told["params"].get(name, value) for name, value in self._kept.items()}
-        distributions = {name: _distribution(one) for name, one in self._space.items()}
+        distributions = {name: _distribution(axis) for name, axis in self._space.items()}
         return told | {"params": params, "distributions": distributions}
 
     def _minimised(self, seen: Seen, state: State) -> float:
@@ -156,8 +156,8 @@ class Sampler(Proposer, ABC):
 def as_trial(drawn: Drawn) -> dict[str, Any]:
     """A draw as Optuna's `create_trial` takes it: values and distributions by dimension."""
     return {
-        "params": {one.name: _value(one, text) for one, text in drawn},
-        "distributions": {one.name: _distribution(one) for one, _ in drawn},
+        "params": {axis.name: _value(axis, text) for axis, text in drawn},
+        "distributions": {axis.name: _distribution(axis) for axis, _ in drawn},
     }
 
 
@@ -168,23 +168,86 @@ def gaps(seen: Seen, state: State) -> dict[str, float]:
     return {str(place): 1.0 if failed or math.isnan(gap) else gap for place, gap in enumerate(missed)}
 
 
-def _suggest(trial: Any, one: Dimension) -> str:
-    if one.values:
-        return str(trial.suggest_categorical(one.name, list(one.values)))
-    if one.whole:
-        return one.text(trial.suggest_int(one.name, int(one.low), int(one.high), log=one.log))
-    return one.text(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+def _suggest(trial: Any, axis: Dimension) -> str:
+    if axis.values:
+        return str(trial.suggest_categorical(axis.name, list(axis.values)))
+    if axis.whole:
+        return axis.text(trial.suggest_int(axis.name, int(axis.low), int(axis.high), log=axis.log))
+    return axis.text(trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log))
 
 
-def _value(one: Dimension, text: str) -> str | int | float:
-    return text if one.values else int(float(text)) if one.whole else float(text)
+def _value(axis: Dimension, text: str) -> str | int | float:
+    return text if axis.values else int(float(text)) if axis.whole else float(text)
 
 
-def _distribution(one: Dimension) -> Any:
+def _distribution(axis: Dimension) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if one.values:
-        return CategoricalDistribution(one.values)
-    if one.whole:
-        return IntDistribution(int(one.low), int(one.high), log=one.log)
-    return FloatDistribution(one.low, one.high, log=one.log)
+    if axis.values:
+        return CategoricalDistribution(axis.values)
+    if axis.whole:
+        return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return FloatDistribution(axis.low, axis.high, log=axis.log)
+
+
+@final
+class Tpe(Sampler):
+    """Optuna's TPE; Bergstra et al. (2011), NeurIPS 24; Watanabe (2023), arXiv 2304.11127.
+
+    Changed from the original: only a few dimensions of the incumbent are redrawn at a time, because a short
+    campaign over a score of dimensions gives no density to draw all of them from.
+    """
+
+    name = "tpe"
+
+    def _sampler(self, seed: int, start: Mapping[str, Any]) -> Any:
+        return self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
+
+
+@final
+class Gp(Sampler):
+    """Optuna's GPSampler (Matern 5/2, log expected improvement; Ament et al., 2023, arXiv 2310.20708).
+
+    Changed from the original: it redraws a few dimensions of the incumbent and copies the others from it,
+    which is BO by dropout (Li et al., 2017, arXiv 1802.05400, "dropout-copy").
+    Its first proposal imports torch, for Optuna's sake: this process then holds 200 MB more.
+    """
+
+    name = "gp"
+    joint = True
+
+    def _sampler(self, seed: int, start: Mapping[str, Any]) -> Any:
+        return self._optuna.samplers.GPSampler(seed=seed, n_startup_trials=0, warn_independent_sampling=False)
+
+
+_OUTSIDE = 1e30
+"""what a missed bound costs: CMA-ES compares by rank, so any number beyond all figures does"""
+
+
+@final
+class Cmaes(Sampler):
+    """Optuna's CmaEsSampler (package cmaes; Hansen, 2016, arXiv 1604.00772), started at the incumbent.
+
+    It knows numbers only: an option is drawn independently of everything, one at most in a proposal. It
+    learns from its own draws, a generation of 4 + 3 ln(numbers) at a time, and knows no constraints, so a
+    configuration outside its bounds counts as worse than all inside, by how far it misses them.
+    """
+
+    name = "cmaes"
+    joint = True
+
+    def _sampler(self, seed: int, start: Mapping[str, Any]) -> Any:
+        numbers = {name: value for name, value in start.items() if not isinstance(value, str)}
+        # `x0` warns that a later Optuna drops it; without it the search starts in the middle of every range.
+        return self._optuna.samplers.CmaEsSampler(
+            x0=numbers or None, seed=seed, warn_independent_sampling=False
+        )
+
+    def _redraws(self, kept: Drawn, state: State) -> set[str]:
+        options = sorted(axis.name for axis, _ in kept if axis.values)
+        lot = self._rng.sample(options, min(len(options), self._rng.randint(0, 1)))
+        return {axis.name for axis, _ in kept if not axis.values} | set(lot)
+
+    def _minimised(self, seen: Seen, state: State) -> float:
+        missed = sum(gap for gap in gaps(seen, state).values() if gap > 0)
+        return _OUTSIDE * (1 + missed) if missed else super()._minimised(seen, state)

@@ -4,11 +4,12 @@ import math
 
 from research.metrics import is_ratio, is_timed
 from research.report.answer import power_words, powered
-from research.report.arms import Arm, apart
+from research.report.arms import named
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.report.price import as_good
 from research.stats.alpha import Errors
+from research.stats.arms import Arm, apart
 from research.stats.intervals import summary
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import check
@@ -64,7 +65,7 @@ def _order(found: Findings) -> list[str]:
 def _row(found: Findings, row: Row, at: int) -> list[str]:
     compared = row["insight"].verdict.comparison
     arm = found.arm_of(row)
-    name = arm.name if arm else "-"
+    name = named(arm) if arm else "-"
     if compared is None:
         return [str(at), name, *["-"] * 7, row["word"]]
     power = powered(found, compared)
@@ -107,7 +108,7 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
     lines += _bounds(found, arm, verdict)
     lines += _equivalent(row)
     lines.append(f"- again: {code(insight.command, 2000)}")
-    name = arm.name if arm else "an arm"
+    name = named(arm) if arm else "an arm"
     return ["", f"### {at}. {name}", "", *lines]
 
 
@@ -128,7 +129,7 @@ def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
     shown = ", ".join(f"{one:+.3g}" for one in changes[:30])
     unit = " %" if is_ratio(metric) else ""
     lower = sum(after[seed] < before[seed] for seed in seeds)
-    told, span = summary(changes), apart([(control.trials, arm.trials)]) if is_timed(metric) else None
+    told, span = summary(changes), apart([(control.rows, arm.rows)]) if is_timed(metric) else None
     spread = "" if told.std is None else f"; their standard deviation is {told.std:.3g}{unit}"
     return [
         f"- pairs, seed by seed{' in percent' if unit else ''}: {shown}{spread}",
@@ -159,7 +160,7 @@ def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
 
 def _bound(bound: Constraint, arm: Arm, tail: float) -> str:
     word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail), arm.ground(bound.metric))
-    return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.trials)})"
+    return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.rows)})"
 
 
 def _equivalent(row: Row) -> list[str]:

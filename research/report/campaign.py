@@ -7,7 +7,6 @@ from research.metrics import rank, screening_objective
 from research.page import put
 from research.report import pictures
 from research.report.answer import answer, asked
-from research.report.arms import Arm
 from research.report.cost import cost
 from research.report.findings import Findings
 from research.report.fronts import fronts
@@ -16,6 +15,7 @@ from research.report.markdown import plain, section
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.report.tried import memory, proposers, read, reviews, sprints, team
+from research.stats.arms import Arm
 from research.store.store import Store
 
 _SHOWN = 10

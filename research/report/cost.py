@@ -1,9 +1,9 @@
 """What a campaign cost, the language model included, and what was not spent because something stopped it."""
 
 from research.metrics import quantity
-from research.report.arms import method
 from research.report.findings import Cost, Findings
 from research.report.payback import payback
+from research.stats.arms import method
 from research.stats.sentences import method_words
 
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from research.report.arms import Arm
 from research.report.svg import Point
+from research.stats.arms import Arm
 from research.stats.comparable import disturbed
 from research.stats.intervals import summary
 from research.store.store import Store
@@ -19,7 +19,7 @@ def curve(store: Store, arm: Arm, metric: str, axis: str = "joule") -> tuple[Poi
     Empty where a trial has no such point, or no figure of the axis. Trials whose training was disturbed are
     left out of an axis that a clock takes.
     """
-    pairs = zip(arm.trials, arm.results, strict=True)
+    pairs = zip(arm.rows, arm.results, strict=True)
     kept = [one for one, told in pairs if axis == "step" or not disturbed("train/seconds", told)]
     return tuple(_points([store.curve(trial.id) for trial in kept[:_SEEDS]], metric, axis))
 

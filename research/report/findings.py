@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
+from research.compose.override import values_of
 from research.metrics import screening
-from research.report.arms import DECIDED, Arm, Read
+from research.report.arms import DECIDED, Read
+from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
 
@@ -124,7 +126,7 @@ class Findings:
         """The control that an insight was judged beside: a campaign whose defaults break a bound has two."""
         judged = set(insight["insight"].verdict.trial_ids)
         found = [arm for arm in self.arms("confirmed") if arm.control]
-        return next((arm for arm in found if judged & {trial.id for trial in arm.trials}), None)
+        return next((arm for arm in found if judged & {trial.id for trial in arm.rows}), None)
 
     @property
     def baseline(self) -> Mapping[str, Any]:
@@ -215,7 +217,7 @@ class Findings:
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
     """The grid that a campaign's trials are told by: known ones may have been trained for another."""
-    given = dict(text.lstrip("+").split("=", 1) for text in fixed if "=" in text)
+    given = values_of(fixed)
     own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
     grams = own.get("grid_g_per_kwh", "null")
     found = {"country": own.get("country"), "grid_g_per_kwh": None if grams == "null" else float(grams)}

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from research.metrics import METRICS, is_test, screening
-from research.report.arms import Arm, beside, complaint
+from research.report.arms import named
 from research.report.markdown import table
+from research.stats.arms import Arm, beside, complaint
 from research.stats.front import Dominance, better, dominance, front
 
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
@@ -45,7 +46,7 @@ def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
     metrics = better([score, *costs])
     kept = set(front([arm.means for arm in arms], metrics))
     rows = [
-        [arm.name, "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
+        [named(arm), "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
         for at, arm in enumerate(arms)
     ]
     heads = ["arm", "on the front of means", *(f"better in {score} and {cost}" for cost in costs), "in all"]

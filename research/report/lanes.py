@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from research.metrics import quantity, rank, screening_objective
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
-from research.report.arms import Arm, joules, method
+from research.report.arms import named
 from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
 from research.report.tables import figure
+from research.stats.arms import Arm, joules, method
 from research.stats.sentences import method_words
 
 _LANES = {"team": "with the model", "control": "without the model"}
@@ -65,7 +66,7 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
         str(sum(row["status"] in RAN for row in rows)),
         quantity("train/energy_j", joules(arms)) if arms else "-",
         best,
-        arms[0].name if arms else "-",
+        named(arms[0]) if arms else "-",
         str(sum(_supported(found, row) for row in rows)),
     ]
 

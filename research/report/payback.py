@@ -1,9 +1,9 @@
 """After how many uses the joules of the search are saved, with the interval of the saving."""
 
 from research.metrics import quantity
-from research.report.arms import Arm, complaint
 from research.report.findings import Findings
 from research.report.markdown import plain
+from research.stats.arms import Arm, complaint
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
 

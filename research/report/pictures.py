@@ -16,12 +16,12 @@ from research.metrics import (
     twin,
     words,
 )
-from research.report.arms import Arm, complaint, method
 from research.report.curves import curve
 from research.report.findings import Findings
 from research.report.fronts import front_of, score_among
 from research.report.markdown import section
 from research.report.svg import Axis, Point, Series, chart
+from research.stats.arms import Arm, complaint, method
 from research.store.store import Store
 
 _CURVES = 5

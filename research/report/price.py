@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.metrics import scale
-from research.report.arms import complaint
 from research.report.findings import Findings, Row
 from research.report.fronts import score_among
 from research.report.markdown import plain
+from research.stats.arms import complaint
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
 from research.stats.sentences import difference

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from research.metrics import screening, sentence
 from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
-from research.report.arms import Arm, beside, complaint
+from research.report.arms import named
 from research.report.cost import cost
 from research.report.findings import RAN, Findings, Row, harness
 from research.report.markdown import capped, code, fenced, plain, prose, section
 from research.report.price import price
 from research.report.tables import figure
 from research.report.tried import refused
+from research.stats.arms import Arm, beside, complaint
 from research.stats.draws import shared
 from research.stats.sentences import command
 
@@ -91,7 +92,7 @@ def _copy(found: Findings) -> list[str]:
     arm, control = found.arm_of(row), found.control_of(row)
     lines = [row["insight"].command]
     if arm and control:
-        beside = [trial for trial in control.trials if trial.seed in arm.seeds]
+        beside = [trial for trial in control.rows if trial.seed in arm.seeds]
         typed = [*found.fixed, *control.overrides, *shared(beside)]
         lines.insert(0, command(typed, [trial.seed for trial in beside]))
     return ["", "To repeat the comparison, its control first:", "", *fenced(lines)]
@@ -119,7 +120,7 @@ def _beside(found: Findings, arm: Arm, control: Arm | None, *, screened: bool = 
             continue
         own, other = figure(metric, arm.of(metric)), figure(metric, control.of(metric))
         told.append(f"{metric} {own} (control {other}, n = {arm.of(metric).n})")
-    return f"{arm.name}: {'; '.join(told)}" if told else arm.name
+    return f"{named(arm)}: {'; '.join(told)}" if told else named(arm)
 
 
 def _next(found: Findings) -> list[str]:
@@ -144,7 +145,7 @@ def _settle(found: Findings) -> Sequence[str]:
         if row["word"] != "open" or power is None:
             continue
         arm = found.arm_of(row)
-        name = "the open claim" if arm is None else arm.name
+        name = "the open claim" if arm is None else named(arm)
         if power.effect and power.needed:
             size = "an effect of the smallest size of interest"
             words.append(f"{name}: {size} takes {power.needed} pairs of seeds, {power.n} were run")

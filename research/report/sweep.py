@@ -1,22 +1,25 @@
 """report.md of a sweep of `train.py -m`: which arm is best, how sure that is, and what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from refusal import Refusal
-from research.metrics import described, quantity, scale, twin, words
+from research.compose.override import override
+from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
-from research.report.arms import Arm, complaint, joules, measured, method
+from research.report.arms import measured, named
 from research.report.markdown import capped, code, plain, section, table
 from research.report.repeat import repeat
 from research.report.tables import arms_table
 from research.stats.alpha import even
+from research.stats.arms import Arm, between, complaint, joules, method
+from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
-from research.stats.verdicts import judge
+from research.stats.verdicts import PartVerdict
 from research.store.store import Store
-from research.types import Trial, Verdict
+from research.types import Trial
 
 _ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")
 _SHOWN = 30
@@ -69,7 +72,7 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
     by_line: dict[tuple[str, ...], list[int]] = {}
     for trial in trials:
         if trial.status == "done":
-            line = tuple(text for text in trial.overrides if text.partition("=")[0] != "seed")
+            line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
     found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
@@ -88,7 +91,7 @@ def _answer(arms: Sequence[Arm], metric: str) -> list[str]:
         return ["", f"**No answer.** No trial of it measured {plain(metric)}."]
     best = sorted(scored, key=lambda arm: arm.of(metric).mean, reverse=_more(metric))[0]
     told = best.of(metric)
-    said = f"{best.name} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
+    said = f"{named(best)} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
     if best is arms[0]:
         return ["", f"**{said}**: it is the first arm, which the others are compared with below."]
     return ["", f"**{said}.** {_settled(arms, best, metric)}"]
@@ -117,7 +120,7 @@ def _compared(arms: Sequence[Arm], metric: str) -> list[str]:
     if count < 1:
         return []
     said = (
-        f"{words(metric)} of each arm minus that of {arms[0].name}, paired by seed, with the "
+        f"{words(metric)} of each arm minus that of {named(arms[0])}, paired by seed, with the "
         f"{100 * (1 - _ALPHA / count):.4g} % interval: all {count} comparisons together err with a chance of "
         f"at most {_ALPHA:g}. A sweep chooses on the seeds that it was run on: what it finds is a candidate, "
         "which `agent.py` confirms on others."
@@ -131,25 +134,16 @@ def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:
     compared = found.comparison
     n = compared.n if compared else 0
     told = plain(why) if why else "-" if compared is None or not n else difference(compared)
-    return [arm.name, str(n), told, "settled" if found.word != "open" and not why else "open"]
+    return [named(arm), str(n), told, "settled" if found.word != "open" and not why else "open"]
 
 
-def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> Verdict:
-    """Whether an arm is better or worse than the first, by the decider, at its share of the error rate."""
-    return judge(
-        *_paired(arms[0].by_seed(metric), arm.by_seed(metric)),
-        metric=metric,
-        direction="max" if _more(metric) else "min",
-        scale=scale(metric),
-        rate=even(_ALPHA / max(1, len(arms) - 1)),
-        ground=arm.ground(metric, arms[0]),
-    )
+def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> PartVerdict:
+    """Whether an arm is better or worse than the first, at its share of the error rate.
 
-
-def _paired(first: Mapping[int, float], own: Mapping[int, float]) -> list[dict[int, float]]:
-    """Both over the seeds that they share: a person need not give each arm the same."""
-    shared = first.keys() & own.keys()
-    return [{seed: side[seed] for seed in sorted(shared)} for side in (first, own)]
+    They are compared over the seeds that both have: a person need not give each arm the same.
+    """
+    better = Claim.improvement(metric, "max" if _more(metric) else "min").first
+    return between(better, arms[0], arm, even(_ALPHA / max(1, len(arms) - 1)))
 
 
 def _more(metric: str) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, final
 from research.metrics import described, is_ratio, quantity, twin
 from research.run.progress import common
 from research.run.runner import Outcome
-from research.stats.comparable import Taken, disturbed, sound, unlike
-from research.stats.intervals import Summary, summary
+from research.stats.arms import Arm
+from research.stats.comparable import Taken, sound, unlike
+from research.stats.intervals import Summary
 from research.types import Result
 
 _WIDE = 100
@@ -17,26 +18,16 @@ _WIDE = 100
 
 @final
 @dataclass(frozen=True)
-class Arm:
-    """What the seeds of one configuration measured."""
+class SweepRow:
+    """One arm of the sweep under its short name."""
 
     name: str
     outcomes: list[Outcome]
 
-    def over_seeds(self, metric: str) -> Summary:
-        """Mean and interval of a metric over the trials that have it undisturbed."""
-        figures = [sound(one.result) for one in self.taken]
-        return summary([own[metric] for own in figures if metric in own])
-
     @cached_property
-    def taken(self) -> list[Taken]:
-        """Its trials that have numbers, with what says how they were taken: all on this machine."""
-        return [_taken(one) for one in self.outcomes if one.ok]
-
-    def disturbed(self, metric: str) -> list[str]:
-        """Why trials have no part in a metric's figure."""
-        having = [one.result for one in self.taken if metric in one.result.metrics]
-        return [why for result in having if (why := disturbed(metric, result))]
+    def arm(self) -> Arm:
+        """Its trials that have numbers; a sweep that goes on may not know their rows."""
+        return Arm((self.name,), results=tuple(_result(outcome) for outcome in self.outcomes if outcome.ok))
 
     @property
     def failed(self) -> int:
@@ -54,26 +45,26 @@ def _basis(facts: Mapping[str, Any]) -> str:
     return f" ({facts['energy_basis']})" if facts.get("energy_basis") else ""
 
 
-def arms(outcomes: Sequence[Outcome]) -> list[Arm]:
+def arms(outcomes: Sequence[Outcome]) -> list[SweepRow]:
     """Outcomes by their overrides without the seed, in the order in which the arms were asked for.
 
     An arm's name leaves out what all arms share.
     """
-    found: dict[str, Arm] = {}
+    found: dict[str, SweepRow] = {}
     shared = common([one.job for one in outcomes])
     for one in outcomes:
         own = [text for text in one.job.overrides if not text.startswith("seed=") and text not in shared]
         name = " ".join(own) or " ".join(sorted(shared)) or "defaults"
-        found.setdefault(name, Arm(name, [])).outcomes.append(one)
+        found.setdefault(name, SweepRow(name, [])).outcomes.append(one)
     return list(found.values())
 
 
-def best(compared: Sequence[Arm], score: str) -> Arm | None:
+def best(compared: Sequence[SweepRow], score: str) -> SweepRow | None:
     """The arm with the best mean score; None where fewer than two have one, or not of one instrument."""
     if unlike(score, _sound(score, compared)):
         return None
-    scored = [(arm.over_seeds(score), arm) for arm in compared]
-    means = [(told.mean, arm) for told, arm in scored if told.n]
+    scored = [(row.arm.of(score), row) for row in compared]
+    means = [(told.mean, row) for told, row in scored if told.n]
     if len(means) < 2:
         return None
     choose = min if lower_is_better(score) else max
@@ -86,30 +77,30 @@ def lower_is_better(metric: str) -> bool:
     return known is not None and known.better == "min"
 
 
-def _sound(metric: str, compared: Sequence[Arm]) -> list[Taken]:
+def _sound(metric: str, compared: Sequence[SweepRow]) -> list[Taken]:
     """The trials whose figure of a metric may be used."""
-    return [one for arm in compared for one in arm.taken if metric in sound(one.result)]
-
-
-def _taken(one: Outcome) -> Taken:
-    result = Result(trial_id=one.trial_id or 0, metrics=one.metrics, facts=one.facts)
+    results = [result for row in compared for result in row.arm.results if metric in sound(result)]
     # A known trial may have run beside others than this sweep's: what it was asked with tells nothing of it.
-    return Taken(result.trial_id, "here", 1, result)
+    return [Taken(result.trial_id, "here", 1, result) for result in results]
 
 
-def rows(compared: Sequence[Arm], score: str) -> tuple[list[str], list[list[str]]]:
+def _result(outcome: Outcome) -> Result:
+    return Result(trial_id=outcome.trial_id or 0, metrics=outcome.metrics, facts=outcome.facts)
+
+
+def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list[str]]]:
     """Column heads and the text of each row, the best marked with a star; failures where there are any."""
     metrics = list(dict.fromkeys((score, twin(score))))
-    failures = any(arm.failed for arm in compared)
+    failures = any(row.failed for row in compared)
     heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
     winner = best(compared, score)
     texts = []
-    for arm in compared:
-        mark = "* " if arm is winner else ""
-        figures = [_interval(arm, metric) for metric in metrics]
-        costs = [_joules(arm, compared), _interval(arm, "train/seconds")]
-        counted = [str(arm.over_seeds(score).n), *figures, *costs]
-        texts.append([mark + arm.name, *counted, *[str(arm.failed or "")] * failures])
+    for row in compared:
+        mark = "* " if row is winner else ""
+        figures = [_interval(row, metric) for metric in metrics]
+        costs = [_joules(row, compared), _interval(row, "train/seconds")]
+        counted = [str(row.arm.of(score).n), *figures, *costs]
+        texts.append([mark + row.name, *counted, *[str(row.failed or "")] * failures])
     return heads, texts
 
 
@@ -136,23 +127,23 @@ def show(outcomes: Sequence[Outcome], score: str) -> None:
     console.print(table)
 
 
-def caption(compared: Sequence[Arm]) -> str:
+def caption(compared: Sequence[SweepRow]) -> str:
     """How to read the table, how its joules were taken, and what was disturbed."""
-    methods = sorted({method for arm in compared for method in arm.methods})
+    methods = sorted({method for row in compared for method in row.methods})
     joules = f"; joules: {', '.join(methods)}" if methods else ""
     star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
     told = f"mean ± 95 % t-interval over seeds{star}{joules}"
-    held = [why for arm in compared for why in arm.disturbed("train/seconds")]
+    held = [why for row in compared for why in row.arm.disturbed("train/seconds")]
     if not held:
         return told
-    of = sum(len(arm.taken) for arm in compared)
+    of = sum(len(row.arm.results) for row in compared)
     return f"{told}\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} trials ({held[0]})"
 
 
-def _interval(arm: Arm, metric: str) -> str:
-    told = arm.over_seeds(metric)
+def _interval(row: SweepRow, metric: str) -> str:
+    told = row.arm.of(metric)
     if not told.n:
-        return "disturbed" if arm.disturbed(metric) else "-"
+        return "disturbed" if row.arm.disturbed(metric) else "-"
     return quantity(metric, told.mean) + _half(told, metric)
 
 
@@ -165,9 +156,9 @@ def _half(told: Summary, metric: str) -> str:
     return f" ± {told.half_width:.2g}"
 
 
-def _joules(arm: Arm, compared: Sequence[Arm]) -> str:
+def _joules(row: SweepRow, compared: Sequence[SweepRow]) -> str:
     """Joules of one instrument: those taken otherwise than the first arm's are not shown."""
-    own, first = (_sound("train/energy_j", arms) for arms in ([arm], compared[:1]))
+    own, first = (_sound("train/energy_j", arms) for arms in ([row], compared[:1]))
     if unlike("train/energy_j", [*first, *own]):
         return "methods differ"  # their figures are never averaged, nor put side by side
-    return _interval(arm, "train/energy_j")
+    return _interval(row, "train/energy_j")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from research.metrics import METRICS, is_energy, quantity
-from research.report.arms import DECIDED, Arm, basis, complaint, method
+from research.report.arms import DECIDED, named
 from research.report.markdown import plain, table
+from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 
 HOW = "Mean ± half of the 95 % t-interval over n seeds; a dash was not measured."
@@ -21,7 +22,7 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
     for at, arm in enumerate(arms):
         cells = ["not comparable" if at in against[metric] else _cell(metric, arm) for metric in columns]
         word = [arm.status if arm.status in DECIDED else ""] * verdicts
-        rows.append([arm.name, str(len(arm.results)), *cells, *word])
+        rows.append([named(arm), str(len(arm.results)), *cells, *word])
     heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns), *["verdict"] * verdicts]
     reasons = dict.fromkeys(plain(why) for found in against.values() for why in found.values())
     return [

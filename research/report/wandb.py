@@ -16,16 +16,17 @@ from typing import Any
 from urllib.parse import quote
 
 from refusal import Refusal
+from research.compose.override import override
 from research.metrics import screening
 from research.page import put
 from research.report.answer import answer, asked
-from research.report.arms import Arm
 from research.report.cost import cost
 from research.report.findings import Findings, of_campaign
 from research.report.fronts import costs_among, score_among
 from research.report.markdown import readable
 from research.report.repeat import repeat
 from research.report.tables import arms_table
+from research.stats.arms import Arm
 from research.store.store import Store
 
 FILE = "wandb_report.json"
@@ -167,7 +168,7 @@ def _tables(found: Findings) -> list[Any]:
 
 def _turned(found: Findings) -> list[str]:
     """Keys that the arms turned, as the runs' configs name them: of an option the target that it chose."""
-    keys = [text.partition("=")[0] for arm in found.arms("screened") for text in arm.overrides]
+    keys = [override(text).key for arm in found.arms("screened") for text in arm.overrides]
     usual = sorted(dict.fromkeys(keys), key=lambda key: -keys.count(key))[:_AXES]
     return [key if "." in key else f"{key}._target_" for key in usual]
 
@@ -178,7 +179,7 @@ def missing(found: Findings) -> str | None:
     A campaign's trials log to CSV files unless it is told otherwise, and known ones are not run again.
     """
     arms = [*found.arms("confirmed"), *found.arms("screened")]
-    trials = {trial.id: trial for arm in arms for trial in arm.trials}
+    trials = {trial.id: trial for arm in arms for trial in arm.rows}
     without = [number for number, one in trials.items() if "wandb" not in (one.config.get("logger") or {})]
     if not without:
         return None
@@ -200,7 +201,7 @@ def _some(numbers: Sequence[int]) -> str:
 
 def _ids(arm: Arm) -> Sequence[str]:
     """Ids of the arm's runs: a trial's run is named as its folder is."""
-    return [Path(trial.folder).name for trial in arm.trials if trial.folder]
+    return [Path(trial.folder).name for trial in arm.rows if trial.folder]
 
 
 def _label(arm: Arm) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.space import identity
+from research.run import teachers
 from research.space.signature import signature
 from research.store import claims
 from research.store.store import Store
@@ -11,7 +11,7 @@ from research.store.store import Store
 
 def record(config: Mapping[str, Any], reason: str) -> int | None:
     """Mark the rows of `config` as failed whose process is gone; returns the newest one's id, if any."""
-    key = identity.key(config, signature(dict(config)))
+    key = teachers.key(config, signature(dict(config)))
     store = Store(config["store"]["url"])
     try:
         with store.write() as connection:

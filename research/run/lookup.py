@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from research.run import teachers
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
-from research.space import identity, profiles
+from research.space import profiles
 from research.space.signature import signature
 from research.store.store import Store
 from research.types import Key, Result
@@ -18,7 +19,7 @@ def keys(jobs: Sequence[Job]) -> list[Key]:
     """
     for job in jobs:
         profiles.refuse(job.config)
-    return [identity.key(job.config, signature(job.config)) for job in jobs]
+    return [teachers.key(job.config, signature(job.config)) for job in jobs]
 
 
 def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:

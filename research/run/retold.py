@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple, final
 
 from power import energy_profile
-from power.grid import Grid, grid
+from power.grid import Electricity, grid
 from power.processor import processor
 from research.types import Result
 
@@ -91,7 +91,7 @@ def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) ->
     return True
 
 
-def _carbon(metrics: dict[str, float], told: Grid) -> None:
+def _carbon(metrics: dict[str, float], told: Electricity) -> None:
     """Each window's carbon from its joules, the standing draw among them."""
     for key in [one for one in metrics if one.endswith("co2_kg")]:
         own = key.removesuffix("co2_kg")
@@ -100,7 +100,7 @@ def _carbon(metrics: dict[str, float], told: Grid) -> None:
             metrics[key] = told.co2_kg(metrics[f"{own}energy_j"] + standing)
 
 
-def _asked_grid(facts: Mapping[str, Any], meter: Mapping[str, Any]) -> Grid | None:
+def _asked_grid(facts: Mapping[str, Any], meter: Mapping[str, Any]) -> Electricity | None:
     """The grid that is asked for, None where the trial's carbon is told by it already."""
     energy = facts.get("energy") or {}
     if "grid_g_per_kwh" not in energy:
@@ -113,11 +113,11 @@ def _asked_grid(facts: Mapping[str, Any], meter: Mapping[str, Any]) -> Grid | No
     return None if same else found
 
 
-def _own_grid(facts: Mapping[str, Any]) -> Grid:
+def _own_grid(facts: Mapping[str, Any]) -> Electricity:
     energy = facts.get("energy") or {}
-    return Grid(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
+    return Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
 
 
 @cache
-def _grid(country: str | None, grams: float | None) -> Grid:
+def _grid(country: str | None, grams: float | None) -> Electricity:
     return grid(country, grams)

@@ -14,6 +14,7 @@ from typing import Any, final
 from redact import redact
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
+from research.run import teachers
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
@@ -111,7 +112,7 @@ def claimed(
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
-    key = identity.key(config | {"ckpt_path": pinned}, signature(config))
+    key = teachers.key(config | {"ckpt_path": pinned}, signature(config))
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))
     folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)

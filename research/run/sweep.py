@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from research.compose.override import values_of
 from research.report import sweep_table
 from research.run import lookup
 from research.run.progress import Progress
@@ -23,8 +24,8 @@ def name(typed: Sequence[str], swept: Sequence[str]) -> str:
     """
     said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
     digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
-    given = [text.partition("=")[2] for text in typed if text.startswith("name=")]
-    recipe = [text.partition("=")[2] for text in typed if text.lstrip("+").startswith("experiment=")]
+    said_of = values_of(typed)
+    given, recipe = ([said_of[key]] if key in said_of else [] for key in ("name", "experiment"))
     prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join([*prefix, digest]))
 

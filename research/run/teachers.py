@@ -10,7 +10,7 @@ from research.space import contents, identity
 from research.space.signature import signature
 from research.stats.draws import KEY, drawn_anew
 from research.store.store import Store
-from research.types import Trial
+from research.types import Key, Trial
 
 _CONF = Path(__file__).resolve().parents[2] / "conf"
 _SHARED = ("root", "store", "logger", "meter", "launcher", "trainer")
@@ -51,10 +51,16 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     return Taught(config | {"compress": steps}, found.metrics, found.facts)
 
 
-def identified(config: Mapping[str, Any]) -> list[str]:
+def key(config: Mapping[str, Any], signature: str) -> Key:
+    """Identify a trial of a resolved config, its teacher included; raises what `identity.key` raises."""
+    return identity.key(config, signature, _identified(config) if identity.has_teacher(config) else ())
+
+
+def _identified(config: Mapping[str, Any]) -> list[str]:
     """What identifies the teacher of a config: the keys of its trial, and the content of its checkpoint.
 
-    A teacher that `taught` would refuse is none: it is refused there, where a row says why.
+    A teacher that `taught` would refuse is none: it is refused there, where a row says why. So is one that
+    is not named at all.
     """
     teacher = config["compress"]["distill"]["teacher"]
     parts: list[str] = []
@@ -62,14 +68,15 @@ def identified(config: Mapping[str, Any]) -> list[str]:
         if teacher.get("recipe") is not None:
             # Its words are in the student's signature; what they come to by conf/ is not.
             own = _lesson(config, _beside(config, _listed(teacher["recipe"])))
-            parts += identity.key(own, signature(own))
+            parts += key(own, signature(own))
         if teacher.get("run") is not None:
             # After a deletion the number may be another trial's.
             trial, _ = _numbered(config, _whole(teacher["run"]))
             parts += [*trial.key, *_content(trial.folder or ".")]
     except Refusal:
         return ["none"]
-    return parts + ([] if teacher.get("checkpoint") is None else _content(str(teacher["checkpoint"])))
+    parts += [] if teacher.get("checkpoint") is None else _content(str(teacher["checkpoint"]))
+    return parts or ["none"]
 
 
 def _listed(recipe: Any) -> list[str]:

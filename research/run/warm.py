@@ -7,13 +7,13 @@ that it runs, also when a file changes while a sweep goes on.
 import sys
 
 from refusal import Refusal
-from research.space import identity, knobs
+from research.space import identity, knobs, sources
 from research.store import store
 
 __all__ = ["store"]
 
 try:
-    identity.code_digest()
+    sources.code_digest()
     identity.hardware_class({"accelerator": "cpu"})
     knobs.own()
 except (OSError, Refusal) as error:

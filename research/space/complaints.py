@@ -1,10 +1,11 @@
 """What is wrong with the values that one key or group is given, in one sentence that says what it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from research.compose.grammar import Value, scalar
-from research.space.knobs import Group, Knob
+from research.space.knobs import Choices, Knob
 from research.space.overrides import shown
 
 
@@ -28,7 +29,7 @@ def refused(value: Value, knob: Knob) -> str:
     return f"{shown(value.text)} is not{fault}"
 
 
-def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], about: Group) -> list[str]:
+def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], about: Choices) -> list[str]:
     """The complaint about the first value that is no option of the group, or no list of them."""
     if not options:
         return [f"{group} has no option that may be chosen: leave it out."]
@@ -50,3 +51,47 @@ def _is_choice(value: Any, options: Sequence[str], several: bool, most: int = 1)
         known = all(_is_choice(item, options, False) for item in value)
         return known and len(set(value)) == len(value) <= most
     return isinstance(value, str) and value in options
+
+
+_LOOKED_AT = 60
+"""characters of a typed name that are compared; the cost grows with their square"""
+
+
+def near(typed: str, names: Iterable[str]) -> list[str]:
+    """At most three names: those that end alike, else initials (`wd`, `learning_rate`), spellings, or words.
+
+    Where some of them lie in the group that was typed, the others are left out.
+    """
+    known = {_plain(name): name for name in names}
+    wanted = _plain(typed)[-_LOOKED_AT:]
+    last = _last(wanted)
+    alike = (
+        [name for name in known if _last(name) == last]
+        or [name for name in known if _abbreviates(last, _last(name)) or _abbreviates(_last(name), last)]
+        or get_close_matches(wanted, known, n=2, cutoff=0.7)
+        or [name for name in known if _words(last) & _words(_last(name)) and _group(name) == _group(wanted)]
+        or [name for name in known if _words(last) & _words(_last(name)) and not _group(wanted)]
+    )
+    inside = [name for name in alike if _group(name) == _group(wanted)]
+    return [known[name] for name in (inside or alike)[:3]]
+
+
+def _abbreviates(short: str, long: str) -> bool:
+    words = long.split("_")
+    return len(words) > 1 and short == "".join(word[:1] for word in words)
+
+
+def _words(part: str) -> set[str]:
+    return {word for word in part.split("_") if len(word) > 2}
+
+
+def _group(name: str) -> str:
+    return name.rpartition(".")[0].partition(".")[0]
+
+
+def _plain(name: str) -> str:
+    return name.replace("/", ".").lower()
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -7,13 +7,15 @@ not apply.
 """
 
 import ast
+import json
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, final
 
 from refusal import Refusal
-from research.compose.compose import Point, at, holds
+from research.compose.compose import Resolved, at, holds
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -34,12 +36,12 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"len": len, "min": min, "max": max, "abs": abs}
 _NAMES = {"has", "chosen", "family"}
-Term = Callable[[Point], Any]
+Term = Callable[[Resolved], Any]
 
 
 @final
 @dataclass(frozen=True)
-class Constraint:
+class Rule:
     """What must hold of every point, when it applies, and the sentence that says so."""
 
     require: Term
@@ -47,7 +49,7 @@ class Constraint:
     keys: tuple[str, ...]
     say: str
 
-    def complaint(self, point: Point) -> str | None:
+    def complaint(self, point: Resolved) -> str | None:
         """The sentence with the values that broke it, or None."""
         if not all(holds(point.config, key) for key in self.keys):
             return None
@@ -64,14 +66,14 @@ def family(option: Any) -> Any:
     return option.partition("_")[0] if isinstance(option, str) else option
 
 
-def constraint(entry: Mapping[str, str]) -> Constraint:
+def constraint(entry: Mapping[str, str]) -> Rule:
     """Compile one entry of the space file: `require`, `say`, and `when` if it applies at times only."""
     if not {"require", "say"} <= entry.keys() <= {"require", "say", "when"}:
         raise Refusal(f"A constraint has require, say and perhaps when, not {', '.join(sorted(entry))}.")
     keys: dict[str, None] = {}
     require = compiled(entry["require"], keys)
     when = compiled(entry.get("when", "True"), keys)
-    return Constraint(require, when, tuple(keys), entry["say"].rstrip("."))
+    return Rule(require, when, tuple(keys), entry["say"].rstrip("."))
 
 
 def compiled(text: str, keys: dict[str, None]) -> Term:
@@ -150,3 +152,48 @@ def _key(node: ast.AST, text: str) -> str:
             return f"{_key(inner, text)}.{name}"
         case _:
             raise Refusal(f"The constraint {text!a} must name keys as group.key.")
+
+
+_OF_CHOICES = {"chosen", "family"}
+
+
+@final
+@dataclass(frozen=True)
+class Condition:
+    """What must hold for a knob to change anything, and the keys that this depends on."""
+
+    keys: tuple[str, ...]
+    term: Term
+
+    def acts(self, point: Resolved) -> bool:
+        """Whether the knob acts at a point, of which no choices are asked.
+
+        It does where a key is missing or a value cannot be judged: what may differ is never taken for equal.
+        """
+        try:
+            return bool(self.term(point))
+        except (TypeError, ZeroDivisionError, OverflowError, LookupError):
+            return True
+
+    def idle(self, key: str, config: Mapping[str, Any]) -> str:
+        """The sentence for a knob that does not act: what it would have to differ in."""
+        values = ", ".join(f"{read}={_shown(at(config, read))}" for read in self.keys)
+        return f"{key} has no effect with {values}"
+
+
+@lru_cache(maxsize=256)
+def condition(text: str) -> Condition:
+    """Compile a `when`, in the language of constraints. Raises `Refusal` for what that does not have.
+
+    `chosen` and `family` are refused: a trial's identity is made of its config, which knows no options.
+    """
+    keys: dict[str, None] = {}
+    term = compiled(text, keys)
+    called = (node.func for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Call))
+    if any(isinstance(function, ast.Name) and function.id in _OF_CHOICES for function in called):
+        raise Refusal(f"The condition {text!a} asks which option was chosen: let it read a key instead.")
+    return Condition(tuple(keys), term)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value).replace(" ", "")

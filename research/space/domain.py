@@ -1,13 +1,15 @@
-"""One field of research, as conf/domain/NAME.yaml says it: focus areas, what it fixes and asks."""
+"""One field of research, as conf/domain/NAME.yaml says it, and the part of the space that it may turn."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
+from research.compose.override import keys_of, override, values_of
+from research.space.gate import Space
 from research.types import Record
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -86,8 +88,8 @@ def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:
     if domain is None:
         return dict(config)
     own = [str(line) for line in config["base"]]
-    taken = {_key(line) for line in own}
-    base = [*(line for line in domain.base if _key(line) not in taken), *own]
+    taken = keys_of(own)
+    base = [*(line for line in domain.base if override(line).key not in taken), *own]
     goal = domain.goal if domain.goal and config["goal"] == usual_goal else config["goal"]
     return {**config, "base": base, "goal": goal}
 
@@ -97,10 +99,157 @@ def names(conf: Path) -> list[str]:
     return sorted(path.stem for path in (conf / "domain").glob("*.yaml") if path.stem != "none")
 
 
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+")
-
-
 def _words(*texts: str) -> set[str]:
-    found = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
-    return {word.removesuffix("s") for word in found}
+    words = {word for text in texts for word in _WORD.findall(text.lower())} - _SHORT
+    return {word.removesuffix("s") for word in words}
+
+
+@final
+class Scope:
+    """Groups, options and keys of a domain's areas; a domain of None is the whole space."""
+
+    def __init__(self, domain: Domain | None) -> None:
+        self.domain = domain
+        areas = list(domain.areas.values()) if domain else []
+        self._keys = {key for area in areas for key in area.keys}
+        self._options: dict[str, set[str] | None] = {}
+        for area in areas:
+            for group, options in area.groups.items():
+                self._add(group, options)
+
+    def outside(self, overrides: Sequence[str]) -> list[str]:
+        """A sentence for each override that belongs to another field; empty when all are within."""
+        if self.domain is None:
+            return []
+        where = f"domain={self.domain.name} ({', '.join(self.domain.areas)})"
+        return [
+            f"{key}={value or ''} lies outside of {where}: turn what belongs to it."
+            for key, value, _ in map(override, overrides)
+            if not self._holds(key, value or "")
+        ]
+
+    def narrowed(self, vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> dict[str, Any]:
+        """The vocabulary of `proposers.vocabulary.narrowed` with this field's groups, options and keys only.
+
+        A group whose keys belong here but not its choice stays, with nothing to choose from. Raises `Refusal`
+        when nothing is left to turn beside what is `fixed`.
+        """
+        if self.domain is None:
+            return dict(vocabulary)
+        held = values_of(fixed)
+        keys = {key: entry for key, entry in vocabulary["keys"].items() if self._turns(key)}
+        needed = {entry["group"] for entry in keys.values()} - {None}
+        groups = {
+            name: self._group(name, entry)
+            for name, entry in vocabulary["groups"].items()
+            if name in self._options or name in needed
+        }
+        possible = {name: {held[name]} if name in held else _choices(entry) for name, entry in groups.items()}
+        free = [name for name, choices in possible.items() if len(choices) > 1]
+        free += [key for key, entry in keys.items() if key not in held and _exists(entry, possible)]
+        if not free:
+            areas = ", ".join(self.domain.areas)
+            raise Refusal(
+                f"domain={self.domain.name} ({areas}) has no option in the space under "
+                f"{' '.join(fixed) or 'the defaults'}: fix other data or another network by "
+                "base=[data=NAME,model=NAME], or choose another domain."
+            )
+        return {**vocabulary, "groups": groups, "keys": keys, "given": _given(vocabulary, keys)}
+
+    def _add(self, group: str, options: Sequence[str] | None) -> None:
+        before = self._options.get(group, set())
+        self._options[group] = None if options is None or before is None else {*before, *options}
+
+    def _turns(self, key: str) -> bool:
+        return key in self._keys or self._whole(key.partition(".")[0], key)
+
+    def _whole(self, group: str, key: str) -> bool:
+        """Whether the key comes with an option of its group: compress.low_rank.share with low_rank."""
+        if group not in self._options:
+            return False
+        options = self._options[group]
+        return options is None or any(key.startswith(f"{group}.{option}.") for option in options)
+
+    def _holds(self, key: str, value: str) -> bool:
+        if key not in self._options:
+            return self._turns(key)
+        options = self._options[key]
+        return (
+            options is None or {option.strip(" '\"") for option in value.strip(" []").split(",")} <= options
+        )
+
+    def _group(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        allowed = self._options.get(name, set())
+        default = {entry["default"]} if isinstance(entry["default"], str) else set()
+        kept = {
+            option: card
+            for option, card in entry["options"].items()
+            if allowed is None or option in allowed | default
+        }
+        return {**entry, "options": kept}
+
+
+def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What conditions of the kept keys read beside them, with its values: a field may turn one of two."""
+    conditions = " ".join(entry.get("when", "") for entry in kept.values())
+    known = {**vocabulary.get("given", {}), **vocabulary["keys"]}
+    return {
+        key: {name: known[key].get(name) for name in ("group", "default", "per")}
+        for key in known
+        if key in conditions and key not in kept
+    }
+
+
+def _choices(entry: Mapping[str, Any]) -> set[str]:
+    """What a group can be set to, its default included."""
+    default = entry["default"]
+    return {*entry["options"], default if isinstance(default, str) else ",".join(default or [])}
+
+
+def _exists(entry: Mapping[str, Any], possible: Mapping[str, set[str]]) -> bool:
+    """Whether a key is there under one of the options that its group can still have."""
+    return entry["group"] is None or bool(possible[entry["group"]] & entry["per"].keys())
+
+
+_QUESTION = ("data",)
+"""groups that are the question and no answer"""
+
+
+def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
+    """The space's vocabulary under `fixed` overrides, with defaults as the control has them.
+
+    Options and values that the gate refuses by themselves are left out: a language model's network on images,
+    half precision without a GPU. Raises `Refusal` when the fixed overrides do not compose.
+    """
+    vocabulary = space.vocabulary()
+    control = space.resolve(fixed)
+    for group in _QUESTION:
+        vocabulary["groups"].pop(group, None)
+    for group, entry in vocabulary["groups"].items():
+        options = entry["options"].items()
+        kept = {option: card for option, card in options if _taken(space, f"{group}={option}", fixed)}
+        entry["options"] = kept or entry["options"]
+    for key, entry in vocabulary["keys"].items():
+        if entry["group"] is None:
+            entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
+    given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
+    return vocabulary | {"given": given}
+
+
+def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
+    narrower: dict[str, Any] = {}
+    if entry["nullable"]:
+        narrower["nullable"] = _taken(space, f"{key}=null", fixed)
+    if entry["type"] == "enum":
+        narrower["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
+    return narrower
+
+
+def _taken(space: Space, text: str, fixed: Sequence[str]) -> bool:
+    return not space.check([text], lambda configs: None, given=fixed)
+
+
+def _at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config

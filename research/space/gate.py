@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.compose.compose import Composer, Point, at, holds, named
+from research.compose.compose import Composer, Resolved, at, holds, named
 from research.compose.defaults import MISSING
 from research.compose.grammar import Assignment, Value
+from research.compose.override import keys_of, override
 from research.space import profiles
-from research.space.complaints import refused, wrong_options, wrong_values
+from research.space.complaints import near, refused, wrong_options, wrong_values
 from research.space.knobs import Knob, SpaceFile, load
-from research.space.near import near
 from research.space.overrides import expanded, form, listing, parsed, points, shown
 from research.space.signature import signature
 
@@ -124,26 +124,26 @@ class Space:
                 raise Refusal(
                     f"The space file lets {key} act by {unknown}, which is no key of the config folder."
                 )
-        return {one: {"default": at(config, one)} for one, _ in sorted(read)}
+        return {key: {"default": at(config, key)} for key, _ in sorted(read)}
 
     def _groups_around(self, key: str) -> tuple[str, ...]:
         """The groups whose options hold the key, the innermost first: net/norm and net for net.norm.eps."""
-        around = [one for one in self.composer.groups if key.startswith(f"{one.replace('/', '.')}.")]
+        around = [group for group in self.composer.groups if key.startswith(f"{group.replace('/', '.')}.")]
         return tuple(sorted(around, key=len, reverse=True))
 
     def _read(self, overrides: Iterable[Any], given: Sequence[str]) -> tuple[list[str], list[Assignment]]:
         """What each text sets; stops early, so that no proposal can make reading long."""
         complaints: list[str] = []
         assignments: list[Assignment] = []
-        fixed = {text.partition("=")[0].strip(" +") for text in given}
+        fixed = keys_of(given)
         size = 1
         for text in overrides:
-            found = self._one(text, fixed, assignments)
-            if isinstance(found, str):
-                complaints.append(found)
+            assignment = self._assignment(text, fixed, assignments)
+            if isinstance(assignment, str):
+                complaints.append(assignment)
             else:
-                assignments.append(found)
-                size *= found.count()
+                assignments.append(assignment)
+                size *= assignment.count()
             if size > self.file.caps.points:
                 complaints.append(
                     f"This sweep has {size} points or more: stay within {self.file.caps.points}."
@@ -152,19 +152,19 @@ class Space:
                 break
         return complaints, assignments
 
-    def _one(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
+    def _assignment(self, text: Any, fixed: Container[str], before: Sequence[Assignment]) -> Assignment | str:
         fault = form(text, self.file.caps)
         if fault is not None:
             return fault
-        key = text.partition("=")[0].strip(" ")
+        key = override(text).key
         if key in fixed:
             return f"{key} is fixed by the goal: leave it out."
         if any(key == assignment.key for assignment in before):
             return f"{key} is set twice: set it once, and write a,b to sweep over values."
-        found = parsed(text)
-        if isinstance(found, Assignment) and found.count() == 0:
+        assignment = parsed(text)
+        if isinstance(assignment, Assignment) and assignment.count() == 0:
             return f"The range of {key} is empty: its start must lie below its stop."
-        return found
+        return assignment
 
     def _refused(self, assignments: Sequence[Assignment]) -> list[str]:
         complaints = []
@@ -207,7 +207,7 @@ class Space:
 
     def _absent(self, typed: Sequence[str]) -> list[str]:
         """Complaints about keys that the chosen options do not have."""
-        keys = {text: text.partition("=")[0] for text in typed}
+        keys = {text: override(text).key for text in typed}
         groups = self.composer.groups
         try:
             chosen = self.composer.sketch(text for text, key in keys.items() if key in groups)
@@ -216,7 +216,7 @@ class Space:
         missing = [key for key in keys.values() if key not in groups and not holds(chosen.config, key)]
         return [self._elsewhere(key, chosen) for key in missing]
 
-    def _elsewhere(self, key: str, chosen: Point) -> str:
+    def _elsewhere(self, key: str, chosen: Resolved) -> str:
         around = [group for group in self._around.get(key, ()) if group in self.options]
         group = next((group for group in around if group in chosen.choices), None)
         if group is None:
@@ -234,12 +234,12 @@ class Space:
             self._has[key, group] = tuple(option for option, config in under.items() if holds(config, key))
         return self._has[key, group]
 
-    def _under(self, group: str, option: str) -> Point:
+    def _under(self, group: str, option: str) -> Resolved:
         several = self.file.groups[group].several
         # Quoted, since an option may be called 16 or null.
         return self.composer.sketch([f"{group}=['{option}']" if several else f"{group}='{option}'"])
 
-    def _broken(self, values: Iterable[tuple[str, Value]], point: Point) -> list[str]:
+    def _broken(self, values: Iterable[tuple[str, Value]], point: Resolved) -> list[str]:
         complaints = []
         for key, value in values:
             for group in self._around.get(key, ()):
@@ -251,14 +251,14 @@ class Space:
         complaints += [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
         return complaints or profiles.complaints(point.config)
 
-    def _group(self, group: str, base: Point) -> dict[str, Any]:
+    def _group(self, group: str, base: Resolved) -> dict[str, Any]:
         about = self.file.groups[group]
         cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
         chosen = base.choices[group]
         default = list(chosen) if isinstance(chosen, tuple) else None if chosen == MISSING else chosen
         return {"help": about.help, "several": about.several, "default": default, "options": cards}
 
-    def _entry(self, key: str, knob: Knob, base: Point) -> dict[str, Any]:
+    def _entry(self, key: str, knob: Knob, base: Resolved) -> dict[str, Any]:
         around = [group for group in self._around[key] if group in self.options]
         entry = knob.told()
         entry["group"] = around[0] if around else None

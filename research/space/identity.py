@@ -5,34 +5,35 @@ record, and what they choose is in the signature.
 """
 
 import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from power import energy_profile
+from power.processor import processor
 from refusal import Refusal
 from research.space import contents
-from research.space.contents import sha256
-from research.space.hub import commit
+from research.space.contents import commit, sha256
 from research.space.signature import acting
 from research.space.sources import code_digest, version
 from research.types import Key
-
-__all__ = ["begun", "code_digest", "data_alone", "data_digest", "hardware_class", "key"]
 
 _APART = ("ckpt_path", "data.path", "compress.distill.teacher")
 """paths that are looked at in a way of their own"""
 _OTHERS = "+"
 
 
-def key(config: Mapping[str, Any], signature: str) -> Key:
-    """Identify a trial of a resolved config; raises `Refusal` as the digests below do."""
+def key(config: Mapping[str, Any], signature: str, teacher: Iterable[str] = ()) -> Key:
+    """Identify a trial of a resolved config, with what identifies its `teacher` where it has one.
+
+    Whoever cannot rule a teacher out asks `research.run.teachers.key`, which knows it. Raises `Refusal` as
+    the digests below do.
+    """
     return Key(
         signature=signature,
         code=code_digest(acting(config)),
-        data=_OTHERS.join([data_digest(config["data"]), *_others(config)]),
+        data=_OTHERS.join([data_digest(config["data"]), *_others(config, list(teacher))]),
         hardware=hardware_class(config["trainer"]),
     )
 
@@ -68,19 +69,23 @@ def data_alone(key: Key) -> str:
     return key.data.partition(_OTHERS)[0]
 
 
-def _others(config: Mapping[str, Any]) -> list[str]:
+def _others(config: Mapping[str, Any], teacher: list[str]) -> list[str]:
     """Digest of whatever else a training begins from, if anything: it may come to be another too."""
     parts = contents.digest(contents.named(acting(config), without=_APART))
     if config.get("ckpt_path") is not None:
         file, _ = begun(config)
         parts += ["ckpt_path", "none" if file is None else contents.remembered(file)]
-    if isinstance(((config.get("compress") or {}).get("distill") or {}).get("teacher"), Mapping):
-        from research.run.teachers import identified  # which needs a key itself
-
-        parts += ["teacher", *identified(config)]
+    if has_teacher(config):
+        assert teacher, "research.run.teachers.key knows what identifies a teacher"
+        parts += ["teacher", *teacher]
     if (config.get("budget") or {}).get("joules") is not None:
         parts += ["watts", *_watts()]
     return [sha256(parts)] if parts else []
+
+
+def has_teacher(config: Mapping[str, Any]) -> bool:
+    """Whether a config names the teacher of a distillation; `self` is none but the student itself."""
+    return isinstance(((config.get("compress") or {}).get("distill") or {}).get("teacher"), Mapping)
 
 
 def _watts() -> list[str]:
@@ -97,17 +102,7 @@ def hardware_class(trainer: Mapping[str, Any]) -> str:
     accelerator = str(trainer.get("accelerator", "auto"))
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and _cuda_at_hand()):
         return _gpu(trainer.get("devices", 1))
-    return f"{'cpu' if accelerator == 'auto' else accelerator}:{_cpu_model()} x{_cores()}"
-
-
-@cache
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    return f"{'cpu' if accelerator == 'auto' else accelerator}:{processor().model} x{_cores()}"
 
 
 def _cores() -> int:

@@ -10,10 +10,9 @@ from typing import Any, Literal, final
 from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
-from research.compose.compose import Point, at, holds
+from research.compose.compose import Resolved, at, holds
 from research.compose.yaml import parsed, text_of
-from research.space.activity import Condition, condition
-from research.space.conditions import Constraint, constraint, family
+from research.space.conditions import Condition, Rule, condition, constraint, family
 from research.space.signature import INERT
 from research.types import Record
 
@@ -41,7 +40,7 @@ class Caps(Record):
 
 
 @final
-class Group(Record):
+class Choices(Record):
     """A group whose option an agent may choose."""
 
     help: str = ""
@@ -165,7 +164,7 @@ class SpaceFile(Record):
 
     root: str
     caps: Caps = Caps()
-    groups: dict[str, Group]
+    groups: dict[str, Choices]
     keys: dict[str, Knob]
     constraints: tuple[dict[str, str], ...] = ()
     inert: tuple[str, ...] = INERT
@@ -179,33 +178,33 @@ class SpaceFile(Record):
         self.conditions  # noqa: B018
 
     @cached_property
-    def rules(self) -> tuple[Constraint, ...]:
+    def rules(self) -> tuple[Rule, ...]:
         """The constraints, compiled."""
         return tuple(constraint(entry) for entry in self.constraints)
 
     @cached_property
     def conditions(self) -> dict[str, Condition]:
         """When knobs act that do not always, by key."""
-        found = {key: condition(knob.when) for key, knob in self.keys.items() if knob.when}
+        conditions = {key: condition(knob.when) for key, knob in self.keys.items() if knob.when}
         names = list(self.keys)
-        for key, one in found.items():
-            if not one.keys:
+        for key, when in conditions.items():
+            if not when.keys:
                 raise Refusal(
                     f"The knob {key} of the space file acts when {self.keys[key].when}: name a key."
                 )
-            below = [read for read in one.keys if read in names[names.index(key) :]]
+            below = [read for read in when.keys if read in names[names.index(key) :]]
             if below:
                 # Who draws knobs one after another must know by then.
                 raise Refusal(
                     f"The knob {key} of the space file acts by {below[0]}: write {below[0]} above it."
                 )
-            nested = [read for read in one.keys if read in found]
+            nested = [read for read in when.keys if read in conditions]
             if nested:
                 raise Refusal(
                     f"The knob {key} of the space file acts by {nested[0]}, which does not always act "
                     "itself: let it read what that one reads."
                 )
-        return found
+        return conditions
 
     def idle(self, config: Mapping[str, Any]) -> list[str]:
         """The keys of a config on which its result does not depend.
@@ -213,13 +212,13 @@ class SpaceFile(Record):
         A value that a knob does not take stays: whoever refuses it must get to see it. So does every key of a
         user's own target: there the same name may mean something else.
         """
-        point = Point(dict(config), {})
+        point = Resolved(dict(config), {})
         return [
             key
-            for key, one in self.conditions.items()
+            for key, when in self.conditions.items()
             if holds(point.config, key)
             and _labs(point.config[key.partition(".")[0]])
-            and not one.acts(point)
+            and not when.acts(point)
             and self.keys[key].takes(at(point.config, key))
         ]
 

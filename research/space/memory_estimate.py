@@ -36,11 +36,11 @@ def memory(config: Config) -> MemoryNeed:
     """The estimate for a resolved config; keys that a network does not have count for nothing."""
     trainer, data = config.get("trainer") or {}, config["data"]
     mixed = str(trainer.get("precision", "32-true")) not in ("32-true", "auto")
-    weights = parameters(config)
+    weights, _, floats = counted(config)
     pieces = max(1, _whole(trainer.get("accumulate_grad_batches"), 1))
     devices = max(1, _whole(trainer.get("devices"), 1))
     examples = max(1.0, data["batch_size"] / pieces / devices)
-    kept = floats_kept(config) * (3 if mixed else _FLOAT)
+    kept = floats * (3 if mixed else _FLOAT)
     return MemoryNeed(
         weights * (_FLOAT + 2 * mixed),
         weights * _FLOAT,
@@ -49,60 +49,51 @@ def memory(config: Config) -> MemoryNeed:
     )
 
 
-def parameters(config: Config) -> float:
-    """How many weights the network has, about."""
+@final
+class Counted(NamedTuple):
+    """What the sizes of a network come to, about."""
+
+    weights: float
+    products: float
+    """of two numbers in an example's forward pass: weights times the places that they are used at"""
+    kept: float
+    """floats of one example that the forward pass keeps for the backward pass"""
+
+
+def counted(config: Config) -> Counted:
+    """The counts of a resolved config's network."""
     model, data = config["model"], config["data"]
     width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
     inputs, classes = math.prod(data["shape"]), data["classes"]
     if not width:
-        return float(inputs * classes)
+        return Counted(float(inputs * classes), float(inputs * classes), float(inputs))
     if "heads" in model:
-        experts = _whole(model.get("experts"), 1) + _whole(model.get("shared"), 0)
-        block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
-        blocks = 1 if model.get("sharing") in ("all", "relaxed") else depth
-        return float(blocks * block + _tables(config, width))
+        return _attention(config, width, depth)
     if "kernel" in model:
-        return _convolutions(config, width, depth)[0]
+        return _convolutions(config, width, depth)
     if "bidirectional" in model:
         ways = 1 + bool(model["bidirectional"])
-        return float(depth * ways * 6 * width * width + _read_out(config, width * ways))
-    return float(inputs * width + (depth - 1) * width * width + width * classes)
-
-
-def multiplications(config: Config) -> float:
-    """How many products of two numbers an example's forward pass takes, about: weights times places."""
-    model = config["model"]
-    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
-    if "kernel" in model and width:
-        return _products(config, width, depth)
-    if "heads" in model:  # every position meets every other, and some experts of many
+        gates, read_out = depth * ways * 6 * width * width, _read_out(config, width * ways)
         places = tokens(config)
-        experts = _whole(model.get("chosen"), 1) + _whole(model.get("shared"), 0)
-        block = width * width * (4 + 2 * _whole(model.get("expansion"), 4) * experts)
-        return float(places * (depth * (block + 2 * places * width) + _tables(config, width)))
-    if "bidirectional" in model:
-        ways = 1 + bool(model["bidirectional"])
-        return float(tokens(config) * depth * ways * 6 * width * width + _read_out(config, width * ways))
-    return parameters(config)
+        return Counted(
+            gates + read_out, places * gates + read_out, inputs + places * width * 10 * depth * ways
+        )
+    weights = float(inputs * width + (depth - 1) * width * width + width * classes)
+    return Counted(weights, weights, float(inputs + 3 * width * depth))
 
 
-def floats_kept(config: Config) -> float:
-    """How many floats of one example the forward pass keeps for the backward pass, about."""
-    model, data = config["model"], config["data"]
-    width, depth = _whole(model.get("width"), 0), _whole(model.get("depth"), 1)
-    inputs = math.prod(data["shape"])
-    if not width:
-        return float(inputs)
-    if "heads" in model:
-        experts = _whole(model.get("chosen"), 1) + _whole(model.get("shared"), 0)
-        block = width * (8 + 2 * _whole(model.get("expansion"), 4) * experts)
-        whole = depth if _recomputed(config) is False else 1
-        return float(inputs + tokens(config) * (whole * block + depth * width))
-    if "kernel" in model:
-        return _convolutions(config, width, depth)[1]
-    if "bidirectional" in model:
-        return float(inputs + tokens(config) * width * 10 * depth * (1 + bool(model["bidirectional"])))
-    return float(inputs + 3 * width * depth)
+def _attention(config: Config, width: int, depth: int) -> Counted:
+    """Of blocks in which every position meets every other, and some experts of many."""
+    model, places, tables = config["model"], tokens(config), _tables(config, width)
+    expansion, shared = 2 * _whole(model.get("expansion"), 4), _whole(model.get("shared"), 0)
+    own = width * width * (4 + expansion * (_whole(model.get("experts"), 1) + shared))
+    used = _whole(model.get("chosen"), 1) + shared
+    met = width * width * (4 + expansion * used) + 2 * places * width
+    blocks = 1 if model.get("sharing") in ("all", "relaxed") else depth
+    whole = 1 if _recomputed(config) else depth
+    inside = whole * width * (8 + expansion * used) + depth * width
+    inputs = math.prod(config["data"]["shape"])
+    return Counted(blocks * own + tables, places * (depth * met + tables), float(inputs + places * inside))
 
 
 def tokens(config: Config) -> int:
@@ -115,37 +106,21 @@ def tokens(config: Config) -> int:
     return math.prod(max(1, -(-size // cut)) for size in space)
 
 
-def _convolutions(config: Config, width: int, depth: int) -> tuple[float, float]:
-    """Weights and kept floats of stages that halve each side of the input, after a stem that cuts it."""
+def _convolutions(config: Config, width: int, depth: int) -> Counted:
+    """Of stages that halve each side of the input, after a stem that cuts it."""
     model, (channels, *space) = config["model"], list(config["data"]["shape"])
     taps = _whole(model.get("kernel"), 3) ** len(space)
     cut, growth = _whole(model.get("patch"), 2), _whole(model.get("growth"), 1)
-    weights, kept = 0.0, float(channels * math.prod(space))
-    places = 1
+    weights, products, kept, places = 0.0, 0.0, float(channels * math.prod(space)), 1
     for stage in range(depth):
         wide = width * growth**stage
         places = math.prod(-(-side // (cut * 2**stage)) for side in space)
         own, floats = _stage(model, wide, channels, taps)
-        weights += own
-        kept += places * floats
+        weights, products, kept = weights + own, products + own * places, kept + places * floats
         channels = wide
     flat = places if model.get("readout") == "flatten" else 1
-    return weights + flat * channels * config["data"]["classes"], kept
-
-
-def _products(config: Config, width: int, depth: int) -> float:
-    """Products of convolutions: each stage's weights at each of its points, and the read-out's once."""
-    model, (channels, *space) = config["model"], list(config["data"]["shape"])
-    taps = _whole(model.get("kernel"), 3) ** len(space)
-    cut, growth = _whole(model.get("patch"), 2), _whole(model.get("growth"), 1)
-    found, places = 0.0, 1
-    for stage in range(depth):
-        wide = width * growth**stage
-        places = math.prod(-(-side // (cut * 2**stage)) for side in space)
-        found += _stage(model, wide, channels, taps)[0] * places
-        channels = wide
-    flat = places if model.get("readout") == "flatten" else 1
-    return float(found + flat * channels * config["data"]["classes"])
+    read_out = flat * channels * config["data"]["classes"]
+    return Counted(weights + read_out, products + read_out, kept)
 
 
 def _stage(model: Config, wide: int, channels: int, taps: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from refusal import Refusal
 from research.compose.grammar import Assignment, Odd, Value, read
+from research.compose.override import override
 from research.space.knobs import Caps
 
 _PRINTABLE = re.compile(r"[ -~]*")
@@ -49,7 +50,7 @@ def _operator(text: str) -> str | None:
         return f"{shown(text)} is a command-line flag: write key=value or group=option."
     if text.startswith(("+", "~")):
         return f"{shown(text)} adds or removes a key: change one that exists, with no sign before it."
-    if "@" in text.partition("=")[0]:
+    if "@" in override(text).key:
         return f"{shown(text)} moves a group to another place with @: write group=option."
     if "$" in text:
         return f"{shown(text)} refers to something else with $: write the value itself."
@@ -57,7 +58,7 @@ def _operator(text: str) -> str | None:
 
 
 def _key(text: str) -> str | None:
-    key = text.partition("=")[0].strip(" ")
+    key = override(text).key
     if re.match(r"hydra(?:[./]|$)", key):
         return f"{shown(key)} is Hydra's own setting, which nobody changes in a proposal: leave it out."
     if _CODE_KEY.search(key):
@@ -122,14 +123,14 @@ def _axis_by_hydra(text: str, options: Any) -> list[str]:
     from hydra.errors import HydraException
 
     try:
-        (override,) = OverridesParser.create().parse_overrides([text])
-        if not override.is_sweep_override():
+        (swept,) = OverridesParser.create().parse_overrides([text])
+        if not swept.is_sweep_override():
             return [text.strip(" ")]
-        chosen = override.value()
+        chosen = swept.value()
         if isinstance(chosen, Glob):
-            values = chosen.filter(list(options(override.key_or_group)))
+            values = chosen.filter(list(options(swept.key_or_group)))
         else:
-            values = list(islice(override.sweep_string_iterator(), _MOST_POINTS + 1))
+            values = list(islice(swept.sweep_string_iterator(), _MOST_POINTS + 1))
     except (HydraException, ValueError, RecursionError, OverflowError, MemoryError) as error:
         raise Refusal(f"{shown(text)} cannot be expanded: sweep with a,b,c, choice() or range().") from error
-    return [f"{override.get_key_element()}={value}" for value in values]
+    return [f"{swept.get_key_element()}={value}" for value in values]

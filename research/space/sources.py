@@ -65,8 +65,8 @@ def version(name: str) -> str:
     """Of the distribution of this name, or of the one that brings the module of this name; else `none`."""
     if name == "python":
         return platform.python_version()
-    found = _distribution(name)
-    return "none" if found is None else found.version
+    distribution = _distribution(name)
+    return "none" if distribution is None else distribution.version
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -149,8 +149,8 @@ def _reached(roots: Iterable[str]) -> tuple[dict[str, str], set[str]]:
             continue
         files = [(name, file) for place in places for name, file in _code(place)]
         local[root] = sha256(part for name, file in sorted(files) for part in (name, remembered(file)))
-        found = {_root(name) for _, file in files if file.suffix == ".py" for name in _imports(file)}
-        waiting |= found - local.keys() - installed - {_OWN}
+        imported = {_root(name) for _, file in files if file.suffix == ".py" for name in _imports(file)}
+        waiting |= imported - local.keys() - installed - {_OWN}
     return local, installed
 
 
@@ -167,9 +167,9 @@ def _local(root: str) -> list[Path]:
     """Where a top-level module lies, as far as that is not installed; found without importing it."""
     if root in _known_installed:
         return []
-    found = _found(root)
-    own = [place for place in found if not (_INSTALLED & set(place.parts) and _packaged(root))]
-    if found and not own:
+    places = _found(root)
+    own = [place for place in places if not (_INSTALLED & set(place.parts) and _packaged(root))]
+    if places and not own:
         _known_installed.add(root)
     return own
 
@@ -190,8 +190,8 @@ def _found(root: str) -> list[Path]:
 @cache
 def _packaged(root: str) -> bool:
     """Whether a version says what is installed: not so for what came from a folder or a repository."""
-    found = _distribution(root)
-    origin = (found.read_text("direct_url.json") or "") if found is not None else "dir_info"
+    distribution = _distribution(root)
+    origin = (distribution.read_text("direct_url.json") or "") if distribution is not None else "dir_info"
     return "dir_info" not in origin and "vcs_info" not in origin
 
 

@@ -102,6 +102,11 @@ class Part(Record):
         return given if isinstance(given, Size) else Size(float(given))
 
     @property
+    def spelt(self) -> str | float:
+        """Its size as a recipe's file has it."""
+        return str(self.size) if self.size.unit else self.size.number
+
+    @property
     def bound(self) -> Constraint | None:
         """The bound on the arm alone; None for what is compared with the control."""
         if self.kind not in ("at_most", "at_least"):
@@ -168,6 +173,18 @@ class Claim(Record):
             for bound in bounds
         ]
         return cls(says=parts[0].words, all=tuple(parts), because=because)
+
+    @property
+    def spelt(self) -> dict[str, Any]:
+        """As a recipe's file has it."""
+        named = {"says": self.says, "arm": self.arm, "against": self.against}
+        parts = [{"metric": part.metric, part.kind: part.spelt} for part in self.all]
+        return {**{name: text for name, text in named.items() if text is not None}, "all": parts}
+
+    @property
+    def first(self) -> Part:
+        """What is claimed of the arm before its bounds."""
+        return self.all[0]
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from research.space.memory_estimate import floats_kept, multiplications, parameters, tokens
+from research.space.memory_estimate import counted, tokens
 from research.stats.comparable import instrument, sound
 from research.types import Result, Trial
 
@@ -202,7 +202,8 @@ def _expected(config: Config) -> float:
     rate, model = _FLOPS_S, config["model"]
     if "kernel" in model and "heads" not in model:
         rate = _DEPTHWISE if "expansion" in model or "block" in model else _CONVOLVED
-    seconds = 6 * multiplications(config) * batch / rate + 20 * parameters(config) / _FLOPS_S
+    network = counted(config)
+    seconds = 6 * network.products * batch / rate + 20 * network.weights / _FLOPS_S
     return math.log(_CALL_S * _calls(config) + seconds)
 
 
@@ -220,11 +221,11 @@ def _calls(config: Config) -> float:
 def _told(config: Config, steps: float) -> dict[str, float]:
     """What a config says beside that, as numbers: logarithms of sizes, and one for each choice that acts."""
     batch, model = float(config["data"]["batch_size"]), config["model"]
-    trainer = config.get("trainer") or {}
+    trainer, network = config.get("trainer") or {}, counted(config)
     told = {
-        "flops": math.log1p(6 * multiplications(config) * batch / (_CALL_S * _FLOPS_S)),
-        "weights": math.log1p(parameters(config) / 1e5),
-        "kept": math.log1p(floats_kept(config) * batch / 1e6),
+        "flops": math.log1p(6 * network.products * batch / (_CALL_S * _FLOPS_S)),
+        "weights": math.log1p(network.weights / 1e5),
+        "kept": math.log1p(network.kept * batch / 1e6),
         "batch": math.log(batch),
         "calls": math.log(_calls(config)),
         "warm": math.log1p(_WARM / steps),

@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from refusal import Refusal
+from research.compose.override import keys_of
 from research.metrics import is_score
 from research.space.signature import signature
 from research.types import Over, Result, Trial
@@ -56,8 +57,7 @@ def drawn_anew(config: Mapping[str, Any]) -> bool:
 
 def own_split(config: Mapping[str, Any], given: Iterable[str]) -> tuple[str, ...]:
     """The override that lets the split go with the seed; none where data is fixed, or its split is given."""
-    typed = {text.lstrip("+").partition("=")[0] for text in given}
-    return (OWN_SPLIT,) if KEY not in typed and drawn_anew(config) else ()
+    return (OWN_SPLIT,) if KEY not in keys_of(given) and drawn_anew(config) else ()
 
 
 def has_own_split(trial: Trial) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from research.compose.override import values_of
 from research.space.signature import INERT
 from research.store.schema import clock, episode, insight, proposal, sprint, trial
 
@@ -150,7 +151,7 @@ def of_insight(connection: sa.Connection, number: int) -> None:
 
 def data_set(overrides: Iterable[str], config: Row | None = None) -> str | None:
     """The data set's name: what `data=` says, else what the config's data names; None where nothing does."""
-    said = split(overrides).get("data")
+    said = values_of(overrides).get("data")
     if said is not None or config is None:
         return said
     data = config.get("data")
@@ -166,7 +167,7 @@ def turned(overrides: Iterable[str]) -> tuple[str, ...]:
     """Overrides without seed, data and what changes no result, sorted: equal ones are one configuration."""
     return tuple(
         f"{key}={text}"
-        for key, text in sorted(split(overrides).items())
+        for key, text in sorted(values_of(overrides).items())
         if key.partition(".")[0] not in _NOT_TURNED
     )
 
@@ -193,7 +194,7 @@ def _add(
     own = turned(overrides)
     marks = [
         kind_mark(next(iter(link)).removesuffix("_id")),
-        *region(split(own)),
+        *region(values_of(own)),
         *([f"metric {metric}"] if metric else []),
     ]
     terms = [mark(name) for name in marks] + words(f"{said} {' '.join(own)}")
@@ -253,12 +254,6 @@ def number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def split(overrides: Iterable[str]) -> dict[str, str]:
-    """Overrides as key -> text; of two that set the same key the last."""
-    pairs = (override.partition("=") for override in overrides)
-    return {key.strip(" +"): text.strip() for key, equals, text in pairs if equals}
 
 
 def near(value: float) -> tuple[str, str, str]:

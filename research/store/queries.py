@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from research.compose.override import override
 from research.stats.draws import configuration, has_own_split
 from research.store.claims import same
 from research.store.schema import (
@@ -141,7 +142,7 @@ def _same(of: Trial) -> str:
 
 def _choices(overrides: Iterable[str]) -> frozenset[str]:
     plain = (text.lstrip("+") for text in overrides)
-    return frozenset(text for text in plain if text.partition("=")[0].partition(".")[0] not in _OWN)
+    return frozenset(text for text in plain if override(text).group not in _OWN)
 
 
 def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -> dict[int, Trial]:

@@ -4,10 +4,14 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, final
 
+from refusal import Refusal
 from research.types import Record
 
+KINDS = ("trial", "proposal", "insight", "sprint")
+_FORMER = {"experiment": "proposal"}
+"""what older reports and lines say of a row"""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -64,3 +68,48 @@ def _told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)
+
+
+class Reference(NamedTuple):
+    """A row of one of the tables."""
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.number}"
+
+
+def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
+    """Read what was given for `key`; a bare number is of the first of `kinds`. Raises `Refusal`."""
+    text = "" if given is None else str(given).strip()
+    found = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
+    kind = (_FORMER.get(found[1], found[1]) or kinds[0]) if found else ""
+    if not found or kind not in kinds:
+        forms = " or ".join(
+            [f"the number of one {kinds[0]}, as {key}=12", *(f"{key}={one}:3" for one in kinds[1:])]
+        )
+        shown = f"{key}={text} names nothing here" if text else f"{key} is missing"
+        raise Refusal(f"{shown}: give {forms}.")
+    return Reference(kind, int(found[2]))
+
+
+def absent(wanted: Reference) -> Refusal:
+    """What to say of a row that is not there."""
+    what = {"trial": "trials", "proposal": "experiments", "insight": "insights"}.get(wanted.kind)
+    hint = f"task=list what={what} lists what there is" if what else "task=status lists what there is"
+    return Refusal(f"There is no {wanted.kind} {wanted.number} in this database: {hint}.")
+
+
+@final
+class Page(Answer):
+    """A page of help: of a task with its own keys, or of all."""
+
+    task: str | None
+    page: str
+    keys: dict[str, str] = {}
+    """key -> what it takes, and what it is"""
+
+    def text(self) -> str:
+        """The page."""
+        return self.page

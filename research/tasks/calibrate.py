@@ -18,7 +18,8 @@ from typing import Any, final
 from power import energy_profile, powercap
 from power.energy_profile import Profile
 from refusal import Refusal
-from research.run import load, machine
+from research.run import load as work
+from research.run import machine
 from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
 from research.tasks.desk import Desk
@@ -76,23 +77,22 @@ class Calibrated(Answer):
         return "\n".join([*pairs(watts), *self.notes, said])
 
 
-def calibrate(desk: Desk) -> Calibrated:
+def calibrate(desk: Desk, readings: list[str], load: int | None, seconds: float | None) -> Calibrated:
     """Measure, hold a load, or take readings in; the profile is written in the first and the last case.
 
     Raises `Refusal` for readings or loads that make no sense, and for a machine that is not at rest.
     """
-    readings, asked, seconds = (desk.config[key] for key in ("readings", "load", "seconds"))
-    if readings and asked is not None:
+    if readings and load is not None:
         raise Refusal(
             "task=calibrate takes load=1 to keep a core busy, or readings=[idle:21.5,1:28.0]: not both."
         )
-    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_S):
-        raise Refusal(f"seconds={seconds}: give seconds above 0 and up to {_LONGEST_S:g}.")
+    if seconds is not None and not 0 < seconds <= _LONGEST_S:
+        raise Refusal(f"seconds={seconds:g}: give seconds above 0 and up to {_LONGEST_S:g}.")
     if readings:
         samples, resolution = _typed([str(one) for one in readings])
         return _kept(fitted(samples, resolution), samples, "wall meter", _few(samples))
-    if asked is not None:
-        return _held(desk, asked, seconds or _HELD_S)
+    if load is not None:
+        return _held(desk, load, seconds or _HELD_S)
     try:
         counters = [one for kind in ("package", "dram") for one in powercap.domains(POWERCAP, kind)]
     except OSError as error:
@@ -114,7 +114,7 @@ def _measured(counters: list[powercap.RaplDomain], whole_s: float) -> Iterator[S
     each = whole_s / (_ROUNDS * len(levels))
     for number in range(_ROUNDS):
         for cores in levels if number % 2 == 0 else levels[::-1]:
-            with load.busy(cores, 10 * each + 60):
+            with work.busy(cores, 10 * each + 60):
                 yield _sample(counters, cores, each, number)
 
 
@@ -144,7 +144,7 @@ def _edge(counters: list[powercap.RaplDomain]) -> tuple[float, float, float]:
     """Time, joules and CPU seconds of the machine at one moment: again where something came in between."""
     for _ in range(_TRIES):
         before = time.perf_counter()
-        joules, worked = sum(one.read() for one in counters), load.worked(PROC)
+        joules, worked = sum(one.read() for one in counters), work.worked(PROC)
         after = time.perf_counter()
         if after - before < _SHARP_S:
             break
@@ -176,12 +176,12 @@ def _few(samples: list[Sample]) -> tuple[str, ...]:
     return ("Each load was read once, so the spread is not known: type several readings of each for it.",)
 
 
-def _held(desk: Desk, asked: Any, seconds: float) -> Calibrated:
-    if isinstance(asked, bool) or not isinstance(asked, int) or not 0 <= asked <= machine.cores():
+def _held(desk: Desk, asked: int, seconds: float) -> Calibrated:
+    if not 0 <= asked <= machine.cores():
         raise Refusal(f"load={asked}: give a number of cores to keep busy, from 0 to {machine.cores()}.")
     named = str(asked) if asked else "idle"
     desk.lines.say(f"{asked} cores are busy for {seconds:g} s from now on: read the wall meter meanwhile")
-    with load.busy(asked, seconds + 60):
+    with work.busy(asked, seconds + 60):
         time.sleep(seconds)
     said = (
         f"{asked} cores were busy for {seconds:g} s. With what was read at rest (load=0) and at a load: "

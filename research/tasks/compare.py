@@ -14,10 +14,10 @@ from research.metrics import (
     quantity,
     scale,
 )
-from research.report.arms import apart
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
+from research.stats.arms import apart
 from research.stats.comparable import comparable, sound, unpaired
 from research.stats.decide import ENOUGH
 from research.stats.draws import of_pair
@@ -25,9 +25,8 @@ from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, absent, reference
 from research.tasks.show import STAGES, row_of
 from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
 
@@ -103,21 +102,22 @@ class Compared(Answer):
         return "\n".join([*head, "", *lines, "", few + self.note, *_grounds(self.rows)])
 
 
-def compare(desk: Desk) -> Compared:
+def compare(desk: Desk, a: int | str | None, b: int | str | None) -> Compared:
     """Compare what `a` and `b` point at. Raises `Refusal` for rows that are not there or not finished."""
-    wanted = [reference(desk.config[key], key, ("trial", "proposal")) for key in ("a", "b")]
+    wanted = [reference(given, key, ("trial", "proposal")) for key, given in (("a", a), ("b", b))]
     if wanted[0] == wanted[1]:
         raise Refusal(f"a and b are both {wanted[0]}: point at two different ones.")
     store = desk.known
     stage = _stage(store, wanted)
     sides = [_trials(store, one, stage) for one in wanted]
     seeds = tuple(sorted(set(sides[0]) & set(sides[1])))
-    a, b = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
+    first, other = (_side(one, trials) for one, trials in zip(wanted, sides, strict=True))
     why = _unlike(sides, seeds)
     rows = () if why else tuple(_rows(store, sides, seeds))
     span = apart([(sides[0].values(), sides[1].values())])
     note = f"{_NOTE}; {span}, and what a clock takes drifts with the machine" if span else _NOTE
-    return Compared(a=a, b=b, stage=stage, seeds=seeds, comparable=why is None, why=why, rows=rows, note=note)
+    told: dict[str, Any] = {"seeds": seeds, "comparable": why is None, "why": why, "rows": rows, "note": note}
+    return Compared(a=first, b=other, stage=stage, **told)
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -102,19 +103,19 @@ class Examined(Answer):
         return "\n".join([*lines, *(["advice", *(f"  {one}" for one in self.advice)] if self.advice else [])])
 
 
-def doctor(desk: Desk) -> Examined:
+def doctor(desk: Desk, llm: dict[str, Any], root: str) -> Examined:
     """Look at everything at once; what hangs is given up after its timeout."""
     with ThreadPoolExecutor(8) as pool:
-        reached = {host: pool.submit(_answers, host) for host in _hosts(desk)}
+        reached = {host: pool.submit(_answers, host) for host in _hosts(llm)}
         energy = pool.submit(_energy)
         database = _database(desk)
         network = {host: found.result() for host, found in reached.items()}
         packages = {name: _version(name) for name in PACKAGES}
         probed = energy.result()
-    keys = {name: bool(os.environ.get(name)) for name in _keys(desk)}
+    keys = {name: bool(os.environ.get(name)) for name in _keys(desk.conf, llm)}
     return Examined(
         python=platform.python_version(),
-        machine=_machine(Path(desk.config["root"])),
+        machine=_machine(Path(root)),
         packages=packages,
         keys=keys,
         gpu=_gpu(),
@@ -123,7 +124,7 @@ def doctor(desk: Desk) -> Examined:
         rest=_rest(probed),
         database=database,
         network=network,
-        advice=(*_advice(desk, packages, keys, database), *_quieter(probed)),
+        advice=(*_advice(llm, packages, keys, database), *_quieter(probed)),
     )
 
 
@@ -184,17 +185,17 @@ def _quieter(probed: dict[str, Any]) -> list[str]:
     ]
 
 
-def _keys(desk: Desk) -> list[str]:
+def _keys(conf: Path, llm: Mapping[str, Any]) -> list[str]:
     """The variables that the models of conf/llm and Weights & Biases read."""
-    files = sorted((desk.conf / "llm").glob("*.yaml"))
+    files = sorted((conf / "llm").glob("*.yaml"))
     named = {parsed(text_of(path), path).get("key_env") for path in files}
-    named.add(desk.config["llm"].get("key_env"))
+    named.add(llm.get("key_env"))
     return sorted({str(name) for name in named if name} | {"WANDB_API_KEY"})
 
 
-def _hosts(desk: Desk) -> list[str]:
+def _hosts(llm: Mapping[str, Any]) -> list[str]:
     """Where the lab may want to go: the model's server first, when one is chosen."""
-    server = urlparse(str(desk.config["llm"].get("api_base") or ""))
+    server = urlparse(str(llm.get("api_base") or ""))
     port = server.port or (443 if server.scheme == "https" else 80)
     own = [f"{server.hostname}:{port}"] if server.hostname else []
     return [*own, *_HOSTS]
@@ -226,11 +227,11 @@ def _database(desk: Desk) -> dict[str, Any]:
 
 
 def _advice(
-    desk: Desk, packages: dict[str, str | None], keys: dict[str, bool], database: dict[str, Any]
+    llm: Mapping[str, Any], packages: dict[str, str | None], keys: dict[str, bool], database: dict[str, Any]
 ) -> list[str]:
     needed = [name for name in ("torch", "lightning", "optuna") if packages[name] is None]
     found = [f"{name} is not installed: pip install . brings it." for name in needed]
-    wanted = desk.config["llm"].get("key_env")
+    wanted = llm.get("key_env")
     if wanted and not keys[wanted]:
         found.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
     if "error" in database:

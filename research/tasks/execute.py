@@ -6,16 +6,15 @@ from contextlib import suppress
 from typing import Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.bench import Arm
-from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, quantity, screening_objective, untested
+from research.metrics import is_timed, quantity, untested
 from research.store.claims import Lost
 from research.store.queue import ProposalClaim, Queue
-from research.tasks.answer import Answer
+from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
+from research.tasks.line import stoppable
 from research.tasks.show import row_of
-from research.tasks.stoppable import stoppable
 from research.types import Proposal, Record
 
 POLL_S = 2.0
@@ -54,21 +53,20 @@ class Ran(Answer):
         return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
 
 
-def execute(desk: Desk) -> Ran:
+def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
     Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
-    asked, daemon = desk.config["id"], bool(desk.config["daemon"])
-    if daemon == (asked is not None):
+    if daemon == (id is not None):
         raise Refusal(
             "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
         )
-    spend(desk)  # a budget of zero is refused before anything is taken
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(asked, "id", ("proposal",)))]
+        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("proposal",)))]
     answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
     desk.lines.say(answer.text())
     return answer
@@ -121,14 +119,13 @@ def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
 
 
 def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
-    found, proposal = charter_of(desk, row), Proposal.model_validate(row["proposal"])
-    seeds = found.screen.seeds
+    campaign, proposal = desk.of(row), Proposal.model_validate(row["proposal"])
+    seeds, wanted = campaign.charter.screen.seeds, campaign.objective
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
-    wanted = screening_objective(found.goal.objective)
-    with desk.running(found.name, alone=is_timed(wanted.metric)) as run:
-        workbench = bench(desk, found, run)
-        complaints = desk.space.check(list(proposal.overrides), lambda configs: None, given=found.fixed)
+    with campaign.running(campaign.charter.name, alone=is_timed(wanted.metric)) as run:
+        workbench = campaign.bench(run)
+        complaints = Admission(workbench, None, campaign.charter.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
@@ -144,15 +141,10 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
         reason=reason,
         metric=wanted.metric,
         seeds=seeds,
-        control=_shown(workbench.means(control, seeds)),
-        figures=_shown(workbench.means(arm, seeds)),
+        control=untested(workbench.means(control, seeds)),
+        figures=untested(workbench.means(arm, seeds)),
         trials=tuple(arm.trials[seed] for seed in seeds if seed in arm.trials),
     )
-
-
-def _shown(means: Mapping[str, float]) -> dict[str, float]:
-    """Without the test split: nothing that is screened may be chosen by it."""
-    return untested(means)
 
 
 def _line(one: Experiment) -> str:

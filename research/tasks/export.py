@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from research.store.store import Store
 
 _AT_ONCE = 500
-Row = dict[str, Any]
 
 
 @final
@@ -36,29 +35,31 @@ class Exported(Answer):
         return f"{self.trials} trials, {self.columns} columns, {self.bytes} bytes in {self.path}"
 
 
-def export(desk: Desk) -> Exported:
+def export(desk: Desk, path: str | None, status: str | None) -> Exported:
     """Write the file, whole or not at all; a file that is there is replaced.
 
     Raises `Refusal` for another ending than .json or .parquet, a folder that cannot be written, and Parquet
     without pyarrow.
     """
-    given, status = desk.config["path"], desk.config["status"]
-    path = Path(str(given or "")).expanduser()
-    writers: dict[str, Callable[[Sequence[Row], Path], None]] = {".json": _json, ".parquet": _parquet}
-    if path.suffix not in writers:
-        shown = "path is missing" if given in (None, "") else f"path={given} is no file to export to"
+    to = Path(path or "").expanduser()
+    writers: dict[str, Callable[[Sequence[dict[str, Any]], Path], None]] = {
+        ".json": _json,
+        ".parquet": _parquet,
+    }
+    if to.suffix not in writers:
+        shown = f"path={path} is no file to export to" if path else "path is missing"
         raise Refusal(f"{shown}: end it in .json or .parquet, as path=trials.json.")
     if status is not None and status not in STATUSES["trials"]:
         raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
-    if path.suffix == ".parquet":
+    if to.suffix == ".parquet":
         _arrow()
     rows = collected(desk.known, status)
-    _whole(path, lambda beside: writers[path.suffix](rows, beside))
+    _whole(to, lambda beside: writers[to.suffix](rows, beside))
     columns = {name for row in rows for name in row}
-    return Exported(path=path, trials=len(rows), columns=len(columns), bytes=path.stat().st_size)
+    return Exported(path=to, trials=len(rows), columns=len(columns), bytes=to.stat().st_size)
 
 
-def collected(store: "Store", status: str | None = None) -> list[Row]:
+def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]:
     """One flat row for each trial: its columns, `config.*`, its metrics, how clocks were taken."""
     trials = store.trials(word=status)
     rows = []
@@ -74,9 +75,9 @@ def collected(store: "Store", status: str | None = None) -> list[Row]:
     return rows
 
 
-def flat(node: Mapping[str, Any], before: str = "") -> Row:
+def flat(node: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys; lists, which have no columns of their own, as JSON."""
-    found: Row = {}
+    found: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{before}{key}.")
@@ -85,7 +86,7 @@ def flat(node: Mapping[str, Any], before: str = "") -> Row:
     return found
 
 
-def _json(rows: Sequence[Row], path: Path) -> None:
+def _json(rows: Sequence[dict[str, Any]], path: Path) -> None:
     finite = [{key: _finite(value) for key, value in row.items()} for row in rows]
     path.write_text(json.dumps(finite, indent=1, allow_nan=False))
 
@@ -94,7 +95,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parquet(rows: Sequence[Row], path: Path) -> None:
+def _parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
     arrow, parquet = _arrow()
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: _column(arrow, [row.get(name) for row in rows]) for name in names}

@@ -5,9 +5,8 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.store import forgetting
-from research.tasks.answer import Answer, pairs
+from research.tasks.answer import Answer, Reference, pairs, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
 from research.tasks.show import row_of
 
 _FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"
@@ -33,23 +32,22 @@ class Forgot(Answer):
         return "\n".join([*lines, *(f"  left on disk  {folder}" for folder in folders)])
 
 
-def forget(desk: Desk) -> Forgot:
+def forget(desk: Desk, id: str | None, before: str | None, trials: bool, yes: bool) -> Forgot:
     """Delete what was selected, in one transaction, or show what would go.
 
     Raises `Refusal` without a selection, for a date that is none, for a sprint or a campaign that is not
     there, and for a sprint that runs.
     """
-    asked, sure = _selection(desk.config), bool(desk.config["yes"])
+    asked = _selection(id, before)
     _there(desk, asked)
-    wanted = forgetting.Forget(**asked, trials=bool(desk.config["trials"]))
-    return Forgot(done=sure, rows=forgetting.forget(desk.known, wanted, dry_run=not sure))
+    wanted = forgetting.Forget(**asked, trials=trials)
+    return Forgot(done=yes, rows=forgetting.forget(desk.known, wanted, dry_run=not yes))
 
 
-def _selection(config: Any) -> dict[str, Any]:
-    given, before = config["id"], config["before"]
+def _selection(given: str | None, before: str | None) -> dict[str, Any]:
     if given is None and before is None:
         raise Refusal(f"task=forget needs a selection: {_FORMS}.")
-    asked: dict[str, Any] = {} if before is None else {"before": _moment(str(before))}
+    asked: dict[str, Any] = {} if before is None else {"before": _moment(before)}
     kind, _, name = str(given or "").partition(":")
     if kind == "campaign" and name:
         return asked | {"campaign": name}

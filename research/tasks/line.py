@@ -1,18 +1,41 @@
-"""From what is typed after `agent.py` to its resolved configuration, without Hydra where Hydra is not needed.
+"""What is typed after `agent.py` as a resolved configuration, the pages of help, and how the command ends.
 
 Hydra takes half a second to import and leaves global state behind. The gate's composer gives the same
-configuration in 20 ms; what it refuses, and flags such as `--cfg`, are left to Hydra, which words it well.
+configuration in a hundredth of it; flags such as `--cfg`, and sweeps, are left to Hydra.
 """
 
+import json
+import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+import refusal
 from refusal import Refusal
-from research.compose.compose import Composer
-from research.tasks.quoting import quoted
+from research.compose.defaults import Files
+from research.compose.override import override
+from research.compose.yaml import text_of
+from research.tasks.task import (
+    FEW,
+    NO_KEYS,
+    USUAL,
+    Task,
+    composer,
+    refuse_absent,
+    refuse_foreign,
+    tasks,
+    unknown,
+)
+
+if TYPE_CHECKING:
+    from research.tasks.answer import Answer, Page
+
+HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
@@ -22,39 +45,50 @@ _FLAGS = {
     "--experimental-rerun",
 }
 """flags of Hydra's"""
+_ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
+_TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
+_LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
+_QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
-    """The overrides as Hydra can read them: the goal in quotes, `experiment=` as the recipe that it names."""
+    """The overrides as Hydra can read them: the goal in quotes, `experiment=` as the recipe that it names.
+
+    Raises `Refusal` for what tells which function a task is.
+    """
+    own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
+    if own is not None:
+        raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
     return quoted([_RECIPE.sub("recipe=", text) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
-    return _composer(conf).resolve(arguments(typed)).config
-
-
-@lru_cache(maxsize=4)
-def _composer(conf: Path) -> Composer:
-    """The files of a folder, read once: each method of a notebook's lab composes anew."""
-    return Composer(conf, "agent")
+    asked = arguments(typed)
+    try:
+        return composer(conf).resolve(asked).config
+    except Refusal:
+        refuse_foreign(typed, conf)  # these say better what is wrong with a key
+        refuse_absent(asked, conf)
+        raise
 
 
 def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
-    """The configuration, None where Hydra should read the command line itself: flags, sweeps and mistakes."""
+    """The configuration, None where Hydra should read the command line itself: flags, and so sweeps.
+
+    Raises `Refusal` for what does not compose.
+    """
     if any(text.startswith(("-", "hydra")) for text in typed):
+        refuse_foreign(typed, conf)
         return None
-    try:
-        return settings(typed, conf)
-    except Refusal:
-        return None
+    return settings(typed, conf)
 
 
 def refuse_flags(typed: Sequence[str]) -> None:
     """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
     before = ""
     for text in typed:
-        flag = text.partition("=")[0]
+        flag = override(text).key
         if text.startswith("--") and flag not in _FLAGS:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
@@ -80,3 +114,163 @@ def _text(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ",".join(map(_text, value)) + "]"
     return str(value)
+
+
+def quoted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with texts such as the goal, and the elements of lists that hold words, in quotes."""
+    return [_argument(one) for one in arguments]
+
+
+def _argument(argument: str) -> str:
+    key, value, _ = override(argument)
+    if value in (None, "null") or not argument.startswith(key):
+        return argument
+    if key in _TEXTS:
+        return f"{key}={_quote(value)}"
+    if key in _LISTS:
+        inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return f"{key}=[{','.join(map(_quote, _elements(inside)))}]"
+    return argument
+
+
+def _elements(text: str) -> list[str]:
+    """The parts between commas that stand outside brackets and quotes: `a=1,b=[c,d]` is two."""
+    parts = re.findall(r"(?:'[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,])+", text)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _quote(text: str) -> str:
+    """A text in quotes, and nothing but text: Hydra looks `${...}` up, and a backslash escapes."""
+    if _QUOTED.fullmatch(text):
+        return text
+    return "'" + re.sub(r"[$\\]", " ", text).replace("'", "\u2019") + "'"
+
+
+def helps(typed: Sequence[str]) -> bool:
+    """Whether the command line asks for help."""
+    return bool(set(HELP) & set(typed))
+
+
+def page(typed: Sequence[str], conf: Path) -> "Page":
+    """The page of help for a command line. Raises `Refusal` for a task that does not exist."""
+    from research.tasks.answer import Page
+
+    files = composer(conf).files
+    everyone = tasks(files)
+    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
+    if not named:
+        listed = "\n".join(f"  task={one.name:<10} {one.about}" for one in everyone.values())
+        whole = manual(files, "agent", everyone[USUAL].files)
+        return Page(task=None, page=whole.replace("$TASKS", listed.strip()))
+    if named[-1] not in everyone:
+        raise unknown(named[-1], everyone)
+    asked = everyone[named[-1]]
+    return Page(task=asked.name, page=_of_one(files, asked), keys=_explained(files, asked))
+
+
+def manual(files: Files, root: str, parts: Iterable[str] = ()) -> str:
+    """The help template of a root file, with the groups and keys of its parts, and its own, in their places.
+
+    The keys are told as the files explain them. Hydra takes a second for the same.
+    """
+    named = [*(part for part in parts if part != root), root]
+    template = str(files.load(root).content["hydra"]["help"]["template"])
+    options = [line for name in named for line in _options(files, name)]
+    keys = [keys_of(files, name) for name in named]
+    return template.replace("$APP_CONFIG_GROUPS", "\n".join(options)).replace("$CONFIG", "\n".join(keys))
+
+
+def keys_of(files: Files, name: str) -> str:
+    """The keys of a file with their comments, without its card, its defaults list and what is no key."""
+    kept, keeps = [], False
+    for line in text_of(files.folder / f"{name}.yaml").splitlines():
+        if line[:1] not in ("", " ", "#", "-"):
+            keeps = line.partition(":")[0] not in ("defaults", *NO_KEYS)
+        kept += [line] if keeps else []
+    return "\n".join(kept).strip()
+
+
+def _of_one(files: Files, asked: Task) -> str:
+    """What a task does, how it is typed, and its keys; those of a campaign stand on the page of all."""
+    typed = [f"  python agent.py task={asked.name} {example}".rstrip() for example in asked.examples]
+    small = [name for name, keys in asked.files.items() if name.startswith("task/") or len(keys) <= FEW]
+    told = [keys_of(files, name) for name in sorted(small, reverse=True)]
+    told += [line for name in sorted(small, reverse=True) for line in _options(files, name)]
+    more = "" if len(small) == len(asked.files) else ", and the keys of a campaign, which this one takes too"
+    last = f"python agent.py --help lists the other tasks{more}."
+    return "\n".join([asked.about, "", *typed, "", "== Keys (key=value) ==", *filter(None, told), "", last])
+
+
+def _options(files: Files, name: str) -> list[str]:
+    """One line for each group that a file names: the group and its options; the tasks are told beside it."""
+    groups = [entry.group for entry in files.entries(name) if not entry.override]
+    return [f"{group}: {', '.join(files.options(group))}" for group in groups if group not in ("", "task")]
+
+
+def _explained(files: Files, asked: Task) -> dict[str, str]:
+    """The keys of a task's own file with what the file says of each."""
+    lines = [line for line in keys_of(files, f"task/{asked.name}").splitlines() if line[:1] != " "]
+    return {line.partition(":")[0].strip('"'): line.partition("#")[2].strip() for line in lines}
+
+
+def as_document(typed: Sequence[str]) -> bool:
+    """Whether a JSON document is wanted, told before the command line is understood at all."""
+    return any(text.lstrip("+").strip() in _ASKED for text in typed)
+
+
+@contextmanager
+def told(as_json: bool) -> Iterator[TextIO]:
+    """End the process as `refusal.told` does; with JSON the sentence is `{"error": ...}` on stdout.
+
+    Yields where the document goes: what the body prints goes to stderr then.
+    """
+    if not as_json:
+        with refusal.told():
+            yield sys.stdout
+        return
+    out = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield out
+    except KeyboardInterrupt:
+        _failed(out, "interrupted: the same command continues")
+        sys.exit(130)
+    except Exception as error:
+        said = refusal.sentence(error)
+        _failed(out, said.removeprefix("refused: ") if said else f"{type(error).__name__}: {error}")
+        if said is None:
+            raise
+        sys.exit(1 if isinstance(error, refusal.Ended) else 2)
+
+
+def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
+    """Print the answer: its document, or its text unless that was told while it was made."""
+    from research.tasks.answer import plain
+
+    text = answer.document() if as_json else "" if answer.told else plain(answer.text())
+    try:
+        if text:
+            print(text, file=out, flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as `head` does; flushing again would raise again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _failed(out: TextIO, sentence: str) -> None:
+    print(json.dumps({"error": sentence}), file=out)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does; signals can be set in the main thread only, as in no notebook's helper."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*about: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -43,17 +43,15 @@ class Listing(Answer):
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
 
-def listing(desk: Desk) -> Listing:
+def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
-    what, status = desk.config["what"], desk.config["status"]
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
         raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
     if status is not None and status not in STATUSES[what]:
         known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
         raise Refusal(f"No {what} have status={status}: {known}.")
-    limit = desk.config["limit"]
-    if not isinstance(limit, int) or limit < 1:
+    if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
     find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
         "experiments": _experiments,

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from refusal import Refusal
-from research.tasks.answer import Answer
+from research.tasks.answer import Answer, Reference, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, reference
 from research.tasks.show import row_of
 
 if TYPE_CHECKING:
@@ -31,26 +30,25 @@ class Reported(Answer):
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-def report(desk: Desk) -> Reported:
+def report(desk: Desk, id: str | None, sweep: str | None, to: str | None, root: str) -> Reported:
     """Write it. Raises `Refusal` for what is not in the database, or a folder that cannot be written."""
-    sweep, asked, to = desk.config["sweep"], desk.config["id"], desk.config["to"]
-    if (sweep is None) == (asked is None):
+    if (sweep is None) == (id is None):
         raise Refusal("task=report takes one of: id=sprint:1, id=campaign, id=campaign:NAME, sweep=NAME.")
     if to not in (None, "wandb"):
         raise Refusal(f"to={to} is unknown: leave it out for files, or to=wandb.")
-    if to and str(asked).partition(":")[0] != _CAMPAIGN:
+    if to and str(id).partition(":")[0] != _CAMPAIGN:
         raise Refusal("to=wandb takes a campaign: id=campaign for the newest, or id=campaign:NAME.")
-    store, root = desk.known, Path(desk.config["root"])
+    store, runs = desk.known, Path(root)
     if sweep is not None:
         from research.report.sweep import write as of_sweep
 
-        return Reported(of=f"sweep:{sweep}", paths=(of_sweep(store, str(sweep), _folder(root, str(sweep))),))
-    if str(asked).partition(":")[0] == _CAMPAIGN:
-        name = _campaign(store, str(asked))
+        return Reported(of=f"sweep:{sweep}", paths=(of_sweep(store, sweep, _folder(runs, sweep)),))
+    if str(id).partition(":")[0] == _CAMPAIGN:
+        name = _campaign(store, str(id))
         if to == "wandb":
-            return _online(store, name, root / "agent" / name)
-        return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, root))
-    return _of_sprint(store, reference(asked, "id", ("sprint",)))
+            return _online(store, name, runs / "agent" / name)
+        return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, runs))
+    return _of_sprint(store, reference(id, "id", ("sprint",)))
 
 
 def _folder(root: Path, sweep: str) -> Path:

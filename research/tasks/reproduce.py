@@ -9,16 +9,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
+from construct import renamed
 from refusal import Refusal
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
-from research.stats.decide import ENOUGH
+from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
-from research.stats.student import critical
 from research.store.queries import siblings
-from research.tasks.answer import Answer, table
+from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.desk import Desk
-from research.tasks.reference import absent, reference
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial
 
@@ -67,9 +66,9 @@ class Reproduced(Answer):
         return "\n".join([f"{self.of} {words[self.agrees]}", *self.notes, "", *lines])
 
 
-def reproduce(desk: Desk) -> Reproduced:
+def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
     """Run it again. Raises `Refusal` for what is not there or not finished, or cannot be run again."""
-    wanted = reference(desk.config["id"], "id", ("trial", "insight"))
+    wanted = reference(id, "id", ("trial", "insight"))
     store = desk.known
     ids = (
         [wanted.number]
@@ -100,7 +99,7 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
     from research.run.runner import Job
 
-    own = {"store": desk.config["store"], "root": desk.config["root"], "force": True}
+    own = {**desk.harness, "force": True}
     results = desk.store.results([one.id for one in trials])
     found: dict[int, Trial] = {}
     # Sums of another number of threads are rounded otherwise.
@@ -109,7 +108,7 @@ def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
         with desk.running("reproduce", alone=True, threads=threads) as run:
             for one in some:
                 # Of no sweep: what is checked later is no part of what the campaign cost.
-                job = Job(one.config | own, list(one.overrides))
+                job = Job(renamed(one.config) | own, list(one.overrides))
                 for outcome in run([job]):
                     if not outcome.ok or outcome.trial_id is None:
                         raise Refusal(f"Trial {one.id} cannot be run again: {outcome.reason}.")
@@ -177,7 +176,7 @@ def _predicted(values: Sequence[float], after: float, alpha: float) -> dict[str,
     if not logs.std:
         same = math.isclose(math.log(after), logs.mean, abs_tol=1e-9)
         return {"word": "within"} if same else {"word": "open", "reason": "the earlier values have no spread"}
-    half = critical(alpha, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
+    half = critical(alpha / 2, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
     low, high = math.exp(logs.mean - half), math.exp(logs.mean + half)
     word = "within" if low <= after <= high else "differs"
     return {"word": word, "low": low, "high": high, "reason": f"n = {logs.n} earlier"}

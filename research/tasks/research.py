@@ -9,7 +9,7 @@ from research.report.findings import Findings
 from research.stats.effects import Gain
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
-from research.tasks.stoppable import stoppable
+from research.tasks.line import stoppable
 from research.types import Comparison, Record
 
 if TYPE_CHECKING:
@@ -74,15 +74,14 @@ class Researched(Answer):
         return "\n".join([*said, f"report     {self.report}"])
 
 
-def research(desk: Desk) -> Researched:
+def research(desk: Desk, recipe: str | None, goal: str | None) -> Researched:
     """Run the campaign, or the recipe's experiment, and read what it came to.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
     cannot be run.
     """
-    recipe = desk.asked["recipe"]
     if recipe is not None:
-        if desk.config["goal"] != desk.usual["goal"]:
+        if goal != desk.usual["goal"]:
             raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
         from research.campaign.study import conduct
 
@@ -92,7 +91,7 @@ def research(desk: Desk) -> Researched:
         from research.campaign.run import research as campaign
 
         with stoppable():
-            path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
+            path = campaign(desk)
     return outcome(desk.store, path)
 
 

@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.admission import predicted
-from research.campaign.campaign import Scene, charter_of, scene
+from research.campaign.admission import Judgement
+from research.campaign.discuss import brief
+from research.campaign.rows import Tried, add_reviews
+from research.store.store import Store
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
-from research.team.brief import Brief
-from research.team.facts import Facts, neighbourhood
 from research.team.judges import Judges
-from research.team.review import Opinion, Thresholds, panel
-from research.team.roles import roles
-from research.team.team import Team
+from research.team.review import Opinion, Revised
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")
@@ -66,37 +64,33 @@ class Reviews(Answer):
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def review(desk: Desk) -> Reviews:
+def review(desk: Desk, limit: int) -> Reviews:
     """Score what waits without a score; below `review.accept` it waits for task=improve.
 
     Raises `Refusal` for a limit of none.
     """
-    limit = _limit(desk)
+    _check(limit)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
-    with scene(desk) as here:
-        panels = _Panels(here)
-        done = [panels.of(row).review(row) for row in rows[:limit]]
+    panels = _Panels(desk)
+    done = [panels.of(row).review(row) for row in rows[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def improve(desk: Desk) -> Reviews:
+def improve(desk: Desk, limit: int) -> Reviews:
     """Rewrite what was reviewed below `review.accept`, and review that; its parent is kept, dropped.
 
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
-    limit = _limit(desk)
-    with scene(desk) as here:
-        panels = _Panels(here)
-        short = [row for row in _waiting(desk) if panels.short(row)]
-        done = [one for row in short[:limit] for one in panels.of(row).improve(row)]
+    _check(limit)
+    panels = _Panels(desk)
+    short = [row for row in _waiting(desk) if row["facts"].get("review") and not _accepted(desk, row)]
+    done = [panels.of(row).improve(row) for row in short[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def _limit(desk: Desk) -> int:
-    limit = desk.config["limit"]
-    if not isinstance(limit, int) or limit < 1:
+def _check(limit: int) -> None:
+    if limit < 1:
         raise Refusal(f"limit={limit} reviews nothing: give a whole number above 0.")
-    return limit
 
 
 def _waiting(desk: Desk) -> list[dict[str, Any]]:
@@ -105,119 +99,92 @@ def _waiting(desk: Desk) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
+def _accepted(desk: Desk, row: Mapping[str, Any]) -> bool:
+    return desk.thresholds.accepted(row["facts"]["review"].get("score"))
+
+
 @final
 class _Panels:
     """A panel for each charter: what waits is judged by what it was proposed for, whatever is asked now."""
 
-    def __init__(self, here: Scene) -> None:
-        self._here = here
-        self._thresholds = Thresholds.model_validate(here.desk.config["review"])
-        self._team = Team(roles(here.desk.conf), here.client) if here.client else None
+    def __init__(self, desk: Desk) -> None:
+        desk.spend, desk.charter  # noqa: B018  what they refuse is said before anybody is asked
+        self._desk, self._team = desk, desk.team
         self._made: dict[str, _Panel] = {}
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
         """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
-        charter = charter_of(self._here.desk, row)
-        if charter.name not in self._made:
-            self._made[charter.name] = _Panel(self._here.under(charter), self._thresholds, self._team)
-        return self._made[charter.name]
+        own = self._desk.of(row)
+        if own.charter.name not in self._made:
+            self._made[own.charter.name] = _Panel(own)
+        return self._made[own.charter.name]
 
     def notes(self) -> tuple[str, ...]:
         """Roles that did not answer."""
         silent = self._team.silence if self._team else {}
         return tuple(f"{role}: {reason}" for role, reason in silent.items())
 
-    def short(self, row: Mapping[str, Any]) -> bool:
-        """Whether an experiment was reviewed and fell short."""
-        found = row["facts"].get("review")
-        return bool(found) and not self._thresholds.accepted(found.get("score"))
-
 
 @final
 class _Panel:
-    """The reviewers of one scene, and what they write."""
+    """The reviewers of one charter, and what they write."""
 
-    def __init__(self, here: Scene, thresholds: Thresholds, team: Team | None) -> None:
-        self._here, self._store, self._thresholds = here, here.desk.store, thresholds
-        brief = Brief(
-            state=here.state,
-            vocabulary=here.vocabulary,
-            domain=here.field.name if here.field else "optimization",
-            focus=here.charter.team.get("focus", ""),
-        )
-        self._judges = Judges(team, brief, here.lessons, here.complaints)
+    def __init__(self, campaign: Desk) -> None:
+        self._tried = tried = Tried(campaign)
+        self._store, self._admission = campaign.store, tried.admission
+        told = brief(campaign, tried.state())
+        self._judges = Judges(campaign.team, told, campaign.recall.lessons, self._admission.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
         """Score one experiment; one that the gate refuses by now is not scored."""
         proposal: Proposal = row["proposal"]
-        said = self._gate(proposal)
-        if said:
-            self._store.set_proposal(row["id"], "refused", {**row["facts"], "reasons": said[:1]})
-            return _reviewed(row, "refused", None, [], said[:1])
-        opinions = self._judges.review(proposal, self._facts(proposal))
-        return self._written(row, opinions, round_=int((row["facts"].get("review") or {}).get("round", 0)))
+        complaints = self._admission.gate(proposal.overrides)
+        if complaints:
+            self._store.set_proposal(row["id"], "refused", {**row["facts"], "reasons": complaints[:1]})
+            return _reviewed(row, "refused", None, (), complaints[:1])
+        judgement = self._judged(proposal)
+        status = self._status(judgement)
+        add_reviews(self._store, row["id"], judgement.opinions, judgement.round)
+        self._store.set_proposal(row["id"], status, {**row["facts"], "review": judgement.facts()})
+        return _reviewed(row, status, judgement.score, judgement.opinions, ())
 
-    def improve(self, row: Mapping[str, Any]) -> list[Reviewed]:
+    def improve(self, row: Mapping[str, Any]) -> Reviewed:
         """The child that an improvement made, reviewed; or the parent, dropped."""
-        proposal: Proposal = row["proposal"]
-        facts = row["facts"]
-        first, round_ = facts["review"].get("first", facts["review"]["score"]), int(facts["review"]["round"])
-        opinions = [_opinion(one) for one in self._store.reviews(proposal_id=row["id"])]
-        last = round_ >= self._thresholds.improvements(first) or not opinions
-        better = None if last else self._judges.improve(proposal, opinions, self._known)
-        why = f"reviewed {facts['review']['score']}, below {self._thresholds.accept:g}"
-        why += f"; improved: {better.changed}" if better else ": nobody improved it"
+        judgement, facts = _judgement(self._store, row), row["facts"]
+        better = self._admission.improve(row["proposal"], self._judges, judgement)
+        why = self._admission.dropped(judgement, better)
+        child = None if better is None else self._child(row, better, judgement)
         self._store.set_proposal(row["id"], "dropped", {**facts, "reasons": [why]})
-        if better is None:
-            return [_reviewed(row, "dropped", facts["review"]["score"], [], [why])]
-        return [self._child(row, better.proposal, better.changed, first, round_ + 1)]
+        return child or _reviewed(row, "dropped", judgement.score, (), [why])
 
-    def _child(
-        self, row: Mapping[str, Any], proposal: Proposal, changed: str, first: float | None, round_: int
-    ) -> Reviewed:
-        child = proposal.model_copy(update={"parent": row["id"]})
-        signature = self._here.bench.signature(child.overrides)
-        kept = {"charter": row["facts"]["charter"]} if "charter" in row["facts"] else {}
-        facts = {
-            **kept,
-            "signature": signature,
-            "reasons": [],
-            "changed": changed,
-            "review": {"first": first},
-        }
-        number = self._store.add_proposal(child, sprint_id=row["sprint_id"], status="proposed", facts=facts)
-        self._here.signatures.add(signature)
-        opinions = self._judges.review(child, self._facts(child))
+    def _child(self, row: Mapping[str, Any], better: Revised, before: Judgement) -> Reviewed:
+        child = better.proposal.model_copy(update={"parent": row["id"]})
+        judgement = self._judged(child, before)
+        signature, status = self._tried.bench.signature(child.overrides), self._status(judgement)
+        facts = {name: row["facts"][name] for name in ("charter",) if name in row["facts"]}
+        facts |= {"signature": signature, "reasons": [], "changed": better.changed}
+        facts |= {"review": judgement.facts()}
+        number = self._store.add_proposal(child, sprint_id=row["sprint_id"], status=status, facts=facts)
+        add_reviews(self._store, number, judgement.opinions, judgement.round)
+        self._admission.tried(signature, child.proposer)
         made = {"id": number, "proposal": child, "facts": facts}
-        return self._written(made, opinions, round_)
+        return _reviewed(made, status, judgement.score, judgement.opinions, ())
 
-    def _written(self, row: Mapping[str, Any], opinions: Sequence[Opinion], round_: int) -> Reviewed:
-        score = panel(opinions)
-        for one in opinions:
-            self._store.add_review(
-                row["id"], role=one.role, score=one.score, content=one.content(), facts={"round": round_}
-            )
-        status = "queued" if self._thresholds.accepted(score) else "proposed"
-        by = "model" if any(one.by == "model" for one in opinions) else "stand-in"
-        first = (row["facts"].get("review") or {}).get("first", score)
-        review = {"score": score, "round": round_, "by": by, "first": first}
-        self._store.set_proposal(row["id"], status, {**row["facts"], "review": review})
-        return _reviewed(row, status, score, opinions, [])
+    def _judged(self, proposal: Proposal, before: Judgement | None = None) -> Judgement:
+        """The reviewers' judgement, for which the proposal's own row is no neighbour."""
+        tried = self._tried.seen
+        self._admission.seen = [seen for own, seen in tried if own.overrides != proposal.overrides]
+        return self._admission.review(proposal, self._judges, before)[1]
 
-    def _gate(self, proposal: Proposal) -> list[str]:
-        """The gate's complaints; that it repeats itself is none."""
-        fixed = self._here.charter.fixed
-        return self._here.desk.space.check(list(proposal.overrides), lambda configs: None, given=fixed)
+    def _status(self, judgement: Judgement) -> str:
+        return "queued" if self._admission.accepted(judgement) else "proposed"
 
-    def _known(self, proposal: Proposal) -> Facts | None:
-        return None if self._here.complaints(proposal.overrides) else self._facts(proposal)
 
-    def _facts(self, proposal: Proposal) -> Facts:
-        seen = [one for own, one in self._here.tried if own.overrides != proposal.overrides]
-        near = neighbourhood(proposal, seen, self._here.objective)
-        idle = self._here.bench.idle(proposal.overrides)
-        cost = predicted(self._here.bench, proposal.overrides)
-        return Facts.model_validate({"idle": idle, **cost, **near})
+def _judgement(store: Store, row: Mapping[str, Any]) -> Judgement:
+    """What the reviewers of an experiment have said."""
+    review = row["facts"]["review"]
+    opinions = tuple(map(_opinion, store.reviews(proposal_id=row["id"])))
+    return Judgement(opinions, int(review["round"]), review.get("first", review["score"]))
 
 
 def _opinion(row: Mapping[str, Any]) -> Opinion:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 from research.metrics import quantity
 from research.stats.comparable import how_taken
 from research.stats.sentences import command
-from research.tasks.answer import Answer, pairs
+from research.tasks.answer import Answer, Reference, absent, pairs, reference
 from research.tasks.desk import Desk
-from research.tasks.reference import Reference, absent, reference
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -46,9 +45,9 @@ class Shown(Answer):
         return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
 
 
-def show(desk: Desk) -> Shown:
+def show(desk: Desk, id: int | str | None) -> Shown:
     """Look up the row that `id` names. Raises `Refusal` when there is none."""
-    wanted = reference(desk.config["id"], "id")
+    wanted = reference(id, "id")
     find: dict[str, Callable[[Store, Reference], Shown]] = {
         "trial": _trial,
         "proposal": _proposal,

@@ -96,9 +96,8 @@ class Status(Answer):
         return ["", *table(("trial", "for s", "overrides"), rows)] if rows else []
 
 
-def status(desk: Desk) -> Status:
+def status(desk: Desk, budget: dict[str, float | None]) -> Status:
     """Count what is in the database; a database that is not there yet is not made."""
-    budget = {name: desk.config["budget"][name] for name in ("trials", "seconds", "joules", "dollars")}
     if not desk.exists:
         return Status(store=desk.address, exists=False, budget=budget)
     from research.store import queries

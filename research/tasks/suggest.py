@@ -1,22 +1,18 @@
 """`task=suggest`: proposals within a field's part of the space that pass the gate and repeat nothing."""
 
-from collections import Counter
-from typing import Any, final
+import itertools
+from typing import final
 
 from refusal import Refusal
-from research.campaign.campaign import Scene, proposers, scene
-from research.llm.client import LlmUnavailable
-from research.llm.ledger import CapReached
+from research.campaign.asking import Asking
+from research.campaign.rows import Tried
 from research.metrics import sentence
 from research.propose.bandit import Bandit
-from research.propose.proposer import Proposer, Seen
+from research.propose.proposer import made
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.types import Objective, Proposal, Record
 
-_TRIES = 12
-"""proposals of one turn that may be refused or repeated before the next proposer has its turn"""
-_SILENT = 3
 _MOST = 200
 
 
@@ -55,101 +51,59 @@ class Suggested(Answer):
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
 
-def suggest(desk: Desk) -> Suggested:
+def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
     """Ask the proposers in turn; with `queue` each becomes an experiment that waits.
 
     Raises `Refusal` for a goal that is not understood, a field without options, and a count of none.
     """
-    count, queue = desk.config["count"], bool(desk.config["queue"])
-    if not isinstance(count, int) or not 1 <= count <= _MOST:
+    if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
-    with scene(desk) as here:
-        drawn = _Draw(here)
-        kept = drawn.run(count)
-        ids = [_queued(here, one) if queue else None for one in kept]
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is proposed
+    tried = Tried(desk)
+    asking, notes = _asking(desk, tried)
+    kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
+    ids = [_queued(desk, tried, proposal) if queue else None for proposal in kept]
+    if len(kept) < count:
+        notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
-        goal=here.charter.goal.text,
-        objective=here.charter.goal.objective,
-        fixed=here.charter.fixed,
+        goal=desk.charter.goal.text,
+        objective=desk.charter.goal.objective,
+        fixed=desk.charter.fixed,
         domain=desk.domain.name if desk.domain else None,
-        suggestions=tuple(_told(here, one, number) for one, number in zip(kept, ids, strict=True)),
-        refused=dict(drawn.refused.most_common()),
-        notes=tuple(drawn.notes),
+        suggestions=tuple(_told(tried, one, number) for one, number in zip(kept, ids, strict=True)),
+        refused=dict(asking.refused.most_common()),
+        notes=tuple(notes),
     )
 
 
-@final
-class _Draw:
-    """Turns of the proposers until enough is found or nobody has anything new."""
-
-    def __init__(self, here: Scene) -> None:
-        found = proposers(here)
-        self._here = here
-        self._turns = Bandit(found, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
-        self.refused: Counter[str] = Counter()
-        self.notes: list[str] = []
-        self._silent: Counter[str] = Counter()
-        for proposal, seen in here.tried:
-            for one in found:
-                one.tell(proposal, seen)
-
-    def run(self, count: int) -> list[Proposal]:
-        kept: list[Proposal] = []
-        while len(kept) < count and (proposer := self._turns.next()):
-            found = self._turn(proposer)
-            kept += [found] if found else []
-        if len(kept) < count:
-            self.notes.append(f"{len(kept)} of {count} were found: nobody has another new one")
-        return kept
-
-    def _turn(self, proposer: Proposer) -> Proposal | None:
-        try:
-            for _ in range(_TRIES):
-                proposal = proposer.ask(self._here.state)
-                if proposal is None:
-                    break
-                if self._taken(proposal, proposer):
-                    return proposal
-        except (LlmUnavailable, CapReached) as reason:
-            self._turns.leave(proposer)
-            self.notes.append(f"{proposer.name} stopped proposing: {reason}")
-            return None
-        self._silent[proposer.name] += 1
-        if self._silent[proposer.name] >= _SILENT:
-            self._turns.leave(proposer)
-        return None
-
-    def _taken(self, proposal: Proposal, proposer: Proposer) -> bool:
-        said = self._here.complaints(proposal.overrides)
-        if not said:
-            self._here.signatures.add(self._here.bench.signature(proposal.overrides))
-            return True
-        self.refused[said[0]] += 1
-        told: dict[str, Any] = {"overrides": proposal.overrides, "proposer": proposal.proposer}
-        proposer.tell(proposal, Seen(**told, status="refused", reason=said[0]))
-        return False
+def _asking(desk: Desk, tried: Tried) -> tuple[Asking, list[str]]:
+    """The proposers, who know what was tried, in turns; and what there is to note of them."""
+    given, notes = desk.config["proposer"], list[str]()
+    sources = made(given["sources"], desk.at_hand(tried.admission.complaints))
+    for proposal, seen in tried.seen:
+        for source in sources:
+            source.tell(proposal, seen)
+    turns = Bandit(sources, given["shares"], seed=desk.charter.seed)
+    return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 
-def _in_field(here: Scene, proposal: Proposal) -> Proposal:
-    name = here.desk.domain.name if here.desk.domain else proposal.domain
-    return proposal.model_copy(update={"domain": name})
-
-
-def _queued(here: Scene, proposal: Proposal) -> int:
+def _queued(desk: Desk, tried: Tried, proposal: Proposal) -> int:
     facts = {
-        "signature": here.bench.signature(proposal.overrides),
+        "signature": tried.bench.signature(proposal.overrides),
         "reasons": [],
-        "charter": here.charter.model_dump(mode="json"),
+        "charter": desk.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_proposal(_in_field(here, proposal), status="queued", facts=facts)
+    name = desk.domain.name if desk.domain else proposal.domain
+    named = proposal.model_copy(update={"domain": name})
+    return desk.store.add_proposal(named, status="queued", facts=facts)
 
 
-def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:
+def _told(tried: Tried, proposal: Proposal, number: int | None) -> Suggestion:
     return Suggestion(
         id=number,
         proposer=proposal.proposer,
         overrides=proposal.overrides,
         hypothesis=proposal.hypothesis,
         refuted_by=proposal.refuted_by,
-        signature=here.bench.signature(proposal.overrides),
+        signature=tried.bench.signature(proposal.overrides),
     )

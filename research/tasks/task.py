@@ -1,145 +1,287 @@
-"""The tasks by name: which file does each, which keys it takes, and how it is typed."""
+"""The tasks, which are the files of conf/task: what each does, how it is typed, and which keys it takes.
 
-from collections.abc import Mapping
+A file holds its card, its examples, the function that does the task, and its own keys; `/part/...` in its
+defaults list are keys that several tasks share. There is no other list of tasks.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, final
+from inspect import signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, final, get_args, get_origin
 
 from refusal import Refusal
-from research.tasks.switches import refuse_switches
+from research.compose.compose import Composer
+from research.compose.defaults import Files
+from research.compose.override import override
 
 if TYPE_CHECKING:
     from research.tasks.answer import Answer
     from research.tasks.desk import Desk
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+USUAL = "research"
+FEW = 4
+"""a part of more keys than this is told by its name"""
+NO_KEYS = ("task", "hydra")
+"""what a file has beside keys"""
+_PERHAPS = ", perhaps "
+_SPOKEN = {"recipe": "experiment"}
+"""keys that are typed by another name"""
+_KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    list: "list",
+    dict: "mapping",
+}
+_SWITCHED = {
+    ("memory", "mode"),  # on and off
+    ("memory", "retrieval"),
+    ("llm", "cache"),
+    ("llm", "extra"),
+    ("llm", "fallback"),
+    ("proposer", "sources"),
+}
+"""keys of groups that take true or false, or that a constructor of anybody's own reads"""
+_NULL = ("ladder", "screen.stop")
+"""keys that are left out as a whole by null"""
+_FREE = ("literature", "domain", "store")
+"""groups whose own code judges them"""
+
 
 @final
 @dataclass(frozen=True)
 class Task:
-    """One task: `target` is `module:function` under research/tasks, imported when it is asked for."""
+    """One file of conf/task. `files` are it and those that it shares keys with: name -> keys and groups."""
 
-    target: str
+    name: str
     about: str
-    takes: tuple[str, ...]
     examples: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The keys that its own file has."""
+        return self.files[f"task/{self.name}"]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys and groups of the top level that this task takes."""
+        return tuple(key for keys in self.files.values() for key in keys)
+
+    def told(self) -> str:
+        """The keys that not every task has, in words."""
+        parts = {name: keys for name, keys in self.files.items() if name.startswith("part/")}
+        large = next((name for name, keys in parts.items() if len(keys) > FEW), None)
+        shown = [*self.own, *(() if large else (key for keys in parts.values() for key in keys))]
+        beside = f", beside those of a {large.removeprefix('part/')}" if large else ""
+        return f"its own key{'s are' if len(shown) > 1 else ' is'} {_listed(_said(shown))}{beside}"
 
 
-TASKS = {
-    "research": Task(
-        "research:research",
-        "Research a goal to its verdict, or run a recipe's experiment; what is known is not run again.",
-        (),
-        (
-            'goal="90 % accuracy for fewer joules"',
-            'goal="fewer bits per byte" domain=moe_architecture focus=routing',
-            "experiment=efficient_optimizer",
-        ),
-    ),
-    "suggest": Task(
-        "suggest:suggest",
-        "Propose experiments that pass the gate and repeat nothing; queue=true keeps them for task=run.",
-        ("count", "queue"),
-        ("count=5 domain=moe_architecture focus=routing queue=true", 'goal="95 % accuracy for fewer joules"'),
-    ),
-    "review": Task(
-        "review:review",
-        "Score proposals that wait, with reasons and risks: 7 and above is queued, the rest can be improved.",
-        ("limit",),
-        ("limit=10", "llm=ollama limit=3"),
-    ),
-    "improve": Task(
-        "review:improve",
-        "Rewrite the proposals that their review left below 7, and review them again; the parent is kept.",
-        ("limit",),
-        ("limit=5",),
-    ),
-    "run": Task(
-        "execute:execute",
-        "Run a queued experiment over the screening seeds beside its control, or all of them by daemon=true.",
-        ("id", "daemon"),
-        ("id=experiment:3", "daemon=true"),
-    ),
-    "status": Task("status:status", "Sprints, queue, trials and what is spent, in one look.", (), ("",)),
-    "list": Task(
-        "listing:listing",
-        "List experiments, trials or insights of the database, or the recipes of conf/experiment.",
-        ("what", "status", "limit"),
-        ("what=recipes", "what=experiments status=queued", "what=trials status=failed limit=50"),
-    ),
-    "show": Task(
-        "show:show",
-        "Show all that is known of one trial, experiment, insight or sprint.",
-        ("id",),
-        ("id=12", "id=experiment:3", "id=insight:2", "id=sprint:1"),
-    ),
-    "compare": Task(
-        "compare:compare",
-        "Compare two configurations paired by seed, each metric with its interval, or say why not.",
-        ("a", "b"),
-        ("a=12 b=40", "a=experiment:3 b=experiment:7"),
-    ),
-    "reproduce": Task(
-        "reproduce:reproduce",
-        "Run a trial, or all trials of an insight, again as replicates, and say whether the figures agree.",
-        ("id",),
-        ("id=12", "id=insight:2"),
-    ),
-    "export": Task(
-        "export:export",
-        "Write all trials with their metrics and flattened configurations to one file.",
-        ("path", "status"),
-        ("path=trials.json", "path=trials.parquet status=done"),
-    ),
-    "report": Task(
-        "report:report",
-        "Write the report of a sprint, a campaign or a sweep again from its rows, or as a W&B Report.",
-        ("id", "sweep", "to"),
-        ("id=sprint:1", "id=campaign", "sweep=2026-11-01_12-00-00", "id=campaign to=wandb"),
-    ),
-    "doctor": Task(
-        "doctor:doctor",
-        "What is installed, which keys are present, GPU, energy method, database and network; no secrets.",
-        (),
-        ("",),
-    ),
-    "calibrate": Task(
-        "calibrate:calibrate",
-        "Measure what a busy core of this machine draws, by its counter or by readings of a wall meter.",
-        ("readings", "load", "seconds"),
-        ("", "load=1 seconds=60", "readings=[idle:21.5,1:28.0,2:33.1]"),
-    ),
-    "forget": Task(
-        "forget:forget",
-        "Delete sprints and what hangs on them, as selected; shows what would go unless yes=true.",
-        ("id", "before", "trials", "yes"),
-        ("id=sprint:1", "id=campaign:NAME trials=true", "before=2026-11-01 yes=true"),
-    ),
-}
+@lru_cache(maxsize=4)
+def composer(conf: Path) -> Composer:
+    """The files of a folder, read once: each method of a notebook's lab composes anew."""
+    return Composer(conf, "agent")
+
+
+def tasks(files: Files) -> dict[str, Task]:
+    """Every task by its name: the listing of conf/task."""
+    return {name: task(files, name) for name in files.options("task")}
+
+
+def task(files: Files, name: str) -> Task:
+    """One task by its file."""
+    file = files.load(f"task/{name}")
+    examples = file.content["task"]["examples"]
+    return Task(name, file.card, tuple(examples), _reached(files, "agent") | _reached(files, f"task/{name}"))
+
+
+def _reached(files: Files, name: str) -> dict[str, tuple[str, ...]]:
+    """The keys and groups of a file, and of each that its defaults list names."""
+    entries = files.entries(name)
+    groups = [entry.group for entry in entries if entry.group and not entry.override]
+    found = {name: (*(key for key in files.load(name).content if key not in NO_KEYS), *groups)}
+    for entry in entries:
+        found |= _reached(files, entry.name) if entry.name else {}
+    return found
+
+
+def usual(files: Files, name: str) -> dict[str, Any]:
+    """The values that the files of a task give its keys; those of groups depend on what is chosen."""
+    contents = [files.load(file).content for file in task(files, name).files]
+    return {key: value for some in contents for key, value in some.items() if key not in NO_KEYS}
+
+
+def taken(typed: Sequence[str], name: str, conf: Path) -> list[str]:
+    """Those of the overrides whose key the task takes."""
+    keys = task(composer(conf).files, name).keys
+    return [text for text in typed if _top(text) in keys]
+
+
+def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
+    """Raise `Refusal` for a task that does not exist, and for the first key that its task does not take."""
+    everyone = tasks(composer(conf).files)
+    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
+    asked = named or [USUAL]
+    for name in asked[-1].split(","):
+        if name not in everyone:
+            raise unknown(name, everyone)
+        for text in filter(_plain, typed):
+            if _top(text) not in everyone[name].keys:
+                raise _foreign(everyone[name], _key(text).partition(".")[0], everyone)
+
+
+def refuse_absent(typed: Sequence[str], conf: Path) -> None:
+    """Raise `Refusal` for a key that the chosen options do not have, as `budget.sconds`."""
+    here = composer(conf)
+    plain = list(filter(_plain, typed))
+    chosen = [text for text in plain if _key(text) in here.groups]
+    tree = here.sketch(chosen).config
+    for key in (_key(text) for text in plain if text not in chosen):
+        node: Any = tree
+        before = ""
+        for part in key.split("."):
+            if isinstance(node, dict) and part not in node:
+                near = _near(f"{before}{part}", [f"{before}{known}" for known in node])
+                raise Refusal(f"there is no {key[:60]}{near}: {before[:-1]} takes {_listed(list(node))}.")
+            node, before = node.get(part) if isinstance(node, dict) else None, f"{before}{part}."
+
+
+def _plain(text: str) -> bool:
+    """Whether a word sets a key that has to exist; flags, `+key` and `~key` are Hydra's to judge."""
+    return re.match(r"[A-Za-z_][\w.]*=", text) is not None and not text.startswith("hydra.")
+
+
+def _key(text: str) -> str:
+    return override(text).key
+
+
+def _top(text: str) -> str:
+    """The key of the top level that an override sets; `experiment` is typed for `recipe`."""
+    top = _key(text).partition(".")[0]
+    return next((key for key, spoken in _SPOKEN.items() if spoken == top), top)
+
+
+def unknown(name: str, known: Mapping[str, Task]) -> Refusal:
+    """What to say of a task that there is not."""
+    near = _near(name, list(known))
+    return Refusal(f"task={name[:60]} is unknown{near}: choose one of {', '.join(known)}.")
+
+
+def _foreign(asked: Task, key: str, everyone: Mapping[str, Task]) -> Refusal:
+    """What to say of a key of another task's, or of nobody's."""
+    known = {name: one.keys for name, one in everyone.items()}
+    meant, near = _top(key), ""
+    if not any(meant in keys for keys in known.values()):
+        all_keys = [*asked.keys, *(key for keys in known.values() for key in keys)]
+        near = _near(key, _said(list(dict.fromkeys(all_keys))))
+        meant = _top(near.removeprefix(_PERHAPS))
+    owners = "" if meant in asked.keys else "|".join(name for name, keys in known.items() if meant in keys)
+    whose = f", which task={owners} takes" if owners else ""
+    return Refusal(f"task={asked.name} takes no {key[:60]}{near}{whose}: {asked.told()}.")
+
+
+def _said(keys: Sequence[str]) -> list[str]:
+    """Keys as they are typed."""
+    return [_SPOKEN.get(key, key) for key in keys]
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, 1)
+    return f"{_PERHAPS}{found[0]}" if found else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def perform(desk: "Desk") -> "Answer":
-    """Do the task of the configuration. Raises `Refusal` for one that does not exist or a key not its own."""
-    task = checked(desk.config, desk.usual)
-    module, function = task.target.split(":")
-    answer: Answer = getattr(import_module(f"research.tasks.{module}"), function)(desk)
+    """Do the task of the configuration. Raises `Refusal` for a value of another kind than its key takes."""
+    asked = desk.config["task"]
+    known = usual(composer(CONF).files, asked["name"])
+    refuse_switches(desk.config, known)
+    refuse_flat(desk.config, known)
+    module, _, name = asked["does"].partition(":")
+    function = getattr(import_module(module), name)
+    answer: Answer = function(desk, **_given(function, desk.config))
     return answer
 
 
-def checked(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Task:
-    """The task, when nothing is set that belongs to another one or is no switch. Raises `Refusal`."""
-    name = str(config["task"])
-    if name not in TASKS:
-        raise Refusal(f"task={name[:60]} is unknown: choose one of {', '.join(TASKS)}.")
-    owners: dict[str, list[str]] = {}
-    for owner, task in TASKS.items():
-        for key in task.takes:
-            owners.setdefault(key, []).append(owner)
-    for key, tasks in owners.items():
-        if name not in tasks and config[key] != usual[key]:
-            raise Refusal(f"task={name} takes no {key}: task={'|'.join(tasks)} does.")
-    refuse_switches(config, usual)
-    for key, value in usual.items():
-        # `yes=no` is a text to Hydra, and every text would be taken for true.
-        if isinstance(value, bool) and not isinstance(config[key], bool):
-            raise Refusal(f"{key}={config[key]} is neither yes nor no: write {key}=true or {key}=false.")
-    return TASKS[name]
+def _given(function: Callable[..., Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a task's function names, of the kinds that it names."""
+    _, *wanted = signature(function).parameters.values()
+    return {one.name: _fitted(one.name, config[one.name], one.annotation) for one in wanted}
+
+
+def _fitted(key: str, value: Any, annotation: Any) -> Any:
+    kinds = [get_origin(kind) or kind for kind in kinds_of(annotation)]
+    if type(value) in kinds:
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and (float in kinds or str in kinds):
+        return float(value) if float in kinds else str(value)
+    shown = "null" if value is None else str(value)[:60]
+    if bool in kinds:  # `yes=no` is a text to Hydra, and every text would be taken for true
+        raise Refusal(f"{key}={shown} is neither yes nor no: write {key}=true or {key}=false.")
+    kind = next(_KINDS[one] for one in kinds if one is not NoneType)
+    raise Refusal(f"{key}={shown} is no {kind}: python agent.py --help says what a task takes.")
+
+
+def kinds_of(annotation: Any) -> tuple[Any, ...]:
+    """The kinds that an annotation allows: `int | None` is int and None."""
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+
+
+def refuse_switches(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Raise `Refusal` for a true or false at a key that takes none, as `sprint.count=true`.
+
+    Python would count it as 1. `usual` are the values of the task's files: a key takes true or false where
+    that is its usual value.
+    """
+    for path in _switched(config):
+        key = ".".join(path)
+        default = _at(usual, path)
+        if path[0] in _FREE or isinstance(default, bool) or path[:2] in _SWITCHED:
+            continue
+        known = f", usually {default}" if isinstance(default, int | float | str) else ""
+        raise Refusal(f"{key} takes no true or false{known}: python agent.py --help says what it takes.")
+
+
+def refuse_flat(config: Mapping[str, Any], usual: Mapping[str, Any], before: str = "") -> None:
+    """Raise `Refusal` for a value where keys belong, as `objective=3`, and for a key that `~key` removed."""
+    for key, keys in usual.items():
+        path, value = f"{before}{key}", config.get(key)
+        if key not in config:
+            raise Refusal(f"~{path} takes away what the task needs: leave it out.")
+        if not isinstance(keys, Mapping) or not keys or (value is None and path in _NULL):
+            continue
+        if not isinstance(value, Mapping):
+            first = next(iter(keys))
+            raise Refusal(f"{path} takes {_listed(list(keys))}: write {path}.{first}=VALUE.")
+        refuse_flat(value, keys, f"{path}.")
+
+
+def _switched(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of each true and false; one in a list counts as the list's."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _switched(value, (*path, str(key)))
+    elif isinstance(node, list | tuple):
+        if any(isinstance(item, bool) for item in node):
+            yield path
+    elif isinstance(node, bool):
+        yield path
+
+
+def _at(node: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node

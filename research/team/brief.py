@@ -47,7 +47,7 @@ class Brief(Record):
             parts.append(data(f"{self.domain}: {self.focus}", "field and focus"))
         if lessons:
             parts.append(data("\n".join(lessons), "lessons of earlier trials"))
-        return parts + [data(_source(one), f"source {one.id}") for one in self.sources[:_SOURCES]]
+        return parts + [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
 
     def words(self) -> str:
         """The vocabulary: what may be turned and in which range."""
@@ -57,13 +57,14 @@ class Brief(Record):
 
     def unknown(self, cites: Sequence[str]) -> list[str]:
         """A complaint for each cited id that was not given."""
-        given = {one.id for one in self.sources} | self.evidence
-        wrong = [one for one in cites if one not in given]
+        given = {cited.id for cited in self.sources} | self.evidence
+        wrong = [cited for cited in cites if cited not in given]
         return [
-            f"cites names {one[:60]}, which you were not given: cite what you were given." for one in wrong
+            f"cites names {cited[:60]}, which you were not given: cite what you were given."
+            for cited in wrong
         ]
 
 
-def _source(one: Source) -> str:
-    year = f" ({one.year})" if one.year else ""
-    return f"{one.title}{year}\n{one.abstract[:_ABSTRACT]}"
+def _source(source: Source) -> str:
+    year = f" ({source.year})" if source.year else ""
+    return f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"

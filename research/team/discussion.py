@@ -1,13 +1,15 @@
 """The discussion of a sprint: hypotheses, a plan, its overrides; each step asks every role of its form."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from research.llm.prompt import data_json
+from research.propose.proposer import Proposer, Seen, State
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
-from research.team.team import Team
+from research.team.roles import Team
 from research.types import Proposal
 
 PROPOSER = "llm"
@@ -51,7 +53,7 @@ def _silent(team: Team, kind: type[Any], otherwise: str) -> str:
 
 
 def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis, ...]:
-    found: list[Hypothesis] = []
+    stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
             *brief.task(lessons(role.phase)),
@@ -59,26 +61,26 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
             f"State at most {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
-        found += told.hypotheses if told else ()
-    return tuple(found)
+        stated += told.hypotheses if told else ()
+    return tuple(stated)
 
 
 def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
-    return brief.unknown([one for hypothesis in answer.hypotheses for one in hypothesis.cites])
+    return brief.unknown([cited for hypothesis in answer.hypotheses for cited in hypothesis.cites])
 
 
 def _listed(hypotheses: Sequence[Hypothesis]) -> str:
-    rows = [{"number": n, **one.model_dump()} for n, one in enumerate(hypotheses, 1)]
+    rows = [{"number": n, **hypothesis.model_dump()} for n, hypothesis in enumerate(hypotheses, 1)]
     return data_json(rows, "hypotheses of the researchers")
 
 
 def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
-    found: list[str] = []
+    remarks: list[str] = []
     for role in team.of(Remarks):
         parts = [*brief.task(lessons(role.phase)), _listed(hypotheses), "Say what matters to the plan."]
         told = team.ask(role, Remarks, parts)
-        found += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
-    return tuple(found)
+        remarks += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
+    return tuple(remarks)
 
 
 def _plan(
@@ -93,8 +95,12 @@ def _plan(
         if told:
             return told, ()
     arms = tuple(
-        PlannedArm(hypothesis=n, change=one.claim, refuted_by=f"an interval that excludes: {one.claim}"[:600])
-        for n, one in enumerate(hypotheses[:8], 1)
+        PlannedArm(
+            hypothesis=n,
+            change=hypothesis.claim,
+            refuted_by=f"an interval that excludes: {hypothesis.claim}"[:600],
+        )
+        for n, hypothesis in enumerate(hypotheses[:8], 1)
     )
     asked = brief.state.objective.metric
     control = brief.state.control
@@ -115,14 +121,14 @@ def _unplanned(brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan) -> li
 def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check) -> list[Build]:
     """The arms as overrides; an arm that several engineers build is taken from the first."""
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
-    found: dict[int, Build] = {}
+    built: dict[int, Build] = {}
     for role in team.of(Builds):
         parts = [*brief.task(lessons(role.phase)), brief.words(), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
         told = team.ask(role, Builds, parts, lambda answer: _unbuilt(plan, answer, check))
         for build in told.builds if told else ():
-            found.setdefault(build.arm, build)
-    return list(found.values())
+            built.setdefault(build.arm, build)
+    return list(built.values())
 
 
 def _unbuilt(plan: Plan, answer: Builds, check: Check) -> list[str]:
@@ -148,3 +154,34 @@ def _proposal(brief: Brief, hypotheses: Sequence[Hypothesis], arm: PlannedArm, b
         proposer=PROPOSER,
         cites=hypothesis.cites,
     )
+
+
+@final
+class Queued(Proposer):
+    """Hands out what the discussion has queued, and asks the proposer that it stands before after that."""
+
+    def __init__(self, inner: Proposer) -> None:
+        self.name, self.first = inner.name, inner.first
+        self._inner = inner
+        self._waiting: deque[Proposal] = deque()
+
+    def put(self, proposals: Iterable[Proposal]) -> None:
+        """Queue proposals behind those that wait."""
+        self._waiting.extend(proposals)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def ask(self, state: State) -> Proposal | None:
+        """The oldest that waits, else the inner proposer's next; raises what that raises."""
+        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Pass it on."""
+        self._inner.tell(proposal, seen)
+
+    def spent(self) -> dict[str, Any]:
+        """What the inner proposer's model has used, the team's questions included."""
+        return self._inner.spent()

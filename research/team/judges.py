@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from research.llm.prompt import data_json
-from research.team import stand_ins
 from research.team.brief import Brief, Lessons
 from research.team.discussion import Check
-from research.team.facts import Facts
 from research.team.forms import FACETS, Review, Revision
-from research.team.review import Opinion
-from research.team.stand_ins import Revised
-from research.team.team import Team
+from research.team.review import Facts, Opinion, Revised, by_facts, shortened
+from research.team.roles import Team
 from research.types import Proposal
 
 Known = Callable[[Proposal], Facts | None]
@@ -27,13 +24,13 @@ class Judges:
 
     def review(self, proposal: Proposal, facts: Facts) -> list[Opinion]:
         """One opinion of each reviewer that answers; the stand-in's alone where none does."""
-        found: list[Opinion] = []
+        opinions: list[Opinion] = []
         if self._team is not None and self._brief is not None:
             for role in self._team.of(Review):
                 parts = [*self._brief.task(self._lessons(role.phase)), *_case(proposal), _facts(facts)]
                 told = self._team.ask(role, Review, [*parts, "Review the proposal."])
-                found += [_opinion(role.name, told, facts)] if told else []
-        return found or [stand_ins.review(proposal, facts)]
+                opinions += [_opinion(role.name, told, facts)] if told else []
+        return opinions or [by_facts(proposal, facts)]
 
     def improve(self, proposal: Proposal, opinions: Sequence[Opinion], known: Known) -> Revised | None:
         """The rewritten proposal with what changed, its parent kept by the caller; None when nobody can."""
@@ -46,7 +43,7 @@ class Judges:
                     more = {"hypothesis": told.hypothesis, "overrides": told.overrides}
                     rewritten = proposal.model_copy(update=more)
                     return Revised(proposal=rewritten, changed=told.changed, by="model")
-        return stand_ins.improve(proposal, opinions[0], known)
+        return shortened(proposal, opinions[0], known)
 
     def _wrong(self, answer: Revision, before: Proposal) -> list[str]:
         if set(answer.overrides) == set(before.overrides):
@@ -73,8 +70,8 @@ def _facts(facts: Facts) -> str:
 
 def _reviews(opinions: Sequence[Opinion]) -> str:
     shown: list[dict[str, Any]] = [
-        {"score": one.score, "scores": one.scores, "reasons": one.reasons, "risks": one.risks}
-        for one in opinions
+        {"score": opinion.score, "scores": opinion.scores, "reasons": opinion.reasons, "risks": opinion.risks}
+        for opinion in opinions
     ]
     return data_json(shown, "its reviews")
 

@@ -1,12 +1,16 @@
-"""What a review is: five scores to one by fixed weights, and how often a proposal may be improved."""
+"""What a review is: what code knows of a proposal, five scores to one, and who stands in for a reviewer."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, final
 
 from pydantic import Field
 
 from refusal import Refusal
-from research.types import Record
+from research.compose.override import values_of
+from research.metrics import rank
+from research.propose.proposer import Seen
+from research.types import Objective, Proposal, Record
 
 By = Literal["model", "stand-in"]
 
@@ -79,3 +83,209 @@ def panel(opinions: Sequence[Opinion]) -> float | None:
     """The mean total of several reviewers; None when none of them has one."""
     scores = [opinion.score for opinion in opinions if opinion.score is not None]
     return sum(scores) / len(scores) if scores else None
+
+
+_NEIGHBOURS = 3
+_NEAR = 0.6
+"""distance up to which what came of a neighbour says anything: most of what is turned is turned alike"""
+_ENOUGH = 4
+"""results below which a place among them says nothing"""
+
+
+@final
+class Facts(Record):
+    """What is known of a proposal; None is not known, which is said and not guessed."""
+
+    gate: str = "accepted"
+    repeat: bool = False
+    idle: tuple[str, ...] = ()
+    """a sentence for each override that changes nothing beside the others"""
+    distance: float | None = None
+    """to the nearest that was tried: 0 is the same, 1 shares no setting; None before anything was tried"""
+    seconds: float | None = None
+    """of one whole trial by the clock, predicted"""
+    cpu_seconds: float | None = None
+    joules: float | None = None
+    """of the steps of one trial, predicted"""
+    cost_ratio: float | None = None
+    """predicted CPU seconds of a trial's steps over the control's"""
+    cost_error: float | None = None
+    """four of five trials so far cost within so many times of what is predicted of them"""
+    failure: float | None = None
+    """predicted chance that a trial fails"""
+    doubt: str | None = None
+    """why it may fail"""
+    place: float | None = None
+    """share of the results so far that its neighbours beat; None where too few are near"""
+    known: tuple[str, ...] = ()
+    """what it was near to, with what came of it"""
+
+    def told(self) -> dict[str, Any]:
+        """For a prompt and for the row: three digits, and no empty fields."""
+        shown = self.model_dump(mode="json", exclude_none=True)
+        return {key: float(f"{v:.3g}") if isinstance(v, float) else v for key, v in shown.items() if v != []}
+
+
+def distance(one: Sequence[str], other: Sequence[str]) -> float:
+    """How far two lists of overrides are apart: the mean over the keys that either sets, each 0 to 1.
+
+    Numbers a decade apart, different words, and a key that only one of them sets are 1 apart.
+    """
+    first, second = map(values_of, (one, other))
+    keys = first.keys() | second.keys()
+    return sum(_apart(first.get(key), second.get(key)) for key in keys) / len(keys) if keys else 0.0
+
+
+def _apart(one: str | None, other: str | None) -> float:
+    if one == other:
+        return 0.0
+    if one is None or other is None:
+        return 1.0
+    try:
+        low, high = sorted((abs(float(one)), abs(float(other))))
+    except ValueError:
+        return 1.0
+    return min(1.0, math.log10(high / low)) if low > 0 else 1.0
+
+
+def neighbourhood(proposal: Proposal, seen: Sequence[Seen], objective: Objective) -> dict[str, Any]:
+    """Distance, place, failure and known of `Facts`, from what this campaign has seen."""
+    tried = [result for result in seen if result.status in ("done", "failed")]
+    ordered = sorted(
+        ((distance(proposal.overrides, result.overrides), place) for place, result in enumerate(tried))
+    )
+    near = [tried[place] for far, place in ordered[:_NEIGHBOURS] if far <= _NEAR]
+    return {
+        "distance": ordered[0][0] if ordered else None,
+        "failure": sum(result.status == "failed" for result in near) / len(near) if near else None,
+        "place": _place(near, tried, objective),
+        "known": tuple(_told(result, objective) for result in near),
+    }
+
+
+def _place(near: Sequence[Seen], tried: Sequence[Seen], objective: Objective) -> float | None:
+    """The mean share of results that the neighbours beat."""
+    done = [rank(objective, result.metrics) for result in tried if result.status == "done"]
+    mine = [rank(objective, result.metrics) for result in near if result.status == "done"]
+    if len(done) < _ENOUGH or not mine:
+        return None
+    beaten = [sum(other > own for other in done) / (len(done) - 1) for own in mine]
+    return sum(beaten) / len(beaten)
+
+
+def _told(seen: Seen, objective: Objective) -> str:
+    value = seen.metrics.get(objective.metric)
+    came = seen.reason or "failed" if value is None else f"{objective.metric}={value:.4g}"
+    return f"{' '.join(seen.overrides) or 'control'}: {came}"[:300]
+
+
+NAME: By = "stand-in"
+_TURNED = 4
+"""overrides above which a claim no longer says what did it"""
+_NEW = 7.0
+"""novelty of what is no repeat but as near to one as can be: the gate has already refused the repeats"""
+_LONG = 8.5
+"""clarity of a claim with any number of overrides, when it says what would refute it"""
+
+
+def by_facts(proposal: Proposal, facts: Facts, role: str = "reviewer") -> Opinion:
+    """The five scores from facts alone; a facet that no fact speaks of is None.
+
+    What is new, costs no more than the control and fails in at most one of ten cases has at least 7 in all,
+    whatever its neighbours came to: a search must be able to look where it was bad before.
+    """
+    scores = {
+        "novelty": _novelty(facts),
+        "feasibility": None if facts.failure is None else _within(10 * (1 - facts.failure)),
+        "impact": None if facts.place is None else _within(1 + 9 * facts.place),
+        "clarity": _clarity(proposal),
+        "efficiency": None if facts.cost_ratio is None else _efficiency(facts.cost_ratio),
+    }
+    return Opinion(
+        role=role,
+        scores=scores,
+        reasons=tuple(_reasons(scores, facts)),
+        risks=(facts.doubt,) if facts.doubt else (),
+        by=NAME,
+        facts=facts.told(),
+    )
+
+
+def _within(score: float) -> float:
+    return min(10.0, max(1.0, score))
+
+
+def _novelty(facts: Facts) -> float:
+    if facts.repeat:
+        return 1.0
+    return 10.0 if facts.distance is None else _NEW + (10 - _NEW) * min(1.0, facts.distance)
+
+
+def _efficiency(ratio: float) -> float:
+    """10 up to the control's cost, two less for each doubling."""
+    return _within(10 - 2 * math.log2(max(1.0, ratio)))
+
+
+def _clarity(proposal: Proposal) -> float:
+    """It is told what would refute it, and it turns few enough knobs to say what did it."""
+    more = max(0, len(proposal.overrides) - _TURNED)
+    return _within(max(_LONG, 10 - more / 4) - 4 * (not proposal.refuted_by))
+
+
+def _reasons(scores: dict[str, float | None], facts: Facts) -> list[str]:
+    said = {
+        "novelty": "nothing was tried before"
+        if facts.distance is None
+        else f"its nearest neighbour is {facts.distance:.2f} away",
+        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed or was stopped",
+        "impact": f"its neighbours beat {100 * (facts.place or 0):.0f} % of the results",
+        "clarity": "by its number of overrides and by what would refute it",
+        "efficiency": f"a trial costs about {facts.cost_ratio or 0:.2g} times the control's",
+    }
+    return [
+        f"{facet}: no fact speaks of it" if score is None else f"{facet} {score:.1f}: {said[facet]}"
+        for facet, score in scores.items()
+    ]
+
+
+@final
+class Revised(Record):
+    """A proposal after an improvement, and what was changed."""
+
+    proposal: Proposal
+    changed: str
+    by: By
+
+
+def shortened(
+    proposal: Proposal, opinion: Opinion, facts_of: Callable[[Proposal], Facts | None]
+) -> Revised | None:
+    """The proposal with the one override less that mends its worst facet most; None when none does.
+
+    `facts_of` is None for what the gate refuses or what was tried before. One that leaves another override
+    without effect is no improvement.
+    """
+    facet, before = opinion.worst, opinion.score
+    if facet is None or before is None or len(proposal.overrides) < 2:
+        return None
+    best: tuple[float, float, Revised] | None = None
+    for dropped, fewer in _fewer(proposal):
+        facts = facts_of(fewer)
+        if facts is None or facts.idle:
+            continue
+        after = by_facts(fewer, facts)
+        gain, score = (after.scores[facet] or 0.0) - (opinion.scores[facet] or 0.0), after.score or 0.0
+        if gain > 0 and score > before and (best is None or (gain, score) > best[:2]):
+            changed = f"dropped {dropped}: {facet} was {opinion.scores[facet] or 0:.1f}"
+            best = (gain, score, Revised(proposal=fewer, changed=changed, by=NAME))
+    return None if best is None else best[2]
+
+
+def _fewer(proposal: Proposal) -> Sequence[tuple[str, Proposal]]:
+    """Each proposal with one override less."""
+    proposals = []
+    for place, override in enumerate(proposal.overrides):
+        kept = (*proposal.overrides[:place], *proposal.overrides[place + 1 :])
+        claim = f"{proposal.hypothesis} (without {override})"[:2000]
+        proposals.append((override, proposal.model_copy(update={"overrides": kept, "hypothesis": claim})))
+    return proposals

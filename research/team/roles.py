@@ -1,15 +1,21 @@
 """The roles of the team: one YAML of conf/role each; the folder's listing is who takes part."""
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, final
 
 import yaml
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
+from research.llm.client import Client, LlmUnavailable
+from research.llm.dialogue import Dialogue, ask_for
+from research.llm.ledger import CapReached
+from research.llm.prompt import RULE
 from research.team import forms
+from research.team.forms import shape
 from research.types import Record
 
 Phase = Literal["planning", "architecture", "optimization", "evaluation"]
@@ -48,22 +54,104 @@ def answering(team: Iterable[Role], kind: type[Record]) -> Sequence[Role]:
 def _role(path: Path) -> Role:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found = Role.model_validate({"name": path.stem, **(content or {})})
-        found.kind  # noqa: B018 - an unknown form is told now, not in the middle of a sprint
+        role = Role.model_validate({"name": path.stem, **(content or {})})
+        role.kind  # noqa: B018 - an unknown form is told now, not in the middle of a sprint
     except (ValidationError, yaml.YAMLError, TypeError, ValueError, OSError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error).split("\n")[0]
         raise Refusal(f"conf/role/{path.name} is no role ({said}): give prompt, reply and phase.") from None
-    return found
+    return role
 
 
 def _kind(name: str) -> type[Record]:
     module, _, last = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module) if module else forms, last)
+        form = getattr(importlib.import_module(module) if module else forms, last)
     except (ImportError, AttributeError):
-        found = None
-    if not (isinstance(found, type) and issubclass(found, Record)):
-        known = [one for one, value in vars(forms).items() if isinstance(value, type) and "Record" not in one]
+        form = None
+    if not (isinstance(form, type) and issubclass(form, Record)):
+        known = [
+            title for title, value in vars(forms).items() if isinstance(value, type) and "Record" not in title
+        ]
         raise ValueError(f"reply: {name} is no form; there are {', '.join(sorted(known))}")
-    return found
+    return form
+
+
+T = TypeVar("T", bound=Record)
+
+
+@final
+class Team:
+    """Who takes part, and the client that speaks for them; with `client=None` all have stand-ins.
+
+    A question that is not answered, by an outage, a refusal, a cap or replies that two repairs do not mend,
+    gives None, is counted in `outcomes` under the role's name, and its last reason is in `silence`.
+    """
+
+    def __init__(self, roles: Sequence[Role], client: Client | None) -> None:
+        self.roles, self.client = tuple(roles), client
+        self.outcomes: dict[str, Counter[str]] = {}
+        self.silence: dict[str, str] = {}
+
+    @property
+    def speaks(self) -> bool:
+        """Whether a model speaks for the roles."""
+        return self.client is not None
+
+    def of(self, kind: type[Record]) -> Sequence[Role]:
+        """The roles that answer with `kind`, by name; none when no model speaks."""
+        return answering(self.roles, kind) if self.speaks else ()
+
+    def ask(
+        self,
+        role: Role,
+        kind: type[T],
+        parts: Sequence[str],
+        check: Callable[[T], Sequence[str]] = lambda answer: (),
+    ) -> T | None:
+        """The role's answer to `parts`, with which `check` finds no fault; None when there is none."""
+        assert self.client is not None and issubclass(role.kind, kind)
+        system = f"{role.prompt.strip()}\nAnswer with one JSON object and nothing around it:\n"
+        messages = [
+            {"role": "system", "content": f"{system}{shape(role.kind)}\n{RULE}"},
+            {"role": "user", "content": "\n".join(parts)},
+        ]
+        try:
+            told = self._told(role, kind, messages, check)
+        except (LlmUnavailable, CapReached) as reason:
+            self._count(role, "unanswered", str(reason))
+            return None
+        for outcome in told.outcomes:
+            self._count(role, outcome)
+        if told.record is None:
+            self._count(role, "dropped", " ".join(told.complaints))
+        return told.record
+
+    def drop(self, role: Role, reason: str) -> None:
+        """Count an answer that code refused in the end."""
+        self._count(role, "dropped", reason)
+
+    def _told(
+        self, role: Role, kind: type[T], messages: Sequence[Mapping[str, str]], check: Any
+    ) -> Dialogue[T]:
+        assert self.client is not None
+        form: Any = role.kind
+        return ask_for(
+            self.client,
+            form,
+            messages,
+            role=role.name,
+            check=check,
+            model=role.model,
+            temperature=role.temperature,
+        )
+
+    def _count(self, role: Role, outcome: str, reason: str | None = None) -> None:
+        self.outcomes.setdefault(role.name, Counter())[outcome] += 1
+        if reason:
+            self.silence[role.name] = reason
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it: for each role how its questions ended, and why it was last silent."""
+        counts = {role: dict(sorted(outcomes.items())) for role, outcomes in sorted(self.outcomes.items())}
+        return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}

@@ -7,7 +7,7 @@ from typing import Any, final
 from research.llm.prompt import data_json
 from research.team.forms import Wording
 from research.team.review import By
-from research.team.team import Team
+from research.team.roles import Team
 from research.types import Record, VerdictWord
 
 _WORDS: dict[VerdictWord, str] = {
@@ -25,7 +25,7 @@ _ROW = re.compile(r"\b(trial|insight|proposal|experiment)s?\s*#?\s*(\d+)", re.IG
 
 
 @final
-class Evidence(Record):
+class Quotable(Record):
     """What a validator is shown, and all that it may say."""
 
     word: VerdictWord
@@ -47,7 +47,7 @@ class Worded(Record):
     next: tuple[str, ...] = ()
 
 
-def worded(team: Team | None, evidence: Evidence, task: Callable[[], Sequence[str]]) -> Worded:
+def worded(team: Team | None, evidence: Quotable, task: Callable[[], Sequence[str]]) -> Worded:
     """The first validator's words that hold, else the computed sentence; what is refused is counted."""
     for role in team.of(Wording) if team is not None else ():
         assert team is not None
@@ -63,33 +63,35 @@ def worded(team: Team | None, evidence: Evidence, task: Callable[[], Sequence[st
     return Worded(text=evidence.sentence, by="stand-in")
 
 
-def faults(said: Wording, evidence: Evidence) -> list[str]:
+def faults(said: Wording, evidence: Quotable) -> list[str]:
     """Why a validator's words cannot stand; empty when they can."""
     everything = " ".join([said.words, *said.cites])
     named = {f"{kind.lower()} {number}" for kind, number in _ROW.findall(everything)}
     unknown = sorted((named | set(said.cites)) - evidence.rows)
-    found = [f"{one[:60]} is not among the evidence: cite what you were given." for one in unknown[:2]]
+    complaints = [f"{cite[:60]} is not among the evidence: cite what you were given." for cite in unknown[:2]]
     for word, pattern in _WORDS.items():
         used = re.search(rf"\b(?:{pattern})\b", said.words, re.IGNORECASE)
         if word != evidence.word and used:
-            found.append(f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out.")
+            complaints.append(
+                f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out."
+            )
     denied = re.search(rf"{_NEGATED}\b(?:{_WORDS[evidence.word]})\b", said.words, re.IGNORECASE)
     if denied:
-        found.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
+        complaints.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
     strange = _strange(_ROW.sub("", said.words), evidence)
-    return found + [f"{one} does not occur in the evidence: leave it out." for one in strange[:3]]
+    return complaints + [f"{figure} does not occur in the evidence: leave it out." for figure in strange[:3]]
 
 
-def _strange(text: str, evidence: Evidence) -> list[str]:
+def _strange(text: str, evidence: Quotable) -> list[str]:
     """Numbers that the evidence lacks; one of it may be rounded, lose its sign, or become a percentage.
 
     A word with a digit, such as a data set's name, is fine where the evidence has it.
     """
     given = f"{evidence.sentence} {_flat(evidence.figures)}"
     known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
-    said = _TOKEN.sub(lambda found: "" if found[0].lower().strip(".,") in words else found[0], text)
-    told = [(found[0], bool(found[1])) for found in _SHARE.findall(said)]
-    return [shown for shown, percent in told if not any(_same(shown, percent, one) for one in known)]
+    said = _TOKEN.sub(lambda match: "" if match[0].lower().strip(".,") in words else match[0], text)
+    told = [(match[0], bool(match[1])) for match in _SHARE.findall(said)]
+    return [shown for shown, percent in told if not any(_same(shown, percent, figure) for figure in known)]
 
 
 def _numbers(text: str) -> Iterable[float]:
@@ -103,13 +105,15 @@ def _value(shown: str) -> float:
 def _same(shown: str, percent: bool, known: float) -> bool:
     digits = len(shown.replace(",", "").lower().partition("e")[0].partition(".")[2])
     value = _value(shown)
-    return any(value in (round(one, digits), one) for one in (known, *([100 * known] if percent else [])))
+    return any(
+        value in (round(figure, digits), figure) for figure in (known, *([100 * known] if percent else []))
+    )
 
 
 def _flat(value: Any) -> str:
     """All texts and numbers of nested plain data."""
     if isinstance(value, dict):
-        return " ".join(_flat(one) for one in value.values())
+        return " ".join(_flat(item) for item in value.values())
     if isinstance(value, list | tuple):
-        return " ".join(_flat(one) for one in value)
+        return " ".join(_flat(item) for item in value)
     return "" if isinstance(value, bool) or value is None else str(value)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.campaign.budget import Spend
+from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
 from research.goal.goal import Goal
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
-from research.propose.tpe import Tpe
+from research.propose.sampler import Tpe
 from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.lookup import lacking
@@ -134,25 +135,22 @@ class Lab:
         shares = {"random": 0.3, "tpe": 0.7, "scripted": 1.0}
         return Charter(goal=goal, fixed=("data=digits",), **{"shares": shares, **stages, **changed})
 
-    def sprint(
-        self, charter: Charter, spend: Spend | None = None, harness: dict | None = None, **more
-    ) -> Sprint:
+    def open(
+        self, charter: Charter, spend: Spend | None = None, discovered: Path | None = None, **parts
+    ) -> Campaign:
+        """The campaign of a charter, its trials computed in this process."""
         from rich.console import Console
 
         spend = spend or Spend()
         self.clock = spend.clock
         self.told = Console(record=True, width=200, file=io.StringIO())
-        return Sprint(
-            charter,
-            space=self.space,
-            store=self.store,
-            run=self.run,
-            spend=spend,
-            root=self.folder / "runs",
-            harness=harness or {"root": str(self.folder)},
-            lines=Lines(self.told),
-            **more,
-        )
+        config = {"root": str(self.folder / "runs"), "store": {"url": "x"}, "discovered": discovered}
+        given = {"charter": charter, "spend": spend, "space": self.space, "store": self.store, **parts}
+        lines, config = Lines(self.told), config | {"llm": {"model": None}}
+        return Campaign(config, conf=self.folder / "conf", run=self.run, lines=lines, **given)
+
+    def sprint(self, charter: Charter, spend: Spend | None = None, number: int = 1, **more) -> Sprint:
+        return Sprint(self.open(charter, spend, **more), self.run, number)
 
     def proposers(self, charter: Charter) -> list[Proposer]:
         given = (self.space.vocabulary(), charter.fixed, charter.seed)

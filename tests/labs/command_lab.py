@@ -17,7 +17,7 @@ from research.store.store import Known
 from research.tasks.answer import Answer
 from research.tasks.desk import CONF, Desk
 from research.tasks.line import overrides, settings
-from research.tasks.task import perform
+from research.tasks.task import perform, taken
 
 GOAL = "90 % accuracy for fewer joules"
 """the lab's conf has digits alone, which is not the data of the default goal"""
@@ -31,7 +31,7 @@ class Room:
 
         self.lab, self.store = lab, lab.store
         self.conf = lab.folder / "conf"
-        shutil.copy(CONF / "agent.yaml", self.conf / "agent.yaml")
+        shutil.copytree(CONF / "part", self.conf / "part")
         shutil.copytree(CONF / "role", self.conf / "role")
         (self.conf / "llm").mkdir()
         self.console = Console(record=True, width=300, file=io.StringIO())
@@ -42,8 +42,8 @@ class Room:
             "root": str(self.lab.folder / "runs"),
             "discovered": str(self.lab.folder / "discovered"),
         }
-        given = {"task": task, "quiet": [], "base": ["data=digits"], "goal": GOAL, **url, **keys}
-        return settings(overrides(given), CONF)
+        usual = overrides({"quiet": [], "base": ["data=digits"], "goal": GOAL, **url})
+        return settings([*taken(usual, task, CONF), *overrides({"task": task, **keys})], CONF)
 
     def ask(self, task: str, **keys: Any) -> Any:
         with self.desk(task, **keys) as desk:

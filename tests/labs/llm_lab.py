@@ -9,15 +9,15 @@ import pytest
 from research.llm import client as llm
 from research.llm.exchange import ServerReply
 from research.llm.replies import ReadReply, read
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer
 
 GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion"]}'
 ASK = [{"role": "user", "content": "Propose one experiment as JSON."}]
 
 
-def reader(reply: ServerReply) -> ReadReply[Suggestion]:
-    return read(reply.text, reply.finish_reason, Suggestion)
+def reader(reply: ServerReply) -> ReadReply[Draft]:
+    return read(reply.text, reply.finish_reason, Draft)
 
 
 class Lab:
@@ -30,8 +30,8 @@ class Lab:
         assert client is not None
         self.client = client
 
-    def ask(self) -> ReadReply[Suggestion]:
-        return self.client.ask(ASK, Suggestion, reader, role="proposer")
+    def ask(self) -> ReadReply[Draft]:
+        return self.client.ask(ASK, Draft, reader, role="proposer")
 
     def unavailable(self) -> str:
         with pytest.raises(llm.LlmUnavailable) as stop:

@@ -9,7 +9,7 @@ import torch
 
 from models.data import images
 from refusal import Refusal
-from research.space import hub
+from research.space import contents
 
 Image = pytest.importorskip("PIL.Image")
 if find_spec("datasets") is None:
@@ -133,9 +133,9 @@ def test_a_hubs_repository_is_read_as_it_was_when_it_was_fetched(
     assert read == {None: first, "v2": second, second: second}
     # Which is what the key of a trial says.
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    hub.commit.cache_clear()
-    assert read == {name: hub.commit("some/pictures", name) for name in read}
-    hub.commit.cache_clear()
+    contents.commit.cache_clear()
+    assert read == {name: contents.commit("some/pictures", name) for name in read}
+    contents.commit.cache_clear()
 
 
 def test_a_missing_extra_is_named(load, monkeypatch):

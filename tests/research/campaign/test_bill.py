@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from research.campaign.budget import Bill, paid
 from research.llm.ledger import LlmSpent
-from research.propose.account import NOTHING, Asked
+from research.propose.bandit import NOTHING, Asked
 
 
 class Till:

@@ -9,8 +9,7 @@ import pytest
 from campaign_lab import Scripted, energy, opened
 from research.campaign.bench import Arm
 from research.campaign.charter import Confirm, Sprints
-from research.campaign.claimed import claim
-from research.campaign.confirmation import Confirmation
+from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import missed, tightened
 from research.types import Constraint, Objective
 
@@ -30,14 +29,14 @@ def test_bounds_on_shares_are_screened_one_standard_error_tighter() -> None:
 
 def test_the_claim_is_the_objective_where_the_control_keeps_its_bounds() -> None:
     found = claim(energy(0.9), 0.2, {"val/accuracy": 0.95, "train/energy_j": 10.0})
-    assert (found.metric, found.direction, found.smallest_effect) == ("train/energy_j", "min", 20.0)
-    assert found.reason is None and found.alone
+    assert [part.words for part in found.all] == ["train/energy_j less by 20 %", "test/accuracy at least 0.9"]
+    assert found.because is None and found.timed
 
 
 def test_the_claim_is_the_bound_that_the_control_breaks() -> None:
     found = claim(energy(0.9), 0.2, {"val/accuracy": 0.85, "train/energy_j": 10.0})
-    assert (found.metric, found.direction, found.smallest_effect) == ("test/accuracy", "max", 0.0)
-    assert "control" in found.reason and not found.alone
+    assert [part.words for part in found.all] == ["test/accuracy more", "test/accuracy at least 0.9"]
+    assert "control" in found.because and not found.timed
 
 
 def test_by_lot_each_arm_has_each_place_equally_often() -> None:

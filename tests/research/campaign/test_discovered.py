@@ -11,7 +11,6 @@ from rich.console import Console
 from campaign_lab import Lab, Scripted, energy, opened
 from research.campaign import study as module
 from research.campaign.conclusions import UNWRITTEN
-from research.campaign.council import Equipment
 from research.campaign.discovery import write_recipe
 from research.campaign.recipe import recipe
 from research.campaign.study import conduct
@@ -19,6 +18,7 @@ from research.report.findings import Findings
 from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
+from research.stats.claims import Claim
 from research.stats.rubric import RubricFacts, rating
 from research.stats.verdicts import judge
 from research.types import Constraint, Insight
@@ -62,8 +62,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_loses_nothing(lab: 
     (lab.folder / "taken").write_text("a file")
     agreed = lab.charter(energy())
     scripted = Scripted("optimizer.lr=0.01 budget.steps=120")
-    equipment = Equipment(discovered=lab.folder / "taken" / "discovered")
-    found = lab.campaign(agreed, [scripted], equipment=equipment)
+    found = lab.campaign(agreed, [scripted], discovered=lab.folder / "taken" / "discovered")
     assert found.winner is not None and found.winner["facts"]["recipe"] is None
     (said,) = [note for note in found.notes() if note.startswith(UNWRITTEN)]
     assert "discovered=FOLDER, or null" in said and "\n" not in said
@@ -80,10 +79,9 @@ def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab:
     insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
     path = write_recipe(
         lab.folder / "conf" / "experiment" / "discovered",
-        *(insight, fixed, arm, list(before), RATED, "c", "2026-11-22"),
+        *(insight, Claim.improvement("train/energy_j", "min", 10, (FLOOR,)), fixed, arm),
+        *(list(before), RATED, "c", "2026-11-22"),
         space=lab.space,
-        smallest_effect=10,
-        constraints=(FLOOR,),
     )
     count = len(lab.ran)
     launcher = {"jobs": None, "threads": None, "timeout_s": None}
@@ -103,7 +101,7 @@ def test_a_campaign_writes_its_discovery_and_notes_a_file_that_a_person_edited(l
 
     def sprint(seed: int) -> tuple[Any, list[str]]:
         charter = lab.charter(energy(), seed=seed)
-        one = lab.sprint(charter, equipment=Equipment(discovered=folder))
+        one = lab.sprint(charter, discovered=folder)
         one.run([Scripted("budget.steps=150 optimizer.lr=0.01 model.width=64")])
         found = Findings(lab.store, one.id)
         row = lab.store.insights(sprint_id=one.id)[-1]

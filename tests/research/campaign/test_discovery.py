@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from research.campaign.expansion import expanded
 
 from refusal import Refusal
 from research.campaign.discovery import write_recipe
-from research.campaign.recipe import names, recipe
+from research.campaign.recipe import expanded, names, recipe
 from research.space.gate import Space
+from research.stats.claims import Claim
 from research.stats.rubric import RubricFacts, rating
 from research.stats.verdicts import judge
 from research.types import Constraint, Insight, Verdict
@@ -39,6 +39,10 @@ def joules(factor: float = 0.5) -> Insight:
     return Insight(claim="c", verdict=verdict, energy_method="estimated", command="python train.py")
 
 
+def claimed(*bounds: Constraint, metric: str = "train/energy_j", least: float = 20.0) -> Claim:
+    return Claim.improvement(metric, "min" if metric == "train/energy_j" else "max", least, bounds)
+
+
 def written(conf: Path, **changed: Any) -> Path:
     given = {
         "insight": joules(),
@@ -49,8 +53,7 @@ def written(conf: Path, **changed: Any) -> Path:
         "campaign": "fewer-joules-1a2b3c4d",
         "date": "2026-11-22",
         "space": SPACE,
-        "smallest_effect": 20.0,
-        "constraints": (FLOOR,),
+        "claim": claimed(FLOOR),
         "machine": "cpu:Xeon x2",
     }
     return write_recipe(conf / "experiment" / "discovered", **{**given, **changed})
@@ -143,7 +146,7 @@ def test_the_same_discovery_has_the_same_file_and_another_another(conf: Path) ->
     assert again == path and "2026-12-01" in path.read_text()
     assert written(conf, overrides=("optimizer=lion",)) != path
     assert written(conf, fixed=("data=mnist1d",)) != path
-    assert written(conf, constraints=()) != path
+    assert written(conf, claim=claimed()) != path
     assert not list(path.parent.glob("*.new"))
 
 
@@ -169,7 +172,9 @@ def test_a_recipe_that_the_person_built_on_is_written_out(conf: Path) -> None:
 
 
 def test_an_arm_that_only_its_own_option_has_is_compared_with_the_control(conf: Path) -> None:
-    path = written(conf, overrides=("model.experts=4",), fixed=("data=mqar", "model=moe_gpt"), constraints=())
+    path = written(
+        conf, overrides=("model.experts=4",), fixed=("data=mqar", "model=moe_gpt"), claim=claimed()
+    )
     assert "control: model.experts=" in path.read_text()
     alone = written(
         conf, overrides=("compress=[prune50]", "compress.prune50.sparsity=0.7"), fixed=("data=digits",)
@@ -178,15 +183,22 @@ def test_an_arm_that_only_its_own_option_has_is_compared_with_the_control(conf: 
     assert study is not None and study.control == "compress=[]"
 
 
+def test_the_claim_of_any_gain_in_a_cost_compares_ratios_as_its_confirmation_did(conf: Path) -> None:
+    path = written(conf, claim=claimed(FLOOR, least=0))
+    (claim,) = recipe(conf, f"discovered/{path.stem}").study.claims
+    assert claim.first.size.scale == "relative" and claim.first.words == "train/energy_j less"
+    assert claim.all == claimed(FLOOR, least=0).all
+
+
 def test_accuracy_is_claimed_in_its_own_unit(conf: Path) -> None:
     control = {seed: 0.9 + 0.001 * seed for seed in range(5)}
     better = {seed: value + 0.03 + 0.001 * (seed % 2) for seed, value in control.items()}
     verdict = judge(control, better, metric="test/accuracy", smallest_effect=0.01)
     insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
-    path = written(conf, insight=insight, smallest_effect=0.01, constraints=())
+    path = written(conf, insight=insight, claim=claimed(metric="test/accuracy", least=0.01))
     study = recipe(conf, f"discovered/{path.stem}").study
     assert study.claims[0].all[0].words == "test/accuracy more by 0.01" and not study.timed
-    path = written(conf, insight=insight, smallest_effect=0.0, constraints=())
+    path = written(conf, insight=insight, claim=claimed(metric="test/accuracy", least=0))
     assert recipe(conf, f"discovered/{path.stem}").study.claims[0].all[0].words == "test/accuracy more"
 
 
@@ -219,15 +231,15 @@ def test_open_is_no_discovery(tmp_path: Path) -> None:
     verdict = Verdict(word="open", comparison=None, reason="", trial_ids=())
     insight = Insight(claim="c", verdict=verdict, energy_method="", command="x")
     with pytest.raises(Refusal, match="confirm it first"):
-        write_recipe(tmp_path, insight, (), (), (), RATED, "c", "2026-11-22", space=SPACE)
+        write_recipe(tmp_path, insight, claimed(), (), (), (), RATED, "c", "2026-11-22", space=SPACE)
 
 
 @pytest.mark.slow
 def test_train_py_plans_it_and_agent_py_lists_it(conf: Path, tmp_path: Path) -> None:
     lab = tmp_path / "lab"
-    path = written(conf, constraints=())
+    path = written(conf, claim=claimed())
     shutil.copytree(conf, lab / "conf")
-    for name in ("research", "models", "hydra_plugins"):
+    for name in ("research", "models", "power", "hydra_plugins"):
         shutil.copytree(ROOT / name, lab / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path_of in ROOT.glob("*.py"):
         shutil.copy(path_of, lab / path_of.name)

@@ -12,7 +12,7 @@ import pytest
 from llm_lab import ASK, GOOD, Lab, reader, warm
 from research.llm import client as llm
 from research.llm.ledger import CapReached
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer, only, status
 
 pytestmark = pytest.mark.slow  # LiteLLM takes 6 CPU seconds to import
@@ -111,8 +111,8 @@ def test_every_exchange_is_recorded_for_the_store(server: ScriptedServer, tmp_pa
     client = llm.connect({**base, "price": {"input": 1.0, "output": 2.0}}, record=store.add_interaction)
     assert client is not None
     with client:
-        client.ask(ASK, Suggestion, reader, role="proposer")
-        client.ask(ASK, Suggestion, reader, role="reviewer")
+        client.ask(ASK, Draft, reader, role="proposer")
+        client.ask(ASK, Draft, reader, role="reviewer")
     failed, good, bad = store.interactions()
     assert (failed["outcome"], failed["reply"], failed["dollars"]) == ("failed: server", None, 0.0)
     assert (good["outcome"], good["tokens_in"], good["dollars"]) == ("accepted", 50, pytest.approx(90e-6))

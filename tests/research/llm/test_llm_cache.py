@@ -9,7 +9,7 @@ from llm_lab import ASK, GOOD, reader, warm
 from research.llm import client as llm
 from research.llm.dialogue import ask_for
 from research.llm.replies import ReadReply
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from research.store.store import Store
 from scripted_server import ScriptedServer, answer, status
 
@@ -32,8 +32,8 @@ def client(server: ScriptedServer, store: Store, **config: Any) -> llm.Client:
     return made
 
 
-def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> ReadReply[Suggestion]:
-    return asked.ask([{"role": "user", "content": text}], Suggestion, reader, role="r", **change)
+def ask(asked: llm.Client, *, text: str = "JSON", **change: Any) -> ReadReply[Draft]:
+    return asked.ask([{"role": "user", "content": text}], Draft, reader, role="r", **change)
 
 
 def named(name: str) -> Any:
@@ -100,13 +100,13 @@ def test_a_temperature_of_the_settings_and_of_the_role_are_the_same(
 
 
 def test_a_dialogue_is_repeated_with_its_repair(server: ScriptedServer, store: Store) -> None:
-    def check(suggestion: Suggestion) -> list[str]:
+    def check(suggestion: Draft) -> list[str]:
         return ["not yours"] if "hydra" in suggestion.overrides[0] else []
 
     server.play(answer(BAD), answer(GOOD))
     for _ in range(2):
         with client(server, store) as asked:
-            found = ask_for(asked, Suggestion, ASK, role="r", check=check)
+            found = ask_for(asked, Draft, ASK, role="r", check=check)
             assert found.record is not None and found.outcomes == ("gate", "accepted")
     assert len(server.requests) == 2
 
@@ -114,11 +114,9 @@ def test_a_dialogue_is_repeated_with_its_repair(server: ScriptedServer, store: S
 def test_what_is_read_otherwise_today_is_asked_anew(server: ScriptedServer, store: Store) -> None:
     server.play(answer(BAD), answer(GOOD))
     with client(server, store) as asked:
-        assert ask_for(asked, Suggestion, ASK, role="r", check=lambda _: ()).record
+        assert ask_for(asked, Draft, ASK, role="r", check=lambda _: ()).record
     with client(server, store) as again:
-        found = ask_for(
-            again, Suggestion, ASK, role="r", check=lambda it: ["no"] if it.hypothesis == "x" else ()
-        )
+        found = ask_for(again, Draft, ASK, role="r", check=lambda it: ["no"] if it.hypothesis == "x" else ())
     assert found.record is not None and found.outcomes == ("accepted",) and len(server.requests) == 2
 
 

@@ -12,7 +12,7 @@ from research.llm import client
 from research.llm.dialogue import ask_for
 from research.llm.endpoint import Breaker
 from research.llm.ledger import CapReached
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from scripted_server import Handler, ScriptedServer, answer, hang, status
 
 # The first of these imports LiteLLM, which takes 5 CPU seconds.
@@ -110,7 +110,7 @@ def test_a_role_has_its_own_model_and_temperature(server: ScriptedServer, second
     with Lab(server, temperature=0.7, fallback=to(second)) as lab:
         lab.client.admit("openai/strong")
         for model, temperature in ((None, None), ("openai/strong", 0.1), ("openai/m", 0.0)):
-            lab.client.ask(ASK, Suggestion, reader, role="r", model=model, temperature=temperature)
+            lab.client.ask(ASK, Draft, reader, role="r", model=model, temperature=temperature)
         assert [(body["model"], body["temperature"]) for body in server.requests] == [
             ("m", 0.7),
             ("strong", 0.1),
@@ -128,7 +128,7 @@ def test_the_model_of_a_role_falls_back_to_the_models_of_the_config(server: Scri
 
     server.play(strong_is_down)
     with Lab(server) as lab:
-        found = lab.client.ask(ASK, Suggestion, reader, role="r", model="openai/strong")
+        found = lab.client.ask(ASK, Draft, reader, role="r", model="openai/strong")
         assert found.record and models(lab) == [("openai/strong", "failed: model"), ("openai/m", "accepted")]
 
 
@@ -140,7 +140,7 @@ def test_a_temperature_that_a_model_refuses_is_left_out_and_remembered(server: S
     server.play(own_only)
     with Lab(server) as lab:
         for _ in range(2):
-            assert lab.client.ask(ASK, Suggestion, reader, role="r", temperature=0.3).record
+            assert lab.client.ask(ASK, Draft, reader, role="r", temperature=0.3).record
         assert [row["outcome"] for row in lab.rows] == ["failed: form", "accepted", "accepted"]
         assert lab.rows[-1]["facts"]["form"] == "schema" and len(server.requests) == 3
 
@@ -153,7 +153,7 @@ def test_a_deadline_bounds_all_attempts_models_and_repairs(
     with Lab(server, retries=3, break_after=1, fallback=to(second)) as lab:
         started = time.monotonic()
         with pytest.raises(client.LlmUnavailable, match="no time is left to ask hosted_vllm/second"):
-            lab.client.ask(ASK, Suggestion, reader, role="r", deadline_s=0.4)
+            lab.client.ask(ASK, Draft, reader, role="r", deadline_s=0.4)
         # A hanging server lets go after half a minute.
         assert time.monotonic() - started < 25 and not second.requests
         # Our own deadline says nothing about the server: it is asked again.
@@ -167,7 +167,7 @@ def test_a_deadline_bounds_all_attempts_models_and_repairs(
 
     server.play(late)
     with Lab(server, retries=0) as lab, pytest.raises(client.LlmUnavailable):
-        ask_for(lab.client, Suggestion, ASK, role="r", check=lambda _: (), repairs=50, deadline_s=2.0)
+        ask_for(lab.client, Draft, ASK, role="r", check=lambda _: (), repairs=50, deadline_s=2.0)
     # Of fifty, in steps of 0.4 s at least.
     assert 2 <= len(server.requests) <= 6
 

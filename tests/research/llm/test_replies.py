@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from research.llm.replies import LIMIT, ReadReply, read
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from research.space.gate import Space
 
 GATE = Path(__file__).parents[2] / "gate"
@@ -18,8 +18,8 @@ CASES = [json.loads(line) for line in (GATE / "replies.jsonl").read_text().split
 GOOD = '{"hypothesis":"lion beats adam","overrides":["optimizer=lion","optimizer.lr=3e-4"]}'
 
 
-def reading(text: Any, finish_reason: str | None = "stop") -> ReadReply[Suggestion]:
-    return read(text, finish_reason, Suggestion)
+def reading(text: Any, finish_reason: str | None = "stop") -> ReadReply[Draft]:
+    return read(text, finish_reason, Draft)
 
 
 def with_hypothesis(text: str) -> str:

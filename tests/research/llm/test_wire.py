@@ -13,7 +13,7 @@ import pytest
 from llm_lab import GOOD, Lab, warm
 from research.llm import wire
 from research.llm.exchange import prompt_bound, response_format
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer, close, flood, hang, nonsense, status, trickle
 
 # The first of these imports LiteLLM, which takes 5 CPU seconds.
@@ -43,7 +43,7 @@ def test_each_provider_answers_with_a_schema_at_the_first_try(
 ) -> None:
     server.play(answer(GOOD))
     with Lab(server, path, model=model) as lab:
-        assert lab.ask().record == Suggestion(hypothesis="lion beats adam", overrides=("optimizer=lion",))
+        assert lab.ask().record == Draft(hypothesis="lion beats adam", overrides=("optimizer=lion",))
         (asked,) = server.requests
         assert "hypothesis" in str(asked.get("response_format") or asked.get("format") or asked.get("tools"))
         assert (lab.client.ledger.spent.tokens_in, lab.client.ledger.spent.tokens_out) == (50, 20)
@@ -165,10 +165,10 @@ def hook(name, args):
         asked.append(args[1][:2])
 sys.addaudithook(hook)
 from research.llm import client as llm
-from research.propose.model import Suggestion
+from research.propose.model import Draft
 from research.llm.replies import read
 def reader(reply):
-    return read(reply.text, reply.finish_reason, Suggestion)
+    return read(reply.text, reply.finish_reason, Draft)
 base = sys.argv[1]
 models = {"openai/m": "/v1", "hosted_vllm/m": "/v1", "openrouter/v/m": "/v1"}
 models |= {"ollama_chat/m": "", "anthropic/m": ""}
@@ -177,7 +177,7 @@ for model, path in models.items():
     client = llm.connect(config, record=lambda **row: None)
     assert asked or not {"litellm", "httpx"} & set(sys.modules)
     with client:
-        assert client.ask([{"role": "user", "content": "JSON"}], Suggestion, reader, role="r").record
+        assert client.ask([{"role": "user", "content": "JSON"}], Draft, reader, role="r").record
 import time
 time.sleep(1)
 assert {f"http://{host}:{port}" for host, port in asked} == {base}, asked
@@ -199,14 +199,13 @@ def test_only_the_server_is_asked_and_litellm_waits_for_the_first_call(
 
 
 def test_the_schema_is_the_shape_alone() -> None:
-    schema = response_format("schema", Suggestion)
+    schema = response_format("schema", Draft)
     assert schema is not None
     shape = schema["json_schema"]["schema"]
     assert shape["required"] == ["hypothesis", "overrides"] and shape["additionalProperties"] is False
     assert shape["properties"]["overrides"] == {"type": "array", "items": {"type": "string"}}
     assert (
-        response_format("json", Suggestion) == {"type": "json_object"}
-        and response_format("text", Suggestion) is None
+        response_format("json", Draft) == {"type": "json_object"} and response_format("text", Draft) is None
     )
 
 
@@ -214,4 +213,4 @@ def test_the_schema_is_the_shape_alone() -> None:
 def test_the_bound_of_a_prompt_is_one() -> None:
     encoding = wire.load().encoding  # a tokenizer of OpenAI's that LiteLLM brings along
     for text in ("plain words", "größer 🙂 " * 50, "\u0489" * 300, "{}[]:," * 100):
-        assert prompt_bound([{"role": "user", "content": text}], Suggestion) >= len(encoding.encode(text)) + 8
+        assert prompt_bound([{"role": "user", "content": text}], Draft) >= len(encoding.encode(text)) + 8

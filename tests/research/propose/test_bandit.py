@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from campaign_lab import energy
 from refusal import Refusal
-from research.propose.account import NOTHING, Asked, gain
-from research.propose.bandit import CAP, FLOOR, OPENING, Bandit
+from research.propose.bandit import CAP, FLOOR, NOTHING, OPENING, Asked, Bandit, gain
 from research.propose.proposer import Proposer, Seen, State
 from research.types import Constraint, Objective, Proposal
 

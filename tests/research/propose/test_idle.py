@@ -13,22 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.compose.grammar import scalar
+from research.compose.override import keys_of, override, values_of
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
-from research.propose.cmaes import Cmaes
-from research.propose.dimensions import Dimensions, typed
-from research.propose.idle import Idle
+from research.propose.dimensions import Dimensions, Idle, typed
 from research.propose.pattern import Pattern
 from research.propose.portfolio import Portfolio
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.recipes import Recipes
-from research.propose.tpe import Tpe
-from research.space.domain import read
+from research.propose.sampler import Cmaes, Tpe
+from research.space.domain import Scope, narrowed, read
 from research.space.gate import Space
-from research.space.scope import Scope
 from research.space.signature import INERT, signature
-from research.space.vocabulary import narrowed
 from research.types import Objective
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -97,8 +94,8 @@ def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], se
     line = drawn(fixed, seed)
     config = SPACE.resolve([*fixed, *line])
     idle = SPACE.idle(config)
-    kept = tuple(one for one in line if one.partition("=")[0] not in idle)
-    assert Idle(offered(fixed), dict(one.split("=", 1) for one in fixed)).without(line) == kept
+    kept = tuple(one for one in line if override(one).key not in idle)
+    assert Idle(offered(fixed), values_of(fixed)).without(line) == kept
     assert SPACE.signature(SPACE.resolve([*fixed, *kept])) == SPACE.signature(config) == signature(config)
 
 
@@ -149,7 +146,7 @@ IDLE = {
 def write_recipe(folder: Path, overrides: tuple[str, ...]) -> None:
     """One recipe with these overrides in a config folder."""
     tree: dict[str, Any] = {"defaults": []}
-    for key, value in (one.split("=") for one in overrides):
+    for key, value in values_of(overrides).items():
         group, _, last = key.partition(".")
         if last:
             tree.setdefault(group, {})[last] = scalar(value)
@@ -187,7 +184,7 @@ def test_no_proposer_draws_what_has_no_effect(kind: str, fixed: tuple[str, ...],
         proposal = proposer.ask(now.model_copy(update={"seen": tuple(seen)}))
         if proposal is None:
             break
-        keys = {one.partition("=")[0] for one in proposal.overrides}
+        keys = keys_of(proposal.overrides)
         assert not keys & SPACE.idle(SPACE.resolve([*fixed, *proposal.overrides])).keys(), proposal.overrides
         seen.append(outcome(proposal.overrides))
         proposer.tell(proposal, seen[-1])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
+from research.compose.override import override
 from research.propose.pattern import STRIDES, Pattern
 from research.propose.proposer import Seen, State
 from research.types import Objective
@@ -69,7 +70,7 @@ def test_a_score_may_grow_its_sizes() -> None:
 
 def test_listed_sizes_move_to_a_value_on_the_list() -> None:
     moves = asked(Pattern(VOCABULARY, ()), state())
-    widths = {line.split("=")[1] for move in moves for line in move if line.startswith("model.width")}
+    widths = {override(line).value for move in moves for line in move if line.startswith("model.width")}
     assert widths == {"16", "32"} and len(STRIDES) == 3
 
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from research.compose.override import values_of
 from research.propose.dimensions import Dimensions, typed
 from research.propose.pattern import Pattern
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.recipes import Recipes, plain
-from research.propose.tpe import Tpe
+from research.propose.sampler import Tpe
 from research.space.gate import Space
 from research.types import Objective, Proposal
 
@@ -87,7 +88,7 @@ def test_the_same_seed_proposes_the_same(kind: type, vocabulary: dict) -> None:
 
 def bowl(overrides: tuple[str, ...]) -> float:
     """A cost with its minimum of 0 at lr=1e-2 and width=16; other knobs do not matter."""
-    values = dict(one.split("=") for one in overrides)
+    values = values_of(overrides)
     lr, width = float(values.get("optimizer.lr", 1e-5)), float(values.get("model.width", 1024))
     return (math.log10(lr) + 2) ** 2 + math.log2(width / 16) ** 2 / 4
 

@@ -6,14 +6,12 @@ from statistics import median
 import pytest
 
 from campaign_lab import Lab, energy, opened
+from research.compose.override import override, values_of
 from research.metrics import rank
-from research.propose.cmaes import Cmaes
-from research.propose.gp import Gp
-from research.propose.importances import ENOUGH, importances
+from research.propose.model import ENOUGH, importances
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
-from research.propose.sampler import Sampler
-from research.propose.tpe import Tpe
+from research.propose.sampler import Cmaes, Gp, Sampler, Tpe
 from research.types import Constraint, Objective, Proposal
 
 FIXED = ("data=digits",)
@@ -33,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
 
 def measured(overrides: tuple[str, ...]) -> dict[str, float]:
     """Joules with their least at lr=1e-2 and width=16; accuracy is kept by widths from 32 on."""
-    given = dict(one.split("=") for one in overrides)
+    given = values_of(overrides)
     lr, width = float(given.get("optimizer.lr", 1e-5)), float(given.get("model.width", 512))
     cost = math.exp((math.log10(lr) + 2) ** 2 / 2 + math.log2(width / 16) ** 2 / 8)
     return {"train/energy_j": cost, "val/accuracy": 0.95 if width >= 32 else 0.5}
@@ -115,7 +113,9 @@ def test_a_joint_model_starts_anew_when_the_incumbents_options_change(lab: Lab) 
     state = started(objective).model_copy(update={"incumbent": seen_of(other)})
     drawn = [proposer.ask(state).overrides for _ in range(6)]
     assert sum("optimizer=lion" in one for one in drawn) >= 3
-    widths = [int(part.split("=")[1]) for one in drawn for part in one if part.startswith("model.width")]
+    widths = [
+        int(override(part).value or 0) for one in drawn for part in one if part.startswith("model.width")
+    ]
     assert sum(6 <= width <= 80 for width in widths) >= 4  # a sixth of the range around the incumbent
 
 

@@ -17,7 +17,7 @@ from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
 from research.report import sweep_table
-from research.report.arms import Arm, complaint
+from research.report.arms import named
 from research.report.curves import curve
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.tables import arms_table
@@ -25,6 +25,7 @@ from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
+from research.stats.arms import Arm, complaint
 from research.stats.rubric import efficiency
 from research.store import queries
 from research.store.schema import trial as table
@@ -195,7 +196,8 @@ def arm(name: str, joules: list[float], held: tuple[int, ...] = (), **facts: Any
         for at, one in enumerate(joules)
     )
     rows = tuple(row(first + at, seed=at) for at in range(len(joules)))
-    return Arm((name,) if name else (), "x", "ran" if name else "control", results, rows)
+    status = "ran" if name else "control"
+    return Arm((name,) if name else (), status=status, results=results, rows=rows)
 
 
 def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:
@@ -219,7 +221,7 @@ def test_a_front_holds_no_disturbed_figure_and_no_two_instruments() -> None:
         costs_among([], [control, good]) == ["train/energy_j"]
         and complaint("train/energy_j", [control, good]) is None
     )
-    assert [one.name for one in front_of([control, good], "test/accuracy", "train/energy_j")] == ["`x=1`"]
+    assert [named(one) for one in front_of([control, good], "test/accuracy", "train/energy_j")] == ["`x=1`"]
     spoilt = arm("x=1", [1.0, 1.0, 1.0], held=(0, 1, 2))
     assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], []) == []
     other = arm("x=1", [1.0, 1.0, 1.0], energy_basis="CPU seconds x 9 W a core")

@@ -69,7 +69,7 @@ def test_runs_that_were_not_logged_are_named_with_the_command_that_logs_them(tmp
         found = wandb.of_campaign(lab.store, CAMPAIGN)
         said = wandb.missing(found)
         arms = [*found.arms("confirmed"), *found.arms("screened")]
-        every = {trial.id: trial for arm in arms for trial in arm.trials}
+        every = {trial.id: trial for arm in arms for trial in arm.rows}
         first, *others = every.values()
         first.config["logger"] = {"wandb": {}}
         some = wandb.missing(found)

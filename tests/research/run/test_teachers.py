@@ -10,7 +10,6 @@ import pytest
 import train
 from refusal import Refusal
 from research.run import teachers
-from research.space import identity
 from research.space.signature import signature
 from research.store.store import Store
 
@@ -61,7 +60,7 @@ def test_a_student_is_known_by_the_teacher_that_its_words_come_to(
 ) -> None:
     def name(**teacher: Any) -> Any:
         config = student(resolve, **teacher)
-        return identity.key(config, signature(config))
+        return teachers.key(config, signature(config))
 
     taught = train.trial(resolve(*TEACHER), overrides=TEACHER)
     other = train.trial(resolve(*TEACHER, "seed=1"), overrides=[*TEACHER, "seed=1"])

@@ -7,15 +7,15 @@ import pytest
 
 from campaign_lab import Scripted, energy, opened
 from refusal import Refusal
-from research.compose.compose import Point
+from research.compose.compose import Resolved
+from research.compose.override import keys_of
 from research.compose.yaml import text_of
 from research.propose.proposer import State
 from research.propose.random import claim
-from research.space.activity import condition
+from research.space.conditions import condition
 from research.space.gate import Space
 from research.space.knobs import load
-from research.team.facts import Facts
-from research.team.stand_ins import improve, review
+from research.team.review import Facts, by_facts, shortened
 from research.types import Objective, Proposal
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -49,9 +49,9 @@ def test_a_condition_on_a_key_that_does_not_exist_is_refused(tmp_path: Path) -> 
 
 def test_what_is_not_known_acts() -> None:
     one = condition("a.b == 1 and a.c > 2")
-    assert one.acts(Point({}, {})) and one.acts(Point({"a": {"b": 1}}, {}))
-    assert not one.acts(Point({"a": {"b": 2}}, {})), "whatever a.c is"
-    assert one.acts(Point({"a": {"b": 1, "c": "x"}}, {})), "what cannot be judged is not taken for equal"
+    assert one.acts(Resolved({}, {})) and one.acts(Resolved({"a": {"b": 1}}, {}))
+    assert not one.acts(Resolved({"a": {"b": 2}}, {})), "whatever a.c is"
+    assert one.acts(Resolved({"a": {"b": 1, "c": "x"}}, {})), "what cannot be judged is not taken for equal"
 
 
 MORE = {
@@ -97,10 +97,10 @@ def test_a_stand_in_does_not_improve_by_leaving_something_without_effect(lab: An
     proposal = claim(overrides, state, "x")
 
     def facts(one: Proposal) -> Facts:
-        given = {text.partition("=")[0] for text in one.overrides}
+        given = keys_of(one.overrides)
         told = lab.space.idle(lab.space.resolve(one.overrides))
         idle = tuple(said for key, said in told.items() if key in given)
         return Facts(cost_ratio=2.0 ** len(one.overrides), idle=idle)
 
-    better = improve(proposal, review(proposal, facts(proposal)), facts)
+    better = shortened(proposal, by_facts(proposal, facts(proposal)), facts)
     assert better is not None and "model.linear=grouped" in better.proposal.overrides

@@ -3,11 +3,11 @@
 import pytest
 
 from refusal import Refusal
-from research.compose.compose import Point
+from research.compose.compose import Resolved
 from research.space.conditions import constraint
 
 CONFIG = {"model": {"width": 100, "heads": 7, "kind": "gpt", "sizes": [1, 2, 3], "none": None}, "seed": 0}
-POINT = Point(CONFIG, {"model": "transformer", "callbacks": ("a", "b"), "optimizer": "lion_digits"})
+POINT = Resolved(CONFIG, {"model": "transformer", "callbacks": ("a", "b"), "optimizer": "lion_digits"})
 
 
 @pytest.mark.parametrize(

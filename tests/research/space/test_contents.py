@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from research.run import teachers
 from research.space import contents, identity
 from research.space.identity import data_digest, key
 from research.space.signature import signature
@@ -149,7 +150,7 @@ def test_a_teacher_is_known_by_its_checkpoints_content(tmp_path: Path) -> None:
     keys = [identity.key(config, "s")]
     for content in (b"one", b"another"):
         file.write_bytes(content)
-        keys.append(identity.key(taught, "s"))
+        keys.append(teachers.key(taught, "s"))
     assert len({key.data for key in keys}) == 3
     unnamed = config | {"compress": {"distill": {"teacher": "self"}}}
     assert identity.key(unnamed, "s") == keys[0]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from research.space.complaints import near
 from research.space.gate import Space
-from research.space.near import near
 
 GATE = Path(__file__).parents[2] / "gate"
 SPACE = Space(GATE / "conf", GATE / "space.yaml")

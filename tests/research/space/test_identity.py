@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refusal import Refusal
-from research.space import contents, hub, identity, sources
+from research.space import contents, identity, sources
 from research.space.identity import data_digest, hardware_class, key
 
 ROOT = Path(__file__).parents[3]
@@ -127,9 +127,9 @@ def test_data_of_a_hub_are_known_by_the_commit_that_is_here(
     for commit in (None, "aaa", "bbb"):
         if commit:
             (folder / "refs" / "main").write_text(commit)
-        hub.commit.cache_clear()
+        contents.commit.cache_clear()
         seen.append(data_digest(data))
     assert len(set(seen)) == 3
     (folder / "snapshots" / "ccc").mkdir(parents=True)
     assert data_digest(data | {"revision": "ccc"}) not in seen
-    hub.commit.cache_clear()
+    contents.commit.cache_clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from research.space.gate import Space
-from research.space.memory_estimate import memory, multiplications, parameters
+from research.space.memory_estimate import counted, memory
 
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
@@ -26,12 +26,12 @@ def test_every_network_is_estimated_within_its_factor(data: str) -> None:
         shape = (BATCH, *config["data"]["shape"])
         tokens = config["data"]["task"] != "classification"
         x = torch.zeros(shape, dtype=torch.int64) if tokens else torch.zeros(shape)
-        weights = sum(one.numel() for one in net.parameters())
-        assert weights / 2 <= parameters(config) <= 2 * weights, (model, data, weights, parameters(config))
-        counted, products = products_of(net, x[:1]), multiplications(config)
-        assert counted / 3 <= products <= 3 * counted, (model, data, counted, products)
-        held, told = kept(net, x), memory(config).activations
-        assert held / 3 <= told <= 3 * held, (model, data, held, told)
+        told = counted(config)
+        weights, products = sum(one.numel() for one in net.parameters()), products_of(net, x[:1])
+        assert weights / 2 <= told.weights <= 2 * weights, (model, data, weights, told)
+        assert products / 3 <= told.products <= 3 * products, (model, data, products, told)
+        held, need = kept(net, x), memory(config).activations
+        assert held / 3 <= need <= 3 * held, (model, data, held, need)
 
 
 def products_of(net, x) -> float:

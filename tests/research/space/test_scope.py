@@ -7,10 +7,8 @@ import yaml
 
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
-from research.space.domain import Domain, names, read
+from research.space.domain import Domain, Scope, names, narrowed, read
 from research.space.gate import Space
-from research.space.scope import Scope
-from research.space.vocabulary import narrowed
 
 CONF = Path(__file__).parents[3] / "conf"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from research.propose.dimensions import Dimensions, typed
+from research.space.domain import narrowed
 from research.space.gate import Space
-from research.space.vocabulary import narrowed
 
 ROOT = Path(__file__).parents[3]
 

@@ -117,7 +117,10 @@ def test_a_machine_that_is_not_at_rest_is_no_machine_to_calibrate(
     assert not place.exists()
 
 
-def test_readings_of_a_wall_meter_make_the_profile(room: Room, place: Path) -> None:
+def test_readings_of_a_wall_meter_make_the_profile(
+    room: Room, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     found = room.ask("calibrate", readings=["idle:21.5", "1:28.0", "2:33.1"])
     # By hand: the least-squares line through (0, 21.5), (1, 28), (2, 33.1) rises by 5.8 W.
     assert found.profile["core_w"] == pytest.approx(5.8) and found.profile["idle_w"] == 21.5
@@ -153,8 +156,9 @@ def test_repeated_readings_tell_their_spread(room: Room) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_and_writes_nothing(
-    empty: Room, place: Path, keys: dict, said: str
+    empty: Room, place: Path, monkeypatch: pytest.MonkeyPatch, keys: dict, said: str
 ) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     with pytest.raises(Refusal, match=said):
         empty.ask("calibrate", **keys)
     assert not place.exists()

@@ -99,10 +99,37 @@ def test_a_store_is_an_option_a_url_or_a_file(store: str | Path, url: str) -> No
 
 
 def test_each_method_is_a_task_and_each_task_a_method() -> None:
-    from research.tasks.task import TASKS
+    from research.tasks.desk import CONF
+    from research.tasks.task import composer, tasks
 
     names = {"research": "run", "run": "run_queued"}
-    assert all(callable(getattr(Lab, names.get(task, task))) for task in TASKS)
+    assert all(callable(getattr(Lab, names.get(task, task))) for task in tasks(composer(CONF).files))
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("suggest", {"count": 0, "focus": "size", "queue": True}),
+        ("review", {"limit": 0}),
+        ("improve", {"limit": 0}),
+        ("run_queued", {"experiment": 3}),
+        ("list", {"what": "trials", "status": "done", "limit": 3}),
+        ("show", {"row": 1}),
+        ("compare", {"a": 1, "b": 2}),
+        ("reproduce", {"row": 1}),
+        ("export", {"path": "x.json", "status": "done"}),
+        ("report", {"row": "campaign", "to": "wandb"}),
+        ("report", {"sweep": "x"}),
+        ("calibrate", {"readings": ["idle:1"], "load": 1, "seconds": 3.5}),
+        ("forget", {"row": "sprint:1", "before": "2026-01-01", "trials": True, "yes": True}),
+    ],
+)
+def test_what_a_method_takes_its_task_takes(tmp_path: Path, method: str, given: dict) -> None:
+    """A lab with a goal asks its other tasks too; each refuses for its own reason, and none for a key."""
+    lab = Lab(goal="fewer joules", domain="efficiency", store=tmp_path / "lab.db", budget={"trials": 3})
+    with pytest.raises(Refusal) as stop:
+        getattr(lab, method)(**given)
+    assert not any(said in str(stop.value) for said in ("takes no ", "there is no", " is no whole"))
 
 
 @pytest.mark.slow

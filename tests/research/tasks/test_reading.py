@@ -40,7 +40,7 @@ def test_status_counts_what_is_there(room: Room) -> None:
     assert found.proposals == {"queued": 1, "refused": 1} and found.trials == {"done": 1}
     assert found.sprints[0].number == 2 and found.sprints[0].proposals == found.proposals
     assert found.spent.campaign == "c" and found.spent.trials == 0
-    own = yaml.safe_load((CONF / "agent.yaml").read_text())["budget"]
+    own = yaml.safe_load((CONF / "part" / "budget.yaml").read_text())["budget"]
     assert found.budget == own and own["trials"] > 0 and own["seconds"] > 0
     assert "1 queued for task=run" in found.text() and json.loads(found.document())["trials"] == {"done": 1}
 

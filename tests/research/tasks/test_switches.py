@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from refusal import Refusal
+from research.tasks import line
 from research.tasks.desk import CONF
 from research.tasks.line import settings
-from research.tasks.task import checked
+from research.tasks.task import composer, refuse_switches, tasks, usual
 
-USUAL = yaml.safe_load((CONF / "agent.yaml").read_text())
+FILES = composer(CONF).files
+
+
+def checked(typed: list[str], task: str = "research") -> None:
+    refuse_switches(settings([f"task={task}", *typed], CONF), usual(FILES, task))
 
 
 def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -22,20 +26,24 @@ def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{key}", value
 
 
-_WORDS = ("goal", "focus")
-"""quoted as words before they are read, whatever they are"""
-KEYS = [
-    key
-    for key, value in leaves({one: USUAL[one] for one in USUAL if one not in ("defaults", "hydra", "task")})
-    if not isinstance(value, bool | list) and key not in (*_WORDS, "objective.constraints")
-]
+KEYS = sorted(
+    {
+        (key, task)
+        for task in tasks(FILES)
+        for key, value in leaves(usual(FILES, task))
+        if not isinstance(value, bool | list)
+        and key not in (*line._TEXTS, "objective.constraints")
+        and not key.startswith(("task.", "hydra."))
+        and (task == "research" or key not in usual(FILES, "research"))
+    }
+)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("key", "task"), KEYS)
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_no_number_text_or_list_takes_true_or_false(key: str, value: str) -> None:
+def test_no_number_text_or_list_takes_true_or_false(key: str, task: str, value: str) -> None:
     with pytest.raises(Refusal) as refused:
-        checked(settings([f"{key}={value}"], CONF), USUAL)
+        checked([f"{key}={value}"], task)
     said = str(refused.value)
     assert key in said and "takes no" in said and "\n" not in said
 
@@ -46,18 +54,17 @@ def test_no_number_text_or_list_takes_true_or_false(key: str, value: str) -> Non
 )
 def test_nor_does_a_list_or_a_number_of_a_group(typed: str) -> None:
     with pytest.raises(Refusal, match="takes no true or false"):
-        checked(settings(["llm=ollama", typed], CONF), USUAL)
+        checked(["llm=ollama", typed])
 
 
 @pytest.mark.parametrize(
     "typed",
     [
         ["json=true"],
-        ["task=suggest", "queue=true"],
         ["llm=ollama", "llm.cache=true"],
         ["memory=on", "memory.mode=off"],
         ["memory=on", "memory.mode=true"],
     ],
 )
 def test_what_is_a_switch_is_taken(typed: list[str]) -> None:
-    assert checked(settings(typed, CONF), USUAL)
+    checked(typed)

@@ -1,83 +1,192 @@
 """A task that does not exist, or a key of another task, is one sentence; help and JSON are complete."""
 
 import json
+import re
+import shlex
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from typing import get_type_hints
+from types import NoneType
+from typing import get_origin, get_type_hints
 
 import pytest
-import yaml
 
 from refusal import Refusal
-from research.tasks import help, line, spoken
+from research.tasks import line
 from research.tasks.answer import Answer, plain
-from research.tasks.desk import CONF
-from research.tasks.task import TASKS, checked
+from research.tasks.desk import CONF, Desk
+from research.tasks.task import composer, kinds_of, perform, task, tasks, usual
 
-USUAL = yaml.safe_load((CONF / "agent.yaml").read_text())
+FILES = composer(CONF).files
+TASKS = tasks(FILES)
+KINDS = {
+    "row": {int, str, NoneType},
+    "text": {str, NoneType},
+    "whole number": {int},
+    "number": {float},
+    "list": {list},
+    "true or false": {bool},
+}
 
 
 def config(*typed: str) -> dict:
     return line.settings(typed, CONF)
 
 
+def function(name: str):
+    module, _, found = FILES.load(f"task/{name}").content["task"]["does"].partition(":")
+    return getattr(import_module(module), found)
+
+
+def test_the_folder_is_the_list_of_tasks() -> None:
+    assert list(TASKS) == sorted(path.stem for path in (CONF / "task").glob("*.yaml")) and "export" in TASKS
+    assert all(FILES.load(f"task/{name}").content["task"]["name"] == name for name in TASKS)
+
+
 @pytest.mark.parametrize("name", TASKS)
-def test_each_task_is_a_function_that_answers_and_takes_keys_that_exist(name: str) -> None:
-    module, function = TASKS[name].target.split(":")
-    found = getattr(import_module(f"research.tasks.{module}"), function)
-    assert found.__doc__ and issubclass(
-        get_type_hints(found, localns=vars(import_module("research.tasks.desk")))["return"], Answer
-    )
-    assert set(TASKS[name].takes) <= USUAL.keys()
+def test_each_task_is_a_function_that_answers_and_takes_the_keys_of_its_file(name: str) -> None:
+    does = function(name)
+    hints = get_type_hints(does, localns=vars(import_module("research.tasks.desk")))
+    assert does.__doc__ and issubclass(hints["return"], Answer)
+    _, *wanted = signature(does).parameters
+    assert {*TASKS[name].own} - {"llm"} <= {*wanted} <= {*TASKS[name].keys}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_a_file_says_that_a_key_takes_its_function_takes(name: str) -> None:
+    """The page of help is read from the file, and a value is checked by the function."""
+    told = line.page([f"task={name}", "--help"], CONF).keys
+    assert list(told) == [key for key in TASKS[name].own if key != "llm"]
+    for key, said in told.items():
+        taken = {
+            get_origin(kind) or kind
+            for kind in kinds_of(signature(function(name)).parameters[key].annotation)
+        }
+        default = usual(FILES, name)[key]
+        assert KINDS[said.partition(":")[0]] in (taken, taken - {NoneType}), key
+        assert type(default) in taken, key
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_has_its_page(name: str) -> None:
-    page = help.page([f"task={name}", "--help"], CONF)
+    page = line.page([f"task={name}", "--help"], CONF)
     assert page.task == name and f"python agent.py task={name}" in page.page
-    assert all(f"\n{key}: " in page.page.replace('"', "") for key in TASKS[name].takes)
+    assert all(f"\n{key}: " in page.page.replace('"', "") for key in TASKS[name].own)
     assert json.loads(page.document())["page"] == page.text()
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_examples_of_a_page_compose(name: str) -> None:
-    import shlex
-
     for example in TASKS[name].examples:
-        composed = config(f"task={name}", *shlex.split(example))
-        assert checked(composed, USUAL) is TASKS[name]
+        assert config(f"task={name}", *shlex.split(example))["task"]["name"] == name
 
 
 def test_the_page_of_all_tasks_names_each() -> None:
-    page = help.page(["--help"], CONF).page
+    page = line.page(["--help"], CONF).page
     assert all(f"task={name}" in page for name in TASKS) and "$TASKS" not in page
+
+
+def test_every_command_of_the_readme_and_the_help_composes() -> None:
+    told = (CONF.parent / "README.md").read_text() + line.page(["--help"], CONF).page
+    lines = re.findall(r"python agent\.py ([^`\n]*?)(?: {2,}.*| *#.*|`.*)?$", told, re.MULTILINE)
+    assert len(lines) > 10
+    for text in lines:
+        typed = [word for word in shlex.split(text) if not word.startswith("-") and word != "..."]
+        assert config(*typed)["task"]["name"] in TASKS
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["task=dance"], "task=dance is unknown: choose one of research, suggest"),
-        (["task=status", "count=7"], "task=status takes no count: task=suggest does."),
-        (["task=list", "daemon=true"], "task=list takes no daemon: task=run does."),
-        (["task=run", "limit=3"], "task=run takes no limit: task=review|improve|list does."),
-        (["task=forget", "id=sprint:1", "yes=no"], "yes=no is neither yes nor no: write yes=true or yes="),
-        (["task=suggest", "queue=perhaps"], "queue=perhaps is neither yes nor no"),
-        (["task=research", "id=3"], "task=research takes no id: "),
+        (["task=dance"], "task=dance is unknown: choose one of calibrate, compare"),
+        (["task=exprt"], "task=exprt is unknown, perhaps export: choose one of "),
+        (
+            ["task=export", "goal=fewer joules"],
+            "task=export takes no goal, which task=improve|research|review|run|suggest takes: "
+            "its own keys are path and status.",
+        ),
+        (
+            ["task=status", "count=7"],
+            "task=status takes no count, which task=suggest takes: its own key is budget.",
+        ),
+        (
+            ["task=list", "daemon=true"],
+            "task=list takes no daemon, which task=run takes: its own keys are what, ",
+        ),
+        (["task=suggest", "limit=3"], "count and queue, beside those of a campaign."),
+        (["task=research", "id=3"], "task=research takes no id, which task="),
+        (["task=show", "experiment=x"], "task=show takes no experiment, which task=research takes"),
+        (["task=show", "sprint.count=2"], "task=show takes no sprint, which task=improve|"),
+        (["gaol=fewer joules"], "task=research takes no gaol, perhaps goal: "),
+        (["task=status", "limt=3"], "takes no limt, perhaps limit, which task=improve|list|review takes"),
+        (
+            ["budget.sconds=3"],
+            "there is no budget.sconds, perhaps budget.seconds: budget takes trials, ",
+        ),
+        (["llm=vllm", "llm.api_bse=x"], "there is no llm.api_bse, perhaps llm.api_base: llm takes model, "),
+        (["task.does=os:system"], "task.does=os:system is not to be set: choose a task by its name"),
+        (["+task.does=os:system"], "is not to be set"),
+        (["experiment=lm_ablation", "budget.sconds=3"], "there is no budget.sconds, perhaps budget.seconds"),
+        (["llm=oracle"], "llm has no option 'oracle': choose one of "),
+        (["seed=1,2"], "is a sweep: add -m"),
     ],
 )
-def test_what_belongs_to_another_task_is_refused(typed: list[str], said: str) -> None:
+def test_what_a_task_does_not_take_is_refused_in_a_sentence(typed: list[str], said: str) -> None:
     with pytest.raises(Refusal) as stop:
-        checked(config(*typed), USUAL)
+        line.quickly(typed, CONF)
+    assert said in str(stop.value) and re.search(r"\.\s", str(stop.value)) is None
+
+
+@pytest.mark.parametrize(
+    "typed", [["task=export", "goal=x", "-m"], ["-m", "task=status,export", "limit=1,2"]]
+)
+def test_so_is_it_in_a_sweep(typed: list[str]) -> None:
+    with pytest.raises(Refusal, match="takes no "):
+        line.quickly(typed, CONF)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["task=forget", "id=sprint:1", "yes=no"], "yes=no is neither yes nor no: write yes=true or yes="),
+        (["task=suggest", "queue=perhaps"], "queue=perhaps is neither yes nor no"),
+        (["task=suggest", "count=many"], "count=many is no whole number"),
+        (["task=list", "what=trials", "limit=null"], "limit=null is no whole number"),
+        (["task=list", "what=trials", "limit=1.5"], "limit=1.5 is no whole number"),
+        (["task=calibrate", "seconds=long"], "seconds=long is no number"),
+        (["task=calibrate", "readings=3"], "readings="),
+        (["objective=3"], "objective takes metric, direction and constraints: write objective.metric=VALUE."),
+        (["launcher=null"], "launcher takes jobs, threads and timeout_s: write launcher.jobs=VALUE."),
+        (["~goal"], "~goal takes away what the task needs: leave it out."),
+        (["screen.stop=0.5"], "screen.stop takes keep, rungs, "),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(tmp_path: Path, typed: list[str], said: str) -> None:
+    with (
+        Desk(config(*typed, f"store.url=sqlite:///{tmp_path}/lab.db")) as desk,
+        pytest.raises(Refusal) as stop,
+    ):
+        perform(desk)
     assert said in str(stop.value)
-    assert str(stop.value).count(".") <= 2
+
+
+def test_a_file_in_the_folder_is_a_task(tmp_path: Path) -> None:
+    """One YAML and one function: nothing else has to know of it."""
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "conf" / "agent.yaml").write_text("defaults: [_self_, {task: echo}]\njson: false\n")
+    own = "task: {name: echo, does: 'x:y', examples: [words=hello]}\nwords: null\n"
+    (tmp_path / "conf" / "task" / "echo.yaml").write_text(f"# @package _global_\n# Say it again.\n{own}")
+    files = composer(tmp_path / "conf").files
+    assert task(files, "echo").own == ("words",) and task(files, "echo").about == "Say it again."
+    assert line.settings(["task=echo", "words=hello"], tmp_path / "conf")["words"] == "hello"
 
 
 def test_the_command_line_and_python_values_say_the_same() -> None:
-    told = line.overrides({"budget": {"seconds": 60}, "queue": True, "base": ["a=1"], "id": None})
-    assert told == ["budget.seconds=60", "queue=true", "base=[a=1]", "id=null"]
-    composed = config("budget.seconds=60", "goal=it's > 5 % $x", "experiment=lm_ablation", "id=null")
+    told = line.overrides({"budget": {"seconds": 60}, "queue": True, "base": ["a=1"], "focus": None})
+    assert told == ["budget.seconds=60", "queue=true", "base=[a=1]", "focus=null"]
+    composed = config("budget.seconds=60", "goal=it's > 5 % $x", "experiment=lm_ablation", "focus=null")
     assert composed["budget"]["seconds"] == 60 and composed["recipe"] == "lm_ablation"
-    assert composed["goal"] == "it’s > 5 %  x" and composed["id"] is None
+    assert composed["goal"] == "it’s > 5 %  x" and composed["focus"] is None
 
 
 @pytest.mark.slow
@@ -109,26 +218,28 @@ def test_a_word_that_is_no_override_is_refused(typed: list[str], said: str | Non
     assert said in str(stop.value)
 
 
-def test_flags_sweeps_and_mistakes_are_left_to_hydra() -> None:
+def test_flags_and_sweeps_are_left_to_hydra() -> None:
     assert line.quickly(["--cfg", "job"], CONF) is None
     assert line.quickly(["seed=1,2", "-m"], CONF) is None
-    assert line.quickly(["gaol=x"], CONF) is None
+    assert line.quickly(["task=status,doctor", "-m", "json=true"], CONF) is None
+    assert line.quickly(["llm=none,openai", "experiment=lm_ablation,lm_schedules", "-m"], CONF) is None
     assert line.quickly(["seed=1"], CONF) is not None
 
 
 @pytest.mark.slow
 def test_the_fast_configuration_is_hydras_own() -> None:
-    from research.compose.hydra import compose
+    from research.compose.compose import compose
     from research.compose.interpolation import resolved
 
-    typed = ["goal=90 % accuracy", "domain=compression", "llm=vllm", "base=[data=mnist1d]", "task=status"]
-    own = compose(CONF, "agent", line.arguments(typed))
-    assert resolved(own.tree) == line.settings(typed, CONF)
+    typed = ["goal=90 % accuracy", "domain=compression", "llm=vllm", "base=[data=mnist1d]", "task=suggest"]
+    for words in ([], typed, *([f"task={name}"] for name in TASKS)):
+        own = compose(CONF, "agent", line.arguments(words))
+        assert resolved(own.tree) == line.settings(words, CONF)
 
 
 @pytest.mark.parametrize(("typed", "asked"), [(["json=true"], True), (["json=false"], False), ([], False)])
 def test_json_is_known_before_anything_is_read(typed: list[str], asked: bool) -> None:
-    assert spoken.asked(typed) is asked
+    assert line.as_document(typed) is asked
 
 
 @pytest.mark.parametrize(
@@ -141,7 +252,7 @@ def test_json_is_known_before_anything_is_read(typed: list[str], asked: bool) ->
 def test_an_error_is_one_json_document(
     error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop, spoken.told(True):
+    with pytest.raises(SystemExit) as stop, line.told(True):
         print("progress")
         raise error
     out, err = capsys.readouterr()
@@ -149,7 +260,7 @@ def test_an_error_is_one_json_document(
 
 
 def test_a_bug_is_a_json_document_and_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), spoken.told(True):
+    with pytest.raises(ZeroDivisionError), line.told(True):
         _ = 1 / 0
     assert json.loads(capsys.readouterr().out) == {"error": "ZeroDivisionError: division by zero"}
 

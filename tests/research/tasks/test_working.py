@@ -207,7 +207,7 @@ def test_what_falls_short_waits_for_its_improvement(room: Room) -> None:
     assert not more and child.parent == dear and child.changed.startswith("dropped budget.steps=2000")
     assert status(room, dear) == "dropped" and status(room, child.id) == child.status
     reasons = next(row["facts"]["reasons"] for row in room.store.proposals() if row["id"] == dear)
-    assert "below 9.9; improved: dropped budget.steps" in reasons[0]
+    assert "below 9.9: efficiency" in reasons[0] and "improved: dropped budget.steps" in reasons[0]
     rows = room.ask("improve", review={"accept": 9.9}).reviewed
     assert [one.status for one in rows] == (["dropped"] if child.status == "proposed" else [])
 

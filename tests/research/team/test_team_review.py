@@ -6,9 +6,18 @@ from hypothesis import strategies as st
 
 from refusal import Refusal
 from research.propose.proposer import Seen
-from research.team import stand_ins
-from research.team.facts import Facts, distance, neighbourhood
-from research.team.review import WEIGHTS, Opinion, Thresholds, panel, total
+from research.team.review import (
+    WEIGHTS,
+    Facts,
+    Opinion,
+    Thresholds,
+    by_facts,
+    distance,
+    neighbourhood,
+    panel,
+    shortened,
+    total,
+)
 from research.types import Objective, Proposal
 
 SCORES = st.floats(1, 10)
@@ -73,7 +82,7 @@ def test_what_is_new_cheap_and_unlikely_to_fail_passes(
     if place is not None and failure is None:
         failure = 0.0  # who has neighbours with results knows how many failed
     facts = Facts(distance=far, failure=failure, place=place, cost_ratio=ratio)
-    found = stand_ins.review(proposal(*(f"k{n}=1" for n in range(count))), facts)
+    found = by_facts(proposal(*(f"k{n}=1" for n in range(count))), facts)
     assert found.by == "stand-in" and Thresholds().accepted(found.score), found
     missing = {facet for facet, score in found.scores.items() if score is None}
     assert all(f"{facet}: no fact speaks of it" in found.reasons for facet in missing)
@@ -88,7 +97,7 @@ def test_what_is_new_cheap_and_unlikely_to_fail_passes(
     ],
 )
 def test_what_repeats_fails_or_costs_too_much_does_not_pass(facts: Facts) -> None:
-    assert not Thresholds().accepted(stand_ins.review(proposal("a=1"), facts).score)
+    assert not Thresholds().accepted(by_facts(proposal("a=1"), facts).score)
 
 
 def test_the_stand_in_drops_the_override_that_mends_the_worst_facet() -> None:
@@ -98,15 +107,13 @@ def test_the_stand_in_drops_the_override_that_mends_the_worst_facet() -> None:
         steps = "budget.steps=2000" in one.overrides
         return Facts(distance=0.3, failure=0.0, place=0.1, cost_ratio=16.0 if steps else 1.0)
 
-    before = stand_ins.review(dear, known(dear))
+    before = by_facts(dear, known(dear))
     assert before.worst == "impact" or before.worst == "efficiency"
-    found = stand_ins.improve(
-        dear, before.model_copy(update={"scores": {**before.scores, "impact": 3}}), known
-    )
+    found = shortened(dear, before.model_copy(update={"scores": {**before.scores, "impact": 3}}), known)
     assert found and found.proposal.overrides == ("optimizer.lr=0.01", "model.width=8")
     assert "budget.steps=2000" in found.changed and found.by == "stand-in"
-    assert stand_ins.improve(dear, before, lambda one: None) is None
-    assert stand_ins.improve(proposal("a=1"), before, known) is None
+    assert shortened(dear, before, lambda one: None) is None
+    assert shortened(proposal("a=1"), before, known) is None
 
 
 @given(

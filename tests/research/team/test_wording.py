@@ -3,9 +3,9 @@
 import pytest
 
 from research.team.forms import Wording
-from research.team.wording import Evidence, faults, worded
+from research.team.wording import Quotable, faults, worded
 
-EVIDENCE = Evidence(
+EVIDENCE = Quotable(
     word="supported",
     sentence="`model.width=17` lowers training energy by 43.2 % [35.3, 50.1] on mnist1d (n = 5 pairs).",
     figures={"comparison": {"difference": -43.2178, "level": 0.978}, "bound": 0.9, "note": None, "rating": 7},

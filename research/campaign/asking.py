@@ -1,0 +1,100 @@
+"""Asking: proposers take turns, and each proposal is admitted or its proposer is told why it is not."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import final
+
+from research.campaign.admission import Admission, Admitted
+from research.llm.client import LlmUnavailable
+from research.llm.ledger import CapReached
+from research.metrics import untested
+from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.team.judges import Judges
+from research.team.turns import Turns
+from research.types import Proposal
+
+_TRIES = 12
+"""proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
+_SILENT = 3
+"""turns without a proposal after which a proposer is no longer asked"""
+
+
+@final
+class Asking:
+    """The turns of a sprint, or of one task; what was tried is kept by the admission."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        proposers: Sequence[Proposer],
+        admission: Admission,
+        judges: Judges | None,
+        state: Callable[[], State],
+        notes: list[str],
+    ) -> None:
+        """`state` is what proposers may know now; without `judges` nothing is reviewed.
+
+        To `notes` is added who stopped proposing, and why.
+        """
+        self._turns, self._proposers, self._admission = turns, tuple(proposers), admission
+        self._judges, self._state, self._notes = judges, state, notes
+        self._silent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """why proposals were not admitted, and how often"""
+
+    def admitted(self) -> Iterator[Admitted]:
+        """New proposals that were admitted, one after another, until nobody has another."""
+        while proposer := self._turns.next():
+            admitted = self._turn(proposer)
+            if admitted is not None:
+                yield admitted
+
+    def _turn(self, proposer: Proposer) -> Admitted | None:
+        """One new, accepted proposal of a proposer; None when it has none, which may end its turns."""
+        try:
+            for _ in range(_TRIES):
+                proposal = proposer.ask(self._state())
+                if proposal is None:
+                    break
+                admitted = self._admission.admit(proposal, self._judges)
+                if admitted.arm:
+                    self._silent[proposer.name] = 0
+                    return admitted
+                self.refused[admitted.reason] += 1
+                self.tell(proposal, admitted.status, {}, admitted.reason, (proposer,))
+        except (LlmUnavailable, CapReached) as reason:
+            self._leave(proposer, str(reason))
+            return None
+        self._silent[proposer.name] += 1
+        if self._silent[proposer.name] >= _SILENT:
+            self._leave(proposer, "it has nothing new")
+        return None
+
+    def tell(
+        self,
+        proposal: Proposal,
+        status: SeenStatus,
+        metrics: Mapping[str, float],
+        reason: str | None,
+        proposers: Sequence[Proposer] | None = None,
+    ) -> Seen:
+        """Tell proposers, all unless some are named, what came of a proposal."""
+        seen = Seen(
+            overrides=proposal.overrides,
+            proposer=proposal.proposer,
+            status=status,
+            metrics=untested(metrics),
+            reason=reason,
+        )
+        self.remember(proposal, seen, proposers)
+        return seen
+
+    def remember(self, proposal: Proposal, seen: Seen, proposers: Sequence[Proposer] | None = None) -> None:
+        """Take in what came of a proposal, here or in an earlier sprint."""
+        self._admission.seen.append(seen)
+        for proposer in self._proposers if proposers is None else proposers:
+            proposer.tell(proposal, seen)
+
+    def _leave(self, proposer: Proposer, reason: str) -> None:
+        self._turns.leave(proposer)
+        self._notes.append(f"{proposer.name} stopped proposing: {reason}")

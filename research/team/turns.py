@@ -1,0 +1,58 @@
+"""Who proposes in a sprint: a bandit over the sources, and beside a model a control lane that has none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
+from research.propose.bandit import Asked, Bandit
+from research.propose.lanes import Lanes
+from research.propose.proposer import Proposer
+from research.team.discussion import PROPOSER, Queued
+
+
+class Turns(Protocol):
+    """Whose turn it is, and what each turn has brought."""
+
+    def next(self) -> Proposer | None:
+        """Whose turn it is; None when all have left."""
+
+    def leave(self, proposer: Proposer) -> None:
+        """A proposer has nothing more to say."""
+
+    def learn(self, name: str, gain: float, joules: float) -> None:
+        """What a turn brought and cost."""
+
+    def pay(self, name: str, asked: Asked) -> None:
+        """What questions to the model cost beside the trials of its turns."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What a report says of it."""
+
+
+@final
+@dataclass(frozen=True)
+class Proposers:
+    """The proposers of one sprint in their turns."""
+
+    turns: Turns
+    all: Sequence[Proposer]
+    queue: "Queued | None"
+    """the team's proposals, in the turns of the model; None where no model proposes"""
+    lanes: bool
+    """whether a lane without the model runs beside the team's"""
+
+
+def in_turn(
+    proposers: Sequence[Proposer], control: Sequence[Proposer], shares: Mapping[str, float], seed: int
+) -> Proposers:
+    """The turns of `proposers`; with a model among them also of `control`, the same sources without it.
+
+    Raises `Refusal` when nobody has a share of the turns.
+    """
+    wrapped = [Queued(one) if one.name == PROPOSER else one for one in proposers]
+    queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
+    other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
+    if queue is None or not other:
+        return Proposers(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
+    both = Lanes(wrapped, other, dict(shares), seed=seed)
+    return Proposers(both, both.proposers, queue, lanes=True)
