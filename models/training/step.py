@@ -1,4 +1,4 @@
-"""One optimizer step, by the shortest path that is right: in pieces, and with callbacks that take part in it."""
+"""One optimizer step, by the shortest path that is right: in pieces, with callbacks that take part."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext

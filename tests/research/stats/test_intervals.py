@@ -236,7 +236,8 @@ def test_half_a_summarys_interval_is_students_of_scipy(n: int, level: float) -> 
 
 
 def test_a_mean_with_its_interval_waits_for_no_scipy() -> None:
-    code = "import sys; from research.stats.intervals import summary; summary([1.0, 2.0, 4.0]).half_width or 1 / 0;"
+    code = "import sys; from research.stats.intervals import summary; "
+    code += "summary([1.0, 2.0, 4.0]).half_width or 1 / 0;"
     code += "print({'scipy', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
