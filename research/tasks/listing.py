@@ -1,4 +1,4 @@
-"""`task=list`: experiments, those of conf/experiment and those in the database, trials and insights."""
+"""`task=list`: proposals, with the recipes that are at hand by name, trials and insights."""
 
 from collections.abc import Callable
 from typing import Any, final, get_args
@@ -10,12 +10,12 @@ from research.tasks.answer import Answer, short, table
 from research.tasks.desk import Desk
 from research.types import Proposal, TrialStatus, VerdictWord
 
-EXPERIMENT_STATUSES = (
+PROPOSAL_STATUSES = (
     *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
     *("failed", "repeat", "refused", "dropped", "stopped", "control"),
 )
 STATUSES: dict[str, tuple[str, ...]] = {
-    "experiments": EXPERIMENT_STATUSES,
+    "proposals": PROPOSAL_STATUSES,
     "trials": (*get_args(TrialStatus), "stopped"),
     "insights": get_args(VerdictWord),
     "recipes": (),
@@ -29,7 +29,7 @@ class Listing(Answer):
     what: str
     rows: tuple[dict[str, Any], ...]
     recipes: tuple[dict[str, Any], ...] = ()
-    """what may be run by name; listed with the experiments, unless one status is asked for"""
+    """what may be run by name; listed with the proposals, unless one status is asked for"""
 
     def text(self) -> str:
         """Recipes as blocks, for their sentences are long, and rows as a table below."""
@@ -45,6 +45,7 @@ class Listing(Answer):
 
 def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
+    what = "proposals" if what == "experiments" else what  # its former name
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
         raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
@@ -54,12 +55,12 @@ def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Lis
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
     find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
-        "experiments": _experiments,
+        "proposals": _proposals,
         "trials": _trials,
         "insights": _insights,
         "recipes": _recipes,
     }
-    recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
+    recipes = _recipes(desk, None, limit) if what == "proposals" and status is None else []
     # What can be run by name is there before anything was run.
     rows = find[what](desk, status, limit) if desk.exists or not recipes else []
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
@@ -72,7 +73,7 @@ def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dic
         return queries.rows(connection, table, limit, **where)
 
 
-def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+def _proposals(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
     found = []
     for row in _newest(desk, "proposal", limit, status=status):
         proposal = Proposal.model_validate(row["proposal"])

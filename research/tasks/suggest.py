@@ -18,7 +18,7 @@ _MOST = 200
 
 @final
 class Suggestion(Record):
-    """One proposal; `id` is its experiment when it was queued."""
+    """One proposal; `id` is its row when it was queued."""
 
     id: int | None
     proposer: str
@@ -45,14 +45,14 @@ class Suggested(Answer):
         """The objective, then each proposal with the line that tries it."""
         lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
         for one in self.suggestions:
-            queued = f" [experiment {one.id}]" if one.id else ""
+            queued = f" [proposal {one.id}]" if one.id else ""
             lines += [f"{one.proposer:<10} {' '.join(one.overrides)}{queued}", f"           {one.hypothesis}"]
         lines += [f"not taken  {count} x {reason}" for reason, count in self.refused.items()]
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
 
 def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
-    """Ask the proposers in turn; with `queue` each becomes an experiment that waits.
+    """Ask the proposers in turn; with `queue` each becomes a row that waits.
 
     Raises `Refusal` for a goal that is not understood, a field without options, and a count of none.
     """
