@@ -29,6 +29,11 @@ class Price(NamedTuple):
 NOTHING = Price(0, 0.0, 0.0)
 
 
+def share(seconds: float | None) -> float | None:
+    """What one trial or question may take of a budget of seconds: a fifth of it, at least a minute."""
+    return None if seconds is None else max(60.0, seconds / 5)
+
+
 @final
 class Spend:
     """Limits, what is spent, and the prediction of what comes next from the median of what was."""

@@ -1,6 +1,6 @@
 """A campaign: a goal and all that is fixed for it, with the parts that a task needs, opened on demand."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.metrics import screening_objective
-from research.space.domain import Domain, applied, chosen, read
+from research.space.domain import Domain, applied, chosen, named
 
 if TYPE_CHECKING:
     from research.campaign.bench import Bench, Run
@@ -30,26 +30,16 @@ if TYPE_CHECKING:
     from research.types import Objective
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-SHORTEST_S = 60.0
-"""the shortest time that a trial or a question is given when nobody says"""
-_SHARED = (
-    *("discussed", "lines", "space", "store", "exists", "usual"),
-    *("spend", "memory", "library", "client", "team"),
-)
+_SHARED = ("discussed", "lines", "space", "store", "spend", "memory", "library", "client", "team")
 """parts that do not depend on the charter"""
-
-
-def no_trials(jobs: Sequence[Any]) -> Iterator[Any]:
-    """Stands in for what runs trials where none may be run."""
-    raise AssertionError("proposing runs no trial")
 
 
 @final
 class Campaign:
-    """A charter opened: space, database, budget, memory, literature and team; use it as a context manager.
+    """A charter opened; use it as a context manager.
 
-    Each part is opened when it is first asked for and closed at the end, so that a task which only reads the
-    database opens nothing else, and needs no goal that is understood.
+    Each part is opened when it is first asked for and closed at the end: a task that only reads the database
+    opens nothing else, and needs no goal that is understood.
     """
 
     def __init__(
@@ -69,8 +59,8 @@ class Campaign:
         self.root, recipes = Path(config["root"]), config.get("discovered")
         self.discovered = None if recipes is None else Path(str(recipes))
         """the folder that recipes of confirmed discoveries are written to; None for none"""
-        self.discussed = 4
-        """proposals that a discussion aims at"""
+        self.discussed, self.bounded = 4, False
+        """proposals that a discussion aims at; whether the model's questions must fit into the budget"""
         self._closing, self._given = ExitStack(), frozenset(parts)
         self.__dict__ |= parts if lines is None else {"lines": lines, **parts}
 
@@ -80,11 +70,11 @@ class Campaign:
     def __exit__(self, *ended: object) -> None:
         self._closing.close()
 
-    def under(self, charter: "Charter", **changed: Any) -> "Campaign":
-        """The same with another charter; what is open stays open. `changed` are keys of the configuration."""
-        parts = {name: self.__dict__[name] for name in _SHARED if name in self.__dict__}
-        config = {**self.config, **changed}
-        other = Campaign(config, conf=self.conf, run=self.given_run, **{**parts, "charter": charter})
+    def under(self, charter: "Charter", **parts: Any) -> "Campaign":
+        """The same with another charter, and `parts` in place of its own; what is open stays open."""
+        given = {name: self.__dict__[name] for name in _SHARED if name in self.__dict__}
+        given |= {"charter": charter, **parts}
+        other = Campaign(self.config, conf=self.conf, run=self.given_run, **given)
         other._closing = self._closing
         return other
 
@@ -149,6 +139,11 @@ class Campaign:
 
         return shown(self.config["store"]["url"])
 
+    @property
+    def harness(self) -> dict[str, Any]:
+        """Where each trial keeps its row and its files."""
+        return {"store": self.config["store"], "root": self.config["root"]}
+
     @cached_property
     def usual(self) -> dict[str, Any]:
         """The keys of a campaign by themselves."""
@@ -165,16 +160,14 @@ class Campaign:
         """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
         from research.campaign.charter import charter
 
-        return charter(self.asked, self.conf, self.asked["proposer"]["shares"])
+        return charter(self.asked, self.conf)
 
     @cached_property
     def domain(self) -> Domain | None:
         """The field narrowed to its focus: the configuration's, or that of a charter of before."""
         if "charter" not in self._given:
             return chosen(self.config)
-        name, focus = (self.charter.team.get(key) for key in ("domain", "focus"))
-        path = CONF / "domain" / f"{name}.yaml"
-        return None if name is None else read(parsed(text_of(path), path)).focused(focus)
+        return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))
 
     @property
     def scope(self) -> "Scope":
@@ -189,11 +182,6 @@ class Campaign:
         from research.space.domain import narrowed
 
         return self.scope.narrowed(narrowed(self.space, self.charter.fixed), self.charter.fixed)
-
-    @property
-    def harness(self) -> dict[str, Any]:
-        """Where each trial keeps its row and its files."""
-        return {"store": self.config["store"], "root": self.config["root"]}
 
     @property
     def folder(self) -> Path:
@@ -224,8 +212,8 @@ class Campaign:
         """What earlier campaigns left; one that is off knows nothing."""
         from research.memory.memory import opened
 
-        made = opened(self.config.get("memory"), self.store, inert=self.space.file.inert)
-        return self._closing.enter_context(closing(made))
+        read = opened(self.config.get("memory"), self.store, inert=self.space.file.inert)
+        return self._closing.enter_context(closing(read))
 
     @cached_property
     def recall(self) -> "Recall":
@@ -246,7 +234,8 @@ class Campaign:
         """The language model, None with `llm=none`; every exchange becomes a row of the newest sprint."""
         from research.campaign.discuss import connected
 
-        found = None if self.config["llm"].get("model") is None else connected(self, self.config["llm"])
+        settings, budget = self.config["llm"], self.config["budget"] if self.bounded else {}
+        found = None if settings.get("model") is None else connected(self, settings, budget)
         return None if found is None else self._closing.enter_context(found)
 
     @cached_property
@@ -256,8 +245,13 @@ class Campaign:
 
         return None if self.client is None else team(self, self.client)
 
+    @property
+    def sources(self) -> Mapping[str, Any]:
+        """Who proposes: name -> what makes it."""
+        return dict(self.config["proposer"]["sources"])
+
     def at_hand(self, check: Callable[[list[str]], list[str]]) -> dict[str, Any]:
-        """What constructors of proposers may ask for by name; `check` says what is wrong with overrides."""
+        """What makers of proposers may ask for by name; `check` says what is wrong with overrides."""
         return {
             "vocabulary": self.vocabulary,
             "fixed": self.charter.fixed,
@@ -268,7 +262,7 @@ class Campaign:
             "memory": None if self.memory.mode == "off" else self.memory,
         }
 
-    def bench(self, run: "Run" = no_trials, opened: float | None = None) -> "Bench":
+    def bench(self, run: "Run", opened: float | None = None) -> "Bench":
         """What runs the charter's arms, telling each trial in a line; `opened` as there."""
         from research.campaign.bench import Bench
 
@@ -294,10 +288,11 @@ class Campaign:
         if self.given_run is not None:
             yield self.given_run
             return
+        from research.campaign.budget import share
         from research.run.runner import Runner
 
-        limits, seconds = self.config["launcher"], self.config["budget"]["seconds"]
-        longest = limits["timeout_s"] or (None if seconds is None else max(SHORTEST_S, seconds / 5))
-        jobs, threads = 1 if alone else limits["jobs"], threads or limits["threads"]
-        with Runner(jobs, threads, longest, logs=self.root / "agent" / name / "logs") as runner:
+        limits = self.config["launcher"]
+        longest = limits["timeout_s"] or share(self.config["budget"]["seconds"])
+        jobs, logs = 1 if alone else limits["jobs"], self.root / "agent" / name / "logs"
+        with Runner(jobs, threads or limits["threads"], longest, logs=logs) as runner:
             yield runner.run

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.admission import Admission
+from research.campaign.budget import share
 from research.campaign.charter import Charter
 from research.campaign.rows import Row, Rows, rows_of
 from research.campaign.screening import Screening
@@ -71,8 +72,11 @@ class Recall:
         return f"{episode.id}: {overrides}{where}: {episode.word} {figures}".strip()
 
 
-def connected(campaign: "Campaign", settings: Mapping[str, Any]) -> Client | None:
-    """The client of the group `llm`; what an interrupted run of the campaign has used stays used."""
+def connected(campaign: "Campaign", settings: Mapping[str, Any], budget: Mapping[str, Any]) -> Client | None:
+    """The client of the group `llm`; what an interrupted run of the campaign has used stays used.
+
+    What `budget` names is an upper bound: a server that hangs may not take all of its time.
+    """
     store = campaign.store
 
     def sprints() -> list[int]:
@@ -81,10 +85,21 @@ def connected(campaign: "Campaign", settings: Mapping[str, Any]) -> Client | Non
     def record(**exchange: Any) -> None:
         store.add_interaction(sprint_id=max(sprints(), default=None), **exchange)
 
-    exchanges = (
-        [] if store.is_new else [row for one in sprints() for row in store.interactions(sprint_id=one)]
-    )
-    return connect(settings, record=record, store=store, already=tally(exchanges) if exchanges else None)
+    before = [] if store.is_new else sprints()
+    exchanges = [row for number in before for row in store.interactions(sprint_id=number)]
+    already = tally(exchanges) if exchanges else None
+    return connect(_within(settings, budget), record=record, store=store, already=already)
+
+
+def _within(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
+    held, longest = dict(settings), share(budget.get("seconds"))
+    if budget.get("dollars") is not None:
+        cap = settings["caps"].get("dollars")
+        dollars = budget["dollars"] if cap is None else min(budget["dollars"], cap)
+        held["caps"] = {**settings["caps"], "dollars": dollars}
+    if longest is not None:
+        held |= {name: min(settings[name], longest) for name in ("patience_s", "timeout_s")}
+    return held
 
 
 def team(campaign: "Campaign", client: Client) -> Team:

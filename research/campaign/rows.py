@@ -1,7 +1,7 @@
 """Proposals as rows: those that a sprint opens or finds again, what earlier sprints left, what was tried."""
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
@@ -142,12 +142,16 @@ def _ended(found: Earlier, row: Row) -> None:
     found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])))
 
 
+def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
+    raise AssertionError("proposing runs no trial")
+
+
 @final
 class Tried:
     """What the database knows of a campaign's question before anything is proposed; nothing is run here."""
 
     def __init__(self, campaign: "Campaign") -> None:
-        self._campaign, self.bench = campaign, campaign.bench()
+        self._campaign, self.bench = campaign, campaign.bench(_nothing_runs)
         self._rows: list[Row] = list(campaign.store.proposals()) if campaign.exists else []
 
     @cached_property

@@ -2,8 +2,7 @@
 
 import fcntl
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from refusal import Refusal
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
-from research.campaign.campaign import CONF, SHORTEST_S, Campaign
+from research.campaign.campaign import CONF, Campaign
 from research.campaign.charter import Charter
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
@@ -38,16 +37,21 @@ def research(campaign: Campaign) -> Path:
     that cannot be run.
     """
     campaign = _settled(campaign)
-    at_hand = campaign.at_hand(lambda overrides: _complaints(campaign, overrides))
-    sources, charter = campaign.config["proposer"]["sources"], campaign.charter
-    checked(sources, at_hand)
+    charter = campaign.charter
+
+    def check(overrides: list[str]) -> list[str]:
+        gate = campaign.space.check(overrides, given=charter.fixed)
+        return gate or campaign.scope.outside(overrides)
+
+    at_hand = campaign.at_hand(check)
+    checked(campaign.sources, at_hand)
 
     def propose(number: int, model: bool) -> list[Proposer]:
         if not model and campaign.client is None:
             return []  # a lane without the model stands beside one with it only
         # With the same draws again all would be repeats.
         seed = charter.seed + 1_000_003 * (number - 1)
-        return made(sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
+        return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
     with campaign.running(charter.name) as run, alone(campaign.folder):
         # All that can be refused without it has been: from here on there is a database.
@@ -133,11 +137,10 @@ def _settled(campaign: Campaign) -> Campaign:
 
     Raises `Refusal` for an override that does not compose.
     """
-    charter, config = campaign.charter, campaign.config
+    charter = campaign.charter
     campaign.spend  # noqa: B018  its clock begins
     setting = charter.model_copy(update={"setting": _setting(campaign)})
-    held = campaign.under(setting, llm=_within(config["llm"], config["budget"]))
-    held.domain = campaign.domain
+    held = campaign.under(setting, domain=campaign.domain, bounded=True)
     if held.domain is None:
         held.vocabulary = _offered(held.vocabulary, charter.goal.objective.metric)
     held.team, held.library  # noqa: B018  what they refuse is said before there is a database
@@ -154,20 +157,6 @@ def _setting(campaign: Campaign) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's settings inside the campaign's budget: a server that hangs may not take all of its time."""
-    held = dict(llm)
-    if llm.get("model") is None:
-        return held
-    if budget["dollars"] is not None:
-        cap = llm["caps"].get("dollars")
-        held["caps"] = {**llm["caps"], "dollars": min(budget["dollars"], math.inf if cap is None else cap)}
-    if budget["seconds"] is not None:
-        longest = max(SHORTEST_S, budget["seconds"] / 5)
-        held |= {name: min(llm[name], longest) for name in ("patience_s", "timeout_s")}
-    return held
-
-
 def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
     """The vocabulary without compressions where the goal asks for nothing that they improve.
 
@@ -178,11 +167,6 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
         vocabulary["groups"].pop("compress", None)
         vocabulary["keys"] = {k: v for k, v in vocabulary["keys"].items() if v["group"] != "compress"}
     return vocabulary
-
-
-def _complaints(campaign: Campaign, overrides: Sequence[str]) -> list[str]:
-    gate = campaign.space.check(list(overrides), given=campaign.charter.fixed)
-    return gate or campaign.scope.outside(overrides)
 
 
 def _restore(store: Store, charter: Charter, spend: Spend) -> None:

@@ -78,12 +78,11 @@ def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
 
 def _asking(desk: Desk, tried: Tried) -> tuple[Asking, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
-    given, notes = desk.config["proposer"], list[str]()
-    sources = made(given["sources"], desk.at_hand(tried.admission.complaints))
+    sources, notes = made(desk.sources, desk.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
-    turns = Bandit(sources, given["shares"], seed=desk.charter.seed)
+    turns = Bandit(sources, desk.config["proposer"]["shares"], seed=desk.charter.seed)
     return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 

@@ -13,6 +13,7 @@ from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
+from research.campaign.study import conduct
 from research.goal.goal import Goal
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
@@ -139,15 +140,23 @@ class Lab:
         self, charter: Charter, spend: Spend | None = None, discovered: Path | None = None, **parts
     ) -> Campaign:
         """The campaign of a charter, its trials computed in this process."""
-        from rich.console import Console
-
         spend = spend or Spend()
         self.clock = spend.clock
+        return self._opened(discovered=discovered, charter=charter, spend=spend, **parts)
+
+    def conduct(self, name: str, base: Sequence[str] = (), root: str | None = None) -> str:
+        """The report of a recipe's experiment."""
+        return conduct(self._opened(root, asked={"base": base}), name).read_text()
+
+    def _opened(self, root: str | None = None, discovered: Path | None = None, **parts) -> Campaign:
+        from rich.console import Console
+
         self.told = Console(record=True, width=200, file=io.StringIO())
-        config = {"root": str(self.folder / "runs"), "store": {"url": "x"}, "discovered": discovered}
-        given = {"charter": charter, "spend": spend, "space": self.space, "store": self.store, **parts}
-        lines, config = Lines(self.told), config | {"llm": {"model": None}}
-        return Campaign(config, conf=self.folder / "conf", run=self.run, lines=lines, **given)
+        launcher = {"jobs": None, "threads": None, "timeout_s": None}
+        config = {"root": root or str(self.folder / "runs"), "discovered": discovered, "launcher": launcher}
+        config |= {"store": {"url": "x"}, "llm": {"model": None}, "quiet": []}
+        given = {"lines": Lines(self.told), "space": self.space, "store": self.store, **parts}
+        return Campaign(config, conf=self.folder / "conf", run=self.run, **given)
 
     def sprint(self, charter: Charter, spend: Spend | None = None, number: int = 1, **more) -> Sprint:
         return Sprint(self.open(charter, spend, **more), self.run, number)

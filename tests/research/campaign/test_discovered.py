@@ -1,21 +1,16 @@
 """From a confirmed arm to a recipe, and from the recipe to the campaign's own trials and verdict."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from campaign_lab import Lab, Scripted, energy, opened
-from research.campaign import study as module
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.discovery import write_recipe
 from research.campaign.recipe import recipe
-from research.campaign.study import conduct
 from research.report.findings import Findings
-from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
 from research.stats.claims import Claim
@@ -28,7 +23,7 @@ RATED = rating(RubricFacts(ran=True, pairs=5, word="supported", fresh=True, new=
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(tmp_path: Path) -> Iterator[Lab]:
     with opened(tmp_path) as made:
         folder = made.folder / "conf"
         first, rest = (folder / "train.yaml").read_text().split("\n", 1)
@@ -41,7 +36,6 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         space = (folder / "space.yaml").read_text().replace("inert: [", "inert: [launcher, study, ")
         (folder / "space.yaml").write_text(space)
         made.space = Space(folder, folder / "space.yaml")
-        monkeypatch.setattr(module, "CONF", folder)
         yield made
 
 
@@ -84,14 +78,11 @@ def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab:
         space=lab.space,
     )
     count = len(lab.ran)
-    launcher = {"jobs": None, "threads": None, "timeout_s": None}
-    config = {"recipe": f"discovered/{path.stem}", "base": [], "quiet": [], "root": str(lab.folder / "runs")}
-    config |= {"store": {"url": f"sqlite:///{lab.folder / 'lab.db'}"}, "launcher": launcher}
-    told = Lines(Console(record=True, width=300, file=io.StringIO()))
-    report = conduct(config, run=lab.run, lines=told).read_text()
+    name = f"discovered/{path.stem}"
+    report = lab.conduct(name)
     new = {line[-1] for line in lab.ran[count:]}
     assert new == {f"seed={seed}" for seed in range(1005, 1010)} and len(lab.ran) == count + 10
-    assert conduct(config, run=lab.run, lines=told).read_text() == report and len(lab.ran) == count + 10
+    assert lab.conduct(name) == report and len(lab.ran) == count + 10
     assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
 
 
