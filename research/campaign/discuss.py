@@ -16,8 +16,7 @@ from research.store.store import Store
 from research.team.brief import Brief
 from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.roles import Phase, roles
-from research.team.team import Team
+from research.team.roles import Phase, Team, roles
 from research.types import Proposal
 
 if TYPE_CHECKING:
