@@ -64,7 +64,7 @@ class Compared(Answer):
     a: Side
     b: Side
     stage: str | None
-    """of two experiments: the stage whose trials are compared"""
+    """of two proposals: the stage whose trials are compared"""
     seeds: tuple[int, ...]
     comparable: bool
     why: str | None
@@ -111,7 +111,7 @@ def compare(campaign: Campaign, a: int | str | None, b: int | str | None) -> Com
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
-    """The last stage in which both experiments have a seed, else the last that both reached.
+    """The last stage in which both proposals have a seed, else the last that both reached.
 
     None where a trial is pointed at.
     """
@@ -130,7 +130,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
-    """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
+    """Seed -> trial of one side: the stage's trials of a proposal, or the siblings of a trial."""
     if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         last = stage or next((reached for reached in reversed(STAGES) if facts.get(reached)), "")

@@ -1,4 +1,4 @@
-"""`task=run`: a queued experiment over the screening seeds beside its control, once or until stopped."""
+"""`task=run`: a queued proposal over the screening seeds beside its control, once or until stopped."""
 
 import time
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class ScreenedProposal(Record):
     control: dict[str, float]
     """means over the screening seeds of the control"""
     figures: dict[str, float]
-    """the same of the experiment"""
+    """the same of the proposal"""
     trials: tuple[int, ...]
 
 
@@ -46,17 +46,17 @@ class Ran(Answer):
 
     experiments: tuple[ScreenedProposal, ...]
     left: int
-    """experiments that are still queued"""
+    """proposals that are still queued"""
 
     def text(self) -> str:
         """One line for each, and what is left."""
-        return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
+        return "\n".join([*map(_line, self.proposals), f"queued     {self.left}"])
 
 
 def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
-    Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
+    Raises `Refusal` for a proposal that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
     if daemon == (id is not None):
@@ -149,7 +149,7 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
 
 def _line(one: ScreenedProposal) -> str:
     if one.reason:
-        return f"experiment {one.id} {one.status}: {one.reason}"
+        return f"proposal {one.id} {one.status}: {one.reason}"
     mine, other = (means.get(one.metric) for means in (one.figures, one.control))
     told = [quantity(one.metric, value) if value is not None else "not measured" for value in (mine, other)]
-    return f"experiment {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"
+    return f"proposal {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"

@@ -46,6 +46,7 @@ class Listing(Answer):
 
 def listing(campaign: Campaign, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
+    what = "proposals" if what == "experiments" else what  # its former name
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
         raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")

@@ -18,7 +18,7 @@ _MOST = 200
 
 @final
 class Suggestion(Record):
-    """One proposal; `id` is its experiment when it was queued."""
+    """One proposal; `id` is its row when it was queued."""
 
     id: int | None
     proposer: str
@@ -45,7 +45,7 @@ class Suggested(Answer):
         """The objective, then each proposal with the line that tries it."""
         lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
         for one in self.suggestions:
-            queued = f" [experiment {one.id}]" if one.id else ""
+            queued = f" [proposal {one.id}]" if one.id else ""
             lines += [f"{one.proposer:<10} {' '.join(one.overrides)}{queued}", f"           {one.hypothesis}"]
         lines += [f"not taken  {count} x {reason}" for reason, count in self.refused.items()]
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])

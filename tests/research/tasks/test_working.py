@@ -129,7 +129,7 @@ def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict
 def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
     number = proposed(room, "budget.steps=100")
     found = room.ask("run", id=f"experiment:{number}", goal=GOAL)
-    (one,) = found.experiments
+    (one,) = found.proposals
     assert one.status == "screened" == status(room, number) and found.left == 0
     assert one.figures["train/energy_j"] < one.control["train/energy_j"]
     assert not any(key.startswith("test/") for key in {*one.figures, *one.control})
@@ -142,7 +142,7 @@ def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
 @pytest.mark.slow
 def test_an_experiment_that_fails_says_why(room: Room) -> None:
     diverges = proposed(room, "optimizer.lr=0.09")
-    assert "diverged" in room.ask("run", id=diverges).experiments[0].reason
+    assert "diverged" in room.ask("run", id=diverges).proposals[0].reason
     assert status(room, diverges) == "failed"
     refused = proposed(room, "model.width=9999")
     with pytest.raises(Refusal, match=r"model\.width takes"):
@@ -168,7 +168,7 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
 
     monkeypatch.setattr(execute.time, "sleep", stopped)
     found = room.ask("run", daemon=True)
-    assert [one.id for one in found.experiments] == numbers and found.left == 0
+    assert [one.id for one in found.proposals] == numbers and found.left == 0
     last = proposed(room, "budget.steps=140")
     monkeypatch.setattr(room, "run", lambda jobs: stopped(0))
     assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
