@@ -1,4 +1,4 @@
-"""The discussion of a sprint: hypotheses, a plan, its overrides; each step asks every role of its form."""
+"""The discussion of a sprint: hypotheses, a plan, its overrides, and the queue that hands them out."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence

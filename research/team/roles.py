@@ -1,4 +1,4 @@
-"""The roles of the team: one YAML of conf/role each; the folder's listing is who takes part."""
+"""The roles of the team, one YAML of conf/role each, and how the model is asked for a role's answer."""
 
 import importlib
 from collections import Counter
