@@ -19,10 +19,9 @@ from research.llm.client import Client
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.space.domain import Domain, Scope
 from research.store.store import Store
-from research.team.brief import Brief
 from research.team.discussion import Discussion, Queued, discuss
 from research.team.judges import Judges
-from research.team.roles import Phase, Team, roles
+from research.team.roles import Brief, Phase, Team, roles
 from research.types import Proposal
 
 _RECENT = 30

@@ -14,10 +14,9 @@ from research.campaign.rows import add_reviews
 from research.store.store import Store
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
-from research.team.brief import Brief
 from research.team.judges import Judges
 from research.team.review import Opinion, Revised
-from research.team.roles import Team, roles
+from research.team.roles import Brief, Team, roles
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")
