@@ -104,12 +104,14 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Run one job of Hydra's; the score goes back to the sweeper."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    config: dict[str, Any] = resolved
     overrides = list(HydraConfig.get().overrides.task)
     if config["dry_run"]:
         from research.run.plan import show
 
-        return show([config], [overrides])
+        show([config], [overrides])
+        return None
     # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.
     alone = HydraConfig.get().mode is RunMode.RUN
     with refusal.told() if alone else nullcontext():

@@ -29,7 +29,7 @@ from models.nets.transformer import Transformer
 from models.optim.schedules import constant
 from models.training.budget import Budget
 from models.training.fit import Fitted, fit
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from models.training.settings import Settings
 
 SIZES = (8, 16, 32, 64, 128)

@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from models.data import digits, mnist1d
 from models.data.dataset import Dataset, Split
 from models.data.splits import shuffled
+from research.stats.decide import critical
 from research.stats.draws import crossed
 from research.stats.intervals import compare, summary
-from research.stats.student import critical
 from research.stats.verdicts import as_good_as
 
 COUNTS, LEVEL, MARGIN = (3, 5, 8), 0.95, 0.01
@@ -205,7 +205,9 @@ def fixed_rates(values: Table, n: int, tested: int, draws: int) -> tuple[int, in
         alone += covered(truth, told.mean, told.half_width)
         spread = crossed(rows.tolist())
         assert spread is not None
-        both += covered(truth, told.mean, critical(1 - LEVEL, round(spread.freedom)) * spread.variance**0.5)
+        both += covered(
+            truth, told.mean, critical((1 - LEVEL) / 2, round(spread.freedom)) * spread.variance**0.5
+        )
     return alone, both
 
 

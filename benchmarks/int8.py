@@ -49,7 +49,7 @@ from models.optim.schedules import cosine  # noqa: E402
 from models.pipeline import Pipeline  # noqa: E402
 from models.training.budget import Budget  # noqa: E402
 from models.training.evaluate import evaluate  # noqa: E402
-from models.training.losses import CrossEntropy  # noqa: E402
+from models.training.objective import CrossEntropy  # noqa: E402
 from models.training.settings import Settings  # noqa: E402
 
 BATCH = 64

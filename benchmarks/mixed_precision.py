@@ -32,7 +32,7 @@ from models.nets.transformer import Transformer
 from models.optim.schedules import cosine
 from models.training.budget import Budget
 from models.training.fit import Fitted, fit
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from models.training.settings import Settings
 
 PRECISIONS = ("32-true", "bf16-mixed")

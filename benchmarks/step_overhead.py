@@ -52,7 +52,7 @@ from models.training.callbacks.checkpoint import Checkpoint  # noqa: E402
 from models.training.callbacks.divergence import Divergence  # noqa: E402
 from models.training.evaluate import evaluate  # noqa: E402
 from models.training.fit import fit  # noqa: E402
-from models.training.losses import CrossEntropy  # noqa: E402
+from models.training.objective import CrossEntropy  # noqa: E402
 from models.training.settings import Settings  # noqa: E402
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.01, fused=True)

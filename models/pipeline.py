@@ -19,7 +19,7 @@ from models.energy.figures import Energy, Reading
 from models.energy.meter import Meter
 from models.training.budget import Budget
 from models.training.fit import Fitted, fit
-from models.training.objective import Objective, objective
+from models.training.objective import TrainingObjective, objective
 from models.training.settings import Settings
 from models.training.untouched import untouched
 from refusal import Refusal
@@ -68,7 +68,7 @@ class Pipeline:
         for step in self.steps.values():
             net = step.before(net, self.context)
         self._callbacks = copy.deepcopy(dict(parts["callbacks"]))
-        self._objective: Objective = objective(parts["loss"])
+        self._objective: TrainingObjective = objective(parts["loss"])
         for step in self.steps.values():
             self._objective = step.objective(self._objective, self.context)
         self._net = net

@@ -16,18 +16,18 @@ from torch import nn
 from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.gains import error, gains, shortfalls
+from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
 from models.energy.cpu_time import CpuTime, descendants
 from models.energy.figures import Energy
 from models.energy.meter import Meter
-from models.inference import check, inference
+from models.inference import Figures, check, inference
 from models.measure import cost, peak
-from models.measure.numerics import error_vs_fp32
 from models.pipeline import Pipeline
 from models.training import loggers
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
+from models.training.precision import AUTOCAST
 from models.training.settings import Settings
 from models.training.side import taken
 from refusal import Refusal
@@ -37,7 +37,6 @@ _BRIEF_S = 0.1
 _ENERGY = ("train/energy_j", "train/co2_kg")
 _ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
 """what a compression adds to a training in any case: metric -> figure of a window"""
-AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @final
@@ -124,16 +123,17 @@ def train_and_measure(
     fit_seconds = time.perf_counter() - started
     notes: list[str] = fitted.facts.pop("notes", [])
     example = pipeline.context.example[:1]
-    counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), ({}, {}), notes)
+    nothing: Figures = ({}, {})
+    counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), nothing, notes)
     used, peak_facts = taken(
         "train/fraction_of_peak",
         lambda: fraction_of_peak(fitted, counted[0], pipeline.context),
-        ({}, {}),
+        nothing,
         notes,
     )
     net = pipeline.compress(fitted.net)
     if pipeline.reshapes:
-        counted = taken("compute/ and size/", lambda: cost.measure(net, example), ({}, {}), notes)
+        counted = taken("compute/ and size/", lambda: cost.measure(net, example), nothing, notes)
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, left_out, notes)
@@ -155,7 +155,7 @@ def train_and_measure(
 
 def final_numbers(
     net: nn.Module, context: Context, meter: Meter, folder: Path, left_out: Sequence[str], notes: list[str]
-) -> tuple[dict[str, float], dict[str, Any]]:
+) -> Figures:
     """Score, bytes, latency and energy of one and the same network, in the precision of its training.
 
     Its weights are left in `folder` as `weights.pt`, packed; `size/bytes` are those of that file. What is no
@@ -169,18 +169,18 @@ def final_numbers(
         detailed = data.task == "classification"
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
-        own = taken("the network's own metrics", lambda: _own(net), {}, notes)
+        own = taken("the network's own metrics", lambda: _own(net), dict[str, float](), notes)
     timed, told = inference(net, data, context.precision, meter, left_out, notes)
     metrics = {f"val/{key}": value for key, value in val.items()}
     metrics |= {f"test/{key}": value for key, value in test.items()}
     metrics |= timed | own
     metrics["size/bytes"] = float(artefact.save(net, folder / "weights.pt"))
-    metrics |= taken("numerics/", lambda: _error_vs_fp32(net, batch, dtype), {}, notes)
+    metrics |= taken("numerics/", lambda: _error_vs_fp32(net, batch, dtype), dict[str, float](), notes)
     return metrics, facts | told | machine(device)
 
 
 def _own(net: nn.Module) -> dict[str, float]:
-    own: dict[str, float] = net.metrics() if hasattr(net, "metrics") else {}  # type: ignore[operator]
+    own: dict[str, float] = getattr(net, "metrics", dict)()
     return own
 
 
@@ -188,9 +188,7 @@ def _error_vs_fp32(net: nn.Module, batch: torch.Tensor, dtype: torch.dtype | Non
     return {"numerics/error_vs_fp32": error_vs_fp32(net, batch, dtype)}
 
 
-def fraction_of_peak(
-    fitted: Fitted, counted: dict[str, float], context: Context
-) -> tuple[dict[str, float], dict[str, Any]]:
+def fraction_of_peak(fitted: Fitted, counted: dict[str, float], context: Context) -> Figures:
     """`train/fraction_of_peak` and `compute/flops_train`, of the network that was trained.
 
     What a compression leaves has fewer, which no step of the training had, or none, where nothing can train.
@@ -220,7 +218,7 @@ def compressed(
         notes.extend(shortfalls(gained))
         return gained
 
-    gained = taken("compress/bytes_ratio and compress/speedup", beside, {}, notes)
+    gained = taken("compress/bytes_ratio and compress/speedup", beside, dict[str, float](), notes)
     lost = context.score(pipeline.trained) - context.score(net)
     return gained | {"compress/accuracy_lost": lost}
 

@@ -53,6 +53,11 @@ class Objective(Record):
     direction: Direction
     constraints: tuple[Constraint, ...] = ()
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it is about, then what it bounds."""
+        return (self.metric, *(bound.metric for bound in self.constraints))
+
 
 class Proposal(Record):
     """A claim that can be wrong, and the overrides that test it against a control arm."""

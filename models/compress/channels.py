@@ -92,7 +92,7 @@ def _norm_pruner(torch_pruning: Any) -> Any:
     """How torch-pruning takes channels from the norm of points."""
 
     @final
-    class NormPruner(torch_pruning.function.BasePruningFunc):  # type: ignore[misc]
+    class NormPruner(torch_pruning.function.BasePruningFunc):
         def prune_out_channels(self, layer: Norm, idxs: Any) -> Norm:
             kept = sorted(set(range(len(layer.weight))) - set(idxs))
             layer.weight = self._prune_parameter_and_grad(layer.weight, kept, 0)

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from models.compress.context import Context
-from models.training.objective import Objective
+from models.training.objective import TrainingObjective
 
 
 class Compression(ABC):  # noqa: B024 - no hook is one that each must have
@@ -30,12 +30,12 @@ class Compression(ABC):  # noqa: B024 - no hook is one that each must have
         """The network that is trained; the optimizer is made from it."""
         return net
 
-    def objective(self, objective: Objective, context: Context) -> Objective:
+    def objective(self, objective: TrainingObjective, context: Context) -> TrainingObjective:
         """What is minimised, in the training and in each fine-tuning."""
         return objective
 
     def callbacks(self) -> dict[str, Callback]:
-        """What acts while training; by `next_stop` (training/calls.py): a hook on each batch is dear."""
+        """What acts while training; by `next_stop` (training/callbacks): a hook on each batch is dear."""
         return {}
 
     def trained(self, net: nn.Module, context: Context) -> None:

@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from models.data.batches import Batches
 from models.data.dataset import Dataset
 from models.training.evaluate import evaluate
+from models.training.precision import autocast
 
 Finetune = Callable[[nn.Module, int, float], nn.Module]
 """(net, steps, factor on the learning rate) -> the same network, trained further"""
@@ -57,7 +57,6 @@ class Context:
     def score(self, net: nn.Module) -> float:
         """On the validation split, larger is better: accuracy, or minus bits per byte for a language."""
         size = 4 * self.data.batch_size
-        autocast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
-        with torch.autocast(torch.device(self.device).type, autocast, enabled=autocast is not None):
+        with autocast(self.precision, self.device):
             scores, _ = evaluate(net, self.data.val, self.data.task, size, self.data.classes)
         return -scores["bits_per_byte"] if self.data.task == "language" else scores["accuracy"]

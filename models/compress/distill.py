@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.compress.compression import Compression
 from models.compress.context import Context
 from models.data.dataset import UNSCORED
-from models.training.objective import Around, Objective
+from models.training.objective import Around, TrainingObjective
 from refusal import Refusal
 
 Labels = Literal["soft", "hard"]
@@ -110,7 +110,7 @@ class Distill(Compression):
         if self._self:
             self._adopt(net, context)
 
-    def objective(self, objective: Objective, context: Context) -> Objective:
+    def objective(self, objective: TrainingObjective, context: Context) -> TrainingObjective:
         """The mixture of both terms; the objective as it was while there is no teacher yet."""
         plain = objective.term
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from models.energy.tally import Tally
+from models.energy.figures import Tally
 
 
 class Unreadable(Exception):

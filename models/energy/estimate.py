@@ -11,7 +11,7 @@ import platform
 from typing import Any, final
 
 from models.energy import codecarbon_total
-from models.energy.tally import Tally
+from models.energy.figures import Tally
 from power import energy_profile
 from power.energy_profile import Profile
 from power.processor import Processor

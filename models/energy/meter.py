@@ -21,9 +21,8 @@ from models.energy import codecarbon_total
 from models.energy.counter import Counter, Unreadable
 from models.energy.cpu_time import CpuTime
 from models.energy.disturbance import Watch, disturbed
-from models.energy.figures import Energy, Reading, Window
+from models.energy.figures import Energy, Reading, Tally, Window
 from models.energy.sources import open_counters
-from models.energy.tally import Tally
 from power.grid import grid
 from power.processor import processor
 from refusal import Refusal

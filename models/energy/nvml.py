@@ -7,7 +7,7 @@ instead sees a quarter of the time on A100 and H100 (Yang et al., arXiv 2312.027
 from typing import Any, final
 
 from models.energy.counter import Unreadable
-from models.energy.tally import Tally
+from models.energy.figures import Tally
 
 # Utilisation is averaged over up to a second: a shorter window may end before it moves.
 _UTILISATION_S = 1.0

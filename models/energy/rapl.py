@@ -10,7 +10,7 @@ from typing import Any, final
 
 from models.energy import estimate
 from models.energy.counter import Unreadable
-from models.energy.tally import Tally
+from models.energy.figures import Tally
 from power.energy_profile import Profile
 from power.powercap import POWERCAP, RaplDomain, domains
 

@@ -9,8 +9,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from models.energy.figures import Tally
 from models.energy.meter import Meter
-from models.energy.tally import Tally
 from models.training.evaluate import evaluating
 
 _WARM_UP_CALLS = 3

@@ -15,9 +15,9 @@ from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.optim.groups import optimizer_for
 from models.training.memory import activation_bytes
-from models.training.microbatch import out_of_memory
-from models.training.objective import Objective
+from models.training.objective import TrainingObjective
 from models.training.precision import autocast
+from models.training.step import out_of_memory
 from models.training.untouched import restored
 from refusal import Refusal
 
@@ -48,7 +48,7 @@ class Largest:
 
 def find(
     net: nn.Module,
-    objective: Objective,
+    objective: TrainingObjective,
     data: Dataset,
     optimizer: Callable[..., Optimizer],
     precision: str,
@@ -115,7 +115,7 @@ class _Steps:
     """Training steps of any batch size on one network, with what they were seen to hold."""
 
     net: nn.Module
-    objective: Objective
+    objective: TrainingObjective
     data: Dataset
     make_optimizer: Callable[..., Optimizer]
     precision: str

@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple, final
 
 from models.energy.disturbance import disturbed
-from models.energy.figures import Energy, Window
+from models.energy.figures import Energy, Tally, Window
 from models.energy.meter import Meter
-from models.energy.tally import Tally
 from models.training.devices import Group
 from refusal import Refusal
 

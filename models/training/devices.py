@@ -22,8 +22,8 @@ from lightning.pytorch.loggers import Logger
 from torch import multiprocessing
 
 from models.energy.meter import Meter
-from models.training import rng
 from models.training.record import Diverged
+from models.training.resume import random_states, restore_random
 from refusal import Refusal
 
 
@@ -58,7 +58,7 @@ def together(job: Callable[..., Any], world: int, loggers: Sequence[Logger]) -> 
     rows: Any = context.Queue()
     with TemporaryDirectory() as name:
         threads = max(1, torch.get_num_threads() // world)
-        shared = (world, _free_port(), threads, rng.state(), job, rows, Path(name))
+        shared = (world, _free_port(), threads, random_states(), job, rows, Path(name))
         running = [
             context.Process(target=_run, args=(rank, *shared), name=f"rank-{rank}") for rank in range(world)
         ]
@@ -110,7 +110,7 @@ def _run(
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": str(threads)}
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(world)}
     torch.set_num_threads(threads)
-    rng.restore(state)
+    restore_random(state)
     try:
         result = job(group=Group(rank, world), loggers=[Relay(rows)] if rank == 0 else [])
     except BaseException as error:

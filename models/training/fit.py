@@ -3,24 +3,21 @@
 import copy
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from models.data.batches import Batches
-from models.data.dataset import Dataset
+from models.data.dataset import UNSCORED, Dataset
 from models.energy.meter import Meter
-from models.training.budget import Budget
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
 from models.training.callbacks.target import Reached
@@ -28,41 +25,19 @@ from models.training.clock import Clock
 from models.training.devices import Group, together
 from models.training.fitted import Fitted, facts_of, metrics_of
 from models.training.lit import Lit
-from models.training.losses import UNSCORED
 from models.training.memory import PeakMemory, activation_bytes
-from models.training.microbatch import MicroBatches
-from models.training.objective import Loss, Objective, objective
 from models.training.precision import autocast
-from models.training.preparation import first_step, prepare
+from models.training.preparation import Parts, first_step, prepare
 from models.training.recompute import recompute
 from models.training.record import Diverged
 from models.training.resume import Identity, begins
 from models.training.settings import Settings, build, quiet
 from models.training.side import taken
+from models.training.step import MicroBatches
 from models.training.warmup import warm
 from refusal import Ended, Refusal
 
 __all__ = ["Diverged", "Fitted", "fit"]
-
-
-@final
-@dataclass(frozen=True)
-class Parts:
-    """What a training is made of. `settings` may leave open what is measured first."""
-
-    net: nn.Module
-    data: Dataset
-    loss: Loss | Objective
-    optimizer: Callable[..., Optimizer]
-    scheduler: Callable[[float], float]
-    settings: Settings
-    budget: Budget
-    callbacks: Mapping[str, Callback]
-    meter: Meter
-    seed: int
-    folder: Path
-    signature: str | None = None
-    """of the trial: a checkpoint in the folder that has another one, or none, is not this trial's"""
 
 
 def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **parts: Any) -> Fitted:
@@ -100,19 +75,20 @@ def _train(
     settings, device, meter = parts.settings, parts.settings.device(group.rank), parts.meter
     # Processes that were spawned share the memory of the network that they were given.
     net = (parts.net if group.world == 1 else copy.deepcopy(parts.net)).train()
-    data, wanted = parts.data.to(device), objective(parts.loss)
+    data = parts.data.to(device)
+    parts = replace(parts, net=net, data=data, loss=parts.objective)
     micro, peak = _micro(settings, data, group), PeakMemory(device)
     first = not meter.started
     if first:
         # A fine-tuning lies inside of a window that is open.
         meter.start(device)
     with recompute(net, settings.recompute, settings.recompute_keep):
-        ready = prepare(net, wanted, data, parts.optimizer, settings, meter, device, found)
-        parts = replace(parts, net=net, data=data, loss=wanted, settings=ready.settings)
+        ready = prepare(parts, device, found)
+        parts = replace(parts, settings=ready.settings)
         spent = ready.spent
         if first and found is None and device == "cpu" and group.world == 1:
             # Not shown to leave no trace on a GPU, or in processes that train together.
-            spent = spent | warm(net, wanted, data, parts.optimizer, parts.settings, meter, peak)
+            spent = spent | warm(parts, peak)
         else:
             peak.start(trimmed=first)
         lit = _lit(parts, micro, _clock(meter, group, spent), named=named)
@@ -124,7 +100,7 @@ def _train(
         held |= taken(
             "train/activation_bytes",
             lambda: {"train/activation_bytes": _activations(lit, data, group, device)},
-            {},
+            dict[str, float](),
             notes,
         )
     metrics = metrics_of(lit, steps) | held | ready.metrics
@@ -138,7 +114,7 @@ def _train(
 def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None) -> Lit:
     return Lit(
         net=parts.net,
-        objective=objective(parts.loss),
+        objective=parts.objective,
         batches=Batches(parts.data.train, parts.data.batch_size, parts.seed),
         optimizer=parts.optimizer,
         scheduler=parts.scheduler,

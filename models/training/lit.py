@@ -13,17 +13,14 @@ from torch.optim import Optimizer
 
 from models.data.batches import Batches
 from models.optim.groups import optimizer_for
-from models.training import rng
 from models.training.budget import Budget
-from models.training.calls import Calls, callbacks_of, listens_to_batches, next_stop
 from models.training.checkpoint import OURS
 from models.training.clock import Clock, Now
-from models.training.microbatch import MicroBatches
-from models.training.objective import Objective
+from models.training.objective import TrainingObjective
 from models.training.record import TrainingRecord
-from models.training.resume import SIGNATURE, Identity, Origin, check_budget
+from models.training.resume import SIGNATURE, Identity, Origin, check_budget, random_states, restore_random
 from models.training.settings import Settings
-from models.training.step import Step
+from models.training.step import Calls, MicroBatches, Step, callbacks_of, listens_to_batches, next_stop
 
 _CALL_SECONDS = 0.1
 """longest call of `training_step`: how late a stop, a timed checkpoint or a look at the meter may be"""
@@ -46,7 +43,7 @@ class Lit(LightningModule):
         self,
         *,
         net: nn.Module,
-        objective: Objective,
+        objective: TrainingObjective,
         batches: Batches,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[float], float],
@@ -87,7 +84,7 @@ class Lit(LightningModule):
         self._most = 1 if listens_to_batches(callbacks_of(self.trainer)) else self.settings.steps_per_call
         self._per_call = self._most if self._alone else 1
         if self._rng is not None:
-            rng.restore(self._rng)
+            restore_random(self._rng)
         self.clock.start(needs_joules=self.budget.joules is not None)
         self._look()
 
@@ -137,7 +134,7 @@ class Lit(LightningModule):
             "record": self.record.state_dict(),
             "clock": self.clock.state_dict(),
             "micro": {"pieces": self.micro.pieces, "events": self.micro.events},
-            "rng": rng.state(),
+            "rng": random_states(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

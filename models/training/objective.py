@@ -1,4 +1,4 @@
-"""What a training minimises, seen from where inputs, logits and targets are at hand together."""
+"""What a training minimises: a loss of logits and targets, and the objective that is made of it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -6,7 +6,43 @@ from dataclasses import dataclass
 from functools import partial
 from typing import final
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from models.data.dataset import UNSCORED
+from refusal import Refusal
+
+
+@final
+class CrossEntropy:
+    """Softmax cross-entropy in nats, with label smoothing (Szegedy et al. 2016, arXiv 1512.00567, section 7).
+
+    (B, C) logits with (B,) targets, or (B, T, C) with (B, T), to a scalar.
+
+    Raises:
+        Refusal: `label_smoothing` is not in [0, 1).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        if not 0.0 <= label_smoothing < 1.0:
+            raise Refusal(f"loss.label_smoothing {label_smoothing} must lie in [0, 1).")
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean over the positions whose target is not -100."""
+        return F.cross_entropy(
+            logits.flatten(0, -2),
+            targets.flatten(),
+            ignore_index=UNSCORED,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+def scored(targets: Tensor) -> Tensor:
+    """How many positions the loss is a mean over, as a scalar on the device of `targets`."""
+    return torch.count_nonzero(targets != UNSCORED)
+
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits, targets) -> scalar"""
@@ -18,7 +54,7 @@ Around = Callable[[nn.Module], AbstractContextManager[object]]
 
 @final
 @dataclass(frozen=True)
-class Objective:
+class TrainingObjective:
     """The loss of a batch, and what the network itself wants to be small.
 
     A network with a method `auxiliary_loss()`, such as a mixture of experts that balances its load, has it
@@ -51,11 +87,11 @@ def _weighted(value: Tensor, weight: float) -> Tensor:
     return value if weight == 1.0 else value * weight
 
 
-def objective(loss: Loss | Objective) -> Objective:
+def objective(loss: Loss | TrainingObjective) -> TrainingObjective:
     """An objective from a plain loss; one that is an objective already is returned as it is."""
-    if isinstance(loss, Objective):
+    if isinstance(loss, TrainingObjective):
         return loss
-    return Objective(partial(_plain, loss))
+    return TrainingObjective(partial(_plain, loss))
 
 
 def _plain(loss: Loss, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
-"""What is measured before a training to settle how it runs: its precision, and the largest batch."""
+"""What a training is made of, and what is measured before it: its precision, and the largest batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -13,9 +14,40 @@ from models.data.dataset import Dataset
 from models.energy.figures import Reading
 from models.energy.meter import Meter
 from models.training.batch_finder import find
-from models.training.objective import Objective
+from models.training.budget import Budget
+from models.training.objective import Loss, TrainingObjective, objective
 from models.training.precision import Choice, choose, taken_over
 from models.training.settings import Settings
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of. `settings` may leave open what is measured first."""
+
+    net: nn.Module
+    data: Dataset
+    loss: Loss | TrainingObjective
+    optimizer: Callable[..., Optimizer]
+    scheduler: Callable[[float], float]
+    settings: Settings
+    budget: Budget
+    callbacks: Mapping[str, Callback]
+    meter: Meter
+    seed: int
+    folder: Path
+    signature: str | None = None
+    """of the trial: a checkpoint in the folder that has another one, or none, is not this trial's"""
+
+    @property
+    def objective(self) -> TrainingObjective:
+        """What is minimised."""
+        return objective(self.loss)
+
+    @property
+    def piece(self) -> int:
+        """Examples of the largest piece of a batch, on one device."""
+        return -(-self.data.batch_size // self.settings.accumulate_grad_batches)
 
 
 @final
@@ -30,37 +62,34 @@ class Prepared:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def prepare(
-    net: nn.Module,
-    objective: Objective,
-    data: Dataset,
-    optimizer: Callable[..., Optimizer],
-    settings: Settings,
-    meter: Meter,
-    device: str,
-    found: Path | None,
-) -> Prepared:
-    """Settle `settings` by `precision.choose` and `batch_finder.find`.
+def prepare(parts: Parts, device: str, found: Path | None) -> Prepared:
+    """Settle the settings of `parts` by `precision.choose` and `batch_finder.find`.
 
-    A training that goes on from the checkpoint `found` keeps its precision. `data` and `net` are on the
+    A training that goes on from the checkpoint `found` keeps its precision. Data and network are on the
     device, and the meter runs. Raises what those two raise.
     """
+    net, data, settings, meter = parts.net, parts.data, parts.settings, parts.meter
     facts: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     before = meter.read(exact=True)
     if settings.precision == "auto":
-        step = first_step(net, objective, data, -(-data.batch_size // settings.accumulate_grad_batches))
+        step = first_step(net, parts.objective, data, parts.piece)
         choice = _choice(net, step, device, found)
         settings, facts = replace(settings, precision=choice.precision), choice.facts()
-    spent = _difference(before, meter.read(exact=True))
+    after = meter.read(exact=True)
+    names = ("seconds", "cpu_seconds", "joules", "standing_j", "codecarbon_j")
+    spent = {name: used(before, after, name) for name in names} | {"sessions": 0}
     if settings.find_batch:
-        largest = find(net, objective, data, optimizer, settings.precision, device, settings.memory_bytes)
+        how = parts.optimizer, settings.precision, device, settings.memory_bytes
+        largest = find(net, parts.objective, data, *how)
         settings, facts = replace(settings, find_batch=False), facts | largest.facts()
         metrics["train/largest_batch"] = float(largest.batch)
     return Prepared(settings, spent, metrics, facts)
 
 
-def first_step(net: nn.Module, objective: Objective, data: Dataset, size: int) -> Callable[[], Tensor]:
+def first_step(
+    net: nn.Module, objective: TrainingObjective, data: Dataset, size: int
+) -> Callable[[], Tensor]:
     """A forward pass of the first `size` training examples, which returns their loss."""
     inputs, targets = next(sequential(data.train, size))
     return lambda: objective(net, inputs, targets)
@@ -71,10 +100,7 @@ def _choice(net: nn.Module, step: Callable[[], Tensor], device: str, found: Path
     return choose(net, step, device) if kept is None else kept
 
 
-def _difference(before: Reading, after: Reading) -> dict[str, Any]:
-    def used(name: str) -> float | None:
-        first, last = getattr(before, name), getattr(after, name)
-        return None if first is None or last is None else last - first
-
-    names = ("seconds", "cpu_seconds", "joules", "standing_j", "codecarbon_j")
-    return {name: used(name) for name in names} | {"sessions": 0}
+def used(before: Reading, after: Reading, name: str) -> float | None:
+    """How much of a figure was used between two readings; None where one has none."""
+    first, last = getattr(before, name), getattr(after, name)
+    return None if first is None or last is None else last - first

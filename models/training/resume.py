@@ -1,10 +1,13 @@
-"""Which checkpoint a training goes on from, and whether it is one of this training."""
+"""Which checkpoint a training goes on from, whether it is one of this training, and its random states."""
 
+import random
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+import torch
 from torch import nn
 
 from models.training.checkpoint import OURS, newest
@@ -141,3 +144,26 @@ def _check_shapes(state: dict[str, Any], net: nn.Module) -> None:
 
 def _shown(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else " x ".join(str(size) for size in shape) or "a scalar"
+
+
+def random_states() -> dict[str, Any]:
+    """States of python, numpy, torch and each CUDA device, in types that `weights_only` loads."""
+    drawn = np.random.get_state(legacy=False)
+    words = torch.from_numpy(drawn["state"]["key"].astype(np.int64))
+    return {
+        "python": random.getstate(),
+        "numpy": [drawn["bit_generator"], words, drawn["state"]["pos"], drawn["has_gauss"], drawn["gauss"]],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def restore_random(saved: dict[str, Any]) -> None:
+    """Put every generator back; CUDA states of devices that are not here are left out."""
+    version, keys, gauss = saved["python"]
+    random.setstate((version, tuple(keys), gauss))
+    name, words, *rest = saved["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(saved["torch"].cpu())
+    for index, device_state in enumerate(saved["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(device_state.cpu(), index)

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from refusal import Ended
 
-Figures = TypeVar("Figures")
+Taken = TypeVar("Taken")
 
 
-def taken(name: str, work: Callable[[], Figures], instead: Figures, notes: list[str]) -> Figures:
+def taken(name: str, work: Callable[[], Taken], instead: Taken, notes: list[str]) -> Taken:
     """What `work` returns; `instead`, with a note of why, when it raises.
 
     For what is measured on a network that is trained already (its operations, its bytes, its latency, the

@@ -1,20 +1,138 @@
-"""One optimizer step, by the shortest path that is still right."""
+"""One optimizer step, by the shortest path that is right: in pieces, with callbacks that take part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import count
 from typing import Any, final
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from models.data.batches import Batches
 from models.optim.gradients import WantsCurvature, clip, gradients_of, norm_of
-from models.training.calls import callbacks_of, hooked
-from models.training.microbatch import MicroBatches
-from models.training.objective import Objective
+from models.training.objective import TrainingObjective, scored
+from refusal import Refusal
+
+Piece = tuple[Tensor, Tensor, float]
+"""inputs, targets, and the piece's weight in the batch's mean loss"""
+
+
+@final
+class MicroBatches:
+    """Cuts each batch so that the weighted losses of its pieces sum to the loss of the whole.
+
+    `pieces` is what every device cuts its share into. Weights are shares of the scored positions, so unequal
+    pieces and unscored targets leave the gradient that of the large batch, to float tolerance, for what is a
+    mean over positions. Dropout draws other numbers, as many; statistics over a batch (batch normalisation,
+    which no network of the lab has; the similarities of distillation) make it another gradient. `sparse` says
+    that the data has unscored targets; they are counted on the host, which waits for the device.
+    """
+
+    def __init__(self, pieces: int, *, sparse: bool, rank: int = 0, world: int = 1) -> None:
+        self.pieces, self.rank, self.world = pieces, rank, world
+        self._sparse = sparse
+        self.events: list[dict[str, Any]] = []
+        """one entry for each time that memory ran out"""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a batch goes through as it is."""
+        return self.pieces * self.world == 1
+
+    def cut(self, inputs: Tensor, targets: Tensor, *, every: bool = False) -> list[Piece]:
+        """The own pieces of a batch that all devices have; weights sum to `world` over all devices.
+
+        A piece without scored positions is left out, unless `every` is wanted: its weight is 0 then.
+        """
+        count = self.pieces * self.world
+        pieces = list(zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True))
+        sizes = [int(scored(answers)) if self._sparse else len(answers) for _, answers in pieces]
+        scale = self.world / sum(sizes)
+        mine = range(self.rank * self.pieces, (self.rank + 1) * self.pieces)
+        # A mean over no position is not a number, so such a piece is left out.
+        kept = [(*pieces[index], sizes[index] * scale) for index in mine if sizes[index] or every]
+        # Every device has to take part in the sum of gradients, if with nothing.
+        return kept or [(*pieces[sizes.index(max(sizes))], 0.0)]
+
+    def notes(self, net: nn.Module) -> list[str]:
+        """What must be said of a training of `net` in these pieces."""
+        if self.whole or not any(isinstance(module, _BatchNorm) for module in net.modules()):
+            return []
+        pieces = self.pieces * self.world
+        return [f"batch normalisation saw {pieces} pieces of each batch: its result is not the batch's"]
+
+    def refine(self, error: RuntimeError, step: int, batch: int) -> None:
+        """Double the pieces after `error` at `step` with a batch of `batch` examples.
+
+        Raises:
+            RuntimeError: `error` itself, when it is not about memory.
+            Refusal: one example does not fit, or other devices are in the middle of the same step.
+        """
+        if not out_of_memory(error):
+            raise error
+        if self.world > 1:
+            raise Refusal(
+                f"one of {self.world} devices ran out of memory at step {step}: "
+                f"set trainer.accumulate_grad_batches={2 * self.pieces}."
+            ) from error
+        if 2 * self.pieces > batch:
+            raise Refusal("one example does not fit into memory: choose a smaller model.") from error
+        self.pieces *= 2
+        event = {"step": step, "accumulate": self.pieces, "micro_batch": -(-batch // self.pieces)}
+        self.events.append(event)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device or the CPU's allocator had no memory left."""
+    text = str(error)
+    cpu = "DefaultCPUAllocator" in text and "allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError) or cpu or "CUBLAS_STATUS_ALLOC_FAILED" in text
+
+
+_STEP_HOOKS = (
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+_BATCH_HOOKS = ("on_train_batch_start", "on_train_batch_end")
+
+
+@final
+class Calls:
+    """An endless stream of numbers: batches are drawn inside the call, several of them."""
+
+    def __iter__(self) -> Iterator[int]:
+        return count()
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """All callbacks of a trainer, which sets them without a word of it in its class."""
+    return trainer.callbacks  # type: ignore[attr-defined]
+
+
+def hooked(callbacks: Iterable[Callback]) -> bool:
+    """Whether a callback wants to act inside of a step, so that each must go through Lightning."""
+    return any(_overrides(callback, _STEP_HOOKS) for callback in callbacks)
+
+
+def listens_to_batches(callbacks: Iterable[Callback]) -> bool:
+    """Whether a callback wants to act after every step; one with `next_stop` says itself after which."""
+    return any(_overrides(cb, _BATCH_HOOKS) and not hasattr(cb, "next_stop") for cb in callbacks)
+
+
+def next_stop(callbacks: Iterable[Callback], step: int) -> int | None:
+    """The first step after `step` at which a callback must be called; None if none says so."""
+    asked = (callback.next_stop(step) for callback in callbacks if hasattr(callback, "next_stop"))
+    return min((stop for stop in asked if stop is not None), default=None)
+
+
+def _overrides(callback: Callback, hooks: tuple[str, ...]) -> bool:
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
 
 @final
@@ -30,7 +148,7 @@ class Step:
         self,
         module: LightningModule,
         net: nn.Module,
-        objective: Objective,
+        objective: TrainingObjective,
         batches: Batches,
         micro: MicroBatches,
         largest_norm: float | None,

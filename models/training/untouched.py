@@ -8,7 +8,7 @@ from mmap import mmap
 import torch
 from torch import Tensor, nn
 
-from models.training import rng
+from models.training.resume import random_states, restore_random
 
 _ALIGNED = 64
 """bytes that any type of number can begin at"""
@@ -23,7 +23,7 @@ def untouched(net: nn.Module) -> Iterator[None]:
     Buffers (running statistics), attributes that a forward pass sets, gradients and random generators are
     afterwards what they were. Gradients start as None. Costs a copy of the buffers.
     """
-    generators, weights = rng.state(), list(net.parameters())
+    generators, weights = random_states(), list(net.parameters())
     gradients = [weight.grad for weight in weights]
     modules = list(net.modules())
     for weight in weights:
@@ -34,7 +34,7 @@ def untouched(net: nn.Module) -> Iterator[None]:
     finally:
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
-        rng.restore(generators)
+        restore_random(generators)
 
 
 @contextmanager

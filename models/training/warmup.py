@@ -1,24 +1,19 @@
 """A few steps before the clock, undone bit for bit: the first of a fresh process are a third dearer."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from torch import nn
-from torch.optim import Optimizer
 
 from models.data.batches import Batches
-from models.data.dataset import Dataset
-from models.energy.meter import Meter
-from models.optim.gradients import norm_of
+from models.optim.gradients import WantsCurvature, gradients_of, norm_of
 from models.optim.groups import optimizer_for
 from models.training.memory import PeakMemory
-from models.training.microbatch import out_of_memory
-from models.training.objective import Objective
 from models.training.precision import autocast
-from models.training.settings import Settings
+from models.training.preparation import Parts, used
+from models.training.step import out_of_memory
 from models.training.untouched import restored
 
 STEPS = 3
@@ -28,29 +23,21 @@ _known: WeakSet[type[nn.Module]] = WeakSet()
 """kinds of layers that this process has taken a step of"""
 
 
-def warm(
-    net: nn.Module,
-    objective: Objective,
-    data: Dataset,
-    optimizer: Callable[..., Optimizer],
-    settings: Settings,
-    meter: Meter,
-    peak: PeakMemory,
-) -> dict[str, Any]:
-    """Take up to `STEPS` steps of a training of `net` and undo them; returns what they took, for a clock.
+def warm(parts: Parts, peak: PeakMemory) -> dict[str, Any]:
+    """Take up to `STEPS` steps of the training of `parts` and undo them; returns what they took, for a clock.
 
     An optimizer and a stream of batches of their own are made and thrown away; weights, buffers, gradients
     and generators are what they were, so the training that follows is the same to the last bit. What it costs
-    is the harness's. On the CPU only: `net` and `data` are there, the meter runs. Where memory runs out it
+    is the harness's. On the CPU only: network and data are there, the meter runs. Where memory runs out it
     ends without a word.
 
     The training's `peak` begins before them, since what they have had lies ready for its own steps. What a
     process keeps after the first step of its kind (code of kernels, caches) would be in the peak of the first
     of its trainings alone: such a step comes before.
     """
-    before = meter.read(exact=True)
-    job = partial(_tried, net, objective, data, optimizer, settings)
-    kinds = {type(layer) for layer in net.modules()}
+    before = parts.meter.read(exact=True)
+    job = partial(_tried, parts)
+    kinds = {type(layer) for layer in parts.net.modules()}
     peak.start(trimmed=True)
     quick = kinds <= _known or job(1) < _ENOUGH_S
     _known.update(kinds)
@@ -58,28 +45,16 @@ def warm(
         peak.start(trimmed=True)
         job(STEPS)
     peak.forget()
-    after = meter.read(exact=True)
-    joules = None if None in (before.joules, after.joules) else after.joules - before.joules  # type: ignore[operator]
-    return {
-        "harness_seconds": after.seconds - before.seconds,
-        "harness_cpu_seconds": after.cpu_seconds - before.cpu_seconds,
-        "harness_joules": joules,
-    }
+    after = parts.meter.read(exact=True)
+    return {f"harness_{name}": used(before, after, name) for name in ("seconds", "cpu_seconds", "joules")}
 
 
-def _tried(
-    net: nn.Module,
-    objective: Objective,
-    data: Dataset,
-    make: Callable[..., Optimizer],
-    settings: Settings,
-    most: int,
-) -> float:
+def _tried(parts: Parts, most: int) -> float:
     """Seconds of up to `most` steps that are undone."""
     began = time.perf_counter()
     try:
-        with restored(net):
-            _steps(net, objective, data, make, settings, most)
+        with restored(parts.net):
+            _steps(parts, most)
     except RuntimeError as error:
         # The training takes smaller pieces, and tells it.
         if not out_of_memory(error):
@@ -87,28 +62,22 @@ def _tried(
     return time.perf_counter() - began
 
 
-def _steps(
-    net: nn.Module,
-    objective: Objective,
-    data: Dataset,
-    make: Callable[..., Optimizer],
-    settings: Settings,
-    most: int,
-) -> None:
+def _steps(parts: Parts, most: int) -> None:
+    net, objective = parts.net, parts.objective
     # A stream of its own: the first draw of a process is dear as well.
-    batches = Batches(data.train, -(-data.batch_size // settings.accumulate_grad_batches), seed=0)
-    optimizer = optimizer_for(make, net)
+    batches = Batches(parts.data.train, parts.piece, seed=0)
+    optimizer = optimizer_for(parts.optimizer, net)
     moved: list[nn.Parameter] = [weight for group in optimizer.param_groups for weight in group["params"]]
     end = time.perf_counter() + _ENOUGH_S
     for _, (inputs, targets) in zip(range(most), batches, strict=False):
-        if hasattr(optimizer, "curvature") and optimizer.curvature_due():
+        if isinstance(optimizer, WantsCurvature) and optimizer.curvature_due():
             optimizer.curvature(partial(net, inputs))
         for weight in moved:
             weight.grad = None
-        with autocast(settings.precision, "cpu"):
+        with autocast(parts.settings.precision, "cpu"):
             loss = objective(net, inputs, targets)
         loss.backward()
-        norm_of([weight.grad for weight in moved if weight.grad is not None])
+        norm_of(gradients_of(moved))
         optimizer.step()
         if time.perf_counter() > end:
             break

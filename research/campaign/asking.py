@@ -10,7 +10,7 @@ from research.llm.ledger import CapReached
 from research.metrics import untested
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.team.judges import Judges
-from research.team.lineup import Turns
+from research.team.turns import Turns
 from research.types import Proposal
 
 _TRIES = 12

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.arm import Typed
+from research.campaign.arm import REPEATS, Quiet, Typed
 from research.campaign.budget import NOTHING, Price, Spend
 from research.campaign.expected import Expected
 from research.campaign.halving import ends_alike
-from research.campaign.quiet import REPEATS, Quiet
 from research.compose.override import keys_of
 from research.run import teachers
+from research.run.lines import Lines
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.run.runner import Job, Outcome
@@ -25,11 +25,9 @@ from research.stats.intervals import summary
 from research.store.store import Store
 from research.types import Key, Result, Trial
 
-__all__ = ["Arm", "Bench", "Pair", "Report", "Run"]
+__all__ = ["Arm", "Bench", "Pair", "Run"]
 
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]
-Report = Callable[[Arm, int, Outcome], None]
-
 Pair = tuple[Arm, int]
 """an arm and a seed: what one trial answers"""
 
@@ -49,7 +47,7 @@ class Bench:
         quiet: Sequence[str],
         harness: dict[str, Any],
         sweep: str,
-        report: Report,
+        lines: Lines,
         fresh: float = math.inf,
         watched: Sequence[str] = (),
         opened: float | None = None,
@@ -62,7 +60,7 @@ class Bench:
         """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
-        self._run, self._report, self._sweep = run, report, sweep
+        self._run, self._lines, self._sweep = run, lines, sweep
         self.typed = Typed(space, fixed, quiet, harness, fresh)
         self._busy = Quiet(watched)
         since = time.time() if opened is None else opened
@@ -115,7 +113,7 @@ class Bench:
 
     def _each(self, arm: Arm) -> Price:
         rows = self.store.trials(ids=list(arm.trials.values()))
-        joules = [self._joules(row.id) for row in rows]
+        joules = [self._figures(row.id).get("train/energy_j", 0.0) for row in rows]
         seconds = arm.seconds or [row.finished - row.started for row in rows if row.finished is not None]
         if seconds and joules:
             return Price(1, statistics.fmean(seconds), statistics.fmean(joules))
@@ -140,14 +138,9 @@ class Bench:
         """
         self._spared = {"unmeasured": list(spared)}
         number = self._run_missing(pairs, alone, halving, beside)
-        for _ in range(REPEATS):
-            for arm, seed in pairs:
-                if (
-                    self._busy.patient
-                    and self.held(arm, [seed])
-                    and not self.spend.short(self.spend.usual(1))
-                ):
-                    self._again(arm, seed)
+        for arm, seed in [*pairs] * REPEATS:
+            if self._busy.patient and self.held(arm, [seed]) and not self.spend.short(self.spend.usual(1)):
+                self._again(arm, seed)
         return number
 
     def held(self, arm: Arm, seeds: Sequence[int]) -> str | None:
@@ -268,10 +261,14 @@ class Bench:
         """Count what was run; a known trial costs nothing, nor does one that never began."""
         if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
             return
-        lost = 0.0 if outcome.ok else self.lost(arm, seed).get("train/energy_j", 0.0)
-        joules = self._joules(outcome.trial_id) if outcome.ok else lost
+        paid = self._figures(outcome.trial_id) if outcome.ok else self.lost(arm, seed)
         arm.seconds.append(outcome.wall_s)
-        self.spend.add(outcome.wall_s, joules)
+        self.spend.add(outcome.wall_s, paid.get("train/energy_j", 0.0))
+
+    def _report(self, arm: Arm, seed: int, outcome: Outcome) -> None:
+        """Tell a trial that has ended in one line."""
+        metrics = self._figures(outcome.trial_id) if outcome.ok else {}
+        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
     def _share(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Take the outcome of a trial that was paid for by another arm."""
@@ -280,9 +277,9 @@ class Bench:
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
 
-    def _joules(self, trial_id: int | None) -> float:
+    def _figures(self, trial_id: int | None) -> dict[str, float]:
         found = self.result(trial_id)
-        return found.metrics.get("train/energy_j", 0.0) if found else 0.0
+        return found.metrics if found else {}
 
     def lost(self, arm: Arm, seed: int) -> dict[str, float]:
         """What a trial that failed had spent by then; empty where that is not known."""

@@ -29,6 +29,11 @@ class Price(NamedTuple):
 NOTHING = Price(0, 0.0, 0.0)
 
 
+def share(seconds: float | None) -> float | None:
+    """What one trial or question may take of a budget of seconds: a fifth of it, at least a minute."""
+    return None if seconds is None else max(60.0, seconds / 5)
+
+
 @final
 class Spend:
     """Limits, what is spent, and the prediction of what comes next from the median of what was."""
@@ -108,8 +113,8 @@ class Spend:
         return self.limits["seconds"] - self.seconds
 
 
-Name = Literal["discuss", "implement", "validate"]
-SHARES: dict[Name, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 2 / 15}
+Box = Literal["discuss", "implement", "validate"]
+SHARES: dict[Box, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 2 / 15}
 
 
 @final
@@ -127,10 +132,10 @@ class Boxes:
         self._limits["discuss"] = min(60 * minutes, budget_s) * SHARES["discuss"]
         self._used = dict.fromkeys(SHARES, 0.0)
         self._clock = clock
-        self._open: tuple[Name, float] | None = None
+        self._open: tuple[Box, float] | None = None
 
     @contextmanager
-    def open(self, name: Name) -> Iterator[None]:
+    def open(self, name: Box) -> Iterator[None]:
         """Count the time of the body to a box; the body ends by itself, seeing `left_s` or `until`."""
         self._open = (name, self._clock())
         try:
@@ -173,11 +178,11 @@ class Boxes:
             for name in SHARES
         }
 
-    def _spent(self, name: Name) -> float:
+    def _spent(self, name: Box) -> float:
         running = self._open is not None and self._open[0] == name
         return self._used[name] + (self._clock() - self._open[1] if running and self._open else 0.0)
 
-    def _limit(self, name: Name) -> float:
+    def _limit(self, name: Box) -> float:
         if name != "validate":
             return self._limits[name]
         saved = (max(0.0, self._limits[one] - self._spent(one)) for one in ("discuss", "implement"))

@@ -1,250 +1,298 @@
-"""What proposing and reviewing need of a campaign: its charter, what was tried, the vocabulary, the team."""
+"""A campaign: a goal and all that is fixed for it, with the parts that a task needs, opened on demand."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, final
 
 from pydantic import ValidationError
 
 from refusal import Refusal
-from research.campaign.admission import Admission
-from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Spend
-from research.campaign.charter import Charter, charter
-from research.metrics import screening_objective, untested
-from research.tasks.answer import Reference
-from research.tasks.desk import Desk
-from research.tasks.show import row_of
-
-if TYPE_CHECKING:
-    from research.campaign.bench import Run
-    from research.run.runner import Outcome
-
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, final
-
-from research.campaign.council import Recall
 from research.compose.yaml import parsed, text_of
-from research.metrics import rank
-from research.propose.proposer import Proposer, Seen, SeenStatus, State, made
-from research.space.domain import Domain, Scope, narrowed, read
-from research.store.store import Store
-from research.tasks.desk import CONF
-from research.team.review import Thresholds
-from research.types import Proposal
+from research.metrics import screening_objective
+from research.space.domain import Domain, applied, chosen, named
 
 if TYPE_CHECKING:
-    from research.campaign.bench import Bench
+    from research.campaign.bench import Bench, Run
+    from research.campaign.budget import Spend
+    from research.campaign.charter import Charter
+    from research.campaign.discuss import Recall
+    from research.literature.library import Library
     from research.llm.client import Client
     from research.memory.memory import Memory
-    from research.team.roles import Phase
+    from research.run.lines import Lines
+    from research.space.domain import Scope
+    from research.space.gate import Space
+    from research.store.store import Store
+    from research.team.review import Thresholds
+    from research.team.roles import Team
+    from research.types import Objective
 
-SETTLED = ("queued", "proposed", "dropped", "failed", "screened", "promoted", "supported", "refuted", "open")
-"""statuses of experiments that nobody need propose again"""
-
-
-def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
-    raise AssertionError("proposing runs no trial")
+CONF = Path(__file__).resolve().parents[2] / "conf"
+_SHARED = ("discussed", "lines", "space", "store", "spend", "memory", "library", "client", "team")
+"""parts that do not depend on the charter"""
 
 
 @final
-class Scene:
-    """One goal in one field, and what the database knows of it; nothing is run here.
+class Campaign:
+    """A charter opened; use it as a context manager.
 
-    Raises `Refusal` for a goal that is not understood, and a field with nothing to turn.
+    Each part is opened when it is first asked for and closed at the end: a task that only reads the database
+    opens nothing else, and needs no goal that is understood.
     """
 
     def __init__(
         self,
-        desk: Desk,
-        client: "Client | None" = None,
-        memory: "Memory | None" = None,
-        charter: Charter | None = None,
+        config: Mapping[str, Any],
+        *,
+        conf: Path = CONF,
+        run: "Run | None" = None,
+        lines: "Lines | None" = None,
+        **parts: Any,
     ) -> None:
-        """`charter` is what an experiment was proposed under; None is what is asked now."""
-        self.desk, self.client, self.memory = desk, client, memory
-        self.charter: Charter = agreed(desk) if charter is None else charter
-        self.field = desk.domain if charter is None else _field(charter)
-        self._recall = None if memory is None else Recall(memory, self.charter)
-        spend(desk)  # a budget of zero is refused before anything is proposed
-        self.thresholds = Thresholds.model_validate(desk.config["review"])
-        self.scope = Scope(self.field)
-        self.objective = screening_objective(self.charter.goal.objective)
-        whole = narrowed(desk.space, self.charter.fixed)
-        self.vocabulary = self.scope.narrowed(whole, self.charter.fixed)
-        """what may be turned: the field's part of the space"""
-        self.bench: Bench = bench(desk, self.charter, _nothing_runs)
+        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in.
 
-    def under(self, charter: Charter) -> "Scene":
-        """The same desk, model and memory with the charter of an experiment that waits."""
-        return Scene(self.desk, self.client, self.memory, charter)
+        `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
+        """
+        self.config, self.conf, self.given_run = config, conf, run
+        self.root, recipes = Path(config["root"]), config.get("discovered")
+        self.discovered = None if recipes is None else Path(str(recipes))
+        """the folder that recipes of confirmed discoveries are written to; None for none"""
+        self.discussed, self.bounded = 4, False
+        """proposals that a discussion aims at; whether the model's questions must fit into the budget"""
+        self._closing, self._given = ExitStack(), frozenset(parts)
+        self.__dict__ |= parts if lines is None else {"lines": lines, **parts}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._closing.close()
+
+    def under(self, charter: "Charter", **parts: Any) -> "Campaign":
+        """The same with another charter, and `parts` in place of its own; what is open stays open."""
+        given = {name: self.__dict__[name] for name in _SHARED if name in self.__dict__}
+        given |= {"charter": charter, **parts}
+        other = Campaign(self.config, conf=self.conf, run=self.given_run, **given)
+        other._closing = self._closing
+        return other
+
+    def of(self, row: Mapping[str, Any]) -> "Campaign":
+        """The same under the charter of a proposal. Raises `Refusal` for one that another version kept."""
+        from research.campaign.charter import Charter
+
+        own = {sprint["id"]: sprint["facts"].get("charter") for sprint in self.store.sprints()}
+        kept = row["facts"].get("charter") or own.get(row["sprint_id"])
+        if kept is None:
+            return self
+        try:
+            return self.under(Charter.model_validate(kept))
+        except ValidationError:
+            raise Refusal(
+                f"experiment {row['id']} was queued by another version of joulelab: suggest it again."
+            ) from None
 
     @cached_property
-    def tried(self) -> list[tuple[Proposal, Seen]]:
-        """Experiments of the same question, oldest first, with their screened means."""
-        rows = self.desk.store.proposals() if self.desk.exists else []
-        alike = (row for row in rows if row["status"] in SETTLED and self._alike(row))
-        return [(row["proposal"], self._seen(row)) for row in alike]
+    def lines(self) -> "Lines":
+        """Where progress is told: stdout, or stderr where the answer is a JSON document."""
+        from rich.console import Console
+
+        from research.run.lines import Lines
+
+        return Lines(Console(stderr=bool(self.config["json"]), highlight=False, soft_wrap=True))
 
     @cached_property
-    def admission(self) -> Admission:
-        """Lets proposals in: what passes the gate, lies in the field, and was never proposed before."""
-        doubted = (lambda config: None) if self._recall is None else self._recall.doubted
-        admission = Admission(self.bench, None, self.thresholds, doubted=doubted, outside=self.scope.outside)
-        admission.objective = self.objective
-        admission.seen = [seen for _, seen in self.tried]
-        rows = self.desk.store.proposals() if self.desk.exists else []
-        known = {str(row["facts"]["signature"]) for row in rows if row["facts"].get("signature")}
-        for signature in known | {self.bench.signature(())}:
-            admission.tried(signature, "")
-        return admission
+    def space(self) -> "Space":
+        """The search space of the configuration folder."""
+        from research.space.gate import Space
+
+        return Space(self.conf, self.conf / "space.yaml")
+
+    @cached_property
+    def store(self) -> "Store":
+        """The database, which its first verb makes when it is not there."""
+        from research.store.store import Store
+
+        return self._closing.enter_context(closing(Store(self.config["store"]["url"], late=True)))
 
     @property
-    def state(self) -> State:
-        """The search as proposers see it: validation figures only."""
-        seen = self.admission.seen
-        done = [one for one in seen if one.metrics]
-        best = min(done, key=lambda one: rank(self.objective, one.metrics), default=None)
-        return State(
-            goal=self.charter.goal.text,
-            objective=self.objective,
-            fixed=self.charter.fixed,
-            control=None,
-            incumbent=best,
-            seen=tuple(seen),
-        )
-
-    def lessons(self, phase: "Phase") -> Sequence[str]:
-        """What memory has learnt for a phase; nothing without one."""
-        return () if self._recall is None else self._recall.lessons(phase)
-
-    def _alike(self, row: Mapping[str, Any]) -> bool:
-        """Whether an experiment was made for the same metric under the same fixed overrides."""
-        kept = row["facts"].get("charter") or self._charters.get(row["sprint_id"])
-        if not kept:
-            return False
-        same = sorted(kept["fixed"]) == sorted(self.charter.fixed)
-        return same and kept["goal"]["objective"]["metric"] == self.charter.goal.objective.metric
+    def known(self) -> "Store":
+        """The database for a task that only reads. Raises `Refusal` when there is none yet."""
+        if not self.exists:
+            raise Refusal(
+                f"There is no database at {self.address} yet: run something first, or correct store.url."
+            )
+        return self.store
 
     @cached_property
-    def _charters(self) -> dict[int, Any]:
-        return {row["id"]: row["facts"].get("charter") for row in self.desk.store.sprints()}
+    def exists(self) -> bool:
+        """Whether there is a database to read; a server is taken to be there until it is asked."""
+        from research.store.connection import is_there
 
-    def _seen(self, row: Mapping[str, Any]) -> Seen:
-        proposal: Proposal = row["proposal"]
-        store: Store = self.desk.store
-        ids = [number for number in row["facts"].get("screened", ()) if number is not None]
-        results = list(store.results(ids).values()) if ids else []
-        keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
-        means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
-        reasons = row["facts"].get("reasons") or [None]
-        status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
-        return Seen(
-            overrides=proposal.overrides,
-            proposer=proposal.proposer,
-            status=status,
-            metrics=untested(means),
-            reason=reasons[0],
+        return is_there(self.config["store"]["url"])
+
+    @property
+    def address(self) -> str:
+        """The database's URL without its password."""
+        from research.store.connection import shown
+
+        return shown(self.config["store"]["url"])
+
+    @property
+    def harness(self) -> dict[str, Any]:
+        """Where each trial keeps its row and its files."""
+        return {"store": self.config["store"], "root": self.config["root"]}
+
+    @cached_property
+    def usual(self) -> dict[str, Any]:
+        """The keys of a campaign by themselves."""
+        path = self.conf / "part" / "campaign.yaml"
+        return parsed(text_of(path), path)
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """The configuration with what its domain fixes and asks."""
+        return applied(self.config, str(self.usual["goal"]))
+
+    @cached_property
+    def charter(self) -> "Charter":
+        """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
+        from research.campaign.charter import charter
+
+        return charter(self.asked, self.conf)
+
+    @cached_property
+    def domain(self) -> Domain | None:
+        """The field narrowed to its focus: the configuration's, or that of a charter of before."""
+        if "charter" not in self._given:
+            return chosen(self.config)
+        return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))
+
+    @property
+    def scope(self) -> "Scope":
+        """What the field may turn."""
+        from research.space.domain import Scope
+
+        return Scope(self.domain)
+
+    @cached_property
+    def vocabulary(self) -> dict[str, Any]:
+        """What may be turned: the field's part of the space. Raises `Refusal` where that is nothing."""
+        from research.space.domain import narrowed
+
+        return self.scope.narrowed(narrowed(self.space, self.charter.fixed), self.charter.fixed)
+
+    @property
+    def folder(self) -> Path:
+        """Where its sprints leave their papers."""
+        return self.root / "agent" / self.charter.name
+
+    @property
+    def objective(self) -> "Objective":
+        """As it is screened: on the validation split."""
+        return screening_objective(self.charter.goal.objective)
+
+    @property
+    def thresholds(self) -> "Thresholds":
+        """The scores from which proposals are queued and improved, as asked now."""
+        from research.team.review import Thresholds
+
+        return Thresholds.model_validate(self.config["review"])
+
+    @cached_property
+    def spend(self) -> "Spend":
+        """What may be spent, and the clock that counts its seconds. Raises `Refusal` for a budget of zero."""
+        from research.campaign.budget import Spend
+
+        return Spend(**{name: self.config["budget"][name] for name in ("trials", "seconds", "joules")})
+
+    @cached_property
+    def memory(self) -> "Memory":
+        """What earlier campaigns left; one that is off knows nothing."""
+        from research.memory.memory import opened
+
+        read = opened(self.config.get("memory"), self.store, inert=self.space.file.inert)
+        return self._closing.enter_context(closing(read))
+
+    @cached_property
+    def recall(self) -> "Recall":
+        """Memory asked for this goal."""
+        from research.campaign.discuss import Recall
+
+        return Recall(self.memory, self.charter)
+
+    @cached_property
+    def library(self) -> "Library | None":
+        """What may be read. Raises `Refusal` for a library that is not there."""
+        from research.literature.library import opened
+
+        return opened(self.config.get("literature"))
+
+    @cached_property
+    def client(self) -> "Client | None":
+        """The language model, None with `llm=none`; every exchange becomes a row of the newest sprint."""
+        from research.campaign.discuss import connected
+
+        settings, budget = self.config["llm"], self.config["budget"] if self.bounded else {}
+        found = None if settings.get("model") is None else connected(self, settings, budget)
+        return None if found is None else self._closing.enter_context(found)
+
+    @cached_property
+    def team(self) -> "Team | None":
+        """The roles that the model speaks for; None without one, when stand-ins do all."""
+        from research.campaign.discuss import team
+
+        return None if self.client is None else team(self, self.client)
+
+    @property
+    def sources(self) -> Mapping[str, Any]:
+        """Who proposes: name -> what makes it."""
+        return dict(self.config["proposer"]["sources"])
+
+    def at_hand(self, check: Callable[[list[str]], list[str]]) -> dict[str, Any]:
+        """What makers of proposers may ask for by name; `check` says what is wrong with overrides."""
+        return {
+            "vocabulary": self.vocabulary,
+            "fixed": self.charter.fixed,
+            "seed": self.charter.seed,
+            "conf": self.conf,
+            "client": self.client,
+            "check": check,
+            "memory": None if self.memory.mode == "off" else self.memory,
+        }
+
+    def bench(self, run: "Run", opened: float | None = None) -> "Bench":
+        """What runs the charter's arms, telling each trial in a line; `opened` as there."""
+        from research.campaign.bench import Bench
+
+        self.lines.shown = tuple(dict.fromkeys(self.objective.metrics))
+        return Bench(
+            space=self.space,
+            store=self.store,
+            run=run,
+            spend=self.spend,
+            fixed=self.charter.fixed,
+            quiet=self.charter.quiet,
+            harness=self.harness,
+            sweep=self.charter.name,
+            lines=self.lines,
+            fresh=self.charter.confirm.first_seed,
+            watched=self.charter.goal.objective.metrics,
+            opened=opened,
         )
 
+    @contextmanager
+    def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:
+        """Processes that run trials, a fifth of the time budget for each; their logs under `name`."""
+        if self.given_run is not None:
+            yield self.given_run
+            return
+        from research.campaign.budget import share
+        from research.run.runner import Runner
 
-@contextmanager
-def scene(desk: Desk) -> Iterator[Scene]:
-    """The scene with the language model and the memory that the config names; exchanges become rows."""
-    from research.llm.client import connect
-
-    with ExitStack() as stack:
-        client, memory = None, _memory(desk)
-        if memory is not None:
-            stack.enter_context(closing(memory))
-        if desk.config["llm"].get("model") is not None:
-            client = connect(desk.config["llm"], record=desk.store.add_interaction, store=desk.store)
-            if client is not None:
-                stack.enter_context(client)
-        yield Scene(desk, client, memory)
-
-
-def _field(charter: Charter) -> Domain | None:
-    """The field that a charter was agreed on in, by its file of today."""
-    name = charter.team.get("domain")
-    path = CONF / "domain" / f"{name}.yaml"
-    return None if name is None else read(parsed(text_of(path), path)).focused(charter.team.get("focus"))
-
-
-def _memory(desk: Desk) -> "Memory | None":
-    """None where memory is off: then no database is made to remember nothing."""
-    if (desk.config.get("memory") or {}).get("mode") in (None, "off", False):
-        return None
-    from research.memory.memory import opened
-
-    return opened(desk.config["memory"], desk.store, inert=desk.space.file.inert)
-
-
-def proposers(here: Scene) -> list[Proposer]:
-    """The proposers of the config that can work with what is at hand."""
-    at_hand = {
-        "vocabulary": here.vocabulary,
-        "fixed": here.charter.fixed,
-        "seed": here.charter.seed,
-        "conf": here.desk.conf,
-        "client": here.client,
-        "check": here.admission.complaints,
-        "memory": here.memory,
-    }
-    return made(here.desk.config["proposer"]["sources"], at_hand)
-
-
-def agreed(desk: Desk) -> Charter:
-    """The charter of what was asked. Raises `Refusal` for a goal that is not understood."""
-    return charter(desk.asked, desk.conf, desk.asked["proposer"]["shares"])
-
-
-def charter_of(desk: Desk, row: Mapping[str, Any]) -> Charter:
-    """The charter that the experiment was proposed under; the present one where none was kept.
-
-    Raises `Refusal` for one that another version kept.
-    """
-    kept = row["facts"].get("charter")
-    if kept is None and row["sprint_id"] is not None:
-        kept = row_of(desk.known, Reference("sprint", row["sprint_id"]))["facts"].get("charter")
-    if kept is None:
-        return agreed(desk)
-    try:
-        return Charter.model_validate(kept)
-    except ValidationError:
-        raise Refusal(
-            f"experiment {row['id']} was queued by another version of joulelab: suggest it again."
-        ) from None
-
-
-def spend(desk: Desk) -> Spend:
-    """What may be spent. Raises `Refusal` for a budget of zero."""
-    return Spend(**{name: desk.config["budget"][name] for name in ("trials", "seconds", "joules")})
-
-
-def bench(desk: Desk, found: Charter, run: "Run") -> Bench:
-    """What runs the arms of a charter, telling each trial in a line."""
-    wanted = screening_objective(found.goal.objective)
-    desk.lines.shown = (wanted.metric, *(bound.metric for bound in wanted.constraints))
-    made: Bench | None = None
-
-    def ended(arm: Arm, seed: int, outcome: "Outcome") -> None:
-        result = made.result(outcome.trial_id) if made and outcome.ok else None
-        metrics: dict[str, Any] = result.metrics if result else {}
-        desk.lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
-
-    made = Bench(
-        space=desk.space,
-        store=desk.store,
-        run=run,
-        spend=spend(desk),
-        fixed=found.fixed,
-        quiet=found.quiet,
-        harness={"store": desk.config["store"], "root": desk.config["root"]},
-        sweep=found.name,
-        report=ended,
-        fresh=found.confirm.first_seed,
-        watched=(wanted.metric, *(bound.metric for bound in wanted.constraints)),
-    )
-    return made
+        limits = self.config["launcher"]
+        longest = limits["timeout_s"] or share(self.config["budget"]["seconds"])
+        jobs, logs = 1 if alone else limits["jobs"], self.root / "agent" / name / "logs"
+        with Runner(jobs, threads or limits["threads"], longest, logs=logs) as runner:
+            yield runner.run

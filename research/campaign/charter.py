@@ -138,14 +138,14 @@ class Charter(Record):
         return not any(one.lstrip("+").startswith("budget.steps=") for one in self.fixed)
 
 
-def charter(config: Mapping[str, Any], conf: Path, shares: Mapping[str, float] | None) -> Charter:
+def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     """The charter of a resolved `conf/agent.yaml`.
 
     Raises:
         Refusal: the goal is not understood, `base` sets what is not its to set, or a number makes no sense.
     """
     base = _base(config["base"])
-    asked = config["objective"]
+    asked, shares = config["objective"], config["proposer"]["shares"]
     goal = read(
         str(config["goal"] or ""),
         conf,

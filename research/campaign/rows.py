@@ -1,20 +1,27 @@
-"""The experiment rows of a sprint: a new proposal opens one, a continued sprint finds its own again."""
+"""Proposals as rows: those that a sprint opens or finds again, what earlier sprints left, what was tried."""
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
-from research.metrics import untested
+from research.metrics import rank, untested
 from research.propose.bandit import Asked
-from research.propose.proposer import Seen, SeenStatus
+from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
 from research.team.review import Opinion
 from research.types import Proposal
 
+if TYPE_CHECKING:
+    from research.campaign.admission import Admission
+    from research.campaign.campaign import Campaign
+
 Row = Mapping[str, Any]
+_SETTLED = ("queued", "proposed", "dropped", "failed", "screened", "promoted", "supported", "refuted", "open")
+"""statuses of proposals that nobody need make again"""
 _ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "open", "failed", "stopped")
 """statuses of a proposal that was accepted: a continued sprint need not ask for it again"""
 
@@ -66,13 +73,9 @@ class Rows:
 
 def add_reviews(store: Store, number: int, opinions: Sequence[Opinion], round_: int) -> None:
     """Write down what reviewers said of an experiment."""
-    for one in opinions:
-        facts = {"round": round_}
-        store.add_review(number, role=one.role, score=one.score, content=one.content(), facts=facts)
-
-
-def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
-    return proposal.proposer, tuple(proposal.overrides)
+    for opinion in opinions:
+        content, facts = opinion.content(), {"round": round_}
+        store.add_review(number, role=opinion.role, score=opinion.score, content=content, facts=facts)
 
 
 _FIGURES = ("screened", "promoted", "supported", "refuted", "open")
@@ -127,7 +130,7 @@ def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> No
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
     ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
-    means = untested(bench.means(arm, seeds))
+    means = bench.means(arm, seeds)
     if means:
         found.arms.append(arm)
         found.proposals[arm.proposal_id] = proposal
@@ -136,15 +139,87 @@ def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> No
 
 def _ended(found: Earlier, row: Row) -> None:
     reasons = row["facts"].get("reasons") or [None]
-    seen = _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])
-    found.seen.append((row["proposal"], seen))
+    found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])))
+
+
+def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
+    raise AssertionError("proposing runs no trial")
+
+
+@final
+class Tried:
+    """What the database knows of a campaign's question before anything is proposed; nothing is run here."""
+
+    def __init__(self, campaign: "Campaign") -> None:
+        self._campaign, self.bench = campaign, campaign.bench(_nothing_runs)
+        self._rows: list[Row] = list(campaign.store.proposals()) if campaign.exists else []
+
+    @cached_property
+    def seen(self) -> list[tuple[Proposal, Seen]]:
+        """Proposals to the same question, oldest first, with their screened means."""
+        alike = (row for row in self._rows if row["status"] in _SETTLED and self._alike(row))
+        return [(row["proposal"], self._seen(row)) for row in alike]
+
+    @cached_property
+    def admission(self) -> "Admission":
+        """Lets proposals in: what passes the gate, lies in the field, and was never proposed before."""
+        from research.campaign.admission import Admission
+
+        campaign = self._campaign
+        doubted, outside = campaign.recall.doubted, campaign.scope.outside
+        admission = Admission(self.bench, None, campaign.thresholds, doubted=doubted, outside=outside)
+        admission.objective = campaign.objective
+        admission.seen = [seen for _, seen in self.seen]
+        known = {str(row["facts"]["signature"]) for row in self._rows if row["facts"].get("signature")}
+        for signature in known | {self.bench.signature(())}:
+            admission.tried(signature, "")
+        return admission
+
+    def state(self) -> State:
+        """The search as proposers see it: validation figures only."""
+        charter, objective, seen = self._campaign.charter, self._campaign.objective, self.admission.seen
+        done = [one for one in seen if one.metrics]
+        return State(
+            goal=charter.goal.text,
+            objective=objective,
+            fixed=charter.fixed,
+            control=None,
+            incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),
+            seen=tuple(seen),
+        )
+
+    def _alike(self, row: Row) -> bool:
+        """Whether a proposal was made for the same metric under the same fixed overrides."""
+        charter = self._campaign.charter
+        kept = row["facts"].get("charter") or self._charters.get(row["sprint_id"])
+        if not kept or sorted(kept["fixed"]) != sorted(charter.fixed):
+            return False
+        return bool(kept["goal"]["objective"]["metric"] == charter.goal.objective.metric)
+
+    @cached_property
+    def _charters(self) -> dict[int, Any]:
+        return {row["id"]: row["facts"].get("charter") for row in self._campaign.store.sprints()}
+
+    def _seen(self, row: Row) -> Seen:
+        ids = [number for number in row["facts"].get("screened", ()) if number is not None]
+        results = list(self._campaign.store.results(ids).values()) if ids else []
+        keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
+        means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
+        status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
+        reasons = row["facts"].get("reasons") or [None]
+        return _seen(row["proposal"], status, means, reasons[0])
 
 
 def _seen(proposal: Proposal, status: SeenStatus, metrics: dict[str, float], reason: str | None) -> Seen:
+    """A proposal as proposers see it, without figures of the test split."""
     return Seen(
         overrides=proposal.overrides,
         proposer=proposal.proposer,
         status=status,
-        metrics=metrics,
+        metrics=untested(metrics),
         reason=reason,
     )
+
+
+def _key(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
+    return proposal.proposer, tuple(proposal.overrides)

@@ -1,204 +1,160 @@
-"""From the configuration of `agent.py` to a finished campaign: builds the parts, says the objective, runs."""
+"""A campaign run to its end: sprint after sprint, until their number, the budget or the target ends it."""
 
+import fcntl
 import hashlib
-import math
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.campaign.alone import alone
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, charter
+from research.campaign.campaign import CONF, Campaign
+from research.campaign.charter import Charter
 from research.campaign.conclusions import UNWRITTEN
-from research.campaign.council import equipped
 from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
-from research.campaign.series import Series
 from research.campaign.sprint import Sprint
-from research.llm.client import NONE, Client, connect
-from research.llm.ledger import tally
-from research.memory.memory import Memory, opened
-from research.metrics import sentence
+from research.llm.client import NONE
+from research.metrics import compares, sentence
 from research.propose.proposer import Proposer, checked, made
-from research.report.findings import of_campaign
+from research.report import goal
+from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
-from research.run.runner import Runner
-from research.space.domain import Scope, chosen, narrowed
-from research.space.gate import Space
+from research.stats.decide import ENOUGH
 from research.store.store import Store
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-_SHORTEST_S = 60.0
-"""the shortest time that a trial or a question is given when nobody says"""
+Propose = Callable[[int, bool], Sequence[Proposer]]
+"""the proposers of a sprint by its number, with the model or without"""
 
 
-def research(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
-    """Run the campaign of a resolved `conf/agent.yaml` and return the path of its report.
+def research(campaign: Campaign) -> Path:
+    """Run a campaign and return the path of its report: interrupted it goes on, finished it is read.
 
-    `run` stands in for the processes that trials run in. Raises what `charter`, `equipped` and `Sprint.run`
-    raise. A campaign that was interrupted goes on, one that is finished is read.
+    Raises `Refusal` for a goal that is not understood, for what `Campaign` refuses to open, and for a control
+    that cannot be run.
     """
-    lines = lines or Lines()
-    shares = config["proposer"]["shares"]
-    agreed = charter(config, CONF, shares)
-    space = Space(CONF, CONF / "space.yaml")
-    spend = Spend(**{name: config["budget"][name] for name in ("trials", "seconds", "joules")})
-    agreed = agreed.model_copy(update={"setting": _setting(space, agreed)})
-    root, field = Path(config["root"]), chosen(config)
-    vocabulary = Scope(field).narrowed(narrowed(space, agreed.fixed), agreed.fixed)
-    if field is None:
-        vocabulary = _offered(vocabulary, agreed.goal.objective.metric)
-    store = Store(config["store"]["url"], late=True)
-    with (
-        closing(store),
-        closing(opened(config.get("memory"), store, inert=space.file.inert)) as memory,
-        _closed(_client(config, store, agreed)) as client,
-    ):
-        equipment = equipped(config, agreed, CONF, client, vocabulary, field, memory)
-        at_hand = _at_hand(agreed, space, client, vocabulary, Scope(field), memory)
-        checked(config["proposer"]["sources"], at_hand)
-        runner = _runner(config, agreed)
+    campaign = _settled(campaign)
+    charter = campaign.charter
+
+    def check(overrides: list[str]) -> list[str]:
+        gate = campaign.space.check(overrides, given=charter.fixed)
+        return gate or campaign.scope.outside(overrides)
+
+    at_hand = campaign.at_hand(check)
+    checked(campaign.sources, at_hand)
+
+    def propose(number: int, model: bool) -> list[Proposer]:
+        if not model and campaign.client is None:
+            return []  # a lane without the model stands beside one with it only
+        # With the same draws again all would be repeats.
+        seed = charter.seed + 1_000_003 * (number - 1)
+        return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
+
+    with campaign.running(charter.name) as run, alone(campaign.folder):
         # All that can be refused without it has been: from here on there is a database.
-        _announce(agreed, lines, model=client is not None)
-        _restore(store, agreed, spend)
-        with alone(root / "agent" / agreed.name), runner:
-
-            def sprint(number: int) -> Sprint:
-                return Sprint(
-                    agreed,
-                    space=space,
-                    store=store,
-                    run=run or runner.run,
-                    spend=spend,
-                    root=root,
-                    harness={"store": config["store"], "root": config["root"]},
-                    lines=lines,
-                    number=number,
-                    equipment=equipment,
-                )
-
-            def proposers(number: int, model: bool) -> list[Proposer]:
-                """Those of a sprint; the control lane's, without the model, only where there is one."""
-                if not model and client is None:
-                    return []
-                given = at_hand | {"seed": _seed(agreed, number), "client": client if model else None}
-                return made(config["proposer"]["sources"], given)
-
-            path = Series(agreed, store, spend, lines, sprint, proposers).run(root)
-        _conclude(store, agreed.name, path, lines)
-        return path
+        _announce(charter, campaign.lines, model=campaign.client is not None)
+        _restore(campaign.store, charter, campaign.spend)
+        path = sprints(campaign, run, propose)
+    _conclude(campaign.store, charter.name, path, campaign.lines)
+    return path
 
 
-def _setting(space: Space, agreed: Charter) -> str:
-    """Digest of the code, data and hardware that the control's trial depends on.
+def sprints(campaign: Campaign, run: Run, propose: Propose) -> Path:
+    """Run the sprints that are missing and write the campaign's papers; returns its report."""
+    for number in range(1, campaign.charter.sprint.count + 1):
+        if _sprint(campaign, run, propose, number):
+            break
+    return goal.write(campaign.store, campaign.charter.name, campaign.folder)[0]
 
-    Raises `Refusal` for an override that does not compose. Data that is not there is told by the control.
+
+def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str | None:
+    """Run one sprint unless it is done; why the campaign ends with it, None when it goes on."""
+    sprint, store, count = Sprint(campaign, run, number), campaign.store, campaign.charter.sprint.count
+    if count > 1:
+        done = ", done before" if sprint.done else ""
+        campaign.lines.say(f"sprint     {number} of {count}{done}")
+    try:
+        if sprint.done:
+            sprint.run([])
+        else:
+            sprint.run(propose(number, True), propose(number, False))
+    except KeyboardInterrupt:
+        goal.write(store, campaign.charter.name, campaign.folder)
+        raise
+    facts = rows_of(store, campaign.charter.name)[number]["facts"]
+    ended = facts.get("ended") or _over(campaign, sprint, number)
+    if ended and not facts.get("ended"):
+        store.set_sprint(sprint.id, "done", {**facts, "ended": ended})
+    return str(ended) if ended else None
+
+
+def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
+    """Why no sprint comes after this one."""
+    charter, spend, insights = campaign.charter, campaign.spend, campaign.store.insights(sprint_id=sprint.id)
+    held = [row["insight"].verdict for row in insights if row["word"] == "supported"]
+    if any(compares(verdict, charter.goal.objective.metric) for verdict in held):
+        return "the target is reached: a finding was confirmed"
+    if number >= charter.sprint.count:
+        return "all its sprints are done"
+    rows = campaign.store.proposals(sprint_id=sprint.id)
+    own = [row for row in rows if not harness(row) and "carried" not in row["facts"]]
+    if not own and not insights:
+        # The next one could do no more.
+        return "nothing that is left fits into the budget"
+    # A screened pair, promoted and confirmed on as few seeds as can decide anything.
+    short = spend.short(spend.usual(2 + len(charter.promote.seeds) + ENOUGH))
+    return None if short is None else f"the budget is spent: {short}"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold `folder`/.lock while the body runs; `Refusal` when another process of this host holds it.
+
+    The kernel takes the lock back however the process ends.
     """
-    config = space.resolve([*agreed.quiet, *agreed.fixed])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise Refusal(
+            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refusal(
+                f"This campaign runs already, in {folder}: wait for it, or give another goal, seed or budget."
+            ) from None
+        yield
+
+
+def _settled(campaign: Campaign) -> Campaign:
+    """The campaign on this code, data and hardware, its model within its budget, ready to search.
+
+    Raises `Refusal` for an override that does not compose.
+    """
+    charter = campaign.charter
+    campaign.spend  # noqa: B018  its clock begins
+    setting = charter.model_copy(update={"setting": _setting(campaign)})
+    held = campaign.under(setting, domain=campaign.domain, bounded=True)
+    if held.domain is None:
+        held.vocabulary = _offered(held.vocabulary, charter.goal.objective.metric)
+    held.team, held.library  # noqa: B018  what they refuse is said before there is a database
+    return held
+
+
+def _setting(campaign: Campaign) -> str:
+    """Digest of the code, data and hardware that the control's trial depends on; '' where data is missing."""
+    config = campaign.space.resolve([*campaign.charter.quiet, *campaign.charter.fixed])
     try:
         parts = teachers.key(config, "")
     except Refusal:
         return ""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _seed(agreed: Charter, number: int) -> int:
-    """The proposers' seed in a sprint: the same draws again would all be repeats."""
-    return agreed.seed + 1_000_003 * (number - 1)
-
-
-def _restore(store: Store, agreed: Charter, spend: Spend) -> None:
-    """Count what an interrupted run of the campaign has trained: its budget is one, however often typed."""
-    rows = [row for row in store.trials(sweep=agreed.name) if row.finished is not None]
-    results, lost = store.results([row.id for row in rows]), store.lost(agreed.name)
-    for row in rows:
-        if (row.reason or "").startswith("interrupted"):
-            continue
-        metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
-        spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
-
-
-def _closed(client: Client | None) -> AbstractContextManager[Client | None]:
-    return client if client is not None else nullcontext()
-
-
-def _announce(agreed: Charter, lines: Lines, model: bool) -> None:
-    lines.say(f"goal       {agreed.goal.text}")
-    lines.say(f"objective  {sentence(agreed.goal.objective)}", style="bold")
-    if agreed.goal.smallest_effect:
-        lines.say(f"effect     at least {100 * agreed.goal.smallest_effect:g} % better than the control")
-    lines.say(f"fixed      {' '.join(agreed.fixed)}")
-    if agreed.goal.unused:
-        lines.say(f"not used   {', '.join(agreed.goal.unused)}", style="yellow")
-    if not model:
-        lines.say(NONE)
-
-
-def _runner(config: Mapping[str, Any], agreed: Charter) -> Runner:
-    limits, seconds = config["launcher"], config["budget"]["seconds"]
-    timeout_s = limits["timeout_s"]
-    if timeout_s is None and seconds is not None:
-        timeout_s = max(_SHORTEST_S, seconds / 5)
-    logs = Path(config["root"]) / "agent" / agreed.name / "logs"
-    return Runner(limits["jobs"], limits["threads"], timeout_s, logs=logs)
-
-
-def _client(config: Mapping[str, Any], store: Store, agreed: Charter) -> Client | None:
-    """The language model; every exchange becomes a row of the campaign's newest sprint.
-
-    None with `llm=none`. What an interrupted run has used of the caps stays used.
-    """
-    if config["llm"].get("model") is None:
-        return None
-
-    def record(**exchange: Any) -> None:
-        rows = rows_of(store, agreed.name)
-        store.add_interaction(sprint_id=rows[max(rows)]["id"] if rows else None, **exchange)
-
-    before = [] if store.is_new else [row["id"] for row in rows_of(store, agreed.name).values()]
-    exchanges = [row for one in before for row in store.interactions(sprint_id=one)]
-    already = tally(exchanges) if exchanges else None
-    return connect(_within(config["llm"], config["budget"]), record=record, store=store, already=already)
-
-
-def _within(llm: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's settings inside the campaign's budget: a server that hangs may not take all of its time."""
-    found = dict(llm)
-    if budget["dollars"] is not None:
-        cap = llm["caps"].get("dollars")
-        found["caps"] = {**llm["caps"], "dollars": min(budget["dollars"], math.inf if cap is None else cap)}
-    if budget["seconds"] is not None:
-        longest = max(_SHORTEST_S, budget["seconds"] / 5)
-        found |= {name: min(llm[name], longest) for name in ("patience_s", "timeout_s")}
-    return found
-
-
-def _at_hand(
-    agreed: Charter,
-    space: Space,
-    client: Client | None,
-    vocabulary: Mapping[str, Any],
-    scope: Scope,
-    memory: Memory,
-) -> dict[str, Any]:
-    """What the constructors of proposers may ask for, by name."""
-
-    def check(overrides: list[str]) -> list[str]:
-        return space.check(overrides, given=agreed.fixed) or scope.outside(overrides)
-
-    return {
-        "vocabulary": vocabulary,
-        "fixed": agreed.fixed,
-        "seed": agreed.seed,
-        "conf": CONF,
-        "client": client,
-        "check": check,
-        "memory": None if memory.mode == "off" else memory,
-    }
 
 
 def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
@@ -213,17 +169,40 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
     return vocabulary
 
 
+def _restore(store: Store, charter: Charter, spend: Spend) -> None:
+    """Count what an interrupted run of the campaign has trained: its budget is one, however often typed."""
+    rows = [row for row in store.trials(sweep=charter.name) if row.finished is not None]
+    results, lost = store.results([row.id for row in rows]), store.lost(charter.name)
+    for row in rows:
+        if (row.reason or "").startswith("interrupted"):
+            continue
+        metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
+        spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
+
+
+def _announce(charter: Charter, lines: Lines, model: bool) -> None:
+    lines.say(f"goal       {charter.goal.text}")
+    lines.say(f"objective  {sentence(charter.goal.objective)}", style="bold")
+    if charter.goal.smallest_effect:
+        lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
+    lines.say(f"fixed      {' '.join(charter.fixed)}")
+    if charter.goal.unused:
+        lines.say(f"not used   {', '.join(charter.goal.unused)}", style="yellow")
+    if not model:
+        lines.say(NONE)
+
+
 def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
-    found = of_campaign(store, campaign)
-    for row in found.found:
+    findings = of_campaign(store, campaign)
+    for row in findings.found:
         insight, recipe = row["insight"], row["facts"].get("recipe")
         lines.say(f"{insight.verdict.word}: {insight.claim}", style="bold")
         if recipe:
             lines.say(f"recipe     {recipe}")
             lines.say(f"repeat     {typed(Path(recipe), CONF)}")
-    for note in found.notes():
+    for note in findings.notes():
         if note.startswith(UNWRITTEN):
             lines.say(note, style="yellow")
-    if not found.insights:
+    if not findings.insights:
         lines.say("nothing was confirmed: see the notes of the report", style="bold")
     lines.say(f"report     {path}")

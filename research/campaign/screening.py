@@ -19,7 +19,7 @@ from research.run.lookup import spared
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.team.lineup import Lineup
+from research.team.turns import Proposers
 from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]
@@ -36,13 +36,13 @@ class Screening:
         self,
         bench: Bench,
         admission: Admission,
-        lineup: Lineup,
+        who: Proposers,
         settings: Screen,
         goal: str,
         judges: Judges,
         bill: Bill,
     ) -> None:
-        self._bench, self._admission, self._turns = bench, admission, lineup.turns
+        self._bench, self._admission, self._turns = bench, admission, who.turns
         self._settings, self._goal, self._bill = settings, goal, bill
         self.stopping: Stopping | None = None
         self._held: tuple[Arm, ...] = ()
@@ -51,7 +51,7 @@ class Screening:
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
         self._left_out: list[str] = []
         """why arms could not be compared"""
-        self._asking = Asking(lineup.turns, lineup.proposers, admission, judges, self.state, self.notes)
+        self._asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
 
     @property
     def objective(self) -> Objective:

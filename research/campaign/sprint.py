@@ -5,88 +5,53 @@ depend on the charter and the store only, so the same command typed again takes 
 costs nothing, what is missing is run, and no row is written twice. A sprint that is done is taken as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
 from research.campaign.admission import Admission
-from research.campaign.bench import Arm, Bench, Run
-from research.campaign.budget import Boxes, Spend
-from research.campaign.charter import Charter
+from research.campaign.bench import Run
+from research.campaign.budget import Bill, Box, Boxes, owed
+from research.campaign.campaign import Campaign
+from research.campaign.conclusions import Conclusions
 from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
-from research.campaign.council import Equipment, evidence
+from research.campaign.discuss import convene, taken_over
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Row, Rows, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.stopped_control import Shortest, told
-from research.metrics import screening_objective
 from research.propose.proposer import Proposer
 from research.report.folder import leave
-from research.run.lines import Lines
-from research.run.runner import Outcome
-from research.space.gate import Space
-from research.store.store import Store
-from research.team.discussion import Queued
+from research.stats.arms import Arm
 from research.team.judges import Judges
-from research.team.lineup import Lineup, lineup
+from research.team.turns import Proposers, in_turn
 
 
 @final
 class Sprint:
     """One sprint; `run` may be called once."""
 
-    def __init__(
-        self,
-        charter: Charter,
-        *,
-        space: Space,
-        store: Store,
-        run: Run,
-        spend: Spend,
-        root: Path,
-        harness: dict[str, Any],
-        lines: Lines,
-        number: int = 1,
-        equipment: Equipment | None = None,
-    ) -> None:
-        """`run` runs jobs and yields outcomes; `harness` are root keys of a trial that change no result.
-
-        `number` counts from 1 in the campaign; `equipment` is who else has a say: team, memory, recipes.
-        """
-        self._charter, self._store, self._spend, self._lines = charter, store, spend, lines
-        self._number, self._equipment = number, equipment or Equipment()
+    def __init__(self, campaign: Campaign, run: Run, number: int = 1) -> None:
+        """`run` runs jobs and yields outcomes; `number` counts from 1 in the campaign."""
+        self._campaign, self._charter, self._store = campaign, campaign.charter, campaign.store
+        self._number = number
         self._notes, self._plan = list[str](), dict[str, Any]()
         self._screening: Screening | None = None
-        self._boxes = Boxes(charter.sprint.minutes, spend.clock, spend.left_s())
-        self.folder = root / "agent" / charter.name / f"sprint-{number}"
-        self._rows_of = rows_of(store, charter.name)
-        self._baseline = baseline(store, self._before(), charter.goal.objective.metric)
+        spend = campaign.spend
+        self._boxes = Boxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
+        self.folder = campaign.folder / f"sprint-{number}"
+        self._rows_of = rows_of(self._store, self._charter.name)
+        self._before = [row for at, row in sorted(self._rows_of.items()) if at < number]
+        self._baseline = baseline(self._store, self._before, self._charter.goal.objective.metric)
         self._question: Question | None = None
-        self._lineup: Lineup | None = None
+        self._proposers: Proposers | None = None
         self._shortest: Shortest | None = None
-        self._admission: Admission | None = None
         self.id = self._opened()
-        self._bench = Bench(
-            space=space,
-            store=store,
-            run=run,
-            spend=spend,
-            fixed=charter.fixed,
-            quiet=charter.quiet,
-            harness=harness,
-            sweep=charter.name,
-            report=self._ended,
-            fresh=charter.confirm.first_seed,
-            watched=[
-                charter.goal.objective.metric,
-                *(one.metric for one in charter.goal.objective.constraints),
-            ],
-            opened=next(row["created"] for row in store.sprints() if row["id"] == self.id),
-        )
-        watched = screening_objective(charter.goal.objective)
-        lines.shown = tuple(dict.fromkeys([watched.metric, *(bound.metric for bound in watched.constraints)]))
+        opened = next(row["created"] for row in self._store.sprints() if row["id"] == self.id)
+        self.bench = campaign.bench(run, opened)
 
     @property
     def done(self) -> bool:
@@ -106,52 +71,55 @@ class Sprint:
         """
         if self.done:
             return leave(self._store, self.id, self.folder)
-        self._lineup = lineup(proposers, control, self._charter.shares, self._charter.seed)
-        wrapped = self._lineup.proposers
+        self._proposers = in_turn(proposers, control, self._charter.shares, self._charter.seed)
         try:
-            self._research(self._lineup)
+            self._research(self._proposers)
         except KeyboardInterrupt:
             self._notes.append("interrupted: the same command continues")
-            self._close("interrupted", wrapped)
+            self._close("interrupted")
             raise
         except BaseException:
-            self._store.set_sprint(self.id, "failed", self._facts(wrapped))
+            self._store.set_sprint(self.id, "failed", self._facts())
             raise
-        return self._close("done", wrapped)
+        return self._close("done")
 
     def _opened(self) -> int:
         """The sprint's row: the one that an earlier run of this command has left, else a new one."""
         row = self._rows_of.get(self._number)
         if row is None:
-            asked, folder = self._charter.goal.objective.model_dump(mode="json"), str(self.folder)
-            goal, facts = self._charter.goal.text, self._facts([])
-            return self._store.add_sprint(goal, objective=asked, folder=folder, facts=facts)
+            objective, folder = self._charter.goal.objective.model_dump(mode="json"), str(self.folder)
+            goal, facts = self._charter.goal.text, self._facts()
+            return self._store.add_sprint(goal, objective=objective, folder=folder, facts=facts)
         if row["status"] != "done":
             self._store.set_sprint(row["id"], "running")
         return int(row["id"])
 
-    def _close(self, status: str, proposers: Sequence[Proposer]) -> Path:
-        self._store.set_sprint(self.id, status, self._facts(proposers))
+    def _close(self, status: str) -> Path:
+        self._store.set_sprint(self.id, status, self._facts())
         return leave(self._store, self.id, self.folder)
 
-    def _facts(self, proposers: Sequence[Proposer]) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """What the report needs beside the rows of experiments, trials and insights."""
+        campaign, who = self._campaign, self._proposers
+        stopping = self._screening.stopping if self._screening else None
         return {
             "campaign": self._charter.name,
             "number": self._number,
             "charter": self._charter.model_dump(mode="json"),
             "notes": list(dict.fromkeys(self._notes)),
-            "seconds": self._spend.seconds,
-            "spent": {one.name: spent for one in proposers if (spent := one.spent())},
+            "seconds": campaign.spend.seconds,
+            "spent": {one.name: spent for one in who.all if (spent := one.spent())} if who else {},
             "boxes": self._boxes.facts(),
-            "turns": dict(self._lineup.turns.facts()) if self._lineup else {},
+            "turns": dict(who.turns.facts()) if who else {},
             **self._compared(),
-            "predicted": dict(self._equipment.predicted()),
+            "predicted": dict(campaign.memory.counts()),
             "plan": self._plan,
             "baseline": self._baseline.model_dump(mode="json"),
             "shortest": self._shortest.model_dump(mode="json") if self._shortest else None,
-            **self._pruned(),
-            **self._equipment.facts(),
+            **({"pruned": stopping.facts()} if stopping else {}),
+            **({"team": campaign.team.facts()} if campaign.team else {}),
+            "memory": campaign.memory.facts(),
+            **({"literature": campaign.library.facts()} if campaign.library else {}),
         }
 
     def _compared(self) -> dict[str, Any]:
@@ -161,44 +129,39 @@ class Sprint:
 
     def _asked(self) -> Question:
         """The question of this campaign, with all that was ever compared for it in this database."""
-        charter, space, store = self._charter, self._bench.space, self._store
+        charter, space, store = self._charter, self.bench.space, self._store
         key = asked(space, charter.goal.objective.model_dump(), charter.fixed, charter.quiet)
-        data = digest_of_data(self._bench.config((), 0))
+        data = digest_of_data(self.bench.config((), 0))
         before = unkept(space, store.sprints(), key)
         place = f"{charter.name} {self._number}"
         return Question(store, key, charter.alpha, place, data, before)
 
-    def _pruned(self) -> dict[str, Any]:
-        stopping = self._screening.stopping if self._screening else None
-        return {"pruned": stopping.facts()} if stopping else {}
-
-    def _research(self, who: Lineup) -> None:
-        charter, bench = self._charter, self._bench
-        left = earlier(self._store, self._before(), bench, charter.screen.seeds, charter.confirm.looks)
+    def _research(self, who: Proposers) -> None:
+        charter, bench, before = self._charter, self.bench, self._before
+        left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
-        admission = self._admission = Admission(
-            bench, rows, charter.review, self._left_s, self._equipment.doubted, self._equipment.outside
-        )
-        if who.queue is not None:
-            self._equipment.prepare()
+        doubted, outside = self._campaign.recall.doubted, self._campaign.scope.outside
+        admission = Admission(bench, rows, charter.review, self._left_s, doubted, outside)
+        if who.queue is not None and self._campaign.client is not None:
+            # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
+            self._campaign.client.prepare()
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
-            admission.objective = wanted = wanted_of(charter, bench, control, self._notes, self._before())
+            admission.objective = wanted = wanted_of(charter, bench, control, self._notes, before)
             self._shortest, stopped = stopped_control(
-                charter, bench, rows, control, wanted, self._before(), self._boxes.half
+                charter, bench, rows, control, wanted, before, self._boxes.half
             )
         if self._shortest:
             self._notes.append(told(self._shortest, wanted))
         # Where a person has fixed the length, proposals cannot follow a control that is stopped.
         beside = stopped if charter.turns_length else None
         admission.lanes = who.lanes
-        judges = Judges(None, None, lambda phase: (), admission.complaints)
-        bill = self._equipment.bill(self._store, self.id, rows.before, who.queue)
+        judges, bill = Judges(None, None, lambda phase: (), admission.complaints), self._bill(rows, who)
         screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, bill)
         screening.start(control, left, beside)
         self._screening = screening
         with self._box("discuss"):
-            self._discuss(screening, admission, left, who.queue)
+            self._discuss(screening, admission, left, who)
         with self._box("implement"):
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(promotion.short)
@@ -211,58 +174,56 @@ class Sprint:
         with self._box("validate"):
             self._confirmed(control, contenders, stopped)
 
-    def _before(self) -> list[Any]:
-        return [row for number, row in sorted(self._rows_of.items()) if number < self._number]
-
     def _judged(self) -> int:
         """Contenders that the sprints before this one have judged."""
-        return sum(len(self._store.insights(sprint_id=row["id"])) for row in self._before())
+        return sum(len(self._store.insights(sprint_id=row["id"])) for row in self._before)
 
     def _left_s(self) -> float:
-        return min(self._spend.left_s(), self._boxes.left_s())
+        return min(self._campaign.spend.left_s(), self._boxes.left_s())
 
-    def _box(self, name: Any) -> Any:
-        return self._equipment.boxed(self._boxes, name, self._bench)
+    @contextmanager
+    def _box(self, name: Box) -> Iterator[None]:
+        """Open a box: trials and questions to the model end with it, questions with the budget too."""
+        with self._boxes.open(name):
+            self.bench.until = self._boxes.until()
+            if self._campaign.client is not None:
+                self._campaign.client.left_s = self._left_s
+            yield
+        self.bench.until = None
 
-    def _discuss(
-        self, screening: Screening, admission: Admission, left: Earlier, queue: Queued | None
-    ) -> None:
+    def _bill(self, rows: Rows, who: Proposers) -> Bill:
+        """What the model's questions cost in this sprint, those of an interrupted run included."""
+        client, queue = self._campaign.client, who.queue
+        if client is None or queue is None:
+            return Bill()
+        unpaid = owed(self._store, self.id, rows.before)
+        return Bill(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
+
+    def _discuss(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
         """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
-        council = self._equipment.council
-        if queue is None or council is None or not council.team.speaks:
+        queue, team, rows = who.queue, self._campaign.team, admission.rows
+        if queue is None or team is None:
             return
-        waiting = admission.rows.accepted(queue.name) or self._taken_over(left, admission.rows)
+        waiting: Sequence[Row] = rows.accepted(queue.name) or taken_over(self._store, left.queued, rows)
         for row in waiting:
             admission.reserve(row["id"], row["proposal"], row["facts"])
         queue.put(row["proposal"] for row in waiting)
-        if len(waiting) < council.count:
-            cited = evidence(self._store)
-            proposals, found = council.convene(screening, admission, cited)
+        if len(waiting) < self._campaign.discussed:
+            proposals, discussion = convene(self._campaign, screening, admission)
             queue.put(proposals)
-            self._plan = {**found.plan, "remarks": found.remarks} if found.plan else {}
-            self._notes += found.notes
-
-    def _taken_over(self, left: Earlier, rows: Rows) -> list[Row]:
-        """What waits from earlier sprints, each in a row of this one."""
-        found: list[Row] = []
-        for row in left.queued:
-            facts = row["facts"] | {"carried": row["id"]}
-            number = rows.open(row["proposal"], "queued", facts)
-            why = [f"it waits on as experiment {number} of the next sprint"]
-            self._store.set_proposal(row["id"], "dropped", row["facts"] | {"reasons": why})
-            found.append({"id": number, "proposal": row["proposal"], "facts": facts})
-        return found
+            self._plan = {**discussion.plan, "remarks": discussion.remarks} if discussion.plan else {}
+            self._notes += discussion.notes
 
     def _unsettled(self, arms: Sequence[Arm], left: Earlier) -> list[Arm]:
         """Arms without a verdict, each configuration once: both lanes may have found it."""
-        found: dict[str, Arm] = {}
+        first: dict[str, Arm] = {}
         for arm in arms:
-            found.setdefault(str(arm.facts.get("signature")), arm)
-        return [arm for signature, arm in found.items() if signature not in left.settled]
+            first.setdefault(str(arm.facts.get("signature")), arm)
+        return [arm for signature, arm in first.items() if signature not in left.settled]
 
     def _carried(self, best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
         """The best arms, those of earlier sprints in rows of this one."""
-        found = []
+        own = []
         for arm in best:
             proposal = left.proposals.get(arm.proposal_id)
             if proposal is not None:
@@ -270,18 +231,17 @@ class Sprint:
                 facts.pop("asked", None)  # its own sprint has paid the model for it
                 number = rows.open(proposal, "promoted", facts)
                 arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
-            found.append(arm)
-        return found
+            own.append(arm)
+        return own
 
     def _confirmed(self, control: Arm, contenders: Sequence[Arm], stopped: Arm | None) -> None:
         """Confirm contenders one after another until one is supported."""
-        charter, bench = self._charter, self._bench
+        charter, bench = self._charter, self.bench
         goal = charter.goal
         known = bench.means(control, charter.promote.seeds)
         claimed = claim(goal.objective, goal.smallest_effect, known, confirmed=self._baseline.confirmed)
         held = stopped if claimed.first.metric == goal.objective.metric else None
-        unheld = self._shortest is not None and self._shortest.unknown is not None
-        conclusions = self._equipment.conclusions(charter, bench, self.id, unheld)
+        conclusions = self._conclusions()
         self._question = self._asked()
         confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed, self._boxes.short)
         for arm in contenders:
@@ -291,7 +251,15 @@ class Sprint:
                 break
         self._notes += conclusions.notes
 
-    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._bench.result(outcome.trial_id) if outcome.ok else None
-        metrics = found.metrics if found else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
+    def _conclusions(self) -> Conclusions:
+        campaign, lessons = self._campaign, self._campaign.recall.lessons
+        unheld = self._shortest is not None and self._shortest.unknown is not None
+        return Conclusions(
+            self._charter,
+            self.bench,
+            self.id,
+            campaign.team,
+            lambda: lessons("evaluation"),
+            campaign.discovered,
+            unheld,
+        )

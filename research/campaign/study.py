@@ -7,66 +7,55 @@ depends on when the command was typed: typed again it writes the same report.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
+from research.campaign.campaign import Campaign
 from research.campaign.judging import judge, method
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
 from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import measured
-from research.run.lines import Lines
-from research.run.runner import Outcome, Runner
+from research.run.runner import Runner
 from research.space import profiles
-from research.space.gate import Space
 from research.stats.alpha import errors
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, claim_word
-from research.store.store import Store
 from research.types import Insight, Objective, Proposal, Verdict
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-_LAUNCHER = ("jobs", "threads", "timeout_s")
 
+def conduct(campaign: Campaign, name: str) -> Path:
+    """Run the experiment of a recipe to its verdicts; returns the path of the report.
 
-def conduct(config: Mapping[str, Any], *, run: Run | None = None, lines: Lines | None = None) -> Path:
-    """Run the experiment of a resolved `conf/agent.yaml` to its verdicts; returns the path of the report.
-
-    `run` stands in for the processes that trials run in. Raises `Refusal` for a recipe that is not there,
-    has no study, or does not compose.
+    Raises `Refusal` for a recipe that is not there, has no study, or does not compose.
     """
-    lines = lines or Lines()
-    name = str(config["recipe"])
-    study = recipe(CONF, name).study
+    lines, space = campaign.lines, campaign.space
+    study = recipe(campaign.conf, name).study
     if study is None:
         raise Refusal(f"experiment={name} claims nothing: run it by python train.py -m experiment={name}.")
-    fixed = (f"experiment={name}", *map(str, config["base"]))
+    fixed = (f"experiment={name}", *map(str, campaign.asked["base"]))
     clash = study.turned & keys_of(fixed)
     if clash:
         raise Refusal(f"base cannot set {min(clash)}: the arms of experiment={name} differ in it.")
-    space = Space(CONF, CONF / "space.yaml")
     composed = space.resolve(fixed)
     lines.say(f"question   {study.question}", style="bold")
     lines.say(f"claim      {study.claim}")
-    with (
-        closing(Store(config["store"]["url"], late=True)) as store,
-        _runner(config, composed, name) as runner,
-    ):
-        experiment = Experiment(name, study, fixed, space, store, run or runner.run, config, lines)
+    with _runner(campaign, composed, name) as runner:
+        experiment = Experiment(campaign, name, study, fixed, campaign.given_run or runner.run)
         path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")
     return path
 
 
-def _runner(config: Mapping[str, Any], composed: Mapping[str, Any], name: str) -> Runner:
+def _runner(campaign: Campaign, composed: Mapping[str, Any], name: str) -> Runner:
     """The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else."""
-    settings = {key: config["launcher"].get(key) or composed["launcher"].get(key) for key in _LAUNCHER}
-    return Runner(*settings.values(), logs=Path(config["root"]) / "experiments" / name / "logs")
+    typed, own = campaign.config["launcher"], composed["launcher"]
+    settings = [typed.get(key) or own.get(key) for key in ("jobs", "threads", "timeout_s")]
+    return Runner(*settings, logs=campaign.root / "experiments" / name / "logs")
 
 
 @final
@@ -75,34 +64,31 @@ class Experiment:
 
     def __init__(
         self,
+        campaign: Campaign,
         name: str,
         study: Study,
         fixed: tuple[str, ...],
-        space: Space,
-        store: Store,
         run: Run,
-        config: Mapping[str, Any],
-        lines: Lines,
     ) -> None:
-        self._name, self._study, self._store, self._lines = name, study, store, lines
+        self._name, self._study, self._store, self._lines = name, study, campaign.store, campaign.lines
         self._fixed = fixed
         self._looks: tuple[int, ...] = (len(study.seeds),)
         own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
-        self.folder = Path(config["root"]) / "experiments" / "".join(_letters(own))
+        self.folder = campaign.root / "experiments" / "".join(_letters(own))
         self._bench = Bench(
-            space=space,
-            store=store,
+            space=campaign.space,
+            store=campaign.store,
             run=run,
             spend=Spend(),
             fixed=fixed,
-            quiet=config["quiet"],
-            harness={"store": config["store"], "root": config["root"]},
+            quiet=campaign.config["quiet"],
+            harness=campaign.harness,
             sweep=self.folder.name,
-            report=self._ended,
+            lines=campaign.lines,
             fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
         )
-        lines.shown = study.metrics[:3]
+        campaign.lines.shown = study.metrics[:3]
 
     def run(self, lines: Sequence[ArmLine]) -> Path:
         """Run the trials that are missing, judge, and write the report; `lines` are the arms at hand.
@@ -243,11 +229,6 @@ class Experiment:
             )
             if insight not in known:
                 self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
-
-    def _ended(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        found = self._bench.result(outcome.trial_id) if outcome.ok else None
-        metrics = found.metrics if found else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
 
 
 def _letters(text: str) -> Iterator[str]:

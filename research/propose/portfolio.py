@@ -10,7 +10,7 @@ from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
 from research.propose.proposer import Proposer, State
 from research.propose.random import claim
-from research.stats.student import critical
+from research.stats.decide import critical
 from research.types import Objective, Proposal
 
 SIZE = 5
@@ -130,7 +130,7 @@ def pays(regrets: Regrets[Name], size: int = SIZE, level: float = 0.95) -> bool:
         return True
     mean = math.fsum(gains) / len(gains)
     spread = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1))
-    return mean > critical(2 * (1 - level), len(gains) - 1) * spread / math.sqrt(len(gains))
+    return mean > critical(1 - level, len(gains) - 1) * spread / math.sqrt(len(gains))
 
 
 def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
+from research.compose.yaml import parsed, text_of
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ def read(content: Mapping[str, Any]) -> Domain:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise Refusal(f"domain={content.get('name')} is wrong at '{where}': {first['msg']}.") from None
+
+
+def named(conf: Path, name: str | None, focus: str | None) -> Domain | None:
+    """The field of a name as its file says it today, narrowed to a focus; None for no name."""
+    path = conf / "domain" / f"{name}.yaml"
+    return None if name is None else read(parsed(text_of(path), path)).focused(focus)
 
 
 def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:

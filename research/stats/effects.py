@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 from research.stats.alpha import Errors, below, rule
+from research.stats.decide import critical
 from research.stats.intervals import changes_of, compare, interval, mean_of
-from research.stats.student import critical
 from research.types import Comparison, Direction, Record, Scale, Values, Verdict, VerdictWord
 
 _NODES, _SIZES, _FAR = 64, 120, 30.0
@@ -82,7 +82,7 @@ def conditional(
     from numpy import asarray
 
     moved = asarray(values, dtype=float) - least
-    bounds = [critical(2 * tail, count - 1) for count, tail in zip(counts, tails, strict=True)]
+    bounds = [critical(tail, count - 1) for count, tail in zip(counts, tails, strict=True)]
     given = _Given(moved, bounds[-1], *((counts[-2], bounds[-2]) if len(counts) > 1 else (0, 0.0)))
     low, middle, high = given.ends((1 - level) / 2)
     return Interval(least + middle, least + low, least + high)

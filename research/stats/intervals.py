@@ -9,13 +9,13 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import final
 
 from refusal import Refusal
 from research.metrics import is_exact
 from research.stats.decide import Mean
 from research.stats.draws import Ground
-from research.stats.student import critical, two_sided
 from research.types import Comparison, Over, Scale, Values
 
 ROUNDING = 8 * sys.float_info.epsilon
@@ -38,19 +38,40 @@ def summary(values: Iterable[float], level: float = 0.95) -> Summary:
     """Mean, t-interval and sample standard deviation of the finite values; the mean of none is NaN."""
     check_level(level)
     finite = [float(value) for value in values if math.isfinite(value)]
-    return summarised(finite, ROUNDING * max(map(abs, finite), default=0.0), level)
+    mean, std = _moments(finite, ROUNDING * max(map(abs, finite), default=0.0))
+    half = std and _inner(level, len(finite) - 1) * std / math.sqrt(len(finite))
+    return Summary(mean, half, std, len(finite), level)
 
 
-def summarised(finite: Sequence[float], rounding: float, level: float) -> Summary:
-    """The summary of finite values that may differ by `rounding` and still be equal."""
+def _moments(finite: Sequence[float], rounding: float) -> tuple[float, float | None]:
+    """Mean and standard deviation of finite values that may differ by `rounding` and still be equal."""
     n = len(finite)
     mean = math.fsum(finite) / n if n else math.nan
     if n < 2:
-        return Summary(mean, None, None, n, level)
+        return mean, None
     # Equal differences of coarse figures, such as accuracies, still differ in their last bits.
     spread = max(finite) - min(finite) > rounding
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1)) if spread else 0.0
-    return Summary(mean, critical(1 - level, n - 1) * std / math.sqrt(n) if std else 0.0, std, n, level)
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1)) if spread else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _inner(level: float, freedom: int) -> float:
+    """The t that |T| stays below with a chance of `level`, for a table that must not wait for scipy."""
+    low, high = 0.0, math.pi / 2
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if _within(middle, freedom) < level else (low, middle)
+    return math.sqrt(freedom) * math.tan(high)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """P(|T| < sqrt(freedom) tan(angle)): Abramowitz and Stegun 26.7.3 and 26.7.4."""
+    odd, total = freedom % 2, 0.0
+    term = math.cos(angle) if odd else 1.0
+    for power in range(odd, freedom - 1, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if odd else total
 
 
 def check_level(level: float) -> None:
@@ -113,12 +134,18 @@ def described(
         low=back(measured.least(ends[0])),
         high=back(measured.most(ends[1])),
         effect_size=None if t is None else t / math.sqrt(measured.n),
-        p_value=None if t is None else two_sided(t, measured.freedom),
+        p_value=None if t is None else _two_sided(t, measured.freedom),
         level=level,
         tail=tail,
         sd=measured.error * math.sqrt(measured.n) or None,
         over=ground.over,
     )
+
+
+def _two_sided(t: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(freedom, -abs(t)))
 
 
 def changes_of(pairs: Sequence[tuple[float, float]], scale: Scale) -> tuple[list[float], float]:
@@ -135,9 +162,9 @@ def mean_of(
     finite: Sequence[float], rounding: float, metric: str, equal: bool = False, ground: Ground = ALONE
 ) -> Mean:
     """The mean of finite values that may differ by `rounding` and still be equal."""
-    told = summarised(finite, rounding, 0.95)
-    error = told.std / math.sqrt(told.n) if told.std else 0.0
-    found = Mean(told.mean, error, told.n - 1, told.n, is_exact(metric), equal)
+    mean, std = _moments(finite, rounding)
+    n = len(finite)
+    found = Mean(mean, std / math.sqrt(n) if std else 0.0, n - 1, n, is_exact(metric), equal)
     spread = ground.spread
     return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
 

@@ -1,29 +1,21 @@
 """Power of the one-sided paired t-test: how likely n pairs find an effect, and how many it takes.
 
-Plain Python, as `student.py`: the noncentral t is one integral over the sample's standard deviation, and a
-report must not wait 0.9 CPU seconds for scipy's import. Effects are planned with the spread that was seen and
-the smallest effect of interest, never with the effect that was seen: that would only tell the p-value again
-(Hoenig and Heisey 2001, The American Statistician 55).
+Effects are planned with the spread that was seen and the smallest effect of interest, never with the effect
+that was seen: that would only tell the p-value again (Hoenig and Heisey 2001, The American Statistician 55).
 """
 
 import math
 from collections.abc import Callable
-from functools import cache
-from itertools import pairwise
 from typing import final
 
 from refusal import Refusal
-from research.stats.student import critical
+from research.stats.decide import ENOUGH, critical
 from research.types import Comparison, Record
 
 USUAL = 0.8
 """the power that is asked for when nobody says (Cohen 1988)"""
 MOST = 10_000
 """pairs beyond which a number is not looked for"""
-FEWEST = 3
-"""pairs below which nothing is decided (`research.stats.intervals.ENOUGH`)"""
-_NODES = 48
-_SIGMAS = 9.0
 
 
 @final
@@ -55,11 +47,11 @@ def power(n: int, effect: float, sd: float, alpha: float) -> float:
     (Johnson and Kotz 1970, chapter 31).
     """
     _check(effect, sd, alpha)
-    if n < FEWEST:
+    if n < ENOUGH:
         return 0.0
     if sd == 0:
         return 1.0 if effect > 0 else alpha
-    return _beyond(critical(2 * alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
+    return _beyond(critical(alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
 
 
 def needed(effect: float, sd: float, alpha: float, power: float = USUAL) -> int | None:
@@ -72,7 +64,7 @@ def detectable(n: int, sd: float, alpha: float, power: float = USUAL) -> float:
     """The smallest effect that n pairs find with this power; infinite below three pairs."""
     _check(0.0, sd, alpha)
     _check_share(power, "power")
-    if n < FEWEST:
+    if n < ENOUGH:
         return math.inf
     if power <= alpha or sd == 0:
         return 0.0
@@ -112,14 +104,14 @@ def told(found: Comparison, smallest_effect: float) -> Powered | None:
 
 def _spread(found: Comparison) -> float | None:
     """Standard deviation of the differences; of one that was kept without it, back from its interval."""
-    if found.sd is not None or found.n < FEWEST or not math.isfinite(found.high - found.low):
-        return found.sd if found.n >= FEWEST else None
+    if found.sd is not None or found.n < ENOUGH or not math.isfinite(found.high - found.low):
+        return found.sd if found.n >= ENOUGH else None
     half = (found.high - found.low) / 2
     if found.scale == "relative":
         if found.low <= -100:
             return None
         half = (math.log1p(found.high / 100) - math.log1p(found.low / 100)) / 2
-    return half * math.sqrt(found.n) / critical(1 - found.level, found.n - 1) if half > 0 else None
+    return half * math.sqrt(found.n) / critical((1 - found.level) / 2, found.n - 1) if half > 0 else None
 
 
 def _scales(found: Comparison) -> tuple[Callable[[float], float], Callable[[float], float]]:
@@ -140,7 +132,7 @@ def _reaches(n: int, effect: float, sd: float, alpha: float, wanted: float) -> b
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
     """The first n that is enough, by doubling and halving: power grows with n."""
-    low, high = FEWEST - 1, FEWEST
+    low, high = ENOUGH - 1, ENOUGH
     while not enough(high):
         low, high = high, 2 * high
         if low >= MOST:
@@ -152,51 +144,13 @@ def _fewest(enough: Callable[[int], bool]) -> int | None:
 
 
 def _beyond(least: float, freedom: int, shift: float) -> float:
-    """P(T > least) of noncentral t: the mean over s = sqrt(chi2 / freedom) of P(Z > least * s - shift).
+    """P(T > least) of noncentral t."""
+    from scipy.special import nctdtr
 
-    Integrated apart: before, on and after the stretch in which the normal probability falls from 1 to 0.
-    """
     if math.isinf(least):
         return 0.0
-    if math.isinf(shift):
-        return 1.0
-    spread = _SIGMAS / math.sqrt(2 * freedom)
-    low, high = max(0.0, 1 - 2 * spread), 1 + spread + _SIGMAS / freedom
-    ends = sorted({low, high, *(min(high, max(low, (shift + z) / least)) for z in (-_SIGMAS, _SIGMAS))})
-    # 1 / Gamma and the powers of s together: apart, they overflow at a few hundred degrees.
-    front = math.log(2) + freedom / 2 * math.log(freedom / 2) - math.lgamma(freedom / 2)
-
-    def inside(s: float) -> float:
-        density = math.exp(front + (freedom - 1) * math.log(s) - freedom * s * s / 2)
-        return density * _above(least * s - shift)
-
-    total = math.fsum(_integral(inside, a, b) for a, b in pairwise(ends))
-    return min(1.0, max(0.0, total))
-
-
-def _integral(of: Callable[[float], float], low: float, high: float) -> float:
-    half, middle = (high - low) / 2, (high + low) / 2
-    return half * math.fsum(weight * of(middle + half * node) for node, weight in _gauss())
-
-
-@cache
-def _gauss() -> tuple[tuple[float, float], ...]:
-    """Nodes and weights of Gauss and Legendre's rule on [-1, 1], by Newton's method (DLMF 3.5.18)."""
-    found = []
-    for index in range(_NODES):
-        x = math.cos(math.pi * (index + 0.75) / (_NODES + 0.5))
-        for _ in range(8):
-            before, value = 1.0, x
-            for k in range(2, _NODES + 1):
-                before, value = value, ((2 * k - 1) * x * value - (k - 1) * before) / k
-            slope = _NODES * (x * value - before) / (x * x - 1)
-            x -= value / slope
-        found.append((x, 2 / ((1 - x * x) * slope * slope)))
-    return tuple(found)
-
-
-def _above(z: float) -> float:
-    return 0.5 * math.erfc(z / math.sqrt(2))
+    below = 0.0 if math.isinf(shift) else float(nctdtr(freedom, shift, least))
+    return 1.0 if math.isnan(below) else 1 - below  # nan: so far beyond that the series has no terms left
 
 
 def _check(effect: float, sd: float, alpha: float) -> None:

@@ -134,20 +134,18 @@ def exists(url: str) -> bool:
 
 
 def is_there(url: str) -> bool:
-    """Whether there is a database to read, for who says so in other words than `exists`, which refuses.
-
-    True where opening it says what is wrong: for a server, and for what is no URL of a file.
-    """
+    """Whether there is a database to read; True where only opening it tells, or says what is wrong."""
     try:
         parsed = make_url(url)
     except exc.ArgumentError:
         return True
-    named = parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:")
-    return not named or Path(str(parsed.database)).expanduser().exists()
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return True
+    return Path(str(parsed.database)).expanduser().exists()
 
 
 def shown(url: str) -> str:
-    """A URL without its password."""
+    """The URL without its password."""
     return make_url(url).render_as_string(hide_password=True)
 
 

@@ -174,10 +174,8 @@ class Journal(ABC):
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
         c = schema.trial.c
         with self.read() as connection:
-            return {
-                int(seed)
-                for seed in connection.execute(sa.select(c.seed).where(c.data == data).distinct()).scalars()
-            }
+            found = connection.execute(sa.select(c.seed).where(c.data == data).distinct())
+            return {int(seed) for seed in found.scalars()}
 
 
 def _scaled(kept: Any) -> Any:

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, final
 from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm
-from research.campaign.campaign import bench, charter_of, spend
-from research.metrics import is_timed, quantity, screening_objective, untested
+from research.metrics import is_timed, quantity, untested
 from research.store.claims import Lost
 from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer, Reference, reference
@@ -64,7 +63,7 @@ def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
         raise Refusal(
             "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
         )
-    spend(desk)  # a budget of zero is refused before anything is taken
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is taken
     queue, store = Queue(desk.known), desk.known
     with stoppable():
         done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("proposal",)))]
@@ -120,14 +119,13 @@ def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
 
 
 def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
-    found, proposal = charter_of(desk, row), Proposal.model_validate(row["proposal"])
-    seeds = found.screen.seeds
+    campaign, proposal = desk.of(row), Proposal.model_validate(row["proposal"])
+    seeds, wanted = campaign.charter.screen.seeds, campaign.objective
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
-    wanted = screening_objective(found.goal.objective)
-    with desk.running(found.name, alone=is_timed(wanted.metric)) as run:
-        workbench = bench(desk, found, run)
-        complaints = Admission(workbench, None, found.review).gate(proposal.overrides)
+    with campaign.running(campaign.charter.name, alone=is_timed(wanted.metric)) as run:
+        workbench = campaign.bench(run)
+        complaints = Admission(workbench, None, campaign.charter.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]

@@ -13,9 +13,8 @@ from construct import renamed
 from refusal import Refusal
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
-from research.stats.decide import ENOUGH
+from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
-from research.stats.student import critical
 from research.store.queries import siblings
 from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.desk import Desk
@@ -177,7 +176,7 @@ def _predicted(values: Sequence[float], after: float, alpha: float) -> dict[str,
     if not logs.std:
         same = math.isclose(math.log(after), logs.mean, abs_tol=1e-9)
         return {"word": "within"} if same else {"word": "open", "reason": "the earlier values have no spread"}
-    half = critical(alpha, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
+    half = critical(alpha / 2, logs.n - 1) * logs.std * math.sqrt(1 + 1 / logs.n)
     low, high = math.exp(logs.mean - half), math.exp(logs.mean + half)
     word = "within" if low <= after <= high else "differs"
     return {"word": word, "low": low, "high": high, "reason": f"n = {logs.n} earlier"}

@@ -86,12 +86,12 @@ def research(desk: Desk, recipe: str | None, goal: str | None) -> Researched:
         from research.campaign.study import conduct
 
         with stoppable():
-            path = conduct(desk.asked, run=desk.given_run, lines=desk.lines)
+            path = conduct(desk, str(recipe))
     else:
         from research.campaign.run import research as campaign
 
         with stoppable():
-            path = campaign(desk.asked, run=desk.given_run, lines=desk.lines)
+            path = campaign(desk)
     return outcome(desk.store, path)
 
 

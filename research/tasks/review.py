@@ -9,14 +9,13 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import Judgement
-from research.campaign.campaign import Scene, charter_of, scene
-from research.campaign.rows import add_reviews
+from research.campaign.discuss import brief
+from research.campaign.rows import Tried, add_reviews
 from research.store.store import Store
 from research.tasks.answer import Answer, table
 from research.tasks.desk import Desk
 from research.team.judges import Judges
 from research.team.review import Opinion, Revised
-from research.team.roles import Brief, Team, roles
 from research.types import Proposal, Record
 
 _WAIT = ("queued", "proposed")
@@ -72,9 +71,8 @@ def review(desk: Desk, limit: int) -> Reviews:
     """
     _check(limit)
     rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
-    with scene(desk) as here:
-        panels = _Panels(here)
-        done = [panels.of(row).review(row) for row in rows[:limit]]
+    panels = _Panels(desk)
+    done = [panels.of(row).review(row) for row in rows[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
@@ -84,10 +82,9 @@ def improve(desk: Desk, limit: int) -> Reviews:
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
     _check(limit)
-    with scene(desk) as here:
-        panels = _Panels(here)
-        short = [row for row in _waiting(desk) if row["facts"].get("review") and not _accepted(here, row)]
-        done = [panels.of(row).improve(row) for row in short[:limit]]
+    panels = _Panels(desk)
+    short = [row for row in _waiting(desk) if row["facts"].get("review") and not _accepted(desk, row)]
+    done = [panels.of(row).improve(row) for row in short[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
@@ -102,25 +99,25 @@ def _waiting(desk: Desk) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
-def _accepted(here: Scene, row: Mapping[str, Any]) -> bool:
-    return here.thresholds.accepted(row["facts"]["review"].get("score"))
+def _accepted(desk: Desk, row: Mapping[str, Any]) -> bool:
+    return desk.thresholds.accepted(row["facts"]["review"].get("score"))
 
 
 @final
 class _Panels:
     """A panel for each charter: what waits is judged by what it was proposed for, whatever is asked now."""
 
-    def __init__(self, here: Scene) -> None:
-        self._here = here
-        self._team = Team(roles(here.desk.conf), here.client) if here.client else None
+    def __init__(self, desk: Desk) -> None:
+        desk.spend, desk.charter  # noqa: B018  what they refuse is said before anybody is asked
+        self._desk, self._team = desk, desk.team
         self._made: dict[str, _Panel] = {}
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
         """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
-        charter = charter_of(self._here.desk, row)
-        if charter.name not in self._made:
-            self._made[charter.name] = _Panel(self._here.under(charter), self._team)
-        return self._made[charter.name]
+        own = self._desk.of(row)
+        if own.charter.name not in self._made:
+            self._made[own.charter.name] = _Panel(own)
+        return self._made[own.charter.name]
 
     def notes(self) -> tuple[str, ...]:
         """Roles that did not answer."""
@@ -132,15 +129,11 @@ class _Panels:
 class _Panel:
     """The reviewers of one charter, and what they write."""
 
-    def __init__(self, here: Scene, team: Team | None) -> None:
-        self._here, self._store, self._admission = here, here.desk.store, here.admission
-        brief = Brief(
-            state=here.state,
-            vocabulary=here.vocabulary,
-            domain=here.field.name if here.field else "optimization",
-            focus=here.charter.team.get("focus", ""),
-        )
-        self._judges = Judges(team, brief, here.lessons, self._admission.complaints)
+    def __init__(self, campaign: Desk) -> None:
+        self._tried = tried = Tried(campaign)
+        self._store, self._admission = campaign.store, tried.admission
+        told = brief(campaign, tried.state())
+        self._judges = Judges(campaign.team, told, campaign.recall.lessons, self._admission.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
         """Score one experiment; one that the gate refuses by now is not scored."""
@@ -167,7 +160,7 @@ class _Panel:
     def _child(self, row: Mapping[str, Any], better: Revised, before: Judgement) -> Reviewed:
         child = better.proposal.model_copy(update={"parent": row["id"]})
         judgement = self._judged(child, before)
-        signature, status = self._here.bench.signature(child.overrides), self._status(judgement)
+        signature, status = self._tried.bench.signature(child.overrides), self._status(judgement)
         facts = {name: row["facts"][name] for name in ("charter",) if name in row["facts"]}
         facts |= {"signature": signature, "reasons": [], "changed": better.changed}
         facts |= {"review": judgement.facts()}
@@ -179,7 +172,7 @@ class _Panel:
 
     def _judged(self, proposal: Proposal, before: Judgement | None = None) -> Judgement:
         """The reviewers' judgement, for which the proposal's own row is no neighbour."""
-        tried = self._here.tried
+        tried = self._tried.seen
         self._admission.seen = [seen for own, seen in tried if own.overrides != proposal.overrides]
         return self._admission.review(proposal, self._judges, before)[1]
 

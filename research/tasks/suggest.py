@@ -5,9 +5,10 @@ from typing import final
 
 from refusal import Refusal
 from research.campaign.asking import Asking
-from research.campaign.campaign import Scene, proposers, scene
+from research.campaign.rows import Tried
 from research.metrics import sentence
 from research.propose.bandit import Bandit
+from research.propose.proposer import made
 from research.tasks.answer import Answer
 from research.tasks.desk import Desk
 from research.types import Objective, Proposal, Record
@@ -57,53 +58,51 @@ def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
     """
     if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
-    with scene(desk) as here:
-        asking, notes = _asking(here)
-        kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
-        ids = [_queued(here, proposal) if queue else None for proposal in kept]
+    desk.spend  # noqa: B018  a budget of zero is refused before anything is proposed
+    tried = Tried(desk)
+    asking, notes = _asking(desk, tried)
+    kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
+    ids = [_queued(desk, tried, proposal) if queue else None for proposal in kept]
     if len(kept) < count:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
-        goal=here.charter.goal.text,
-        objective=here.charter.goal.objective,
-        fixed=here.charter.fixed,
+        goal=desk.charter.goal.text,
+        objective=desk.charter.goal.objective,
+        fixed=desk.charter.fixed,
         domain=desk.domain.name if desk.domain else None,
-        suggestions=tuple(_told(here, one, number) for one, number in zip(kept, ids, strict=True)),
+        suggestions=tuple(_told(tried, one, number) for one, number in zip(kept, ids, strict=True)),
         refused=dict(asking.refused.most_common()),
         notes=tuple(notes),
     )
 
 
-def _asking(here: Scene) -> tuple[Asking, list[str]]:
+def _asking(desk: Desk, tried: Tried) -> tuple[Asking, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
-    sources, notes = proposers(here), list[str]()
-    for proposal, seen in here.tried:
+    sources, notes = made(desk.sources, desk.at_hand(tried.admission.complaints)), list[str]()
+    for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
-    turns = Bandit(sources, here.desk.config["proposer"]["shares"], seed=here.charter.seed)
-    return Asking(turns, sources, here.admission, None, lambda: here.state, notes), notes
+    turns = Bandit(sources, desk.config["proposer"]["shares"], seed=desk.charter.seed)
+    return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 
-def _in_field(here: Scene, proposal: Proposal) -> Proposal:
-    name = here.desk.domain.name if here.desk.domain else proposal.domain
-    return proposal.model_copy(update={"domain": name})
-
-
-def _queued(here: Scene, proposal: Proposal) -> int:
+def _queued(desk: Desk, tried: Tried, proposal: Proposal) -> int:
     facts = {
-        "signature": here.bench.signature(proposal.overrides),
+        "signature": tried.bench.signature(proposal.overrides),
         "reasons": [],
-        "charter": here.charter.model_dump(mode="json"),
+        "charter": desk.charter.model_dump(mode="json"),
     }
-    return here.desk.store.add_proposal(_in_field(here, proposal), status="queued", facts=facts)
+    name = desk.domain.name if desk.domain else proposal.domain
+    named = proposal.model_copy(update={"domain": name})
+    return desk.store.add_proposal(named, status="queued", facts=facts)
 
 
-def _told(here: Scene, proposal: Proposal, number: int | None) -> Suggestion:
+def _told(tried: Tried, proposal: Proposal, number: int | None) -> Suggestion:
     return Suggestion(
         id=number,
         proposer=proposal.proposer,
         overrides=proposal.overrides,
         hypothesis=proposal.hypothesis,
         refuted_by=proposal.refuted_by,
-        signature=here.bench.signature(proposal.overrides),
+        signature=tried.bench.signature(proposal.overrides),
     )

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.campaign.budget import Spend
+from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
+from research.campaign.study import conduct
 from research.goal.goal import Goal
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
@@ -134,25 +136,30 @@ class Lab:
         shares = {"random": 0.3, "tpe": 0.7, "scripted": 1.0}
         return Charter(goal=goal, fixed=("data=digits",), **{"shares": shares, **stages, **changed})
 
-    def sprint(
-        self, charter: Charter, spend: Spend | None = None, harness: dict | None = None, **more
-    ) -> Sprint:
-        from rich.console import Console
-
+    def open(
+        self, charter: Charter, spend: Spend | None = None, discovered: Path | None = None, **parts
+    ) -> Campaign:
+        """The campaign of a charter, its trials computed in this process."""
         spend = spend or Spend()
         self.clock = spend.clock
+        return self._opened(discovered=discovered, charter=charter, spend=spend, **parts)
+
+    def conduct(self, name: str, base: Sequence[str] = (), root: str | None = None) -> str:
+        """The report of a recipe's experiment."""
+        return conduct(self._opened(root, asked={"base": base}), name).read_text()
+
+    def _opened(self, root: str | None = None, discovered: Path | None = None, **parts) -> Campaign:
+        from rich.console import Console
+
         self.told = Console(record=True, width=200, file=io.StringIO())
-        return Sprint(
-            charter,
-            space=self.space,
-            store=self.store,
-            run=self.run,
-            spend=spend,
-            root=self.folder / "runs",
-            harness=harness or {"root": str(self.folder)},
-            lines=Lines(self.told),
-            **more,
-        )
+        launcher = {"jobs": None, "threads": None, "timeout_s": None}
+        config = {"root": root or str(self.folder / "runs"), "discovered": discovered, "launcher": launcher}
+        config |= {"store": {"url": "x"}, "llm": {"model": None}, "quiet": []}
+        given = {"lines": Lines(self.told), "space": self.space, "store": self.store, **parts}
+        return Campaign(config, conf=self.folder / "conf", run=self.run, **given)
+
+    def sprint(self, charter: Charter, spend: Spend | None = None, number: int = 1, **more) -> Sprint:
+        return Sprint(self.open(charter, spend, **more), self.run, number)
 
     def proposers(self, charter: Charter) -> list[Proposer]:
         given = (self.space.vocabulary(), charter.fixed, charter.seed)

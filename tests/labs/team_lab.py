@@ -8,14 +8,13 @@ from typing import Any
 
 from campaign_lab import Lab
 from research.campaign.budget import Spend
+from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter
-from research.campaign.council import Council, Equipment
-from research.campaign.series import Series
+from research.campaign.run import sprints
 from research.campaign.sprint import Sprint
 from research.llm import client as llm
 from research.propose.model import LlmProposer
 from research.propose.proposer import Proposer
-from research.run.lines import Lines
 from research.team.roles import Team, roles
 from scripted_server import Handler, ScriptedServer, answer
 
@@ -108,16 +107,17 @@ class TeamLab:
         self.lab, self.client, self.charter = lab, client, charter
         self.team = Team(roles(CONF), client)
 
-    def equipment(self) -> Equipment:
-        return Equipment(council=Council(self.team, self.lab.space.vocabulary(), count=2))
-
     def proposers(self, number: int = 1) -> list[Proposer]:
         check = self.lab.space.check
         model = LlmProposer(self.client, check, self.lab.space.vocabulary())
         return [model, *self.lab.proposers(self.charter)]
 
-    def sprint(self, number: int = 1, **more: Any) -> Sprint:
-        return self.lab.sprint(self.charter, number=number, equipment=self.equipment(), **more)
+    def open(self, spend: Spend | None = None, **more: Any) -> Campaign:
+        given = {"client": self.client, "team": self.team, "discussed": 2, **more}
+        return self.lab.open(self.charter, spend, **given)
+
+    def sprint(self, number: int = 1, spend: Spend | None = None, **more: Any) -> Sprint:
+        return Sprint(self.open(spend, **more), self.lab.run, number)
 
 
 def series(
@@ -128,18 +128,10 @@ def series(
     discovered: Path | None = None,
 ) -> Path:
     """The whole campaign of a charter, with stand-ins unless a team is given; its report."""
-    from rich.console import Console
 
-    spend = spend or Spend()
-
-    def sprint(number: int) -> Sprint:
-        if made:
-            return made.sprint(number, spend=spend)
-        return lab.sprint(charter, number=number, spend=spend, equipment=Equipment(discovered=discovered))
-
-    def proposers(number: int, model: bool) -> list[Proposer]:
+    def propose(number: int, model: bool) -> list[Proposer]:
         seeded = charter.model_copy(update={"seed": charter.seed + number - 1})
         return made.proposers(number) if made and model else lab.proposers(seeded)
 
-    lines = Lines(Console(quiet=True))
-    return Series(charter, lab.store, spend, lines, sprint, proposers).run(lab.folder / "runs")
+    campaign = made.open(spend) if made else lab.open(charter, spend, discovered)
+    return sprints(campaign, lab.run, propose)

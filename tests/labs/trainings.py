@@ -13,13 +13,13 @@ from torch.nn import functional
 from models.startup import lean  # noqa: F401 - first: it makes Lightning load less
 from models.data.batches import Batches
 from models.data.dataset import Dataset, Split
+from models.energy.figures import Tally
 from models.energy.meter import Meter
-from models.energy.tally import Tally
 from models.optim.groups import groups
 from models.optim.schedules import cosine
 from models.training.budget import Budget
 from models.training.callbacks.checkpoint import Checkpoint
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from models.training.settings import Settings
 
 WATTS = 10.0

@@ -9,7 +9,7 @@ from models.data.dataset import Dataset
 from models.optim.averaging import averaged, settle, unsettle
 from models.training.evaluate import evaluate
 from models.training.lit import Lit
-from models.training.microbatch import out_of_memory
+from models.training.step import out_of_memory
 
 POINTS = 10
 """points of a curve when the settings leave their distance open"""

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from models.compress.compiled import Compile
+from models.compress.gains import error_vs_fp32
 from models.compress.half import Half
 from models.compress.int8_weights import Int8Weights
 from models.measure.cost import cost
-from models.measure.numerics import error_vs_fp32
 from models.nets.gpt import GPT
 from models.nets.mlp import MLP
 from refusal import Refusal

@@ -4,9 +4,9 @@ import json
 import pytest
 
 from models.energy.estimate import Estimate, calibrated, memory_watts
+from models.energy.figures import Tally
 from models.energy.meter import Meter
 from models.energy.sources import open_counters
-from models.energy.tally import Tally
 from power import energy_profile
 from power.energy_profile import Profile
 from power.processor import Processor

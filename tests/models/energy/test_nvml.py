@@ -2,8 +2,8 @@ import pynvml
 import pytest
 
 from models.energy.counter import Unreadable
+from models.energy.figures import Tally
 from models.energy.nvml import Nvml, uuid_of
-from models.energy.tally import Tally
 
 
 class Library:

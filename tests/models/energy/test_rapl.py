@@ -5,9 +5,9 @@ import pytest
 from models.energy.counter import Unreadable
 from models.energy.disturbance import Watch
 from models.energy.estimate import memory_watts
+from models.energy.figures import Tally
 from models.energy.meter import Meter
 from models.energy.rapl import Rapl
-from models.energy.tally import Tally
 from power.energy_profile import Profile
 
 RANGE = 262_143_328_850

@@ -11,7 +11,7 @@ from torch.optim import SGD
 
 from models.data.dataset import UNSCORED, Dataset, Split
 from models.training.fit import fit
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from trainings import parts
 
 CONF = Path(__file__).parents[3] / "conf"

@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from models.training.batch_finder import find, largest
-from models.training.losses import CrossEntropy
 from models.training.memory import activation_bytes
-from models.training.objective import objective
+from models.training.objective import CrossEntropy, objective
 from refusal import Refusal
 from trainings import ADAMW, blobs, network, weights
 

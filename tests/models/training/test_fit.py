@@ -13,7 +13,7 @@ from models.data.dataset import Dataset, Split
 from models.energy.meter import Meter
 from models.optim.schedules import constant, linear
 from models.training.fit import Diverged
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from refusal import Refusal
 from trainings import WATTS, bare, blobs, network, none_at_all, weights
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.measure.numerics import error_vs_fp32
+from models.compress.gains import error_vs_fp32
 from models.training import leftovers
 
 Undo = Callable[[], object]

@@ -3,12 +3,14 @@
 import pickle
 from contextlib import contextmanager
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.training.losses import CrossEntropy
-from models.training.objective import Objective, objective
+from models.data.dataset import UNSCORED
+from models.training.objective import CrossEntropy, TrainingObjective, objective, scored
+from refusal import Refusal
 from trainings import blobs, network, weights
 
 
@@ -61,5 +63,33 @@ def test_what_is_around_encloses_the_forward_pass_only() -> None:
 
     net = nn.Linear(2, 1)
     net.register_forward_hook(lambda *_: order.append("forward"))
-    Objective(term, around)(net, torch.ones(1, 2), torch.zeros(1))
+    TrainingObjective(term, around)(net, torch.ones(1, 2), torch.zeros(1))
     assert order == ["in", "forward", "out", "term"]
+
+
+def logits(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_classes_and_tokens_are_scored_alike(smoothing):
+    targets = torch.arange(12) % 5
+    flat = CrossEntropy(smoothing)(logits(12, 5), targets)
+    assert flat == functional.cross_entropy(logits(12, 5), targets, label_smoothing=smoothing)
+    tokens = CrossEntropy(smoothing)(logits(12, 5).view(3, 4, 5), targets.view(3, 4))
+    torch.testing.assert_close(tokens, flat)
+
+
+def test_unscored_positions_count_nowhere():
+    targets = torch.tensor([[1, UNSCORED, 2], [UNSCORED, 0, UNSCORED]])
+    kept = targets.flatten() != UNSCORED
+    found = CrossEntropy()(logits(2, 3, 4), targets)
+    expected = functional.cross_entropy(logits(2, 3, 4).view(6, 4)[kept], targets.flatten()[kept])
+    torch.testing.assert_close(found, expected)
+    assert scored(targets) == 3
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(Refusal, match=r"loss\.label_smoothing"):
+        CrossEntropy(smoothing)

@@ -17,7 +17,7 @@ from models.training import fit as fitting
 from models.training.budget import Budget
 from models.training.clock import Clock
 from models.training.fit import Fitted, fit
-from models.training.losses import CrossEntropy
+from models.training.objective import CrossEntropy
 from models.training.settings import Settings
 from models.training.warmup import STEPS
 from research.space.gate import Space

@@ -125,7 +125,7 @@ def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid
     from research.campaign.bench import Arm
 
     sprint = lab.sprint(lab.charter(energy()))
-    bench, bars = sprint._bench, {"_target_": "models.training.callbacks.halving.HalvingStop", "cap": 3.0}
+    bench, bars = sprint.bench, {"_target_": "models.training.callbacks.halving.HalvingStop", "cap": 3.0}
 
     def stop(config: dict, rng: object) -> dict[str, float]:
         raise ArithmeticError("stopped early: 4 J at 40% of the budget come to more than 3 J")
@@ -150,7 +150,7 @@ def test_joules_of_trials_that_ended_early_are_kept_and_the_same_end_is_not_paid
     key = identity.key(
         bench.config(("model.width=64",), 0), lab.space.signature(bench.config(("model.width=64",), 0))
     )
-    claim = lab.store.claim(key, config={}, sweep=sprint._bench._sweep)
+    claim = lab.store.claim(key, config={}, sweep=sprint.bench._sweep)
     lab.store.fail(claim, "stopped early: x", {"spent": {"train/energy_j": 4.0, "share": 0.4}})
     assert bench.lost(first, 0) == {"train/energy_j": 4.0, "share": 0.4}
 

@@ -16,7 +16,7 @@ from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
 from research.run.lines import Lines
 from research.team.discussion import Queued
-from research.team.lineup import lineup
+from research.team.turns import in_turn
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened
@@ -59,13 +59,13 @@ def test_what_changes_the_way_of_a_campaign_changes_its_name(lab: Lab, changed: 
 
 def test_without_a_model_there_is_one_lane(lab: Lab) -> None:
     agreed = lab.charter(energy())
-    found = lineup(lab.proposers(agreed), lab.proposers(agreed), agreed.shares, 0)
-    assert not found.lanes and found.queue is None and len(found.proposers) == 2
+    found = in_turn(lab.proposers(agreed), lab.proposers(agreed), agreed.shares, 0)
+    assert not found.lanes and found.queue is None and len(found.all) == 2
 
 
 def test_with_a_model_a_control_lane_runs_turn_by_turn(lab: Lab) -> None:
     agreed = lab.charter(energy(), shares={"llm": 0.3, "random": 0.7})
-    found = lineup([Model(), *lab.proposers(agreed)], lab.proposers(agreed), agreed.shares, 0)
+    found = in_turn([Model(), *lab.proposers(agreed)], lab.proposers(agreed), agreed.shares, 0)
     assert found.lanes and isinstance(found.queue, Queued)
     names = [one.name for _ in range(10) if (one := found.turns.next())]
     assert names[::2] != names[1::2] and all(name == "control/random" for name in names[1::2])
@@ -109,7 +109,7 @@ def test_a_recipe_elsewhere_must_be_copied_first(tmp_path: Path) -> None:
 
 def test_shares_that_give_nobody_a_turn_are_refused(lab: Lab) -> None:
     with pytest.raises(Refusal, match=r"proposer\.shares"):
-        lineup(lab.proposers(lab.charter(energy())), [], {"llm": 1.0}, 0)
+        in_turn(lab.proposers(lab.charter(energy())), [], {"llm": 1.0}, 0)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """An experiment from its recipe to its report: seeds paired, nothing run twice, killed and typed again."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
-from rich.console import Console
 
 from campaign_lab import Lab, opened
 from refusal import Refusal
-from research.campaign import study as module
 from research.campaign.recipe import ArmLine, expanded, ordered
-from research.campaign.study import conduct
-from research.run.lines import Lines
 from research.run.runner import Job
 from research.store.store import Store
 
@@ -38,7 +33,7 @@ STUDY = {
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(tmp_path: Path) -> Iterator[Lab]:
     with opened(tmp_path) as made:
         conf = made.folder / "conf"
         root = "defaults: [{data: digits}, {model: mlp}, {optimizer: adamw}, {experiment: none}]\n"
@@ -52,7 +47,6 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         space = (conf / "space.yaml").read_text().replace("inert: [", "inert: [launcher, study, ")
         (conf / "space.yaml").write_text(space)
         made.space = type(made.space)(conf, conf / "space.yaml")
-        monkeypatch.setattr(module, "CONF", conf)
         yield made
 
 
@@ -63,16 +57,8 @@ def write(conf: Path, name: str, study: dict | None) -> None:
     (conf / "experiment" / f"{name}.yaml").write_text(text)
 
 
-def config(lab: Lab, name: str = "narrow", **changed: Any) -> dict[str, Any]:
-    launcher = {"jobs": None, "threads": None, "timeout_s": None}
-    store = {"url": f"sqlite:///{lab.folder / 'lab.db'}"}
-    known = {"recipe": name, "base": [], "quiet": [], "root": str(lab.folder / "runs")}
-    return {**known, "store": store, "launcher": launcher, **changed}
-
-
-def run(lab: Lab, **changed: Any) -> str:
-    told = Lines(Console(record=True, width=300, file=io.StringIO()))
-    return conduct(config(lab, **changed), run=lab.run, lines=told).read_text()
+def run(lab: Lab, name: str = "narrow", **changed: Any) -> str:
+    return lab.conduct(name, **changed)
 
 
 def test_arms_are_run_over_the_same_seeds_and_each_gets_its_verdict(lab: Lab) -> None:

@@ -1,22 +1,16 @@
 """From a confirmed arm to a recipe, and from the recipe to the campaign's own trials and verdict."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from campaign_lab import Lab, Scripted, energy, opened
-from research.campaign import study as module
 from research.campaign.conclusions import UNWRITTEN
-from research.campaign.council import Equipment
 from research.campaign.discovery import write_recipe
 from research.campaign.recipe import recipe
-from research.campaign.study import conduct
 from research.report.findings import Findings
-from research.run.lines import Lines
 from research.run.runner import Job
 from research.space.gate import Space
 from research.stats.claims import Claim
@@ -29,7 +23,7 @@ RATED = rating(RubricFacts(ran=True, pairs=5, word="supported", fresh=True, new=
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(tmp_path: Path) -> Iterator[Lab]:
     with opened(tmp_path) as made:
         folder = made.folder / "conf"
         first, rest = (folder / "train.yaml").read_text().split("\n", 1)
@@ -42,7 +36,6 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         space = (folder / "space.yaml").read_text().replace("inert: [", "inert: [launcher, study, ")
         (folder / "space.yaml").write_text(space)
         made.space = Space(folder, folder / "space.yaml")
-        monkeypatch.setattr(module, "CONF", folder)
         yield made
 
 
@@ -63,8 +56,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_loses_nothing(lab: 
     (lab.folder / "taken").write_text("a file")
     agreed = lab.charter(energy())
     scripted = Scripted("optimizer.lr=0.01 budget.steps=120")
-    equipment = Equipment(discovered=lab.folder / "taken" / "discovered")
-    found = lab.campaign(agreed, [scripted], equipment=equipment)
+    found = lab.campaign(agreed, [scripted], discovered=lab.folder / "taken" / "discovered")
     assert found.winner is not None and found.winner["facts"]["recipe"] is None
     (said,) = [note for note in found.notes() if note.startswith(UNWRITTEN)]
     assert "discovered=FOLDER, or null" in said and "\n" not in said
@@ -86,14 +78,11 @@ def test_the_recipe_of_a_campaign_is_judged_on_seeds_that_did_not_choose_it(lab:
         space=lab.space,
     )
     count = len(lab.ran)
-    launcher = {"jobs": None, "threads": None, "timeout_s": None}
-    config = {"recipe": f"discovered/{path.stem}", "base": [], "quiet": [], "root": str(lab.folder / "runs")}
-    config |= {"store": {"url": f"sqlite:///{lab.folder / 'lab.db'}"}, "launcher": launcher}
-    told = Lines(Console(record=True, width=300, file=io.StringIO()))
-    report = conduct(config, run=lab.run, lines=told).read_text()
+    name = f"discovered/{path.stem}"
+    report = lab.conduct(name)
     new = {line[-1] for line in lab.ran[count:]}
     assert new == {f"seed={seed}" for seed in range(1005, 1010)} and len(lab.ran) == count + 10
-    assert conduct(config, run=lab.run, lines=told).read_text() == report and len(lab.ran) == count + 10
+    assert lab.conduct(name) == report and len(lab.ran) == count + 10
     assert "**Supported.**" in report and f"python agent.py experiment=discovered/{path.stem}" in report
 
 
@@ -103,7 +92,7 @@ def test_a_campaign_writes_its_discovery_and_notes_a_file_that_a_person_edited(l
 
     def sprint(seed: int) -> tuple[Any, list[str]]:
         charter = lab.charter(energy(), seed=seed)
-        one = lab.sprint(charter, equipment=Equipment(discovered=folder))
+        one = lab.sprint(charter, discovered=folder)
         one.run([Scripted("budget.steps=150 optimizer.lr=0.01 model.width=64")])
         found = Findings(lab.store, one.id)
         row = lab.store.insights(sprint_id=one.id)[-1]

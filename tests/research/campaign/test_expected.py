@@ -29,7 +29,7 @@ def costly(config: dict, rng: object) -> dict[str, float]:
 
 
 def test_a_new_arm_is_priced_by_its_own_steps_and_not_by_the_usual_trial(lab: Lab) -> None:
-    bench = lab.sprint(lab.charter(energy()))._bench
+    bench = lab.sprint(lab.charter(energy())).bench
     long = Arm(("budget.steps=1600",), "tpe", 0)
     assert bench.price([(long, 0)]).joules == bench.spend.usual(1).joules == 0
     control = Arm((), "control", 0)
@@ -43,10 +43,10 @@ def test_a_new_arm_is_priced_by_its_own_steps_and_not_by_the_usual_trial(lab: La
 
 def test_what_others_ran_since_the_sprint_was_opened_changes_nothing(lab: Lab) -> None:
     charter = lab.charter(energy())
-    bench = lab.sprint(charter)._bench
+    bench = lab.sprint(charter).bench
     bench.run([(Arm((), "control", 0), 0)])
     before = bench.expected.cost(bench.config(("budget.steps=50",), 0))
-    again = lab.sprint(charter)._bench  # the same sprint, continued
+    again = lab.sprint(charter).bench  # the same sprint, continued
     assert again.expected.cost(again.config((), 0)) is None, "its own trials are not taken yet"
     again.run([(Arm((), "control", 0), 0)])
     assert again.expected.cost(again.config(("budget.steps=50",), 0)) == before
@@ -54,8 +54,8 @@ def test_what_others_ran_since_the_sprint_was_opened_changes_nothing(lab: Lab) -
 
 def test_what_the_database_held_before_is_learnt_from(lab: Lab) -> None:
     first = lab.sprint(lab.charter(energy()))
-    first._bench.run([(Arm((), "control", 0), 0)])
+    first.bench.run([(Arm((), "control", 0), 0)])
     time.sleep(0.01)
-    later = lab.sprint(lab.charter(energy(0.8)))._bench
+    later = lab.sprint(lab.charter(energy(0.8))).bench
     found = later.expected.cost(later.config(("budget.steps=800",), 0))
     assert found is not None and math.isclose(found.cpu_seconds, 0.8, rel_tol=1e-6)

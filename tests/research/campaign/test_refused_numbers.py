@@ -32,5 +32,5 @@ CONF = Path(__file__).parents[3] / "conf"
 def test_a_number_that_lets_nothing_happen_is_refused_by_its_name(typed: str, named: str) -> None:
     config = settings([typed], CONF)
     with pytest.raises(Refusal) as refused:
-        charter(config, CONF, config["proposer"]["shares"])
+        charter(config, CONF)
     assert named in str(refused.value) and "\n" not in str(refused.value)

@@ -36,7 +36,7 @@ def test_what_is_promoted_is_completed_and_trained_once(lab: Lab) -> None:
 
 
 def test_the_same_seeds_asked_for_whole_are_completed_and_not_run_again(lab: Lab) -> None:
-    bench = lab.sprint(lab.charter(energy()))._bench
+    bench = lab.sprint(lab.charter(energy())).bench
     arm = Arm(("model.width=16",), "random", lab.store.add_proposal(PROPOSAL))
     bench.run([(arm, 0), (arm, 1)], spared=["infer"])
     looked = dict(arm.trials)

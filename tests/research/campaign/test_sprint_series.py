@@ -9,9 +9,9 @@ import pytest
 
 from campaign_lab import Lab, energy, flat, opened
 from refusal import Refusal
-from research.campaign.alone import alone
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Confirm, Promote, Screen, Sprints
+from research.campaign.run import alone
 from research.report.findings import of_campaign
 from team_lab import series
 

@@ -13,7 +13,6 @@ from campaign_lab import Lab, Scripted, energy, learning, opened
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Ladder, Screen
 from research.campaign.control import tightened
-from research.campaign.council import Equipment
 from research.campaign.recipe import Study
 from research.report.findings import Findings, of_campaign
 from research.tasks.research import outcome
@@ -108,7 +107,7 @@ def at_half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Fin
         first = made.campaign(charter(made, seed=5), [Scripted()])
         line = f"budget.steps={steps_of(first)} model.width=64"
         proposers = [Scripted("optimizer.lr=0.002", line)]
-        yield made, made.campaign(charter(made), proposers, equipment=Equipment(discovered=folder))
+        yield made, made.campaign(charter(made), proposers, discovered=folder)
 
 
 @pytest.fixture

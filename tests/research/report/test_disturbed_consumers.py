@@ -17,6 +17,7 @@ from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
 from research.report import sweep_table
+from research.report.arms import named
 from research.report.curves import curve
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.tables import arms_table
@@ -219,7 +220,7 @@ def test_a_front_holds_no_disturbed_figure_and_no_two_instruments() -> None:
         costs_among([], [control, good]) == ["train/energy_j"]
         and complaint("train/energy_j", [control, good]) is None
     )
-    assert [one.name for one in front_of([control, good], "test/accuracy", "train/energy_j")] == ["`x=1`"]
+    assert [named(one) for one in front_of([control, good], "test/accuracy", "train/energy_j")] == ["`x=1`"]
     spoilt = arm("x=1", [1.0, 1.0, 1.0], held=(0, 1, 2))
     assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], []) == []
     other = arm("x=1", [1.0, 1.0, 1.0], energy_basis="CPU seconds x 9 W a core")

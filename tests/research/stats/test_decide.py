@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.stats.alpha import Errors, errors, even, rate
-from research.stats.decide import Mean, Region, decide
+from research.stats.decide import Mean, Region, critical, decide
 from research.stats.effects import chosen, conditional
 from research.stats.power import power
 from research.stats.verdicts import judge
@@ -109,3 +109,9 @@ def test_a_size_that_was_chosen_is_covered_as_often_as_it_says() -> None:
         size = conditional(row.tolist(), (5,), (first,))
         covered += size.low <= 1.0 <= size.high
     assert covered / runs >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_critical_values_are_those_of_the_tables() -> None:
+    assert critical(0.025, 2) == pytest.approx(4.302652729749462, rel=1e-12)
+    assert critical(0.025, 4) == pytest.approx(2.7764451051977987, rel=1e-12)
+    assert critical(0.005, 30) == pytest.approx(2.7499956535672, rel=1e-12)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from research.stats.decide import critical
 from research.stats.draws import crossed, difference_spread, mean_spread, outcomes
-from research.stats.student import critical, two_sided
 from research.types import Result
 
 Table = list[list[float]]
@@ -86,8 +86,8 @@ def test_nominal_intervals_cover_where_examples_are_drawn_too(
         of_seeds = np.mean(rows, axis=1)
         off = abs(of_seeds.mean())
         # An interval of 95 % covers where a test at 5 % does not reject: no critical t is searched for.
-        covered += two_sided(off / math.sqrt(found.variance), found.freedom) >= 0.05
-        alone += off <= critical(0.05, n - 1) * of_seeds.std(ddof=1) / math.sqrt(n)
+        covered += off / math.sqrt(found.variance) <= critical(0.025, found.freedom)
+        alone += off <= critical(0.025, n - 1) * of_seeds.std(ddof=1) / math.sqrt(n)
     assert 0.925 <= covered / times <= 0.985
     assert alone / times <= most, "Student's t over seeds alone knows nothing of the examples"
 

@@ -1,11 +1,14 @@
 """Intervals cover, arms are symmetric, and a verdict is given only where its rule says so."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import special
 
 from refusal import Refusal
 from research.stats.alpha import Errors
@@ -222,3 +225,19 @@ def test_levels_and_effects_that_mean_nothing_are_refused() -> None:
     for least in (-1.0, math.nan, math.inf):
         with pytest.raises(Refusal, match="zero or more"):
             judge({}, {}, metric="m", smallest_effect=least)
+
+
+@given(st.integers(2, 400), st.floats(0.5, 0.9999))
+def test_half_a_summarys_interval_is_students_of_scipy(n: int, level: float) -> None:
+    told = summary([float(value % 7) for value in range(n)], level)
+    assert told.half_width is not None and told.std is not None
+    expected = -special.stdtrit(n - 1, (1 - level) / 2) * told.std / math.sqrt(n)
+    assert told.half_width == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_mean_with_its_interval_waits_for_no_scipy() -> None:
+    code = "import sys; from research.stats.intervals import summary; "
+    code += "summary([1.0, 2.0, 4.0]).half_width or 1 / 0;"
+    code += "print({'scipy', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

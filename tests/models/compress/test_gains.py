@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.measure.numerics import error_vs_fp32
+from models.compress.gains import error_vs_fp32
 
 
 def net():

@@ -31,20 +31,20 @@ class Turns(Protocol):
 
 @final
 @dataclass(frozen=True)
-class Lineup:
+class Proposers:
     """The proposers of one sprint in their turns."""
 
     turns: Turns
-    proposers: Sequence[Proposer]
-    queue: Queued | None
+    all: Sequence[Proposer]
+    queue: "Queued | None"
     """the team's proposals, in the turns of the model; None where no model proposes"""
     lanes: bool
     """whether a lane without the model runs beside the team's"""
 
 
-def lineup(
+def in_turn(
     proposers: Sequence[Proposer], control: Sequence[Proposer], shares: Mapping[str, float], seed: int
-) -> Lineup:
+) -> Proposers:
     """The turns of `proposers`; with a model among them also of `control`, the same sources without it.
 
     Raises `Refusal` when nobody has a share of the turns.
@@ -53,6 +53,6 @@ def lineup(
     queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
     other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
     if queue is None or not other:
-        return Lineup(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
+        return Proposers(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
     both = Lanes(wrapped, other, dict(shares), seed=seed)
-    return Lineup(both, both.proposers, queue, lanes=True)
+    return Proposers(both, both.proposers, queue, lanes=True)

@@ -8,7 +8,7 @@ from torch.nn import functional
 from models.optim.sophia import Sophia
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.fit import fit
-from models.training.microbatch import MicroBatches, out_of_memory
+from models.training.step import MicroBatches, out_of_memory
 from refusal import Refusal
 from trainings import network, parts, weights
 
