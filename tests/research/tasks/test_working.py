@@ -1,6 +1,9 @@
 """suggest, review, improve, run and reproduce on a small task, with its rows in a real store."""
 
+import json
 import random
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -233,6 +236,17 @@ def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: p
     assert other.agrees is False
     assert next(one for one in other.checks if one.metric == "test/accuracy").word == "differs"
     assert "trial:1 does not agree" in other.text()
+
+
+def test_a_trial_of_an_earlier_version_is_run_again_by_the_present_names(room: Room) -> None:
+    number = room.trial("budget.steps=200")
+    (trial,) = room.store.trials(ids=[number])
+    earlier = trial.config | {"budget": trial.config["budget"] | {"_target_": "models.budget.Budget"}}
+    with closing(sqlite3.connect(room.lab.folder / "lab.db")) as sql, sql:
+        sql.execute("update trial set config = ? where id = ?", (json.dumps(earlier), number))
+    again = room.ask("reproduce", id=number).replicates[number]
+    (replicate,) = room.store.trials(ids=[again])
+    assert replicate.config["budget"]["_target_"] == "models.training.budget.Budget"
 
 
 def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
