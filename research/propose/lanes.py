@@ -89,11 +89,6 @@ class Lanes:
         """All that must be told what came of a proposal; each keeps what is its lane's."""
         return [*self.team, *self.control]
 
-    @property
-    def taken(self) -> dict[str, int]:
-        """Turns by name."""
-        return {name: turns for bandit in self._bandits.values() for name, turns in bandit.taken.items()}
-
     def next(self) -> Proposer | None:
         """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""
         for lane in sorted(self._bandits, key=self._turns):

@@ -9,9 +9,8 @@ from typing import Any
 from refusal import Refusal
 from research.compose.grammar import Assignment, Odd, Value, read, scalar
 from research.compose.override import override
-from research.space.knobs import Caps, Choices, Knob
+from research.space.knobs import PRINTABLE, Caps, Choices, Knob
 
-_PRINTABLE = re.compile(r"[ -~]*")
 _CODE_KEY = re.compile(r"(?:^|[./])_[A-Za-z0-9_-]*_?(?=[./ =@]|$)")
 _MOST_POINTS = 10_000
 """points that a person's sweep may expand to"""
@@ -37,7 +36,7 @@ def form(text: Any, caps: Caps) -> str | None:
         return f"Write each override as a text key=value; one of these is of type {type(text).__name__}."
     if len(text) > caps.characters:
         return f"Keep each override within {caps.characters} characters; {shown(text)} has {len(text)}."
-    if _PRINTABLE.fullmatch(text) is None:
+    if PRINTABLE.fullmatch(text) is None:
         return f"Use printable ASCII only, without tabs and line breaks: {shown(text)}."
     if _depth(text) > caps.depth:
         return f"Nest brackets at most {caps.depth} deep: {shown(text)}."

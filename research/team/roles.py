@@ -2,7 +2,7 @@
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
@@ -96,14 +96,9 @@ class Team:
         self.outcomes: dict[str, Counter[str]] = {}
         self.silence: dict[str, str] = {}
 
-    @property
-    def speaks(self) -> bool:
-        """Whether a model speaks for the roles."""
-        return self.client is not None
-
     def of(self, kind: type[Record]) -> Sequence[Role]:
         """The roles that answer with `kind`, by name; none when no model speaks."""
-        return answering(self.roles, kind) if self.speaks else ()
+        return answering(self.roles, kind) if self.client is not None else ()
 
     def ask(
         self,
@@ -119,8 +114,10 @@ class Team:
             {"role": "system", "content": f"{system}{shape(role.kind)}\n{RULE}"},
             {"role": "user", "content": "\n".join(parts)},
         ]
+        form: Any = role.kind
+        how: Any = {"role": role.name, "model": role.model, "temperature": role.temperature}
         try:
-            told = self._told(role, kind, messages, check)
+            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, **how)
         except (LlmUnavailable, CapReached) as reason:
             self._count(role, "unanswered", str(reason))
             return None
@@ -129,25 +126,6 @@ class Team:
         if told.record is None:
             self._count(role, "dropped", " ".join(told.complaints))
         return told.record
-
-    def drop(self, role: Role, reason: str) -> None:
-        """Count an answer that code refused in the end."""
-        self._count(role, "dropped", reason)
-
-    def _told(
-        self, role: Role, kind: type[T], messages: Sequence[Mapping[str, str]], check: Any
-    ) -> Dialogue[T]:
-        assert self.client is not None
-        form: Any = role.kind
-        return ask_for(
-            self.client,
-            form,
-            messages,
-            role=role.name,
-            check=check,
-            model=role.model,
-            temperature=role.temperature,
-        )
 
     def _count(self, role: Role, outcome: str, reason: str | None = None) -> None:
         self.outcomes.setdefault(role.name, Counter())[outcome] += 1
