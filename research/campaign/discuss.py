@@ -16,7 +16,7 @@ from research.propose.proposer import State
 from research.store.store import Store
 from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.roles import Phase, Team, roles, Brief
+from research.team.roles import Brief, Phase, Team, roles
 from research.types import Proposal
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ class Ran(Answer):
 
     told: ClassVar[bool] = True
 
-    experiments: tuple[ScreenedProposal, ...]
+    proposals: tuple[ScreenedProposal, ...]
     left: int
     """proposals that are still queued"""
 
@@ -67,7 +67,7 @@ def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
         done = (
             _all(campaign, queue) if daemon else [_one(campaign, queue, reference(id, "id", ("proposal",)))]
         )
-    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
+    answer = Ran(proposals=tuple(done), left=len(store.proposals(status="queued")))
     campaign.lines.say(answer.text())
     return answer
 

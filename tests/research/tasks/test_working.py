@@ -6,7 +6,7 @@ from command_lab import Room
 from refusal import Refusal
 from research.tasks import execute
 from research.tasks.task import perform
-from research.types import Comparison, Insight, Proposal, Verdict
+from research.types import Proposal
 
 GOAL = "90 % accuracy for fewer joules"
 
