@@ -5,6 +5,7 @@ import pytest
 from command_lab import Room
 from refusal import Refusal
 from research.tasks import execute
+from research.tasks.task import perform
 from research.types import Proposal
 
 GOAL = "90 % accuracy for fewer joules"
@@ -36,11 +37,9 @@ def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
 @pytest.mark.slow
 def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
     sources = {"odd": {"_target_": f"{__name__}.Odd", "_partial_": True}}
-    with room.desk("suggest", count=2) as desk:
-        desk.config["proposer"].update(sources=sources, shares={"odd": 1.0})
-        from research.tasks.suggest import suggest
-
-        found = suggest(desk)
+    with room.campaign("suggest", count=2) as campaign:
+        campaign.config["proposer"].update(sources=sources, shares={"odd": 1.0})
+        found = perform(campaign)
     assert [one.overrides for one in found.suggestions] == [("model.width=64",)]
     assert any("model.width takes a whole number" in reason for reason in found.refused)
     assert found.refused["exactly this configuration was proposed before: propose something else."] == 2
@@ -51,7 +50,6 @@ def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
 @pytest.mark.parametrize("mode", ["on", "off"])
 def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: str) -> None:
     from research.run.runner import Job
-    from research.tasks.suggest import suggest
 
     for at in range(24):
         typed = [f"optimizer.lr={0.06 + at / 1000 if at % 2 else 0.001 + at / 10000:g}", "data=digits"]
@@ -59,10 +57,10 @@ def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: s
     Remembers.given.clear()
     sources = {"recalls": {"_target_": f"{__name__}.Remembers", "_partial_": True}}
     sources["random"] = {"_target_": "research.propose.random.Random", "_partial_": True}
-    with room.desk("suggest", count=3, memory=mode) as desk:
-        desk.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
-        desk.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
-        found = suggest(desk)
+    with room.campaign("suggest", count=3, memory=mode) as campaign:
+        campaign.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
+        campaign.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
+        found = perform(campaign)
     doubted = [reason for reason in found.refused if "fail" in reason]
     assert [one.mode for one in Remembers.given] == ["on"] * (mode == "on")
     assert bool(doubted) == (mode == "on")
@@ -129,7 +127,7 @@ def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict
 def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
     number = proposed(room, "budget.steps=100")
     found = room.ask("run", id=f"experiment:{number}", goal=GOAL)
-    (one,) = found.experiments
+    (one,) = found.proposals
     assert one.status == "screened" == status(room, number) and found.left == 0
     assert one.figures["train/energy_j"] < one.control["train/energy_j"]
     assert not any(key.startswith("test/") for key in {*one.figures, *one.control})
@@ -142,7 +140,7 @@ def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
 @pytest.mark.slow
 def test_an_experiment_that_fails_says_why(room: Room) -> None:
     diverges = proposed(room, "optimizer.lr=0.09")
-    assert "diverged" in room.ask("run", id=diverges).experiments[0].reason
+    assert "diverged" in room.ask("run", id=diverges).proposals[0].reason
     assert status(room, diverges) == "failed"
     refused = proposed(room, "model.width=9999")
     with pytest.raises(Refusal, match=r"model\.width takes"):
@@ -168,7 +166,7 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
 
     monkeypatch.setattr(execute.time, "sleep", stopped)
     found = room.ask("run", daemon=True)
-    assert [one.id for one in found.experiments] == numbers and found.left == 0
+    assert [one.id for one in found.proposals] == numbers and found.left == 0
     last = proposed(room, "budget.steps=140")
     monkeypatch.setattr(room, "run", lambda jobs: stopped(0))
     assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
