@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any, final
 
 from research.campaign.arm import REPEATS, Quiet, Typed
-from research.campaign.budget import NOTHING, Price, Spend
-from research.campaign.expected import Expected
+from research.campaign.budget import NOTHING, Expected, Price, Spend
 from research.campaign.halving import ends_alike
 from research.compose.override import keys_of
 from research.run import teachers

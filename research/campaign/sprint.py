@@ -28,6 +28,7 @@ from research.report.folder import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
 from research.team.turns import Proposers, in_turn
+from research.types import SprintFacts
 
 
 @final
@@ -102,30 +103,27 @@ class Sprint:
         """What the report needs beside the rows of experiments, trials and insights."""
         campaign, who = self._campaign, self._proposers
         stopping = self._screening.stopping if self._screening else None
-        return {
-            "campaign": self._charter.name,
-            "number": self._number,
-            "charter": self._charter.model_dump(mode="json"),
-            "notes": list(dict.fromkeys(self._notes)),
-            "seconds": campaign.spend.seconds,
-            "spent": {one.name: spent for one in who.all if (spent := one.spent())} if who else {},
-            "boxes": self._boxes.facts(),
-            "turns": dict(who.turns.facts()) if who else {},
-            **self._compared(),
-            "predicted": dict(campaign.memory.counts()),
-            "plan": self._plan,
-            "baseline": self._baseline.model_dump(mode="json"),
-            "shortest": self._shortest.model_dump(mode="json") if self._shortest else None,
-            **({"pruned": stopping.facts()} if stopping else {}),
-            **({"team": campaign.team.facts()} if campaign.team else {}),
-            "memory": campaign.memory.facts(),
-            **({"literature": campaign.library.facts()} if campaign.library else {}),
-        }
-
-    def _compared(self) -> dict[str, Any]:
-        """What came out of this sprint's comparisons, and the question that they are of."""
-        found = self._question
-        return {"question": found.key, "comparisons": list(found.words)} if found else {}
+        more: dict[str, Any] = {} if self._question is None else self._question.facts()
+        more |= {"pruned": stopping.facts()} if stopping else {}
+        more |= {"team": campaign.team.facts()} if campaign.team else {}
+        more |= {"literature": campaign.library.facts()} if campaign.library else {}
+        facts = SprintFacts(
+            campaign=self._charter.name,
+            number=self._number,
+            charter=self._charter.model_dump(mode="json"),
+            notes=tuple(dict.fromkeys(self._notes)),
+            seconds=campaign.spend.seconds,
+            spent={one.name: spent for one in who.all if (spent := one.spent())} if who else {},
+            boxes=self._boxes.facts(),
+            turns=dict(who.turns.facts()) if who else {},
+            predicted=dict(campaign.memory.counts()),
+            plan=self._plan,
+            baseline=self._baseline.model_dump(mode="json"),
+            shortest=self._shortest.model_dump(mode="json") if self._shortest else None,
+            memory=campaign.memory.facts(),
+            **more,
+        )
+        return facts.written()
 
     def _asked(self) -> Question:
         """The question of this campaign, with all that was ever compared for it in this database."""

@@ -1,1 +1,1 @@
-"""The research team: what its roles may answer, how they discuss, review, improve and word a verdict."""
+"""The roles: what each answers, how they discuss, review, improve, word; campaign and tasks import it."""
