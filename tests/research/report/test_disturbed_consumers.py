@@ -16,11 +16,11 @@ from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
-from research.report import sweep_table
 from research.report.arms import named
 from research.report.curves import curve
 from research.report.fronts import costs_among, front_of, fronts
 from research.report.tables import arms_table
+from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
