@@ -12,6 +12,7 @@ from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.metrics import screening_objective
 from research.space.domain import Domain, applied, chosen, named
+from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
     from research.campaign.bench import Bench, Run
@@ -82,9 +83,9 @@ class Campaign:
         """The same under the charter of a proposal. Raises `Refusal` for one that another version kept."""
         from research.campaign.charter import Charter
 
-        own = {sprint["id"]: sprint["facts"].get("charter") for sprint in self.store.sprints()}
-        kept = row["facts"].get("charter") or own.get(row["sprint_id"])
-        if kept is None:
+        own = {sprint["id"]: SprintFacts.of(sprint).charter for sprint in self.store.sprints()}
+        kept = ProposalFacts.of(row).charter or own.get(row["sprint_id"])
+        if not kept:
             return self
         try:
             return self.under(Charter.model_validate(kept))

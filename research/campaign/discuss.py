@@ -8,6 +8,7 @@ from research.campaign.budget import share
 from research.campaign.charter import Charter
 from research.campaign.rows import Row, Rows, rows_of
 from research.campaign.screening import Screening
+from research.compose.override import values_of
 from research.llm.client import Client, connect
 from research.llm.ledger import tally
 from research.memory.memory import Episode, Lesson, Memory, Query
@@ -37,8 +38,7 @@ class Recall:
 
     def __init__(self, memory: Memory, charter: Charter) -> None:
         self._memory, self._goal = memory, charter.goal
-        held = dict(override.lstrip("+").split("=", 1) for override in charter.fixed if "=" in override)
-        self._task = held.get("data")
+        self._task = values_of(charter.fixed).get("data")
         self._ids: dict[str, None] = {}
 
     def lessons(self, phase: Phase) -> Sequence[str]:

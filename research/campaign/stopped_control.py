@@ -18,7 +18,7 @@ from research.campaign.budget import Price
 from research.campaign.charter import Ladder
 from research.campaign.rows import Rows
 from research.metrics import is_score, is_timed, shown
-from research.types import Constraint, Objective, Proposal, Record
+from research.types import Constraint, Objective, Proposal, Record, SprintFacts
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
 """costs that grow with the length of a training"""
@@ -54,7 +54,7 @@ def asked_for(objective: Objective) -> bool:
 
 def recalled(sprints: Sequence[Mapping[str, Any]], control: Arm) -> Shortest | None:
     """What an earlier sprint of the campaign found for the same control, None where none has."""
-    kept = [row["facts"]["shortest"] for row in sprints if row["facts"].get("shortest")]
+    kept = [shortest for row in sprints if (shortest := SprintFacts.of(row).shortest)]
     ladders = [Shortest.model_validate(facts) for facts in kept]
     same = [ladder for ladder in ladders if ladder.control == control.overrides and ladder.unknown is None]
     return same[-1] if same else None

@@ -42,7 +42,7 @@ def test_what_was_refused_is_counted_with_its_reason(room: Room) -> None:
         desk.config["proposer"].update(sources=sources, shares={"odd": 1.0})
         from research.tasks.suggest import suggest
 
-        found = suggest(desk)
+        found = suggest(desk, 2, False)
     assert [one.overrides for one in found.suggestions] == [("model.width=64",)]
     assert any("model.width takes a whole number" in reason for reason in found.refused)
     assert found.refused["exactly this configuration was proposed before: propose something else."] == 2
@@ -64,7 +64,7 @@ def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: s
     with room.desk("suggest", count=3, memory=mode) as desk:
         desk.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
         desk.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
-        found = suggest(desk)
+        found = suggest(desk, 3, False)
     doubted = [reason for reason in found.refused if "fail" in reason]
     assert [one.mode for one in Remembers.given] == ["on"] * (mode == "on")
     assert bool(doubted) == (mode == "on")
