@@ -12,7 +12,7 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Run
-from research.campaign.budget import Bill, Box, Boxes, owed
+from research.campaign.budget import Box, ModelAccount, Timeboxes, owed
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
 from research.campaign.confirmation import Confirmation, claim
@@ -42,7 +42,7 @@ class Sprint:
         self._notes, self._plan = list[str](), dict[str, Any]()
         self._screening: Screening | None = None
         spend = campaign.spend
-        self._boxes = Boxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
+        self._boxes = Timeboxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = campaign.folder / f"sprint-{number}"
         self._rows_of = rows_of(self._store, self._charter.name)
         self._before = [row for at, row in sorted(self._rows_of.items()) if at < number]
@@ -189,13 +189,13 @@ class Sprint:
             yield
         self.bench.until = None
 
-    def _bill(self, rows: Rows, who: Proposers) -> Bill:
+    def _bill(self, rows: Rows, who: Proposers) -> ModelAccount:
         """What the model's questions cost in this sprint, those of an interrupted run included."""
         client, queue = self._campaign.client, who.queue
         if client is None or queue is None:
-            return Bill()
+            return ModelAccount()
         unpaid = owed(self._store, self.id, rows.before)
-        return Bill(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
+        return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
 
     def _discuss(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
         """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
