@@ -1,7 +1,7 @@
 """The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -163,3 +163,84 @@ class Insight(Record):
     verdict: Verdict
     energy_method: str
     command: str
+
+
+class RowFacts(Record):
+    """What a row of the database says beside its columns; it may be of another version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """The facts of a row; what it does not say has its default."""
+        return cls.model_validate({key: value for key, value in row["facts"].items() if value is not None})
+
+    def written(self) -> dict[str, Any]:
+        """What is set, as the row keeps it."""
+        return self.model_dump(exclude_unset=True)
+
+
+@final
+class SprintFacts(RowFacts):
+    """The facts of a campaign's sprint."""
+
+    campaign: str | None = None
+    number: int = 1
+    charter: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    """what a reader must know"""
+    seconds: float = 0.0
+    """of the command, up to the end of the sprint"""
+    spent: dict[str, Any] = {}
+    """proposer -> what its model has used"""
+    boxes: dict[str, dict[str, float]] = {}
+    """box -> `limit_s` and `used_s`"""
+    turns: dict[str, dict[str, float]] = {}
+    """proposer -> its turns, what they brought and cost, and its part of those to come"""
+    question: str | None = None
+    comparisons: tuple[str, ...] = ()
+    """the words of its comparisons, in their order"""
+    predicted: dict[str, Any] = {}
+    """what memory has refused, and how often it was wrong"""
+    plan: dict[str, Any] = {}
+    """of the team's discussion"""
+    baseline: dict[str, Any] = {}
+    """`overrides` of the control, and the `sprint` that has confirmed it"""
+    shortest: dict[str, Any] | None = None
+    """what stopping the control at the bound has come to"""
+    pruned: dict[str, Any] = {}
+    """what ending trainings early has saved, and cost"""
+    team: dict[str, Any] = {}
+    memory: dict[str, Any] = {}
+    literature: dict[str, Any] = {}
+    ended: str | None = None
+    """why no sprint comes after it"""
+
+
+@final
+class ProposalFacts(RowFacts):
+    """The facts of a proposal."""
+
+    signature: str | None = None
+    reasons: tuple[str, ...] = ()
+    """why it was not let in, failed, was stopped or dropped"""
+    lane: str | None = None
+    """of a campaign with a model: `team`, or `control` without it"""
+    review: dict[str, Any] = {}
+    """`score`, `round`, `by` and the `first` score"""
+    changed: str | None = None
+    """what an improvement has changed"""
+    charter: dict[str, Any] = {}
+    """what it was proposed under, where that is no sprint's"""
+    screened: tuple[int | None, ...] = ()
+    promoted: tuple[int | None, ...] = ()
+    confirmed: tuple[int | None, ...] = ()
+    """its trials of each stage"""
+    looks: int = 0
+    """how often it was looked at"""
+    carried: int | None = None
+    """the proposal of an earlier sprint that it goes on with"""
+    stopped: bool = False
+    """whether it is the control stopped at the goal's bound"""
+    asked: dict[str, Any] = {}
+    """what the model's questions cost that it came of"""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.metrics import screening_objective
-from research.space.domain import Domain, applied, chosen, named
+from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
     from research.campaign.bench import Bench, Run
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from research.llm.client import Client
     from research.memory.memory import Memory
     from research.run.lines import Lines
-    from research.space.domain import Scope
+    from research.space.domain import Domain, Scope
     from research.space.gate import Space
     from research.store.store import Store
     from research.team.review import Thresholds
@@ -82,9 +82,9 @@ class Campaign:
         """The same under the charter of a proposal. Raises `Refusal` for one that another version kept."""
         from research.campaign.charter import Charter
 
-        own = {sprint["id"]: sprint["facts"].get("charter") for sprint in self.store.sprints()}
-        kept = row["facts"].get("charter") or own.get(row["sprint_id"])
-        if kept is None:
+        own = {sprint["id"]: SprintFacts.of(sprint).charter for sprint in self.store.sprints()}
+        kept = ProposalFacts.of(row).charter or own.get(row["sprint_id"])
+        if not kept:
             return self
         try:
             return self.under(Charter.model_validate(kept))
@@ -153,6 +153,8 @@ class Campaign:
     @cached_property
     def asked(self) -> dict[str, Any]:
         """The configuration with what its domain fixes and asks."""
+        from research.space.domain import applied
+
         return applied(self.config, str(self.usual["goal"]))
 
     @cached_property
@@ -163,8 +165,10 @@ class Campaign:
         return charter(self.asked, self.conf)
 
     @cached_property
-    def domain(self) -> Domain | None:
+    def domain(self) -> "Domain | None":
         """The field narrowed to its focus: the configuration's, or that of a charter of before."""
+        from research.space.domain import chosen, named
+
         if "charter" not in self._given:
             return chosen(self.config)
         return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))

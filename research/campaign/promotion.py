@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Boxes, Price
+from research.campaign.budget import Price, Timeboxes
 from research.campaign.charter import Charter
 from research.metrics import is_ratio, is_timed, rank
 from research.stats.decide import ENOUGH
@@ -24,7 +24,7 @@ class Promotion:
         self,
         charter: Charter,
         bench: Bench,
-        boxes: Boxes,
+        boxes: Timeboxes,
         control: Arm,
         judged: int = 0,
         stopped: Arm | None = None,

@@ -16,7 +16,7 @@ from research.run import teachers
 from research.space.gate import Space
 from research.stats.alpha import Errors, left, rate
 from research.store.store import Store
-from research.types import Record, VerdictWord
+from research.types import Record, SprintFacts, VerdictWord
 
 _FREE = ("budget.", "data.split_seed=", "seed=")
 """beginnings of overrides with which it is still the same question"""
@@ -67,6 +67,10 @@ class Question:
         self._seen: set[int] = set()
         self.words: list[VerdictWord] = []
         """what came out of the comparisons that were ended here"""
+
+    def facts(self) -> dict[str, Any]:
+        """What a sprint's facts say of it."""
+        return {"question": self.key, "comparisons": tuple(self.words)}
 
     def turn(self, name: str, first: int = 0, seeds: int = 0) -> Turn:
         """The turn of a comparison, whose seeds are the first so many from `first` on that nobody has had."""
@@ -122,11 +126,10 @@ def digest_of_data(config: Mapping[str, Any]) -> str:
 def unkept(space: Space, sprints: Iterable[Row], key: str) -> int:
     """Comparisons of a question that sprints made before there was a ledger."""
     count = 0
-    for facts in (row["facts"] for row in sprints):
-        old = facts.get("charter") if "question" not in facts else None
-        words = facts.get("comparisons")
-        if old and words and _named(space, old) == key:
-            count += len(words)
+    for facts in map(SprintFacts.of, sprints):
+        old = facts.charter if facts.question is None else {}
+        if old and facts.comparisons and _named(space, old) == key:
+            count += len(facts.comparisons)
     return count
 
 

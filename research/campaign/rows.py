@@ -13,7 +13,7 @@ from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
 from research.team.review import Opinion
-from research.types import Proposal
+from research.types import Proposal, ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
     from research.campaign.admission import Admission
@@ -104,31 +104,33 @@ class Earlier:
 
 def rows_of(store: Store, campaign: str) -> dict[int, Row]:
     """Number -> the row of each sprint of a campaign; of several rows of one number the newest."""
-    found = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
-    return {int(row["facts"].get("number", 1)): row for row in found}
+    told = ((SprintFacts.of(row), row) for row in store.sprints())
+    return {facts.number: row for facts, row in told if facts.campaign == campaign}
 
 
 def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[int], looks: int) -> Earlier:
     """What `sprints`, in their order, have left; figures are means over the screening's `seeds`."""
     found = Earlier()
     for row in (one for sprint in sprints for one in store.proposals(sprint_id=sprint["id"])):
+        facts = ProposalFacts.of(row)
         if row["status"] == "queued":
             found.queued.append(row)
-        elif row["facts"].get("stopped"):
+        elif facts.stopped:
             continue  # the control stopped at the bound is taken over as such, and may be judged again
-        elif row["status"] in _FIGURES and "carried" not in row["facts"]:
+        elif row["status"] in _FIGURES and facts.carried is None:
             _figured(found, row, bench, seeds)
         elif row["status"] in _TOLD:
             _ended(found, row)
-        if row["status"] in ("supported", "refuted") or row["facts"].get("looks", 0) >= looks:
-            found.settled.add(str(row["facts"].get("signature")))
+        if row["status"] in ("supported", "refuted") or facts.looks >= looks:
+            found.settled.add(str(facts.signature))
     return found
 
 
 def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
-    ids = [number for stage in ("screened", "promoted") for number in row["facts"].get(stage, [])]
+    facts = ProposalFacts.of(row)
+    ids = [number for number in (*facts.screened, *facts.promoted) if number is not None]
     arm.trials |= {trial.seed: trial.id for trial in bench.store.trials(ids=ids)}
     means = bench.means(arm, seeds)
     if means:
@@ -138,8 +140,8 @@ def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> No
 
 
 def _ended(found: Earlier, row: Row) -> None:
-    reasons = row["facts"].get("reasons") or [None]
-    found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reasons[0])))
+    reason = next(iter(ProposalFacts.of(row).reasons), None)
+    found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reason)))
 
 
 def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
@@ -170,7 +172,7 @@ class Tried:
         admission = Admission(self.bench, None, campaign.thresholds, doubted=doubted, outside=outside)
         admission.objective = campaign.objective
         admission.seen = [seen for _, seen in self.seen]
-        known = {str(row["facts"]["signature"]) for row in self._rows if row["facts"].get("signature")}
+        known = {str(facts.signature) for facts in map(ProposalFacts.of, self._rows) if facts.signature}
         for signature in known | {self.bench.signature(())}:
             admission.tried(signature, "")
         return admission
@@ -191,23 +193,23 @@ class Tried:
     def _alike(self, row: Row) -> bool:
         """Whether a proposal was made for the same metric under the same fixed overrides."""
         charter = self._campaign.charter
-        kept = row["facts"].get("charter") or self._charters.get(row["sprint_id"])
+        kept = ProposalFacts.of(row).charter or self._charters.get(row["sprint_id"])
         if not kept or sorted(kept["fixed"]) != sorted(charter.fixed):
             return False
         return bool(kept["goal"]["objective"]["metric"] == charter.goal.objective.metric)
 
     @cached_property
     def _charters(self) -> dict[int, Any]:
-        return {row["id"]: row["facts"].get("charter") for row in self._campaign.store.sprints()}
+        return {row["id"]: SprintFacts.of(row).charter for row in self._campaign.store.sprints()}
 
     def _seen(self, row: Row) -> Seen:
-        ids = [number for number in row["facts"].get("screened", ()) if number is not None]
+        facts = ProposalFacts.of(row)
+        ids = [number for number in facts.screened if number is not None]
         results = list(self._campaign.store.results(ids).values()) if ids else []
         keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
         means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
         status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
-        reasons = row["facts"].get("reasons") or [None]
-        return _seen(row["proposal"], status, means, reasons[0])
+        return _seen(row["proposal"], status, means, next(iter(facts.reasons), None))
 
 
 def _seen(proposal: Proposal, status: SeenStatus, metrics: dict[str, float], reason: str | None) -> Seen:

@@ -25,6 +25,7 @@ from research.run import teachers
 from research.run.lines import Lines
 from research.stats.decide import ENOUGH
 from research.store.store import Store
+from research.types import ProposalFacts, SprintFacts
 
 Propose = Callable[[int, bool], Sequence[Proposer]]
 """the proposers of a sprint by its number, with the model or without"""
@@ -84,11 +85,13 @@ def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str 
     except KeyboardInterrupt:
         goal.write(store, campaign.charter.name, campaign.folder)
         raise
-    facts = rows_of(store, campaign.charter.name)[number]["facts"]
-    ended = facts.get("ended") or _over(campaign, sprint, number)
-    if ended and not facts.get("ended"):
-        store.set_sprint(sprint.id, "done", {**facts, "ended": ended})
-    return str(ended) if ended else None
+    row = rows_of(store, campaign.charter.name)[number]
+    if known := SprintFacts.of(row).ended:
+        return known
+    ended = _over(campaign, sprint, number)
+    if ended:
+        store.set_sprint(sprint.id, "done", {**row["facts"], "ended": ended})
+    return ended
 
 
 def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
@@ -100,7 +103,7 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
     if number >= charter.sprint.count:
         return "all its sprints are done"
     rows = campaign.store.proposals(sprint_id=sprint.id)
-    own = [row for row in rows if not harness(row) and "carried" not in row["facts"]]
+    own = [row for row in rows if not harness(row) and ProposalFacts.of(row).carried is None]
     if not own and not insights:
         # The next one could do no more.
         return "nothing that is left fits into the budget"

@@ -7,7 +7,7 @@ from typing import final
 from research.campaign.admission import Admission
 from research.campaign.asking import Asking
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Bill, Price, paid
+from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.stopping import Stopping
@@ -40,7 +40,7 @@ class Screening:
         settings: Screen,
         goal: str,
         judges: Judges,
-        bill: Bill,
+        bill: ModelAccount,
     ) -> None:
         self._bench, self._admission, self._turns = bench, admission, who.turns
         self._settings, self._goal, self._bill = settings, goal, bill

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Run
-from research.campaign.budget import Bill, Box, Boxes, owed
+from research.campaign.budget import Box, ModelAccount, Timeboxes, owed
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
 from research.campaign.confirmation import Confirmation, claim
@@ -28,6 +28,7 @@ from research.report.folder import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
 from research.team.turns import Proposers, in_turn
+from research.types import SprintFacts
 
 
 @final
@@ -41,7 +42,7 @@ class Sprint:
         self._notes, self._plan = list[str](), dict[str, Any]()
         self._screening: Screening | None = None
         spend = campaign.spend
-        self._boxes = Boxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
+        self._boxes = Timeboxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = campaign.folder / f"sprint-{number}"
         self._rows_of = rows_of(self._store, self._charter.name)
         self._before = [row for at, row in sorted(self._rows_of.items()) if at < number]
@@ -102,30 +103,27 @@ class Sprint:
         """What the report needs beside the rows of experiments, trials and insights."""
         campaign, who = self._campaign, self._proposers
         stopping = self._screening.stopping if self._screening else None
-        return {
-            "campaign": self._charter.name,
-            "number": self._number,
-            "charter": self._charter.model_dump(mode="json"),
-            "notes": list(dict.fromkeys(self._notes)),
-            "seconds": campaign.spend.seconds,
-            "spent": {one.name: spent for one in who.all if (spent := one.spent())} if who else {},
-            "boxes": self._boxes.facts(),
-            "turns": dict(who.turns.facts()) if who else {},
-            **self._compared(),
-            "predicted": dict(campaign.memory.counts()),
-            "plan": self._plan,
-            "baseline": self._baseline.model_dump(mode="json"),
-            "shortest": self._shortest.model_dump(mode="json") if self._shortest else None,
-            **({"pruned": stopping.facts()} if stopping else {}),
-            **({"team": campaign.team.facts()} if campaign.team else {}),
-            "memory": campaign.memory.facts(),
-            **({"literature": campaign.library.facts()} if campaign.library else {}),
-        }
-
-    def _compared(self) -> dict[str, Any]:
-        """What came out of this sprint's comparisons, and the question that they are of."""
-        found = self._question
-        return {"question": found.key, "comparisons": list(found.words)} if found else {}
+        more: dict[str, Any] = {} if self._question is None else self._question.facts()
+        more |= {"pruned": stopping.facts()} if stopping else {}
+        more |= {"team": campaign.team.facts()} if campaign.team else {}
+        more |= {"literature": campaign.library.facts()} if campaign.library else {}
+        facts = SprintFacts(
+            campaign=self._charter.name,
+            number=self._number,
+            charter=self._charter.model_dump(mode="json"),
+            notes=tuple(dict.fromkeys(self._notes)),
+            seconds=campaign.spend.seconds,
+            spent={one.name: spent for one in who.all if (spent := one.spent())} if who else {},
+            boxes=self._boxes.facts(),
+            turns=dict(who.turns.facts()) if who else {},
+            predicted=dict(campaign.memory.counts()),
+            plan=self._plan,
+            baseline=self._baseline.model_dump(mode="json"),
+            shortest=self._shortest.model_dump(mode="json") if self._shortest else None,
+            memory=campaign.memory.facts(),
+            **more,
+        )
+        return facts.written()
 
     def _asked(self) -> Question:
         """The question of this campaign, with all that was ever compared for it in this database."""
@@ -191,13 +189,13 @@ class Sprint:
             yield
         self.bench.until = None
 
-    def _bill(self, rows: Rows, who: Proposers) -> Bill:
+    def _bill(self, rows: Rows, who: Proposers) -> ModelAccount:
         """What the model's questions cost in this sprint, those of an interrupted run included."""
         client, queue = self._campaign.client, who.queue
         if client is None or queue is None:
-            return Bill()
+            return ModelAccount()
         unpaid = owed(self._store, self.id, rows.before)
-        return Bill(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
+        return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
 
     def _discuss(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
         """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""

@@ -18,7 +18,7 @@ from research.campaign.budget import Price
 from research.campaign.charter import Ladder
 from research.campaign.rows import Rows
 from research.metrics import is_score, is_timed, shown
-from research.types import Constraint, Objective, Proposal, Record
+from research.types import Constraint, Objective, Proposal, Record, SprintFacts
 
 COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "train/co2_kg"})
 """costs that grow with the length of a training"""
@@ -54,7 +54,7 @@ def asked_for(objective: Objective) -> bool:
 
 def recalled(sprints: Sequence[Mapping[str, Any]], control: Arm) -> Shortest | None:
     """What an earlier sprint of the campaign found for the same control, None where none has."""
-    told = [row["facts"].get("shortest") for row in sprints]
+    told = [SprintFacts.of(row).shortest for row in sprints]
     found = [Shortest.model_validate(one) for one in told if one]
     same = [one for one in found if one.control == control.overrides and one.unknown is None]
     return same[-1] if same else None

@@ -1,1 +1,1 @@
-"""The research team: what its roles may answer, how they discuss, review, improve and word a verdict."""
+"""The roles: what they are told, answer, discuss and review; only campaign/ and tasks/ import it."""

@@ -52,7 +52,7 @@ def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:
     )
     assert narrow["status"] == "dropped" and "reviewed 6.0, below 7" in narrow["facts"]["reasons"][0]
     assert wider["proposal"].parent == narrow["id"] and "width 40" in wider["facts"]["changed"]
-    assert wider["facts"]["review"] == {"score": 8.0, "round": 1, "by": "model"}
+    assert wider["facts"]["review"] == {"score": 8.0, "round": 1, "by": "model", "first": 6.0}
     assert wider["status"] in ("screened", "promoted", "supported", "refuted", "open")
     steps = next(row for row in mine if "budget.steps=120" in row["proposal"].overrides)
     assert steps["facts"]["screened"] and steps["facts"]["review"]["round"] == 0
