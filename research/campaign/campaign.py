@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
-from research.metrics import screening_objective
 from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
@@ -195,6 +194,8 @@ class Campaign:
     @property
     def objective(self) -> "Objective":
         """As it is screened: on the validation split."""
+        from research.metrics import screening_objective
+
         return screening_objective(self.charter.goal.objective)
 
     @property
