@@ -40,14 +40,14 @@ def main() -> None:
     as_json = line.as_document(typed)
     with line.told(as_json) as out:
         refusal.refuse_secrets(typed)
-        from research.campaign.campaign import Campaign
-        from research.tasks.task import perform
-
         if line.helps(typed):
             line.say(line.page(typed, CONF), as_json, out)
             return
         line.refuse_flags(typed)
         quick = line.quickly(typed, CONF)
+        from research.campaign.campaign import Campaign
+        from research.tasks.task import perform
+
         for config in by_hydra() if quick is None else [quick]:
             with Campaign(config) as campaign:
                 line.say(perform(campaign), bool(config["json"]), out)

@@ -10,8 +10,6 @@ from pydantic import ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
-from research.metrics import screening_objective
-from research.space.domain import Domain, applied, chosen, named
 from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from research.llm.client import Client
     from research.memory.memory import Memory
     from research.run.lines import Lines
-    from research.space.domain import Scope
+    from research.space.domain import Domain, Scope
     from research.space.gate import Space
     from research.store.store import Store
     from research.team.review import Thresholds
@@ -154,6 +152,8 @@ class Campaign:
     @cached_property
     def asked(self) -> dict[str, Any]:
         """The configuration with what its domain fixes and asks."""
+        from research.space.domain import applied
+
         return applied(self.config, str(self.usual["goal"]))
 
     @cached_property
@@ -164,8 +164,10 @@ class Campaign:
         return charter(self.asked, self.conf)
 
     @cached_property
-    def domain(self) -> Domain | None:
+    def domain(self) -> "Domain | None":
         """The field narrowed to its focus: the configuration's, or that of a charter of before."""
+        from research.space.domain import chosen, named
+
         if "charter" not in self._given:
             return chosen(self.config)
         return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))
@@ -192,6 +194,8 @@ class Campaign:
     @property
     def objective(self) -> "Objective":
         """As it is screened: on the validation split."""
+        from research.metrics import screening_objective
+
         return screening_objective(self.charter.goal.objective)
 
     @property

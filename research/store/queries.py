@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from research.compose.override import override
-from research.stats.draws import configuration, has_own_split
 from research.store.claims import same
 from research.store.schema import (
     FINAL,
@@ -137,6 +136,8 @@ def siblings(store: "Store", wanted_trial: Trial) -> list[Trial]:
 
 
 def _same(of: Trial) -> str:
+    from research.stats.draws import configuration, has_own_split  # task=status asks nothing of it
+
     return configuration(of.config, has_own_split(of))
 
 

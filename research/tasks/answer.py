@@ -83,15 +83,15 @@ class Reference(NamedTuple):
 def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
     """Read what was given for `key`; a bare number is of the first of `kinds`. Raises `Refusal`."""
     text = "" if given is None else str(given).strip()
-    found = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
-    kind = (_FORMER.get(found[1], found[1]) or kinds[0]) if found else ""
-    if not found or kind not in kinds:
+    read = re.fullmatch(r"(?:([a-z]+)[: ])?([1-9][0-9]{0,17})", text)
+    kind = (_FORMER.get(read[1], read[1]) or kinds[0]) if read else ""
+    if not read or kind not in kinds:
         forms = " or ".join(
             [f"the number of one {kinds[0]}, as {key}=12", *(f"{key}={one}:3" for one in kinds[1:])]
         )
         shown = f"{key}={text} names nothing here" if text else f"{key} is missing"
         raise Refusal(f"{shown}: give {forms}.")
-    return Reference(kind, int(found[2]))
+    return Reference(kind, int(read[2]))
 
 
 def absent(wanted: Reference) -> Refusal:

@@ -89,12 +89,12 @@ def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds
     if seconds is not None and not 0 < seconds <= _LONGEST_S:
         raise Refusal(f"seconds={seconds:g}: give seconds above 0 and up to {_LONGEST_S:g}.")
     if readings:
-        samples, resolution = _typed([str(one) for one in readings])
+        samples, resolution = _typed([str(reading) for reading in readings])
         return _kept(fitted(samples, resolution), samples, "wall meter", _few(samples))
     if load is not None:
         return _held(campaign, load, seconds or _HELD_S)
     try:
-        counters = [one for kind in ("package", "dram") for one in powercap.domains(POWERCAP, kind)]
+        counters = [domain for kind in ("package", "dram") for domain in powercap.domains(POWERCAP, kind)]
     except OSError as error:
         return _nothing(
             f"The counter cannot be read ({error.strerror}: {error.filename}); as root it can be."
@@ -144,7 +144,7 @@ def _edge(counters: list[powercap.RaplDomain]) -> tuple[float, float, float]:
     """Time, joules and CPU seconds of the machine at one moment: again where something came in between."""
     for _ in range(_TRIES):
         before = time.perf_counter()
-        joules, worked = sum(one.read() for one in counters), work.worked(PROC)
+        joules, worked = sum(domain.read() for domain in counters), work.worked(PROC)
         after = time.perf_counter()
         if after - before < _SHARP_S:
             break
@@ -156,22 +156,22 @@ def _typed(readings: list[str]) -> tuple[list[Sample], float]:
     samples: list[Sample] = []
     places = 0
     for text in readings:
-        found = _READING.fullmatch(text)
-        if found is None:
+        read = _READING.fullmatch(text)
+        if read is None:
             raise Refusal(
                 f"{text!a} is no reading: write readings=[idle:21.5,1:28.0,2:33.1], busy cores and watts."
             )
-        cores = 0 if found[1].lower() == "idle" else int(found[1])
+        cores = 0 if read[1].lower() == "idle" else int(read[1])
         if cores > machine.cores():
             raise Refusal(f"{text!a}: this machine has {machine.cores()} cores.")
-        before = sum(one.cores == cores for one in samples)
-        samples.append(Sample(cores, float(found[2]), float(cores), before))
-        places = max(places, len(found[2].partition(".")[2]))
+        before = sum(sample.cores == cores for sample in samples)
+        samples.append(Sample(cores, float(read[2]), float(cores), before))
+        places = max(places, len(read[2].partition(".")[2]))
     return samples, 10.0**-places
 
 
 def _few(samples: list[Sample]) -> tuple[str, ...]:
-    if max(one.round for one in samples) > 0:
+    if max(sample.round for sample in samples) > 0:
         return ()
     return ("Each load was read once, so the spread is not known: type several readings of each for it.",)
 
@@ -190,19 +190,19 @@ def _held(campaign: Campaign, asked: int, seconds: float) -> Calibrated:
     return Calibrated(profile=None, path=None, assumed=said)
 
 
-def _kept(found: CorePower, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
+def _kept(power: CorePower, samples: list[Sample], source: str, notes: tuple[str, ...]) -> Calibrated:
     profile = Profile(
         hardware=energy_profile.this_machine(),
-        idle_w=round(found.idle_w, 3),
-        busy_w=found.busy_w,
-        core_w=round(found.core_w, 3),
-        error=round(found.error, 4),
+        idle_w=round(power.idle_w, 3),
+        busy_w=power.busy_w,
+        core_w=round(power.core_w, 3),
+        error=round(power.error, 4),
         source=source,
         taken=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
     path = energy_profile.write(profile)
-    told = tuple({"cores": float(one.cores), "watts": one.watts, "busy": one.busy} for one in samples)
-    return Calibrated(profile=vars(profile), path=path, why=found.why, samples=told, notes=notes)
+    told = tuple({"cores": float(cores), "watts": watts, "busy": busy} for cores, watts, busy, _ in samples)
+    return Calibrated(profile=vars(profile), path=path, why=power.why, samples=told, notes=notes)
 
 
 def _nothing(why: str) -> Calibrated:

@@ -39,7 +39,7 @@ from models.energy.nvml import Nvml
 from models.energy.sources import open_counters
 from research.run import load, machine
 counters, missing = open_counters("cpu")
-found = {name: one.method for one in counters for name in one.components}
+energy = {name: counter.method for counter in counters for name in counter.components}
 rest = {}
 for cores in sorted({1, machine.cores()}):
     with load.busy(cores, 30.0) as pids:
@@ -53,12 +53,13 @@ import pynvml
 try:
     pynvml.nvmlInit()
     for place in range(pynvml.nvmlDeviceGetCount()):
-        found["gpu"] = "not measured"
+        energy["gpu"] = "not measured"
         Nvml(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(place)))
-        found["gpu"] = "nvml"
+        energy["gpu"] = "nvml"
 except (Unreadable, pynvml.NVMLError):
     pass
-print(json.dumps({"energy": found, "basis": " + ".join(one.basis for one in counters), "rest": rest}))
+basis = " + ".join(counter.basis for counter in counters)
+print(json.dumps({"energy": energy, "basis": basis, "rest": rest}))
 """
 
 
@@ -100,7 +101,8 @@ class Examined(Answer):
             "network": reached,
         }
         lines = [line for name, rows in sections.items() for line in (name, *pairs(rows, "  "))]
-        return "\n".join([*lines, *(["advice", *(f"  {one}" for one in self.advice)] if self.advice else [])])
+        lines += ["advice"] if self.advice else []
+        return "\n".join([*lines, *(f"  {advice}" for advice in self.advice)])
 
 
 def doctor(campaign: Campaign, llm: dict[str, Any], root: str) -> Examined:
@@ -109,7 +111,7 @@ def doctor(campaign: Campaign, llm: dict[str, Any], root: str) -> Examined:
         reached = {host: pool.submit(_answers, host) for host in _hosts(llm)}
         energy = pool.submit(_energy)
         database = _database(campaign)
-        network = {host: found.result() for host, found in reached.items()}
+        network = {host: answer.result() for host, answer in reached.items()}
         packages = {name: _version(name) for name in PACKAGES}
         probed = energy.result()
     keys = {name: bool(os.environ.get(name)) for name in _keys(campaign.conf, llm)}
@@ -162,10 +164,10 @@ def _energy() -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE], cwd=_ROOT, capture_output=True, text=True, timeout=_PROBE_S
         )
-        found: dict[str, Any] = json.loads(done.stdout)
+        probed: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, OSError, ValueError):
         return {}
-    return found
+    return probed
 
 
 def _rest(probed: dict[str, Any]) -> dict[str, str]:
@@ -230,10 +232,10 @@ def _advice(
     llm: Mapping[str, Any], packages: dict[str, str | None], keys: dict[str, bool], database: dict[str, Any]
 ) -> list[str]:
     needed = [name for name in ("torch", "lightning", "optuna") if packages[name] is None]
-    found = [f"{name} is not installed: pip install . brings it." for name in needed]
+    advice = [f"{name} is not installed: pip install . brings it." for name in needed]
     wanted = llm.get("key_env")
     if wanted and not keys[wanted]:
-        found.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
+        advice.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
     if "error" in database:
-        found.append(str(database["error"]))
-    return found
+        advice.append(str(database["error"]))
+    return advice

@@ -104,7 +104,7 @@ def _held(campaign: Campaign, queue: Queue, taken: ProposalClaim) -> ScreenedPro
     row = row_of(campaign.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
-            found = _screened(campaign, row)
+            screened = _screened(campaign, row)
     except Refusal as refusal:
         queue.finish(taken, "failed", {"reasons": [str(refusal)]})
         campaign.lines.say(f"experiment {taken.id} failed: {refusal}", style="yellow")
@@ -113,9 +113,9 @@ def _held(campaign: Campaign, queue: Queue, taken: ProposalClaim) -> ScreenedPro
         with suppress(Lost):
             queue.give_back(taken)
         raise
-    reasons = [found.reason] if found.reason else []
-    queue.finish(taken, found.status, {"screened": list(found.trials), "reasons": reasons})
-    return found
+    reasons = [screened.reason] if screened.reason else []
+    queue.finish(taken, screened.status, {"screened": list(screened.trials), "reasons": reasons})
+    return screened
 
 
 def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
@@ -128,7 +128,7 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
         complaints = Admission(workbench, None, own.charter.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
-        pairs = [(one, seed) for seed in seeds for one in (control, arm)]
+        pairs = [(side, seed) for seed in seeds for side in (control, arm)]
         workbench.run(pairs, alone=is_timed(wanted.metric))
     reason = control.failed(seeds) or workbench.held(control, seeds)
     if reason:
@@ -147,9 +147,10 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
     )
 
 
-def _line(one: ScreenedProposal) -> str:
-    if one.reason:
-        return f"proposal {one.id} {one.status}: {one.reason}"
-    mine, other = (means.get(one.metric) for means in (one.figures, one.control))
-    told = [quantity(one.metric, value) if value is not None else "not measured" for value in (mine, other)]
-    return f"proposal {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"
+def _line(proposal: ScreenedProposal) -> str:
+    if proposal.reason:
+        return f"proposal {proposal.id} {proposal.status}: {proposal.reason}"
+    metric = proposal.metric
+    values = [means.get(metric) for means in (proposal.figures, proposal.control)]
+    mine, other = ("not measured" if value is None else quantity(metric, value) for value in values)
+    return f"proposal {proposal.id} {proposal.status}: {metric} {mine}, control {other}"

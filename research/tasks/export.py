@@ -65,25 +65,25 @@ def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]
     rows = []
     for first in range(0, len(trials), _AT_ONCE):
         some = trials[first : first + _AT_ONCE]
-        results = store.results([one.id for one in some])
+        results = store.results([trial.id for trial in some])
         for trial in some:
             row = trial.model_dump(exclude={"key", "config"}) | trial.key._asdict()
             row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
-            found = results.get(trial.id)
-            row |= how_taken(found)
-            rows.append(row | flat(redact(trial.config), "config.") | (found.metrics if found else {}))
+            result = results.get(trial.id)
+            row |= how_taken(result)
+            rows.append(row | flat(redact(trial.config), "config.") | (result.metrics if result else {}))
     return rows
 
 
 def flat(node: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys; lists, which have no columns of their own, as JSON."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{before}{key}.")
+            columns |= flat(value, f"{before}{key}.")
         else:
-            found[f"{before}{key}"] = json.dumps(value) if isinstance(value, list | tuple) else value
-    return found
+            columns[f"{before}{key}"] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return columns
 
 
 def _json(rows: Sequence[dict[str, Any]], path: Path) -> None:

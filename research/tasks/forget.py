@@ -69,7 +69,7 @@ def _there(campaign: Campaign, asked: dict[str, Any]) -> None:
 def _moment(text: str) -> float:
     """A date, or a date and time of day, as seconds since 1970; UTC where it says nothing else."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise Refusal(f"before={text[:40]} is no date: write it as before=2026-11-01.") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

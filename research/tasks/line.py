@@ -26,6 +26,7 @@ from research.tasks.task import (
     USUAL,
     Task,
     composer,
+    named_tasks,
     refuse_absent,
     refuse_foreign,
     tasks,
@@ -106,7 +107,7 @@ def overrides(values: Mapping[str, Any]) -> list[str]:
 
 def quoted(arguments: Sequence[str]) -> list[str]:
     """The arguments with texts such as the goal, and the elements of lists that hold words, in quotes."""
-    return [_argument(one) for one in arguments]
+    return [_argument(argument) for argument in arguments]
 
 
 def _argument(argument: str) -> str:
@@ -145,9 +146,9 @@ def page(typed: Sequence[str], conf: Path) -> "Page":
 
     files = composer(conf).files
     everyone = tasks(files)
-    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
+    named = named_tasks(typed)
     if not named:
-        listed = "\n".join(f"  task={one.name:<10} {one.about}" for one in everyone.values())
+        listed = "\n".join(f"  task={task.name:<10} {task.about}" for task in everyone.values())
         whole = manual(files, "agent", everyone[USUAL].files)
         return Page(task=None, page=whole.replace("$TASKS", listed.strip()))
     if named[-1] not in everyone:

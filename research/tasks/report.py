@@ -91,8 +91,8 @@ def _online(store: "Store", name: str, folder: Path) -> Reported:
     from research.report import wandb
     from research.report.findings import of_campaign
 
-    found = wandb.write(store, name, folder)
-    url = None if isinstance(found, Path) else found
+    saved = wandb.write(store, name, folder)
+    url = None if isinstance(saved, Path) else saved
     said = [wandb.missing(of_campaign(store, name)), wandb.NEXT if url is None else None]
     note = "\n".join(filter(None, said)) or None
     return Reported(of=f"campaign:{name}", paths=(folder / wandb.FILE,), url=url, note=note)

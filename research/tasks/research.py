@@ -70,7 +70,7 @@ class Researched(Answer):
 
     def text(self) -> str:
         """The findings, and where the report is."""
-        said = [f"{one.word}: {one.claim}" for one in self.insights] or ["nothing was confirmed"]
+        said = [f"{insight.word}: {insight.claim}" for insight in self.insights] or ["nothing was confirmed"]
         return "\n".join([*said, f"report     {self.report}"])
 
 
@@ -104,8 +104,8 @@ def outcome(store: "Store", report: Path) -> Researched:
     return Researched(
         campaign=campaign,
         sprints=tuple(_sprint(row, number) for number, row in enumerate(rows, start=1)),
-        insights=tuple(_finding(row) for one in ids for row in store.insights(sprint_id=one)),
-        figures=tuple(figure for one in ids for figure in _figures(store, one)),
+        insights=tuple(_finding(row) for number in ids for row in store.insights(sprint_id=number)),
+        figures=tuple(figure for number in ids for figure in _figures(store, number)),
         report=report,
     )
 
@@ -144,8 +144,8 @@ def _finding(row: dict[str, Any]) -> InsightLine:
 
 def _figures(store: "Store", sprint_id: int) -> list[Figures]:
     """Confirmed arms, or the screened ones where nothing was confirmed."""
-    found = Findings(store, sprint_id)
-    stage = next((one for one in ("confirmed", "promoted", "screened") if found.arms(one)), "screened")
+    findings = Findings(store, sprint_id)
+    stage = next((name for name in ("confirmed", "promoted", "screened") if findings.arms(name)), "screened")
     return [
         Figures(
             arm=f"control {' '.join(arm.overrides)}".strip() if arm.control else " ".join(arm.overrides),
@@ -153,5 +153,5 @@ def _figures(store: "Store", sprint_id: int) -> list[Figures]:
             n=len(arm.results),
             means={key: value for key, value in arm.means.items() if math.isfinite(value)},
         )
-        for arm in found.arms(stage)
+        for arm in findings.arms(stage)
     ]

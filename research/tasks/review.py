@@ -51,14 +51,14 @@ class Reviews(Answer):
             return "nothing waits for it: task=suggest queue=true proposes"
         rows = [
             (
-                str(one.id),
-                one.status,
-                "-" if one.score is None else f"{one.score:.1f}",
-                one.by,
-                " ".join(one.overrides),
-                one.changed or next(iter(one.reasons), ""),
+                str(row.id),
+                row.status,
+                "-" if row.score is None else f"{row.score:.1f}",
+                row.by,
+                " ".join(row.overrides),
+                row.changed or next(iter(row.reasons), ""),
             )
-            for one in self.reviewed
+            for row in self.reviewed
         ]
         lines = table(("proposal", "status", "score", "by", "overrides", "why"), rows)
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -198,15 +198,16 @@ def _reviewed(
     opinions: Sequence[Opinion],
     reasons: Sequence[str],
 ) -> Reviewed:
-    said = [reason for one in opinions for reason in one.reasons]
+    by = {opinion.by for opinion in opinions}
+    said = [reason for opinion in opinions for reason in opinion.reasons]
     return Reviewed(
         id=row["id"],
         status=status,
         score=score,
-        by="model" if any(one.by == "model" for one in opinions) else "stand-in" if opinions else "code",
+        by="model" if "model" in by else "stand-in" if by else "code",
         overrides=row["proposal"].overrides,
         reasons=(*reasons, *said),
-        risks=tuple(risk for one in opinions for risk in one.risks),
+        risks=tuple(risk for opinion in opinions for risk in opinion.risks),
         parent=row["proposal"].parent,
         changed=row["facts"].get("changed"),
     )

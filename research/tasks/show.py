@@ -39,8 +39,8 @@ class Shown(Answer):
         about = {key: _moment(value) if key in _MOMENTS else value for key, value in self.about.items()}
         lines = [f"{self.kind} {self.id}", *pairs(about, "  ")]
         lines += pairs({key: quantity(key, value) for key, value in self.figures.items()}, "  ")
-        for name, found in self.related.items():
-            rows = [_line(row) for row in (found if isinstance(found, list) else [found])]
+        for name, own in self.related.items():
+            rows = [_line(row) for row in (own if isinstance(own, list) else [own])]
             lines += [f"  {name}", *(f"    {row}" for row in rows)] if any(rows) else []
         return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
 
@@ -62,10 +62,10 @@ def row_of(store: "Store", wanted: Reference) -> dict[str, Any]:
     from research.store import queries
 
     with store.read() as connection:
-        found = queries.row(connection, wanted.kind, wanted.number)
-    if found is None:
+        row = queries.row(connection, wanted.kind, wanted.number)
+    if row is None:
         raise absent(wanted)
-    return found
+    return row
 
 
 def _trial(store: "Store", wanted: Reference) -> Shown:
@@ -95,7 +95,7 @@ def _proposal(store: "Store", wanted: Reference) -> Shown:
         {key: review[key] for key in ("role", "score", "content")}
         for review in store.reviews(proposal_id=wanted.number)
     ]
-    insights = [one["id"] for one in store.insights() if one["proposal_id"] == wanted.number]
+    insights = [insight["id"] for insight in store.insights() if insight["proposal_id"] == wanted.number]
     related = {"trials": {stage: row["facts"].get(stage, []) for stage in STAGES}}
     return Shown(
         kind="proposal",
@@ -130,8 +130,9 @@ def _insight(store: "Store", wanted: Reference) -> Shown:
 def _sprint(store: "Store", wanted: Reference) -> Shown:
     row = row_of(store, wanted)
     proposals = store.proposals(sprint_id=wanted.number)
-    counts = Counter(one["status"] for one in proposals)
-    insights = [f"{one['word']}: {one['insight'].claim}" for one in store.insights(sprint_id=wanted.number)]
+    counts = Counter(proposal["status"] for proposal in proposals)
+    own = store.insights(sprint_id=wanted.number)
+    insights = [f"{insight['word']}: {insight['insight'].claim}" for insight in own]
     about = {key: row[key] for key in ("goal", "status", "objective", "folder", "created")}
     return Shown(
         kind="sprint",

@@ -86,13 +86,13 @@ class Status(Answer):
 
     def _sprints(self) -> list[str]:
         rows = [
-            (str(one.id), one.status, _counted(one.proposals) or "-", short(one.goal, 60))
-            for one in self.sprints
+            (str(sprint.id), sprint.status, _counted(sprint.proposals) or "-", short(sprint.goal, 60))
+            for sprint in self.sprints
         ]
         return ["", *table(("sprint", "status", "proposals", "goal"), rows)] if rows else []
 
     def _running(self) -> list[str]:
-        rows = [(str(one.id), f"{one.seconds:.0f}", " ".join(one.overrides)) for one in self.running]
+        rows = [(str(trial.id), f"{trial.seconds:.0f}", " ".join(trial.overrides)) for trial in self.running]
         return ["", *table(("trial", "for s", "overrides"), rows)] if rows else []
 
 

@@ -44,9 +44,10 @@ class Suggested(Answer):
     def text(self) -> str:
         """The objective, then each proposal with the line that tries it."""
         lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
-        for one in self.suggestions:
-            queued = f" [proposal {one.id}]" if one.id else ""
-            lines += [f"{one.proposer:<10} {' '.join(one.overrides)}{queued}", f"           {one.hypothesis}"]
+        for proposal in self.suggestions:
+            queued = f" [proposal {proposal.id}]" if proposal.id else ""
+            lines.append(f"{proposal.proposer:<10} {' '.join(proposal.overrides)}{queued}")
+            lines.append(f"           {proposal.hypothesis}")
         lines += [f"not taken  {count} x {reason}" for reason, count in self.refused.items()]
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
@@ -61,7 +62,7 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
     campaign.spend  # noqa: B018  a budget of zero is refused before anything is proposed
     tried = Tried(campaign)
     asking, notes = _asking(campaign, tried)
-    kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
+    kept = [admitted.proposal for admitted in itertools.islice(asking.admitted(), count)]
     ids = [_queued(campaign, tried, proposal) if queue else None for proposal in kept]
     if len(kept) < count:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
@@ -70,7 +71,7 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
         objective=campaign.charter.goal.objective,
         fixed=campaign.charter.fixed,
         domain=campaign.domain.name if campaign.domain else None,
-        suggestions=tuple(_told(tried, one, number) for one, number in zip(kept, ids, strict=True)),
+        suggestions=tuple(_told(tried, proposal, number) for proposal, number in zip(kept, ids, strict=True)),
         refused=dict(asking.refused.most_common()),
         notes=tuple(notes),
     )
@@ -82,7 +83,7 @@ def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, list[str]]:
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
-    turns = Bandit(sources, campaign.config["proposer"]["shares"], seed=campaign.charter.seed)
+    turns = Bandit(sources, campaign.charter.shares, seed=campaign.charter.seed)
     return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 

@@ -105,10 +105,10 @@ def _reached(files: Files, name: str) -> dict[str, tuple[str, ...]]:
     """The keys and groups of a file, and of each that its defaults list names."""
     entries = files.entries(name)
     groups = [entry.group for entry in entries if entry.group and not entry.override]
-    found = {name: (*(key for key in files.load(name).content if key not in NO_KEYS), *groups)}
+    keys = {name: (*(key for key in files.load(name).content if key not in NO_KEYS), *groups)}
     for entry in entries:
-        found |= _reached(files, entry.name) if entry.name else {}
-    return found
+        keys |= _reached(files, entry.name) if entry.name else {}
+    return keys
 
 
 def usual(files: Files, name: str) -> dict[str, Any]:
@@ -123,12 +123,15 @@ def taken(typed: Sequence[str], name: str, conf: Path) -> list[str]:
     return [text for text in typed if _top(text) in keys]
 
 
+def named_tasks(typed: Sequence[str]) -> list[str]:
+    """What is typed after `task=`, each time that it is."""
+    return [given.value for given in map(override, typed) if given.key == "task" and given.value is not None]
+
+
 def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a task that does not exist, and for the first key that its task does not take."""
     everyone = tasks(composer(conf).files)
-    named = [one.value for one in map(override, typed) if one.key == "task" and one.value is not None]
-    asked = named or [USUAL]
-    for name in asked[-1].split(","):
+    for name in (named_tasks(typed) or [USUAL])[-1].split(","):
         if name not in everyone:
             raise unknown(name, everyone)
         for text in filter(_plain, typed):
@@ -175,7 +178,7 @@ def unknown(name: str, known: Mapping[str, Task]) -> Refusal:
 
 def _foreign(asked: Task, key: str, everyone: Mapping[str, Task]) -> Refusal:
     """What to say of a key of another task's, or of nobody's."""
-    known = {name: one.keys for name, one in everyone.items()}
+    known = {name: task.keys for name, task in everyone.items()}
     meant, near = _top(key), ""
     if not any(meant in keys for keys in known.values()):
         all_keys = [*asked.keys, *(key for keys in known.values() for key in keys)]
@@ -194,8 +197,8 @@ def _said(keys: Sequence[str]) -> list[str]:
 def _near(word: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    found = get_close_matches(word, known, 1)
-    return f"{_PERHAPS}{found[0]}" if found else ""
+    nearest = get_close_matches(word, known, 1)
+    return f"{_PERHAPS}{nearest[0]}" if nearest else ""
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -219,7 +222,7 @@ def perform(campaign: "Campaign") -> "Answer":
 def _given(function: Callable[..., Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that a task's function names, of the kinds that it names."""
     _, *wanted = signature(function).parameters.values()
-    return {one.name: _fitted(one.name, config[one.name], one.annotation) for one in wanted}
+    return {key.name: _fitted(key.name, config[key.name], key.annotation) for key in wanted}
 
 
 def _fitted(key: str, value: Any, annotation: Any) -> Any:
@@ -232,7 +235,7 @@ def _fitted(key: str, value: Any, annotation: Any) -> Any:
     shown = "null" if value is None else str(value)[:60]
     if bool in kinds:  # `yes=no` is a text to Hydra, and every text would be taken for true
         raise Refusal(f"{key}={shown} is neither yes nor no: write {key}=true or {key}=false.")
-    kind = next(_KINDS[one] for one in kinds if one is not NoneType)
+    kind = next(_KINDS[kind] for kind in kinds if kind is not NoneType)
     raise Refusal(f"{key}={shown} is no {kind}: python agent.py --help says what a task takes.")
 
 
