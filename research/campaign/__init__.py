@@ -1,1 +1,1 @@
-"""What a sprint is made of: charter, bench of trials, screening, confirming, spending."""
+"""A campaign from its charter to its findings, and a recipe to its verdicts; only tasks and lab import it."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.arm import REPEATS, Quiet, Typed
-from research.campaign.budget import NOTHING, Expected, Price, Spend
+from research.campaign.budget import NO_PRICE, Expected, Price, Spend
 from research.campaign.halving import ends_alike
+from research.campaign.trials import REPEATS, Quiet, Typed
 from research.compose.override import keys_of
 from research.run import teachers
 from research.run.lines import Lines
@@ -93,7 +93,7 @@ class Bench:
         """What the pairs cost that no finished trial answers yet, by what each arm's own trials cost."""
         new = [arm for (arm, _), known in self._found(pairs).items() if known is None]
         each = {id(arm): self._each(arm) for arm in new}
-        return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NOTHING)
+        return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NO_PRICE)
 
     def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
         """For each pair that its arm still misses, the finished trial that answers it, if there is one."""

@@ -9,8 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 
 from refusal import Refusal
 from research.llm.ledger import LlmSpent, tally
-from research.propose.bandit import NOTHING as UNASKED
-from research.propose.bandit import Asked
+from research.propose.bandit import NOTHING, Asked
 from research.space import identity
 from research.stats.costs import Case, Costs, Forecast
 from research.store.store import Store
@@ -29,7 +28,7 @@ class Price(NamedTuple):
         return Price(self.trials + other.trials, self.seconds + other.seconds, self.joules + other.joules)
 
 
-NOTHING = Price(0, 0.0, 0.0)
+NO_PRICE = Price(0, 0.0, 0.0)
 
 
 def share(seconds: float | None) -> float | None:
@@ -98,7 +97,7 @@ class Spend:
         """What so many trials cost when they are like those before."""
         return Price(trials, self.each_s * math.ceil(trials / max(1, at_once)), self.each_j * trials)
 
-    def short(self, price: Price, later: Price = NOTHING) -> str | None:
+    def short(self, price: Price, later: Price = NO_PRICE) -> str | None:
         """Why a price cannot be paid when another is kept back for later; None when it can.
 
         At most half of a limit is kept back, so that a small budget is not all reserve.
@@ -121,7 +120,7 @@ SHARES: dict[Box, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 
 
 
 @final
-class Boxes:
+class Timeboxes:
     """What each box may use and has used of a sprint's minutes; a box may be opened several times.
 
     What discussing and implementing leave over goes to validating: figures decide, and need the time.
@@ -196,7 +195,7 @@ _FREE = LlmSpent(dollars=0.0, joules=0.0)
 
 
 @final
-class Bill:
+class ModelAccount:
     """Hands out what is due since it was last asked; without a model nothing ever is.
 
     A discussion is paid in equal parts with each proposal that it has queued, so that the first of them does
@@ -207,7 +206,7 @@ class Bill:
         self,
         spent: Callable[[], LlmSpent] = lambda: _FREE,
         waiting: Callable[[], int] = lambda: 0,
-        owed: Asked = UNASKED,
+        owed: Asked = NOTHING,
     ) -> None:
         """`spent` is the ledger's, `waiting` counts queued proposals, `owed` is what an earlier run left."""
         self._spent, self._waiting = spent, waiting

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Boxes, Price
+from research.campaign.budget import Price, Timeboxes
 from research.campaign.charter import Charter
 from research.metrics import is_ratio, is_timed, rank
 from research.stats.decide import ENOUGH
@@ -24,7 +24,7 @@ class Promotion:
         self,
         charter: Charter,
         bench: Bench,
-        boxes: Boxes,
+        boxes: Timeboxes,
         control: Arm,
         judged: int = 0,
         stopped: Arm | None = None,
@@ -59,11 +59,11 @@ class Promotion:
         is spent on what looks like the goal. Where any gain counts, one seed does not tell whether there is
         one, and a control outside its bounds is another question: then all go.
         """
-        found = list(best[: self._charter.promote.arms])
-        if not found:
+        first = list(best[: self._charter.promote.arms])
+        if not first:
             self.notes.append("nothing was promoted: no proposal has figures")
-        shown = self._showing(found, self._charter.screen.seeds, wanted) if more else found
-        if found and not shown:
+        shown = self._showing(first, self._charter.screen.seeds, wanted) if more else first
+        if first and not shown:
             self.notes.append("nothing was promoted: no screened proposal shows the asked effect yet")
         return shown
 

@@ -7,7 +7,7 @@ from typing import final
 from research.campaign.admission import Admission
 from research.campaign.asking import Asking
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Bill, Price, paid
+from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.stopping import Stopping
@@ -40,7 +40,7 @@ class Screening:
         settings: Screen,
         goal: str,
         judges: Judges,
-        bill: Bill,
+        bill: ModelAccount,
     ) -> None:
         self._bench, self._admission, self._turns = bench, admission, who.turns
         self._settings, self._goal, self._bill = settings, goal, bill
@@ -160,8 +160,8 @@ class Screening:
             return {}
         wanted = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
         values = {key: self._bench.values(control, key, sorted(control.trials)).values() for key in wanted}
-        found = {key: summary(values[key]).std for key in wanted}
-        return {key: std for key, std in found.items() if std}
+        spread = {key: summary(values[key]).std for key in wanted}
+        return {key: std for key, std in spread.items() if std}
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""

@@ -146,7 +146,8 @@ class Lab:
 
     def conduct(self, name: str, base: Sequence[str] = (), root: str | None = None) -> str:
         """The report of a recipe's experiment."""
-        return conduct(self._opened(root, asked={"base": base}), name).read_text()
+        space = Space(self.folder / "conf", self.folder / "conf" / "space.yaml")  # recipes may be new
+        return conduct(self._opened(root, asked={"base": base}, space=space), name).read_text()
 
     def _opened(self, root: str | None = None, discovered: Path | None = None, **parts) -> Campaign:
         from rich.console import Console

@@ -7,8 +7,8 @@ import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
-from research.campaign.arm import REPEATS, Quiet
 from research.campaign.charter import Confirm, Screen
+from research.campaign.trials import REPEATS, Quiet
 from research.report.answer import answer
 from research.run.runner import Job
 from research.types import Objective, Result

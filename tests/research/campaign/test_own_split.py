@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from campaign_lab import Lab, opened
-from research.campaign.arm import Typed
 from research.campaign.charter import Confirm, Screen
 from research.campaign.recipe import expanded
+from research.campaign.trials import Typed
 from research.run import teachers
 from research.run.runner import Job
 from research.space.gate import Space

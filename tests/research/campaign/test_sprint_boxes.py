@@ -1,4 +1,4 @@
-"""Boxes end: what a sprint has by then is what it leaves, and the next one goes on with it."""
+"""Timeboxes end: what a sprint has by then is what it leaves, and the next one goes on with it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
-from research.campaign.budget import Boxes, Spend
+from research.campaign.budget import Spend, Timeboxes
 from research.campaign.charter import Screen, Sprints
 from research.report.findings import Findings
 from research.run.runner import Job, Outcome
@@ -23,7 +23,7 @@ class Clock:
 
 def test_boxes_have_their_shares_and_hand_what_is_left_to_validation() -> None:
     clock = Clock()
-    boxes = Boxes(15, clock)
+    boxes = Timeboxes(15, clock)
     assert boxes.until() is None and boxes.short(1e9) is None
     with boxes.open("discuss"):
         assert boxes.left_s() == 300 and boxes.until() == 300

@@ -1,4 +1,4 @@
-"""An arm: how its trials are typed, what became of them over seeds, and which a neighbour disturbed."""
+"""The trials of a campaign: how they are typed, and which of them a neighbour disturbed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

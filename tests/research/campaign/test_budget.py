@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
-from research.campaign.budget import NOTHING, Price, Spend
+from research.campaign.budget import NO_PRICE, ModelAccount, Price, Spend, paid
 from research.campaign.charter import Confirm, Promote, Screen
+from research.llm.ledger import LlmSpent
+from research.propose.bandit import NOTHING, Asked
 from research.run.runner import Job, Outcome
 
 
@@ -95,7 +100,7 @@ def test_at_most_half_of_a_limit_is_kept_back() -> None:
     spend = Spend(trials=10)
     assert spend.short(Price(5, 0, 0), later=Price(500, 0, 0)) is None
     assert spend.short(Price(6, 0, 0), later=Price(500, 0, 0)) is not None
-    assert spend.short(NOTHING) is None
+    assert spend.short(NO_PRICE) is None
 
 
 def test_one_trial_that_hung_does_not_spoil_the_prediction() -> None:
@@ -103,3 +108,57 @@ def test_one_trial_that_hung_does_not_spoil_the_prediction() -> None:
     for seconds in (1.0, 1.0, 120.0):
         spend.add(seconds, 1.0)
     assert spend.each_s == 1.0 and spend.trials == 3 and spend.joules == 3.0
+
+
+class Till:
+    """A ledger and a queue."""
+
+    def __init__(self, waiting: int = 0) -> None:
+        self.spent, self.waiting = LlmSpent(known_joules=100.0, unknown_calls=7), waiting
+
+    def bill(self, owed: Asked = NOTHING) -> ModelAccount:
+        return ModelAccount(lambda: self.spent, lambda: self.waiting, owed)
+
+    def ask(self, joules: float, unknown: int = 0) -> None:
+        more = {"known_joules": self.spent.known_joules + joules}
+        self.spent = replace(self.spent, **more, unknown_calls=self.spent.unknown_calls + unknown)
+
+    def hand_out(self) -> None:
+        self.waiting -= 1
+
+
+def test_a_discussion_is_paid_in_equal_parts_and_a_later_question_by_its_own_proposal() -> None:
+    till = Till(waiting=4)
+    bill = till.bill()
+    till.ask(40.0, unknown=2)
+    parts = []
+    for _ in range(4):
+        till.hand_out()
+        parts.append(bill.part())
+    assert [part.joules for part in parts] == pytest.approx([10.0] * 4)
+    assert [part.unknown for part in parts] == [2, 0, 0, 0]
+    till.ask(3.0)
+    assert bill.part().joules == pytest.approx(3.0) and bill.rest().joules == pytest.approx(0.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 3), st.integers(0, 5)), max_size=12),
+    owed=st.floats(0, 50),
+)
+def test_all_is_paid_once(steps: list[tuple[float, int, int]], owed: float) -> None:
+    till = Till()
+    bill = till.bill(Asked(joules=owed, unknown=1))
+    parts = []
+    for joules, unknown, till.waiting in steps:
+        till.ask(joules, unknown)
+        parts.append(bill.part())
+    parts.append(bill.rest())
+    assert sum(part.joules for part in parts) == pytest.approx(owed + sum(step[0] for step in steps))
+    assert sum(part.unknown for part in parts) == 1 + sum(step[1] for step in steps)
+    assert all(part.joules >= -1e-6 for part in parts)
+
+
+def test_without_a_model_nothing_is_due_and_a_row_without_a_part_has_none() -> None:
+    assert ModelAccount().part() == ModelAccount().rest() == NOTHING
+    assert paid({}) is None and paid({"asked": {"joules": 2.0, "unknown": 0}}) == Asked(joules=2.0)
