@@ -40,7 +40,7 @@ def main() -> None:
     as_json = line.as_document(typed)
     with line.told(as_json) as out:
         refusal.refuse_secrets(typed)
-        from research.tasks.desk import Desk
+        from research.campaign.campaign import Campaign
         from research.tasks.task import perform
 
         if line.helps(typed):
@@ -49,8 +49,8 @@ def main() -> None:
         line.refuse_flags(typed)
         quick = line.quickly(typed, CONF)
         for config in by_hydra() if quick is None else [quick]:
-            with Desk(config) as desk:
-                line.say(perform(desk), bool(config["json"]), out)
+            with Campaign(config) as campaign:
+                line.say(perform(campaign), bool(config["json"]), out)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def tightened(
         most = max(bound.bound, (1 + bound.bound) / 2)
         return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
 
-    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+    return objective.model_copy(update={"constraints": tuple(map(tight, objective.constraints))})
 
 
 def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
@@ -142,7 +142,7 @@ def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
     for rows in sprints:
         told = [row["facts"].get("unsettled") or {} for row in rows]
         for metric in set.intersection(*map(set, told)) if told else ():
-            found[metric] = found.get(metric, 0.0) + min(one[metric] for one in told)
+            found[metric] = found.get(metric, 0.0) + min(distances[metric] for distances in told)
     return found
 
 

@@ -121,7 +121,7 @@ class Promotion:
         arm, charter = self._stopped, self._charter
         # Where nothing was promoted the control has its screening alone.
         seeds = charter.screen.seeds if self._control.failed(charter.promote.seeds) else charter.promote.seeds
-        if arm is None or any(one.failed(seeds) or self._bench.held(one, seeds) for one in self._held):
+        if arm is None or any(held.failed(seeds) or self._bench.held(held, seeds) for held in self._held):
             return []
         if not self._beats(arm, self._control, seeds, wanted):
             return []
@@ -173,7 +173,7 @@ class Promotion:
     def _confirming(self, arm: Arm) -> Price:
         """What the smallest confirmation costs that can decide anything."""
         fresh = self._fresh[:ENOUGH]
-        return self._bench.price([(one, seed) for one in (*self._held, arm) for seed in fresh])
+        return self._bench.price([(side, seed) for side in (*self._held, arm) for seed in fresh])
 
 
 def _line(arm: Arm) -> str:

@@ -54,9 +54,9 @@ def asked_for(objective: Objective) -> bool:
 
 def recalled(sprints: Sequence[Mapping[str, Any]], control: Arm) -> Shortest | None:
     """What an earlier sprint of the campaign found for the same control, None where none has."""
-    told = [SprintFacts.of(row).shortest for row in sprints]
-    found = [Shortest.model_validate(one) for one in told if one]
-    same = [one for one in found if one.control == control.overrides and one.unknown is None]
+    kept = [SprintFacts.of(row).shortest for row in sprints]
+    ladders = [Shortest.model_validate(facts) for facts in kept if facts]
+    same = [ladder for ladder in ladders if ladder.control == control.overrides and ladder.unknown is None]
     return same[-1] if same else None
 
 
@@ -185,7 +185,7 @@ class Climb:
 
 def _bounds(objective: Objective) -> list[Constraint]:
     """The bounds on scores, of the test split or its twin."""
-    return [one for one in objective.constraints if is_score(one.metric)]
+    return [bound for bound in objective.constraints if is_score(bound.metric)]
 
 
 def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:
@@ -194,15 +194,15 @@ def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:
 
 
 def _without(overrides: Sequence[str], key: str) -> tuple[str, ...]:
-    return tuple(one for one in overrides if not one.startswith(key))
+    return tuple(override for override in overrides if not override.startswith(key))
 
 
 def told(found: Shortest, objective: Objective) -> str:
     """What a ladder came to, in a sentence for the reader."""
-    bounds = " and ".join(shown(one) for one in _bounds(objective))
+    bounds = " and ".join(map(shown, _bounds(objective)))
     if found.unknown:
         return f"the control was not stopped at {bounds}: {found.unknown}"
     if not found.shorter:
         return f"{ITSELF} ({bounds})"
-    own = " ".join(one for one in found.overrides if one not in found.control)
+    own = " ".join(override for override in found.overrides if override not in found.control)
     return f"the control keeps {bounds} with {own} already: what is new is held to that"

@@ -1,4 +1,4 @@
-"""The vocabulary of the space as dimensions to draw from: what is open depends on the options chosen."""
+"""The vocabulary as dimensions to draw from: which are open and which act depends on what was picked."""
 
 import math
 import random

@@ -1,1 +1,1 @@
-"""What `agent.py` can be asked to do: a file a task, the same from the command line and from Python."""
+"""What `agent.py` can be asked to do, in a file each; agent.py, lab and train.py (its line) import it."""

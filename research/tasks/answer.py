@@ -96,7 +96,7 @@ def reference(given: Any, key: str, kinds: Sequence[str] = KINDS) -> Reference:
 
 def absent(wanted: Reference) -> Refusal:
     """What to say of a row that is not there."""
-    what = {"trial": "trials", "proposal": "experiments", "insight": "insights"}.get(wanted.kind)
+    what = {"trial": "trials", "proposal": "proposals", "insight": "insights"}.get(wanted.kind)
     hint = f"task=list what={what} lists what there is" if what else "task=status lists what there is"
     return Refusal(f"There is no {wanted.kind} {wanted.number} in this database: {hint}.")
 

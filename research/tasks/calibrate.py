@@ -18,11 +18,11 @@ from typing import Any, final
 from power import energy_profile, powercap
 from power.energy_profile import Profile
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.run import load as work
 from research.run import machine
 from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
-from research.tasks.desk import Desk
 
 POWERCAP, PROC = powercap.POWERCAP, Path("/proc")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ class Calibrated(Answer):
         return "\n".join([*pairs(watts), *self.notes, said])
 
 
-def calibrate(desk: Desk, readings: list[str], load: int | None, seconds: float | None) -> Calibrated:
+def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds: float | None) -> Calibrated:
     """Measure, hold a load, or take readings in; the profile is written in the first and the last case.
 
     Raises `Refusal` for readings or loads that make no sense, and for a machine that is not at rest.
@@ -92,7 +92,7 @@ def calibrate(desk: Desk, readings: list[str], load: int | None, seconds: float 
         samples, resolution = _typed([str(one) for one in readings])
         return _kept(fitted(samples, resolution), samples, "wall meter", _few(samples))
     if load is not None:
-        return _held(desk, load, seconds or _HELD_S)
+        return _held(campaign, load, seconds or _HELD_S)
     try:
         counters = [one for kind in ("package", "dram") for one in powercap.domains(POWERCAP, kind)]
     except OSError as error:
@@ -103,7 +103,7 @@ def calibrate(desk: Desk, readings: list[str], load: int | None, seconds: float 
         return _nothing(
             "This machine has no energy counter that can be read (no RAPL in /sys/class/powercap)."
         )
-    desk.lines.say(f"measuring for {seconds or _WHOLE_S:g} s: let nothing else work on this machine")
+    campaign.lines.say(f"measuring for {seconds or _WHOLE_S:g} s: let nothing else work on this machine")
     samples = list(_measured(counters, seconds or _WHOLE_S))
     return _kept(fitted(samples), samples, "rapl", ())
 
@@ -176,11 +176,11 @@ def _few(samples: list[Sample]) -> tuple[str, ...]:
     return ("Each load was read once, so the spread is not known: type several readings of each for it.",)
 
 
-def _held(desk: Desk, asked: int, seconds: float) -> Calibrated:
+def _held(campaign: Campaign, asked: int, seconds: float) -> Calibrated:
     if not 0 <= asked <= machine.cores():
         raise Refusal(f"load={asked}: give a number of cores to keep busy, from 0 to {machine.cores()}.")
     named = str(asked) if asked else "idle"
-    desk.lines.say(f"{asked} cores are busy for {seconds:g} s from now on: read the wall meter meanwhile")
+    campaign.lines.say(f"{asked} cores are busy for {seconds:g} s from now on: read the wall meter meanwhile")
     with work.busy(asked, seconds + 60):
         time.sleep(seconds)
     said = (

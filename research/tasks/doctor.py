@@ -15,9 +15,9 @@ from typing import Any, final
 from urllib.parse import urlparse
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.compose.yaml import parsed, text_of
 from research.tasks.answer import Answer, pairs
-from research.tasks.desk import Desk
 
 PACKAGES = (
     *("torch", "lightning", "hydra-core", "optuna", "scipy", "scikit-learn", "sqlalchemy", "pydantic"),
@@ -103,16 +103,16 @@ class Examined(Answer):
         return "\n".join([*lines, *(["advice", *(f"  {one}" for one in self.advice)] if self.advice else [])])
 
 
-def doctor(desk: Desk, llm: dict[str, Any], root: str) -> Examined:
+def doctor(campaign: Campaign, llm: dict[str, Any], root: str) -> Examined:
     """Look at everything at once; what hangs is given up after its timeout."""
     with ThreadPoolExecutor(8) as pool:
         reached = {host: pool.submit(_answers, host) for host in _hosts(llm)}
         energy = pool.submit(_energy)
-        database = _database(desk)
+        database = _database(campaign)
         network = {host: found.result() for host, found in reached.items()}
         packages = {name: _version(name) for name in PACKAGES}
         probed = energy.result()
-    keys = {name: bool(os.environ.get(name)) for name in _keys(desk.conf, llm)}
+    keys = {name: bool(os.environ.get(name)) for name in _keys(campaign.conf, llm)}
     return Examined(
         python=platform.python_version(),
         machine=_machine(Path(root)),
@@ -212,14 +212,14 @@ def _answers(host: str) -> bool:
     return True
 
 
-def _database(desk: Desk) -> dict[str, Any]:
+def _database(campaign: Campaign) -> dict[str, Any]:
     """The database as it is; one that is not there is not made."""
-    about: dict[str, Any] = {"url": desk.address, "exists": desk.exists}
-    if not desk.exists:
+    about: dict[str, Any] = {"url": campaign.address, "exists": campaign.exists}
+    if not campaign.exists:
         return about
     began = time.perf_counter()
     try:
-        store = desk.store
+        store = campaign.store
         about |= store.server()
     except Refusal as refusal:
         return about | {"error": str(refusal)}

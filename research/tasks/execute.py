@@ -1,4 +1,4 @@
-"""`task=run`: a queued experiment over the screening seeds beside its control, once or until stopped."""
+"""`task=run`: a queued proposal over the screening seeds beside its control, once or until stopped."""
 
 import time
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any, ClassVar, final
 from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm
+from research.campaign.campaign import Campaign
 from research.metrics import is_timed, quantity, untested
 from research.store.claims import Lost
 from research.store.queue import ProposalClaim, Queue
 from research.tasks.answer import Answer, Reference, reference
-from research.tasks.desk import Desk
 from research.tasks.line import stoppable
 from research.tasks.show import row_of
 from research.types import Proposal, Record
@@ -21,8 +21,8 @@ POLL_S = 2.0
 
 
 @final
-class Experiment(Record):
-    """One experiment that was run: screened figures beside the control's; screening claims nothing."""
+class ScreenedProposal(Record):
+    """One proposal that was run: screened figures beside the control's; screening claims nothing."""
 
     id: int
     status: str
@@ -34,7 +34,7 @@ class Experiment(Record):
     control: dict[str, float]
     """means over the screening seeds of the control"""
     figures: dict[str, float]
-    """the same of the experiment"""
+    """the same of the proposal"""
     trials: tuple[int, ...]
 
 
@@ -44,70 +44,70 @@ class Ran(Answer):
 
     told: ClassVar[bool] = True
 
-    experiments: tuple[Experiment, ...]
+    proposals: tuple[ScreenedProposal, ...]
     left: int
-    """experiments that are still queued"""
+    """proposals that are still queued"""
 
     def text(self) -> str:
         """One line for each, and what is left."""
-        return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
+        return "\n".join([*map(_line, self.proposals), f"queued     {self.left}"])
 
 
-def execute(desk: Desk, id: int | str | None, daemon: bool) -> Ran:
+def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
-    Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
+    Raises `Refusal` for a proposal that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
     if daemon == (id is not None):
-        raise Refusal(
-            "task=run takes one of the two: id=experiment:3, or daemon=true for all that is queued."
-        )
-    desk.spend  # noqa: B018  a budget of zero is refused before anything is taken
-    queue, store = Queue(desk.known), desk.known
+        raise Refusal("task=run takes one of the two: id=proposal:3, or daemon=true for all that is queued.")
+    campaign.spend  # noqa: B018  a budget of zero is refused before anything is taken
+    queue, store = Queue(campaign.known), campaign.known
     with stoppable():
-        done = _all(desk, queue) if daemon else [_one(desk, queue, reference(id, "id", ("proposal",)))]
-    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
-    desk.lines.say(answer.text())
+        done = (
+            _all(campaign, queue) if daemon else [_one(campaign, queue, reference(id, "id", ("proposal",)))]
+        )
+    answer = Ran(proposals=tuple(done), left=len(store.proposals(status="queued")))
+    campaign.lines.say(answer.text())
     return answer
 
 
-def _one(desk: Desk, queue: Queue, wanted: Reference) -> Experiment:
-    row = row_of(desk.known, wanted)
+def _one(campaign: Campaign, queue: Queue, wanted: Reference) -> ScreenedProposal:
+    row = row_of(campaign.known, wanted)
     taken = queue.take(wanted.number)
     if taken is None:
         status = "running in another process" if row["status"] == "running" else row["status"]
         raise Refusal(
             f"{wanted} is {status}: only what is queued is run; "
-            "task=list what=experiments status=queued lists it."
+            "task=list what=proposals status=queued lists it."
         )
-    return _held(desk, queue, taken)
+    return _held(campaign, queue, taken)
 
 
-def _all(desk: Desk, queue: Queue) -> list[Experiment]:
+def _all(campaign: Campaign, queue: Queue) -> list[ScreenedProposal]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
-    done: list[Experiment] = []
+    done: list[ScreenedProposal] = []
     with suppress(KeyboardInterrupt):
-        desk.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
+        campaign.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
         while True:
             taken = queue.take()
             if taken is None:
                 time.sleep(POLL_S)
                 continue
             with suppress(Refusal, Lost):
-                done.append(_held(desk, queue, taken))
+                done.append(_held(campaign, queue, taken))
     return done
 
 
-def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
+def _held(campaign: Campaign, queue: Queue, taken: ProposalClaim) -> ScreenedProposal:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(desk.known, Reference("proposal", taken.id))
+    row = row_of(campaign.known, Reference("proposal", taken.id))
     try:
         with queue.keep(taken):
-            found = _screened(desk, row)
+            found = _screened(campaign, row)
     except Refusal as refusal:
         queue.finish(taken, "failed", {"reasons": [str(refusal)]})
-        desk.lines.say(f"experiment {taken.id} failed: {refusal}", style="yellow")
+        campaign.lines.say(f"experiment {taken.id} failed: {refusal}", style="yellow")
         raise
     except BaseException:
         with suppress(Lost):
@@ -118,14 +118,14 @@ def _held(desk: Desk, queue: Queue, taken: ProposalClaim) -> Experiment:
     return found
 
 
-def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
-    campaign, proposal = desk.of(row), Proposal.model_validate(row["proposal"])
-    seeds, wanted = campaign.charter.screen.seeds, campaign.objective
+def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
+    own, proposal = campaign.of(row), Proposal.model_validate(row["proposal"])
+    seeds, wanted = own.charter.screen.seeds, own.objective
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
-    with campaign.running(campaign.charter.name, alone=is_timed(wanted.metric)) as run:
-        workbench = campaign.bench(run)
-        complaints = Admission(workbench, None, campaign.charter.review).gate(proposal.overrides)
+    with own.running(own.charter.name, alone=is_timed(wanted.metric)) as run:
+        workbench = own.bench(run)
+        complaints = Admission(workbench, None, own.charter.review).gate(proposal.overrides)
         if complaints:
             raise Refusal(complaints[0])
         pairs = [(one, seed) for seed in seeds for one in (control, arm)]
@@ -134,7 +134,7 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     if reason:
         raise Refusal(f"The control cannot be run, so nothing can be compared: {reason}.")
     reason = arm.failed(seeds) or workbench.held(arm, seeds)
-    return Experiment(
+    return ScreenedProposal(
         id=int(row["id"]),
         status="failed" if reason else "screened",
         overrides=proposal.overrides,
@@ -147,9 +147,9 @@ def _screened(desk: Desk, row: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _line(one: Experiment) -> str:
+def _line(one: ScreenedProposal) -> str:
     if one.reason:
-        return f"experiment {one.id} {one.status}: {one.reason}"
+        return f"proposal {one.id} {one.status}: {one.reason}"
     mine, other = (means.get(one.metric) for means in (one.figures, one.control))
     told = [quantity(one.metric, value) if value is not None else "not measured" for value in (mine, other)]
-    return f"experiment {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"
+    return f"proposal {one.id} {one.status}: {one.metric} {told[0]}, control {told[1]}"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from redact import redact
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.stats.comparable import how_taken
 from research.tasks.answer import Answer
-from research.tasks.desk import Desk
 from research.tasks.listing import STATUSES
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Exported(Answer):
         return f"{self.trials} trials, {self.columns} columns, {self.bytes} bytes in {self.path}"
 
 
-def export(desk: Desk, path: str | None, status: str | None) -> Exported:
+def export(campaign: Campaign, path: str | None, status: str | None) -> Exported:
     """Write the file, whole or not at all; a file that is there is replaced.
 
     Raises `Refusal` for another ending than .json or .parquet, a folder that cannot be written, and Parquet
@@ -53,7 +53,7 @@ def export(desk: Desk, path: str | None, status: str | None) -> Exported:
         raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
     if to.suffix == ".parquet":
         _arrow()
-    rows = collected(desk.known, status)
+    rows = collected(campaign.known, status)
     _whole(to, lambda beside: writers[to.suffix](rows, beside))
     columns = {name for row in rows for name in row}
     return Exported(path=to, trials=len(rows), columns=len(columns), bytes=to.stat().st_size)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any, final
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.store import forgetting
 from research.tasks.answer import Answer, Reference, pairs, reference
-from research.tasks.desk import Desk
 from research.tasks.show import row_of
 
 _FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"
@@ -32,16 +32,16 @@ class Forgot(Answer):
         return "\n".join([*lines, *(f"  left on disk  {folder}" for folder in folders)])
 
 
-def forget(desk: Desk, id: str | None, before: str | None, trials: bool, yes: bool) -> Forgot:
+def forget(campaign: Campaign, id: str | None, before: str | None, trials: bool, yes: bool) -> Forgot:
     """Delete what was selected, in one transaction, or show what would go.
 
     Raises `Refusal` without a selection, for a date that is none, for a sprint or a campaign that is not
     there, and for a sprint that runs.
     """
     asked = _selection(id, before)
-    _there(desk, asked)
+    _there(campaign, asked)
     wanted = forgetting.Forget(**asked, trials=trials)
-    return Forgot(done=yes, rows=forgetting.forget(desk.known, wanted, dry_run=not yes))
+    return Forgot(done=yes, rows=forgetting.forget(campaign.known, wanted, dry_run=not yes))
 
 
 def _selection(given: str | None, before: str | None) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def _selection(given: str | None, before: str | None) -> dict[str, Any]:
     return asked if given is None else asked | {"ids": (reference(given, "id", ("sprint",)).number,)}
 
 
-def _there(desk: Desk, asked: dict[str, Any]) -> None:
+def _there(campaign: Campaign, asked: dict[str, Any]) -> None:
     """Refuse a name that nothing has: it was mistyped, and what was meant would stay."""
     for number in asked.get("ids", ()):
-        row_of(desk.known, Reference("sprint", number))
+        row_of(campaign.known, Reference("sprint", number))
     name = asked.get("campaign")
-    if name and all(row["facts"].get("campaign") != name for row in desk.known.sprints()):
+    if name and all(row["facts"].get("campaign") != name for row in campaign.known.sprints()):
         raise Refusal(
             f"There is no campaign {name[:80]!a} in this database: task=status lists the sprints, "
             "task=show id=sprint:1 their campaign."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import refusal
 from refusal import Refusal
 from research.compose.defaults import Files
-from research.compose.override import override
+from research.compose.override import flat, override
 from research.compose.yaml import text_of
 from research.tasks.task import (
     FEW,
@@ -99,21 +99,9 @@ def refuse_flags(typed: Sequence[str]) -> None:
         before = text
 
 
-def overrides(values: Mapping[str, Any], before: str = "") -> list[str]:
+def overrides(values: Mapping[str, Any]) -> list[str]:
     """Python values as overrides: `{"budget": {"seconds": 60}}` is `budget.seconds=60`."""
-    found: list[str] = []
-    for key, value in values.items():
-        name = f"{before}{key}"
-        found += overrides(value, f"{name}.") if isinstance(value, Mapping) else [f"{name}={_text(value)}"]
-    return found
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(map(_text, value)) + "]"
-    return str(value)
+    return [f"{key}={text}" for key, text in flat(values).items()]
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:

@@ -1,21 +1,22 @@
-"""`task=list`: experiments, those of conf/experiment and those in the database, trials and insights."""
+"""`task=list`: recipes of conf/experiment, and proposals, trials and insights of the database."""
 
 from collections.abc import Callable
 from typing import Any, final, get_args
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.campaign.recipe import names, recipe
 from research.stats.sentences import stopped
 from research.tasks.answer import Answer, short, table
-from research.tasks.desk import Desk
-from research.types import Proposal, TrialStatus, VerdictWord
+from research.types import Result, Trial, TrialStatus, VerdictWord
 
-EXPERIMENT_STATUSES = (
+PROPOSAL_STATUSES = (
     *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
     *("failed", "repeat", "refused", "dropped", "stopped", "control"),
 )
 STATUSES: dict[str, tuple[str, ...]] = {
-    "experiments": EXPERIMENT_STATUSES,
+    "experiments": PROPOSAL_STATUSES,
+    "proposals": PROPOSAL_STATUSES,
     "trials": (*get_args(TrialStatus), "stopped"),
     "insights": get_args(VerdictWord),
     "recipes": (),
@@ -29,7 +30,7 @@ class Listing(Answer):
     what: str
     rows: tuple[dict[str, Any], ...]
     recipes: tuple[dict[str, Any], ...] = ()
-    """what may be run by name; listed with the experiments, unless one status is asked for"""
+    """what may be run by name; what=experiments lists it too, unless one status is asked for"""
 
     def text(self) -> str:
         """Recipes as blocks, for their sentences are long, and rows as a table below."""
@@ -43,8 +44,9 @@ class Listing(Answer):
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
 
-def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Listing:
+def listing(campaign: Campaign, what: str | None, status: str | None, limit: int) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
+    what = "proposals" if what == "experiments" else what  # its former name
     if what not in STATUSES:
         shown = "what is missing" if what in (None, "") else f"what={what} cannot be listed"
         raise Refusal(f"{shown}: choose what={'|'.join(STATUSES)}.")
@@ -53,66 +55,60 @@ def listing(desk: Desk, what: str | None, status: str | None, limit: int) -> Lis
         raise Refusal(f"No {what} have status={status}: {known}.")
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
-    find: dict[str, Callable[[Desk, Any, int], list[dict[str, Any]]]] = {
-        "experiments": _experiments,
+    find: dict[str, Callable[[Campaign, Any, int], list[dict[str, Any]]]] = {
+        "experiments": _proposals,
+        "proposals": _proposals,
         "trials": _trials,
         "insights": _insights,
         "recipes": _recipes,
     }
-    recipes = _recipes(desk, None, limit) if what == "experiments" and status is None else []
+    recipes = _recipes(campaign, None, limit) if what == "experiments" and status is None else []
     # What can be run by name is there before anything was run.
-    rows = find[what](desk, status, limit) if desk.exists or not recipes else []
+    rows = find[what](campaign, status, limit) if campaign.exists or not recipes else []
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
-def _newest(desk: Desk, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
+def _newest(campaign: Campaign, table: str, limit: int, **where: str | None) -> list[dict[str, Any]]:
     from research.store import queries
 
-    with desk.known.read() as connection:
+    with campaign.known.read() as connection:
         return queries.rows(connection, table, limit, **where)
 
 
-def _experiments(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
-    found = []
-    for row in _newest(desk, "proposal", limit, status=status):
-        proposal = Proposal.model_validate(row["proposal"])
-        found.append(
-            {
-                "id": row["id"],
-                "status": row["status"],
-                "score": (row["facts"].get("review") or {}).get("score"),
-                "proposer": proposal.proposer,
-                "overrides": proposal.overrides,
-                "hypothesis": proposal.hypothesis,
-            }
-        )
-    return found
+def _proposals(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row["id"],
+            "status": row["status"],
+            "score": (row["facts"].get("review") or {}).get("score"),
+            **{key: row["proposal"].get(key) for key in ("proposer", "overrides", "hypothesis")},
+        }
+        for row in _newest(campaign, "proposal", limit, status=status)
+    ]
 
 
-def _trials(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
-    rows = desk.known.trials(word=status, limit=limit)
-    results = desk.known.results([row.id for row in rows])
-    found = []
-    for row in rows:
-        metrics = results[row.id].metrics if row.id in results else {}
-        facts = results[row.id].facts if row.id in results else {}
-        found.append(
-            {
-                "id": row.id,
-                "status": row.word,
-                "score": metrics.get(str(row.config.get("score"))),
-                "joules": metrics.get("train/energy_j"),
-                "method": facts.get("energy_method"),
-                "disturbed": ", ".join(facts.get("disturbed") or ()) or None,
-                "seed": row.seed,
-                "overrides": row.overrides,
-                "reason": stopped(row.reason) or row.reason,
-            }
-        )
-    return found
+def _trials(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
+    rows = campaign.known.trials(word=status, limit=limit)
+    results = campaign.known.results([row.id for row in rows])
+    return [_trial_line(row, results.get(row.id)) for row in rows]
 
 
-def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
+def _trial_line(row: Trial, result: Result | None) -> dict[str, Any]:
+    metrics, facts = (result.metrics, result.facts) if result else ({}, {})
+    return {
+        "id": row.id,
+        "status": row.word,
+        "score": metrics.get(str(row.config.get("score"))),
+        "joules": metrics.get("train/energy_j"),
+        "method": facts.get("energy_method"),
+        "disturbed": ", ".join(facts.get("disturbed") or ()) or None,
+        "seed": row.seed,
+        "overrides": row.overrides,
+        "reason": stopped(row.reason) or row.reason,
+    }
+
+
+def _insights(campaign: Campaign, word: str | None, limit: int) -> list[dict[str, Any]]:
     return [
         {
             "id": row["id"],
@@ -122,21 +118,25 @@ def _insights(desk: Desk, word: str | None, limit: int) -> list[dict[str, Any]]:
             "claim": row["insight"]["claim"],
             "command": row["insight"]["command"],
         }
-        for row in _newest(desk, "insight", limit, word=word)
+        for row in _newest(campaign, "insight", limit, word=word)
     ]
 
 
-def _recipes(desk: Desk, status: str | None, limit: int) -> list[dict[str, Any]]:
+def _recipes(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
     """Every recipe with its question, claim, expected result and cost, whatever the limit: there are few."""
-    found = []
-    for name in names(desk.conf):
-        one = recipe(desk.conf, name)
-        if one.study is not None:
-            told = {"question": one.study.question, "claim": one.study.claim}
-            told["expected"] = one.header.get("Expected", "not measured yet")
-            told["cost"] = one.header.get("Cost", "unknown")
-            found.append({"name": name, **told, "run": f"python agent.py experiment={name}"})
-    return found
+    recipes = ((name, recipe(campaign.conf, name)) for name in names(campaign.conf))
+    return [
+        {
+            "name": name,
+            "question": read.study.question,
+            "claim": read.study.claim,
+            "expected": read.header.get("Expected", "not measured yet"),
+            "cost": read.header.get("Cost", "unknown"),
+            "run": f"python agent.py experiment={name}",
+        }
+        for name, read in recipes
+        if read.study is not None
+    ]
 
 
 def _block(row: dict[str, Any]) -> str:

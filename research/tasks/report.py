@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.tasks.answer import Answer, Reference, reference
-from research.tasks.desk import Desk
 from research.tasks.show import row_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Reported(Answer):
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-def report(desk: Desk, id: str | None, sweep: str | None, to: str | None, root: str) -> Reported:
+def report(campaign: Campaign, id: str | None, sweep: str | None, to: str | None, root: str) -> Reported:
     """Write it. Raises `Refusal` for what is not in the database, or a folder that cannot be written."""
     if (sweep is None) == (id is None):
         raise Refusal("task=report takes one of: id=sprint:1, id=campaign, id=campaign:NAME, sweep=NAME.")
@@ -38,7 +38,7 @@ def report(desk: Desk, id: str | None, sweep: str | None, to: str | None, root: 
         raise Refusal(f"to={to} is unknown: leave it out for files, or to=wandb.")
     if to and str(id).partition(":")[0] != _CAMPAIGN:
         raise Refusal("to=wandb takes a campaign: id=campaign for the newest, or id=campaign:NAME.")
-    store, runs = desk.known, Path(root)
+    store, runs = campaign.known, Path(root)
     if sweep is not None:
         from research.report.sweep import write as of_sweep
 

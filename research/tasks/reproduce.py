@@ -6,18 +6,18 @@ such figures together; fewer than three earlier values make none, and are told a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from construct import renamed
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
 from research.store.queries import siblings
 from research.tasks.answer import Answer, absent, reference, table
-from research.tasks.desk import Desk
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial
 
@@ -59,62 +59,58 @@ class Reproduced(Answer):
         """The answer, then every figure."""
         words = {True: "agrees", False: "does not agree", None: "agrees as far as it can be told"}
         rows = [
-            (str(one.trial), one.metric, _told(one, one.before), _told(one, one.after), one.word, one.reason)
-            for one in self.checks
+            (str(check.trial), check.metric, *_figures(check), check.word, check.reason)
+            for check in self.checks
         ]
         lines = table(("trial", "metric", "before", "after", "is", "why"), rows)
         return "\n".join([f"{self.of} {words[self.agrees]}", *self.notes, "", *lines])
 
 
-def reproduce(desk: Desk, id: int | str | None) -> Reproduced:
+def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
     """Run it again. Raises `Refusal` for what is not there or not finished, or cannot be run again."""
     wanted = reference(id, "id", ("trial", "insight"))
-    store = desk.known
-    ids = (
-        [wanted.number]
-        if wanted.kind == "trial"
-        else row_of(store, wanted)["insight"]["verdict"]["trial_ids"]
-    )
+    store = campaign.known
+    alone = wanted.kind == "trial"
+    ids = [wanted.number] if alone else row_of(store, wanted)["insight"]["verdict"]["trial_ids"]
     trials = store.trials(ids=ids)
     if not trials:
         raise absent(wanted)
-    unfinished = next((one for one in trials if one.status != "done"), None)
+    unfinished = next((trial for trial in trials if trial.status != "done"), None)
     if unfinished is not None:
         raise Refusal(
             f"Trial {unfinished.id} is {unfinished.word}: only what was trained to its end can be reproduced."
         )
-    replicates = _again(desk, trials)
-    checks = [check for one in trials for check in _checks(store, one, replicates[one.id], len(trials))]
+    replicates = _again(campaign, trials)
+    pairs = [(trial, replicates[trial.id]) for trial in trials]
+    checks = [check for first, again in pairs for check in _checks(store, first, again, len(trials))]
     words = {check.word for check in checks}
     return Reproduced(
         of=str(wanted),
-        replicates={one: new.id for one, new in replicates.items()},
+        replicates={number: again.id for number, again in replicates.items()},
         agrees=False if "differs" in words else None if "open" in words else True,
         checks=tuple(checks),
-        notes=tuple(dict.fromkeys(note for one in trials for note in _notes(one, replicates[one.id]))),
+        notes=tuple(dict.fromkeys(note for first, again in pairs for note in _notes(first, again))),
     )
 
 
-def _again(desk: Desk, trials: Sequence[Trial]) -> dict[int, Trial]:
+def _again(campaign: Campaign, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
     from research.run.runner import Job
 
-    own = {**desk.harness, "force": True}
-    results = desk.store.results([one.id for one in trials])
-    found: dict[int, Trial] = {}
+    own = {**campaign.harness, "force": True}
+    results = campaign.store.results([trial.id for trial in trials])
+    replicates: dict[int, Trial] = {}
     # Sums of another number of threads are rounded otherwise.
-    for threads in sorted({_threads(one) for one in results.values()}, key=str):
-        some = [one for one in trials if _threads(results[one.id]) == threads]
-        with desk.running("reproduce", alone=True, threads=threads) as run:
-            for one in some:
+    for threads in sorted({_threads(result) for result in results.values()}, key=str):
+        with campaign.running("reproduce", alone=True, threads=threads) as run:
+            for trial in (trial for trial in trials if _threads(results[trial.id]) == threads):
                 # Of no sweep: what is checked later is no part of what the campaign cost.
-                job = Job(renamed(one.config) | own, list(one.overrides))
-                for outcome in run([job]):
-                    if not outcome.ok or outcome.trial_id is None:
-                        raise Refusal(f"Trial {one.id} cannot be run again: {outcome.reason}.")
-                    (found[one.id],) = desk.store.trials(ids=[outcome.trial_id])
-                    desk.lines.say(f"trial {one.id} was run again as trial {outcome.trial_id}")
-    return found
+                (outcome,) = run([Job(renamed(trial.config) | own, list(trial.overrides))])
+                if not outcome.ok or outcome.trial_id is None:
+                    raise Refusal(f"Trial {trial.id} cannot be run again: {outcome.reason}.")
+                (replicates[trial.id],) = campaign.store.trials(ids=[outcome.trial_id])
+                campaign.lines.say(f"trial {trial.id} was run again as trial {outcome.trial_id}")
+    return replicates
 
 
 def _threads(result: Result) -> int | None:
@@ -123,22 +119,21 @@ def _threads(result: Result) -> int | None:
 
 
 def _checks(store: "Store", trial: Trial, again: Trial, count: int) -> list[Check]:
-    results = store.results([trial.id, again.id])
+    earlier = [one.id for one in siblings(store, trial) if one.id != again.id]
+    results = store.results([trial.id, again.id, *earlier])
     before, after = results[trial.id].metrics, results[again.id].metrics
-    earlier = [one for one in siblings(store, trial) if one.id != again.id]
-    known = [*METRICS, *VALIDATION]
-    shared = [key for key in known if key in before and key in after]
+    shared = [key for key in (*METRICS, *VALIDATION) if key in before and key in after]
     alpha = _ALPHA / count / max(1, sum(not _is_exact(key) for key in shared))
-    return [_check(store, key, trial, again, results, earlier, alpha) for key in shared]
+    repeats = [results[number].metrics for number in earlier if number in results]
+    return [_check(key, trial, again, results, repeats, alpha) for key in shared]
 
 
 def _check(
-    store: "Store",
     metric: str,
     trial: Trial,
     again: Trial,
     results: dict[int, Result],
-    earlier: Sequence[Trial],
+    repeats: Sequence[Mapping[str, float]],
     alpha: float,
 ) -> Check:
     before, after = results[trial.id].metrics[metric], results[again.id].metrics[metric]
@@ -148,11 +143,7 @@ def _check(
     complaint = comparable(metric, [trial, again], results)
     if complaint:
         return Check(**told, word="open", reason=complaint)
-    values = [
-        one.metrics[metric]
-        for one in store.results([t.id for t in earlier]).values()
-        if metric in one.metrics
-    ]
+    values = [figures[metric] for figures in repeats if metric in figures]
     return Check(**told, **_predicted(values, after, alpha))
 
 
@@ -183,14 +174,14 @@ def _predicted(values: Sequence[float], after: float, alpha: float) -> dict[str,
 
 
 def _notes(trial: Trial, again: Trial) -> list[str]:
-    found = []
+    notes = []
     if trial.key.code != again.key.code:
-        found.append("the code changed since it was run first")
+        notes.append("the code changed since it was run first")
     if trial.key.data != again.key.data:
-        found.append("the data changed since it was run first")
+        notes.append("the data changed since it was run first")
     if trial.key.hardware != again.key.hardware:
-        found.append(f"first on {trial.key.hardware}, now on {again.key.hardware}")
-    return found
+        notes.append(f"first on {trial.key.hardware}, now on {again.key.hardware}")
+    return notes
 
 
 def _is_exact(metric: str) -> bool:
@@ -198,5 +189,7 @@ def _is_exact(metric: str) -> bool:
     return is_exact(metric) or is_score(metric)
 
 
-def _told(check: Check, value: float) -> str:
-    return f"{value:.6g}" if _is_exact(check.metric) else quantity(check.metric, value)
+def _figures(check: Check) -> list[str]:
+    both = (check.before, check.after)
+    exact = _is_exact(check.metric)
+    return [f"{value:.6g}" if exact else quantity(check.metric, value) for value in both]

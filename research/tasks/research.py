@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from refusal import Refusal
+from research.campaign.campaign import Campaign
 from research.report.findings import Findings
 from research.stats.effects import Gain
 from research.tasks.answer import Answer
-from research.tasks.desk import Desk
 from research.tasks.line import stoppable
 from research.types import Comparison, Record
 
@@ -28,7 +28,7 @@ class SprintDone(Record):
 
 
 @final
-class Finding(Record):
+class InsightLine(Record):
     """An insight: what was found, how sure it is, and the line that repeats it."""
 
     id: int
@@ -63,7 +63,7 @@ class Researched(Answer):
 
     campaign: str
     sprints: tuple[SprintDone, ...]
-    insights: tuple[Finding, ...]
+    insights: tuple[InsightLine, ...]
     figures: tuple[Figures, ...]
     """the control first"""
     report: Path
@@ -74,25 +74,25 @@ class Researched(Answer):
         return "\n".join([*said, f"report     {self.report}"])
 
 
-def research(desk: Desk, recipe: str | None, goal: str | None) -> Researched:
+def research(campaign: Campaign, recipe: str | None, goal: str | None) -> Researched:
     """Run the campaign, or the recipe's experiment, and read what it came to.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
     cannot be run.
     """
     if recipe is not None:
-        if goal != desk.usual["goal"]:
+        if goal != campaign.usual["goal"]:
             raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
         from research.campaign.study import conduct
 
         with stoppable():
-            path = conduct(desk, str(recipe))
+            path = conduct(campaign, recipe)
     else:
-        from research.campaign.run import research as campaign
+        from research.campaign.run import research as run
 
         with stoppable():
-            path = campaign(desk)
-    return outcome(desk.store, path)
+            path = run(campaign)
+    return outcome(campaign.store, path)
 
 
 def outcome(store: "Store", report: Path) -> Researched:
@@ -127,9 +127,9 @@ def _sprint(row: dict[str, Any], number: int) -> SprintDone:
     )
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any]) -> InsightLine:
     insight = row["insight"]
-    return Finding(
+    return InsightLine(
         id=row["id"],
         word=insight.verdict.word,
         claim=insight.claim,

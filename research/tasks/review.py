@@ -9,11 +9,11 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import Judgement
+from research.campaign.campaign import Campaign
 from research.campaign.discuss import brief
 from research.campaign.rows import Tried, add_reviews
 from research.store.store import Store
 from research.tasks.answer import Answer, table
-from research.tasks.desk import Desk
 from research.team.judges import Judges
 from research.team.review import Opinion, Revised
 from research.types import Proposal, Record
@@ -23,7 +23,7 @@ _WAIT = ("queued", "proposed")
 
 @final
 class Reviewed(Record):
-    """One experiment after its review; `parent` is the one that it improves upon."""
+    """One proposal after its review; `parent` is the one that it improves upon."""
 
     id: int
     status: str
@@ -60,30 +60,30 @@ class Reviews(Answer):
             )
             for one in self.reviewed
         ]
-        lines = table(("experiment", "status", "score", "by", "overrides", "why"), rows)
+        lines = table(("proposal", "status", "score", "by", "overrides", "why"), rows)
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def review(desk: Desk, limit: int) -> Reviews:
+def review(campaign: Campaign, limit: int) -> Reviews:
     """Score what waits without a score; below `review.accept` it waits for task=improve.
 
     Raises `Refusal` for a limit of none.
     """
     _check(limit)
-    rows = [row for row in _waiting(desk) if not row["facts"].get("review")]
-    panels = _Panels(desk)
+    rows = [row for row in _waiting(campaign) if not row["facts"].get("review")]
+    panels = _Panels(campaign)
     done = [panels.of(row).review(row) for row in rows[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
 
-def improve(desk: Desk, limit: int) -> Reviews:
+def improve(campaign: Campaign, limit: int) -> Reviews:
     """Rewrite what was reviewed below `review.accept`, and review that; its parent is kept, dropped.
 
     What nobody can improve, or was improved as often as the first score allows, is dropped with its reason.
     """
     _check(limit)
-    panels = _Panels(desk)
-    short = [row for row in _waiting(desk) if row["facts"].get("review") and not _accepted(desk, row)]
+    panels = _Panels(campaign)
+    short = [row for row in _waiting(campaign) if row["facts"].get("review") and not _accepted(campaign, row)]
     done = [panels.of(row).improve(row) for row in short[:limit]]
     return Reviews(reviewed=tuple(done), notes=panels.notes())
 
@@ -93,27 +93,27 @@ def _check(limit: int) -> None:
         raise Refusal(f"limit={limit} reviews nothing: give a whole number above 0.")
 
 
-def _waiting(desk: Desk) -> list[dict[str, Any]]:
+def _waiting(campaign: Campaign) -> list[dict[str, Any]]:
     """Experiments that wait, oldest first."""
-    rows = [row for status in _WAIT for row in desk.known.proposals(status=status)]
+    rows = [row for status in _WAIT for row in campaign.known.proposals(status=status)]
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
-def _accepted(desk: Desk, row: Mapping[str, Any]) -> bool:
-    return desk.thresholds.accepted(row["facts"]["review"].get("score"))
+def _accepted(campaign: Campaign, row: Mapping[str, Any]) -> bool:
+    return campaign.thresholds.accepted(row["facts"]["review"].get("score"))
 
 
 @final
 class _Panels:
     """A panel for each charter: what waits is judged by what it was proposed for, whatever is asked now."""
 
-    def __init__(self, desk: Desk) -> None:
-        desk.spend, desk.charter  # noqa: B018  what they refuse is said before anybody is asked
-        self._desk, self._team = desk, desk.team
+    def __init__(self, campaign: Campaign) -> None:
+        campaign.spend, campaign.charter  # noqa: B018  what they refuse is said before anybody is asked
+        self._desk, self._team = campaign, campaign.team
         self._made: dict[str, _Panel] = {}
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
-        """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
+        """The panel of a proposal. Raises `Refusal` for one that another version has queued."""
         own = self._desk.of(row)
         if own.charter.name not in self._made:
             self._made[own.charter.name] = _Panel(own)
@@ -129,14 +129,14 @@ class _Panels:
 class _Panel:
     """The reviewers of one charter, and what they write."""
 
-    def __init__(self, campaign: Desk) -> None:
+    def __init__(self, campaign: Campaign) -> None:
         self._tried = tried = Tried(campaign)
         self._store, self._admission = campaign.store, tried.admission
         told = brief(campaign, tried.state())
         self._judges = Judges(campaign.team, told, campaign.recall.lessons, self._admission.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
-        """Score one experiment; one that the gate refuses by now is not scored."""
+        """Score one proposal; one that the gate refuses by now is not scored."""
         proposal: Proposal = row["proposal"]
         complaints = self._admission.gate(proposal.overrides)
         if complaints:
@@ -181,7 +181,7 @@ class _Panel:
 
 
 def _judgement(store: Store, row: Mapping[str, Any]) -> Judgement:
-    """What the reviewers of an experiment have said."""
+    """What the reviewers of a proposal have said."""
     review = row["facts"]["review"]
     opinions = tuple(map(_opinion, store.reviews(proposal_id=row["id"])))
     return Judgement(opinions, int(review["round"]), review.get("first", review["score"]))

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
+from research.campaign.campaign import Campaign
 from research.metrics import quantity
 from research.stats.comparable import how_taken
 from research.stats.sentences import command
 from research.tasks.answer import Answer, Reference, absent, pairs, reference
-from research.tasks.desk import Desk
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -45,7 +45,7 @@ class Shown(Answer):
         return "\n".join([*lines, *([f"  repeat  {self.command}"] if self.command else [])])
 
 
-def show(desk: Desk, id: int | str | None) -> Shown:
+def show(campaign: Campaign, id: int | str | None) -> Shown:
     """Look up the row that `id` names. Raises `Refusal` when there is none."""
     wanted = reference(id, "id")
     find: dict[str, Callable[[Store, Reference], Shown]] = {
@@ -54,7 +54,7 @@ def show(desk: Desk, id: int | str | None) -> Shown:
         "insight": _insight,
         "sprint": _sprint,
     }
-    return find[wanted.kind](desk.known, wanted)
+    return find[wanted.kind](campaign.known, wanted)
 
 
 def row_of(store: "Store", wanted: Reference) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
+from research.campaign.campaign import Campaign
 from research.tasks.answer import Answer, pairs, short, table
-from research.tasks.desk import Desk
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -96,17 +96,17 @@ class Status(Answer):
         return ["", *table(("trial", "for s", "overrides"), rows)] if rows else []
 
 
-def status(desk: Desk, budget: dict[str, float | None]) -> Status:
+def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
     """Count what is in the database; a database that is not there yet is not made."""
-    if not desk.exists:
-        return Status(store=desk.address, exists=False, budget=budget)
+    if not campaign.exists:
+        return Status(store=campaign.address, exists=False, budget=budget)
     from research.store import queries
 
-    with desk.store.read() as connection:
+    with campaign.store.read() as connection:
         sprints = queries.rows(connection, "sprint", _SPRINTS)[::-1]
         counts = queries.statuses_by_sprint(connection, [row["id"] for row in sprints])
         return Status(
-            store=desk.address,
+            store=campaign.address,
             exists=True,
             sprints=tuple(_line(row, counts[row["id"]]) for row in sprints),
             proposals=queries.statuses(connection, "proposal"),

@@ -5,12 +5,12 @@ from typing import final
 
 from refusal import Refusal
 from research.campaign.asking import Asking
+from research.campaign.campaign import Campaign
 from research.campaign.rows import Tried
 from research.metrics import sentence
 from research.propose.bandit import Bandit
 from research.propose.proposer import made
 from research.tasks.answer import Answer
-from research.tasks.desk import Desk
 from research.types import Objective, Proposal, Record
 
 _MOST = 200
@@ -18,7 +18,7 @@ _MOST = 200
 
 @final
 class Suggestion(Record):
-    """One proposal; `id` is its experiment when it was queued."""
+    """One proposal; `id` is its row when it was queued."""
 
     id: int | None
     proposer: str
@@ -45,56 +45,56 @@ class Suggested(Answer):
         """The objective, then each proposal with the line that tries it."""
         lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
         for one in self.suggestions:
-            queued = f" [experiment {one.id}]" if one.id else ""
+            queued = f" [proposal {one.id}]" if one.id else ""
             lines += [f"{one.proposer:<10} {' '.join(one.overrides)}{queued}", f"           {one.hypothesis}"]
         lines += [f"not taken  {count} x {reason}" for reason, count in self.refused.items()]
         return "\n".join([*lines, *(f"note       {note}" for note in self.notes)])
 
 
-def suggest(desk: Desk, count: int, queue: bool) -> Suggested:
+def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
     """Ask the proposers in turn; with `queue` each becomes an experiment that waits.
 
     Raises `Refusal` for a goal that is not understood, a field without options, and a count of none.
     """
     if not 1 <= count <= _MOST:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
-    desk.spend  # noqa: B018  a budget of zero is refused before anything is proposed
-    tried = Tried(desk)
-    asking, notes = _asking(desk, tried)
+    campaign.spend  # noqa: B018  a budget of zero is refused before anything is proposed
+    tried = Tried(campaign)
+    asking, notes = _asking(campaign, tried)
     kept = [one.proposal for one in itertools.islice(asking.admitted(), count)]
-    ids = [_queued(desk, tried, proposal) if queue else None for proposal in kept]
+    ids = [_queued(campaign, tried, proposal) if queue else None for proposal in kept]
     if len(kept) < count:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
-        goal=desk.charter.goal.text,
-        objective=desk.charter.goal.objective,
-        fixed=desk.charter.fixed,
-        domain=desk.domain.name if desk.domain else None,
+        goal=campaign.charter.goal.text,
+        objective=campaign.charter.goal.objective,
+        fixed=campaign.charter.fixed,
+        domain=campaign.domain.name if campaign.domain else None,
         suggestions=tuple(_told(tried, one, number) for one, number in zip(kept, ids, strict=True)),
         refused=dict(asking.refused.most_common()),
         notes=tuple(notes),
     )
 
 
-def _asking(desk: Desk, tried: Tried) -> tuple[Asking, list[str]]:
+def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
-    sources, notes = made(desk.sources, desk.at_hand(tried.admission.complaints)), list[str]()
+    sources, notes = made(campaign.sources, campaign.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
-    turns = Bandit(sources, desk.config["proposer"]["shares"], seed=desk.charter.seed)
+    turns = Bandit(sources, campaign.config["proposer"]["shares"], seed=campaign.charter.seed)
     return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
 
 
-def _queued(desk: Desk, tried: Tried, proposal: Proposal) -> int:
+def _queued(campaign: Campaign, tried: Tried, proposal: Proposal) -> int:
     facts = {
         "signature": tried.bench.signature(proposal.overrides),
         "reasons": [],
-        "charter": desk.charter.model_dump(mode="json"),
+        "charter": campaign.charter.model_dump(mode="json"),
     }
-    name = desk.domain.name if desk.domain else proposal.domain
+    name = campaign.domain.name if campaign.domain else proposal.domain
     named = proposal.model_copy(update={"domain": name})
-    return desk.store.add_proposal(named, status="queued", facts=facts)
+    return campaign.store.add_proposal(named, status="queued", facts=facts)
 
 
 def _told(tried: Tried, proposal: Proposal, number: int | None) -> Suggestion:

@@ -20,10 +20,9 @@ from research.compose.defaults import Files
 from research.compose.override import override
 
 if TYPE_CHECKING:
+    from research.campaign.campaign import Campaign
     from research.tasks.answer import Answer
-    from research.tasks.desk import Desk
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 USUAL = "research"
 FEW = 4
 """a part of more keys than this is told by its name"""
@@ -203,15 +202,17 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def perform(desk: "Desk") -> "Answer":
+def perform(campaign: "Campaign") -> "Answer":
     """Do the task of the configuration. Raises `Refusal` for a value of another kind than its key takes."""
-    asked = desk.config["task"]
+    from research.campaign.campaign import CONF
+
+    asked = campaign.config["task"]
     known = usual(composer(CONF).files, asked["name"])
-    refuse_switches(desk.config, known)
-    refuse_flat(desk.config, known)
+    refuse_switches(campaign.config, known)
+    refuse_flat(campaign.config, known)
     module, _, name = asked["does"].partition(":")
     function = getattr(import_module(module), name)
-    answer: Answer = function(desk, **_given(function, desk.config))
+    answer: Answer = function(campaign, **_given(function, campaign.config))
     return answer
 
 

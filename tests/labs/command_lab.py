@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import campaign_lab
+from research.campaign.campaign import CONF, Campaign
 from research.run.lines import Lines
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.signature import signature
 from research.store.store import Known
 from research.tasks.answer import Answer
-from research.tasks.desk import CONF, Desk
 from research.tasks.line import overrides, settings
 from research.tasks.task import perform, taken
 
@@ -46,13 +46,13 @@ class Room:
         return settings([*taken(usual, task, CONF), *overrides({"task": task, **keys})], CONF)
 
     def ask(self, task: str, **keys: Any) -> Any:
-        with self.desk(task, **keys) as desk:
-            answer = perform(desk)
+        with self.campaign(task, **keys) as campaign:
+            answer = perform(campaign)
         assert isinstance(answer, Answer)
         return answer
 
-    def desk(self, task: str, **keys: Any) -> Desk:
-        return Desk(self.config(task, **keys), conf=self.conf, run=self.run, lines=Lines(self.console))
+    def campaign(self, task: str, **keys: Any) -> Campaign:
+        return Campaign(self.config(task, **keys), conf=self.conf, run=self.run, lines=Lines(self.console))
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         for job in jobs:

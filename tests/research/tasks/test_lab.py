@@ -92,14 +92,14 @@ def test_what_does_not_compose_is_refused_at_once(typed: tuple, keys: dict, said
     ],
 )
 def test_a_store_is_an_option_a_url_or_a_file(store: str | Path, url: str) -> None:
-    from research.tasks.desk import CONF
+    from research.campaign.campaign import CONF
     from research.tasks.line import settings
 
     assert settings(Lab(store=store)._typed, CONF)["store"]["url"] == url
 
 
 def test_each_method_is_a_task_and_each_task_a_method() -> None:
-    from research.tasks.desk import CONF
+    from research.campaign.campaign import CONF
     from research.tasks.task import composer, tasks
 
     names = {"research": "run", "run": "run_queued"}
@@ -112,7 +112,7 @@ def test_each_method_is_a_task_and_each_task_a_method() -> None:
         ("suggest", {"count": 0, "focus": "size", "queue": True}),
         ("review", {"limit": 0}),
         ("improve", {"limit": 0}),
-        ("run_queued", {"experiment": 3}),
+        ("run_queued", {"proposal": 3}),
         ("list", {"what": "trials", "status": "done", "limit": 3}),
         ("show", {"row": 1}),
         ("compare", {"a": 1, "b": 2}),

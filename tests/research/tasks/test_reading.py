@@ -9,7 +9,7 @@ import yaml
 
 from command_lab import Room
 from refusal import Refusal
-from research.tasks.desk import CONF, Desk
+from research.campaign.campaign import CONF, Campaign
 from research.tasks.line import settings
 from research.tasks.task import perform
 from research.types import Comparison, Insight, Proposal, Verdict
@@ -21,12 +21,15 @@ def proposed(**changed) -> Proposal:
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     own = [f"store.url=sqlite:///{tmp_path}/lab.db", "task=status"]
-    with Desk(settings(own, CONF)) as desk:
-        answer = perform(desk)
+    with Campaign(settings(own, CONF)) as campaign:
+        answer = perform(campaign)
     assert "nothing was run yet" in answer.text() and not list(tmp_path.iterdir())
     own[1:] = ["task=list", "what=trials"]
-    with Desk(settings(own, CONF)) as desk, pytest.raises(Refusal, match="There is no database at sqlite:"):
-        perform(desk)
+    with (
+        Campaign(settings(own, CONF)) as campaign,
+        pytest.raises(Refusal, match="There is no database at sqlite:"),
+    ):
+        perform(campaign)
     assert not list(tmp_path.iterdir())
 
 
@@ -80,10 +83,10 @@ def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"what": None}, "what is missing: choose what=experiments|"),
+        ({"what": None}, "what is missing: choose what=proposals|"),
         (
             {"what": "models"},
-            "what=models cannot be listed: choose what=experiments|trials|insights|recipes.",
+            "what=models cannot be listed: choose what=experiments|proposals|trials|insights|recipes.",
         ),
         ({"what": "trials", "status": "queued"}, "choose status=running|done|failed|stopped."),
         ({"what": "recipes", "status": "done"}, "leave status out"),
@@ -101,7 +104,7 @@ def test_lists_keep_the_newest_and_filter_by_status(room: Room) -> None:
     for status in ("queued", "refused", "queued"):
         room.store.add_proposal(proposed(), status=status, facts={"review": {"score": 7.5}})
     assert [row["id"] for row in room.ask("list", what="experiments", limit=2).rows] == [2, 3]
-    queued = room.ask("list", what="experiments", status="queued")
+    queued = room.ask("list", what="proposals", status="queued")
     assert [row["id"] for row in queued.rows] == [1, 3] and queued.rows[0]["score"] == 7.5
     assert "less is more" in queued.text()
     assert room.ask("list", what="insights").text() == "no insights"

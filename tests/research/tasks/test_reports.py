@@ -14,6 +14,7 @@ from research.campaign.charter import Confirm, Screen
 from research.run import load, machine
 from research.tasks import doctor
 from research.tasks.research import outcome
+from research.tasks.task import perform
 
 
 @pytest.fixture
@@ -109,11 +110,11 @@ def test_the_doctor_sees_a_neighbour_that_would_disturb_trials(
 def test_the_doctor_says_what_a_chosen_model_lacks(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_HOSTS", ())
     monkeypatch.setattr(doctor, "_energy", lambda: {})
-    monkeypatch.setattr(doctor, "_keys", lambda desk: ["MY_KEY"])
+    monkeypatch.setattr(doctor, "_keys", lambda conf, llm: ["MY_KEY"])
     monkeypatch.delenv("MY_KEY", raising=False)
-    with room.desk("doctor", llm="openai") as desk:
-        desk.config["llm"]["key_env"] = "MY_KEY"
-        assert any("needs MY_KEY" in one for one in doctor.doctor(desk).advice)
+    with room.campaign("doctor", llm="openai") as campaign:
+        campaign.config["llm"]["key_env"] = "MY_KEY"
+        assert any("needs MY_KEY" in one for one in perform(campaign).advice)
 
 
 def test_a_host_that_answers_is_told_from_one_that_does_not() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from refusal import Refusal
+from research.campaign.campaign import CONF
 from research.tasks import line
-from research.tasks.desk import CONF
 from research.tasks.line import settings
 from research.tasks.task import composer, refuse_switches, tasks, usual
 

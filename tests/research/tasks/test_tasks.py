@@ -12,9 +12,9 @@ from typing import get_origin, get_type_hints
 import pytest
 
 from refusal import Refusal
+from research.campaign.campaign import CONF, Campaign
 from research.tasks import line
 from research.tasks.answer import Answer, plain
-from research.tasks.desk import CONF, Desk
 from research.tasks.task import composer, kinds_of, perform, task, tasks, usual
 
 FILES = composer(CONF).files
@@ -46,7 +46,7 @@ def test_the_folder_is_the_list_of_tasks() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_is_a_function_that_answers_and_takes_the_keys_of_its_file(name: str) -> None:
     does = function(name)
-    hints = get_type_hints(does, localns=vars(import_module("research.tasks.desk")))
+    hints = get_type_hints(does, localns=vars(import_module("research.campaign.campaign")))
     assert does.__doc__ and issubclass(hints["return"], Answer)
     _, *wanted = signature(does).parameters
     assert {*TASKS[name].own} - {"llm"} <= {*wanted} <= {*TASKS[name].keys}
@@ -163,10 +163,10 @@ def test_so_is_it_in_a_sweep(typed: list[str]) -> None:
 )
 def test_a_value_of_another_kind_is_refused(tmp_path: Path, typed: list[str], said: str) -> None:
     with (
-        Desk(config(*typed, f"store.url=sqlite:///{tmp_path}/lab.db")) as desk,
+        Campaign(config(*typed, f"store.url=sqlite:///{tmp_path}/lab.db")) as campaign,
         pytest.raises(Refusal) as stop,
     ):
-        perform(desk)
+        perform(campaign)
     assert said in str(stop.value)
 
 
@@ -274,7 +274,7 @@ def test_the_module_of_a_task_starts_nothing_heavy() -> None:
     import subprocess
     import sys
 
-    code = "import sys, research.tasks.status, research.tasks.desk, research.tasks.task;"
+    code = "import sys, research.tasks.status, research.tasks.task;"
     code += "print({'hydra','optuna','scipy','litellm','wandb','numpy','rich'} & set(sys.modules))"
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
