@@ -38,8 +38,8 @@ def state() -> dict[str, Any]:
         "torch's hooks": [list(getattr(modules, name)) for name in _HOOKS],
         "optimizers' hooks": [list(getattr(optimizer, name)) for name in _OPTIMIZERS],
         "torch's modes": [
-            type(one).__name__
-            for one in (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
+            type(mode).__name__
+            for mode in (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
         ],
         "torch's compiler": _compiler(),
         "torch's devices": (torch.cuda.is_initialized(), _together()),

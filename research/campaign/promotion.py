@@ -59,11 +59,11 @@ class Promotion:
         is spent on what looks like the goal. Where any gain counts, one seed does not tell whether there is
         one, and a control outside its bounds is another question: then all go.
         """
-        found = list(best[: self._charter.promote.arms])
-        if not found:
+        first = list(best[: self._charter.promote.arms])
+        if not first:
             self.notes.append("nothing was promoted: no proposal has figures")
-        shown = self._showing(found, self._charter.screen.seeds, wanted) if more else found
-        if found and not shown:
+        shown = self._showing(first, self._charter.screen.seeds, wanted) if more else first
+        if first and not shown:
             self.notes.append("nothing was promoted: no screened proposal shows the asked effect yet")
         return shown
 

@@ -160,8 +160,8 @@ class Screening:
             return {}
         wanted = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
         values = {key: self._bench.values(control, key, sorted(control.trials)).values() for key in wanted}
-        found = {key: summary(values[key]).std for key in wanted}
-        return {key: std for key, std in found.items() if std}
+        spread = {key: summary(values[key]).std for key in wanted}
+        return {key: std for key, std in spread.items() if std}
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""

@@ -87,8 +87,8 @@ class Stopping:
 
     def _spent(self, arm: Arm, seed: int) -> Mapping[str, float]:
         told = arm.facts.get("audit") or {}
-        found: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
-        return found
+        spent: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
+        return spent
 
     def audit(
         self, short: Callable[[Price], str | None], best: Mapping[str, float] | None, last: bool = False

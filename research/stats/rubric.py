@@ -94,11 +94,6 @@ class Rating(Record):
     points: dict[str, Credit]
     words: Words
 
-    @property
-    def publishable(self) -> bool:
-        """Whether it stands as a finding by itself."""
-        return self.score >= PUBLISHABLE
-
 
 @final
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from research.llm.client import Client, LlmUnavailable
 from research.llm.dialogue import Dialogue, ask_for
 from research.llm.ledger import CapReached
 from research.llm.prompt import RULE, data, data_json
-from research.propose.model import lean, row, said
+from research.propose.model import latest, lean, said, standing
 from research.propose.proposer import State
 from research.team import forms
 from research.team.forms import shape
@@ -138,7 +138,6 @@ class Team:
         return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}
 
 
-_SHOWN = 20
 _SOURCES, _ABSTRACT = 8, 600
 
 
@@ -163,14 +162,7 @@ class Brief(Record):
     def task(self, lessons: Sequence[str]) -> list[str]:
         """Objective, goal, control, best, latest trials, lessons and sources."""
         state = self.state
-        parts = [
-            f"Objective: {said(state.objective)}.",
-            data(state.goal, "goal of the person"),
-            data_json(state.fixed, "already fixed for every trial, not yours to set"),
-            data_json(row(state.control), "control arm"),
-            data_json(row(state.incumbent), "best so far"),
-            data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them"),
-        ]
+        parts = [f"Objective: {said(state.objective)}.", *standing(state), latest(state)]
         if self.focus:
             parts.append(data(f"{self.domain}: {self.focus}", "field and focus"))
         if lessons:
