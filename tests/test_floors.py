@@ -49,7 +49,7 @@ FLOORS = {
 }
 """from the top of a wing down: whoever stands on a floor imports from its own unit and from below"""
 SHORT_WITH_ONE_IMPORTER = {
-    "models/energy/sources.py": "knows every counter, which know of none: in the meter it would be over 300 lines",
+    "models/energy/sources.py": "knows every counter; the meter would be over 300 lines with it",
     "models/nets/mixers/softmax.py": "a mixer, one a file as the others",
     "models/optim/averaging.py": "imports torch only, as its folder; its importer is a Lightning callback",
     "models/training/callbacks/target.py": "a callback, one a file as the others",
