@@ -144,8 +144,7 @@ class Campaign:
     @cached_property
     def usual(self) -> dict[str, Any]:
         """The keys of a campaign by themselves."""
-        path = self.conf / "part" / "campaign.yaml"
-        return parsed(text_of(path), path)
+        return parsed(text_of(path := self.conf / "part" / "campaign.yaml"), path)
 
     @cached_property
     def asked(self) -> dict[str, Any]:
