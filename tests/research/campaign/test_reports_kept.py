@@ -8,10 +8,7 @@ from research.report.markdown import plain
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "docs" / "experiments"
 TO_COME = frozenset(
-    {
-        *("batch_size_optimization", "efficient_optimizer", "knowledge_distillation", "lm_ablation"),
-        *("lm_compression", "micro_architecture", "moe_balancing", "moe_routing", "pruning_innovation"),
-    }
+    {"knowledge_distillation", "lm_ablation", "lm_compression", "micro_architecture", "moe_routing"}
 )
 """recipes whose claims were settled anew, for equal cost and on fresh seeds, and whose run is to come"""
 
