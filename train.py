@@ -117,7 +117,7 @@ def main(cfg: DictConfig) -> float | None:
     with refusal.told() if alone else nullcontext():
         sweep = None if alone else Path(HydraConfig.get().sweep.dir).name
         answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
-    from research.run.panel import show_trial
+    from research.run.lines import show_trial
 
     show_trial(answer, overrides)
     return answer["score"]

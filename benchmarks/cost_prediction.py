@@ -46,7 +46,7 @@ def draws(space: Space, data: str, count: int, seed: int) -> list[tuple[str, ...
     dimensions, rng = Dimensions(vocabulary, fixed), random.Random(f"{data} {seed}")
     found: dict[tuple[str, ...], None] = {}
     while len(found) < count:
-        line = typed(dimensions.vary(rng, dimensions.turned(rng), "train/energy_j"))
+        line = typed(dimensions.vary(rng, "train/energy_j"))
         if not space.check(list(line), lambda configs: None, given=fixed):
             found[(*fixed, *line)] = None
     return list(found)

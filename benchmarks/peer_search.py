@@ -19,11 +19,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 import train
 from refusal import Ended, Refusal
 from research.goal.goal import Goal
-from research.metrics import METRICS, scale, screening, screening_objective, shortfall
+from research.metrics import METRICS, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
 from research.stats.alpha import AlphaLedger
-from research.stats.verdicts import judge
+from research.stats.claims import Claim
+from research.stats.verdicts import judged, verdict
 from research.types import Verdict
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -133,19 +134,18 @@ class Search:
                 self.measured(one, seed)
         except (Ended, Refusal, RuntimeError):
             return None
-        arms = [{seed: self.values[one, seed][asked.metric] for seed in seeds} for one in ((), overrides)]
-        bounds = [(b, [self.values[overrides, seed][b.metric] for seed in seeds]) for b in asked.constraints]
-        verdict = judge(
-            *arms,
-            metric=asked.metric,
-            direction=asked.direction,
-            smallest_effect=100 * self.goal.smallest_effect,
-            scale=scale(asked.metric),
-            rate=self.ledger.rate,
-            constraints=bounds,
+        claim = Claim.improvement(
+            asked.metric, asked.direction, 100 * self.goal.smallest_effect, asked.constraints
         )
-        self.ledger.record(verdict)
-        return verdict
+        rate, parts = self.ledger.rate.among(len(claim.all)), []
+        for part in claim.all:
+            sides = (
+                {seed: self.values[line, seed][part.metric] for seed in seeds} for line in ((), overrides)
+            )
+            parts.append(judged(part, *sides, rate))
+        found = verdict(parts)
+        self.ledger.record(found)
+        return found
 
     def measured(self, overrides: tuple[str, ...], seed: int, *callbacks: Callback) -> dict[str, float]:
         """Train once for a pair of overrides and seed; what is asked again is not trained again."""

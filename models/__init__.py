@@ -1,1 +1,1 @@
-"""Everything that touches a tensor: networks, data, training, measurement. It never imports `research`."""
+"""Everything that touches a tensor: networks, training, measurement. Imported by `train.py` alone."""

@@ -1,1 +1,1 @@
-"""A machine's power, known to both wings: its processor's watts, its counters, its profile, its grid."""
+"""A machine's power: its processor's watts, counters, profile and grid. Imported by models and research."""

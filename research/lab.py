@@ -102,16 +102,16 @@ class Lab:
         """Rewrite what its review left below `review.accept`."""
         return self._do("improve", Reviews, limit=limit)
 
-    def run_queued(self, experiment: int | str | None = None) -> Ran:
-        """Run one queued experiment beside its control; None runs all until interrupted, as a daemon does."""
-        return self._do("run", Ran, id=experiment, daemon=experiment is None)
+    def run_queued(self, proposal: int | str | None = None) -> Ran:
+        """Run one queued proposal beside its control; None runs all until interrupted, as a daemon does."""
+        return self._do("run", Ran, id=proposal, daemon=proposal is None)
 
     def status(self) -> Status:
         """Sprints, queue, trials and what is spent."""
         return self._do("status", Status)
 
     def list(self, what: str, status: str | None = None, limit: int = 10) -> Listing:
-        """Rows of `experiments`, `trials`, `insights` or `recipes`."""
+        """Rows of `proposals`, `trials`, `insights` or `recipes`."""
         return self._do("list", Listing, what=what, status=status, limit=limit)
 
     def show(self, row: int | str) -> Shown:
@@ -119,7 +119,7 @@ class Lab:
         return self._do("show", Shown, id=row)
 
     def compare(self, a: int | str, b: int | str) -> Compared:
-        """Two configurations, by a trial or an experiment each, paired by seed."""
+        """Two configurations, by a trial or a proposal each, paired by seed."""
         return self._do("compare", Compared, a=a, b=b)
 
     def reproduce(self, row: int | str) -> Reproduced:

@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     unit: str
     words: str
     window: Window | None = None
-    """the window of a trial that it is taken in; None for what is read off the finished network"""
+    """the window of a trial that it is taken in; None for the whole trial, and for the finished network's"""
     task: str | None = None
     """the only task that has it"""
     claimed: bool = True
@@ -91,6 +91,11 @@ _TOLD = {
     "compress/speedup_single": METRICS["compress/speedup"],
     "infer/latency_s_p50_batch": METRICS["infer/latency_s_p50"],
     "infer/latency_s_p95_batch": METRICS["infer/latency_s_p95"],
+    "trial/seconds": _time("time of the whole trial"),
+    "trial/fit_seconds": _time("time of the whole training"),
+    "trial/cpu_seconds": _cpu("CPU time of the whole trial"),
+    "projected/cpu_seconds": _cpu("CPU time that the training would have come to"),
+    "distill/teacher_energy_j": _joules("energy of training the teacher"),
     "state/bytes": Metric("other", "min", "bytes", "state that a sequence carries along"),
     "moe/active_parameters": Metric("other", "min", "count", "parameters that one token uses"),
     "moe/active_flops": Metric("other", "min", "flops", "FLOPs of one token"),
@@ -156,7 +161,7 @@ def is_timed(metric: str) -> bool:
 
 
 def window(metric: str) -> Window | None:
-    """The window of a trial that a timed figure was taken in; None for a figure of no clock."""
+    """The window that a timed figure was taken in; None for the whole trial, and for a figure of no clock."""
     return _ROWS[metric].window if is_timed(metric) else None
 
 
@@ -224,7 +229,7 @@ def shortfall(constraint: Constraint, value: float) -> float:
 
 def shortfalls(objective: Objective, metrics: Mapping[str, float]) -> list[float]:
     """The shortfall of each constraint; infinite where the trial did not measure the metric."""
-    return [shortfall(one, metrics.get(one.metric, math.nan)) for one in objective.constraints]
+    return [shortfall(bound, metrics.get(bound.metric, math.nan)) for bound in objective.constraints]
 
 
 def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, float]:
@@ -244,7 +249,7 @@ def shown(constraint: Constraint) -> str:
 def sentence(objective: Objective) -> str:
     """An objective in one line: `minimise train/energy_j (training energy), keeping test/accuracy >= 0.9`."""
     verb = "minimise" if objective.direction == "min" else "maximise"
-    kept = " and ".join(shown(one) for one in objective.constraints)
+    kept = " and ".join(shown(bound) for bound in objective.constraints)
     line = f"{verb} {objective.metric} ({words(objective.metric)})"
     return f"{line}, keeping {kept}" if kept else line
 

@@ -181,7 +181,7 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, arguments: tuple[str, .
 def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Path) -> None:
     assert agent(tmp_path, "task=suggest", "count=1", "queue=true").returncode == 0
     process = start(tmp_path, "task=run", "daemon=true")
-    assert process.stdout and "waiting for experiments" in process.stdout.readline()
+    assert process.stdout and "waiting for proposals" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "Traceback" not in err, err

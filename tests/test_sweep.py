@@ -179,13 +179,13 @@ def test_another_config_folder_is_composed_by_hydra(tmp_path: Path) -> None:
 
 
 def test_a_failed_job_is_told_as_hydra_tells_it() -> None:
-    from hydra_plugins.hydra_joulelab_launcher.processes import Ended, TrialFailed
+    from hydra_plugins.hydra_joulelab_launcher.processes import JobEnded, TrialFailed
 
-    ended = Ended(overrides=["seed=0"], status=JobStatus.FAILED)
+    ended = JobEnded(overrides=["seed=0"], status=JobStatus.FAILED)
     ended.return_value = TrialFailed("why")
     with pytest.raises(TrialFailed, match="why"):
         _ = ended.return_value
-    ended = Ended(overrides=["seed=0"], status=JobStatus.COMPLETED)
+    ended = JobEnded(overrides=["seed=0"], status=JobStatus.COMPLETED)
     ended.return_value = 0.5
     assert ended.return_value == 0.5
 

@@ -30,7 +30,7 @@ class TrialFailed(Exception):
 
 @final
 @dataclass
-class Ended(JobReturn):
+class JobEnded(JobReturn):
     """A JobReturn that raises without printing: the sweep has told why."""
 
     @property
@@ -96,7 +96,7 @@ def _swept(typed: list[str]) -> list[str]:
 
 
 def _ended(job: Any, status: JobStatus, value: Any) -> JobReturn:
-    ended = Ended(
+    ended = JobEnded(
         overrides=job.overrides,
         cfg=OmegaConf.create(job.config),
         working_dir=str(Path.cwd()),

@@ -1,1 +1,1 @@
-"""Making a network smaller or faster, before, during or after its training; one idea per file."""
+"""Makes a network smaller or faster, one idea per file. Imported by measure and by what runs a trial."""

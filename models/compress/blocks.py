@@ -23,8 +23,9 @@ def blocks(net: nn.Module) -> list[Block]:
 
 
 def prune_blocks(net: nn.Module, kept: float, round_to: int) -> None:
-    """Keep a share `kept` of each block's heads (at least one, with
-    grouped queries at least one group) and hidden units, in place, the strongest.
+    """Keep the strongest share `kept` of each block's heads and hidden units, in place.
+
+    At least one head stays, or one group of them where queries share keys.
 
     Hidden units are rounded up to a multiple of `round_to`, which kernels like. Weights with gradients are
     judged by both, others by their size (`strength`).

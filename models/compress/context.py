@@ -49,8 +49,8 @@ class Context:
     def finetune(self, net: nn.Module, steps: int, lr_factor: float = 0.1) -> nn.Module:
         """Train `net` in place for `steps` more, with the trial's optimizer, schedule and objective.
 
-        Its learning rate is `lr_factor` times the trial's. Its joules count as the trial's, a kill in between
-        costs no more than since the last checkpoint, and what was pruned stays pruned. 0 steps do nothing.
+        Its learning rate is `lr_factor` times the trial's, and its joules count as the trial's. A kill costs
+        what was done since the last checkpoint, and what was pruned stays pruned. 0 steps do nothing.
         """
         return self.train(net, steps, lr_factor) if steps else net
 

@@ -108,7 +108,8 @@ def _in_fp32(net: nn.Module, inputs: Tensor) -> Tensor:
         inputs = inputs.float() if inputs.is_floating_point() else inputs
     kept = torch.get_float32_matmul_precision()
     # It sets these as well, and what is set back says `ieee` where nothing was said.
-    libraries = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
+    backends: Any = torch.backends
+    libraries = backends.mkldnn.matmul, backends.cuda.matmul
     said = [library.fp32_precision for library in libraries]
     torch.set_float32_matmul_precision("highest")
     try:

@@ -29,7 +29,8 @@ class OwnPrecision(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights that are not integers; asked each time, as `.float()` and the like change it."""
-        return next((one.dtype for one in self.net.parameters() if one.is_floating_point()), torch.float32)
+        types = (weight.dtype for weight in self.net.parameters() if weight.is_floating_point())
+        return next(types, torch.float32)
 
     def metrics(self) -> dict[str, float]:
         """The network's own."""

@@ -202,8 +202,8 @@ def _fold(graph: torch.fx.GraphModule) -> int:
 def _name(graph: torch.fx.GraphModule, node: torch.fx.Node) -> str:
     """The weight's own, unless something else than quantized layers reads it too."""
     name = str(_read(node).target)
-    readers = [one for one in graph.graph.nodes if one.op == "get_attr" and one.target == name]
-    elsewhere = any(user.target is not node.target for one in readers for user in one.users)
+    readers = [other for other in graph.graph.nodes if other.op == "get_attr" and other.target == name]
+    elsewhere = any(user.target is not node.target for reader in readers for user in reader.users)
     return f"{name}_int8" if elsewhere else name
 
 

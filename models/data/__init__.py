@@ -1,1 +1,1 @@
-"""Data sets as tensors in memory: one file per source, each with a `load` that returns a `Dataset`."""
+"""Data sets as tensors in memory, one `load` per file. Imported by all of models above nets and optim."""

@@ -1,1 +1,1 @@
-"""The meter: CPU seconds, counters and watts become joules and carbon, with who disturbed them."""
+"""The meter: CPU seconds, joules and carbon, and who disturbed them. Imported by training and above it."""

@@ -1,4 +1,4 @@
-"""What CodeCarbon itself would say of a window: kept as a fact, for who compares with it.
+"""What CodeCarbon itself would say of a window, kept as a fact for readers who compare with its figures.
 
 Its tracker in process mode multiplies the processor's rated power by the share of all its time that the
 process took, and adds the memory by a table, at least 10 W for as long as the process lives. That is

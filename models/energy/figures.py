@@ -66,12 +66,12 @@ class Reading:
 class Energy:
     """All figures of one window, with what a reader needs to judge them.
 
-    `method` names the source of each component (nvml, rapl or estimated), `basis` from what its joules were
-    made: figures whose `label`, `basis` or `hardware` differ are not comparable. `standing_j` is what the
-    machine drew beside, for this job's share of it; it is in `co2_kg` and in no claim. `codecarbon_j` is
-    what CodeCarbon would say. `valid` is False, with a `note`, when the window was too short for a counter,
-    counted its neighbours, saw an idle device, or lacks a component. `disturbed` says why its times, CPU
-    seconds and joules are not to be compared, if others were at work.
+    `method` names the source of each component (nvml, rapl or estimated), and `basis` says what its joules
+    were made from: figures whose `label`, `basis` or `hardware` differ are not comparable. `standing_j` is
+    this job's share of what the machine draws whether anything runs or not; it is in `co2_kg` and in no
+    claim. `codecarbon_j` is what CodeCarbon would say. `valid` is False, with a `note`, when the window was
+    too short for a counter, counted its neighbours, saw an idle device, or lacks a component. `disturbed`
+    says why its times, CPU seconds and joules are not to be compared, if others were at work.
     """
 
     joules: float | None

@@ -1,1 +1,1 @@
-"""What the final network is measured for: scores, size, FLOPs, memory, latency, answers."""
+"""What the final network is measured for: size, FLOPs, latency, peak. Imported by what runs a trial."""

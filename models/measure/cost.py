@@ -86,7 +86,7 @@ def size(net: nn.Module) -> dict[str, float]:
     """The `size/` metrics."""
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
-    weights = [*net.parameters(), *(one for one in net.buffers() if one.dtype == torch.int8)]
+    weights = [*net.parameters(), *(buffer for buffer in net.buffers() if buffer.dtype == torch.int8)]
     weights = [dense(weight) for weight in weights]  # the kernels' form of 2:4 cannot be counted
     return {
         "size/bytes": float(buffer.tell()),

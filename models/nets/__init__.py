@@ -1,1 +1,1 @@
-"""Networks, one family per file, built from the data's shape; they import torch only."""
+"""Networks, one family per file, of torch only. Imported by compress and measure; a config names them."""

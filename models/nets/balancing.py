@@ -39,12 +39,12 @@ def z_loss(logits: Tensor) -> Tensor:
 class SelectionBias(nn.Module):
     """A number for each expert, added to its scores when tokens choose and to nothing else.
 
-    After each step of the optimizer that moves `weight` (the router's), it grows by `rate` times what an
-    expert's load falls short of the mean load of that step, in means and at most one; what is beyond the mean
-    takes away as much. The load is of all that `count` was
-    told since the step before, so micro-batches are one batch; what a checkpointed block computes again is
-    not counted again, nor what `forget` was told of. The buffer is all there is to save: between steps no
-    load is pending. Devices that train together sum their loads.
+    After each step of the optimizer that moves `weight` (the router's), an expert's number grows by `rate`
+    times the share of the mean load that its own load falls short of it, and shrinks by as much for a load
+    beyond the mean, by `rate` at most. The load is of all that `count` was told since the step before, so
+    micro-batches are one batch; what a checkpointed block computes again is not counted again, and `forget`
+    drops it. The buffer is all there is to save: between steps no load is pending. Devices that train
+    together sum their loads.
 
     Source: Wang et al. (2024), arXiv 2408.15664, who prefer the sign of the shortfall, as DeepSeek-V3 does
     (arXiv 2412.19437, section 2.1.2). In hundreds of steps, not their hundreds of thousands, no step of the

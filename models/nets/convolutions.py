@@ -88,7 +88,7 @@ class Convolution(nn.Module):
     ) -> None:
         super().__init__()
         kernels, strides = ((side if dims == 2 else 1, side) for side in (kernel, stride))
-        pads = [int(one) for one in odd] if odd else [kernel // 2] * dims
+        pads = [int(side) for side in odd] if odd else [kernel // 2] * dims
         padding = (pads[0] if dims == 2 else 0, pads[-1])
         self.conv = nn.Conv2d(inputs, outputs, kernels, strides, padding, groups=groups, bias=bias)
 

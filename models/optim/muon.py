@@ -85,10 +85,10 @@ class MuonAdamW(Optimizer):
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
         matrices = [_matrices(update, group["role"]) for update in updates]
         polar = orthogonalised(matrices, group["ns_steps"])
-        torch._foreach_mul_(polar, [math.sqrt(max(1.0, one.shape[1] / one.shape[2])) for one in polar])
+        torch._foreach_mul_(polar, [math.sqrt(max(1.0, unit.shape[1] / unit.shape[2])) for unit in polar])
         if group["weight_decay"]:
             torch._foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])
-        shaped = [_as_given(one, update, group["role"]) for one, update in zip(polar, updates, strict=True)]
+        shaped = [_as_given(unit, update, group["role"]) for unit, update in zip(polar, updates, strict=True)]
         torch._foreach_add_(params, shaped, alpha=-group["lr"])
 
     def _momentum(self, parameter: Tensor) -> Tensor:

@@ -21,8 +21,10 @@ def roles(net: nn.Module) -> dict[nn.Parameter, str]:
     """
     found: dict[nn.Parameter, str] = {}
     for path, module in net.named_modules():
+        # A weight that is computed anew in training is kept below the layer that it is of.
+        layer = net.get_submodule(path.partition("parametrizations")[0].rstrip("."))
         for name, parameter in module.named_parameters(path, recurse=False):
-            role = _role(module, name, parameter)
+            role = _role(layer, name, parameter)
             # A tied parameter is found twice, and an end of the network anywhere is one everywhere.
             found[parameter] = REST if found.get(parameter) == REST else role
     last = _unnamed_readout(net)

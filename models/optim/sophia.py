@@ -101,7 +101,7 @@ class Sophia(Optimizer):
         gradients = gradients_of(params)
         momenta = [self._state(parameter)["exp_avg"] for parameter in params]
         torch._foreach_lerp_(momenta, gradients, 1.0 - group["betas"][0])
-        scales = torch._foreach_mul([self._state(one)["curvature"] for one in params], group["rho"])
+        scales = torch._foreach_mul([self._state(weight)["curvature"] for weight in params], group["rho"])
         torch._foreach_clamp_min_(scales, 1e-15)
         update = torch._foreach_div(momenta, scales)
         torch._foreach_clamp_min_(update, -1.0)

@@ -1,1 +1,1 @@
-"""Imported for effect before anything heavy: what a process need not load, or loads once for its forks."""
+"""Imported for its effect before anything heavy, by `train.py` and the processes that fork trials."""

@@ -1,4 +1,4 @@
-"""Import it to pay once what each process forked from this one would: tables, and the machine's peak."""
+"""Import it to read tables and measure the machine's peak once, for all processes forked from this one."""
 
 import torch
 

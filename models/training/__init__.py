@@ -1,1 +1,1 @@
-"""One training from its settings to its weights: budget, steps, checkpoints, record; callbacks beside it."""
+"""One training, from its settings to its weights. Imported by compress, measure and what runs a trial."""

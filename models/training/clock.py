@@ -45,7 +45,7 @@ class _Used:
         return _Used(**sums, disturbed=self.disturbed | other.disturbed)
 
 
-_FIGURES = [one.name for one in fields(_Used) if one.name != "disturbed"]
+_FIGURES = [figure.name for figure in fields(_Used) if figure.name != "disturbed"]
 
 
 @final
@@ -212,5 +212,5 @@ class Clock:
         return None if joules is None else self._meter.grid.co2_kg(joules)
 
 
-def _plus(one: Figure, other: Figure) -> Figure:
-    return None if one is None or other is None else one + other
+def _plus(figure: Figure, other: Figure) -> Figure:
+    return None if figure is None or other is None else figure + other

@@ -10,6 +10,8 @@ from torch.optim import optimizer
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+_torch: Any = torch
+"""as it is: torch's own types leave out what is made while it is imported"""
 _HOOKS = (
     *("_global_forward_pre_hooks", "_global_forward_hooks", "_global_backward_pre_hooks"),
     *("_global_backward_hooks", "_global_buffer_registration_hooks", "_global_module_registration_hooks"),
@@ -36,8 +38,8 @@ def state() -> dict[str, Any]:
         "torch's hooks": [list(getattr(modules, name)) for name in _HOOKS],
         "optimizers' hooks": [list(getattr(optimizer, name)) for name in _OPTIMIZERS],
         "torch's modes": [
-            type(one).__name__
-            for one in (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
+            type(mode).__name__
+            for mode in (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
         ],
         "torch's compiler": _compiler(),
         "torch's devices": (torch.cuda.is_initialized(), _together()),
@@ -47,13 +49,13 @@ def state() -> dict[str, Any]:
 
 def _gradients() -> tuple[bool, ...]:
     modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_anomaly_enabled()
-    return (*modes, torch.is_anomaly_check_nan_enabled(), torch.autograd._profiler_enabled())
+    return (*modes, torch.is_anomaly_check_nan_enabled(), _torch.autograd._profiler_enabled())
 
 
 def _determinism() -> tuple[Any, ...]:
     return (
         torch.get_deterministic_debug_mode(),
-        torch.utils.deterministic.fill_uninitialized_memory,
+        _torch.utils.deterministic.fill_uninitialized_memory,
         torch.backends.cudnn.deterministic,
         torch.backends.cudnn.benchmark,
     )
@@ -62,12 +64,12 @@ def _determinism() -> tuple[Any, ...]:
 def _precision() -> tuple[Any, ...]:
     return (
         torch.get_float32_matmul_precision(),
-        torch.backends.mkldnn.matmul.fp32_precision,
-        torch.backends.mkldnn.conv.fp32_precision,
-        torch.backends.mkldnn.rnn.fp32_precision,
-        torch.backends.cuda.matmul.fp32_precision,
+        _torch.backends.mkldnn.matmul.fp32_precision,
+        _torch.backends.mkldnn.conv.fp32_precision,
+        _torch.backends.mkldnn.rnn.fp32_precision,
+        _torch.backends.cuda.matmul.fp32_precision,
         torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
+        _torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
         # Nothing tells whether denormal numbers are flushed; one that is halved does.
         bool(np.float32(1e-38) * np.float32(0.5) == 0),
     )
@@ -82,7 +84,7 @@ def _kernels() -> tuple[Any, ...]:
     return (
         torch.backends.cudnn.enabled,
         torch._C._get_mkldnn_enabled(),
-        torch.backends.mkldnn.deterministic,
+        _torch.backends.mkldnn.deterministic,
         torch.backends.quantized.engine,
         torch.backends.cuda.flash_sdp_enabled(),
         torch.backends.cuda.math_sdp_enabled(),

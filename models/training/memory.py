@@ -106,7 +106,7 @@ class LiveBytes(TorchDispatchMode):
             if storage._cdata in self._alive:
                 continue
             # A view of a weight, or an operation in place, makes no bytes.
-            given = {one._cdata for one in _storages((args, kwargs))} if given is None else given
+            given = {used._cdata for used in _storages((args, kwargs))} if given is None else given
             if storage._cdata not in given:
                 self._count(storage)
         return out

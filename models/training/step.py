@@ -27,9 +27,10 @@ class MicroBatches:
 
     `pieces` is what every device cuts its share into. Weights are shares of the scored positions, so unequal
     pieces and unscored targets leave the gradient that of the large batch, to float tolerance, for what is a
-    mean over positions. Dropout draws other numbers, as many; statistics over a batch (batch normalisation,
-    which no network of the lab has; the similarities of distillation) make it another gradient. `sparse` says
-    that the data has unscored targets; they are counted on the host, which waits for the device.
+    mean over positions. Dropout draws as many numbers, but others. What has statistics over a batch (batch
+    normalisation, which no network of the lab has, and the similarities of distillation) gets another
+    gradient. `sparse` says that the data has unscored targets; they are counted on the host, which waits for
+    the device.
     """
 
     def __init__(self, pieces: int, *, sparse: bool, rank: int = 0, world: int = 1) -> None:

@@ -253,9 +253,9 @@ class Admission:
         return f"This would take about {longest:.0f} s and {left:.0f} s are left: lower budget.steps."
 
     def _seconds(self, config: Mapping[str, Any]) -> float:
-        found = self._bench.expected.cost(config)
-        if found is not None and found.seconds is not None:
-            return found.seconds
+        expected = self._bench.expected.cost(config)
+        if expected is not None and expected.seconds is not None:
+            return expected.seconds
         usual, own = _steps(self._bench.config((), 0)), _steps(config)
         return self._bench.spend.each_s * max(1.0, own / usual if usual else 1.0)
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.budget import NO_PRICE, Price, Spend
-from research.campaign.expected import Expected
+from research.campaign.budget import NO_PRICE, Expected, Price, Spend
 from research.campaign.halving import ends_alike
 from research.campaign.trials import REPEATS, Quiet, Typed
 from research.compose.override import keys_of

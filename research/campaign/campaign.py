@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
+from research.metrics import screening_objective
 from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
@@ -50,9 +51,8 @@ class Campaign:
         lines: "Lines | None" = None,
         **parts: Any,
     ) -> None:
-        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in.
-
-        `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
+        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in;
+        `parts` are attributes that are made already, as `charter` or `store`, and are not closed here.
         """
         self.config, self.conf, self.given_run = config, conf, run
         self.root, recipes = Path(config["root"]), config.get("discovered")
@@ -168,9 +168,8 @@ class Campaign:
         """The field narrowed to its focus: the configuration's, or that of a charter of before."""
         from research.space.domain import chosen, named
 
-        if "charter" not in self._given:
-            return chosen(self.config)
-        return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))
+        team = self.charter.team if "charter" in self._given else None
+        return chosen(self.config) if team is None else named(CONF, team.get("domain"), team.get("focus"))
 
     @property
     def scope(self) -> "Scope":
@@ -194,8 +193,6 @@ class Campaign:
     @property
     def objective(self) -> "Objective":
         """As it is screened: on the validation split."""
-        from research.metrics import screening_objective
-
         return screening_objective(self.charter.goal.objective)
 
     @property
@@ -240,8 +237,8 @@ class Campaign:
         from research.campaign.discuss import connected
 
         settings, budget = self.config["llm"], self.config["budget"] if self.bounded else {}
-        found = None if settings.get("model") is None else connected(self, settings, budget)
-        return None if found is None else self._closing.enter_context(found)
+        client = connected(self, settings, budget) if settings.get("model") is not None else None
+        return client and self._closing.enter_context(client)
 
     @cached_property
     def team(self) -> "Team | None":

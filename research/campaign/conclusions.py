@@ -11,7 +11,7 @@ from research.campaign.charter import Charter
 from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
-from research.metrics import is_energy, sentence
+from research.metrics import compares, is_energy, sentence
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
@@ -54,12 +54,13 @@ class Conclusions:
         `stopped` is the control stopped at the bound, where it was trained beside the two.
         """
         arm, seeds = finding.arm, finding.seeds
-        held = [one for one in (control, stopped) if one is not None and one is not arm]
-        for one, status in (*((one, "control") for one in held), (arm, finding.verdict.word)):
-            ids = [one.trials[seed] for seed in seeds if seed in one.trials]
-            before = one.facts.get("confirmed", [])
-            more = {"looks": finding.looks} if one is arm else {}
-            self._bench.note(one, status, confirmed=list(dict.fromkeys([*before, *ids])), **more)
+        sides = dict.fromkeys(side for side in (control, stopped, arm) if side is not None)
+        for side in sides:
+            ids = [side.trials[seed] for seed in seeds if seed in side.trials]
+            confirmed = list(dict.fromkeys([*side.facts.get("confirmed", []), *ids]))
+            more = {"looks": finding.looks} if side is arm else {}
+            status = finding.verdict.word if side is arm else "control"
+            self._bench.note(side, status, confirmed=confirmed, **more)
         if arm.proposal_id not in self._kept:
             insight = self._insight(control, finding)
             facts = self._facts(control, finding, insight)
@@ -94,9 +95,12 @@ class Conclusions:
             "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
-                score: {"word": one.word, "margin": margin, "reason": one.reason}
-                for score, one in finding.alike.items()
-                for margin in [self._charter.confirm.margin]
+                score: {
+                    "word": verdict.word,
+                    "margin": self._charter.confirm.margin,
+                    "reason": verdict.reason,
+                }
+                for score, verdict in finding.alike.items()
             },
         }
         words = self._words(finding, insight, rated)
@@ -106,10 +110,10 @@ class Conclusions:
     def _estimated(self, control: Arm, finding: Finding) -> list[int]:
         """The trials that tell its size."""
         return [
-            one.trials[seed]
-            for one in (control, finding.arm)
+            side.trials[seed]
+            for side in (control, finding.arm)
             for seed in finding.estimated
-            if seed in one.trials
+            if seed in side.trials
         ]
 
     def _rating(self, control: Arm, finding: Finding) -> Rating:
@@ -117,8 +121,12 @@ class Conclusions:
         verdict, seeds, arm = finding.verdict, finding.seeds, finding.arm
         line = command([*self._charter.fixed, *arm.overrides], ())
         earlier = [row["insight"] for row in self._bench.store.insights(word=verdict.word)]
-        same = [one for one in earlier if one.command.startswith(line) and _metric(one) == _metric(verdict)]
-        others = [one for one in same if not set(one.verdict.trial_ids) & set(verdict.trial_ids)]
+        same = [
+            insight
+            for insight in earlier
+            if insight.command.startswith(line) and compares(insight.verdict, finding.claim.first.metric)
+        ]
+        others = [insight for insight in same if not set(insight.verdict.trial_ids) & set(verdict.trial_ids)]
         energy = verdict if verdict.comparison and is_energy(verdict.comparison.metric) else None
         return rubric.rating(
             rubric.gathered(
@@ -145,18 +153,20 @@ class Conclusions:
     def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
         """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
         floors = [
-            one for one in finding.claim.constraints if one.metric == "test/accuracy" and one.op == ">="
+            bound
+            for bound in finding.claim.constraints
+            if bound.metric == "test/accuracy" and bound.op == ">="
         ]
         pairs = [(finding.arm.trials.get(seed), control.trials.get(seed)) for seed in finding.seeds]
-        whole = [(one, other) for one, other in pairs if one is not None and other is not None]
+        whole = [(mine, other) for mine, other in pairs if mine is not None and other is not None]
         if not floors or not whole:
             return None
         numbers = [number for pair in whole for number in pair]
         trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
-        results = {one: known for one in numbers if (known := self._bench.result(one))}
+        results = {number: known for number in numbers if (known := self._bench.result(number))}
         told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
-        unknown = [one for one in told if one.value is None]
-        return unknown[0] if unknown else min(told, key=lambda one: one.value or 0.0)
+        unknown = [share for share in told if share.value is None]
+        return unknown[0] if unknown else min(told, key=lambda share: share.value or 0.0)
 
     def _words(self, finding: Finding, insight: Insight, rated: Rating) -> Worded:
         """A validator's words that hold, else the computed sentence."""
@@ -207,9 +217,3 @@ class Conclusions:
         """The kind of machine that the arm's fresh trials ran on."""
         trials = self._bench.trials(finding.arm, finding.seeds)
         return " / ".join(sorted({trial.key.hardware for trial in trials}))
-
-
-def _metric(of: Any) -> str | None:
-    """The compared metric of a verdict or of an insight's."""
-    found = getattr(of, "verdict", of).comparison
-    return None if found is None else str(found.metric)

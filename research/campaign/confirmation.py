@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
@@ -16,7 +16,7 @@ from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.verdicts import Bounded, as_good_as, margin, verdict
+from research.stats.verdicts import as_good_as, margin, verdict
 from research.types import Direction, Objective, Verdict
 
 _LEVEL = 0.95
@@ -91,27 +91,21 @@ class Confirmation:
         `stopped` is the control stopped at the bound, which may be the arm itself: trained beside both, it
         tells what of a gain is new.
         """
-        arms = tuple(dict.fromkeys(one for one in (control, stopped, arm) if one is not None))
-        seeds: list[int] = []
+        arms = tuple(dict.fromkeys(side for side in (control, stopped, arm) if side is not None))
         verdict = Verdict(word="open", comparison=None, reason="nothing was confirmed", trial_ids=())
-        counts: list[int] = []
-        held, turn = 0, self._turn(arm, claim)
+        seeds, counts, held = list[int](), list[int](), 0
+        turn = self._turn(arm, claim)
         for _ in range(self._settings.looks):
             more, short = self._affordable(arms, turn.first + len(seeds) + held)
             if not more:
                 verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {short}"})
                 break
             self._bench.run(self._interleaved(arms, more), alone=claim.timed)
-            whole = [seed for seed in more if not any(one.cut([seed]) for one in arms)]
-            busy = {
-                seed: next(filter(None, (self._bench.held(one, [seed]) for one in arms)), None)
-                for seed in whole
-            }
-            whole, held = [seed for seed in whole if not busy[seed]], held + sum(map(bool, busy.values()))
+            whole, busy = self._whole(arms, more)
+            held += len(busy)
             if not whole or len(seeds) + len(whole) < ENOUGH:
-                over = next(filter(None, busy.values()), "the time of its box was over")
-                reason = f"{verdict.reason}; {over}"
-                verdict = verdict.model_copy(update={"reason": reason})
+                over = busy[0] if busy else "the time of its box was over"
+                verdict = verdict.model_copy(update={"reason": f"{verdict.reason}; {over}"})
                 break
             seeds += whole
             counts.append(len(seeds))
@@ -119,12 +113,14 @@ class Confirmation:
             if verdict.word != "open":
                 break
         self._question.end(turn, verdict.word, counts)
-        supported = verdict.word == "supported"
-        more = self._estimating(arms, claim, turn.first + len(seeds) + held) if supported else []
-        if supported:
+        more, told = [], dict[str, Any]()
+        if verdict.word == "supported":
+            more = self._estimating(arms, claim, turn.first + len(seeds) + held)
             verdict = self._told(control, arm, claim, verdict, more, (seeds, turn.rate, counts))
-        split = self._split(control, arm, stopped, claim, (seeds, counts, more)) if supported else None
-        alike = self._alike(control, arm, claim, seeds) if supported else {}
+            told["split"] = self._split(control, arm, stopped, claim, (seeds, counts, more))
+            told["alike"] = self._alike(control, arm, claim, seeds)
+        elif verdict.word == "open":
+            told["unsettled"] = self._unsettled(arm, claim, seeds, turn.rate)
         return Finding(
             arm=arm,
             claim=claim,
@@ -133,11 +129,17 @@ class Confirmation:
             energy_method=method(self._bench, arm, seeds),
             turn=turn,
             looks=len(counts),
-            alike=alike,
-            split=split,
             estimated=tuple(more),
-            unsettled=self._unsettled(arm, claim, seeds, turn.rate) if verdict.word == "open" else {},
+            **told,
         )
+
+    def _whole(self, arms: Sequence[Arm], seeds: Sequence[int]) -> tuple[list[int], list[str]]:
+        """The seeds that every arm was run with in time and undisturbed, and why others were disturbed."""
+        ended = [seed for seed in seeds if not any(side.cut([seed]) for side in arms)]
+        why = {
+            seed: next(filter(None, (self._bench.held(side, [seed]) for side in arms)), "") for seed in ended
+        }
+        return [seed for seed in ended if not why[seed]], list(filter(None, why.values()))
 
     def _turn(self, arm: Arm, claim: Claim) -> Turn:
         """Its turn in the ledger, with seeds that nobody has had: it is taken before they are run."""
@@ -148,7 +150,7 @@ class Confirmation:
         """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
         more, _ = self._affordable(arms, first, self._settings.estimate)
         self._bench.run(self._interleaved(arms, more), alone=claim.timed)
-        whole = [seed for seed in more if not any(self._lost(one, seed) for one in arms)]
+        whole = [seed for seed in more if not any(self._lost(side, seed) for side in arms)]
         return whole if len(whole) >= ENOUGH else []
 
     def _lost(self, arm: Arm, seed: int) -> bool:
@@ -182,7 +184,7 @@ class Confirmation:
         short = ""
         for count in range(self._settings.seeds if most is None else most, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
-            pairs = [(one, seed) for seed in seeds for one in arms]
+            pairs = [(side, seed) for seed in seeds for side in arms]
             price = self._bench.price(pairs)
             reason = self._bench.spend.short(price) or self._boxed(price.seconds)
             if reason is None:
@@ -214,9 +216,9 @@ class Confirmation:
         """The bounds that its seeds leave open, with how far inside its mean would have to be."""
         told: dict[str, float] = {}
         for bound in claim.constraints:
-            values = list(self._bench.values(arm, bound.metric, seeds).values())
+            values = self._bench.values(arm, bound.metric, seeds).values()
             rests = ground(self._bench, bound.metric, seeds, arm)
-            distance = margin(Bounded(bound, values, rests), rate)
+            distance = margin(bound, values, rate, rests)
             if distance is not None:
                 told[bound.metric] = distance
         return told
@@ -265,7 +267,7 @@ class Confirmation:
         seeds, counts, more = ran
         beyond = None if stopped is arm else self._new(stopped, arm, bare, seeds, counts)
         before, shorter, own = (
-            self._bench.values(one, claim.first.metric, more or seeds) for one in (control, stopped, arm)
+            self._bench.values(side, claim.first.metric, more or seeds) for side in (control, stopped, arm)
         )
         if beyond is not None and more:
             size = compare(shorter, own, claim.first.metric, _LEVEL, "relative")

@@ -44,8 +44,8 @@ def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) ->
 
 
 def _overrides(store: Store, sprint_id: int, proposal_id: int) -> tuple[str, ...]:
-    found = [row for row in store.proposals(sprint_id=sprint_id) if row["id"] == proposal_id]
-    return tuple(found[0]["proposal"].overrides)
+    rows = [row for row in store.proposals(sprint_id=sprint_id) if row["id"] == proposal_id]
+    return tuple(rows[0]["proposal"].overrides)
 
 
 def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) -> Arm:
@@ -129,7 +129,7 @@ def tightened(
         most = max(bound.bound, (1 + bound.bound) / 2)
         return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
 
-    return objective.model_copy(update={"constraints": tuple(tight(one) for one in objective.constraints)})
+    return objective.model_copy(update={"constraints": tuple(map(tight, objective.constraints))})
 
 
 def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
@@ -138,12 +138,12 @@ def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
     A sprint counts by its narrowest interval, and not at all where a contender kept every bound or was
     refuted by something else.
     """
-    found: dict[str, float] = {}
+    missing: dict[str, float] = {}
     for rows in sprints:
         told = [row["facts"].get("unsettled") or {} for row in rows]
         for metric in set.intersection(*map(set, told)) if told else ():
-            found[metric] = found.get(metric, 0.0) + min(one[metric] for one in told)
-    return found
+            missing[metric] = missing.get(metric, 0.0) + min(distances[metric] for distances in told)
+    return missing
 
 
 def stopped_control(
@@ -167,10 +167,10 @@ def stopped_control(
         return None, None
     seeds = (*screen, *company(charter))
     climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds, boxed)
-    found = recalled(earlier, control) or climb.run()
+    shortest = recalled(earlier, control) or climb.run()
     # Where the budget has ended the ladder, nothing more is trained for it here.
-    known = seeds if found.unknown else (*seeds, *charter.promote.seeds)
-    return found, stopped_arm(bench, rows, found, screen, known)
+    known = seeds if shortest.unknown else (*seeds, *charter.promote.seeds)
+    return shortest, stopped_arm(bench, rows, shortest, screen, known)
 
 
 def _no_control(reason: str) -> str:

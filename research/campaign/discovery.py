@@ -193,14 +193,14 @@ class _Discovery:
 
 def _fixed(overrides: Sequence[str], space: Space) -> dict[str, Any]:
     """What every trial has; a recipe that the person built on is written out."""
-    found: dict[str, Any] = {}
+    held: dict[str, Any] = {}
     for key, value in _values([text.lstrip("+") for text in overrides]).items():
         if key == "experiment":
             inner = plain(space.composer.files.folder / "experiment" / f"{value}.yaml")
-            found |= _values([f"{name}={text}" for name, text in inner.items()])
+            held |= _values([f"{name}={text}" for name, text in inner.items()])
         else:
-            found[key] = value
-    return found
+            held[key] = value
+    return held
 
 
 def _acting(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
@@ -212,18 +212,18 @@ def _acting(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> d
 def _control(fixed: Mapping[str, Any], arm: Mapping[str, Any], space: Space) -> dict[str, Any]:
     """What the control has where the arm differs; a key that only the arm's options have is left out."""
     point = space.composer.resolve(_line(fixed))
-    found: dict[str, Any] = {}
+    control: dict[str, Any] = {}
     for key in arm:
         if key in space.composer.groups:
-            found[key] = point.choices[key]
+            control[key] = point.choices[key]
         elif holds(point.config, key) and not isinstance(at(point.config, key), dict):
-            found[key] = at(point.config, key)
-    return found or {"data": point.choices["data"]}
+            control[key] = at(point.config, key)
+    return control or {"data": point.choices["data"]}
 
 
 def _values(overrides: Sequence[str]) -> dict[str, Any]:
     """What overrides set. Raises `Refusal` for one that is no plain value."""
-    found = {}
+    given = {}
     for text in overrides:
         try:
             assignment = read(text)
@@ -231,8 +231,8 @@ def _values(overrides: Sequence[str]) -> dict[str, Any]:
             raise Refusal(f"'{text}' cannot stand in a recipe: {odd}.") from None
         if assignment.swept or "${" in text:
             raise Refusal(f"'{text}' cannot stand in a recipe: give it one plain value.")
-        found[assignment.key] = next(iter(assignment.each())).value
-    return found
+        given[assignment.key] = next(iter(assignment.each())).value
+    return given
 
 
 def _line(given: Mapping[str, Any]) -> list[str]:

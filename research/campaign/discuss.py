@@ -14,10 +14,9 @@ from research.llm.ledger import tally
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.propose.proposer import State
 from research.store.store import Store
-from research.team.brief import Brief
 from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.roles import Phase, Team, roles
+from research.team.roles import Brief, Phase, Team, roles
 from research.types import Proposal
 
 if TYPE_CHECKING:

@@ -159,10 +159,10 @@ class Halving:
 
     def measured(self, store: Store, trial_ids: Sequence[int]) -> None:
         """Take in one more measurement of the reference."""
-        found = self._costs(store, trial_ids)[:1] if self.caps else []
-        self._reference += found
+        measured = self._costs(store, trial_ids)[:1] if self.caps else []
+        self._reference += measured
         # What a neighbour disturbed is not tried again at once.
-        self._tried = self._tried if found else time.time()
+        self._tried = self._tried if measured else time.time()
 
     def _feasible(self, means: Mapping[str, float]) -> bool:
         return all(
@@ -175,10 +175,10 @@ class Halving:
         if any("nvml" in (energy_method(one) or "") for one in results.values()):
             self._column = "joule"
         figure = _COLUMNS[self._column]
-        found = {number: sound(one).get(figure, math.nan) for number, one in results.items()}
-        calm = [number for number, value in found.items() if math.isfinite(value)]
+        costs = {number: sound(one).get(figure, math.nan) for number, one in results.items()}
+        calm = [number for number, value in costs.items() if math.isfinite(value)]
         began = [row.started for row in store.trials(ids=calm)]
-        return [Kept(statistics.fmean(found[number] for number in calm), max(began))] if calm else []
+        return [Kept(statistics.fmean(costs[number] for number in calm), max(began))] if calm else []
 
     def lost(self, spent: Mapping[str, float]) -> None:
         """Count a training that was ended, with the figures that it left at the rungs it reached."""

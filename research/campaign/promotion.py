@@ -59,11 +59,11 @@ class Promotion:
         is spent on what looks like the goal. Where any gain counts, one seed does not tell whether there is
         one, and a control outside its bounds is another question: then all go.
         """
-        found = list(best[: self._charter.promote.arms])
-        if not found:
+        first = list(best[: self._charter.promote.arms])
+        if not first:
             self.notes.append("nothing was promoted: no proposal has figures")
-        shown = self._showing(found, self._charter.screen.seeds, wanted) if more else found
-        if found and not shown:
+        shown = self._showing(first, self._charter.screen.seeds, wanted) if more else first
+        if first and not shown:
             self.notes.append("nothing was promoted: no screened proposal shows the asked effect yet")
         return shown
 
@@ -121,7 +121,7 @@ class Promotion:
         arm, charter = self._stopped, self._charter
         # Where nothing was promoted the control has its screening alone.
         seeds = charter.screen.seeds if self._control.failed(charter.promote.seeds) else charter.promote.seeds
-        if arm is None or any(one.failed(seeds) or self._bench.held(one, seeds) for one in self._held):
+        if arm is None or any(held.failed(seeds) or self._bench.held(held, seeds) for held in self._held):
             return []
         if not self._beats(arm, self._control, seeds, wanted):
             return []
@@ -173,7 +173,7 @@ class Promotion:
     def _confirming(self, arm: Arm) -> Price:
         """What the smallest confirmation costs that can decide anything."""
         fresh = self._fresh[:ENOUGH]
-        return self._bench.price([(one, seed) for one in (*self._held, arm) for seed in fresh])
+        return self._bench.price([(side, seed) for side in (*self._held, arm) for seed in fresh])
 
 
 def _line(arm: Arm) -> str:

@@ -128,13 +128,13 @@ def recipe(conf: Path, name: str) -> Recipe:
 def names(conf: Path) -> list[str]:
     """The names of all recipes, those that campaigns wrote as `discovered/NAME`; `none` is left out."""
     folder = conf / "experiment"
-    found = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-    return sorted((name for name in found if name != "none"), key=lambda name: ("/" in name, name))
+    paths = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return sorted((name for name in paths if name != "none"), key=lambda name: ("/" in name, name))
 
 
 def header(text: str) -> dict[str, str]:
     """The comment block on top of a recipe as `Key: value`; a line without a key continues the one before."""
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     last = ""
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -145,10 +145,10 @@ def header(text: str) -> dict[str, str]:
         key, colon, rest = words.partition(": ")
         if colon and re.fullmatch(r"[A-Z][A-Za-z ]*", key) and not line.startswith("#  "):
             last = key
-            found[last] = rest.strip()
+            entries[last] = rest.strip()
         elif last:
-            found[last] += f" {words}"
-    return found
+            entries[last] += f" {words}"
+    return entries
 
 
 def typed(path: Path, conf: Path) -> str:
@@ -226,13 +226,13 @@ def unseen(runs: Sequence[Sequence[int]], wanted: Sequence[int], seen: set[int])
 
     The seeds that a discovery was confirmed on chose it: its recipe is judged on others.
     """
-    found = list(sorted(runs, key=len)[-1] if runs else ())[: len(wanted)]
-    seed = max([wanted[0] - 1, *found])
-    while len(found) < len(wanted):
+    seeds = list(sorted(runs, key=len)[-1] if runs else ())[: len(wanted)]
+    seed = max([wanted[0] - 1, *seeds])
+    while len(seeds) < len(wanted):
         seed += 1
         if seed not in seen:
-            found.append(seed)
-    return tuple(found)
+            seeds.append(seed)
+    return tuple(seeds)
 
 
 def _claimed(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,8 +160,8 @@ class Screening:
             return {}
         wanted = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
         values = {key: self._bench.values(control, key, sorted(control.trials)).values() for key in wanted}
-        found = {key: summary(values[key]).std for key in wanted}
-        return {key: std for key, std in found.items() if std}
+        spread = {key: summary(values[key]).std for key in wanted}
+        return {key: std for key, std in spread.items() if std}
 
     def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""
@@ -209,9 +209,9 @@ class Screening:
     def _joules(self, arm: Arm) -> float:
         """Joules of an arm's trials, those of failed ones included, whenever they were run."""
         seeds = self._settings.seeds
-        told = [one.metrics for one in self._bench.results(arm, seeds).values()]
-        told += [self._bench.lost(arm, seed) for seed in seeds if seed in arm.failures]
-        return sum(one.get("train/energy_j", 0.0) for one in told)
+        figures = [result.metrics for result in self._bench.results(arm, seeds).values()]
+        figures += [self._bench.lost(arm, seed) for seed in seeds if seed in arm.failures]
+        return sum(metrics.get("train/energy_j", 0.0) for metrics in figures)
 
     def _means(self, arm: Arm) -> dict[str, float]:
         return self._bench.means(arm, self._settings.seeds)

@@ -28,7 +28,7 @@ from research.report.folder import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
 from research.team.turns import Proposers, in_turn
-from research.types import SprintFacts
+from research.types import Objective, SprintFacts
 
 
 @final
@@ -143,19 +143,12 @@ class Sprint:
         if who.queue is not None and self._campaign.client is not None:
             # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
             self._campaign.client.prepare()
-        with self._box("implement"):
-            control = control_arm(charter, bench, rows, self._baseline)
-            admission.objective = wanted = wanted_of(charter, bench, control, self._notes, before)
-            self._shortest, stopped = stopped_control(
-                charter, bench, rows, control, wanted, before, self._boxes.half
-            )
-        if self._shortest:
-            self._notes.append(told(self._shortest, wanted))
+        control, stopped, admission.objective = self._controls(rows)
         # Where a person has fixed the length, proposals cannot follow a control that is stopped.
         beside = stopped if charter.turns_length else None
         admission.lanes = who.lanes
-        judges, bill = Judges(None, None, lambda phase: (), admission.complaints), self._bill(rows, who)
-        screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, bill)
+        judges, account = Judges(None, None, lambda phase: (), admission.complaints), self._account(rows, who)
+        screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, account)
         screening.start(control, left, beside)
         self._screening = screening
         with self._box("discuss"):
@@ -163,14 +156,32 @@ class Sprint:
         with self._box("implement"):
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(promotion.short)
-            best = self._unsettled(screening.best(len(screening.arms)), left)
-            more = self._number < charter.sprint.count and promotion.payable()
-            best = promotion.worth(best, wanted, more)
-            contenders = promotion.run(self._carried(best, left, rows), wanted, more)
-            contenders = contenders[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
+            contenders = self._contenders(screening, promotion, left, rows)
         self._notes += [*screening.notes, *promotion.notes, *screening.busy]
         with self._box("validate"):
             self._confirmed(control, contenders, stopped)
+
+    def _controls(self, rows: Rows) -> tuple[Arm, Arm | None, Objective]:
+        """The control, the same stopped at the goal's bound, and the objective as it is screened."""
+        charter, bench, before = self._charter, self.bench, self._before
+        with self._box("implement"):
+            control = control_arm(charter, bench, rows, self._baseline)
+            wanted = wanted_of(charter, bench, control, self._notes, before)
+            self._shortest, stopped = stopped_control(
+                charter, bench, rows, control, wanted, before, self._boxes.half
+            )
+        if self._shortest:
+            self._notes.append(told(self._shortest, wanted))
+        return control, stopped, wanted
+
+    def _contenders(self, screening: Screening, promotion: Promotion, left: Earlier, rows: Rows) -> list[Arm]:
+        """Who is confirmed: the best that were promoted, in the last sprint also the stopped control."""
+        wanted, charter = screening.objective, self._charter
+        best = self._unsettled(screening.best(len(screening.arms)), left)
+        more = self._number < charter.sprint.count and promotion.payable()
+        best = promotion.worth(best, wanted, more)
+        promoted = promotion.run(self._carried(best, left, rows), wanted, more)
+        return promoted[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
 
     def _judged(self) -> int:
         """Contenders that the sprints before this one have judged."""
@@ -189,7 +200,7 @@ class Sprint:
             yield
         self.bench.until = None
 
-    def _bill(self, rows: Rows, who: Proposers) -> ModelAccount:
+    def _account(self, rows: Rows, who: Proposers) -> ModelAccount:
         """What the model's questions cost in this sprint, those of an interrupted run included."""
         client, queue = self._campaign.client, who.queue
         if client is None or queue is None:

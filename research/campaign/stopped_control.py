@@ -54,21 +54,21 @@ def asked_for(objective: Objective) -> bool:
 
 def recalled(sprints: Sequence[Mapping[str, Any]], control: Arm) -> Shortest | None:
     """What an earlier sprint of the campaign found for the same control, None where none has."""
-    told = [SprintFacts.of(row).shortest for row in sprints]
-    found = [Shortest.model_validate(one) for one in told if one]
-    same = [one for one in found if one.control == control.overrides and one.unknown is None]
+    kept = [shortest for row in sprints if (shortest := SprintFacts.of(row).shortest)]
+    ladders = [Shortest.model_validate(facts) for facts in kept]
+    same = [ladder for ladder in ladders if ladder.control == control.overrides and ladder.unknown is None]
     return same[-1] if same else None
 
 
 def stopped_arm(
-    bench: Bench, rows: Rows, found: Shortest, screen: Sequence[int], seeds: Sequence[int]
+    bench: Bench, rows: Rows, shortest: Shortest, screen: Sequence[int], seeds: Sequence[int]
 ) -> Arm | None:
     """The stopped control with its trials; None where there is none, or time was short."""
-    if not found.shorter:
+    if not shortest.shorter:
         return None
     hypothesis = "The control stopped at the bound: the least training of its own that keeps it."
-    proposal = Proposal(hypothesis=hypothesis, overrides=found.overrides, proposer="control")
-    arm = Arm(found.overrides, "control", rows.open(proposal, "running", {}))
+    proposal = Proposal(hypothesis=hypothesis, overrides=shortest.overrides, proposer="control")
+    arm = Arm(shortest.overrides, "control", rows.open(proposal, "running", {}))
     bench.run([(arm, seed) for seed in seeds])
     if arm.failed(seeds):
         return None
@@ -105,12 +105,12 @@ class Climb:
         """Climb down from the control's own length; where the budget ends that, say so."""
         total = self._length()
         if total is None:
-            return self._found((), "its training is not counted in steps")
+            return self._ended((), "its training is not counted in steps")
         steps = self._settled(self._refined(total), total)
         shortest = self._rung(steps) if steps < total else self._control
-        return self._found(shortest.overrides, self._short)
+        return self._ended(shortest.overrides, self._short)
 
-    def _found(self, overrides: tuple[str, ...], unknown: str | None) -> Shortest:
+    def _ended(self, overrides: tuple[str, ...], unknown: str | None) -> Shortest:
         steps = dict(sorted(self._steps.items()))
         return Shortest(control=self._control.overrides, overrides=overrides, steps=steps, unknown=unknown)
 
@@ -172,11 +172,11 @@ class Climb:
     def _reached(self) -> list[float]:
         """The step of each of the control's curves from which on the bounds are kept for the first time."""
         bounds = _bounds(self._wanted)
-        found = [
+        reached = [
             next((row["step"] for row in curve if all(_keeps(bound, row) for bound in bounds)), math.inf)
             for curve in self._curves()
         ]
-        return [step for step in found if math.isfinite(step)] if bounds else []
+        return [step for step in reached if math.isfinite(step)] if bounds else []
 
     def _curves(self) -> list[list[dict[str, float]]]:
         ids = [self._control.trials[seed] for seed in self._seeds if seed in self._control.trials]
@@ -185,7 +185,7 @@ class Climb:
 
 def _bounds(objective: Objective) -> list[Constraint]:
     """The bounds on scores, of the test split or its twin."""
-    return [one for one in objective.constraints if is_score(one.metric)]
+    return [bound for bound in objective.constraints if is_score(bound.metric)]
 
 
 def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:
@@ -194,15 +194,15 @@ def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:
 
 
 def _without(overrides: Sequence[str], key: str) -> tuple[str, ...]:
-    return tuple(one for one in overrides if not one.startswith(key))
+    return tuple(override for override in overrides if not override.startswith(key))
 
 
-def told(found: Shortest, objective: Objective) -> str:
+def told(shortest: Shortest, objective: Objective) -> str:
     """What a ladder came to, in a sentence for the reader."""
-    bounds = " and ".join(shown(one) for one in _bounds(objective))
-    if found.unknown:
-        return f"the control was not stopped at {bounds}: {found.unknown}"
-    if not found.shorter:
+    bounds = " and ".join(map(shown, _bounds(objective)))
+    if shortest.unknown:
+        return f"the control was not stopped at {bounds}: {shortest.unknown}"
+    if not shortest.shorter:
         return f"{ITSELF} ({bounds})"
-    own = " ".join(one for one in found.overrides if one not in found.control)
+    own = " ".join(override for override in shortest.overrides if override not in shortest.control)
     return f"the control keeps {bounds} with {own} already: what is new is held to that"

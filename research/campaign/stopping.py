@@ -87,8 +87,8 @@ class Stopping:
 
     def _spent(self, arm: Arm, seed: int) -> Mapping[str, float]:
         told = arm.facts.get("audit") or {}
-        found: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
-        return found
+        spent: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
+        return spent
 
     def audit(
         self, short: Callable[[Price], str | None], best: Mapping[str, float] | None, last: bool = False
@@ -98,23 +98,23 @@ class Stopping:
         Due is a systematic sample, which begins by lot, so it is drawn as the search goes on and not when its
         budget is used up; with `last` at least one. `best` are the means of the best that was screened.
         """
-        due = [one for at, one in enumerate(self._ended) if self._drawn(at)]
+        due = [ended for at, ended in enumerate(self._ended) if self._drawn(at)]
         if last and not due:
             due = self._ended[-1:] if self._settings.audit else []
-        found = []
-        for one in due[self._looked :]:
-            if short(self._bench.price([(one.arm, seed) for seed in self._seeds])):
+        wrong: list[Arm] = []
+        for ended in due[self._looked :]:
+            if short(self._bench.price([(ended.arm, seed) for seed in self._seeds])):
                 break
             self._looked += 1
-            found += [one.arm] if self._judged(one, best) else []
-        return found
+            wrong += [ended.arm] if self._judged(ended, best) else []
+        return wrong
 
     def _drawn(self, at: int) -> bool:
         share = self._settings.audit
         return math.floor((at + 1) * share + self._offset) > math.floor(at * share + self._offset)
 
-    def _judged(self, one: _Ended, best: Mapping[str, float] | None) -> bool:
-        arm, bench = one.arm, self._bench
+    def _judged(self, ended: _Ended, best: Mapping[str, float] | None) -> bool:
+        arm, bench = ended.arm, self._bench
         reason = arm.failures[next(seed for seed in self._seeds if seed in arm.failures)]
         spent = dict(self._spent(arm, self._seeds[0]))
         bench.note(arm, "stopped", audit={"reason": reason, "spent": spent})
@@ -122,7 +122,7 @@ class Stopping:
         self._lost_joules += spent.get("train/energy_j", 0.0)
         if arm.failed(self._seeds) or bench.held(arm, self._seeds):
             return False  # it diverged, the time was over, or a neighbour made its costs worthless
-        wrong = self._halving.wrong(bench.means(arm, self._seeds), one.cap, best)
+        wrong = self._halving.wrong(bench.means(arm, self._seeds), ended.cap, best)
         self._audited += 1
         self._wrong += wrong
         ids = [arm.trials[seed] for seed in self._seeds]

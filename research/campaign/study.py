@@ -117,8 +117,8 @@ class Experiment:
             self._bench.note(arm, self._status(arm, verdicts), confirmed=ids)
         self._keep(sprint, arms, verdicts)
         self._store.set_sprint(sprint, "done")
-        for one in verdicts:
-            self._lines.say(f"{one.word}: {report.sentence(one)}", style="bold")
+        for verdict in verdicts:
+            self._lines.say(f"{verdict.word}: {report.sentence(verdict)}", style="bold")
         return report.write(self._report(list(arms.values()), verdicts, missing), self._store, self.folder)
 
     def _report(
@@ -199,7 +199,7 @@ class Experiment:
             for claim in self._study.claims
             for line in ([claim.arm] if claim.arm else [line for line in arms if line != control])
         ]
-        asked = [one for one in asked if one[1] in arms and one[2] in arms]
+        asked = [sides for sides in asked if arms.keys() >= set(sides[1:])]
         for claim, line, against in asked:
             alpha = self._study.alpha / len(asked)
             rate = errors(alpha).at(self._looks, None)
@@ -209,21 +209,19 @@ class Experiment:
     def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":
             return "control"
-        words = {one.word for one in verdicts if one.arm == " ".join(arm.overrides)}
+        words = {verdict.word for verdict in verdicts if verdict.arm == " ".join(arm.overrides)}
         return next((word for word in ("refuted", "open", "supported") if word in words), "open")
 
     def _keep(self, sprint: int, arms: Mapping[str, Arm], verdicts: Sequence[ClaimVerdict]) -> None:
         """Write each verdict down as an insight, once."""
         known = [row["insight"] for row in self._store.insights(sprint_id=sprint)]
-        for one in verdicts:
-            arm = arms[one.arm]
-            ids = [each.trials[seed] for each in (arms[one.against], arm) for seed in sorted(each.trials)]
-            first = one.parts[0]
+        for judged in verdicts:
+            arm, first = arms[judged.arm], judged.parts[0].comparison
+            sides = (arms[judged.against], arm)
+            ids = tuple(side.trials[seed] for side in sides for seed in sorted(side.trials))
             insight = Insight(
-                claim=report.sentence(one),
-                verdict=Verdict(
-                    word=one.word, comparison=first.comparison, reason=one.reason, trial_ids=tuple(ids)
-                ),
+                claim=report.sentence(judged),
+                verdict=Verdict(word=judged.word, comparison=first, reason=judged.reason, trial_ids=ids),
                 energy_method=method(self._bench, arm, self._study.seeds),
                 command=self._command(arm),
             )

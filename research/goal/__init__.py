@@ -1,1 +1,1 @@
-"""How a goal in words is read: quoting, names of data and networks, bounds, wishes."""
+"""A goal in words read as an objective: names, bounds, wishes; campaign and tasks import it."""

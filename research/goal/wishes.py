@@ -48,7 +48,7 @@ _KEPT = re.compile(
     rf"|keep(?:s|ing)?|preserv\w+|maintain\w*)\s+(?:the\s+)?(?:same\s+)?)(?P<metric>{_METRIC})",
     re.IGNORECASE,
 )
-_DIRECTED = re.compile(rf"(?P<how>{_LESS}|{_MORE}|{_BETTER})\s+{_FILLER}(?P<metric>{_METRIC})", re.IGNORECASE)
+_DIRECTED = rf"(?P<how>{_LESS}|{_MORE}|{_BETTER})\s+{_FILLER}(?P<metric>{_METRIC})"
 _NET = r"(?:\s+(?:possible\s+)?(?:model|network|net))?"
 # (wording, metric, strength): a comparative or superlative says what is wanted, an adjective hints at it.
 _ADJECTIVES: tuple[tuple[str, str, int], ...] = (
@@ -111,26 +111,20 @@ def find_wishes(text: str) -> tuple[list[Wish], str]:
             f"'{kept[0].strip()}' names no figure: give {words(metric)} a bound of its own, "
             "for example '90 % accuracy for fewer joules'."
         )
-    wishes = [_directed(match["how"], match["metric"]) for match in _bounded(_DIRECTED, text)]
-    text = _blank(_DIRECTED, text)
+    directed, text = _taken_out(_DIRECTED, text)
+    wishes = [_directed(match["how"], match["metric"]) for match in directed]
     for pattern, metric, strength in _ADJECTIVES:
-        adjective = re.compile(pattern, re.IGNORECASE)
-        wishes += [Wish(metric, METRICS[metric].better, strength, 0.0) for _ in _bounded(adjective, text)]
-        text = _blank(adjective, text)
-    bare = re.compile(_METRIC, re.IGNORECASE)
-    wishes += [
-        Wish(key, METRICS[key].better, 0, 0.0)
-        for key in (metric_of(match[0]) for match in _bounded(bare, text))
-    ]
-    return wishes, _blank(bare, text)
+        said, text = _taken_out(pattern, text)
+        wishes += [Wish(metric, METRICS[metric].better, strength, 0.0)] * len(said)
+    bare, text = _taken_out(_METRIC, text)
+    named = [metric_of(match[0]) for match in bare]
+    return [*wishes, *(Wish(key, METRICS[key].better, 0, 0.0) for key in named)], text
 
 
-def _bounded(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    return list(re.finditer(rf"(?<![\w-])(?:{pattern.pattern})(?![\w-])", text, re.IGNORECASE))
-
-
-def _blank(pattern: re.Pattern[str], text: str) -> str:
-    return re.sub(rf"(?<![\w-])(?:{pattern.pattern})(?![\w-])", " | ", text, flags=re.IGNORECASE)
+def _taken_out(pattern: str, text: str) -> tuple[list[re.Match[str]], str]:
+    """Where the pattern stands as words of its own, and the text without."""
+    words_of_it = re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE)
+    return list(words_of_it.finditer(text)), words_of_it.sub(" | ", text)
 
 
 def _sized(match: re.Match[str]) -> Wish:

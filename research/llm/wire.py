@@ -174,14 +174,12 @@ def _answer(response: Any) -> ServerReply:
     if message.tool_calls or message.function_call:
         reason = "tool_calls"
     usage = getattr(response, "usage", None)
-    return ServerReply(
-        message.content, reason, *(_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
-    )
+    tokens = [_count(getattr(usage, f"{side}_tokens", None)) for side in ("prompt", "completion")]
+    return ServerReply(message.content, reason, *tokens)
 
 
-def _count(response: Any, name: str) -> int | None:
+def _count(value: Any) -> int | None:
     """A plausible number of tokens; a missing, zero or negative one is unknown."""
-    value = getattr(getattr(response, "usage", None), name, None)
     return min(value, 2**31 - 1) if isinstance(value, int) and value > 0 else None
 
 

@@ -1,1 +1,1 @@
-"""Where proposals come from: each file is one source, and all answer the same two questions, ask and tell."""
+"""Where proposals come from, one source a file that is asked and told; the team and campaign import it."""

@@ -1,4 +1,4 @@
-"""The vocabulary of the space as dimensions to draw from: what is open depends on the options chosen."""
+"""The vocabulary as dimensions to draw from: which are open and which act depends on what was picked."""
 
 import math
 import random
@@ -168,16 +168,14 @@ class Dimensions:
         """The control."""
         return self.walk(lambda axis: axis.default)
 
-    def turned(self, rng: random.Random) -> int:
-        """How many to turn at once, by lot; in a small space all.
+    def choose(self, rng: random.Random, metric: str, kept: Drawn | None = None) -> set[str]:
+        """Names of a few dimensions of `kept`, or of the control, by lot; sizes oftener for a cost.
 
-        A draw of every one of many dimensions rarely trains at all: each range has its bad ends.
+        In a small space it is all. A draw of every one of many dimensions rarely trains at all: each range
+        has its bad ends.
         """
         size = len(self.default())
-        return size if size <= _SMALL else rng.randint(1, _MOST)
-
-    def choose(self, rng: random.Random, turned: int, metric: str, kept: Drawn | None = None) -> set[str]:
-        """Names of `turned` dimensions of `kept`, or of the control, by lot; sizes oftener for a cost."""
+        turned = size if size <= _SMALL else rng.randint(1, _MOST)
         weight = _SIZES if is_ratio(metric) else 1.0
         left = {axis.name: weight if axis.is_size else 1.0 for axis, _ in kept or self.default()}
         chosen: set[str] = set()
@@ -187,9 +185,7 @@ class Dimensions:
             del left[name]
         return chosen
 
-    def vary(
-        self, rng: random.Random, turned: int, metric: str = "", stopped: Sequence[str] | None = None
-    ) -> Drawn:
+    def vary(self, rng: random.Random, metric: str = "", stopped: Sequence[str] | None = None) -> Drawn:
         """A uniform draw of a few dimensions, with the others as the control has them.
 
         `stopped` are the overrides of the control stopped at the bound: where there is one, the others are as
@@ -197,7 +193,7 @@ class Dimensions:
         """
         kept = None if stopped is None else self.read(stopped)
         texts = {axis.name: text for axis, text in kept or ()}
-        chosen = self.choose(rng, turned, metric, kept)
+        chosen = self.choose(rng, metric, kept)
         return self.walk(
             lambda axis: axis.draw(rng) if axis.name in chosen else texts.get(axis.name, axis.default)
         )

@@ -4,7 +4,7 @@ Both have the same default, the same number of turns and proposers of their own,
 other found: the difference between them is what the model brought.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, final
 
 from research.metrics import rank
@@ -60,16 +60,6 @@ class InLane(Proposer):
         return self._proposer.spent()
 
 
-def in_lane(proposers: Iterable[Proposer], lane: Lane) -> list[Proposer]:
-    """Proposers of one lane; those of two lanes must not be the same objects."""
-    return [InLane(proposer, lane) for proposer in proposers]
-
-
-def control_shares(shares: dict[str, float]) -> dict[str, float]:
-    """Shares of the turns by the names of the control lane."""
-    return {_CONTROL + name: share for name, share in shares.items()}
-
-
 @final
 class Lanes:
     """Two bandits, one for each lane, behind the verbs of one; the lane that is behind goes next."""
@@ -84,23 +74,20 @@ class Lanes:
     ) -> None:
         """`team` may hold the model, `control` not; both are plain proposers, `shares` go by their names.
 
-        Raises what `Bandit` raises.
+        No proposer may be in both. Raises what `Bandit` raises.
         """
-        self.team, self.control = in_lane(team, "team"), in_lane(control, "control")
+        self.team = [InLane(proposer, "team") for proposer in team]
+        self.control = [InLane(proposer, "control") for proposer in control]
+        control_shares = {_CONTROL + name: share for name, share in shares.items()}
         self._bandits: dict[Lane, Bandit] = {
             "team": Bandit(self.team, shares, seed=seed),
-            "control": Bandit(self.control, control_shares(shares), seed=seed),
+            "control": Bandit(self.control, control_shares, seed=seed),
         }
 
     @property
     def proposers(self) -> list[Proposer]:
         """All that must be told what came of a proposal; each keeps what is its lane's."""
         return [*self.team, *self.control]
-
-    @property
-    def taken(self) -> dict[str, int]:
-        """Turns by name."""
-        return {name: turns for bandit in self._bandits.values() for name, turns in bandit.taken.items()}
 
     def next(self) -> Proposer | None:
         """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""

@@ -102,15 +102,27 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
         f"Objective: {said(state.objective)}.",
         "Vocabulary, what may be turned and in which range:",
         data_json(lean(vocabulary), "vocabulary", limit=40_000),
+        *standing(state),
+        *searched(state, vocabulary),
+        latest(state),
+        "Propose the experiment that is most likely to improve the objective over the best so far.",
+    ]
+    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
+
+
+def standing(state: State) -> list[str]:
+    """What a search is about and how far it has come, as marked blocks."""
+    return [
         data(state.goal, "goal of the person"),
         data_json(state.fixed, "already fixed for every trial, not yours to set"),
         data_json(row(state.control), "control arm"),
         data_json(row(state.incumbent), "best so far"),
-        *searched(state, vocabulary),
-        data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them"),
-        "Propose the experiment that is most likely to improve the objective over the best so far.",
     ]
-    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
+
+
+def latest(state: State) -> str:
+    """The latest proposals as a marked block."""
+    return data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them")
 
 
 def searched(state: State, vocabulary: Mapping[str, Any]) -> list[str]:

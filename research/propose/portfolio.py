@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.compose.override import values_of
 from research.metrics import is_ratio
@@ -13,6 +13,9 @@ from research.propose.random import claim
 from research.stats.decide import critical
 from research.types import Objective, Proposal
 
+if TYPE_CHECKING:
+    from research.memory.memory import Memory
+
 SIZE = 5
 """configurations of a portfolio"""
 _TASKS = 4
@@ -21,29 +24,6 @@ _TASKS = 4
 Name = TypeVar("Name", bound=Hashable)
 Regrets = Mapping[str, Mapping[Name, float]]
 """task -> configuration -> normalised regret: 0 is the best known there, 1 the worst"""
-
-
-class GoodElsewhere(Protocol):
-    """A configuration that another task has a figure of."""
-
-    @property
-    def task(self) -> str:
-        """The other task."""
-
-    @property
-    def overrides(self) -> Sequence[str]:
-        """What was set there."""
-
-    @property
-    def value(self) -> float:
-        """The figure of the objective's metric."""
-
-
-class Elsewhere(Protocol):
-    """As much of `research.memory.memory.Memory` as a portfolio needs."""
-
-    def elsewhere(self, objective: Objective, data: str) -> Sequence[GoodElsewhere]:
-        """What other tasks than `data` know of the objective's metric."""
 
 
 @final
@@ -57,7 +37,7 @@ class Portfolio(Proposer):
     name = "portfolio"
     first = True
 
-    def __init__(self, memory: Elsewhere, vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
+    def __init__(self, memory: "Memory", vocabulary: dict[str, Any], fixed: tuple[str, ...]) -> None:
         self._memory, self._dimensions = memory, Dimensions(vocabulary, fixed)
         self._fixed = values_of(fixed)
         self._left: list[tuple[str, ...]] | None = None

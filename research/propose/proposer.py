@@ -1,4 +1,4 @@
-"""What every source of proposals is: it sees the state of the search, proposes, and is told the outcome."""
+"""What every source of proposals is, asked and told, and how those that the config names are made."""
 
 import inspect
 from abc import ABC, abstractmethod

@@ -23,9 +23,8 @@ class Random(Proposer):
         """A new draw, whatever was seen; None where nothing is left to turn."""
         if not self._dimensions.default():
             return None
-        turned = self._dimensions.turned(self._rng)
         stopped = state.stopped.overrides if state.stopped else None
-        drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, stopped)
+        drawn = self._dimensions.vary(self._rng, state.objective.metric, stopped)
         return claim((*typed(drawn), *self._dimensions.carried(stopped or ())), state, self.name)
 
 

@@ -51,8 +51,7 @@ class Sampler(Proposer, ABC):
 
     def _redraws(self, kept: Drawn, state: State) -> set[str]:
         """Names of the dimensions to draw anew: a few, by lot."""
-        turned = self._dimensions.turned(self._rng)
-        return self._dimensions.choose(self._rng, turned, state.objective.metric, kept)
+        return self._dimensions.choose(self._rng, state.objective.metric, kept)
 
     def ask(self, state: State) -> Proposal | None:
         """The next draw; the control's own result is the first thing that it learns."""
@@ -69,9 +68,8 @@ class Sampler(Proposer, ABC):
         while self._waiting:
             self._learn(*self._waiting.pop(0), state)
         if len(self._told) < _START:
-            turned = self._dimensions.turned(self._rng)
             base = state.stopped.overrides if state.stopped else None
-            drawn = self._dimensions.vary(self._rng, turned, state.objective.metric, base)
+            drawn = self._dimensions.vary(self._rng, state.objective.metric, base)
         else:
             base = state.incumbent.overrides if state.incumbent else None
             drawn = self._redrawn(state)

@@ -5,9 +5,9 @@ import math
 from research.metrics import is_ratio, is_timed
 from research.report.answer import power_words, powered
 from research.report.arms import named
+from research.report.cost import as_good
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
-from research.report.price import as_good
 from research.stats.alpha import Errors
 from research.stats.arms import Arm, apart
 from research.stats.intervals import summary

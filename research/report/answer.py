@@ -1,12 +1,14 @@
 """What a reader looks for first: the finding with its figures, how sure it is, and what was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from research.metrics import compares, sentence, words
+from research.report.cost import price
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
-from research.report.price import price
+from research.stats.arms import Arm
+from research.stats.draws import shared
 from research.stats.power import Powered, told
 from research.stats.sentences import command, method_words
 from research.types import Comparison
@@ -170,3 +172,12 @@ def _other(row: Row) -> str:
     insight = row["insight"]
     rated = rating_words(row)
     return f"{insight.verdict.word.capitalize()}: {prose(insight.claim)}" + (f" {rated}" if rated else "")
+
+
+SAID = "Row by row; known trials are looked up, `force=true` trains them again."
+
+
+def repeat(fixed: Sequence[str], arms: Iterable[Arm]) -> list[str]:
+    """A command for each row of the tables, in their order."""
+    lines = [command([*fixed, *arm.overrides, *shared(arm.rows)], arm.seeds) for arm in arms]
+    return [SAID, "", *fenced(lines)] if lines else []

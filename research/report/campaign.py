@@ -6,14 +6,13 @@ from pathlib import Path
 from research.metrics import rank, screening_objective
 from research.page import put
 from research.report import pictures
-from research.report.answer import answer, asked
+from research.report.answer import answer, asked, repeat
+from research.report.arms import arms_table
 from research.report.cost import cost
 from research.report.findings import Findings
 from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
-from research.report.repeat import repeat
-from research.report.tables import arms_table
 from research.report.tried import memory, proposers, read, reviews, sprints, team
 from research.stats.arms import Arm
 from research.store.store import Store

@@ -1,10 +1,16 @@
 """What a campaign cost, the language model included, and what was not spent because something stopped it."""
 
-from research.metrics import quantity
-from research.report.findings import Cost, Findings
-from research.report.payback import payback
-from research.stats.arms import method
-from research.stats.sentences import method_words
+from collections.abc import Mapping
+from typing import Any
+
+from research.metrics import quantity, scale
+from research.report.findings import Cost, Findings, Row
+from research.report.fronts import score_among
+from research.report.markdown import plain
+from research.stats.arms import Arm, complaint, method
+from research.stats.decide import ENOUGH
+from research.stats.intervals import compare
+from research.stats.sentences import difference, method_words
 
 
 def cost(found: Findings) -> list[str]:
@@ -84,3 +90,86 @@ def _audited(found: Findings) -> list[str]:
     trials = "1 of the stopped was" if audited == 1 else f"{audited:.0f} of the stopped were"
     come = "none could have won" if not wrong else f"{wrong:.0f} could have won, and went on as candidates"
     return [f"- {trials} trained to the end to see whether that was right: {come}"]
+
+
+USES = {"train/energy_j": ("training", "trainings"), "infer/energy_j_per_sample": ("inference", "inferences")}
+
+
+def payback(found: Findings, joules: float, *, whole: bool = True) -> list[str]:
+    """A line for each use whose joules the winner saves; none where it saves nothing or none were taken.
+
+    `joules` are the search's, `whole` says whether the language model's are all known and in them.
+    """
+    row = found.winner
+    winner = None if row is None else found.arm_of(row)
+    control = None if row is None else found.control_of(row)
+    if winner is None or control is None or not joules > 0:
+        return []
+    lines = [_line(metric, control, winner, joules) for metric in USES]
+    missing = "" if whole else "; what the model used unknown to us comes on top"
+    return [f"{line}{missing}" for line in lines if line]
+
+
+def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:
+    one, several = USES[metric]
+    told = compare(control.by_seed(metric), winner.by_seed(metric), metric)
+    if told.n < ENOUGH:
+        return None
+    why = complaint(metric, [control, winner])
+    if why:
+        return f"- whether it is paid back by {several} is not said: {plain(why)}"
+    saved, least, most = -told.difference, -told.high, -told.low
+    if saved <= 0:
+        return None
+    each = quantity(metric, saved)
+    if least <= 0:
+        ends = f"[{quantity(metric, least)}, {quantity(metric, most)}]"
+        open_ = f"whether {several} pay it back is not settled"
+        return f"- {open_}: {each} {ends} saved in each (n = {told.n} pairs)"
+    ends = f"[{_count(joules / most)}, {_count(joules / least)}]"
+    after = f"paid back after {_count(joules / saved)} {several} {ends}"
+    return f"- {after}, at {each} saved in each {one} (n = {told.n} pairs)"
+
+
+def _count(uses: float) -> str:
+    """A number of uses as people read it."""
+    return f"{uses:,.0f}" if uses < 1e6 else f"{uses / 1e6:,.3g} million"
+
+
+_WORDS = {"supported": "as good", "refuted": "not as good"}
+
+
+def price(found: Findings, row: Row) -> list[str]:
+    """For each bounded metric and the score, the paired difference, and whether it is as good as the control.
+
+    Nothing for the metric of the claim itself, for what was not measured in three pairs, or not alike.
+    """
+    arm, compared = found.arm_of(row), row["insight"].verdict.comparison
+    control = found.control_of(row)
+    if arm is None or compared is None or control is None:
+        return []
+    claimed = compared.metric
+    told = []
+    for metric in dict.fromkeys([*found.asked, *filter(None, [score_among(found.asked, [arm])])]):
+        if metric == claimed or complaint(metric, [control, arm]):
+            continue
+        changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale(metric))
+        if changed.n >= ENOUGH:
+            sure = f"{100 * changed.level:.3g} % interval, n = {changed.n} pairs"
+            told.append(f"{metric} {difference(changed)} ({sure}){_as_good(row, metric)}")
+    return told
+
+
+def as_good(told: Any) -> str:
+    """A test of being as good as the control, in words: `as good within 0.01: ...`."""
+    if not isinstance(told, Mapping):
+        return plain(told)
+    words = _WORDS.get(str(told.get("word")), "not shown to be as good")
+    margin = f" within {told['margin']:g}" if isinstance(told.get("margin"), int | float) else ""
+    reason = f": {plain(told['reason'])}" if told.get("reason") else ""
+    return f"{words}{margin}{reason}"
+
+
+def _as_good(row: Row, metric: str) -> str:
+    told = (row["facts"].get("equivalent") or {}).get(metric)
+    return f" ({as_good({**told, 'reason': ''})})" if isinstance(told, Mapping) else ""

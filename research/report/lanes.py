@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from research.metrics import quantity, rank, screening_objective
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
-from research.report.arms import named
+from research.report.arms import figure, named
 from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
-from research.report.tables import figure
 from research.stats.arms import Arm, joules, method
 from research.stats.sentences import method_words
 

@@ -7,11 +7,10 @@ from refusal import Refusal
 from research.metrics import quantity
 from research.page import put
 from research.report import pictures
-from research.report.answer import finding
+from research.report.answer import finding, repeat
+from research.report.arms import arms_table
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
-from research.report.repeat import repeat
-from research.report.tables import arms_table
 from research.report.tried import review_table
 from research.stats.arms import Arm, beside
 from research.store.store import Store

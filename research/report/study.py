@@ -9,9 +9,9 @@ from typing import final
 from research.metrics import quantity
 from research.page import put
 from research.report import pictures
+from research.report.answer import SAID
+from research.report.arms import arms_table
 from research.report.markdown import code, fenced, plain, prose, section, table
-from research.report.repeat import SAID
-from research.report.tables import arms_table
 from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words

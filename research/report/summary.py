@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from research.metrics import screening, sentence
 from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
-from research.report.arms import named
-from research.report.cost import cost
+from research.report.arms import figure, named
+from research.report.cost import cost, price
 from research.report.findings import RAN, Findings, Row, harness
 from research.report.markdown import capped, code, fenced, plain, prose, section
-from research.report.price import price
-from research.report.tables import figure
 from research.report.tried import refused
 from research.stats.arms import Arm, beside, complaint
 from research.stats.draws import shared

@@ -8,10 +8,9 @@ from research.compose.override import override
 from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
-from research.report.arms import measured, named
+from research.report.answer import repeat
+from research.report.arms import arms_table, measured, named
 from research.report.markdown import capped, code, plain, section, table
-from research.report.repeat import repeat
-from research.report.tables import arms_table
 from research.stats.alpha import even
 from research.stats.arms import Arm, between, complaint, joules, method
 from research.stats.claims import Claim

@@ -19,13 +19,12 @@ from refusal import Refusal
 from research.compose.override import override
 from research.metrics import screening
 from research.page import put
-from research.report.answer import answer, asked
+from research.report.answer import answer, asked, repeat
+from research.report.arms import arms_table
 from research.report.cost import cost
 from research.report.findings import Findings, of_campaign
 from research.report.fronts import costs_among, score_among
 from research.report.markdown import readable
-from research.report.repeat import repeat
-from research.report.tables import arms_table
 from research.stats.arms import Arm
 from research.store.store import Store
 

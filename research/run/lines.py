@@ -1,10 +1,14 @@
 """What a campaign tells while it runs: the objective first, a line for each trial, the verdict last."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
 from research.metrics import is_energy, quantity
+from research.run.retold import grid_of
+from research.stats.comparable import how_taken
 from research.stats.sentences import stopped
+from research.types import Result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,3 +58,80 @@ class Lines:
         return (
             f"{unit} {'training' if key == 'train/energy_j' else key}" if is_energy(key) else f"{key} {unit}"
         )
+
+
+def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Print the panel of one finished or known trial."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    for name, text in rows(answer, overrides):
+        table.add_row(name, Text(text))  # as it is: brackets are no markup
+    known = " (known: nothing was trained; force=true runs it again)" if answer["status"] == "known" else ""
+    Console().print(Panel(table, title=f"trial {answer['trial_id']}{known}", expand=False, highlight=False))
+
+
+def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the panel's lines as (name, text); a figure that was not taken is left out, never invented."""
+    metrics, facts, folder = answer["metrics"], answer["facts"], Path(answer["folder"])
+    how = how_taken(Result(trial_id=answer["trial_id"], metrics=metrics, facts=facts))
+    method, basis = how["energy_method"] or "not measured", how["energy_basis"] or ""
+    lines = [
+        ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
+        ("size", _join(metrics, ("size/parameters", "size/bytes"))),
+        ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
+        (
+            "latency",
+            _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
+        ),
+        ("vs dense", _join(metrics, ("compress/bytes_ratio", "compress/speedup", "compress/accuracy_lost"))),
+        (
+            "training",
+            _join(
+                metrics,
+                (
+                    "train/seconds",
+                    "train/cpu_seconds",
+                    "train/steps_per_second",
+                    "train/steps_to_target",
+                    "train/peak_bytes",
+                ),
+            ),
+        ),
+        (
+            "energy",
+            _join(metrics, ("train/energy_j", "infer/energy_j_per_sample")) + f" [{method}]   {basis}",
+        ),
+        ("standing", _join(metrics, ("train/energy_standing_j",))),
+        ("carbon", _join(metrics, ("train/co2_kg",)) + _grid(facts)),
+        ("harness", _join(metrics, ("harness/seconds", "harness/cpu_seconds", "harness/energy_j"))),
+    ]
+    held = facts.get("disturbed") or {}
+    lines += [
+        ("disturbed", f"{name}: {why}; its times and joules are compared nowhere")
+        for name, why in held.items()
+    ]
+    offline = folder / "wandb"
+    lines += [("note", note) for note in facts.get("notes", [])]
+    lines += [("files", str(folder))] if folder.exists() else []
+    lines += [("upload", f"wandb sync {offline}/offline-run-*")] if any(offline.glob("offline-run-*")) else []
+    return [line for line in lines if line[1]] + [("next", _next(overrides))]
+
+
+def _grid(facts: dict[str, Any]) -> str:
+    told = grid_of(facts)
+    return f"   grid {told}" if told else ""
+
+
+def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
+    return "   ".join(f"{key} {quantity(key, metrics[key])}" for key in keys if key in metrics)
+
+
+def _next(overrides: Sequence[str]) -> str:
+    chosen = [text for text in overrides if not text.startswith(("seed=", "optimizer="))]
+    return " ".join(["python train.py -m", *chosen, "optimizer=adam,adamw,lion seed=0,1,2"])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, final
 from power import energy_profile
 from power.grid import Electricity, grid
 from power.processor import processor
+from research.metrics import is_carbon, is_energy
 from research.types import Result
 
 _ESTIMATED = "estimated"
@@ -84,10 +85,8 @@ def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) ->
     standing = now.standing_w / before_w if now.standing_w is not None and before_w else 1.0
     ratio = now.core_w * worked / joules
     for key in metrics:
-        if "energy_standing_j" in key:
-            metrics[key] *= standing
-        elif "energy_j" in key:
-            metrics[key] *= ratio
+        if is_energy(key) and not is_carbon(key):
+            metrics[key] *= standing if key.endswith("/energy_standing_j") else ratio
     return True
 
 

@@ -292,9 +292,9 @@ def _record(job: Job, status: Status, reason: str) -> tuple[int | None, str]:
     """Write the reason into the row that the process left behind; a database that fails is told as well."""
     if "store" not in job.config:
         return None, reason
-    from research.run import aftermath
+    from research.store import queue
 
     try:
-        return aftermath.record(job.config, f"{status}: {reason}"), reason
+        return queue.record(job.config, f"{status}: {reason}"), reason
     except Refusal as refusal:
         return None, f"{reason}, and its row could not be written: {refusal}"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from research.compose.override import values_of
-from research.report import sweep_table
-from research.run import lookup
+from research.run import lookup, sweep_table
 from research.run.progress import Progress
 from research.run.row import check_score
 from research.run.runner import Job, Outcome, Runner

@@ -1,1 +1,1 @@
-"""The search space: the one gate for overrides, what a trial's name depends on, profiles, domains."""
+"""The gate: what may be turned, what a trial is named by, profiles, domains; all above the goal import it."""

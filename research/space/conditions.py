@@ -1,4 +1,4 @@
-"""Constraints that span keys: `require` expressions in a language too small to do harm.
+"""Conditions between keys, `require` of constraints and `when` of knobs, in a language too small to harm.
 
 `model.width % model.heads == 0` reads dotted keys of the resolved config. Beside arithmetic (without powers),
 comparisons, `and`, `or`, `not`, numbers, texts, lists and `key[-1]` there are `has(key)`, `chosen(group)`,

@@ -1,4 +1,4 @@
-"""Files that a config names, as digests of what lies in them: a path may come to hold something else."""
+"""What a config names outside of itself, files and a hub's repository, as digests of what is there now."""
 
 import glob
 import hashlib

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
 from research.compose.yaml import parsed, text_of
-from research.space.gate import Space
 from research.types import Record
+
+if TYPE_CHECKING:
+    from research.space.gate import Space
 
 _WORD = re.compile(r"[a-z0-9]+")
 _SHORT = frozenset(
@@ -136,7 +138,7 @@ class Scope:
         ]
 
     def narrowed(self, vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> dict[str, Any]:
-        """The vocabulary of `proposers.vocabulary.narrowed` with this field's groups, options and keys only.
+        """The vocabulary of `narrowed` below with this field's groups, options and keys only.
 
         A group whose keys belong here but not its choice stays, with nothing to choose from. Raises `Refusal`
         when nothing is left to turn beside what is `fixed`.
@@ -222,7 +224,7 @@ _QUESTION = ("data",)
 """groups that are the question and no answer"""
 
 
-def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
+def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
     """The space's vocabulary under `fixed` overrides, with defaults as the control has them.
 
     Options and values that the gate refuses by themselves are left out: a language model's network on images,
@@ -243,7 +245,7 @@ def narrowed(space: Space, fixed: Sequence[str]) -> dict[str, Any]:
     return vocabulary | {"given": given}
 
 
-def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
+def _narrowed(space: "Space", key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
     narrower: dict[str, Any] = {}
     if entry["nullable"]:
         narrower["nullable"] = _taken(space, f"{key}=null", fixed)
@@ -252,7 +254,7 @@ def _narrowed(space: Space, key: str, entry: dict[str, Any], fixed: Sequence[str
     return narrower
 
 
-def _taken(space: Space, text: str, fixed: Sequence[str]) -> bool:
+def _taken(space: "Space", text: str, fixed: Sequence[str]) -> bool:
     return not space.check([text], lambda configs: None, given=fixed)
 
 

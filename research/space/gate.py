@@ -19,9 +19,19 @@ from research.compose.defaults import MISSING
 from research.compose.grammar import Assignment, Value
 from research.compose.override import keys_of, override
 from research.space import profiles
-from research.space.complaints import near, refused, wrong_options, wrong_values
+from research.space.complaints import (
+    expanded,
+    form,
+    listing,
+    near,
+    parsed,
+    points,
+    refused,
+    shown,
+    wrong_options,
+    wrong_values,
+)
 from research.space.knobs import Knob, SpaceFile, load
-from research.space.overrides import expanded, form, listing, parsed, points, shown
 from research.space.signature import signature
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], str | None]

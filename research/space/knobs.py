@@ -16,7 +16,7 @@ from research.space.conditions import Condition, Rule, condition, constraint, fa
 from research.space.signature import INERT
 from research.types import Record
 
-_PRINTABLE = re.compile(r"[ -~]*")
+PRINTABLE = re.compile(r"[ -~]*")
 _SAYS: dict[str, set[str]] = {
     "int": {"low", "high", "scale"},
     "float": {"low", "high", "scale"},
@@ -130,7 +130,7 @@ class Knob(Record):
     def _takes_text(self, value: str) -> bool:
         if self.forbid and self.forbid in value:
             return False
-        return bool(re.fullmatch(self.pattern or "", value)) and bool(_PRINTABLE.fullmatch(value))
+        return bool(re.fullmatch(self.pattern or "", value)) and bool(PRINTABLE.fullmatch(value))
 
     def _takes_list(self, value: Any) -> bool:
         low, high = self.length or (0, 0)

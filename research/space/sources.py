@@ -45,7 +45,7 @@ def code_digest(config: Mapping[str, Any] | None = None) -> str:
     The lab's own sources are read once a process: what is imported does not change with the file.
     """
     names = set(_targets(config or {}))
-    roots = {_root(name) for name in names | {name for name in _dotted(config or {}) if is_local(name)}}
+    roots = {_root(name) for name in names | {name for name in _dotted(config or {}) if _is_users(name)}}
     roots |= _lab_needs(_ROOT / _OWN, frozenset({_SCORES, *(name for name in names if _root(name) == _OWN)}))
     local, needed = _reached(roots - {_OWN})
     needed |= _ENGINE | ({"python"} if roots & sys.stdlib_module_names else set())
@@ -55,8 +55,8 @@ def code_digest(config: Mapping[str, Any] | None = None) -> str:
     )
 
 
-def is_local(name: str) -> bool:
-    """Whether a dotted name leads to code that is neither installed nor under models/: a user's own."""
+def _is_users(name: str) -> bool:
+    """Whether a dotted name leads to code of a user's own, neither installed nor under models/."""
     return _root(name) != _OWN and bool(_local(_root(name)))
 
 

@@ -1,1 +1,1 @@
-"""What verdicts are made of: Student's t, error control over a campaign, what may be compared, efficiency."""
+"""Statistics of trials, from claims to verdicts: knows metrics and the space, and all above may import it."""

@@ -84,18 +84,28 @@ class Arm:
         measured = {trial.seed: figures.get(metric, math.nan) for trial, figures in pairs}
         return {seed: measured.get(seed, math.nan) for seed in (measured if seeds is None else seeds)}
 
+    def having(self, metric: str) -> set[int]:
+        """The seeds whose trials measured it undisturbed."""
+        pairs = zip(self.rows, self._sound, strict=True)
+        return {trial.seed for trial, figures in pairs if metric in figures}
+
     def disturbed(self, metric: str) -> list[str]:
         """Why trials have no part in a metric's figure: the reason of each that was disturbed."""
         having = [result for result in self.results if metric in result.metrics]
         return [why for result in having if (why := disturbed(metric, result))]
 
-    def ground(self, metric: str, control: "Arm | None" = None) -> Ground:
-        """What the mean of a metric rests on; with a control, its difference over the seeds of both."""
+    def ground(self, metric: str, control: "Arm | None" = None, seeds: Sequence[int] | None = None) -> Ground:
+        """What the mean of a metric rests on; with a control its difference, over `seeds` or all of both."""
         if control is None:
             return of_arm(metric, self.rows, _by_trial([self]))
-        shared = set(self.seeds) & set(control.seeds)
+        shared = set(self.seeds) & set(control.seeds) if seeds is None else set(seeds)
         before, own = ([trial for trial in arm.rows if trial.seed in shared] for arm in (control, self))
         return of_pair(metric, before, own, _by_trial([control, self]))
+
+
+def sound_seeds(metric: str, control: Arm, arm: Arm) -> list[int]:
+    """The seeds of which both arms have a figure that nobody disturbed."""
+    return sorted(set.intersection(*(side.having(metric) for side in (control, arm))))
 
 
 def between(
@@ -103,16 +113,16 @@ def between(
 ) -> PartVerdict:
     """One part of a claim by the trials of two arms; `open` where their figures must not be compared.
 
-    Campaigns, recipes and sweeps decide here. `seeds` are those that were asked for: one without a sound
-    figure keeps the part open. None takes those that both arms have.
+    Campaigns, recipes, sweeps and comparisons decide here. `seeds` are those that were asked for: one without
+    a sound figure keeps the part open. None takes the pairs that are sound: nothing was promised of others.
     """
+    wanted = sound_seeds(part.metric, control, arm) if seeds is None else seeds
     beside = None if part.bound else control  # a bound is about the arm alone
-    wanted = sorted(set(control.seeds) & set(arm.seeds)) if seeds is None else seeds
     before, after = (side.by_seed(part.metric, wanted) for side in (control, arm))
-    verdict = judged(part, before, after, rate, arm.ground(part.metric, beside))
+    verdict = judged(part, before, after, rate, arm.ground(part.metric, beside, wanted))
     sides = [side for side in (beside, arm) if side is not None]
     rows = [trial for side in sides for trial in side.rows if trial.seed in wanted]
-    why = comparable(part.metric, rows, _by_trial(sides)) if seeds else complaint(part.metric, sides)
+    why = comparable(part.metric, rows, _by_trial(sides))
     return PartVerdict(part, "open", why, verdict.comparison) if why else verdict
 
 

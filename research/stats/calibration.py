@@ -38,7 +38,7 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
     each core lie from the slope (cores share what wakes with the first of them), and the meter's resolution.
     Raises `Refusal` for less than idle and one load, and where more load draws no more.
     """
-    levels = sorted({one.cores for one in samples})
+    levels = sorted({sample.cores for sample in samples})
     if len(levels) < 2 or levels[0] != 0:
         raise Refusal(
             "A calibration needs the watts at rest and at one load or more: idle and 1, for example."
@@ -49,7 +49,9 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
             f"With more busy cores the machine drew no more power ({core_w:.3g} W a core): read the meter "
             "again, when nothing else works on the machine."
         )
-    means = {level: summary(one.watts for one in samples if one.cores == level).mean for level in levels}
+    means = {
+        level: summary(sample.watts for sample in samples if sample.cores == level).mean for level in levels
+    }
     errors = {
         "spread over the repeats": _spread(samples) / core_w,
         "watts a core at different loads": _bend(samples, core_w) / core_w,
@@ -62,29 +64,34 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
 
 def _line(samples: Sequence[Sample]) -> tuple[float, float]:
     """Intercept and slope of watts on busy cores."""
-    x, y = summary(one.busy for one in samples).mean, summary(one.watts for one in samples).mean
-    across = math.fsum((one.busy - x) ** 2 for one in samples)
-    slope = math.fsum((one.busy - x) * (one.watts - y) for one in samples) / across if across else 0.0
+    x, y = summary(sample.busy for sample in samples).mean, summary(sample.watts for sample in samples).mean
+    across = math.fsum((sample.busy - x) ** 2 for sample in samples)
+    slope = (
+        math.fsum((sample.busy - x) * (sample.watts - y) for sample in samples) / across if across else 0.0
+    )
     return y - slope * x, slope
 
 
 def _spread(samples: Sequence[Sample]) -> float:
-    """Half-width of the slope over rounds that have a slope each; 0 where there is only one."""
-    rounds = [[one for one in samples if one.round == number] for number in {one.round for one in samples}]
-    slopes = [_line(some)[1] for some in rounds if len({one.cores for one in some}) > 1]
+    """Half-width of the slope over rounds that have a slope each; 0 where there is only one round."""
+    rounds = [
+        [sample for sample in samples if sample.round == number]
+        for number in {sample.round for sample in samples}
+    ]
+    slopes = [_line(some)[1] for some in rounds if len({sample.cores for sample in some}) > 1]
     return summary(slopes).half_width or 0.0
 
 
 def _bend(samples: Sequence[Sample], core_w: float) -> float:
     """How far the mean watts for each busy core of one level lie from the slope, at most."""
-    levels = {one.cores for one in samples if one.cores}
+    levels = {sample.cores for sample in samples if sample.cores}
     if len(levels) < 2:
         return 0.0
-    at_rest = summary(one.watts for one in samples if not one.cores).mean
-    rest = summary(one.busy for one in samples if not one.cores).mean
+    at_rest = summary(sample.watts for sample in samples if not sample.cores).mean
+    rest = summary(sample.busy for sample in samples if not sample.cores).mean
     each = []
     for level in levels:
-        some = [one for one in samples if one.cores == level]
-        added = summary(one.watts for one in some).mean - at_rest
-        each.append(added / max(summary(one.busy for one in some).mean - rest, 1e-9))
-    return max(abs(one - core_w) for one in each)
+        some = [sample for sample in samples if sample.cores == level]
+        added = summary(sample.watts for sample in some).mean - at_rest
+        each.append(added / max(summary(sample.busy for sample in some).mean - rest, 1e-9))
+    return max(abs(watts - core_w) for watts in each)

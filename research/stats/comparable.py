@@ -3,7 +3,7 @@
 This is the one place that says so: confirmation, comparisons, tables, fronts, memory and early stopping ask.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from research.metrics import is_carbon, is_cpu_time, is_energy, is_of_network, is_timed, window
@@ -17,7 +17,7 @@ SIDE_BY_SIDE_S = 900.0
 
 
 @final
-class Taken(NamedTuple):
+class Provenance(NamedTuple):
     """One trial's figures with what says how they were taken."""
 
     trial_id: int
@@ -29,12 +29,12 @@ class Taken(NamedTuple):
     """whether its budget was of seconds or joules, so that the machine decided how far it came"""
 
 
-def taken(trial: Trial, result: Result) -> Taken:
+def taken(trial: Trial, result: Result) -> Provenance:
     """A trial's row with its result."""
     beside = int((trial.config.get("meter") or {}).get("concurrent") or 1)
     budget = trial.config.get("budget") or {}
     clocked = any(budget.get(name) is not None for name in ("seconds", "joules"))
-    return Taken(trial.id, trial.key.hardware, beside, result, clocked)
+    return Provenance(trial.id, trial.key.hardware, beside, result, clocked)
 
 
 def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> str | None:
@@ -47,21 +47,30 @@ def comparable(metric: str, trials: Sequence[Trial], results: Mapping[int, Resul
     instrument and as many threads, wall time as many neighbours too; joules and CO2 need one energy method
     and one basis as well, and a figure without a method is compared with none.
     """
-    found = [taken(trial, results[trial.id]) for trial in trials if trial.id in results]
-    return draws.unlike(metric, trials) or unlike(metric, found)
+    figures = [taken(trial, results[trial.id]) for trial in trials if trial.id in results]
+    return draws.unlike(metric, trials) or unlike(metric, figures)
 
 
-def unlike(metric: str, found: Sequence[Taken]) -> str | None:
+def unlike(metric: str, figures: Sequence[Provenance]) -> str | None:
     """As `comparable`, of trials whose rows need not be at hand."""
+    if is_of_network(metric):
+        return None
+    reasons: Sequence[Callable[[str, Sequence[Provenance]], str | None]] = _OF_CLOCKS
     if not is_timed(metric):
-        return None if is_of_network(metric) else _unlike_scores(metric, found)
-    return next(filter(None, (why(metric, found) for why in _REASONS)), None)
+        reasons = _OF_CLOCKED_SCORES if any(figure.clocked for figure in figures) else _OF_SCORES
+    return next(filter(None, (reason(metric, figures) for reason in reasons)), None)
 
 
 def disturbed(metric: str, result: Result) -> str | None:
-    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used."""
-    held, own = result.facts.get("disturbed") or {}, window(metric)
-    return f"{own} window: {held[own]}" if own in held else None
+    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used.
+
+    A figure of the whole trial is disturbed by any of its windows.
+    """
+    held = result.facts.get("disturbed") or {}
+    if not held or not is_timed(metric):
+        return None
+    own = window(metric)
+    return next((f"{name} window: {held[name]}" for name in held if own in (None, name)), None)
 
 
 def sound(result: Result) -> dict[str, float]:
@@ -113,26 +122,30 @@ def energy_method(result: Result) -> str | None:
     return str(method) if method else None
 
 
-def _hardware(metric: str, found: Sequence[Taken]) -> str | None:
-    places = sorted({one.hardware for one in found})
-    if len(places) < 2:
-        return None
-    return f"{metric} was taken on different hardware ({', '.join(places)}): run all arms on one kind."
+def _differing(values: Iterable[object], complaint: str, between: str = ", ") -> str | None:
+    """The complaint with the values in it, where they are not all the same."""
+    told = sorted({str(value) for value in values})
+    return complaint.format(told=between.join(told)) if len(told) > 1 else None
 
 
-def _disturbed(metric: str, found: Sequence[Taken]) -> str | None:
-    held = [(one.trial_id, why) for one in found if (why := disturbed(metric, one.result))]
+def _hardware(metric: str, figures: Sequence[Provenance]) -> str | None:
+    complaint = f"{metric} was taken on different hardware ({{told}}): run all arms on one kind."
+    return _differing((figure.hardware for figure in figures), complaint)
+
+
+def _disturbed(metric: str, figures: Sequence[Provenance]) -> str | None:
+    held = [(figure.trial_id, why) for figure in figures if (why := disturbed(metric, figure.result))]
     if not held:
         return None
     return (
-        f"{metric} was disturbed in {len(held)} of {len(found)} trials (trial {held[0][0]}, {held[0][1]}): "
+        f"{metric} was disturbed in {len(held)} of {len(figures)} trials (trial {held[0][0]}, {held[0][1]}): "
         "run them again with force=true when the machine is quieter."
     )
 
 
-def _instrument(metric: str, found: Sequence[Taken]) -> str | None:
-    new = sorted(one.trial_id for one in found if is_new(one.result))
-    old = sorted({one.trial_id for one in found} - set(new))
+def _instrument(metric: str, figures: Sequence[Provenance]) -> str | None:
+    new = sorted(figure.trial_id for figure in figures if is_new(figure.result))
+    old = sorted({figure.trial_id for figure in figures} - set(new))
     if not old or not new:
         return None
     return (
@@ -141,63 +154,48 @@ def _instrument(metric: str, found: Sequence[Taken]) -> str | None:
     )
 
 
-def _threads(metric: str, found: Sequence[Taken]) -> str | None:
-    used = sorted({str(one.result.facts["threads"]) for one in found if "threads" in one.result.facts})
-    if len(used) < 2:
-        return None
-    return f"{metric} was taken with {', '.join(used)} threads: run all arms with the same launcher.threads."
+def _threads(metric: str, figures: Sequence[Provenance]) -> str | None:
+    used = (figure.result.facts["threads"] for figure in figures if "threads" in figure.result.facts)
+    complaint = f"{metric} was taken with {{told}} threads: run all arms with the same launcher.threads."
+    return _differing(used, complaint)
 
 
-def _neighbours(metric: str, found: Sequence[Taken]) -> str | None:
+def _neighbours(metric: str, figures: Sequence[Provenance]) -> str | None:
     """CPU time of the new instrument is the process's own, whoever of ours works beside it."""
-    if is_cpu_time(metric) and all(is_new(one.result) for one in found):
+    if is_cpu_time(metric) and all(is_new(figure.result) for figure in figures):
         return None
-    if len({one.beside for one in found}) < 2:
-        return None
-    return f"{metric} was taken with and without neighbours: run all arms with launcher.jobs=1."
+    complaint = f"{metric} was taken with and without neighbours: run all arms with launcher.jobs=1."
+    return _differing((figure.beside for figure in figures), complaint)
 
 
-def _method(metric: str, found: Sequence[Taken]) -> str | None:
-    if not is_energy(metric):
-        return None
-    methods = {energy_method(one.result) for one in found}
+def _method(metric: str, figures: Sequence[Provenance]) -> str | None:
+    methods = [energy_method(figure.result) for figure in figures] if is_energy(metric) else []
     if None in methods:
         return f"{metric} of a trial has no energy method: measure it again."
-    if len(methods) < 2:
-        return None
-    told = ", ".join(sorted(str(method) for method in methods))
-    return f"{metric} was taken by different methods ({told}): run all arms with the same meter."
+    complaint = f"{metric} was taken by different methods ({{told}}): run all arms with the same meter."
+    return _differing(methods, complaint)
 
 
-def _basis(metric: str, found: Sequence[Taken]) -> str | None:
-    if not is_energy(metric):
-        return None
-    bases = sorted({str(one.result.facts.get("energy_basis")) for one in found})
-    if len(bases) < 2:
-        return None
-    return (
-        f"{metric} rests on different bases ({'; '.join(bases)}): compare train/cpu_seconds, or run all arms "
+def _basis(metric: str, figures: Sequence[Provenance]) -> str | None:
+    bases = (figure.result.facts.get("energy_basis") for figure in figures) if is_energy(metric) else ()
+    complaint = (
+        f"{metric} rests on different bases ({{told}}): compare train/cpu_seconds, or run all arms "
         "with one calibration."
     )
+    return _differing(bases, complaint, "; ")
 
 
-def _grid(metric: str, found: Sequence[Taken]) -> str | None:
-    if not is_carbon(metric):
-        return None
-    grids = sorted({str((one.result.facts.get("energy") or {}).get("grid_g_per_kwh")) for one in found})
-    if len(grids) < 2:
-        return None
-    return f"{metric} was taken with different grids ({', '.join(grids)} g/kWh): ask for one meter.country."
+def _grid(metric: str, figures: Sequence[Provenance]) -> str | None:
+    energies = (figure.result.facts.get("energy") or {} for figure in figures) if is_carbon(metric) else ()
+    complaint = f"{metric} was taken with different grids ({{told}} g/kWh): ask for one meter.country."
+    return _differing((energy.get("grid_g_per_kwh") for energy in energies), complaint)
 
 
-def _unlike_scores(metric: str, found: Sequence[Taken]) -> str | None:
-    reasons = (_precision, *((_hardware, _threads, _neighbours) if any(one.clocked for one in found) else ()))
-    return next(filter(None, (why(metric, found) for why in reasons)), None)
-
-
-def _precision(metric: str, found: Sequence[Taken]) -> str | None:
-    facts = [one.result.facts for one in found if one.result.facts.get("precision_step_seconds") is not None]
-    chosen = sorted({str(fact.get("precision")) for fact in facts})
+def _precision(metric: str, figures: Sequence[Provenance]) -> str | None:
+    timed = (figure.result.facts for figure in figures)
+    chosen = sorted(
+        {str(fact.get("precision")) for fact in timed if fact.get("precision_step_seconds") is not None}
+    )
     if len(chosen) < 2:
         return None
     return (
@@ -211,6 +209,8 @@ def is_new(result: Result) -> bool:
     return "energy_basis" in result.facts or "train/cpu_seconds" in result.metrics
 
 
-_REASONS: tuple[Callable[[str, Sequence[Taken]], str | None], ...] = (
+_OF_CLOCKS = (
     *(_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid, _precision),
 )
+_OF_SCORES = (_precision,)
+_OF_CLOCKED_SCORES = (_precision, _hardware, _threads, _neighbours)

@@ -116,21 +116,21 @@ class Costs:
 
     @cached_property
     def _watts(self) -> float | None:
-        known = [one for one in self._cases if one.joules is not None]
-        if len({one.instrument for one in known}) != 1:
+        known = [case for case in self._cases if case.joules is not None]
+        if len({case.instrument for case in known}) != 1:
             return None
-        return statistics.median(float(one.joules or 0.0) / one.cpu_seconds for one in known)
+        return statistics.median(float(case.joules or 0.0) / case.cpu_seconds for case in known)
 
     @cached_property
     def _pace(self) -> float:
         """Wall seconds of the steps for each of their CPU seconds."""
-        return statistics.median(one.train_s / one.cpu_seconds for one in self._cases)
+        return statistics.median(case.train_s / case.cpu_seconds for case in self._cases)
 
     @cached_property
     def _beside(self) -> float | None:
         """Wall seconds of a trial beside its steps."""
-        found = [one.whole_s - one.train_s for one in self._cases if one.whole_s is not None]
-        return max(0.0, statistics.median(found)) if found else None
+        beside = [case.whole_s - case.train_s for case in self._cases if case.whole_s is not None]
+        return max(0.0, statistics.median(beside)) if beside else None
 
 
 @final
@@ -142,13 +142,15 @@ class _Fit:
 
         told = [_told(case.config, case.steps) for case in cases]
         counts: dict[str, int] = {}
-        for one in told:
-            for name in one:
+        for row in told:
+            for name in row:
                 counts[name] = counts.get(name, 0) + 1
         self._names = sorted(counts) if len(cases) >= _FEW else []
-        rows = np.array([[one.get(name, 0.0) for name in self._names] for one in told], dtype=np.float64)
+        rows = np.array([[row.get(name, 0.0) for name in self._names] for row in told], dtype=np.float64)
         rows = rows.reshape(len(cases), len(self._names))
-        wanted = np.array([math.log(one.cpu_seconds / one.steps) - _expected(one.config) for one in cases])
+        wanted = np.array(
+            [math.log(case.cpu_seconds / case.steps) - _expected(case.config) for case in cases]
+        )
         self._centre = rows.mean(axis=0)
         self._level = float(np.median(wanted)) if len(cases) < _FEW else float(wanted.mean())
         self._slopes = np.zeros(len(self._names))

@@ -150,8 +150,8 @@ def _ground(metric: str, trials: Sequence[Trial], spread: Callable[[], Spread | 
     said = over(metric, trials)
     if said != "examples":
         return Ground(said)
-    found = spread()
-    return Ground("examples", found) if found else Ground("seeds")
+    own = spread()
+    return Ground("examples", own) if own else Ground("seeds")
 
 
 def outcomes(metric: str, result: Result) -> Row | None:

@@ -61,10 +61,10 @@ def chosen(
     counts = looks[-1].counts or (measured.n,)
     tails = [rate.tails[0] for rate in looks]
     size = conditional([sign * change for change in changes], counts, tails, beyond, level)
-    told = [100 * math.expm1(sign * one) if scale == "relative" else sign * one for one in size]
+    told = [100 * math.expm1(sign * end) if scale == "relative" else sign * end for end in size]
     low, high = sorted(told[1:])
-    found = compare(control, treatment, metric, level, scale)
-    return found.model_copy(update={"difference": told[0], "low": low, "high": high})
+    compared = compare(control, treatment, metric, level, scale)
+    return compared.model_copy(update={"difference": told[0], "low": low, "high": high})
 
 
 def conditional(
@@ -208,5 +208,5 @@ def parted(
     )
 
 
-def _percent(found: Comparison) -> str:
-    return f"{found.difference:+.3g} %" if math.isfinite(found.difference) else "an unknown part"
+def _percent(part: Comparison) -> str:
+    return f"{part.difference:+.3g} %" if math.isfinite(part.difference) else "an unknown part"

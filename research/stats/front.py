@@ -38,8 +38,8 @@ def front(points: Sequence[Mapping[str, float]], metrics: Metrics) -> list[int]:
     costs = {place: cost for place, point in enumerate(points) if (cost := _costs(point, metrics))}
     kept: list[int] = []
     # Sorted, a point can only be dominated by one before it, hence by one that was kept.
-    for place in sorted(costs, key=lambda one: (costs[one], one)):
-        if not any(_dominates(costs[one], costs[place]) for one in kept):
+    for place in sorted(costs, key=lambda place: (costs[place], place)):
+        if not any(_dominates(costs[other], costs[place]) for other in kept):
             kept.append(place)
     return sorted(kept)
 

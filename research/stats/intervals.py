@@ -164,9 +164,11 @@ def mean_of(
     """The mean of finite values that may differ by `rounding` and still be equal."""
     mean, std = _moments(finite, rounding)
     n = len(finite)
-    found = Mean(mean, std / math.sqrt(n) if std else 0.0, n - 1, n, is_exact(metric), equal)
+    estimated = Mean(mean, std / math.sqrt(n) if std else 0.0, n - 1, n, is_exact(metric), equal)
     spread = ground.spread
-    return replace(found, error=math.sqrt(spread.variance), freedom=spread.freedom) if spread else found
+    if not spread:
+        return estimated
+    return replace(estimated, error=math.sqrt(spread.variance), freedom=spread.freedom)
 
 
 def _percent(log_ratio: float) -> float:
@@ -190,26 +192,26 @@ def spelt(value: float, sign: str = "", places: int | None = None) -> str:
     return f"{value:{sign}.4g}" if places is None else f"{value:{sign}.{places}f}"
 
 
-def places(found: Comparison) -> int | None:
+def places(compared: Comparison) -> int | None:
     """Decimals that fit the width of the interval and tell no end of it as zero that is none; or None."""
-    half, told = (found.high - found.low) / 2, (found.low, found.high, found.difference)
-    if not 1e-4 < half < math.inf or all(one == round(one) for one in told):
+    half, told = (compared.high - compared.low) / 2, (compared.low, compared.high, compared.difference)
+    if not 1e-4 < half < math.inf or all(end == round(end) for end in told):
         return None
     decimals = max(0, _DIGITS - 1 - math.floor(math.log10(half)))
-    least = min(abs(one) for one in told if one)
+    least = min(abs(end) for end in told if end)
     return max(decimals, min(8, -math.floor(math.log10(least)))) if least < 1 else decimals
 
 
-def interval(found: Comparison) -> str:
+def interval(compared: Comparison) -> str:
     """`[-14.0, -9.8]`."""
-    decimals = places(found)
-    return f"[{spelt(found.low, places=decimals)}, {spelt(found.high, places=decimals)}]"
+    decimals = places(compared)
+    return f"[{spelt(compared.low, places=decimals)}, {spelt(compared.high, places=decimals)}]"
 
 
-def over_seeds(found: Comparison) -> str:
+def over_seeds(compared: Comparison) -> str:
     """`-12.1 % [-14.0, -9.8] over 5 seeds (95 % interval)`, and of a score what they were tested on."""
-    told = f"{spelt(found.difference, '+', places(found))}{found.unit} {interval(found)}"
-    return f"{told} {rests_on(found.over, found.n)} ({100 * found.level:.3g} % interval)"
+    told = f"{spelt(compared.difference, '+', places(compared))}{compared.unit} {interval(compared)}"
+    return f"{told} {rests_on(compared.over, compared.n)} ({100 * compared.level:.3g} % interval)"
 
 
 def rests_on(over: Over | None, n: int) -> str:

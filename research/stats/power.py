@@ -77,48 +77,52 @@ def detectable(n: int, sd: float, alpha: float, power: float = USUAL) -> float:
     return high
 
 
-def told(found: Comparison, smallest_effect: float) -> Powered | None:
+def told(compared: Comparison, smallest_effect: float) -> Powered | None:
     """What a comparison could have found, by the spread that it saw; None where it saw none.
 
     `smallest_effect` is in the comparison's own unit, percent of the control for a ratio, and is taken as a
     reduction when the difference is one. The test is the comparison's own; of one that was kept without it,
     one side of its interval.
     """
-    sd = _spread(found)
+    sd = _spread(compared)
     if sd is None:
         return None
-    alpha = (1 - found.level) / 2 if found.tail is None else found.tail
-    to, back = _scales(found)
+    alpha = (1 - compared.level) / 2 if compared.tail is None else compared.tail
+    to, back = _scales(compared)
     size = to(smallest_effect)
     return Powered(
-        n=found.n,
+        n=compared.n,
         effect=smallest_effect,
         sd=sd,
         alpha=alpha,
-        power=power(found.n, size, sd, alpha),
+        power=power(compared.n, size, sd, alpha),
         needed=needed(size, sd, alpha),
-        detectable=back(found_by := detectable(found.n, sd, alpha)),
-        supportable=back(size + found_by),
+        detectable=back(seen := detectable(compared.n, sd, alpha)),
+        supportable=back(size + seen),
     )
 
 
-def _spread(found: Comparison) -> float | None:
+def _spread(compared: Comparison) -> float | None:
     """Standard deviation of the differences; of one that was kept without it, back from its interval."""
-    if found.sd is not None or found.n < ENOUGH or not math.isfinite(found.high - found.low):
-        return found.sd if found.n >= ENOUGH else None
-    half = (found.high - found.low) / 2
-    if found.scale == "relative":
-        if found.low <= -100:
+    if compared.sd is not None or compared.n < ENOUGH or not math.isfinite(compared.high - compared.low):
+        return compared.sd if compared.n >= ENOUGH else None
+    half = (compared.high - compared.low) / 2
+    if compared.scale == "relative":
+        if compared.low <= -100:
             return None
-        half = (math.log1p(found.high / 100) - math.log1p(found.low / 100)) / 2
-    return half * math.sqrt(found.n) / critical((1 - found.level) / 2, found.n - 1) if half > 0 else None
+        half = (math.log1p(compared.high / 100) - math.log1p(compared.low / 100)) / 2
+    return (
+        half * math.sqrt(compared.n) / critical((1 - compared.level) / 2, compared.n - 1)
+        if half > 0
+        else None
+    )
 
 
-def _scales(found: Comparison) -> tuple[Callable[[float], float], Callable[[float], float]]:
+def _scales(compared: Comparison) -> tuple[Callable[[float], float], Callable[[float], float]]:
     """From a size in the comparison's unit to the scale of its test, and back."""
-    if found.scale == "absolute":
+    if compared.scale == "absolute":
         return float, float
-    if found.difference < 0:
+    if compared.difference < 0:
         return (
             lambda size: -math.log1p(-size / 100) if size < 100 else math.inf,
             lambda size: -100 * math.expm1(-size),

@@ -26,8 +26,7 @@ Everyone starts at 1, and each fact adds its points where the facts that it rest
 A cost of training falls by training less, so a claim about one is held to the control stopped at the bound: a
 gain that is not shown beyond that is not new, and comes to 7 at most.
 
-A fact that comes true never lowers the score. What a language model says of a finding is no fact: `tempered`
-lets it lower a rating, never raise one.
+A fact that comes true never lowers the score. What a language model says of a finding is no fact.
 
 E is the efficiency against a baseline, (accuracy / baseline accuracy) x (baseline energy / energy).
 """
@@ -95,11 +94,6 @@ class Rating(Record):
     points: dict[str, Credit]
     words: Words
 
-    @property
-    def publishable(self) -> bool:
-        """Whether it stands as a finding by itself."""
-        return self.score >= PUBLISHABLE
-
 
 @final
 @dataclass(frozen=True)
@@ -117,14 +111,6 @@ def rating(facts: RubricFacts) -> Rating:
     most = _most(points) if facts.beyond is not False else min(_most(points), PUBLISHABLE)
     score = min(1 + sum(point.points for point in points.values()), most)
     return Rating(score=score, points=points, words=_words(score))
-
-
-def tempered(found: Rating, opinion: int | None) -> Rating:
-    """The rating under a reviewer's doubts: an opinion below the score lowers it, no other counts."""
-    if opinion is None or opinion >= found.score:
-        return found
-    score = max(1, opinion)
-    return found.model_copy(update={"score": score, "words": _words(score)})
 
 
 def gathered(
@@ -154,8 +140,8 @@ def gathered(
 
 
 def _falls(verdict: Verdict) -> bool:
-    found = verdict.comparison
-    return found is not None and is_energy(found.metric) and found.high < 0
+    compared = verdict.comparison
+    return compared is not None and is_energy(compared.metric) and compared.high < 0
 
 
 def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
@@ -231,12 +217,12 @@ def efficiency(
     if complaint:
         return Efficiency(None, complaint)
     figures = []
-    for one in (trial, baseline):
-        metrics = results[one.id].metrics if one.id in results else {}
+    for arm in (trial, baseline):
+        metrics = results[arm.id].metrics if arm.id in results else {}
         for name in (accuracy, energy):
             value = metrics.get(name, math.nan)
             if not 0 < value < math.inf:
-                return Efficiency(None, f"Trial {one.id} has no {name} above zero.")
+                return Efficiency(None, f"Trial {arm.id} has no {name} above zero.")
             figures.append(value)
     reached, spent, base_reached, base_spent = figures
     if reached < floor:

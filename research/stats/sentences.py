@@ -31,16 +31,16 @@ def claim_sentence(
     there is a control stopped at the bound.
     """
     arm = f"`{' '.join(overrides)}`"
-    found = verdict.comparison
-    if found is None:
+    compared = verdict.comparison
+    if compared is None:
         return f"Nothing can be said of {arm}: {verdict.reason}."
-    metric = found.metric
+    metric = compared.metric
     verb = "lowers" if direction == "min" else "raises"
-    bounds = " and ".join(shown(one) for one in constraints)
+    bounds = " and ".join(shown(bound) for bound in constraints)
     method = f" ({method_words(energy_method)})" if is_energy(metric) else ""
     if verdict.word == "supported":
         kept = f", keeping {bounds}" if bounds else ""
-        gain = improvement(verdict.size or found, direction, verdict.told_by)
+        gain = improvement(verdict.size or compared, direction, verdict.told_by)
         control = f"`{' '.join(baseline)}`" if baseline else "the control"
         parts = "" if split is None else f": {split.words}"
         return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}{parts}."
@@ -49,26 +49,26 @@ def claim_sentence(
     return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."
 
 
-def improvement(found: Comparison, direction: Direction, told_by: str = "") -> str:
+def improvement(compared: Comparison, direction: Direction, told_by: str = "") -> str:
     """A gain with interval and n, without its sign: `43.2 % [35.3, 50.1] (97.8 % interval, n = 5 pairs)`.
 
     `told_by` is how the size was obtained, where it is not that of what decided.
     """
     sign = -1 if direction == "min" else 1
-    ends = sorted((sign * found.low, sign * found.high))
-    low, high, gain = (spelt(one, places=places(found)) for one in (*ends, sign * found.difference))
-    by = f", {told_by}" if told_by else f", n = {found.n} pairs"
-    sure = f"{100 * found.level:.3g} % interval{by}{told(found.over)}"
-    return f"{gain}{found.unit} [{low}, {high}] ({sure})"
+    ends = sorted((sign * compared.low, sign * compared.high))
+    low, high, gain = (spelt(end, places=places(compared)) for end in (*ends, sign * compared.difference))
+    by = f", {told_by}" if told_by else f", n = {compared.n} pairs"
+    sure = f"{100 * compared.level:.3g} % interval{by}{told(compared.over)}"
+    return f"{gain}{compared.unit} [{low}, {high}] ({sure})"
 
 
-def difference(found: Comparison) -> str:
+def difference(compared: Comparison) -> str:
     """Treatment minus control with its interval, `-12.1 % [-14, -9.8]`; one pair has none."""
-    if not found.n:
+    if not compared.n:
         return "not measured in pairs"
-    known = math.isfinite(found.high - found.low)
-    ends = interval(found) if known else "(no interval)"
-    return f"{spelt(found.difference, '+', places(found) if known else None)}{found.unit} {ends}"
+    known = math.isfinite(compared.high - compared.low)
+    ends = interval(compared) if known else "(no interval)"
+    return f"{spelt(compared.difference, '+', places(compared) if known else None)}{compared.unit} {ends}"
 
 
 def method_words(method: str) -> str:

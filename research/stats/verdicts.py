@@ -11,7 +11,7 @@ parts.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -27,8 +27,6 @@ from research.types import Comparison, Constraint, Direction, Scale, Values, Ver
 USUAL = errors(0.05)
 """the error rate of a comparison that stands alone"""
 _FLAT = "are equal, which says nothing of their spread; add seeds"
-Figures = Callable[[str], Values]
-"""what one arm measured of a metric"""
 
 
 @final
@@ -58,24 +56,15 @@ def settle(
     ends = tails if claimed.low > -math.inf else tails[::-1]
     level = 1 - 2 * rate.supported if two_sided else rate.level
     ends = (tails[0], tails[0]) if two_sided else ends
-    found = described(measured, metric, scale, ends, level, ground, tails[0])
+    compared = described(measured, metric, scale, ends, level, ground, tails[0])
     if absent:
-        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", found
-    if found.n < ENOUGH:
-        return word, f"{found.n} of the {ENOUGH} paired seeds that a decision needs", found
-    shown = over_seeds(found)
+        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", compared
+    if compared.n < ENOUGH:
+        return word, f"{compared.n} of the {ENOUGH} paired seeds that a decision needs", compared
+    shown = over_seeds(compared)
     if word == "open" and not measured.error:
-        return word, f"{shown}: all differences {_FLAT}", found
-    return word, f"{shown}: {getattr(said, word)}", found
-
-
-@final
-class Bounded(NamedTuple):
-    """A bound with the treatment's values of its metric, and what their mean rests on."""
-
-    constraint: Constraint
-    values: Sequence[float]
-    ground: Ground = ALONE
+        return word, f"{shown}: all differences {_FLAT}", compared
+    return word, f"{shown}: {getattr(said, word)}", compared
 
 
 def judge(
@@ -87,30 +76,24 @@ def judge(
     smallest_effect: float = 0.0,
     scale: Scale = "absolute",
     rate: Errors = USUAL,
-    constraints: Sequence[Bounded | tuple[Constraint, Sequence[float]]] = (),
     trial_ids: Sequence[int] = (),
     ground: Ground = ALONE,
 ) -> Verdict:
-    """Say whether the treatment improves `metric` by more than `smallest_effect` and keeps its constraints.
+    """Say whether the treatment improves `metric` by more than `smallest_effect`.
 
-    `supported`: the change and every constraint (given with the treatment's values of its metric) are, each
-    at the error rate of supporting. `refuted`: an improvement of the smallest effect is excluded, or a
-    constraint is broken, each at its share of the error rate of refuting. Else `open`. The smallest effect is
-    in the metric's unit, in percent with `scale="relative"`. `ground` is what the change rests on
-    (`research.stats.draws.of_pair`). Over a campaign the rate comes from the ledger
-    (`research.stats.alpha`), else every test errs by itself.
+    `supported` at the error rate of supporting, `refuted` when an improvement of the smallest effect is
+    excluded at that of refuting, else `open`. The smallest effect is in the metric's unit, in percent with
+    `scale="relative"`. `ground` is what the change rests on (`research.stats.draws.of_pair`). Over a campaign
+    the rate comes from its question's (`research.stats.alpha.rate`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")
-    own = rate.among(1 + len(constraints))
     claimed = Region(low=smallest_effect) if direction == "max" else Region(high=-smallest_effect)
     sized = f" of {smallest_effect:g}" if smallest_effect else ""
     beyond = f" beyond {smallest_effect:g}" if smallest_effect else ""
     said = Said(f"an improvement{beyond}", f"no improvement{sized}", f"does not settle an improvement{sized}")
-    word, reason, found = settle(control, treatment, metric, claimed, said, scale, own, ground)
-    for one in constraints:
-        word, reason = _constrained(word, reason, Bounded(*one), own)
-    return Verdict(word=word, comparison=found, reason=reason, trial_ids=tuple(trial_ids))
+    word, reason, compared = settle(control, treatment, metric, claimed, said, scale, rate, ground)
+    return Verdict(word=word, comparison=compared, reason=reason, trial_ids=tuple(trial_ids))
 
 
 def missing(arm: Values, scale: Scale = "absolute") -> int:
@@ -145,20 +128,15 @@ def check(
     return word, f"{shown} {told}: mean {mean.mean:.6g}{rests}"
 
 
-def margin(bounded: Bounded, rate: Errors = USUAL) -> float | None:
+def margin(
+    bound: Constraint, values: Iterable[float], rate: Errors = USUAL, ground: Ground = ALONE
+) -> float | None:
     """How far the mean must lie inside a bound to keep it, of one that is open; None where it is settled."""
-    if check(*bounded[:2], rate, bounded.ground)[0] != "open":
+    measured = list(values)
+    if check(bound, measured, rate, ground)[0] != "open":
         return None
-    finite = [float(value) for value in bounded.values if math.isfinite(value)]
-    mean = mean_of(finite, 0.0, bounded.constraint.metric, ground=bounded.ground)
+    mean = mean_of([value for value in measured if math.isfinite(value)], 0.0, bound.metric, ground=ground)
     return mean.most(rate.tails[0]) - mean.mean if mean.n >= ENOUGH else None
-
-
-def _constrained(word: VerdictWord, reason: str, bounded: Bounded, rate: Errors) -> tuple[VerdictWord, str]:
-    kept, why = check(bounded.constraint, bounded.values, rate, bounded.ground)
-    if word == "refuted" or kept == "supported":
-        return word, reason
-    return kept, why if word == "supported" or kept == "refuted" else f"{reason}; {why}"
 
 
 def _scaled(claimed: Region, scale: Scale) -> Region:
@@ -218,18 +196,6 @@ def verdict(parts: Sequence[PartVerdict], trial_ids: Iterable[int] = ()) -> Verd
     return Verdict(word=word, comparison=parts[0].comparison, reason=reason, trial_ids=tuple(trial_ids))
 
 
-def settled(
-    claim: Claim,
-    control: Figures,
-    arm: Figures,
-    rate: Errors,
-    rests: Callable[[Part], Ground] = lambda part: ALONE,
-) -> tuple[PartVerdict, ...]:
-    """Each part of a claim at the claim's error rate; `rests` tells what a part's figure rests on."""
-    own = rate.among(len(claim.all))
-    return tuple(judged(part, control(part.metric), arm(part.metric), own, rests(part)) for part in claim.all)
-
-
 def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Ground = ALONE) -> PartVerdict:
     """Judge one part of a claim; `rate` is that of the part, see `Errors.among`, `ground` its figure's."""
     if part.bound is not None:
@@ -238,7 +204,7 @@ def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Groun
     if part.kind not in ("less_by", "more_by"):
         given = (control, arm, part.metric, part.region, _kept_within(part.region), scale, rate, ground)
         return PartVerdict(part, *settle(*given))
-    found = judge(
+    verdict = judge(
         control,
         arm,
         metric=part.metric,
@@ -248,7 +214,7 @@ def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Groun
         rate=rate,
         ground=ground,
     )
-    return PartVerdict(part, found.word, found.reason, found.comparison)
+    return PartVerdict(part, verdict.word, verdict.reason, verdict.comparison)
 
 
 def _kept_within(margin: Region) -> Said:

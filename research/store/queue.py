@@ -1,7 +1,8 @@
 """The queue of proposals: who takes one holds a lease, so that two daemons never run the same one.
 
 A lease is kept in the proposal's facts: owner, token, and until when by the database's clock. One that
-ended, or whose owner died on this host, is taken over; the token keeps the former owner from writing.
+ended, or whose owner died on this host, is taken over; the token keeps the former owner from writing. What
+a process that died could not write itself is written for it: the reason, in the row of its trial.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from typing import Any, final
 
 import sqlalchemy as sa
 
-from research.store.claims import Lost, dead, kept, owner
+from research.space import identity
+from research.space.signature import signature
+from research.store.claims import Lost, buried, dead, kept, owner
 from research.store.schema import clock, proposal
 from research.store.store import Store
 
@@ -96,3 +99,14 @@ def _left(facts: Mapping[str, Any], now: float) -> bool:
     """Whether a running proposal was taken from the queue by somebody who is gone."""
     lease = facts.get("lease") or {}
     return "until" in lease and (lease["until"] < now or dead(str(lease["owner"])))
+
+
+def record(config: Mapping[str, Any], reason: str) -> int | None:
+    """Mark the rows of `config` as failed whose process is gone; returns the newest one's id, if any."""
+    key = identity.key(config, signature(dict(config)))
+    store = Store(config["store"]["url"])
+    try:
+        with store.write() as connection:
+            return next(reversed(buried(connection, key, reason)), None)
+    finally:
+        store.close()

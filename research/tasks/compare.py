@@ -5,21 +5,20 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
-from research.metrics import METRICS, VALIDATION, described, is_exact, is_timed, quantity, scale
+from research.metrics import METRICS, VALIDATION, Metric, described, is_exact, is_timed, quantity
 from research.run.retold import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
-from research.stats.arms import apart
-from research.stats.comparable import comparable, sound, unpaired
+from research.stats.arms import Arm, apart, between, sound_seeds
+from research.stats.claims import Claim
+from research.stats.comparable import comparable, unpaired
 from research.stats.decide import ENOUGH
-from research.stats.draws import of_pair
 from research.stats.intervals import WORDS, summary
 from research.stats.sentences import difference
-from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
 from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.tasks.show import STAGES, row_of
-from research.types import Comparison, Over, Record, Result, Trial, VerdictWord
+from research.types import Comparison, Over, Record, Trial, VerdictWord
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -65,7 +64,7 @@ class Compared(Answer):
     a: Side
     b: Side
     stage: str | None
-    """of two experiments: the stage whose trials are compared"""
+    """of two proposals: the stage whose trials are compared"""
     seeds: tuple[int, ...]
     comparable: bool
     why: str | None
@@ -112,7 +111,7 @@ def compare(campaign: Campaign, a: int | str | None, b: int | str | None) -> Com
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
-    """The last stage in which both experiments have a seed, else the last that both reached.
+    """The last stage in which both proposals have a seed, else the last that both reached.
 
     None where a trial is pointed at.
     """
@@ -131,7 +130,7 @@ def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
 
 
 def _trials(store: "Store", wanted: Reference, stage: str | None) -> dict[int, Trial]:
-    """Seed -> trial of one side: the stage's trials of an experiment, or the siblings of a trial."""
+    """Seed -> trial of one side: the stage's trials of a proposal, or the siblings of a trial."""
     if wanted.kind == "proposal":
         facts = row_of(store, wanted)["facts"]
         last = stage or next((reached for reached in reversed(STAGES) if facts.get(reached)), "")
@@ -175,41 +174,48 @@ def _rows(store: "Store", sides: Sequence[dict[int, Trial]], seeds: Sequence[int
     stored = store.results([trial.id for trial in trials])
     results = {number: retold(result, meter) for number, result in stored.items()}
     measured = set.intersection(*(set(result.metrics) for result in results.values()))
-    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
-    return [_row(key, pairs, results) for key in (*METRICS, *VALIDATION) if key in measured]
+    a, b = (
+        Arm((), rows=rows, results=tuple(results[trial.id] for trial in rows))
+        for side in sides
+        for rows in [tuple(side[seed] for seed in seeds)]
+    )
+    return [_row(metric, a, b) for metric in [*METRICS, *VALIDATION] if metric in measured]
 
 
-def _row(metric: str, pairs: Sequence[tuple[Trial, Trial]], results: dict[int, Result]) -> MetricLine:
+def _row(metric: str, a: Arm, b: Arm) -> MetricLine:
     # A seed of which one trial was disturbed is no pair; where none is left, all are told with the reason.
-    whole = [pair for pair in pairs if all(metric in sound(results[trial.id]) for trial in pair)] or pairs
-    values = [{pair[side].seed: results[pair[side].id].metrics[metric] for pair in whole} for side in (0, 1)]
-    a, b = (summary(side.values()).mean for side in values)
-    told: dict[str, Any] = {"metric": metric, "a": a, "b": b}
-    known = described(metric)
-    complaint = _incomparable(metric, whole, results)
-    if complaint or known is None:
+    kept = sound_seeds(metric, a, b) or list(a.seeds)
+    means = [_mean(side, metric, kept) for side in (a, b)]
+    told: dict[str, Any] = {"metric": metric, "a": means[0], "b": means[1]}
+    better = described(metric)
+    complaint = _incomparable(metric, better, a, b, kept)
+    if complaint or better is None:
         return MetricLine(**told, word="open", comparison=None, reason=complaint or "")
-    asked: dict[str, Any] = {"metric": metric, "scale": scale(metric), "direction": known.better}
-    firsts, others = ([pair[side] for pair in whole] for side in (0, 1))
-    grounds = of_pair(metric, firsts, others, results)
-    verdict = judge(*values, **asked, rate=even(_ALPHA), ground=grounds)
-    word = "equal" if values[0] == values[1] else _WORDS[verdict.word]
-    if word == "open" and is_exact(metric) and all(len(set(side.values())) == 1 for side in values):
-        word = "better" if (b < a) == (known.better == "min") else "worse"  # whatever the seed
-    left = f"; {len(pairs) - len(whole)} {_LEFT_OUT}" if len(whole) < len(pairs) else ""
-    return MetricLine(**told, word=word, comparison=verdict.comparison, reason=verdict.reason + left)
+    found = between(Claim.improvement(metric, better.better).first, a, b, even(_ALPHA))
+    values = [side.by_seed(metric, kept) for side in (a, b)]
+    word = "equal" if values[0] == values[1] else _WORDS[found.word]
+    if word == "open" and is_exact(metric) and all(len(set(one.values())) == 1 for one in values):
+        word = "better" if (means[1] < means[0]) == (better.better == "min") else "worse"  # whatever the seed
+    left = f"; {len(a.rows) - len(kept)} {_LEFT_OUT}" if len(kept) < len(a.rows) else ""
+    return MetricLine(**told, word=word, comparison=found.comparison, reason=found.reason + left)
 
 
-def _incomparable(
-    metric: str, pairs: Sequence[tuple[Trial, Trial]], results: dict[int, Result]
-) -> str | None:
+def _mean(side: Arm, metric: str, seeds: Sequence[int]) -> float:
+    """Of what was measured, disturbed or not."""
+    pairs = zip(side.seeds, side.results, strict=True)
+    return summary(result.metrics[metric] for seed, result in pairs if seed in seeds).mean
+
+
+def _incomparable(metric: str, read: Metric | None, a: Arm, b: Arm, seeds: Sequence[int]) -> str | None:
     """Why no word can be said of a metric: it claims nothing, or the clocks tell different things."""
     known = described(metric)
     if known is not None and not known.claimed:
         return "told only: it is the machine's or the lab's, and no training's merit"
-    trials = [trial for pair in pairs for trial in pair]
-    same = is_timed(metric) and all(first.id == other.id for first, other in pairs)
-    return None if same else comparable(metric, trials, results) or unpaired(metric, pairs)
+    pairs = [pair for pair in zip(a.rows, b.rows, strict=True) if pair[0].seed in seeds]
+    if is_timed(metric) and all(one.id == other.id for one, other in pairs):
+        return None
+    results = {result.trial_id: result for result in (*a.results, *b.results)}
+    return comparable(metric, [trial for pair in pairs for trial in pair], results) or unpaired(metric, pairs)
 
 
 def _grounds(rows: Sequence[MetricLine]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`task=run`: a queued experiment over the screening seeds beside its control, once or until stopped."""
+"""`task=run`: a queued proposal over the screening seeds beside its control, once or until stopped."""
 
 import time
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class ScreenedProposal(Record):
     control: dict[str, float]
     """means over the screening seeds of the control"""
     figures: dict[str, float]
-    """the same of the experiment"""
+    """the same of the proposal"""
     trials: tuple[int, ...]
 
 
@@ -44,19 +44,19 @@ class Ran(Answer):
 
     told: ClassVar[bool] = True
 
-    experiments: tuple[ScreenedProposal, ...]
+    proposals: tuple[ScreenedProposal, ...]
     left: int
-    """experiments that are still queued"""
+    """proposals that are still queued"""
 
     def text(self) -> str:
         """One line for each, and what is left."""
-        return "\n".join([*map(_line, self.experiments), f"queued     {self.left}"])
+        return "\n".join([*map(_line, self.proposals), f"queued     {self.left}"])
 
 
 def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
-    Raises `Refusal` for an experiment that is not there, not queued, or runs elsewhere, and for a control
+    Raises `Refusal` for a proposal that is not there, not queued, or runs elsewhere, and for a control
     that cannot be run.
     """
     if daemon == (id is not None):
@@ -67,7 +67,7 @@ def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
         done = (
             _all(campaign, queue) if daemon else [_one(campaign, queue, reference(id, "id", ("proposal",)))]
         )
-    answer = Ran(experiments=tuple(done), left=len(store.proposals(status="queued")))
+    answer = Ran(proposals=tuple(done), left=len(store.proposals(status="queued")))
     campaign.lines.say(answer.text())
     return answer
 
@@ -149,8 +149,8 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
 
 def _line(proposal: ScreenedProposal) -> str:
     if proposal.reason:
-        return f"experiment {proposal.id} {proposal.status}: {proposal.reason}"
+        return f"proposal {proposal.id} {proposal.status}: {proposal.reason}"
     metric = proposal.metric
     values = [means.get(metric) for means in (proposal.figures, proposal.control)]
     mine, other = ("not measured" if value is None else quantity(metric, value) for value in values)
-    return f"experiment {proposal.id} {proposal.status}: {metric} {mine}, control {other}"
+    return f"proposal {proposal.id} {proposal.status}: {metric} {mine}, control {other}"

@@ -23,7 +23,7 @@ _WAIT = ("queued", "proposed")
 
 @final
 class Reviewed(Record):
-    """One experiment after its review; `parent` is the one that it improves upon."""
+    """One proposal after its review; `parent` is the one that it improves upon."""
 
     id: int
     status: str
@@ -60,7 +60,7 @@ class Reviews(Answer):
             )
             for row in self.reviewed
         ]
-        lines = table(("experiment", "status", "score", "by", "overrides", "why"), rows)
+        lines = table(("proposal", "status", "score", "by", "overrides", "why"), rows)
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -113,7 +113,7 @@ class _Panels:
         self._made: dict[str, _Panel] = {}
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
-        """The panel of an experiment. Raises `Refusal` for one that another version has queued."""
+        """The panel of a proposal. Raises `Refusal` for one that another version has queued."""
         own = self._desk.of(row)
         if own.charter.name not in self._made:
             self._made[own.charter.name] = _Panel(own)
@@ -136,7 +136,7 @@ class _Panel:
         self._judges = Judges(campaign.team, told, campaign.recall.lessons, self._admission.complaints)
 
     def review(self, row: Mapping[str, Any]) -> Reviewed:
-        """Score one experiment; one that the gate refuses by now is not scored."""
+        """Score one proposal; one that the gate refuses by now is not scored."""
         proposal: Proposal = row["proposal"]
         complaints = self._admission.gate(proposal.overrides)
         if complaints:
@@ -181,7 +181,7 @@ class _Panel:
 
 
 def _judgement(store: Store, row: Mapping[str, Any]) -> Judgement:
-    """What the reviewers of an experiment have said."""
+    """What the reviewers of a proposal have said."""
     review = row["facts"]["review"]
     opinions = tuple(map(_opinion, store.reviews(proposal_id=row["id"])))
     return Judgement(opinions, int(review["round"]), review.get("first", review["score"]))

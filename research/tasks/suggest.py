@@ -18,7 +18,7 @@ _MOST = 200
 
 @final
 class Suggestion(Record):
-    """One proposal; `id` is its experiment when it was queued."""
+    """One proposal; `id` is its row when it was queued."""
 
     id: int | None
     proposer: str
@@ -45,7 +45,7 @@ class Suggested(Answer):
         """The objective, then each proposal with the line that tries it."""
         lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
         for proposal in self.suggestions:
-            queued = f" [experiment {proposal.id}]" if proposal.id else ""
+            queued = f" [proposal {proposal.id}]" if proposal.id else ""
             lines.append(f"{proposal.proposer:<10} {' '.join(proposal.overrides)}{queued}")
             lines.append(f"           {proposal.hypothesis}")
         lines += [f"not taken  {count} x {reason}" for reason, count in self.refused.items()]

@@ -1,1 +1,1 @@
-"""The roles: what they are told, answer, discuss and review; only campaign/ and tasks/ import it."""
+"""The roles: what each answers, how they discuss, review, improve, word; campaign and tasks import it."""

@@ -1,4 +1,4 @@
-"""The discussion of a sprint: hypotheses, a plan, its overrides; each step asks every role of its form."""
+"""The discussion of a sprint: hypotheses, a plan, its overrides, and the queue that hands them out."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -7,9 +7,8 @@ from typing import Any, final
 
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
-from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
-from research.team.roles import Team
+from research.team.roles import Brief, Lessons, Team
 from research.types import Proposal
 
 PROPOSER = "llm"

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from research.llm.prompt import data_json
-from research.team.brief import Brief, Lessons
 from research.team.discussion import Check
 from research.team.forms import FACETS, Review, Revision
 from research.team.review import Facts, Opinion, Revised, by_facts, shortened
-from research.team.roles import Team
+from research.team.roles import Brief, Lessons, Team
 from research.types import Proposal
 
 Known = Callable[[Proposal], Facts | None]

@@ -1,8 +1,8 @@
-"""The roles of the team: one YAML of conf/role each; the folder's listing is who takes part."""
+"""The roles of the team, one YAML of conf/role each, and how the model is asked for a role's answer."""
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
@@ -10,10 +10,13 @@ import yaml
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
+from research.literature.library import Source
 from research.llm.client import Client, LlmUnavailable
 from research.llm.dialogue import Dialogue, ask_for
 from research.llm.ledger import CapReached
-from research.llm.prompt import RULE
+from research.llm.prompt import RULE, data, data_json
+from research.propose.model import latest, lean, said, standing
+from research.propose.proposer import State
 from research.team import forms
 from research.team.forms import shape
 from research.types import Record
@@ -93,14 +96,9 @@ class Team:
         self.outcomes: dict[str, Counter[str]] = {}
         self.silence: dict[str, str] = {}
 
-    @property
-    def speaks(self) -> bool:
-        """Whether a model speaks for the roles."""
-        return self.client is not None
-
     def of(self, kind: type[Record]) -> Sequence[Role]:
         """The roles that answer with `kind`, by name; none when no model speaks."""
-        return answering(self.roles, kind) if self.speaks else ()
+        return answering(self.roles, kind) if self.client is not None else ()
 
     def ask(
         self,
@@ -116,8 +114,10 @@ class Team:
             {"role": "system", "content": f"{system}{shape(role.kind)}\n{RULE}"},
             {"role": "user", "content": "\n".join(parts)},
         ]
+        form: Any = role.kind
+        how: Any = {"role": role.name, "model": role.model, "temperature": role.temperature}
         try:
-            told = self._told(role, kind, messages, check)
+            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, **how)
         except (LlmUnavailable, CapReached) as reason:
             self._count(role, "unanswered", str(reason))
             return None
@@ -126,25 +126,6 @@ class Team:
         if told.record is None:
             self._count(role, "dropped", " ".join(told.complaints))
         return told.record
-
-    def drop(self, role: Role, reason: str) -> None:
-        """Count an answer that code refused in the end."""
-        self._count(role, "dropped", reason)
-
-    def _told(
-        self, role: Role, kind: type[T], messages: Sequence[Mapping[str, str]], check: Any
-    ) -> Dialogue[T]:
-        assert self.client is not None
-        form: Any = role.kind
-        return ask_for(
-            self.client,
-            form,
-            messages,
-            role=role.name,
-            check=check,
-            model=role.model,
-            temperature=role.temperature,
-        )
 
     def _count(self, role: Role, outcome: str, reason: str | None = None) -> None:
         self.outcomes.setdefault(role.name, Counter())[outcome] += 1
@@ -155,3 +136,55 @@ class Team:
         """What a report says of it: for each role how its questions ended, and why it was last silent."""
         counts = {role: dict(sorted(outcomes.items())) for role, outcomes in sorted(self.outcomes.items())}
         return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}
+
+
+_SOURCES, _ABSTRACT = 8, 600
+
+
+Lessons = Callable[[Phase], Sequence[str]]
+"""what earlier trials taught for a phase, each with the ids of its trials"""
+
+
+@final
+class Brief(Record):
+    """The state of the search, and what may be read beside it."""
+
+    state: State
+    vocabulary: dict[str, Any]
+    sources: tuple[Source, ...] = ()
+    evidence: frozenset[str] = frozenset()
+    """`trial 12` and `insight 3`: what may be cited beside the sources"""
+    domain: str = "optimization"
+    focus: str = ""
+    count: int = 4
+    """proposals that are aimed at"""
+
+    def task(self, lessons: Sequence[str]) -> list[str]:
+        """Objective, goal, control, best, latest trials, lessons and sources."""
+        state = self.state
+        parts = [f"Objective: {said(state.objective)}.", *standing(state), latest(state)]
+        if self.focus:
+            parts.append(data(f"{self.domain}: {self.focus}", "field and focus"))
+        if lessons:
+            parts.append(data("\n".join(lessons), "lessons of earlier trials"))
+        return parts + [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
+
+    def words(self) -> str:
+        """The vocabulary: what may be turned and in which range."""
+        return "Vocabulary, what may be turned and in which range:\n" + data_json(
+            lean(self.vocabulary), "vocabulary", limit=40_000
+        )
+
+    def unknown(self, cites: Sequence[str]) -> list[str]:
+        """A complaint for each cited id that was not given."""
+        given = {cited.id for cited in self.sources} | self.evidence
+        wrong = [cited for cited in cites if cited not in given]
+        return [
+            f"cites names {cited[:60]}, which you were not given: cite what you were given."
+            for cited in wrong
+        ]
+
+
+def _source(source: Source) -> str:
+    year = f" ({source.year})" if source.year else ""
+    return f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"

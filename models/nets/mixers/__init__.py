@@ -1,1 +1,1 @@
-"""Sequence mixers: what a block may let its positions exchange by, all of one interface."""
+"""How the positions of a block exchange, one mixer per file. Imported by nets and compress."""

@@ -1,4 +1,4 @@
-"""What happens around the steps, one idea per file, as Lightning callbacks.
+"""What happens around the steps, one Lightning callback per file. Imported by `training/fit.py`.
 
 Lightning calls `on_train_batch_end` once per call of `training_step`, and one call takes many optimizer
 steps. A callback that must act at certain steps says so with `next_stop(step) -> int | None`: the first

@@ -32,11 +32,11 @@ class HalvingStop(Callback):
     of those that reached it. Who runs the trials works the bars out; a training that passes them all ends bit
     for bit as one without.
 
-    A cost is projected from below: what is left is taken to cost, a step, what the cheapest stretch of the
-    curve did. The stretch up to the first point says nothing, since a fresh process starts slowly, and nor
-    does fewer than two after it; of one with a `budget.target`, which may end at any point, only what it has
-    spent counts. A training that others disturb is not ended for its cost, and none is whose
-    rest would cost less than starting the next one.
+    A cost is projected from below: each step that is left is taken to cost what a step did in the cheapest
+    stretch of the curve. The stretch up to the first point is left out, since a fresh process starts slowly,
+    and fewer than two stretches after it give no projection. A training with a `budget.target` may end at any
+    point, so only what it has spent counts. No training is ended for its cost while others disturb it, or
+    where its rest would cost less than starting the next one.
 
     Args:
         metric: what the bars are of, a key of the curve such as `val/accuracy`.
@@ -131,7 +131,7 @@ class HalvingStop(Callback):
 
     def _projected(self, column: int) -> float | None:
         """What a column comes to at the end, at the cheapest rate of all stretches after the first point."""
-        points = [(one[0], one[column]) for one in self._points if math.isfinite(one[column])]
+        points = [(point[0], point[column]) for point in self._points if math.isfinite(point[column])]
         if len(points) < 1 + _SEEN:
             return None
         pairs = itertools.pairwise(points)

@@ -1,5 +1,6 @@
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
@@ -34,6 +35,23 @@ def test_a_perceptron_reads_out_with_its_last_layer():
     found = named(MLP((1, 8, 8), 10, width=16, depth=2))
     assert [role for role in found.values() if role == MATRIX] == [MATRIX] * 2
     assert list(found.values())[-2:] == [REST, REST]
+
+
+class Doubled(nn.Module):
+    def forward(self, weight):
+        return 2 * weight
+
+
+def test_a_layer_has_its_role_when_training_computes_its_weight():
+    net = MLP((1, 8, 8), 10, width=16, depth=2)
+    parametrize.register_parametrization(net.layers[-1], "weight", Doubled())
+    assert named(net)["layers.5.parametrizations.weight.original"] == REST
+    filters, depthwise = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+    for layer in (filters, depthwise):
+        parametrize.register_parametrization(layer, "weight", Doubled())
+    found = named(nn.Sequential(filters, depthwise, nn.Flatten(), nn.Linear(4, 2)))
+    assert found["0.parametrizations.weight.original"] == FILTERS
+    assert found["1.parametrizations.weight.original"] == REST
 
 
 def test_filters_and_stacks_are_told_apart():

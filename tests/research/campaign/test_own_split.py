@@ -40,7 +40,7 @@ def test_a_campaign_screens_on_one_split_and_confirms_each_seed_on_its_own(lab: 
     found = lab.campaign(lab.charter(ACCURACY, screen=Screen(turns=6), confirm=Confirm(arms=1)))
     trials = lab.store.trials()
     tuned = [one for one in trials if one.seed < 1000]
-    confirmed = [one for arm in found.arms("confirmed") for one in arm.trials]
+    confirmed = [one for arm in found.arms("confirmed") for one in arm.rows]
     assert tuned and {split(one) for one in tuned} == {0}
     assert len(confirmed) >= 10 and all(split(one) == one.seed >= 1000 for one in confirmed)
     assert all(OWN_SPLIT in one.overrides for one in confirmed)

@@ -38,13 +38,11 @@ def state(control: float = 9.0, fixed: tuple[str, ...] = FIXED) -> State:
     return State(goal="less cost", objective=objective, fixed=fixed, control=seen, incumbent=seen)
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), turned=st.integers(0, 12))
-def test_a_draw_is_accepted_by_the_gate_and_reads_back(
-    space: Space, vocabulary: dict, seed: int, turned: int
-) -> None:
+@settings(max_examples=120, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_draw_is_accepted_by_the_gate_and_reads_back(space: Space, vocabulary: dict, seed: int) -> None:
     dimensions = Dimensions(vocabulary, FIXED)
-    overrides = typed(dimensions.vary(random.Random(seed), turned))
+    overrides = typed(dimensions.vary(random.Random(seed)))
     complaints = space.check(list(overrides), given=[one for one in FIXED if not one.startswith("name")])
     assert all("must divide" in one or "8 GiB" in one for one in complaints)
     read = dimensions.read(overrides)

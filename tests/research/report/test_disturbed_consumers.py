@@ -16,11 +16,10 @@ from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
-from research.report import sweep_table
-from research.report.arms import named
-from research.report.curves import curve
+from research.report.arms import arms_table, named
 from research.report.fronts import costs_among, front_of, fronts
-from research.report.tables import arms_table
+from research.report.pictures import curve
+from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
@@ -282,10 +281,11 @@ def test_an_episode_tells_no_disturbed_joules(store: Store) -> None:
 
 
 def test_the_status_counts_disturbed_trials(store: Store) -> None:
-    from research.tasks.status import _disturbed
+    from research.store.queries import disturbed
 
     wrote(store, "x=1", 1.0, held=True)
     wrote(store, "x=2", 1.0)
     with store.write() as sql:
         sql.execute(sa.update(table).where(table.c.id == 2).values(facts={"disturbed": {}}))
-    assert _disturbed(store) == 1
+    with store.read() as sql:
+        assert disturbed(sql) == 1

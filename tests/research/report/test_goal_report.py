@@ -14,8 +14,8 @@ from refusal import Refusal
 from research.metrics import quantity
 from research.report import campaign as sprint_report
 from research.report import goal, proposal
+from research.report.cost import payback
 from research.report.findings import Findings, of_campaign
-from research.report.payback import payback
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)

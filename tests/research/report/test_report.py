@@ -16,9 +16,9 @@ from scipy.stats import t
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
 from research.metrics import quantity
+from research.report.arms import figure
 from research.report.campaign import write
 from research.report.findings import Findings
-from research.report.tables import figure
 from research.stats.intervals import summary
 from research.stats.sentences import claim_sentence, command
 from research.types import Comparison, Constraint, Objective, Verdict

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from research.run import lookup
-from research.run.aftermath import record
 from research.run.plan import Prediction, Predictor, show, total
 from research.run.runner import Job
 from research.space import identity
 from research.space.signature import signature
+from research.store.queue import record
 from research.store.store import Store, TrialClaim
 
 

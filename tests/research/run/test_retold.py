@@ -14,12 +14,12 @@ from power import energy_profile
 from power.grid import grid
 from power.processor import processor
 from refusal import Refusal
-from research.report.sweep_table import arms, caption
 from research.run import lookup
-from research.run.panel import rows as panel
+from research.run.lines import rows as panel
 from research.run.retold import retold
 from research.run.row import claimed
 from research.run.runner import Job
+from research.run.sweep_table import arms, caption
 from research.stats.comparable import comparable
 from research.store.schema import metric, trial
 from research.store.store import Store

@@ -1,5 +1,6 @@
 """Each field of conf/domain names real groups, options and keys, and a focus is understood."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import yaml
 
 from refusal import Refusal
 from research.goal.goal import read as goal
-from research.space.domain import Domain, applied, chosen, names, read
+from research.propose.dimensions import Dimensions, typed
+from research.space.domain import Domain, applied, chosen, names, narrowed, read
 from research.space.gate import Space
 from research.space.knobs import load
 
@@ -95,3 +97,36 @@ def test_a_domain_fixes_what_its_trials_need_and_the_person_wins() -> None:
     assert own["goal"] == "fewer joules"
     without = {"domain": {"name": None}, "focus": None, "goal": USUAL, "base": ["a=1"]}
     assert applied(without, USUAL) == without
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return Space(ROOT / "conf", ROOT / "conf" / "space.yaml")
+
+
+@pytest.mark.parametrize(
+    "fixed", [["data=digits"], ["data=mnist1d", "model=cnn"], ["data=pytext", "model=gpt"]]
+)
+def test_most_draws_pass_the_gate(space: Space, fixed: list[str]) -> None:
+    dimensions, rng = Dimensions(narrowed(space, fixed), fixed), random.Random(0)
+    lines = [typed(dimensions.vary(rng)) for _ in range(100)]
+    refused = [line for line in lines if space.check(list(line), given=fixed)]
+    assert len(refused) <= 5, refused
+
+
+def test_what_cannot_be_is_not_offered(space: Space) -> None:
+    images, text = narrowed(space, ["data=digits"]), narrowed(space, ["data=pytext", "model=gpt"])
+    assert "gpt" not in images["groups"]["model"]["options"] and "data" not in images["groups"]
+    assert images["keys"]["trainer.precision"]["of"] == ["32-true", "bf16-mixed", "auto"]
+    assert not images["keys"]["budget.steps"]["nullable"]
+    assert "gpt" in text["groups"]["model"]["options"]
+
+
+def test_defaults_are_the_controls(space: Space) -> None:
+    found = narrowed(space, ["data=digits", "data.batch_size=64", "budget=smoke"])
+    control = space.resolve(["data=digits", "data.batch_size=64", "budget=smoke"])
+    assert found["keys"]["data.batch_size"]["default"] == 64
+    assert found["keys"]["budget.steps"]["default"] == control["budget"]["steps"]

@@ -55,6 +55,11 @@ def test_a_disturbed_window_spoils_its_own_figures_and_no_others(held: str, spoi
     assert any(found.values())
 
 
+def test_the_whole_trial_is_disturbed_by_any_window() -> None:
+    assert disturbed("trial/seconds", result(1, disturbed={"harness": WHY})) == f"harness window: {WHY}"
+    assert disturbed("trial/seconds", result(1, disturbed={})) is None
+
+
 @given(st.dictionaries(st.sampled_from(["train", "infer", "harness"]), st.just(WHY)))
 def test_sound_figures_are_those_that_no_window_spoils(held: dict[str, str]) -> None:
     found = result(1, disturbed=held)

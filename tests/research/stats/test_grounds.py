@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from research.stats.alpha import errors
+from research.stats.claims import Part
 from research.stats.draws import Ground, Spread, crossed
 from research.stats.intervals import compare
-from research.stats.verdicts import Bounded, as_good_as, check, judge
+from research.stats.verdicts import as_good_as, check, judge, judged
 from research.types import Constraint
 
 SEEDS = range(5)
@@ -42,9 +44,7 @@ def test_a_bound_and_being_as_good_have_it_too() -> None:
     narrow = {"metric": "test/accuracy", "direction": "max", "margin": 0.005}
     assert as_good_as(CONTROL, ARM, **narrow).word == "supported"
     assert as_good_as(CONTROL, ARM, **narrow, ground=Ground("examples", Spread(0.02**2, 9.0))).word == "open"
-    bounded = judge(
-        CONTROL, ARM, metric="test/accuracy", constraints=[Bounded(FLOOR, list(ARM.values()), WIDE)]
-    )
+    bounded = judged(Part(metric="test/accuracy", at_least=FLOOR.bound), CONTROL, ARM, errors(0.05), WIDE)
     assert bounded.word == "open" and "does not settle it, over 5 seeds on this test set" in bounded.reason
 
 

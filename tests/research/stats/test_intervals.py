@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import special
 
 from refusal import Refusal
-from research.stats.alpha import Errors
-from research.stats.intervals import compare, summary
-from research.stats.verdicts import check, judge
-from research.types import Constraint
+from research.stats.alpha import Errors, errors
+from research.stats.claims import Claim
+from research.stats.intervals import compare, interval, over_seeds, spelt, summary
+from research.stats.verdicts import check, judge, judged, verdict
+from research.types import Comparison, Constraint
 
 VALUES = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
 ARM = st.dictionaries(st.integers(0, 9), VALUES, min_size=2, max_size=10)
@@ -205,8 +206,11 @@ def test_constraints_decide_with_the_comparison() -> None:
     least = Constraint(metric="test/accuracy", op=">=", bound=0.9)
 
     def word(values: list[float], treatment: dict[int, float] = better) -> str:
-        bounds = [(least, values)]
-        return judge(control, treatment, metric="train/energy_j", direction="min", constraints=bounds).word
+        cheaper, kept = Claim.improvement("train/energy_j", "min", bounds=[least]).all
+        rate = errors(0.05).among(2)
+        parts = [judged(cheaper, control, treatment, rate), judged(kept, control, arm(values), rate)]
+        assert verdict(parts).comparison == parts[0].comparison
+        return verdict(parts).word
 
     assert word([0.95, 0.96, 0.94]) == "supported"
     assert word([0.75, 0.76, 0.74]) == "refuted"
@@ -236,8 +240,54 @@ def test_half_a_summarys_interval_is_students_of_scipy(n: int, level: float) -> 
 
 
 def test_a_mean_with_its_interval_waits_for_no_scipy() -> None:
-    code = "import sys; from research.stats.intervals import summary; "
-    code += "summary([1.0, 2.0, 4.0]).half_width or 1 / 0;"
+    code = "import sys; from research.stats.intervals import summary; print(summary([1.0, 2.0, 4.0]).n)\n"
     code += "print({'scipy', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert done.stdout.split() == ["3", "set()"]
+
+
+FOUND = Comparison(
+    metric="size/bytes", n=4, difference=-40540.2, low=-50001.0, high=12.345678, effect_size=None,
+    p_value=None, level=0.95,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "told"),
+    [
+        (-40540.0, "", "-40,540"),
+        (40540.0, "+", "+40,540"),
+        (9999.4, "", "9999"),
+        (0.00338312, "+", "+0.003383"),
+        (0.0, "+", "+0"),
+        (float("inf"), "", "inf"),
+    ],
+)
+def test_a_number_is_short_and_without_an_exponent_where_people_count(
+    value: float, sign: str, told: str
+) -> None:
+    assert spelt(value, sign) == told
+
+
+def test_a_comparison_is_told_with_its_interval() -> None:
+    assert interval(FOUND) == "[-50,001, 12]"
+    assert over_seeds(FOUND) == "-40,540 [-50,001, 12] over 4 seeds (95 % interval)"
+
+
+@pytest.mark.parametrize(
+    ("scale", "ends", "told"),
+    [
+        ("relative", (-29.6017, -16.2421, -0.34731), "-16.2 % [-29.6, -0.3]"),
+        ("absolute", (-0.0429211, -0.0312, -0.0194721), "-0.0312 [-0.0429, -0.0195]"),
+        ("relative", (-30.0, -20.0, -0.004), "-20.000 % [-30.000, -0.004]"),
+        ("relative", (7829.4, 8991.1, 10320.2), "+8991 % [7829, 10,320]"),
+        ("relative", (-86.6278, -86.6278, -86.6278), "-86.63 % [-86.63, -86.63]"),
+        ("absolute", (-1.0, 0.0, 1.0), "+0 [-1, 1]"),
+    ],
+)
+def test_a_difference_and_its_ends_have_the_same_decimals_and_no_end_is_rounded_to_zero(
+    scale: str, ends: tuple[float, float, float], told: str
+) -> None:
+    low, difference, high = ends
+    one = FOUND.model_copy(update={"scale": scale, "difference": difference, "low": low, "high": high})
+    assert over_seeds(one) == f"{told} over 4 seeds (95 % interval)"

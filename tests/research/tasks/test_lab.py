@@ -112,7 +112,7 @@ def test_each_method_is_a_task_and_each_task_a_method() -> None:
         ("suggest", {"count": 0, "focus": "size", "queue": True}),
         ("review", {"limit": 0}),
         ("improve", {"limit": 0}),
-        ("run_queued", {"experiment": 3}),
+        ("run_queued", {"proposal": 3}),
         ("list", {"what": "trials", "status": "done", "limit": 3}),
         ("show", {"row": 1}),
         ("compare", {"a": 1, "b": 2}),

@@ -83,10 +83,10 @@ def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"what": None}, "what is missing: choose what=experiments|"),
+        ({"what": None}, "what is missing: choose what=proposals|"),
         (
             {"what": "models"},
-            "what=models cannot be listed: choose what=experiments|proposals|trials|insights|recipes.",
+            "what=models cannot be listed: choose what=proposals|trials|insights|recipes.",
         ),
         ({"what": "trials", "status": "queued"}, "choose status=running|done|failed|stopped."),
         ({"what": "recipes", "status": "done"}, "leave status out"),
@@ -104,7 +104,7 @@ def test_lists_keep_the_newest_and_filter_by_status(room: Room) -> None:
     for status in ("queued", "refused", "queued"):
         room.store.add_proposal(proposed(), status=status, facts={"review": {"score": 7.5}})
     assert [row["id"] for row in room.ask("list", what="experiments", limit=2).rows] == [2, 3]
-    queued = room.ask("list", what="experiments", status="queued")
+    queued = room.ask("list", what="proposals", status="queued")
     assert [row["id"] for row in queued.rows] == [1, 3] and queued.rows[0]["score"] == 7.5
     assert "less is more" in queued.text()
     assert room.ask("list", what="insights").text() == "no insights"

@@ -1,6 +1,4 @@
-"""suggest, review, improve, run and reproduce on a small task, with its rows in a real store."""
-
-import random
+"""suggest, review, improve and run on a small task, with its rows in a real store."""
 
 import pytest
 
@@ -8,7 +6,7 @@ from command_lab import Room
 from refusal import Refusal
 from research.tasks import execute
 from research.tasks.task import perform
-from research.types import Comparison, Insight, Proposal, Verdict
+from research.types import Proposal
 
 GOAL = "90 % accuracy for fewer joules"
 
@@ -129,7 +127,7 @@ def test_bad_input_is_refused_before_anything_is_written(empty: Room, keys: dict
 def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
     number = proposed(room, "budget.steps=100")
     found = room.ask("run", id=f"experiment:{number}", goal=GOAL)
-    (one,) = found.experiments
+    (one,) = found.proposals
     assert one.status == "screened" == status(room, number) and found.left == 0
     assert one.figures["train/energy_j"] < one.control["train/energy_j"]
     assert not any(key.startswith("test/") for key in {*one.figures, *one.control})
@@ -142,7 +140,7 @@ def test_a_queued_experiment_is_run_beside_its_control(room: Room) -> None:
 @pytest.mark.slow
 def test_an_experiment_that_fails_says_why(room: Room) -> None:
     diverges = proposed(room, "optimizer.lr=0.09")
-    assert "diverged" in room.ask("run", id=diverges).experiments[0].reason
+    assert "diverged" in room.ask("run", id=diverges).proposals[0].reason
     assert status(room, diverges) == "failed"
     refused = proposed(room, "model.width=9999")
     with pytest.raises(Refusal, match=r"model\.width takes"):
@@ -168,7 +166,7 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
 
     monkeypatch.setattr(execute.time, "sleep", stopped)
     found = room.ask("run", daemon=True)
-    assert [one.id for one in found.experiments] == numbers and found.left == 0
+    assert [one.id for one in found.proposals] == numbers and found.left == 0
     last = proposed(room, "budget.steps=140")
     monkeypatch.setattr(room, "run", lambda jobs: stopped(0))
     assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
@@ -217,43 +215,6 @@ def test_a_limit_of_none_is_refused(empty: Room, task: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds = [room.trial("budget.steps=200", seed=seed) for seed in range(5)]
-    found = room.ask("reproduce", id=seeds[0])
-    words = {check.metric: check.word for check in found.checks}
-    assert words["test/accuracy"] == words["size/parameters"] == "equal"
-    assert words["train/energy_j"] == "within" and found.agrees is True and found.notes == ()
-    (again,) = room.store.trials(ids=[found.replicates[seeds[0]]])
-    assert again.replicate == 1 and again.sweep is None
-    task = room.lab.task
-    monkeypatch.setattr(room.lab, "task", lambda config, rng: task(config, random.Random(1)))
-    other = room.ask("reproduce", id=seeds[0])
-    assert other.agrees is False
-    assert next(one for one in other.checks if one.metric == "test/accuracy").word == "differs"
-    assert "trial:1 does not agree" in other.text()
-
-
-def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
-    found = room.ask("reproduce", id=room.trial("budget.steps=200"))
-    assert found.agrees is None and "as far as it can be told" in found.text()
-    timed = next(one for one in found.checks if one.metric == "train/energy_j")
-    assert timed.word == "open" and "1 of the 3 earlier values" in timed.reason
-
-
-@pytest.mark.slow
-def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
-    ids = tuple(room.trial("budget.steps=200", seed=seed) for seed in range(3))
-    found = Comparison(
-        metric="m", n=3, difference=1, low=0, high=2, effect_size=None, p_value=None, level=0.9
-    )
-    verdict = Verdict(word="open", comparison=found, reason="r", trial_ids=ids)
-    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
-    number = room.store.add_insight(insight)
-    done = room.ask("reproduce", id=f"insight:{number}")
-    assert set(done.replicates) == set(ids) and done.of == f"insight:{number}" and done.agrees is not False
-
-
-@pytest.mark.slow
 def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
     sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
     one = room.trial("budget.steps=200")
@@ -282,14 +243,3 @@ def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
 def test_a_selection_that_says_nothing_is_refused(empty: Room, keys: dict, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         empty.ask("forget", **keys)
-
-
-def test_only_finished_trials_are_reproduced(room: Room) -> None:
-    from research.types import Key
-
-    claim = room.store.claim(Key("a", "c", "d", "h"), config={})
-    with pytest.raises(Refusal, match="Trial 1 is running: only what was trained to its end"):
-        room.ask("reproduce", id=claim.trial_id)
-    with pytest.raises(Refusal, match="There is no insight 7"):
-        room.ask("reproduce", id="insight:7")
-    assert room.lab.ran == []

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from research.report.sweep_table import arms, best, caption, lower_is_better, rows, show
 from research.run.progress import common, line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_words
+from research.run.sweep_table import arms, best, caption, lower_is_better, rows, show
 
 
 def outcome(

@@ -9,7 +9,7 @@ from research.metrics import described, is_ratio, quantity, twin
 from research.run.progress import common
 from research.run.runner import Outcome
 from research.stats.arms import Arm
-from research.stats.comparable import Taken, sound, unlike
+from research.stats.comparable import Provenance, sound, unlike
 from research.stats.intervals import Summary
 from research.types import Result
 
@@ -77,11 +77,11 @@ def lower_is_better(metric: str) -> bool:
     return known is not None and known.better == "min"
 
 
-def _sound(metric: str, compared: Sequence[SweepRow]) -> list[Taken]:
+def _sound(metric: str, compared: Sequence[SweepRow]) -> list[Provenance]:
     """The trials whose figure of a metric may be used."""
     results = [result for row in compared for result in row.arm.results if metric in sound(result)]
     # A known trial may have run beside others than this sweep's: what it was asked with tells nothing of it.
-    return [Taken(result.trial_id, "here", 1, result) for result in results]
+    return [Provenance(result.trial_id, "here", 1, result) for result in results]
 
 
 def _result(outcome: Outcome) -> Result:

@@ -1,0 +1,71 @@
+"""reproduce: a trial or an insight run again, and whether it comes out the same."""
+
+import json
+import random
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from command_lab import Room
+from refusal import Refusal
+from research.types import Comparison, Insight, Verdict
+
+
+@pytest.mark.slow
+def test_a_trial_comes_out_again_or_is_said_to_differ(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = [room.trial("budget.steps=200", seed=seed) for seed in range(5)]
+    found = room.ask("reproduce", id=seeds[0])
+    words = {check.metric: check.word for check in found.checks}
+    assert words["test/accuracy"] == words["size/parameters"] == "equal"
+    assert words["train/energy_j"] == "within" and found.agrees is True and found.notes == ()
+    (again,) = room.store.trials(ids=[found.replicates[seeds[0]]])
+    assert again.replicate == 1 and again.sweep is None
+    task = room.lab.task
+    monkeypatch.setattr(room.lab, "task", lambda config, rng: task(config, random.Random(1)))
+    other = room.ask("reproduce", id=seeds[0])
+    assert other.agrees is False
+    assert next(one for one in other.checks if one.metric == "test/accuracy").word == "differs"
+    assert "trial:1 does not agree" in other.text()
+
+
+def test_a_trial_of_an_earlier_version_is_run_again_by_the_present_names(room: Room) -> None:
+    number = room.trial("budget.steps=200")
+    (trial,) = room.store.trials(ids=[number])
+    earlier = trial.config | {"budget": trial.config["budget"] | {"_target_": "models.budget.Budget"}}
+    with closing(sqlite3.connect(room.lab.folder / "lab.db")) as sql, sql:
+        sql.execute("update trial set config = ? where id = ?", (json.dumps(earlier), number))
+    again = room.ask("reproduce", id=number).replicates[number]
+    (replicate,) = room.store.trials(ids=[again])
+    assert replicate.config["budget"]["_target_"] == "models.training.budget.Budget"
+
+
+def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
+    found = room.ask("reproduce", id=room.trial("budget.steps=200"))
+    assert found.agrees is None and "as far as it can be told" in found.text()
+    timed = next(one for one in found.checks if one.metric == "train/energy_j")
+    assert timed.word == "open" and "1 of the 3 earlier values" in timed.reason
+
+
+@pytest.mark.slow
+def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
+    ids = tuple(room.trial("budget.steps=200", seed=seed) for seed in range(3))
+    found = Comparison(
+        metric="m", n=3, difference=1, low=0, high=2, effect_size=None, p_value=None, level=0.9
+    )
+    verdict = Verdict(word="open", comparison=found, reason="r", trial_ids=ids)
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    number = room.store.add_insight(insight)
+    done = room.ask("reproduce", id=f"insight:{number}")
+    assert set(done.replicates) == set(ids) and done.of == f"insight:{number}" and done.agrees is not False
+
+
+def test_only_finished_trials_are_reproduced(room: Room) -> None:
+    from research.types import Key
+
+    claim = room.store.claim(Key("a", "c", "d", "h"), config={})
+    with pytest.raises(Refusal, match="Trial 1 is running: only what was trained to its end"):
+        room.ask("reproduce", id=claim.trial_id)
+    with pytest.raises(Refusal, match="There is no insight 7"):
+        room.ask("reproduce", id="insight:7")
+    assert room.lab.ran == []

@@ -1,0 +1,28 @@
+"""What the pages for a newcomer name is there, and they are short enough to be read."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = {"README.md": 120, "CONTRIBUTING.md": 50, "docs/architecture.md": 80, "docs/log.md": 80}
+FOLDERS = ("benchmarks", "conf", "docs", "models", "power", "research", "tests")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`([^`\s]+)`", (ROOT / page).read_text())
+    paths = [name for name in named if name.split("/")[0] in FOLDERS and "/" in name and "NAME" not in name]
+    assert [name for name in paths if not list(ROOT.glob(name.rstrip("/")))] == []
+    assert page == "docs/log.md" or paths
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_short(page: str) -> None:
+    assert len((ROOT / page).read_text().splitlines()) <= PAGES[page]
+
+
+def test_every_folder_says_what_it_is() -> None:
+    inside = [path.parent for wing in ("models", "research", "power") for path in (ROOT / wing).rglob("*.py")]
+    assert [str(folder) for folder in set(inside) if not (folder / "__init__.py").exists()] == []
