@@ -26,8 +26,9 @@ def three_way(
         )
     order = shuffled(len(inputs), seed)
     tested, checked = round(len(inputs) * test_share), round(len(inputs) * val_share)
-    test, val, train = order.split([tested, checked, len(inputs) - tested - checked])
-    return tuple(Split(inputs[part], targets[part]) for part in (train, val, test))  # type: ignore[return-value]
+    parts = order.split([tested, checked, len(inputs) - tested - checked])
+    test, val, train = (Split(inputs[part], targets[part]) for part in parts)
+    return train, val, test
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:

@@ -10,7 +10,7 @@ from research.llm.ledger import CapReached
 from research.metrics import untested
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.team.judges import Judges
-from research.team.turns import Turns
+from research.team.turns import TurnOrder
 from research.types import Proposal
 
 _TRIES = 12
@@ -25,7 +25,7 @@ class Asking:
 
     def __init__(
         self,
-        turns: Turns,
+        turns: TurnOrder,
         proposers: Sequence[Proposer],
         admission: Admission,
         judges: Judges | None,

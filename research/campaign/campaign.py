@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
-from research.metrics import screening_objective
 from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
@@ -51,12 +50,13 @@ class Campaign:
         lines: "Lines | None" = None,
         **parts: Any,
     ) -> None:
-        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in;
-        `parts` are attributes that are made already, as `charter` or `store`, and are not closed here.
+        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in.
+
+        `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
         self.config, self.conf, self.given_run = config, conf, run
-        self.root, recipes = Path(config["root"]), config.get("discovered")
-        self.discovered = None if recipes is None else Path(str(recipes))
+        self.root = Path(config["root"])
+        self.discovered = None if config.get("discovered") is None else Path(str(config["discovered"]))
         """the folder that recipes of confirmed discoveries are written to; None for none"""
         self.discussed, self.bounded = 4, False
         """proposals that a discussion aims at; whether the model's questions must fit into the budget"""
@@ -71,8 +71,8 @@ class Campaign:
 
     def under(self, charter: "Charter", **parts: Any) -> "Campaign":
         """The same with another charter, and `parts` in place of its own; what is open stays open."""
-        given = {name: self.__dict__[name] for name in _SHARED if name in self.__dict__}
-        given |= {"charter": charter, **parts}
+        shared = {name: self.__dict__[name] for name in _SHARED if name in self.__dict__}
+        given = shared | {"charter": charter, **parts}
         other = Campaign(self.config, conf=self.conf, run=self.given_run, **given)
         other._closing = self._closing
         return other
@@ -88,9 +88,8 @@ class Campaign:
         try:
             return self.under(Charter.model_validate(kept))
         except ValidationError:
-            raise Refusal(
-                f"experiment {row['id']} was queued by another version of joulelab: suggest it again."
-            ) from None
+            other = f"proposal {row['id']} was queued by another version of joulelab"
+            raise Refusal(f"{other}: suggest it again.") from None
 
     @cached_property
     def lines(self) -> "Lines":
@@ -119,9 +118,8 @@ class Campaign:
     def known(self) -> "Store":
         """The database for a task that only reads. Raises `Refusal` when there is none yet."""
         if not self.exists:
-            raise Refusal(
-                f"There is no database at {self.address} yet: run something first, or correct store.url."
-            )
+            missing = f"There is no database at {self.address} yet"
+            raise Refusal(f"{missing}: run something first, or correct store.url.")
         return self.store
 
     @cached_property
@@ -146,8 +144,7 @@ class Campaign:
     @cached_property
     def usual(self) -> dict[str, Any]:
         """The keys of a campaign by themselves."""
-        path = self.conf / "part" / "campaign.yaml"
-        return parsed(text_of(path), path)
+        return parsed(text_of(path := self.conf / "part" / "campaign.yaml"), path)
 
     @cached_property
     def asked(self) -> dict[str, Any]:
@@ -168,8 +165,9 @@ class Campaign:
         """The field narrowed to its focus: the configuration's, or that of a charter of before."""
         from research.space.domain import chosen, named
 
-        team = self.charter.team if "charter" in self._given else None
-        return chosen(self.config) if team is None else named(CONF, team.get("domain"), team.get("focus"))
+        if "charter" not in self._given:
+            return chosen(self.config)
+        return named(CONF, self.charter.team.get("domain"), self.charter.team.get("focus"))
 
     @property
     def scope(self) -> "Scope":
@@ -193,6 +191,8 @@ class Campaign:
     @property
     def objective(self) -> "Objective":
         """As it is screened: on the validation split."""
+        from research.metrics import screening_objective
+
         return screening_objective(self.charter.goal.objective)
 
     @property
@@ -237,8 +237,8 @@ class Campaign:
         from research.campaign.discuss import connected
 
         settings, budget = self.config["llm"], self.config["budget"] if self.bounded else {}
-        client = connected(self, settings, budget) if settings.get("model") is not None else None
-        return client and self._closing.enter_context(client)
+        made = connected(self, settings, budget) if settings.get("model") is not None else None
+        return made and self._closing.enter_context(made)
 
     @cached_property
     def team(self) -> "Team | None":
@@ -248,7 +248,7 @@ class Campaign:
         return None if self.client is None else team(self, self.client)
 
     @property
-    def sources(self) -> Mapping[str, Any]:
+    def sources(self) -> dict[str, Any]:
         """Who proposes: name -> what makes it."""
         return dict(self.config["proposer"]["sources"])
 
@@ -293,8 +293,8 @@ class Campaign:
         from research.campaign.budget import share
         from research.run.runner import Runner
 
-        limits = self.config["launcher"]
-        longest = limits["timeout_s"] or share(self.config["budget"]["seconds"])
+        limits, seconds = self.config["launcher"], self.config["budget"]["seconds"]
+        longest = limits["timeout_s"] or share(seconds)
         jobs, logs = 1 if alone else limits["jobs"], self.root / "agent" / name / "logs"
         with Runner(jobs, threads or limits["threads"], longest, logs=logs) as runner:
             yield runner.run

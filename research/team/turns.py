@@ -10,7 +10,7 @@ from research.propose.proposer import Proposer
 from research.team.discussion import PROPOSER, Queued
 
 
-class Turns(Protocol):
+class TurnOrder(Protocol):
     """Whose turn it is, and what each turn has brought."""
 
     def next(self) -> Proposer | None:
@@ -34,7 +34,7 @@ class Turns(Protocol):
 class Proposers:
     """The proposers of one sprint in their turns."""
 
-    turns: Turns
+    turns: TurnOrder
     all: Sequence[Proposer]
     queue: "Queued | None"
     """the team's proposals, in the turns of the model; None where no model proposes"""
