@@ -15,7 +15,6 @@ PROPOSAL_STATUSES = (
     *("failed", "repeat", "refused", "dropped", "stopped", "control"),
 )
 STATUSES: dict[str, tuple[str, ...]] = {
-    "experiments": PROPOSAL_STATUSES,
     "proposals": PROPOSAL_STATUSES,
     "trials": (*get_args(TrialStatus), "stopped"),
     "insights": get_args(VerdictWord),
@@ -30,7 +29,7 @@ class Listing(Answer):
     what: str
     rows: tuple[dict[str, Any], ...]
     recipes: tuple[dict[str, Any], ...] = ()
-    """what may be run by name; what=experiments lists it too, unless one status is asked for"""
+    """what may be run by name; listed with the proposals, unless one status is asked for"""
 
     def text(self) -> str:
         """Recipes as blocks, for their sentences are long, and rows as a table below."""
@@ -56,13 +55,12 @@ def listing(campaign: Campaign, what: str | None, status: str | None, limit: int
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
     find: dict[str, Callable[[Campaign, Any, int], list[dict[str, Any]]]] = {
-        "experiments": _proposals,
         "proposals": _proposals,
         "trials": _trials,
         "insights": _insights,
         "recipes": _recipes,
     }
-    recipes = _recipes(campaign, None, limit) if what == "experiments" and status is None else []
+    recipes = _recipes(campaign, None, limit) if what == "proposals" and status is None else []
     # What can be run by name is there before anything was run.
     rows = find[what](campaign, status, limit) if campaign.exists or not recipes else []
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))

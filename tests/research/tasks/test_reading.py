@@ -86,7 +86,7 @@ def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room
         ({"what": None}, "what is missing: choose what=proposals|"),
         (
             {"what": "models"},
-            "what=models cannot be listed: choose what=experiments|proposals|trials|insights|recipes.",
+            "what=models cannot be listed: choose what=proposals|trials|insights|recipes.",
         ),
         ({"what": "trials", "status": "queued"}, "choose status=running|done|failed|stopped."),
         ({"what": "recipes", "status": "done"}, "leave status out"),
