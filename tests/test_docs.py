@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = {"README.md": 120, "CONTRIBUTING.md": 50, "docs/architecture.md": 80, "docs/log.md": 80}
@@ -26,3 +27,11 @@ def test_a_page_is_short(page: str) -> None:
 def test_every_folder_says_what_it_is() -> None:
     inside = [path.parent for wing in ("models", "research", "power") for path in (ROOT / wing).rglob("*.py")]
     assert [str(folder) for folder in set(inside) if not (folder / "__init__.py").exists()] == []
+
+
+def test_ci_runs_what_every_commit_is_held_to() -> None:
+    (own,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    run = (ROOT / ".ci" / "run").read_text().splitlines()
+    entries = [hook["entry"] for hook in own["hooks"]]
+    assert len(entries) == 3
+    assert all(any(line.startswith(entry) for line in run) for entry in entries)
