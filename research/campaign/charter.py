@@ -189,7 +189,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
 
 
 def _team(config: Mapping[str, Any]) -> dict[str, str]:
-    """Who else has a say: model, memory, literature and field, as far as the config names them."""
+    """The model, memory, literature and field that proposals come from, where the config names them."""
     chosen = {"llm": "model", "memory": "mode", "literature": "_target_", "domain": "name"}
     groups = {name: group for name in chosen if isinstance(group := config.get(name), Mapping)}
     named = {name: group.get(chosen[name]) for name, group in groups.items()} | {"focus": config.get("focus")}

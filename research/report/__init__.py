@@ -1,1 +1,1 @@
-"""What was found, written for people: every number in it is read from the database."""
+"""What was found, written for people, every number read from the database; campaign and tasks import it."""

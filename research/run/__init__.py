@@ -1,1 +1,1 @@
-"""What the runner is made of: one process that has imported everything, its children, and how they end."""
+"""Trials in processes, sweeps and their lines; report, campaign, tasks, launcher and train.py import it."""
