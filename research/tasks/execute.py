@@ -88,7 +88,7 @@ def _all(campaign: Campaign, queue: Queue) -> list[ScreenedProposal]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
     done: list[ScreenedProposal] = []
     with suppress(KeyboardInterrupt):
-        campaign.lines.say("waiting for experiments: Ctrl-C ends it, and what runs goes back to the queue")
+        campaign.lines.say("waiting for proposals: Ctrl-C ends it, and what runs goes back to the queue")
         while True:
             taken = queue.take()
             if taken is None:
