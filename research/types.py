@@ -44,6 +44,20 @@ class Constraint(Record):
     metric: str
     op: Literal[">=", "<="]
     bound: float
+    of_control: Literal["difference", "ratio"] | None = None
+    """what `bound` is of the control's figure: a difference to it, as -0.01, or times it, as 1.02; None of neither"""
+
+    @property
+    def words(self) -> str:
+        """As it is typed: `test/accuracy >= control - 0.01`, `train/energy_j <= 1.02 * control`."""
+        number = f"{abs(self.bound):.10g}"
+        if self.of_control == "ratio":
+            limit = f"{number} * control"
+        elif self.of_control == "difference":
+            limit = f"control {'-' if self.bound < 0 else '+'} {number}"
+        else:
+            limit = f"{self.bound:.10g}"
+        return f"{self.metric} {self.op} {limit}"
 
 
 class Objective(Record):
