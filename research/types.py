@@ -45,7 +45,7 @@ class Constraint(Record):
     op: Literal[">=", "<="]
     bound: float
     of_control: Literal["difference", "ratio"] | None = None
-    """what `bound` is of the control's figure: a difference to it, as -0.01, or times it, as 1.02; None of neither"""
+    """a difference to the control's figure, as -0.01, or times it, as 1.02; None: neither"""
 
     @property
     def words(self) -> str:
