@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import construct
 import refusal
 from construct import build
 
@@ -51,6 +52,7 @@ def trial(
     from research.run.row import claimed
     from research.run.teachers import taught
 
+    construct.refuse_untrusted(config)
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))
@@ -107,6 +109,7 @@ def main(cfg: DictConfig) -> float | None:
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     config: dict[str, Any] = resolved
     overrides = list(HydraConfig.get().overrides.task)
+    construct.trust_composed(config, HydraConfig.get())
     if config["dry_run"]:
         from research.run.plan import show
 

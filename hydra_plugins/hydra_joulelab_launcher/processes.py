@@ -63,6 +63,7 @@ class Processes(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run one batch of jobs; raises `Refusal` before any of them starts when one cannot be composed."""
+        import construct
         from hydra_plugins.hydra_joulelab_launcher.points import points
         from research.run import sweep
         from research.run.runner import Job
@@ -71,6 +72,7 @@ class Processes(Launcher):
         typed = [str(text) for text in self._config.hydra.overrides.task]
         name = sweep.name(typed, _swept(typed))
         configs = points(self._config, self._context.config_loader, job_overrides)
+        construct.trust_composed(configs, self._config.hydra)
         jobs = [
             Job(config, list(overrides), name)
             for config, overrides in zip(configs, job_overrides, strict=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
+from construct import is_trusted, targets, trusted
 from refusal import Refusal
 from research.run import machine, turns
 from research.run.forks import Forks
@@ -175,7 +176,8 @@ class Runner:
 
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
-        called = targets(job.config)
+        # What may not be called is not imported either; its trial says so.
+        called = [target for target in targets(job.config) if is_trusted(target)]
         forks.preload(self._preload, called)
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
@@ -185,6 +187,7 @@ class Runner:
             "arguments": ([_metered(job.config, self._beside)], named),
             "environment": place,
             "argv": [sys.argv[0], *job.overrides],
+            "trusted": trusted(),
             "log": str(one.log),
             "kin": turns.kin(job.config, called, place, threads),
             "turns": self._turns,
@@ -238,14 +241,6 @@ class Runner:
             trial_id, reason = _record(one.job, status, reason)
         where = f" [printed: {one.log}]" if printed else ""
         return Outcome(one.job, status, reason + where, trial_id, **figures)
-
-
-def targets(config: Any) -> list[str]:
-    """Every `_target_` in a plain config, in its order."""
-    if isinstance(config, Mapping):
-        own = [config["_target_"]] if isinstance(config.get("_target_"), str) else []
-        return own + [target for value in config.values() for target in targets(value)]
-    return [target for value in config for target in targets(value)] if isinstance(config, list) else []
 
 
 def _metered(config: dict[str, Any], beside: dict[str, int]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import refusal
+from construct import trust
 from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.override import flat, override
@@ -67,7 +68,9 @@ def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
     asked = arguments(typed)
     try:
-        return composer(conf).resolve(asked).config
+        config = composer(conf).resolve(asked).config
+        trust(config, asked)
+        return config
     except Refusal:
         refuse_foreign(typed, conf)  # these say better what is wrong with a key
         refuse_absent(asked, conf)
