@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from construct import refuse_untrusted
 from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
 from research.stats.draws import KEY, drawn_anew
-from research.store.store import Store
+from research.store.store import Store, refuse_edited
 from research.types import Key, Trial
 
 _CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -149,6 +150,7 @@ def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[st
         store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
+    refuse_edited(trials[0])
     return trials[0], metrics
 
 
@@ -181,12 +183,14 @@ def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str,
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
             "network it holds: compress.distill.teacher.recipe=[data=...,model=...]."
         )
+    refuse_edited(known[-1])
     return known[-1], metrics
 
 
 def _of_trial(
     config: dict[str, Any], trial: Trial, metrics: Mapping[str, float], weights: str
 ) -> tuple[dict[str, Any], str, Taught]:
+    refuse_untrusted(trial.config["model"])
     _same_task(config, trial.config)
     facts = {"teacher": {"trial": trial.id, "weights": weights}}
     return trial.config["model"], weights, Taught({}, _cost(metrics), facts)
