@@ -49,10 +49,10 @@ def trial(
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
+    construct.refuse_untrusted(config)
     from research.run.row import claimed
     from research.run.teachers import taught
 
-    construct.refuse_untrusted(config)
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))

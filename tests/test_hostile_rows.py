@@ -150,7 +150,9 @@ def test_a_teacher_named_by_its_run_calls_nothing(
 
 
 def test_a_trials_process_neither_imports_nor_calls_it(tmp_path: Path, marker: Path) -> None:
-    configs = [{"trainer": CPU, "model": node} for node in hostile(marker).values()]
+    # Those that name a network of the lab would import torch first.
+    nodes = [node for node in hostile(marker).values() if "models.nets" not in str(node)]
+    configs = [{"trainer": CPU, "model": node} for node in nodes]
     with Runner(1, 1, preload=(), logs=tmp_path / "logs") as runner:
         outcomes = list(runner.run([Job(config, []) for config in configs]))
     assert [one.status for one in outcomes] == ["failed"] * len(configs)

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, final
 from construct import is_trusted, targets, trusted
 from refusal import Refusal
 from research.run import machine, turns
-from research.run.forks import Forks
+from research.run.forks import SERVER, Forks
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
@@ -120,6 +120,7 @@ class Runner:
         self._forks: Forks | None = None
         self._started = 0
         self._beside: dict[str, int] = {}
+        self._needs: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +151,8 @@ class Runner:
         """
         places = self.places(jobs) if jobs else []
         free = deque(places)
+        urls = [str((job.config.get("store") or {}).get("url")) for job in jobs]
+        self._needs = SERVER if any(url.startswith("postgres") for url in urls) else ()
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         threads = self._threads or machine.threads(max(1, len(free)))
         waiting = deque(jobs)
@@ -176,9 +179,9 @@ class Runner:
 
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
+        called = [str(target) for target in targets(job.config)]
         # What may not be called is not imported either; its trial says so.
-        called = [target for target in targets(job.config) if is_trusted(target)]
-        forks.preload(self._preload, called)
+        forks.preload(self._preload, filter(is_trusted, called))
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
@@ -203,7 +206,7 @@ class Runner:
             environment = {name: str(threads) for name in _LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-            self._forks = Forks(environment, self._logs / _SERVER_LOG)
+            self._forks = Forks(environment, self._logs / _SERVER_LOG, self._needs)
         return self._forks
 
     def _log(self, job: Job) -> Path:

@@ -47,9 +47,15 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
         return Taught(config)
     asked = {key: value for key in _KEYS if (value := (distill["teacher"] or {}).get(key)) is not None}
     model, weights, found = _teacher(config, asked, train)
-    built = {"_target_": "models.compress.teacher.load", "model": model, "weights": weights}
+    file, _ = contents.checkpoint(Path(weights))
+    # The very file: a folder may have a newer one by the time it is read.
+    read = (
+        {"weights": weights} if file is None else {"weights": str(file), "sha256": contents.remembered(file)}
+    )
+    built = {"_target_": "models.compress.teacher.load", "model": model, **read}
     steps = config["compress"] | {"distill": distill | {"teacher": built}}
-    return Taught(config | {"compress": steps}, found.metrics, found.facts)
+    facts = found.facts | {"teacher": found.facts["teacher"] | read}
+    return Taught(config | {"compress": steps}, found.metrics, facts)
 
 
 def key(config: Mapping[str, Any], signature: str) -> Key:
