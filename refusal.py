@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redact
+
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
-    r"(?i)(?:api[_-]?key|token|secret|password)\s*=\s*[^\s?]|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
+    r"(?i)(?:(?:api|access|private|signing)[_-]?key|token|secret|passw(?:or)?d|passphrase|\bauth)\s*=\s*[^\s?]"
 )
 
 
@@ -36,7 +38,7 @@ class Ended(Exception):
 def refuse_secrets(arguments: list[str]) -> None:
     """Raise `Refusal` when a command-line argument carries a key: it would end in shell history and logs."""
     for argument in arguments:
-        if _SECRET.search(argument):
+        if _SECRET.search(argument) or redact.has_key(argument):
             shown = argument.split("=", 1)[0][:40]
             raise Refusal(
                 f"'{shown}' looks like a secret on the command line: keys come from the environment only, "
@@ -48,8 +50,13 @@ def sentence(error: BaseException) -> str | None:
     """Return what to tell the user of an error that is theirs to mend, or None for a bug.
 
     Hydra's complaints about the command line are told without its advice to use `+`, which adds a key that
-    nothing reads.
+    nothing reads. Secrets in it are masked.
     """
+    said = _sentence(error)
+    return None if said is None else redact.text(said)
+
+
+def _sentence(error: BaseException) -> str | None:
     if isinstance(error, Refusal | Ended):
         return f"refused: {error}" if isinstance(error, Refusal) else str(error)
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):

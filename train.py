@@ -84,7 +84,7 @@ def measure(
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
     name = config["name"] or " ".join(overrides) or "defaults"
-    run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
+    run = loggers.Run(folder, digest, redact(name), sweep, tuple(redact(config["tags"])), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
     begun["unmeasured"] = config.get("unmeasured") or ()
     return trial.run(run=run, spent_s=spent_s, **begun, **parts)
@@ -120,9 +120,10 @@ def main(cfg: DictConfig) -> float | None:
     with refusal.told() if alone else nullcontext():
         sweep = None if alone else Path(HydraConfig.get().sweep.dir).name
         answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
+    from redact import redact
     from research.run.lines import show_trial
 
-    show_trial(answer, overrides)
+    show_trial(answer, redact(overrides))
     return answer["score"]
 
 

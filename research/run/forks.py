@@ -31,7 +31,7 @@ _NEEDED = """
     http_proxy https_proxy no_proxy all_proxy WANDB_*
 """
 """what a trial needs of the environment; of keys only that of Weights & Biases, to which trials log"""
-SERVER = ("PG*",)
+_SERVER = ("PG*",)
 """what it needs beside it to write its row to a PostgreSQL server: user and password may be there"""
 
 Report = tuple[int, dict[str, Any]]
@@ -106,6 +106,12 @@ class Forks:
                 self._reports.put(self._server.recv())
         except (EOFError, OSError):
             self._reports.put(None)
+
+
+def needs(configs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What trials of these configs need of the environment beside the usual, to write their rows."""
+    urls = [str((config.get("store") or {}).get("url")) for config in configs]
+    return _SERVER if any(url.startswith("postgres") for url in urls) else ()
 
 
 def needed(environment: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:

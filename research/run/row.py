@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from redact import redact
+from redact import redact, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
@@ -54,7 +54,7 @@ class Row:
             Lost: another process took the row over, because this one was paused for longer than its lease.
         """
         assert self._store is not None and self._claim is not None
-        facts = facts | ({"files": self.files} if self.files else {})
+        facts = redact(facts | ({"files": self.files} if self.files else {}))
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
 
@@ -186,7 +186,7 @@ def _failing(row: Row) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
-    words = " ".join(str(error).split())[:500]
+    words = text(" ".join(str(error).split()))[:500]
     if isinstance(error, Ended):
         return words
     kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted"}

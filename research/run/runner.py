@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Any, Literal, Self, final
 
 from construct import is_trusted, targets, trusted
+from redact import redact
 from refusal import Refusal
 from research.run import machine, turns
-from research.run.forks import SERVER, Forks
+from research.run.forks import Forks, needs
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
@@ -50,6 +51,10 @@ class Job:
     source: str = "person"
     until: float | None = None
     """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
+
+    def __post_init__(self) -> None:
+        # What was typed is told in lines, tables and names of logs.
+        object.__setattr__(self, "overrides", redact(list(self.overrides)))
 
     @property
     def left_s(self) -> float:
@@ -151,8 +156,7 @@ class Runner:
         """
         places = self.places(jobs) if jobs else []
         free = deque(places)
-        urls = [str((job.config.get("store") or {}).get("url")) for job in jobs]
-        self._needs = SERVER if any(url.startswith("postgres") for url in urls) else ()
+        self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         threads = self._threads or machine.threads(max(1, len(free)))
         waiting = deque(jobs)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 
+import redact
 from refusal import Refusal
 from research.store import migrations
 
@@ -56,7 +57,7 @@ class Database:
     def __init__(self, url: str, *, foreign: bool = False) -> None:
         """A `foreign` database is only read: neither made nor brought to the newest version."""
         self.url = _parse(url)
-        self._shown = self.url.render_as_string(hide_password=True)
+        self._shown = _hidden(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
         self._engine = _engine(self.url, foreign)
@@ -146,7 +147,12 @@ def is_there(url: str) -> bool:
 
 def shown(url: str) -> str:
     """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    return _hidden(make_url(url))
+
+
+def _hidden(url: URL) -> str:
+    # SQLAlchemy hides the password before the host, and none among the parameters.
+    return redact.url(url.render_as_string(hide_password=True))
 
 
 def _parse(url: str) -> URL:
