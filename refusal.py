@@ -94,14 +94,27 @@ def told() -> Iterator[None]:
         sys.exit(1 if isinstance(error, Ended) else 2)
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """What is written meanwhile is nobody else's to read: rows, weights and logs hold a person's work.
+
+    For a command: the mask is the whole process's.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Run a command under `told`, after a look for keys on its command line."""
+    """Run a command under `told` and `private`, after a look for keys on its command line."""
 
     @functools.wraps(main)
     def run() -> None:
         # Hydra wraps what a job raises in its own report unless it is told to let errors through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        with told():
+        with told(), private():
             refuse_secrets(sys.argv[1:])
             main()
 

@@ -44,7 +44,8 @@ class Forks:
     def __init__(self, environment: dict[str, str], log: Path, needs: Iterable[str] = ()) -> None:
         """`needs` are variables of ours that the trials need beside the usual ones, or patterns of them."""
         ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with theirs, os.fdopen(written, "ab") as output:
             boot = json.dumps([theirs.fileno(), sys.path])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, boot],

@@ -43,7 +43,7 @@ _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 @final
 @dataclass(frozen=True)
 class Job:
-    """One trial to run: the resolved plain config and where it comes from."""
+    """One trial to run: the resolved plain config and where it comes from, as it may be told."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -53,7 +53,6 @@ class Job:
     """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
 
     def __post_init__(self) -> None:
-        # What was typed is told in lines, tables and names of logs.
         object.__setattr__(self, "overrides", redact(list(self.overrides)))
 
     @property
@@ -184,8 +183,7 @@ class Runner:
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
         called = [str(target) for target in targets(job.config)]
-        # What may not be called is not imported either; its trial says so.
-        forks.preload(self._preload, filter(is_trusted, called))
+        forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
@@ -206,7 +204,7 @@ class Runner:
         if self._logs is None:
             self._logs = Path(tempfile.mkdtemp(prefix="joulelab-"))
         if self._forks is None:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = {name: str(threads) for name in _LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -60,6 +60,8 @@ class Database:
         self._shown = _hidden(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
+        if self._is_missing():
+            _make_private(str(self.url.database))
         self._engine = _engine(self.url, foreign)
         self._writer = self._engine.execution_options(**{_WRITE: True})
         _ENGINES.add(self._engine)
@@ -123,6 +125,12 @@ class Database:
     def close(self) -> None:
         """Close every connection; the next transaction opens a new one."""
         self._engine.dispose()
+
+
+def _make_private(path: str) -> None:
+    """An empty file that nobody else may read; SQLite gives its journals the same rights."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def exists(url: str) -> bool:

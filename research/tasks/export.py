@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -133,7 +134,8 @@ def _whole(path: Path, write: Callable[[Path], None]) -> None:
     beside = Path(name)
     try:
         write(beside)
-        beside.chmod(0o644)
+        if path.exists():  # made for this reader only, unless somebody has given it other rights
+            beside.chmod(stat.S_IMODE(path.stat().st_mode))
         beside.replace(path)
     except OSError as error:
         raise Refusal(f"{path} cannot be written ({error.strerror}): choose another path.") from error
