@@ -31,7 +31,7 @@ _PEM = re.compile(
 )
 _OTHERS = re.compile(
     r"\b(?:sk|pk|rk|hf|gsk|xai|pplx|r8|nvapi|wandb_v\d|ghp|github_pat|xox[a-z]|xapp|ya29|GOCSPX)[-_.]"
-    r"(?=[\w.-]*\d)[A-Za-z0-9_.-]{16,}"
+    r"(?:(?=[\w.-]*\d)[A-Za-z0-9_.-]{16,}|[A-Za-z]{16,})"
     r"|\bAIza[A-Za-z0-9_-]{30,}|\beyJ[\w=-]{8,}\.[\w=-]+(?:\.[\w=-]*)?"
 )
 """OpenAI, Anthropic, Hugging Face, Groq, xAI, Perplexity, Replicate, NVIDIA, Slack, Google, JWT"""
@@ -48,6 +48,8 @@ _PLUGINS = (
 """those of detect-secrets that go by a shape, and take no quadratic time as `npm` and `openai` do"""
 _PIECE = re.compile(r"(?s).{1,4000}(?!\S)|\S{1,20000}|\s")
 """a regular expression of others is not run over more at once"""
+_SHORT = 100
+"""below it a text is remembered: the thousand configs of an export say the same again and again"""
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -66,7 +68,14 @@ def redact(value: Any, name: str = "") -> Any:
 
 def text(said: str) -> str:
     """A text with keys, passwords of URLs, and the values of names such as `password=` masked."""
+    return _of_a_config(said) if len(said) < _SHORT else _masked(said)
+
+
+def _masked(said: str) -> str:
     return "".join(_without_keys(url(piece)) for piece in _PIECE.findall(_PEM.sub(MASK, said)))
+
+
+_of_a_config = functools.lru_cache(maxsize=4096)(_masked)
 
 
 def url(address: str) -> str:
@@ -79,6 +88,7 @@ def has_key(said: str) -> bool:
     return _without_keys(_PEM.sub(MASK, said)) != said
 
 
+@functools.lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Whether what has this name is a secret.
 

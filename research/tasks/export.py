@@ -72,7 +72,9 @@ def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]
             row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
             result = results.get(trial.id)
             row |= how_taken(result)
-            rows.append(row | flat(redact(trial.config), "config.") | (result.metrics if result else {}))
+            rows.append(
+                redact(row) | flat(redact(trial.config), "config.") | (result.metrics if result else {})
+            )
     return rows
 
 

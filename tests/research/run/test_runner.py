@@ -37,9 +37,6 @@ TASK = """
             time.sleep(300)
         facts = {"threads": threads, "argv": sys.argv[1:], "sweep": sweep, "source": source}
         facts |= {"omp": os.environ["OMP_NUM_THREADS"], "stdin": sys.stdin.read() if do == "read" else ""}
-        if do == "environment":
-            facts["environment"] = dict(os.environ)
-            facts["mask"] = oct(os.umask(0))
         facts["preloaded"] = "colorsys" in sys.modules
         if do == "import":
             import colorsys
@@ -264,47 +261,3 @@ def test_leaving_early_leaves_no_process(folder: Path) -> None:
             pids = hanging(folder / "pids")
             break
     assert gone(pids)
-
-
-SECRETS = {
-    "OPENAI_API_KEY": "1",
-    "ANTHROPIC_API_KEY": "2",
-    "AWS_SECRET_ACCESS_KEY": "3",
-    "HF_TOKEN": "4",
-    "HUGGING_FACE_HUB_TOKEN": "5",
-    "GITHUB_TOKEN": "6",
-    "DATABASE_URL": "postgresql://user:password@host/lab",
-    "PGPASSWORD": "7",
-    "MY_OWN": "8",
-    "MY_OTHER": "9",
-    "SSH_AUTH_SOCK": "/run/agent",
-}
-GIVEN = {
-    "WANDB_MODE": "offline",
-    "OMP_PROC_BIND": "false",
-    "HF_HOME": "/cache",
-    "JOULELAB_X": "1",
-    "LANG": "C",
-}
-
-
-@pytest.mark.parametrize(
-    ("let", "url", "kept"),
-    [
-        ("", "sqlite:///lab.db", set()),
-        ("", "postgresql+psycopg://host/lab", {"PGPASSWORD"}),
-        ("MY_OWN, HF_TOKEN", "sqlite:///lab.db", {"MY_OWN", "HF_TOKEN"}),
-        ("MY_*", "sqlite:///lab.db", {"MY_OWN", "MY_OTHER"}),
-    ],
-)
-def test_a_trial_has_of_the_environment_what_it_needs_and_what_is_let_through(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, let: str, url: str, kept: set[str]
-) -> None:
-    for name, value in (SECRETS | GIVEN | {"JOULELAB_LET_THROUGH": let}).items():
-        monkeypatch.setenv(name, value)
-    with runner(folder) as running:
-        (one,) = running.run([job("environment", store={"url": url})])
-    found = one.facts["environment"]
-    assert {name: found[name] for name in GIVEN} == GIVEN and "PATH" in found
-    assert found.keys() & SECRETS.keys() == kept
-    assert one.facts["mask"] == "0o77", "what it writes is nobody else's"
