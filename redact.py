@@ -30,16 +30,18 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
 )
 _OTHERS = re.compile(
-    r"\b(?:sk|pk|rk|hf|gsk|xai|pplx|r8|nvapi|wandb_v\d|ghp|github_pat|xox[a-z]|xapp|ya29|GOCSPX)[-_.]"
+    r"\b(?:sk|pk|rk|hf|gsk|xai|pplx|r8|nvapi|wandb_v\d|ghp|github_pat|gl[a-z]{2,5}|xox[a-z]|xapp|ya29|GOCSPX)[-_.]"
     r"(?:(?=[\w.-]*\d)[A-Za-z0-9_.-]{16,}|[A-Za-z]{16,})"
     r"|\bAIza[A-Za-z0-9_-]{30,}|\beyJ[\w=-]{8,}\.[\w=-]+(?:\.[\w=-]*)?"
 )
-"""OpenAI, Anthropic, Hugging Face, Groq, xAI, Perplexity, Replicate, NVIDIA, Slack, Google, JWT"""
+"""OpenAI, Anthropic, Hugging Face, Groq, xAI, Perplexity, Replicate, NVIDIA, GitLab, Slack, Google, JWT"""
 _WANDB = re.compile(r"(?i)((?:wandb|w&b)[\w\s:=\"'-]{0,30})\b[0-9a-f]{40}\b")
 """a key of its first kind looks like a commit, so only its name tells"""
-_LONG = re.compile(r"[A-Za-z0-9_-]{16,}")
-_PLAIN = re.compile(r"[0-9a-f-]+|[A-Za-z_-]+")
-"""a digest, or words: no key has the shape of these"""
+_LONG = re.compile(r"[A-Za-z0-9_-]{16,200}")
+_LIKELY = re.compile(
+    r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)|.*?(?=[A-Za-z]*\d)(?![0-9a-f]+(?:[_-]|$))[A-Za-z0-9]{16}|.*-us\d"
+)
+"""upper and lower case and digits, or one long word with a digit that is no digest: no name of a folder"""
 _PLUGINS = (
     *("artifactory", "aws", "azure_storage_key", "cloudant", "discord", "github_token", "gitlab_token"),
     *("ibm_cloud_iam", "ibm_cos_hmac", "jwt", "mailchimp", "pypi_token", "sendgrid", "slack"),
@@ -99,7 +101,7 @@ def is_secret(name: str) -> bool:
 
 def _without_keys(said: str) -> str:
     said = _WANDB.sub(rf"\1{MASK}", said)
-    if not any(not _PLAIN.fullmatch(run) for run in _LONG.findall(said)):
+    if not any(map(_LIKELY.match, _LONG.findall(said))):
         return _OTHERS.sub(MASK, said)
     for shape in (_OTHERS, *_shapes()):
         said = shape.sub(MASK, said)

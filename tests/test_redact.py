@@ -48,6 +48,9 @@ KEYS = {
     "Google's OAuth": f"GOCSPX-{some(28)}",
     "Groq": f"gsk_{some(52)}",
     "Hugging Face": f"hf_{some(34)}",
+    "Mailchimp": f"{some(32, HEX)}-us12",
+    "Telegram": f"{some(9, string.digits)}:{some(35)}",
+    "Twilio": f"SK{some(32, HEX)}",
     "JWT": f"eyJ{some(30)}.eyJ{some(60)}.{some(43)}",
     "NVIDIA": f"nvapi-{some(64)}",
     "OpenAI": f"sk-{some(48)}",
@@ -229,7 +232,7 @@ def test_a_long_hostile_text_takes_no_long_time() -> None:
 
 def test_a_plain_text_imports_nothing_for_it() -> None:
     code = (
-        "import sys, redact; redact.redact(['model.width=64', 'sqlite:////tmp/x-1234/lab.db', 'f' * 64]); "
+        "import sys, redact; redact.redact(['model.width=64', '/tmp/a_folder_of_mine-1234/x', 'f' * 64]); "
         "sys.exit('detect_secrets' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
