@@ -4,13 +4,14 @@ import os
 import stat
 from pathlib import Path
 
+import redact
 from refusal import Refusal
 
 
 def put(text: str, folder: Path, name: str = "report.md") -> Path:
     """Write a file of a report in `folder`, which is made; `Refusal` when it cannot be written.
 
-    Nobody else may read it, unless a file is there already that others may.
+    Secrets in it are masked, and nobody else may read it, unless a file is there already that others may.
     """
     path = folder / name
     beside = path.with_name(f"{name}.new")
@@ -20,7 +21,7 @@ def put(text: str, folder: Path, name: str = "report.md") -> Path:
         with os.fdopen(
             os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
         ) as file:
-            file.write(text)
+            file.write(redact.text(text))
             os.fchmod(file.fileno(), rights)
         beside.replace(path)
     except OSError as error:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import redact
 import refusal
 from redact import MASK
+from research.page import put
 from research.run.runner import Job
 from research.space.gate import Space
 from research.store import connection
@@ -259,3 +260,8 @@ def test_a_key_on_a_command_line_is_refused_without_being_told(service: str) -> 
 def test_a_sentence_tells_no_secret() -> None:
     error: Any = refusal.Refusal("No answer from postgresql://joe:hunter2@host/lab.")
     assert refusal.sentence(error) == f"refused: No answer from postgresql://joe:{MASK}@host/lab."
+
+
+def test_a_report_tells_no_secret(tmp_path: Path) -> None:
+    path = put("python train.py store.url=postgresql://joe:hunter2@host/lab", tmp_path)
+    assert path.read_text() == f"python train.py store.url=postgresql://joe:{MASK}@host/lab"
