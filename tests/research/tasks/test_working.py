@@ -2,6 +2,7 @@
 
 import pytest
 
+import construct
 from command_lab import Room
 from refusal import Refusal
 from research.tasks import execute
@@ -9,6 +10,12 @@ from research.tasks.task import perform
 from research.types import Proposal
 
 GOAL = "90 % accuracy for fewer joules"
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources below are named where a person would name theirs."""
+    monkeypatch.setattr(construct, "_trusted", {f"{__name__}.Odd", f"{__name__}.Remembers"})
 
 
 def proposed(room: Room, *typed: str, status: str = "queued", **facts) -> int:
