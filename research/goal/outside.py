@@ -47,7 +47,11 @@ _SETTINGS = {
 _UNMEASURED = {
     "accuracy":
         "top 5 | top5 | top 5 accuracy | top5 accuracy | top 3 | top 3 accuracy | top k | top k accuracy | "
-        "top 10 | top 5 error | top 2 | top 2 accuracy | top 3 error | top 5 error rate",
+        "top 10 | top 5 error | top 2 | top 2 accuracy | top 3 error | top 5 error rate"
+        " | "
+        "calibration | ece | calibration error | uncertainty | robustness | adversarial robustness | fairness"
+        " | bias | interpretability | explainability | generalisation | generalization | quality | "
+        "performance",
     "F1":
         "balanced accuracy | mcc | kappa | specificity | sensitivity | auprc | average precision | map | iou "
         "| miou | dice | micro f1 | weighted f1 | hamming loss | true positive rate | false positive rate",
@@ -55,18 +59,14 @@ _UNMEASURED = {
     "loss":
         "snr | signal to noise | signal to noise ratio | psnr | ssim | fid | rmse | mse | mae | r2 | mean "
         "squared error",
-    "accuracy":
-        "calibration | ece | calibration error | uncertainty | robustness | adversarial robustness | fairness"
-        " | bias | interpretability | explainability | generalisation | generalization | quality | "
-        "performance",
     "training energy":
         "power | watt | watts | w | kw | kilowatt | kilowatts | power draw | power consumption | peak power |"
-        " temperature | battery | battery life",
+        " temperature | battery | battery life"
+        " | cost | costs | price | complexity",
     "FLOPs": "mac | macs | gmac | gmacs | mmacs | multiply accumulates | multiplications | operations | ops",
     "p95 latency":
         "p99 | p99 latency | 99th percentile latency | 99 th percentile latency | p90 | p90 latency | p999 | "
         "worst case latency",
-    "training energy": "cost | costs | price | complexity",
     "CO2": "water | water use",
 }  # fmt: skip
 """what is measured, and the phrases for what is not"""

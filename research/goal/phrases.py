@@ -66,11 +66,11 @@ def typed_bound(heard: Heard) -> Meaning | None:
     noun, minus, said = heard.noun, heard.first("-"), heard.first("q")
     assert noun is not None
     if said is None:
-        difference = (noun.key or "").startswith("test/")
-        nothing: tuple[float, Literal[difference, ratio]] = (
-            (0.0, "difference") if difference else (1.0, "ratio")
-        )
-        return of_control(noun, heard.op, *nothing, typed=True) if heard.typed else UNSAID
+        if not heard.typed:
+            return UNSAID
+        if (noun.key or "").startswith("test/"):
+            return of_control(noun, heard.op, 0.0, "difference", typed=True)
+        return of_control(noun, heard.op, 1.0, typed=True)
     size = heard.quantity.value * (-1 if minus else 1)
     return of_control(noun, heard.op, size, "difference", typed=heard.typed)
 
