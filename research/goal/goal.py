@@ -201,9 +201,9 @@ def _agreed(bounds: Iterable[Constraint]) -> tuple[Constraint, ...]:
 
 def _nearest(parts: Parts, conf: Path, asked: _Asked) -> str:
     """What was understood as a goal that is read, with what may stand for the rest; '' for nothing."""
-    instead = [problem.instead for _, _, problem in parts.problems if problem.instead]
-    wishes = [said_of(wish) for wish in parts.wishes]
-    kept = list(dict.fromkeys(said_of(bound) for bound in parts.bounds))
+    instead = list(dict.fromkeys(problem.instead for _, _, problem in parts.problems if problem.instead))[:2]
+    wishes = list(dict.fromkeys(map(said_of, parts.wishes[:9])))
+    kept = list(dict.fromkeys(map(said_of, parts.bounds[:9])))
     named = [f"on {option}" for group, option in dict.fromkeys(parts.named) if group == "data"][:1]
     named += [f"with {option}" for group, option in dict.fromkeys(parts.named) if group == "model"][:1]
     whole = [*instead, *kept, *wishes, *named]

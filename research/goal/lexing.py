@@ -22,7 +22,7 @@ _ALIKE = str.maketrans(
 )  # fmt: skip
 """signs that are written in several ways; each stands for one, so that places in the text stay"""
 _GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters", "²": "2"}
-_SEEN = re.compile(r"[^\s,;()|]+")
+_BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
 
 
@@ -55,9 +55,13 @@ def lexemes(text: str, names: Names) -> list[Lexeme]:
 
 def chunk(text: str, lexeme: Lexeme) -> str:
     """What was written around a phrase, without spaces: `ResNet-50` for its part `resnet`."""
-    around = next((seen for seen in _SEEN.finditer(text) if seen.end() > lexeme.start), None)
-    said = text[lexeme.start : lexeme.end] if around is None else around[0].strip(".:!?'\"")
-    return said[:40].encode("unicode_escape").decode("ascii") if not said.isprintable() else said[:40]
+    start = end = min(lexeme.start, len(text))
+    while start > max(0, lexeme.start - 40) and text[start - 1] not in _BETWEEN:
+        start -= 1
+    while end < min(len(text), start + 40) and text[end] not in _BETWEEN:
+        end += 1
+    said = text[start:end].strip(".:!?'\"") or text[lexeme.start : lexeme.end]
+    return said if said.isprintable() else said.encode("unicode_escape").decode("ascii")
 
 
 def _pieces(text: str, names: Names) -> list[Piece]:

@@ -1,6 +1,5 @@
 """What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from research.goal.lexicon import Lexeme
@@ -43,9 +42,12 @@ def heard_in(text: str, names: Names, typed: bool = False) -> Parts:
             parts.named.extend(
                 lexeme.value for lexeme in found[stretch.start : stretch.end] if lexeme.sign == "N"
             )
-    unknown = [lexeme for lexeme in rest if lexeme.sign == "?"]
-    for lexeme in rest:
-        _left(parts, text, lexeme, found, unknown)
+    for at in rest:
+        _left(parts, text, found[at], signs(found[at + 1 : at + 6]))
+    unknown = [found[at] for at in rest if found[at].sign == "?"]
+    if unknown:
+        listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
+        parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
     return parts
 
 
@@ -58,19 +60,14 @@ def _sort(parts: Parts, meaning: Meaning, said: str) -> None:
         parts.problems.append((2, said, meaning))
 
 
-def _left(
-    parts: Parts, text: str, lexeme: Lexeme, found: Sequence[Lexeme], unknown: Sequence[Lexeme]
-) -> None:
+def _left(parts: Parts, text: str, lexeme: Lexeme, after: str) -> None:
     """What no rule took: a name, a word that joins, or why the goal is refused."""
+    said = text[lexeme.start : lexeme.end]
     if lexeme.sign == "N":
         parts.named.append(lexeme.value)
     elif lexeme.sign == "!":
-        parts.problems.append((0, text[lexeme.start : lexeme.end], Problem(lexeme.value)))
-    elif lexeme.sign == "?":
-        listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
-        parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
-    elif lexeme.sign not in _MUTE and not _is_verb(lexeme, text, found):
-        said = text[lexeme.start : lexeme.end]
+        parts.problems.append((0, said, Problem(lexeme.value)))
+    elif lexeme.sign not in _MUTE + "?" and not _is_verb(lexeme.sign, said.lower(), after):
         parts.problems.append((3, said, Problem("says nothing of a metric or a bound where it stands")))
 
 
@@ -80,14 +77,8 @@ def _unknown(unknown: int, all_of_it: int) -> Problem:
     return Problem(f"in the goal {said} neither a data set, a network, nor a bound on a metric{language}")
 
 
-def _is_verb(lexeme: Lexeme, text: str, found: Sequence[Lexeme]) -> bool:
+def _is_verb(sign: str, said: str, after: str) -> bool:
     """Whether `train a CNN` or `keep ... above` is meant, which says nothing by itself."""
-    after = signs(found[found.index(lexeme) + 1 :])
-    said = text[lexeme.start : lexeme.end].lower()
-    if lexeme.sign == "k":
+    if sign == "k":
         return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
-    if lexeme.sign == "D":
-        return False
-    return lexeme.sign == "p" and (
-        said in ("train", "trained") or after.lstrip("io")[:1] == "N" or said == "test"
-    )
+    return sign == "p" and (said in ("train", "trained", "test") or after.lstrip("io")[:1] == "N")

@@ -82,15 +82,15 @@ class Read(NamedTuple):
     end: int
 
 
-def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Read], list[Lexeme]]:
-    """What the rules make of phrases, left to right, and the phrases that no rule took."""
+def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Read], list[int]]:
+    """What the rules make of phrases, left to right, and the places of those that no rule took."""
     line, at = signs(found), 0
     read: list[Read] = []
-    rest: list[Lexeme] = []
+    rest: list[int] = []
     while at < len(found):
         made = _at(line, at, found, typed)
         if made is None:
-            rest.append(found[at])
+            rest.append(at)
             at += 1
             continue
         read.append(made)
