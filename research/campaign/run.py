@@ -189,8 +189,6 @@ def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     if charter.goal.smallest_effect:
         lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
-    if charter.goal.unused:
-        lines.say(f"not used   {', '.join(charter.goal.unused)}", style="yellow")
     if not model:
         lines.say(NONE)
 
