@@ -10,7 +10,7 @@ from research.report.markdown import code, fenced, plain, prose
 from research.stats.arms import Arm
 from research.stats.draws import shared
 from research.stats.power import Powered, told
-from research.stats.sentences import command, method_words
+from research.stats.sentences import command, effect_words, method_words
 from research.types import Comparison
 
 
@@ -47,7 +47,8 @@ def asked(found: Findings) -> list[str]:
     lines = [f"- {plain(sentence(found.objective))}"]
     effect = (charter.get("goal") or {}).get("smallest_effect")
     if effect:
-        lines.append(f"- counts only when it improves by {100 * effect:g} % or more")
+        least = effect_words(found.objective.metric, effect)
+        lines.append(f"- counts only when it improves by {least} or more")
     lines.append(f"- every trial: {code(' '.join(found.fixed))}")
     status = plain(found.sprint["status"])
     lines.append(
