@@ -181,7 +181,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"{where} is not usable: {first['msg']}.") from None
-    found = _with_margins(found)
+    found = with_margins(found)
     _check_seeds(found)
     if not any(share > 0 for share in found.shares.values()):
         raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
@@ -193,7 +193,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     return found
 
 
-def _with_margins(asked: Charter) -> Charter:
+def with_margins(asked: Charter) -> Charter:
     """The charter with a margin for each score that is to be no worse than the control's.
 
     With none the best that seeds could show is that it is better: two figures that spread are never shown to

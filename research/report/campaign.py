@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from research.metrics import rank, screening_objective
+from research.metrics import rank
 from research.page import put
 from research.report import pictures
 from research.report.answer import answer, asked, repeat
@@ -77,7 +77,7 @@ def _screened(found: Findings) -> list[str]:
 
 def _best(found: Findings) -> tuple[list[Arm], int]:
     """The control and the best screened arms, and how many more there are."""
-    wanted, arms = screening_objective(found.objective), found.arms("screened")
+    arms = found.arms("screened")
     controls = [arm for arm in arms if arm.control or arm.stopped]
-    rest = sorted((arm for arm in arms if arm not in controls), key=lambda arm: rank(wanted, arm.means))
+    rest = sorted((arm for arm in arms if arm not in controls), key=lambda arm: rank(found.wanted, arm.means))
     return [*controls, *rest[:_SHOWN]], max(0, len(rest) - _SHOWN)

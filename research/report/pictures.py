@@ -13,7 +13,6 @@ from research.metrics import (
     quantity,
     rank,
     screening,
-    screening_objective,
     twin,
     words,
 )
@@ -56,8 +55,7 @@ def of_campaign(found: Findings) -> list[Picture]:
         drawn.append(
             front(f"screened-{name}.svg", screened, screening(score), cost, "Screened, validation split")
         )
-    wanted = screening_objective(found.objective)
-    best = sorted(screened, key=lambda arm: (not arm.control, rank(wanted, arm.means)))
+    best = sorted(screened, key=lambda arm: (not arm.control, rank(found.wanted, arm.means)))
     drawn.append(curves("curves.svg", found.store, confirmed or best[:_CURVES], screening(score)))
     return [one for one in drawn if one]
 

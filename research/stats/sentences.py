@@ -52,7 +52,9 @@ def claim_sentence(
         kept = f" and keeps {' and '.join(verdict.bounds)}" if verdict.bounds else ""
         return f"Whether {does}{kept} is open: {verdict.reason}{method}."
     beside = f"{words(metric)} changes by {difference(compared)}, n = {compared.n} pairs"
-    return f"Whether {arm} keeps {' and '.join(verdict.bounds)} is open: {verdict.reason}; {beside}{method}."
+    kept = " and ".join(verdict.bounds)
+    why = verdict.reason.removeprefix(f"{kept}: ")
+    return f"Whether {arm} keeps {kept} is open: {why}; {beside}{method}."
 
 
 def improvement(compared: Comparison, direction: Direction, told_by: str = "") -> str:

@@ -192,14 +192,14 @@ def verdict(parts: Sequence[PartVerdict], trial_ids: Iterable[int] = ()) -> Verd
     The reason is the first part's where it is supported, what refuted it first, else all that is open.
     """
     word = claim_word(parts)
-    told = [_of_bound(part) if at else (part.part.metric, part.reason) for at, part in enumerate(parts)]
+    told = [bound_reason(part) if at else (part.part.metric, part.reason) for at, part in enumerate(parts)]
     deciding = [said for said, part in zip(told, parts, strict=True) if part.word == word]
     by, reasons = zip(*(deciding if word == "open" else deciding[:1]), strict=True)
     reason, compared = "; ".join(reasons), parts[0].comparison
     return Verdict(word=word, comparison=compared, reason=reason, trial_ids=tuple(trial_ids), by=by)
 
 
-def _of_bound(found: PartVerdict) -> tuple[str, str]:
+def bound_reason(found: PartVerdict) -> tuple[str, str]:
     """The bound as it is shown, and a reason that begins with it."""
     bound = found.part.kept
     said = found.part.words if bound is None else bound_words(bound)
