@@ -3,8 +3,7 @@
 import math
 
 from research.metrics import is_ratio, is_timed
-from research.report.answer import power_words, powered
-from research.report.arms import named
+from research.report.answer import opening, power_words, powered
 from research.report.cost import as_good
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
@@ -23,12 +22,13 @@ def text(found: Findings) -> str:
     """The analysis as Markdown."""
     parts = [
         f"# Statistical analysis: {plain(found.sprint['goal'])}",
+        *opening(found),
         *section("What is promised", _promise(found)),
         *section("Every comparison, in the order in which it was judged", _order(found)),
         *(line for at, row in enumerate(found.found[:_MOST], start=1) for line in _one(found, row, at)),
         *section("What this rests on", _assumptions(found)),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, *section("Arms", found.names.table())]) + "\n"
 
 
 def _promise(found: Findings) -> list[str]:
@@ -66,7 +66,7 @@ def _order(found: Findings) -> list[str]:
 def _row(found: Findings, row: Row, at: int) -> list[str]:
     compared = row["insight"].verdict.comparison
     arm = found.arm_of(row)
-    name = named(arm) if arm else "-"
+    name = found.names(arm) if arm else "-"
     if compared is None:
         return [str(at), name, *["-"] * 7, row["word"]]
     power = powered(found, compared)
@@ -109,7 +109,7 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
     lines += _bounds(found, control, arm, verdict)
     lines += _equivalent(row)
     lines.append(f"- again: {code(insight.command, 2000)}")
-    name = named(arm) if arm else "an arm"
+    name = found.names(arm) if arm else "an arm"
     return ["", f"### {at}. {name}", "", *lines]
 
 

@@ -41,12 +41,9 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
     confirmed = found.arms("confirmed")
     several = [*sprints(found)] if len(found.sprints) > 1 else []
     notes = [f"- {plain(note)}" for note in found.notes()]
-    parts = [
-        f"# {plain(found.sprint['goal'])}",
-        *answer(found),
-        *section("What was asked", asked(found)),
+    rest = [
         *_table(found, "Confirmed on fresh seeds, test split", confirmed, "confirmed"),
-        *section("Score against cost", fronts(confirmed, found.asked)),
+        *section("Score against cost", fronts(confirmed, found.asked, found.names)),
         *pictures.shown(drawn),
         *_screened(found),
         *section("With and without the model", lanes(found)),
@@ -60,11 +57,12 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("Repeat it", repeat(found.fixed, [*confirmed, *_best(found)[0]])),
         *section("Notes", notes),
     ]
-    return "\n".join(parts) + "\n"
+    head = [f"# {plain(found.sprint['goal'])}", *answer(found), *section("What was asked", asked(found))]
+    return "\n".join([*head, *section("Arms", found.names.table()), *rest]) + "\n"
 
 
 def _table(found: Findings, title: str, arms: Sequence[Arm], stage: str) -> list[str]:
-    return section(title, arms_table(arms, found.columns(stage))) if arms else []
+    return section(title, arms_table(arms, found.columns(stage), found.names)) if arms else []
 
 
 def _screened(found: Findings) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, final
 from research.compose.override import values_of
 from research.metrics import resolved_objective, screening, screening_objective
 from research.report.arms import DECIDED, Read
+from research.report.names import Names
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
@@ -102,6 +103,11 @@ class Findings:
     def asked(self) -> list[str]:
         """The goal's metric, then those that it bounds."""
         return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+
+    @cached_property
+    def names(self) -> Names:
+        """What arms are called in the papers."""
+        return Names(self.arms("confirmed"))
 
     @cached_property
     def wanted(self) -> Objective:
