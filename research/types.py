@@ -163,11 +163,23 @@ class Verdict(Record):
     """the size as it is told: what decided is too large by having been chosen; None in older insights"""
     told_by: str = ""
     """how that was obtained: on seeds that did not decide, or given that it was chosen"""
+    by: tuple[str, ...] = ()
+    """what gave it its word: the metric of the comparison, bounds as shown; none in older insights"""
 
     @property
     def size(self) -> Comparison | None:
         """The comparison whose size is told; where there is none of its own, the one that decided."""
         return self.told or self.comparison
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The bounds that gave it its word."""
+        return tuple(said for said in self.by if self.comparison is None or said != self.comparison.metric)
+
+    @property
+    def by_bounds(self) -> bool:
+        """Whether bounds alone did, and not the comparison."""
+        return bool(self.bounds) and self.bounds == self.by
 
 
 class Insight(Record):

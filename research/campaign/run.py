@@ -24,6 +24,7 @@ from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
 from research.stats.decide import ENOUGH
+from research.stats.sentences import effect_words
 from research.store.store import Store
 from research.types import ProposalFacts, SprintFacts
 
@@ -187,7 +188,10 @@ def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {charter.goal.text}")
     lines.say(f"objective  {sentence(charter.goal.objective)}", style="bold")
     if charter.goal.smallest_effect:
-        lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
+        effect = effect_words(charter.goal.objective.metric, charter.goal.smallest_effect)
+        lines.say(f"effect     better than the control by at least {effect}")
+    for note in charter.notes:
+        lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
     if not model:
         lines.say(NONE)

@@ -29,8 +29,7 @@ class Goal(Record):
     text: str
     objective: Objective
     smallest_effect: float = 0.0
-    """least share by which the objective must improve to count, for example 0.2 for `20 % fewer joules`; of a
-    score the least difference"""
+    """least improvement that counts: a share of a cost, as 0.2 for `20 % fewer joules`; a score's own size"""
     overrides: tuple[str, ...] = ()
     """what the words fix for every trial, for example `data=cifar10`, `model=cnn`"""
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from research.llm.client import Client
 from research.llm.dialogue import ask_for
 from research.llm.prompt import RULE, data, data_json
-from research.metrics import rank
+from research.metrics import rank, shown
 from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
 from research.types import Objective, Proposal, Record
@@ -166,7 +166,7 @@ def _silent(value: Any) -> bool:
 
 def said(objective: Objective) -> str:
     """An objective as a model reads it: `minimise train/energy_j with val/accuracy >= 0.9`."""
-    bounds = [f"{bound.metric} {bound.op} {bound.bound:g}" for bound in objective.constraints]
+    bounds = [shown(bound) for bound in objective.constraints]
     return f"{objective.direction}imise {objective.metric}" + (f" with {', '.join(bounds)}" if bounds else "")
 
 

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any, final
 
 from research.compose.override import values_of
-from research.metrics import screening
+from research.metrics import resolved_objective, screening, screening_objective
 from research.report.arms import DECIDED, Read
+from research.report.names import Names
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import STOPPED, Insight, Objective, Proposal, Result
@@ -102,6 +103,17 @@ class Findings:
     def asked(self) -> list[str]:
         """The goal's metric, then those that it bounds."""
         return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+
+    @cached_property
+    def names(self) -> Names:
+        """What arms are called in the papers."""
+        return Names(self.arms("confirmed"))
+
+    @cached_property
+    def wanted(self) -> Objective:
+        """The objective as it was screened; what is relative to the control by its screened figures."""
+        control = next((arm for arm in self.arms("screened") if arm.control), None)
+        return resolved_objective(screening_objective(self.objective), control.means if control else {})
 
     def columns(self, stage: str) -> list[str]:
         """The metrics of a stage's table: what was asked and claimed, and what is always told."""

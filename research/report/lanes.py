@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from research.metrics import quantity, rank, screening_objective
+from research.metrics import quantity, rank, words
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
-from research.report.arms import figure, named
+from research.report.arms import figure
 from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
@@ -21,8 +21,8 @@ def lanes(found: Findings) -> list[str]:
     rows = {lane: [row for row in found.experiments if row["facts"].get("lane") == lane] for lane in _LANES}
     if not all(rows.values()):
         return []
-    asked = screening_objective(found.objective)
-    heads = ["lane", "proposed", "ran", "joules", f"best {asked.metric}", "proposal", "supported"]
+    asked = found.wanted
+    heads = ["lane", "proposed", "ran", "joules", f"best {words(asked.metric)}", "arm", "supported"]
     cells = [_cells(found, lane, rows[lane]) for lane in _LANES]
     arms = [arm for lane in _LANES for arm in _arms(found, rows[lane])]
     said = [
@@ -56,7 +56,7 @@ def _shared(rows: Mapping[str, Sequence[Row]]) -> list[str]:
 
 
 def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
-    asked = screening_objective(found.objective)
+    asked = found.wanted
     arms = sorted(_arms(found, rows), key=lambda arm: rank(asked, arm.means))
     best = figure(asked.metric, arms[0].of(asked.metric)) if arms else "-"
     return [
@@ -65,7 +65,7 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
         str(sum(row["status"] in RAN for row in rows)),
         quantity("train/energy_j", joules(arms)) if arms else "-",
         best,
-        named(arms[0]) if arms else "-",
+        found.names(arms[0]) if arms else "-",
         str(sum(_supported(found, row) for row in rows)),
     ]
 
