@@ -13,7 +13,7 @@ from typing import final
 
 from research.compose.override import values_of
 from research.memory.reading import Configuration, IndexRow, found, told
-from research.memory.records import Episode, Query, fit
+from research.memory.records import NOTHING_CAME, Episode, Query, fit
 from research.metrics import screening
 from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
@@ -43,8 +43,9 @@ class Nearest:
             return ()
         with store.read() as connection:
             near_by = [found(row) for row in matching(connection, list(_shared(query)), self.each)]
-            best = _configurations(_ranked(near_by, query))[: query.count]
-            return tuple(told(connection, best, query.objective))
+            best = _configurations(_ranked(near_by, query))
+            ended = [one for one in told(connection, best, query.objective) if one.word not in NOTHING_CAME]
+            return tuple(ended[: query.count])
 
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:

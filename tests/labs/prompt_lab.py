@@ -70,9 +70,7 @@ ARMS = (
     ("optimizer=sgd", "optimizer.lr=0.1", f"budget.steps={STEPS[3]}"),
     ("model.activation=gelu", f"budget.steps={STEPS[2]}"),
 )
-CLAIM = (
-    "Fewer steps at a higher rate keep the accuracy of digits for fewer joules than the control stopped there."
-)
+CLAIM = "Fewer steps at a higher rate keep the accuracy for fewer joules than the control stopped there."
 BECAUSE = "The curve of the control is flat long before its end, and joules grow in proportion to the steps."
 
 
@@ -90,16 +88,14 @@ def scripted(role: str, prompt: str, before: int) -> dict[str, Any]:
         return {**plan, "arms": arms}
     if role == "engineer":
         return {
-            "builds": [
-                {"arm": n + 1, "overrides": list(ARMS[(place + n) % len(ARMS)])} for n in range(4)
-            ]
+            "builds": [{"arm": n + 1, "overrides": list(ARMS[(place + n) % len(ARMS)])} for n in range(4)]
         }
     if role == "improver":
         changed = "a smaller change, because the accuracy was doubted"
         return {"hypothesis": CLAIM, "overrides": [f"budget.steps={190 + before}"], "changed": changed}
     if role == "reviewer":
         facets = ("novelty", "feasibility", "impact", "clarity", "efficiency")
-        score = 6.0 if before % 5 == 1 else 8.0
+        score = 6.0 if before % 6 in (1, 4) else 8.0
         reasons = {"reasons": ["worth its cost"], "risks": ["the accuracy may fall"], "chance": 0.4}
         return {**dict.fromkeys(facets, score), **reasons}
     if role == "validator":
