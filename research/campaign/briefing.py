@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from research.campaign.rows import Row, rows_of
 from research.compose.yaml import text_of
 from research.metrics import is_test, screening_objective, untested
-from research.propose.lanes import view
+from research.propose.lanes import Lane, lane_of, view
 from research.propose.proposer import Seen, State
 from research.run.retold import retold
 from research.stats.comparable import sound
@@ -65,7 +65,7 @@ def _left(campaign: "Campaign", number: int) -> dict[str, Any]:
     usual = f"about {spend.each_s:.2g} s and {spend.each_j:.2g} J" if spend.trials else None
     told = {
         "sprint": f"{number} of {charter.sprint.count}",
-        "turns": f"{charter.screen.turns} trials are screened in each sprint, over all proposers",
+        "turns": f"{charter.screen.turns} a sprint, of all proposers together",
         **left,
         "a trial takes": usual,
     }
@@ -130,7 +130,7 @@ class _Past:
         data = self._config["data"]
         told = {
             "data": " ".join(_header(self._campaign)),
-            "shape": f"{data.get('shape')}, {data.get('classes')} classes, {data.get('task')}",
+            "shape": f"{data.get('shape')}, {data.get('task')}",
         }
         number = next(iter(state.control.trials), None) if state.control else None
         if number is not None:
@@ -157,9 +157,14 @@ class _Past:
         )
 
     def verdicts(self) -> tuple[Judged, ...]:
-        """The latest findings of the campaign."""
+        """The latest findings of the campaign, without those of a lane that has no model."""
         rows = [row for sprint in self._sprints for row in self._store.insights(sprint_id=sprint["id"])]
-        return tuple(map(self._judged, rows[-_FINDINGS:]))
+        own = [row for row in rows if self._lane(row["proposal_id"]) == "team"]
+        return tuple(map(self._judged, own[-_FINDINGS:]))
+
+    def _lane(self, number: int | None) -> Lane:
+        row = None if number is None else self._rows.get(number)
+        return "team" if row is None else lane_of(row["proposal"].proposer)
 
     def _judged(self, row: Row) -> Judged:
         proposal = self._rows.get(row["proposal_id"])

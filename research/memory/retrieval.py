@@ -18,8 +18,8 @@ from research.metrics import screening
 from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
 
-_EACH = 6
-"""candidates that one shared thing brings"""
+_EACH = 10
+"""candidates that one shared thing brings, those among them of which nothing came"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
 _ORDER = {"insight": 0, "proposal": 1, "trial": 2}

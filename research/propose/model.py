@@ -108,9 +108,15 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
 
 
-def words(vocabulary: Mapping[str, Any], fixed: Sequence[str], *, cards: bool = True) -> str:
-    """What may be turned and in which range, as a marked block under how it is read."""
-    told = spelled(vocabulary, fixed, cards=cards)
+def words(
+    vocabulary: Mapping[str, Any],
+    fixed: Sequence[str],
+    *,
+    cards: bool = True,
+    about: Sequence[str] | None = None,
+) -> str:
+    """What may be turned and in which range, as a marked block under how it is read; all as `spelled`."""
+    told = spelled(vocabulary, fixed, cards=cards, about=about)
     return f"What may be turned. {READ}\n{data(told, 'vocabulary', len(told))}"
 
 

@@ -10,6 +10,7 @@ from research.types import Objective
 
 _BEST, _LATEST = 8, 8
 """rows of a history: the best so far, and the latest others"""
+_TRIED = 24
 _FIGURES = 5
 _BESIDE = (
     "val/accuracy",
@@ -48,6 +49,11 @@ def history(state: State, best_only: bool = False) -> str:
     rows = [_row(one, columns, name) for one, name in _named(state)]
     rows += [] if best_only else [_row(one, columns) for one in _told(state)]
     return table(["trials", "overrides", "by", *columns, "n", "what came"], rows, _title(state, len(rows)))
+
+
+def tried(state: State) -> list[str]:
+    """The overrides of the latest that was seen, each once: what need not be proposed again."""
+    return list(dict.fromkeys(" ".join(one.overrides) for one in state.seen[-_TRIED:] if one.overrides))
 
 
 def _title(state: State, shown: int) -> str:

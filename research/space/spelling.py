@@ -3,7 +3,8 @@
 What the options of one group share is said once, and what no choice in the vocabulary can have is not said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from research.compose.compose import Resolved
@@ -11,15 +12,25 @@ from research.compose.override import spelt, values_of
 from research.space.conditions import condition, family
 
 READ = (
-    "Each line is `group=options` or `key: range`. `a..b` is a range with both ends, log where it is tried "
-    "by factors; `a|b` are all values; in brackets stand the options of its group that have the key (`cnn*`: "
-    "cnn and all cnn_...), then its value now and when it acts; `!` is a constraint."
+    "A line is `group=options` or `key: range`: `a..b` with both ends, log where factors are tried; `a|b` "
+    "all values; in brackets the options of its group that have the key (`cnn*`: cnn and all cnn_...); "
+    "then its default, and when it acts. `!` is a constraint."
 )
 """how the vocabulary is read"""
+_NAMED = re.compile(r"\b[a-z_]+\.[a-z_.]*[a-z_]")
 
 
-def spelled(vocabulary: Mapping[str, Any], fixed: Sequence[str] = (), *, cards: bool = True) -> str:
-    """The whole vocabulary, a line each; without `cards` what options and keys are for is left out."""
+def spelled(
+    vocabulary: Mapping[str, Any],
+    fixed: Sequence[str] = (),
+    *,
+    cards: bool = True,
+    about: Sequence[str] | None = None,
+) -> str:
+    """The whole vocabulary, a line each; without `cards` what options and keys are for is left out.
+
+    `about` are overrides to be changed: of each group the keys of the option that they choose are told.
+    """
     held = values_of(fixed)
     told = [
         line
@@ -27,14 +38,20 @@ def spelled(vocabulary: Mapping[str, Any], fixed: Sequence[str] = (), *, cards: 
         if name not in held
         for line in _group(name, entry, cards)
     ]
-    told += [_key(key, entry, options, cards) for key, entry, options in _keys(vocabulary, held)]
-    constraints = vocabulary.get("constraints") or {}
-    return "\n".join(
-        [
-            *told,
-            *(f"! {say}" for say in constraints if set(_about(constraints, say)) <= {*vocabulary["groups"]}),
-        ]
-    )
+    keys = {key: _key(key, entry, options, cards) for key, entry, options in _keys(vocabulary, held, about)}
+    return "\n".join([*told, *keys.values(), *(f"! {say}" for say in _constraints(vocabulary, keys))])
+
+
+def _constraints(vocabulary: Mapping[str, Any], keys: Container[str]) -> list[str]:
+    """Those about groups and keys that are told."""
+    told = vocabulary.get("constraints") or {}
+    about = told if isinstance(told, Mapping) else dict.fromkeys(told, ())
+    return [
+        say
+        for say, groups in about.items()
+        if set(groups) <= vocabulary["groups"].keys()
+        and all(key in keys for key in _NAMED.findall(say) if key in vocabulary["keys"])
+    ]
 
 
 def names(vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> str:
@@ -46,9 +63,10 @@ def names(vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> str:
 
 
 def _keys(
-    vocabulary: Mapping[str, Any], held: Mapping[str, str]
+    vocabulary: Mapping[str, Any], held: Mapping[str, str], about: Sequence[str] | None = None
 ) -> Iterable[tuple[str, Mapping[str, Any], Sequence[str]]]:
     """The keys that some choice has and that can act, each with the options of its group."""
+    chosen = None if about is None else values_of(about)
     given = {key: entry.get("default") for key, entry in vocabulary.get("given", {}).items()}
     for key, entry in vocabulary["keys"].items():
         acts = _settled(entry.get("when", ""), given)
@@ -56,12 +74,10 @@ def _keys(
             continue
         group = vocabulary["groups"].get(entry["group"], {})
         options = [held[entry["group"]]] if entry["group"] in held else _offered(group)
+        if chosen is not None and group and not group["several"]:
+            options = [held.get(entry["group"]) or chosen.get(entry["group"]) or group["default"]]
         if entry["group"] is None or set(options) & entry["per"].keys():
             yield key, {**entry, "when": ""} if acts else entry, options
-
-
-def _about(constraints: Any, say: str) -> Sequence[str]:
-    return constraints[say] if isinstance(constraints, Mapping) else ()
 
 
 def _settled(when: str, given: Mapping[str, Any]) -> bool | None:
@@ -99,7 +115,7 @@ def _group(name: str, entry: Mapping[str, Any], cards: bool) -> list[str]:
         option: f"{option} (only with {beside[option][0]})" if option in beside else option
         for option in _offered(entry)
     }
-    now = f", now {spelt(default)}" if default is not None else ""
+    now = f", default {spelt(default)}" if default is not None else ""
     how = "[a,b], one list of different options that act in this order" if entry["several"] else ""
     if not cards:
         return [f"{name}={how}{': ' * bool(how)}{'|'.join(shown.values())}{now}"]
@@ -121,8 +137,9 @@ def _key(key: str, entry: Mapping[str, Any], options: Sequence[str], cards: bool
     else:
         where = f" ({_families(per, options)})" if len(per) < len(options) and per else ""
         said = f"{next(iter(ranges), None) or _range(entry)}{where}"
-    default, when = entry["default"], entry.get("when", "")
-    now = "" if default is None else f", now {_short(default)}"
+    alone = per[options[0]] if len(options) == 1 and per else entry
+    default, when = alone["default"], entry.get("when", "")
+    now = "" if default is None else f", default {_short(default)}"
     acts = f", acts when {when}" if when else ""
     helps = f" - {entry['help']}" if entry.get("help") and (cards or entry["type"] == "text") else ""
     return f"{key}: {said}{now}{acts}{helps}"

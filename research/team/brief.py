@@ -8,7 +8,7 @@ from research.literature.library import Source
 from research.llm.prompt import data, table
 from research.propose.model import mattered, words
 from research.propose.proposer import State
-from research.propose.telling import history, said, spread, standing
+from research.propose.telling import history, said, spread, standing, tried
 from research.space.spelling import names
 from research.types import Objective, Record
 
@@ -18,6 +18,7 @@ Part = Literal[
     "left",
     "history",
     "best",
+    "tried",
     "curve",
     "spread",
     "mattered",
@@ -28,7 +29,7 @@ Part = Literal[
     "ranges",
     "names",
 ]
-"""of a brief; `best` is the head of the history, `ranges` and `names` are shorter vocabularies"""
+"""of a brief; `best` and `tried` are less than the history, `ranges` and `names` than the vocabulary"""
 Lessons = Callable[[Phase], Sequence[str]]
 """what earlier trials taught for a phase, each with the ids of its trials"""
 _SOURCES, _ABSTRACT = 8, 600
@@ -71,13 +72,23 @@ class Brief(Record):
     verdicts: tuple[Judged, ...] = ()
     """of earlier sprints"""
 
-    def told(self, parts: Sequence[Part], phase: Phase, lessons: Lessons) -> list[str]:
-        """Objective, goal and what is fixed, then the parts in their order."""
+    def told(
+        self,
+        parts: Sequence[Part],
+        phase: Phase,
+        lessons: Lessons,
+        about: Sequence[str] | None = None,
+    ) -> list[str]:
+        """Objective, goal and what is fixed, then the parts in their order.
+
+        `about` are the overrides of a proposal that is to be changed: of the ranges it needs those beside it.
+        """
         made: dict[Part, Callable[[], list[str]]] = {
             "setting": lambda: _block(self.setting, "data, machine, how joules are taken"),
             "left": lambda: _block(self.left, "what is left of the budget, and of this sprint"),
             "history": lambda: [history(self.state)],
             "best": lambda: [history(self.state, best_only=True)],
+            "tried": lambda: _lines(tried(self.state), "overrides that were tried"),
             "curve": self._curve,
             "spread": lambda: spread(self.state),
             "mattered": lambda: self._mattered,
@@ -85,7 +96,7 @@ class Brief(Record):
             "lessons": lambda: _lines(lessons(phase), "lessons of earlier trials"),
             "sources": self._sources,
             "vocabulary": lambda: [words(self.vocabulary, self.state.fixed)],
-            "ranges": lambda: [words(self.vocabulary, self.state.fixed, cards=False)],
+            "ranges": lambda: [words(self.vocabulary, self.state.fixed, cards=False, about=about)],
             "names": lambda: _lines([names(self.vocabulary, self.state.fixed)], "what may be turned"),
         }
         return [*self._asked(), *(block for part in parts for block in made[part]())]

@@ -36,7 +36,8 @@ class Judges:
         """The rewritten proposal with what changed, its parent kept by the caller; None when nobody can."""
         if self._team is not None and self._brief is not None:
             for role in self._team.of(Revision):
-                parts = [*self._told(role), *_case(proposal), _reviews(opinions), "Rewrite the proposal."]
+                parts = [*self._told(role, proposal.overrides), *_case(proposal), _reviews(opinions)]
+                parts.append("Rewrite the proposal.")
                 told = self._team.ask(role, Revision, parts, lambda answer: self._wrong(answer, proposal))
                 if told:
                     more = {"hypothesis": told.hypothesis, "overrides": told.overrides}
@@ -44,8 +45,8 @@ class Judges:
                     return Revised(proposal=rewritten, changed=told.changed, by="model")
         return shortened(proposal, opinions[0], known)
 
-    def _told(self, role: Role) -> list[str]:
-        return [] if self._brief is None else self._brief.told(role.told, role.phase, self._lessons)
+    def _told(self, role: Role, about: Sequence[str] | None = None) -> list[str]:
+        return [] if self._brief is None else self._brief.told(role.told, role.phase, self._lessons, about)
 
     def _wrong(self, answer: Revision, before: Proposal) -> list[str]:
         if set(answer.overrides) == set(before.overrides):
