@@ -7,8 +7,9 @@ from typing import Any, final
 
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
+from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
-from research.team.roles import Brief, Lessons, Team
+from research.team.roles import Team
 from research.types import Proposal
 
 PROPOSER = "llm"
@@ -55,8 +56,7 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
-            *brief.task(lessons(role.phase)),
-            brief.words(),
+            *brief.told(role.told, role.phase, lessons),
             f"State at most {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
@@ -76,7 +76,11 @@ def _listed(hypotheses: Sequence[Hypothesis]) -> str:
 def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
     remarks: list[str] = []
     for role in team.of(Remarks):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses), "Say what matters to the plan."]
+        parts = [
+            *brief.told(role.told, role.phase, lessons),
+            _listed(hypotheses),
+            "Say what matters to the plan.",
+        ]
         told = team.ask(role, Remarks, parts)
         remarks += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
     return tuple(remarks)
@@ -87,7 +91,7 @@ def _plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
     for role in team.of(Plan):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses)]
+        parts = [*brief.told(role.told, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
         parts.append(f"Plan at most {brief.count} arms; the metric that decides is the objective's.")
         told = team.ask(role, Plan, parts, lambda plan: _unplanned(brief, hypotheses, plan))
@@ -122,7 +126,7 @@ def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
     built: dict[int, Build] = {}
     for role in team.of(Builds):
-        parts = [*brief.task(lessons(role.phase)), brief.words(), data_json(arms, "arms of the plan")]
+        parts = [*brief.told(role.told, role.phase, lessons), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
         told = team.ask(role, Builds, parts, lambda answer: _unbuilt(plan, answer, check))
         for build in told.builds if told else ():
