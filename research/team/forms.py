@@ -1,6 +1,6 @@
 """What a role may answer: strict records. A role's YAML names its form, and the form says where it acts."""
 
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class Hypothesis(Record):
 class Hypotheses(Record):
     """A researcher's answer, first in the discussion."""
 
+    parts: ClassVar[str] = "hypotheses"
+    """the list of which a faulty item is left out, and costs no other"""
     hypotheses: tuple[Hypothesis, ...] = Field(min_length=1, max_length=8)
 
 
@@ -67,6 +69,7 @@ class Build(Record):
 class Builds(Record):
     """An engineer's answer: the plan as overrides."""
 
+    parts: ClassVar[str] = "builds"
     builds: tuple[Build, ...] = Field(min_length=1, max_length=8)
 
 

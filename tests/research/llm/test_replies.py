@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from research.llm.replies import LIMIT, ReadReply, read
 from research.propose.model import Draft
 from research.space.gate import Space
+from research.team import forms
+from research.team.forms import Build, Builds, Hypotheses
+from research.types import Record
 
 GATE = Path(__file__).parents[2] / "gate"
 CASES = [json.loads(line) for line in (GATE / "replies.jsonl").read_text().splitlines()]
@@ -52,7 +55,7 @@ def test_a_refusal_is_told_from_nonsense() -> None:
 
 ACCEPTED = {
     "pretty": json.dumps(json.loads(GOOD), indent=2).replace("\n", "\r\n"),
-    "other order": '{"overrides":[],"hypothesis":"nothing changes"}',
+    "other order": '{"overrides":["optimizer=lion"],"hypothesis":"nothing else changes"}',
     "raw unicode": with_hypothesis("caffè \U0001f600 größer β₂"),
     "joined emoji": with_hypothesis("\U0001f469\u200d\U0001f52c wins"),
     "escaped slash": with_hypothesis("a\\/b \\u00e9"),
@@ -68,15 +71,15 @@ REJECTED = {
     "thinking aloud": f"<think>hm</think>{GOOD}",
     "text after": f"{GOOD} I hope this helps",
     "single quotes": "{'hypothesis':'x','overrides':[]}",
-    "comment": '{"hypothesis":"x", // why\n"overrides":[]}',
+    "comment": '{"hypothesis":"x", // why\n"overrides":["optimizer=lion"]}',
     "unquoted keys": '{hypothesis:"x",overrides:[]}',
     "two objects": f"{GOOD}{GOOD}",
     "lines of objects": f"{GOOD}\n{GOOD}",
     "no-break space": f"\u00a0{GOOD}",
     "python literals": '{"hypothesis":"x","overrides":None}',
-    "minus infinity": '{"hypothesis":"x","overrides":[],"c":-Infinity}',
-    "overflow": '{"hypothesis":"x","overrides":[],"c":1e999}',
-    "65 bits": '{"hypothesis":"x","overrides":[],"c":18446744073709551616}',
+    "minus infinity": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":-Infinity}',
+    "overflow": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":1e999}',
+    "65 bits": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":18446744073709551616}',
     "deep object": '{"a":' * 5000 + "1" + "}" * 5000,
     "deep mixed": '{"hypothesis":"x","overrides":' + '[{"a":' * 3000 + "1" + "}]" * 3000 + "}",
     "many overrides": json.dumps({"hypothesis": "x", "overrides": ["seed=1"] * 65}),
@@ -84,20 +87,19 @@ REJECTED = {
     "long override": json.dumps({"hypothesis": "x", "overrides": ["a=" + "1" * 600]}),
     "long hypothesis": json.dumps({"hypothesis": "x" * 2001, "overrides": []}),
     "blank hypothesis": with_hypothesis("  "),
-    "number for text": '{"hypothesis":1,"overrides":[]}',
+    "number for text": '{"hypothesis":1,"overrides":["optimizer=lion"]}',
     "object for list": '{"hypothesis":"x","overrides":{"optimizer":"lion"}}',
     "true in list": '{"hypothesis":"x","overrides":[true]}',
     "missing list": '{"hypothesis":"x"}',
     "missing hypothesis": '{"overrides":["optimizer=lion"]}',
     "null list": '{"hypothesis":"x","overrides":null}',
-    "other case": '{"Hypothesis":"x","overrides":[]}',
+    "other case": '{"Hypothesis":"x","overrides":["optimizer=lion"]}',
     "wrapped": f'{{"proposal":{GOOD}}}',
     "text of json": json.dumps(GOOD),
-    "extra": '{"hypothesis":"x","overrides":[],"confidence":0.9}',
-    "prototype": '{"hypothesis":"x","overrides":[],"__proto__":{}}',
+    "nothing to change": '{"hypothesis":"x","overrides":[]}',
     "duplicate list": '{"hypothesis":"x","overrides":["a=1"],"overrides":["optimizer=lion"]}',
-    "duplicate by escape": '{"hypothesis":"x","hypothesi\\u0073":"y","overrides":[]}',
-    "duplicate deep": '{"hypothesis":"x","overrides":[],"m":{"a":1,"a":2}}',
+    "duplicate by escape": '{"hypothesis":"x","hypothesi\\u0073":"y","overrides":["optimizer=lion"]}',
+    "duplicate deep": '{"hypothesis":"x","overrides":["optimizer=lion"],"m":{"a":1,"a":2}}',
     "escape sequence": with_hypothesis("\\u001b[31mred"),
     "new line": with_hypothesis("a\\nb"),
     "C1 control": with_hypothesis("a\u009bb"),
@@ -108,7 +110,6 @@ REJECTED = {
     "low surrogate": with_hypothesis("\\udc00"),
     "noncharacter": with_hypothesis("\\uffff"),
     "control in override": '{"hypothesis":"x","overrides":["optimizer=lion\\u0000"]}',
-    "surrogate in key": '{"hypothesis":"x","overrides":[],"\\ud800":1}',
     "gateway page": "<html><body><h1>502 Bad Gateway</h1></body></html>",
     "stream": 'data: {"choices":[{"delta":{"content":"{}"}}]}\n\ndata: [DONE]',
     "plain error": "Internal Server Error",
@@ -118,6 +119,55 @@ REJECTED = {
     "empty list": "[]",
     "nothing": "",
 }
+
+
+EXTRA = {
+    "confidence": ('"confidence":0.9', "unknown field confidence left out"),
+    "prototype": ('"__proto__":{}', "unknown field __proto__ left out"),
+    "thoughts of two lines": ('"thoughts":"first\\nthen"', "unknown field thoughts left out"),
+    "surrogate in its name": ('"\\ud800":1', "unknown field ? left out"),
+    "a bell in its name": ('"a\\u0007":[[["b"]]]', "unknown field a? left out"),
+    "three": ('"a":1,"b":null,"c":{"d":[2]}', "unknown fields a, b, c left out"),
+    "many": (
+        ",".join(f'"k{number}":{number}' for number in range(2500)),
+        "unknown fields k0, k1, k2, k3, k4 and 2495 more left out",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_a_field_that_nobody_asked_for_is_left_out_with_a_note(name: str) -> None:
+    more, note = EXTRA[name]
+    found = reading(f"{GOOD[:-1]},{more}}}")
+    assert found.record == reading(GOOD).record and found.complaints == ()
+    assert found.notes == (note,) and note.isprintable()
+    assert reading(GOOD).notes == ()
+
+
+def test_fields_are_left_out_at_any_depth() -> None:
+    hypothesis = {"claim": "c", "because": "b", "cites": [], "confidence": "high"}
+    found = read(json.dumps({"hypotheses": [hypothesis], "plan": "x"}), "stop", Hypotheses)
+    assert found.record is not None and found.record.hypotheses[0].claim == "c"
+    assert found.notes == ("unknown fields plan, hypotheses.0.confidence left out",)
+
+
+def test_a_field_under_a_wrong_name_is_missed_and_the_wrong_name_told() -> None:
+    found = reading('{"hypothesis":"x","override":["optimizer=lion"]}')
+    assert found.complaints == ("the field overrides is missing: you wrote override.",)
+
+
+def test_a_faulty_part_costs_no_other() -> None:
+    good, bad = {"arm": 2, "overrides": ["model.width=32"]}, {"arm": "1", "overrides": "optimizer=lion"}
+    found = read(json.dumps({"builds": [bad, good]}), "stop", Builds)
+    assert found.record == Builds(builds=(Build(**good),))
+    assert found.notes == (
+        "builds.0.arm: Input should be a valid integer.",
+        "builds.0.overrides: Input should be a valid array.",
+    )
+    alone = read(json.dumps({"builds": [bad]}), "stop", Builds)
+    assert alone.record is None and alone.complaints[:2] == found.notes
+    elsewhere = read(json.dumps({"builds": {"arm": 1}}), "stop", Builds)
+    assert elsewhere.record is None
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -214,8 +264,40 @@ def test_any_text_is_read_or_refused_and_never_raises(text: str) -> None:
 def test_only_the_exact_shape_is_a_record(content: dict[str, Any]) -> None:
     found = reading(json.dumps(content))
     if found.record is not None:
-        assert content.keys() == {"hypothesis", "overrides"}
-        assert found.record.model_dump(mode="json") == content
+        assert found.record.model_dump(mode="json") | {"x": content.get("x")} == {"x": None} | content
+        assert found.notes == (("unknown field x left out",) if "x" in content else ())
+
+
+FINITE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3),
+    max_leaves=4,
+)
+FORMS = [
+    Draft,
+    *(form for form in vars(forms).values() if isinstance(form, type) and form.__module__ == forms.__name__),
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(st.text(max_size=6), FINITE, max_size=4))
+def test_no_further_field_is_a_reason_to_refuse(extra: dict[str, Any]) -> None:
+    content = extra | json.loads(GOOD)
+    found = reading(json.dumps(content))
+    assert found.record == reading(GOOD).record
+    assert bool(found.notes) == (len(content) > 2)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.sampled_from(FORMS), st.data())
+def test_any_object_for_any_role_is_a_record_or_a_sentence(kind: type[Record], data: st.DataObject) -> None:
+    names = st.sampled_from([*kind.model_fields, "hypothesis", "arm", "metric", "x"])
+    inner = st.dictionaries(names | st.text(max_size=3), JSON, max_size=4)
+    content = data.draw(st.dictionaries(names, JSON | inner | st.lists(inner, max_size=2), max_size=5))
+    found = read(json.dumps(content), "stop", kind)
+    assert (found.record is None) == bool(found.complaints)
+    for said in (*found.complaints, *found.notes):
+        assert said.isprintable() and len(said) < 400
 
 
 WORST = {
