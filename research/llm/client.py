@@ -17,7 +17,7 @@ from research.llm.endpoint import Endpoint, Way
 from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage
-from research.llm.question import KnownReplies, LlmQuestion, Read, Scribe, Tally
+from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe
 from research.llm.replies import ReadReply
 from research.llm.settings import LlmSettings, line, other, settings
 from research.types import Record
@@ -85,7 +85,7 @@ class Client:
     ) -> None:
         self.ledger = ledger
         self._endpoints, self._replies = endpoints, replies
-        self.heard = Tally()
+        self.heard = Heard()
         """how many replies could be used, and why others could not"""
         self._named: dict[str, Endpoint] = {}
         self.left_s: Callable[[], float] = lambda: inf

@@ -115,7 +115,7 @@ class LlmQuestion(Generic[T]):
 
 
 @final
-class Tally:
+class Heard:
     """Replies, how many of them could be used, and why the others could not."""
 
     def __init__(self) -> None:
