@@ -43,7 +43,7 @@ def research(campaign: Campaign) -> Path:
 
     def check(overrides: list[str]) -> list[str]:
         gate = campaign.space.check(overrides, given=charter.fixed)
-        return gate or campaign.scope.outside(overrides)
+        return gate or campaign.space.swept(overrides) or campaign.scope.outside(overrides)
 
     at_hand = campaign.at_hand(check)
     checked(campaign.sources, at_hand)

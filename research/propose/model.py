@@ -30,7 +30,9 @@ class Draft(Record):
     """What a model may answer: a claim that can be wrong, and the overrides that test it."""
 
     hypothesis: str = Field(min_length=1, max_length=2000, pattern=r"\S")
-    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(max_length=64)
+    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        min_length=1, max_length=64
+    )
 
 
 @final
@@ -86,8 +88,6 @@ class LlmProposer(Proposer):
         return {**used, **cost, "outcomes": dict(self.outcomes)}
 
     def _complaints(self, suggestion: Draft, state: State) -> list[str]:
-        if not suggestion.overrides:
-            return ["overrides is empty, which is the lab's default: change something."]
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)
         if any(asked == frozenset(earlier.overrides) for earlier in state.seen):
             return ["exactly these overrides were proposed before: propose something else."]

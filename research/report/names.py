@@ -36,7 +36,7 @@ class Names:
         return next(own, code(line))
 
     def legend(self, arm: Arm) -> str:
-        """The name with what no other arm here has, as `A: labels=soft`: what tells a line from the others."""
+        """The name with what no other arm here has, as `A: labels=soft`, to tell a line from the others."""
         others = [other.overrides for other in self._arms.values() if other.overrides != arm.overrides]
         shared = {text for other in others for text in other}
         own = [text for text in arm.overrides if text not in shared] or self._apart(arm)

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from research.metrics import is_exact, is_ratio, is_timed
+from research.metrics import described, is_exact, is_ratio, is_timed
 from research.stats.decide import Region
 from research.types import Constraint, Direction, Record, Scale
 
@@ -21,6 +21,13 @@ KINDS: tuple[Kind, ...] = (
     *("less_by", "more_by", "not_less_by", "not_more_by"),
     *("equal_within", "at_most", "at_least"),
 )
+_BARE: dict[str, Kind] = {"less": "less_by", "more": "more_by", "<=": "at_most", ">=": "at_least"}
+_SPELT = re.compile(
+    rf"(?P<metric>[a-z]+/\w+) (?P<kind>{'|'.join(kind.replace('_', ' ') for kind in KINDS)}|[<>]=|less|more)"
+    r"(?: (?P<size>\S.*))?",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
 
 
@@ -87,6 +94,32 @@ class Part(Record):
         else:
             kind = "less_by" if upper else "more_by"
         return cls.of(bound.metric, kind, Size(abs(change), "%" if ratio else ""))
+
+    @classmethod
+    def better(cls, metric: str, direction: Direction, sign: int = 1) -> "Part":
+        """That a metric got better, however little; with a `sign` of -1 that it got worse."""
+        size = Size(0.0, "%" if is_ratio(metric) else "")
+        return cls.of(metric, "more_by" if (direction == "max") == (sign > 0) else "less_by", size)
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """The part that `words` spells; raises `ValueError` for any other text."""
+        spelt = _SPELT.fullmatch(" ".join(text.replace("`", " ").strip(" .\n").split()))
+        if spelt is None:
+            raise ValueError("write METRIC less by|more by|not less by|not more by|equal within SIZE")
+        metric, kind, size = spelt["metric"].lower(), spelt["kind"].lower(), spelt["size"]
+        known = _BARE.get(kind) or kind.replace(" ", "_")
+        row = described(metric)
+        if row is None or not row.claimed:
+            raise ValueError(f"{metric} is no figure that is claimed")
+        if (size is None) != (kind in ("less", "more")):
+            raise ValueError("a claim is told by one size, as 0.01, 10 % or 2x")
+        if known in KINDS[5:] and not _NUMBER.fullmatch(size or ""):
+            raise ValueError("a bound is a number")
+        try:
+            return cls.model_validate({"metric": metric, known: size or ("0 %" if is_ratio(metric) else "0")})
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
     @field_validator(*KINDS[:5], mode="before")
     @classmethod
