@@ -281,6 +281,10 @@ _UNITS["count"] = ""
 """what stands behind the number; a unit that is not here is a share or a plain number"""
 
 
+_LONG = {86400.0: "d", 3600.0: "h", 60.0: "min"}
+"""how long times are told, from two of a unit on"""
+
+
 def quantity(key: str, value: float) -> str:
     """Return a value in its metric's unit with three significant digits, others with four decimals."""
     if not math.isfinite(value):
@@ -290,11 +294,26 @@ def quantity(key: str, value: float) -> str:
         return f"{value:.4f}"
     if unit == "g":
         value *= 1000.0
-    factor, prefix = _prefix(abs(value))
-    return f"{value / factor:.3g} {prefix}{unit}".strip() if unit or prefix else f"{value:.0f}"
+    if unit == "s" and abs(value) >= 999.5:
+        size, name = next((size, name) for size, name in _LONG.items() if abs(value) >= 2 * size)
+        return f"{value / size:,.3g} {name}"
+    if unit == "/s":
+        return _rate_told(value, key.rpartition("/")[2].removesuffix("_per_second"))
+    factor, prefix = _prefix(value)
+    if not unit and factor < 1.0:  # a mean of counts
+        factor, prefix = 1.0, ""
+    return f"{value / factor:.3g} {prefix}{unit}".strip()
 
 
-def _prefix(size: float) -> tuple[float, str]:
+def _rate_told(value: float, what: str) -> str:
+    """A pace as people say it: `0.78 steps/s`, `1,150 steps/s`, `1.69 M samples/s`."""
+    factor, prefix = _prefix(value) if abs(value) >= 1e4 else (1.0, "")
+    number = f"{value / factor:,.0f}" if abs(value / factor) >= 999.5 else f"{value / factor:.3g}"
+    return f"{number} {prefix}{' ' if prefix else ''}{what}/s"
+
+
+def _prefix(value: float) -> tuple[float, str]:
+    size = float(f"{abs(value):.3g}")  # 999.9 is told as 1 k
     if size == 0:
         return 1.0, ""
     return next(((factor, name) for factor, name in _PREFIXES.items() if size >= factor), (1e-9, "n"))

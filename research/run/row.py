@@ -22,6 +22,8 @@ from research.space.signature import signature
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 POLL_S = 0.5
+_WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
+"""least and most of numbers that count something"""
 
 
 @final
@@ -82,6 +84,18 @@ class Row:
         }
 
 
+def check_numbers(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for whole numbers that are none, or that no machine could count to."""
+    of = {"seed": config, "threads": config.get("launcher") or {}, "jobs": config.get("launcher") or {}}
+    for key, (least, most) in _WHOLE.items():
+        value = of[key].get(key)
+        if value is None and key != "seed":
+            continue
+        if type(value) is not int or not least <= value <= most:
+            name = key if key == "seed" else f"launcher.{key}"
+            raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
+
+
 def check_score(score: str, task: str | None = None) -> None:
     """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
     names = [*METRICS, *VALIDATION]
@@ -109,6 +123,7 @@ def claimed(
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
     check_score(config["score"], config["data"].get("task"))
+    check_numbers(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())

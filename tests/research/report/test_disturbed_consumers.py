@@ -23,7 +23,7 @@ from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
-from research.run.sweep import peak_words
+from research.run.sweep import peak_line
 from research.stats.arms import Arm, complaint
 from research.stats.rubric import efficiency
 from research.store.schema import trial as table
@@ -125,7 +125,7 @@ def test_a_sweep_never_stars_what_was_disturbed_and_says_why() -> None:
     assert cells["optimizer=sgd"]["n"] == "1" and cells["optimizer=sgd"]["train/energy_j"] == "7 J"
     assert f"2 of 4 trials (train window: {WHY})" in sweep_table.caption(told)
     assert "disturbed: train" in line(outcome("lion", 2.0, disturbed=HELD), 1, 2)
-    assert peak_words([outcome("adam", 9.0), outcome("lion", 2.0, disturbed=HELD)]).endswith("0.09")
+    assert peak_line([outcome("adam", 9.0), outcome("lion", 2.0, disturbed=HELD)]).endswith("0.09")
 
 
 def test_a_sweep_never_stars_among_two_instruments() -> None:
