@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import construct
 import refusal
 from construct import build
 from redact import redact
@@ -51,6 +52,7 @@ def trial(
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
+    construct.refuse_untrusted(config)
     from research.run.row import claimed
     from research.run.teachers import taught
 
@@ -112,6 +114,7 @@ def read(cfg: DictConfig) -> float | None:
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     config: dict[str, Any] = resolved
     overrides = redact(list(HydraConfig.get().overrides.task))
+    construct.trust_composed(config, HydraConfig.get())
     if HydraConfig.get().mode is RunMode.RUN:
         # It runs after Hydra, which tells errors its own way, with all that was typed.
         READ.append((config, overrides))

@@ -110,6 +110,8 @@ class Trial(Record):
     folder: str | None
     started: float
     finished: float | None
+    config_sha: str | None = None
+    """of the config as it was written; None in rows of versions that took none"""
 
     @property
     def word(self) -> str:

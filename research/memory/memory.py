@@ -5,14 +5,13 @@ measured. Nothing is written here: episodes are written by the store's own verbs
 are about.
 """
 
-import importlib
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
-from construct import renamed
+from construct import called
 from refusal import Refusal
 from research.memory import placebo
 from research.memory.doubts import Doubts
@@ -130,14 +129,13 @@ def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[st
 
 def _retrieval(config: Mapping[str, Any]) -> Find:
     """The class or function that the config names; its other keys are arguments."""
-    name = str(renamed(config).get("_target_") or _DEFAULT)
+    name = str(config.get("_target_") or _DEFAULT)
     given = {key: value for key, value in config.items() if not key.startswith("_")}
-    module, _, last = name.rpartition(".")
     try:
-        target = getattr(importlib.import_module(module), last)
+        target = called(name)
         find: Find = target(**given) if isinstance(target, type) else partial(target, **given)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Refusal(f"memory.retrieval cannot be made of {name}: {error}.") from error
+    except (Refusal, TypeError, ValueError) as error:
+        raise Refusal(f"memory.retrieval cannot be made of {name}: {str(error).rstrip('.')}.") from error
     if not callable(find):
         raise Refusal(f"memory.retrieval={name} cannot be called with a store and a query.")
     return find

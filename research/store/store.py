@@ -15,7 +15,7 @@ from research.store import claims, index, queries
 from research.store.claims import Lost, TrialClaim, kept
 from research.store.connection import Database, Unreachable, exists
 from research.store.journal import Journal
-from research.store.schema import FINAL, batches, clock, metric, spoken, trial
+from research.store.schema import FINAL, batches, clock, config_sha, metric, spoken, trial
 from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
@@ -98,6 +98,7 @@ class Store(Journal):
         """
         values = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
         values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
+        values["config_sha"] = config_sha(key.signature, config)
         while True:
             with self.write() as connection:
                 got = claims.claim(connection, key, values, force, lease_s)
@@ -236,6 +237,18 @@ class Store(Journal):
                 axes = {axis: _number(getattr(row, axis)) for axis in _AXES}
                 points.setdefault(row.point, axes)[row.key] = _number(row.value)
         return list(points.values())
+
+
+def refuse_edited(of: Trial) -> None:
+    """Raise `Refusal` for a trial whose config is not the one that was written, before it is run again.
+
+    A row of a version that took no digest passes: what it may call is held by `construct` in any case.
+    """
+    if of.config_sha is not None and of.config_sha != config_sha(of.key.signature, of.config):
+        raise Refusal(
+            f"The configuration of trial {of.id} was changed in the database after it was written (its "
+            "SHA-256 differs): it is not run. Restore the row from a copy, or type its overrides anew."
+        )
 
 
 def _insist(write: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import refusal
+from construct import trust
 from redact import shown
 from refusal import Refusal
 from research.compose.defaults import Files
@@ -68,7 +69,9 @@ def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
     asked = arguments(typed)
     try:
-        return composer(conf).resolve(asked).config
+        config = composer(conf).resolve(asked).config
+        trust(config, asked)
+        return config
     except Refusal:
         refuse_foreign(typed, conf)  # these say better what is wrong with a key
         refuse_absent(asked, conf)
