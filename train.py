@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import refusal
 from construct import build
+from reading.learnt import found
 
 PARTS = (
     "data",
@@ -104,6 +105,10 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Run one job of Hydra's; the score goes back to the sweeper."""
+    with refusal.told():
+        learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     config: dict[str, Any] = resolved
     overrides = list(HydraConfig.get().overrides.task)

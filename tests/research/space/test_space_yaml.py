@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import own_data
 from research.compose.compose import at, holds
 from research.space.conditions import family
 from research.space.gate import Space
@@ -15,7 +16,8 @@ from research.space.signature import INERT, signature
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
 KEYS = SPACE.file.keys
-DATA = SPACE.composer.files.options("data")
+DATA = [name for name in SPACE.composer.files.options("data") if name not in own_data.MADE]
+"""those whose files nobody has to bring"""
 NOBODYS = {
     *("seed", "name", "tags", "score", "ckpt_path", "force", "dry_run", "root", "launcher", "question"),
     *("meter", "logger", "store", "callbacks", "experiment", "hydra"),
