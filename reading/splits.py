@@ -1,7 +1,5 @@
 """Which examples are for training, validation and test: as the data say, the rest held out by shares."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,13 +80,12 @@ def _hold_out(
 
 
 def _shared(twins: NDArray[np.int64], parts: NDArray[np.int8]) -> list[str]:
-    """A sentence for each part that holds examples which are in training too."""
-    learnt = np.unique(twins[parts == TRAIN])
-    shared: Sequence[tuple[str, int]] = [
-        (PARTS[part], int(np.isin(twins[parts == part], learnt).sum())) for part in (VAL, TEST)
-    ]
+    """A sentence for each part that holds examples of another."""
+    own = [twins[parts == part] for part in range(len(PARTS))]
+    pairs = ((VAL, TRAIN), (TEST, TRAIN), (TEST, VAL))
+    counts = [(PARTS[part], PARTS[other], int(np.isin(own[part], own[other]).sum())) for part, other in pairs]
     return [
-        f"{count} examples of {part} are in train too, the same to the last bit"
-        for part, count in shared
+        f"{count} examples of {part} are in {other} too, the same to the last bit"
+        for part, other, count in counts
         if count
     ]

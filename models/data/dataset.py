@@ -20,14 +20,17 @@ class Scale:
 
     mean: Tensor
     deviation: Tensor
+    gaps: bool = False
+    """whether inputs may be missing, not a number, which is the mean then"""
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(B, C, ...) of any type -> float32, less the mean and over the deviation."""
-        return inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.deviation)
+        scaled = inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.deviation)
+        return scaled.nan_to_num_(0.0) if self.gaps else scaled
 
     def to(self, device: torch.device | str) -> "Scale":
         """The same on `device`."""
-        return Scale(self.mean.to(device), self.deviation.to(device))
+        return replace(self, mean=self.mean.to(device), deviation=self.deviation.to(device))
 
 
 @final

@@ -12,8 +12,8 @@ from reading.decoded import PARTS, Decoded
 from reading.kept import decoded
 from reading.splits import split
 
-_CHUNK = 4096
-"""examples that are summed at once: those of a large data set do not fit in memory as floats"""
+_CHUNK = 1024
+"""examples summed at once: those of a large data set do not fit in memory as floats"""
 
 
 def load(
@@ -73,19 +73,24 @@ def _tokens(data: Decoded) -> bool:
 
 
 def _scale(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Scale:
-    """Mean and deviation of each channel over the training part, in one pass (Chan et al. 1979)."""
+    """Mean and deviation of each channel over the training part, without what is missing, in one pass.
+
+    Chan, Golub and LeVeque (1979): sums of squares about their own means are joined chunk by chunk.
+    """
     axes = tuple(axis for axis in range(inputs.ndim) if axis != 1)
-    count, mean, squares = 0.0, np.zeros(inputs.shape[1]), np.zeros(inputs.shape[1])
+    count, mean, squares = (np.zeros(inputs.shape[1]) for _ in range(3))
     for start in range(0, len(rows), _CHUNK):
-        chunk = inputs[rows[start : start + _CHUNK]]
-        own = float(chunk.size / chunk.shape[1])
-        centre = chunk.mean(axes, dtype=np.float64)
-        spread = chunk.var(axes, dtype=np.float64) * own
-        apart = centre - mean
-        squares += spread + apart**2 * count * own / (count + own)
-        mean += apart * own / (count + own)
+        chunk = np.asarray(inputs[rows[start : start + _CHUNK]], dtype=np.float64)
+        there = ~np.isnan(chunk)
+        own = there.sum(axes)
+        both = np.maximum(count + own, 1)
+        centre = np.where(there, chunk, 0).sum(axes) / np.maximum(own, 1)
+        wide = (1, -1) + (1,) * (chunk.ndim - 2)
+        squares += (np.where(there, chunk - centre.reshape(wide), 0) ** 2).sum(axes)
+        squares += (centre - mean) ** 2 * count * own / both
+        mean += (centre - mean) * own / both
         count += own
-    wide = (1, -1) + (1,) * (inputs.ndim - 2)
-    deviation = np.sqrt(squares / max(1.0, count - 1)).clip(min=1e-6)
-    as_float = (torch.from_numpy(one.astype(np.float32)).reshape(wide) for one in (mean, deviation))
-    return Scale(*as_float)
+    deviation = np.sqrt(squares / np.maximum(1, count - 1)).clip(min=1e-6)
+    shape = (1, -1) + (1,) * (inputs.ndim - 2)
+    middle, width = (torch.from_numpy(one.astype(np.float32)).reshape(shape) for one in (mean, deviation))
+    return Scale(middle, width, gaps=inputs.dtype.kind == "f" and bool(np.isnan(inputs).any()))

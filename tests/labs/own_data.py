@@ -1,5 +1,6 @@
 """A tiny data set for each source of `reading/sources`, made where a test says."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,49 @@ def folder(place: Path) -> list[str]:
     return [f"data.path={place}"]
 
 
-MADE: dict[str, Callable[[Path], list[str]]] = {"folder": folder}
+def idx(place: Path) -> list[str]:
+    """Pairs of images and labels as MNIST has them, one part packed."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    for part, count in (("train", 3 * EACH), ("t10k", 2 * len(CLASSES))):
+        labels = np.arange(count, dtype=np.uint8) % len(CLASSES)
+        images = rng.integers(0, 80, (count, SIZE, SIZE), dtype=np.uint8) + labels[:, None, None] * 60
+        for name, values in ((f"{part}-images-idx3", images), (f"{part}-labels-idx1", labels)):
+            head = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
+            content = head + values.tobytes()
+            packed = gzip.compress(content) if part == "train" else content
+            (place / f"{name}-ubyte{'.gz' if part == 'train' else ''}").write_bytes(packed)
+    return [f"data.path={place}"]
+
+
+def arrays(place: Path) -> list[str]:
+    """One .npz of examples with classes."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    y = np.arange(3 * EACH) % len(CLASSES)
+    np.savez(place / "own.npz", x=rng.normal(size=(len(y), SIZE)) + 3 * y[:, None], y=y)
+    return [f"data.path={place}/own.npz"]
+
+
+def table(place: Path) -> list[str]:
+    """A CSV of numbers, words and gaps with a class."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    lines = ["size,colour,kind"]
+    for number in range(3 * EACH):
+        name = CLASSES[number % 3]
+        size = "" if number % 7 == 0 else f"{rng.normal() + 3 * (number % 3):.4f}"
+        lines.append(f"{size},{('red', 'blue', '')[number % 3]},{name}")
+    (place / "own.csv").write_text("\n".join(lines))
+    return [f"data.path={place}/own.csv", "data.target=kind"]
+
+
+MADE: dict[str, Callable[[Path], list[str]]] = {
+    "folder": folder,
+    "idx": idx,
+    "arrays": arrays,
+    "table": table,
+}
 """option of conf/data -> what makes its files, and the overrides that it needs"""
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reading.decoded import TEST, TRAIN, UNSPLIT, Decoded, twins_of
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, twins_of
 from reading.splits import split
 from refusal import Refusal
 
@@ -72,9 +72,13 @@ def test_own_parts_stay_and_only_what_is_missing_is_drawn():
 
 
 def test_examples_that_own_parts_share_are_told():
-    data = pool([0, 1, 0, 1, 0, 1], [1, 2, 3, 4, 1, 9], parts=[TRAIN] * 4 + [TEST] * 2)
-    _, notes = split(data, 0.25, 0.5, 0)
-    assert notes == ["1 examples of test are in train too, the same to the last bit"]
+    parts = [TRAIN] * 4 + [VAL] * 2 + [TEST] * 3
+    _, notes = split(pool([0, 1] * 4 + [0], [1, 2, 3, 4, 1, 9, 9, 2, 1], parts), 0.25, 0.5, 0)
+    assert notes == [
+        "1 examples of val are in train too, the same to the last bit",
+        "2 examples of test are in train too, the same to the last bit",
+        "2 examples of test are in val too, the same to the last bit",
+    ]
 
 
 def test_a_part_that_is_not_what_was_asked_is_told():
