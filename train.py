@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 import construct
 import refusal
 from construct import build
+from reading.learnt import found
 from redact import redact
 
 PARTS = (
@@ -111,6 +112,10 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def read(cfg: DictConfig) -> float | None:
     """Read the command line; a job of a sweep by Hydra's own sweeper runs here, and its score goes back."""
+    with refusal.told():
+        learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     config: dict[str, Any] = resolved
     overrides = redact(list(HydraConfig.get().overrides.task))

@@ -17,7 +17,7 @@ from models.compress.context import Context
 from models.compress.masks import one_of, share
 from models.compress.resize import resize, restate
 from models.data.batches import sequential
-from models.data.dataset import UNSCORED, Split
+from models.data.dataset import UNSCORED
 from models.nets.unseen import unseen
 from models.training.evaluate import evaluating
 from refusal import Refusal
@@ -155,10 +155,8 @@ class Structured(Compression):
 
 def fill_gradients(net: nn.Module, context: Context, batches: int) -> None:
     """Add the gradients of the cross-entropy on the first `batches` batches of the training split."""
-    train = context.data.train
-    rows = slice(0, batches * context.batch_size)
     with evaluating(net), torch.enable_grad():
-        first = Split(train.inputs[rows], train.targets[rows])
+        first = context.data.train.part(0, batches * context.batch_size)
         for inputs, targets in sequential(first, context.batch_size):
             logits = net(inputs).flatten(0, -2).float()
             cross_entropy(logits, targets.flatten(), ignore_index=UNSCORED).backward()

@@ -1,7 +1,7 @@
 """What a loader returns: three splits that live as tensors, checked once against the config that asked."""
 
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -15,20 +15,77 @@ UNSCORED = -100
 
 @final
 @dataclass(frozen=True)
+class Scale:
+    """What inputs are put on one scale by: (1, C, 1, ...) float32 each, one of each channel."""
+
+    mean: Tensor
+    deviation: Tensor
+    gaps: bool = False
+    """whether inputs may be missing, not a number, which is the mean then"""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, C, ...) of any type -> float32, less the mean and over the deviation."""
+        scaled = inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.deviation)
+        return scaled.nan_to_num_(0.0) if self.gaps else scaled
+
+    def to(self, device: torch.device | str) -> "Scale":
+        """The same on `device`."""
+        return replace(self, mean=self.mean.to(device), deviation=self.deviation.to(device))
+
+
+@final
+@dataclass(frozen=True)
 class Split:
-    """Examples and their answers; row i of one belongs to row i of the other."""
+    """Examples and their answers; row i of one belongs to row i of the other.
+
+    With `rows` the split is those of them, in that order: parts of one pool then share its memory. With a
+    `scale` the inputs lie as they were read, and are put on it batch by batch.
+    """
 
     inputs: Tensor
     """(N, *shape) float32, standardised; or (N, T) integer tokens in the smallest type that holds them"""
     targets: Tensor
     """(N,) int64 class; or (N, T) uint8 or int64 next token, `UNSCORED` where nothing is asked"""
+    rows: Tensor | None = None
+    """(n,) int64 places in both; None is all of them, in order"""
+    scale: Scale | None = None
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs if self.rows is None else self.rows)
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+        rows = None if self.rows is None else self.rows.to(device)
+        scale = None if self.scale is None else self.scale.to(device)
+        return Split(self.inputs.to(device), self.targets.to(device), rows, scale)
+
+    def part(self, start: int, stop: int) -> "Split":
+        """Its examples from `start` up to `stop`, without a copy."""
+        if self.rows is None:
+            return replace(self, inputs=self.inputs[start:stop], targets=self.targets[start:stop])
+        return replace(self, rows=self.rows[start:stop])
+
+    def taken(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets at (n,) `places` of the split, as a network takes them."""
+        rows = places if self.rows is None else self.rows.index_select(0, places)
+        return self._wide(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """All inputs and targets in order, as a network takes them: float32 or int64, on their scale."""
+        if self.rows is None:
+            return self._wide(self.inputs, self.targets)
+        return self._wide(self.inputs.index_select(0, self.rows), self.targets.index_select(0, self.rows))
+
+    def answers(self) -> Tensor:
+        """The targets of the split alone, as they are kept."""
+        return self.targets if self.rows is None else self.targets.index_select(0, self.rows)
+
+    def _wide(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return _widened(inputs) if self.scale is None else self.scale(inputs), _widened(targets)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_floating_point() else tensor.long()
 
 
 @final
@@ -46,6 +103,9 @@ class Dataset:
     shape: tuple[int, ...]
     classes: int
     batch_size: int
+    about: dict[str, Any] = field(default_factory=dict)
+    """what is kept with the network: `names` of the classes, `mean` and `deviation` of the inputs' scale; and
+    `notes`, sentences for whoever asked"""
 
     def __post_init__(self) -> None:
         # An override arrives as any sequence of numbers; equality below wants a tuple.
@@ -62,13 +122,15 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same data on `device`."""
+        if self.train.inputs.device == torch.device(device):
+            return self
         return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))
 
 
 def _check_split(data: Dataset, name: str, split: Split) -> None:
-    if len(split) == 0 or len(split) != len(split.targets):
+    if len(split) == 0 or len(split.inputs) != len(split.targets):
         raise Refusal(
-            f"the {name} split holds {len(split)} inputs and {len(split.targets)} targets: "
+            f"the {name} split holds {len(split.inputs)} inputs and {len(split.targets)} targets: "
             "give it more data, or change the shares of the splits."
         )
     true = tuple(split.inputs.shape[1:])
@@ -79,7 +141,7 @@ def _check_split(data: Dataset, name: str, split: Split) -> None:
     if per_token == (data.task == "classification"):
         fits = "language or recall" if per_token else "classification"
         raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {fits}.")
-    _check_classes(data, split.targets, exactly=name == "train" and not per_token)
+    _check_classes(data, split.answers(), exactly=name == "train" and not per_token)
     if per_token:
         _check_classes(data, split.inputs, exactly=False)
 

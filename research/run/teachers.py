@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from construct import refuse_untrusted
+from reading.digest import remembered
 from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
@@ -100,7 +101,7 @@ def _whole(number: Any) -> int:
 
 def _content(path: str) -> list[str]:
     file, _ = contents.checkpoint(Path(path))
-    return [] if file is None else [contents.remembered(file)]
+    return [] if file is None else [remembered(file)]
 
 
 def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
