@@ -50,9 +50,7 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     model, weights, found = _teacher(config, asked, train)
     file, _ = contents.checkpoint(Path(weights))
     # The very file: a folder may have a newer one by the time it is read.
-    read = (
-        {"weights": weights} if file is None else {"weights": str(file), "sha256": contents.remembered(file)}
-    )
+    read = {"weights": weights} if file is None else {"weights": str(file), "sha256": remembered(file)}
     built = {"_target_": "models.compress.teacher.load", "model": model, **read}
     steps = config["compress"] | {"distill": distill | {"teacher": built}}
     facts = found.facts | {"teacher": found.facts["teacher"] | read}

@@ -81,7 +81,7 @@ def files(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {
         key: {
             "path": str(path),
-            "sha256": contents.remembered(path) if path.is_file() else contents.content(path),
+            "sha256": remembered(path) if path.is_file() else content(path),
         }
         for key, path in sorted(paths.items())
     }
