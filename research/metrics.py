@@ -221,24 +221,6 @@ def compares(verdict: Verdict, metric: str) -> bool:
     return verdict.comparison is not None and verdict.comparison.metric == metric
 
 
-def resolved(bound: Constraint, control: Mapping[str, float]) -> Constraint:
-    """A bound as a figure: one that is relative to the control by the control's own, NaN where it has none.
-
-    That is the control which a sprint or a claim compares with, and never the one stopped at the bound.
-    """
-    if bound.of_control is None:
-        return bound
-    figure = control.get(bound.metric, math.nan)
-    limit = figure * bound.bound if bound.of_control == "ratio" else figure + bound.bound
-    return bound.model_copy(update={"bound": limit, "of_control": None})
-
-
-def resolved_objective(objective: Objective, control: Mapping[str, float]) -> Objective:
-    """The same with every bound as a figure, by the control's on the objective's own split."""
-    bounds = (resolved(bound, control) for bound in objective.constraints)
-    return objective.model_copy(update={"constraints": tuple(bounds)})
-
-
 def shortfall(constraint: Constraint, value: float) -> float:
     """How far a value is outside its bound, as a share of it; NaN where the control of a bound is unknown."""
     if constraint.of_control is not None:
@@ -263,8 +245,11 @@ def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, flo
 
 def shown(constraint: Constraint) -> str:
     """A constraint as a person writes it: `size/parameters <= 50000`, `test/accuracy >= control - 0.01`."""
-    plain = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-    return constraint.words if constraint.of_control else plain
+    return (
+        constraint.words
+        if constraint.of_control
+        else f"{constraint.metric} {constraint.op} {constraint.bound:g}"
+    )
 
 
 def sentence(objective: Objective) -> str:

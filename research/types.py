@@ -1,5 +1,6 @@
 """The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self, final
 
@@ -59,6 +60,17 @@ class Constraint(Record):
             limit = f"{self.bound:.10g}"
         return f"{self.metric} {self.op} {limit}"
 
+    def resolved(self, control: Mapping[str, float]) -> "Constraint":
+        """The bound as a figure: one that is relative to the control by its own, NaN where it has none.
+
+        That is the control which a sprint or a claim compares with, and never the one stopped at the bound.
+        """
+        if self.of_control is None:
+            return self
+        figure = control.get(self.metric, math.nan)
+        limit = figure * self.bound if self.of_control == "ratio" else figure + self.bound
+        return self.model_copy(update={"bound": limit, "of_control": None})
+
 
 class Objective(Record):
     """What a goal asks for."""
@@ -71,6 +83,11 @@ class Objective(Record):
     def metrics(self) -> tuple[str, ...]:
         """What it is about, then what it bounds."""
         return (self.metric, *(bound.metric for bound in self.constraints))
+
+    def resolved(self, control: Mapping[str, float]) -> "Objective":
+        """The same with every bound as a figure, by the control's on the objective's own split."""
+        bounds = (bound.resolved(control) for bound in self.constraints)
+        return self.model_copy(update={"constraints": tuple(bounds)})
 
 
 class Proposal(Record):

@@ -12,7 +12,7 @@ from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
 from research.llm.prompt import data
-from research.metrics import compares, is_energy, resolved, sentence
+from research.metrics import compares, is_energy, sentence
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
@@ -165,7 +165,7 @@ class Conclusions:
         numbers = [number for pair in whole for number in pair]
         trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
         results = {number: known for number in numbers if (known := self._bench.result(number))}
-        floor = resolved(floors[0], self._bench.means(control, finding.seeds)).bound
+        floor = floors[0].resolved(self._bench.means(control, finding.seeds)).bound
         told = [efficiency(trials[a], trials[b], results, floor=floor) for a, b in whole]
         unknown = [share for share in told if share.value is None]
         return unknown[0] if unknown else min(told, key=lambda share: share.value or 0.0)

@@ -10,7 +10,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
 from research.campaign.judging import ground, judge, method
 from research.campaign.question import Question, Turn
-from research.metrics import METRICS, is_ratio, is_test, resolved, screening, shortfall
+from research.metrics import METRICS, is_ratio, is_test, screening, shortfall
 from research.stats.alpha import Errors
 from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
@@ -281,7 +281,7 @@ class Confirmation:
             size = compare(shorter, own, claim.first.metric, _LEVEL, "relative")
             beyond = beyond.model_copy(update={"comparison": size})
         given, means = (self._bench.means(side, seeds) for side in (control, stopped))
-        bounds = [resolved(bound, given) for bound in claim.constraints]
+        bounds = [bound.resolved(given) for bound in claim.constraints]
         kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in bounds)
         return parted(stopped.overrides, before, shorter, claim.first.metric, _LEVEL, beyond, kept)
 

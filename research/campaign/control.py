@@ -20,7 +20,6 @@ from research.metrics import (
     is_validation,
     quantity,
     rank,
-    resolved,
     screening_objective,
     shortfall,
     shown,
@@ -162,7 +161,7 @@ def tightened(
 
     def tight(bound: Constraint) -> Constraint:
         known, more = described(bound.metric), (unsettled or {}).get(twin(bound.metric), 0.0)
-        own = resolved(bound, control or {}).bound
+        own = bound.resolved(control or {}).bound
         if bound.op == "<=":
             return _at(bound, own - more)
         if known is None or known.unit != "share":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import paid
-from research.metrics import rank, resolved_objective, untested
+from research.metrics import rank, untested
 from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
@@ -207,7 +207,7 @@ class Tried:
         """
         rows = (row for row in reversed(self._rows) if row["status"] == "control" and self._alike(row))
         own = next((row for row in rows if not ProposalFacts.of(row).stopped), None)
-        return resolved_objective(self._campaign.objective, self._seen(own).metrics if own else {})
+        return self._campaign.objective.resolved(self._seen(own).metrics if own else {})
 
     @cached_property
     def _charters(self) -> dict[int, Any]:

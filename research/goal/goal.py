@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from refusal import Refusal
-from research.goal.names import Names, names_of, task_of
-from research.goal.parts import Parts, heard_in
+from research.goal.names import KnownNames, names_of, task_of
+from research.goal.parts import Utterance, heard_in
 from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
@@ -92,7 +92,7 @@ def _refused(said: str, nearest: str) -> Refusal:
     return Refusal(f"{said[:1].upper()}{said[1:].rstrip('.')}; {example}.")
 
 
-def _goal(text: str, conf: Path, parts: Parts, asked: _Asked) -> Goal:
+def _goal(text: str, conf: Path, parts: Utterance, asked: _Asked) -> Goal:
     names = names_of(conf).chosen(parts.named, asked.fixed)
     bounds = parts.bounds if asked.bounds is None else asked.bounds
     task = task_of(conf, (*names, *asked.fixed))
@@ -167,7 +167,7 @@ def _chosen(wishes: Sequence[Wish], task: str) -> Wish | None:
     return max(told, key=lambda wish: wish.effect, default=None)
 
 
-def _explicit(constraints: Iterable[str], names: Names) -> list[Constraint]:
+def _explicit(constraints: Iterable[str], names: KnownNames) -> list[Constraint]:
     stated: list[Constraint] = []
     for line in constraints:
         parts = heard_in(line, names, typed=True)
@@ -198,7 +198,7 @@ def _agreed(bounds: Iterable[Constraint]) -> tuple[Constraint, ...]:
     return tuple(tight.values())
 
 
-def _nearest(parts: Parts, conf: Path, asked: _Asked) -> str:
+def _nearest(parts: Utterance, conf: Path, asked: _Asked) -> str:
     """What was understood as a goal that is read, with what may stand for the rest; '' for nothing."""
     instead = list(dict.fromkeys(problem.instead for _, _, problem in parts.problems if problem.instead))[:2]
     wishes = list(dict.fromkeys(map(said_of, parts.wishes[:9])))

@@ -40,7 +40,7 @@ _WORDS = {"data": _DATA_WORDS, "model": _MODEL_WORDS, "trainer": _TRAINER}
 
 
 @final
-class Names:
+class KnownNames:
     """What the options of a configuration folder are called in a goal."""
 
     def __init__(self, conf: Path) -> None:
@@ -88,14 +88,14 @@ class Names:
         )
 
 
-def names_of(conf: Path) -> Names:
+def names_of(conf: Path) -> KnownNames:
     """The names of a configuration folder, made anew only where its options have changed."""
     return _kept(conf, *(tuple(_options(conf, group)) for group in ("data", "model")))
 
 
 @lru_cache(maxsize=8)
-def _kept(conf: Path, *options: tuple[str, ...]) -> Names:
-    return Names(conf)
+def _kept(conf: Path, *options: tuple[str, ...]) -> KnownNames:
+    return KnownNames(conf)
 
 
 def _options(conf: Path, group: str) -> list[str]:

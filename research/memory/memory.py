@@ -18,7 +18,7 @@ from research.memory.doubts import Doubts
 from research.memory.lessons import lessons
 from research.memory.reading import PastTrial, runs
 from research.memory.records import Configured, Doubt, Episode, Lesson, Query
-from research.metrics import is_timed, rank, resolved_objective, screening_objective
+from research.metrics import is_timed, rank, screening_objective
 from research.store.store import Store
 from research.types import Objective
 
@@ -104,7 +104,7 @@ def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objectiv
     """Bounds relative to a control by the task's default among its runs; without one nothing keeps them."""
     plain = [run.figures for run in runs if not run.overrides and not run.failed]
     shared = set.intersection(*map(set, plain)) if plain else set()
-    return resolved_objective(objective, {k: statistics.fmean(one[k] for one in plain) for k in shared})
+    return objective.resolved({k: statistics.fmean(one[k] for one in plain) for k in shared})
 
 
 def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[str] | None = None) -> Memory:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 from research.compose.override import values_of
-from research.metrics import resolved_objective, screening, screening_objective
+from research.metrics import screening, screening_objective
 from research.report.arms import DECIDED, Read
 from research.report.names import Names
 from research.stats.arms import Arm
@@ -113,7 +113,7 @@ class Findings:
     def wanted(self) -> Objective:
         """The objective as it was screened; what is relative to the control by its screened figures."""
         control = next((arm for arm in self.arms("screened") if arm.control), None)
-        return resolved_objective(screening_objective(self.objective), control.means if control else {})
+        return screening_objective(self.objective).resolved(control.means if control else {})
 
     def columns(self, stage: str) -> list[str]:
         """The metrics of a stage's table: what was asked and claimed, and what is always told."""

@@ -78,7 +78,7 @@ class Names:
 
 def _short(text: str) -> str:
     """`labels=soft` of `compress.distill.labels=soft`."""
-    key, _, value = text.partition("=")
+    key, value, _ = override(text)
     return f"{key.rpartition('.')[2]}={value}"
 
 

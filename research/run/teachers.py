@@ -11,7 +11,8 @@ from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
 from research.stats.draws import KEY, drawn_anew
-from research.store.store import Store, refuse_edited
+from research.store.schema import refuse_edited
+from research.store.store import Store
 from research.types import Key, Trial
 
 _CONF = Path(__file__).resolve().parents[2] / "conf"

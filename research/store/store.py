@@ -239,18 +239,6 @@ class Store(Journal):
         return list(points.values())
 
 
-def refuse_edited(of: Trial) -> None:
-    """Raise `Refusal` for a trial whose config is not the one that was written, before it is run again.
-
-    A row of a version that took no digest passes: what it may call is held by `construct` in any case.
-    """
-    if of.config_sha is not None and of.config_sha != config_sha(of.key.signature, of.config):
-        raise Refusal(
-            f"The configuration of trial {of.id} was changed in the database after it was written (its "
-            "SHA-256 differs): it is not run. Restore the row from a copy, or type its overrides anew."
-        )
-
-
 def _insist(write: Callable[[], None]) -> None:
     """Outlast the restart of a server: what a trial measured cost more than half a minute of waiting."""
     for pause in _PAUSES:

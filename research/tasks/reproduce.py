@@ -17,7 +17,7 @@ from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
 from research.store.queries import siblings
-from research.store.store import refuse_edited
+from research.store.schema import refuse_edited
 from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from research.metrics import rank, resolved, resolved_objective, shown
+from research.metrics import rank, shown
 from research.stats.alpha import errors
 from research.stats.claims import Claim, Part
 from research.stats.draws import Ground, Spread
@@ -72,7 +72,7 @@ def test_beside_a_control_without_spread_it_is_the_plain_bound(
     control = dict.fromkeys(range(len(noise)), level)
     arm = {seed: level + value for seed, value in enumerate(noise)}
     plain, relative = bound(ACCURACY, op, level + margin, None), bound(ACCURACY, op, margin)
-    assert resolved(relative, {ACCURACY: level}).bound == pytest.approx(plain.bound)
+    assert relative.resolved({ACCURACY: level}).bound == pytest.approx(plain.bound)
     told = [judged(Part.keeping(one), control, arm, RATE) for one in (plain, relative)]
     assert told[0].word == told[1].word, (told[0].reason, told[1].reason)
     missing = [distance(Part.keeping(one), control, arm, RATE) for one in (plain, relative)]
@@ -135,8 +135,8 @@ def test_nothing_is_known_to_keep_a_bound_whose_control_is_unknown() -> None:
     asked = Objective(metric=JOULES, direction="min", constraints=(bound("val/accuracy", ">=", -0.01),))
     figures = {JOULES: 5.0, "val/accuracy": 1.0}
     assert rank(asked, figures)[0] == math.inf
-    assert rank(resolved_objective(asked, {}), figures)[0] == math.inf
-    assert rank(resolved_objective(asked, {"val/accuracy": 1.005}), figures)[0] == 0
+    assert rank(asked.resolved({}), figures)[0] == math.inf
+    assert rank(asked.resolved({"val/accuracy": 1.005}), figures)[0] == 0
     assert shown(asked.constraints[0]) == "val/accuracy >= control - 0.01"
 
 
