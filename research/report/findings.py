@@ -1,8 +1,7 @@
 """Reads a campaign from the database: its arms with figures, its counts, its cost; all of it queries."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
@@ -12,7 +11,7 @@ from research.report.arms import DECIDED, Read
 from research.report.names import Names
 from research.stats.arms import Arm
 from research.store.store import Store
-from research.types import STOPPED, Insight, Objective, Proposal, Result
+from research.types import Insight, Objective, Proposal
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
@@ -24,28 +23,6 @@ _NEAREST = ("supported", "refuted", "open", "promoted", "screened")
 
 
 NO_CAMPAIGN = "The database has no campaign {!a}: python agent.py task=status lists what it has."
-
-
-@final
-@dataclass(frozen=True)
-class Cost:
-    """What the search itself used; None where nothing tells it."""
-
-    trials: int
-    stopped: int
-    """ended early because they could not win"""
-    failed: int
-    known: int
-    joules: float
-    seconds: float
-    calls: int
-    tokens: int
-    dollars: float | None
-    model_joules: float
-    model_unknown: int
-    """calls of the model whose joules nobody knows"""
-    stepped: float | None
-    """share of its trials' CPU seconds that were steps"""
 
 
 @final
@@ -67,11 +44,13 @@ class Findings:
         """every proposal's row, also of those that a later sprint carried on"""
         self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
-        campaign = self.facts.get("campaign")
-        self.runs: list[Row] = [
+        campaign, numbers = self.facts.get("campaign"), {number_of(row) for row in self.sprints}
+        self.all_runs: list[Row] = [
             row for row in found.values() if row is self.sprint or row["facts"].get("campaign") == campaign
         ]
-        """every run of the command: what they cost is the campaign's cost, also where one was cut short"""
+        """every run of the campaign's command"""
+        self.runs: list[Row] = [row for row in self.all_runs if number_of(row) in numbers]
+        """every run of these sprints: what they cost counts, also where one was cut short"""
         self.interactions: list[Row] = [
             row for one in self.runs for row in store.interactions(sprint_id=one["id"])
         ]
@@ -172,31 +151,10 @@ class Findings:
         known = [float(one) for one in told if isinstance(one, int | float)]
         return sum(known) if known else None
 
-    def cost(self) -> Cost:
-        """What the campaign cost, over all its sprints and all runs of the same command."""
-        ran = self.store.trials(sweep=str(self.facts["campaign"]))
-        results = self.store.results([trial.id for trial in ran])
-        lost = self.store.lost(str(self.facts["campaign"])).values()
-        used = {number for row in self.experiments for stage in STAGES for number in ids(row, stage)}
-        ends = [STOPPED in (trial.reason or "") for trial in ran if trial.status == "failed"]
-        calls = self.interactions
-        dollars = [row["dollars"] for row in calls]
-        return Cost(
-            trials=len(results),
-            stopped=sum(ends),
-            failed=len(ends) - sum(ends),
-            known=len(used - {trial.id for trial in ran}),
-            joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
-            + sum(spent.get("train/energy_j", 0.0) for spent in lost)
-            + (self.total("pruned", "lost_joules") or 0.0),
-            seconds=float(self.facts.get("seconds") or 0.0),
-            calls=len(calls),
-            tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
-            dollars=None if None in dollars else sum(dollars),
-            model_joules=sum(row["joules"] or 0.0 for row in calls),
-            model_unknown=sum(row["joules"] is None for row in calls),
-            stepped=_stepped(results.values()),
-        )
+    @property
+    def part(self) -> bool:
+        """Whether the campaign has other sprints than these."""
+        return len(self.runs) < len(self.all_runs)
 
     @cached_property
     def _known(self) -> Read:
@@ -225,6 +183,11 @@ class Findings:
         numbers = [number for row in rows for number in ids(row, stage)]
         stopped = any(row["facts"].get("stopped") for row in rows)
         return self._known.arm(proposal.overrides, proposal.proposer, status, numbers, stopped)
+
+
+def number_of(sprint: Row) -> int:
+    """Which of its campaign's a sprint is, from 1."""
+    return int(sprint["facts"].get("number", 1))
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
@@ -269,12 +232,3 @@ def ended(status: str) -> str:
     if status in ("queued", "proposed"):
         return "waiting"
     return "ran" if status in RAN else "interrupted" if status == "running" else status
-
-
-def _stepped(results: Iterable[Result]) -> float | None:
-    """Of the processes of those that tell both; None where none does."""
-    both = [
-        one.metrics for one in results if {"train/cpu_seconds", "trial/cpu_seconds"} <= one.metrics.keys()
-    ]
-    whole = sum(metrics["trial/cpu_seconds"] for metrics in both)
-    return sum(metrics["train/cpu_seconds"] for metrics in both) / whole if whole else None

@@ -10,6 +10,7 @@ from research.report.arms import figure
 from research.report.cost import model_joules
 from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
+from research.report.spent import used
 from research.stats.arms import Arm, joules, method
 from research.stats.sentences import method_words
 
@@ -30,7 +31,7 @@ def lanes(found: Findings) -> list[str]:
         *_shared(rows),
         "The best are means of the screening, which claims nothing.",
         f"{_first(method_words(method(arms)))}; they are those of trainings, and the model's questions come "
-        f"on top: {model_joules(found.cost())}.",
+        f"on top: {model_joules(used(found))}.",
     ]
     return [" ".join(said), "", *table(heads, cells)]
 

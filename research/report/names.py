@@ -13,7 +13,7 @@ from research.stats.arms import Arm
 
 @final
 class Names:
-    """The names of one page, or of several that tell of the same arms: an arm keeps the first that it had."""
+    """The names of a page, or of several that tell of the same arms: an arm keeps the first that it had."""
 
     def __init__(self, arms: Iterable[Arm] = (), base: Arm | None = None) -> None:
         """`base` is what the others are told beside where that is no control, as the first arm of a sweep."""
@@ -25,10 +25,11 @@ class Names:
     def __call__(self, arm: Arm) -> str:
         """What an arm is called; two controls of one campaign are told apart by their letters."""
         role = "control, stopped" if arm.stopped else "control" if arm.control else ""
-        for name in (role, f"{role} {self._letter(arm.overrides)}".strip()) if role else ():
-            if self._arms.setdefault(name, arm).overrides == arm.overrides:
-                return name
-        return self._known(self._letter(arm.overrides), arm)
+        if role and self._arms.setdefault(role, arm).overrides == arm.overrides:
+            return role
+        name = f"{role} {self._letter(arm.overrides)}".strip()
+        self._arms.setdefault(name, arm)
+        return name
 
     def line(self, line: str) -> str:
         """What the arm of a line of overrides is called; the line itself where it has no name."""
@@ -36,11 +37,11 @@ class Names:
         return next(own, code(line))
 
     def legend(self, arm: Arm) -> str:
-        """The name with what no other arm here has, as `A: labels=soft`: what tells a line from the others."""
+        """The name with what no other arm here has, as `A: labels=soft`: what tells it from the others."""
         others = [other.overrides for other in self._arms.values() if other.overrides != arm.overrides]
         shared = {text for other in others for text in other}
         own = [text for text in arm.overrides if text not in shared] or self._apart(arm)
-        told = " ".join(text if text.count("=") != 1 else _short(text) for text in own)
+        told = " ".join(map(_short, own))
         return f"{self(arm)}: {told}" if told and not arm.control else self(arm)
 
     def table(self) -> list[str]:
@@ -48,10 +49,6 @@ class Names:
         rows = [[name, self._told(arm)] for name, arm in self._arms.items()]
         beside = "the control" if self._base is None else self(self._base)
         return table(["arm", f"differs from {beside} by"], rows) if rows else []
-
-    def _known(self, name: str, arm: Arm) -> str:
-        self._arms.setdefault(name, arm)
-        return name
 
     def _letter(self, overrides: tuple[str, ...]) -> str:
         if overrides not in self._letters:
@@ -78,8 +75,8 @@ class Names:
 
 def _short(text: str) -> str:
     """`labels=soft` of `compress.distill.labels=soft`."""
-    key, _, value = text.partition("=")
-    return f"{key.rpartition('.')[2]}={value}"
+    key, value, _ = override(text)
+    return text if value is None else f"{key.rpartition('.')[2]}={value}"
 
 
 def _letters(at: int) -> str:
