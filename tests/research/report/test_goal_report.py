@@ -17,6 +17,7 @@ from research.report import campaign as sprint_report
 from research.report import goal, proposal
 from research.report.cost import payback
 from research.report.findings import Findings, of_campaign
+from research.report.spent import used
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
@@ -82,6 +83,25 @@ def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str)
     assert "early stopping ended 5 trials and saved 50 J" in report
     assert "4 proposals were refused because their failure was predicted; 1 of them would have run" in report
     assert "memory=on: nothing was recalled for a model" in report and "memory=on: 2 episodes were" in report
+
+
+def test_a_sprints_figures_are_the_sprints(lab: RowsLab) -> None:
+    """The first has trained the control and a screening, the second the fresh seeds and a plain arm."""
+    first, second = (row["id"] for row in lab.store.sprints())
+    parts = [Findings(lab.store, first), Findings(lab.store, second), of_campaign(lab.store, CAMPAIGN)]
+    told = [used(found) for found in parts]
+    assert [(one.trials, one.calls, one.tokens, one.seconds) for one in told] == [
+        (7, 1, 15, 10.0),
+        (6, 1, 15, 10.0),
+        (13, 2, 30, 20.0),
+    ]
+    own = trials(lab, " ".join(WINNER)) + trials(lab, "model.width=64", "screened")
+    marks = ",".join("?" * len(own))
+    asked = "select sum(value) from metric where point = -1 and key = 'train/energy_j' and trial_id in "
+    assert told[1].joules == pytest.approx(lab.sql(f"{asked}({marks})", *own)[0][0])
+    assert told[0].joules + told[1].joules == pytest.approx(told[2].joules)
+    assert [found.part for found in parts] == [True, True, False]
+    assert "10.0 s by the clock for this sprint" in sprint_report.text(parts[0])
 
 
 def test_it_is_paid_back_after_an_interval_of_uses(lab: RowsLab, report: str) -> None:
