@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any, final
 
 from research.compose.override import values_of
-from research.metrics import resolved_objective, screening, screening_objective
-from research.report.arms import DECIDED, Read
-from research.report.names import Names
+from research.metrics import rank, resolved_objective, screening, screening_objective
+from research.report.arms import Read
+from research.report.names import DECIDED, Names
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal
@@ -85,8 +85,16 @@ class Findings:
 
     @cached_property
     def names(self) -> Names:
-        """What arms are called in the papers."""
-        return Names(self.arms("confirmed"))
+        """What arms are called in the papers: the nearest to a finding have the first letters."""
+        return Names().reserve([*self.arms("confirmed"), *self.arms("promoted"), *self.best])
+
+    @cached_property
+    def best(self) -> list[Arm]:
+        """The screened arms, the controls first and the others by the objective."""
+        arms = self.arms("screened")
+        held = [arm for arm in arms if arm.control or arm.stopped]
+        rest = sorted((arm for arm in arms if arm not in held), key=lambda arm: rank(self.wanted, arm.means))
+        return [*held, *rest]
 
     @cached_property
     def wanted(self) -> Objective:

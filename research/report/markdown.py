@@ -65,7 +65,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines
 
 
-_SCREEN, _LETTER, _ROOM = 330, 8, 26
+_SCREEN, _LETTER, _ROOM = 330, 7.5, 26
 """pixels that a table has on a screen of 360, that a letter takes, and that are around each cell"""
 
 
@@ -80,7 +80,7 @@ def _fitting(columns: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
     return tables
 
 
-def _width(column: Sequence[str]) -> int:
+def _width(column: Sequence[str]) -> float:
     """How narrow a column can be: lines break at blanks."""
     said = (re.sub(r"[`\\]", "", cell).split() for cell in column)
     return _ROOM + _LETTER * max((len(word) for words in said for word in words), default=0)

@@ -10,6 +10,9 @@ from research.compose.override import override
 from research.report.markdown import code, table
 from research.stats.arms import Arm
 
+DECIDED = ("supported", "refuted", "open")
+"""statuses of an arm that has its verdict"""
+
 
 @final
 class Names:
@@ -21,6 +24,13 @@ class Names:
         self._letters: dict[tuple[str, ...], str] = {}
         for arm in arms:
             self(arm)
+
+    def reserve(self, arms: Iterable[Arm]) -> "Names":
+        """Give these the next letters, in their order; the table has each once it is told of."""
+        for arm in arms:
+            if not (arm.control or arm.stopped):
+                self._letter(arm.overrides)
+        return self
 
     def __call__(self, arm: Arm) -> str:
         """What an arm is called; two controls of one campaign are told apart by their letters."""
@@ -45,10 +55,14 @@ class Names:
         return f"{self(arm)}: {told}" if told and not arm.control else self(arm)
 
     def table(self) -> list[str]:
-        """Each name with what its arm does otherwise than the control; the control's own line first."""
-        rows = [[name, self._told(arm)] for name, arm in self._arms.items()]
+        """Each name with what its arm does otherwise than the control, and what was decided of it."""
         beside = "the control" if self._base is None else self(self._base)
+        arms = sorted(self._arms.items(), key=lambda item: self._place(*item))
+        rows = [[name, f"{self._told(arm)}{_word(arm)}"] for name, arm in arms]
         return table(["arm", f"differs from {beside} by"], rows) if rows else []
+
+    def _place(self, name: str, arm: Arm) -> int:
+        return -1 if name.startswith("control") else list(self._letters).index(arm.overrides)
 
     def _letter(self, overrides: tuple[str, ...]) -> str:
         if overrides not in self._letters:
@@ -71,6 +85,10 @@ class Names:
 
     def _apart(self, arm: Arm) -> Sequence[str]:
         return [text for text in arm.overrides if text not in self._control]
+
+
+def _word(arm: Arm) -> str:
+    return f", {arm.status}" if arm.status in DECIDED else ""
 
 
 def _short(text: str) -> str:

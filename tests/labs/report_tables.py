@@ -2,7 +2,7 @@
 
 import re
 
-WIDTH, LETTER, ROOM = 330, 8, 26
+WIDTH, LETTER, ROOM = 330, 7.5, 26
 """pixels for a table on a screen of 360, a letter, and what is around a cell"""
 
 
@@ -35,11 +35,15 @@ def rows(report: str, title: str) -> list[dict[str, str]]:
 
 def arms(report: str) -> dict[str, str]:
     """Name of each arm -> its overrides, as the report's one table of them has it."""
-    return {row[0]: row[1].strip("`") for row in tables(report[report.index("## Arms") :])[0][1:]}
+    return {
+        row[0]: row[1].split("`, ")[0].strip("`") for row in tables(report[report.index("## Arms") :])[0][1:]
+    }
 
 
-def narrowest(table: list[list[str]]) -> int:
+def narrowest(table: list[list[str]]) -> float:
     """Pixels that a table needs, for lines break at blanks."""
-    columns = zip(*table, strict=True)
-    words = ([word for cell in column for word in re.sub(r"[`\\\\]", "", cell).split()] for column in columns)
-    return sum(ROOM + LETTER * max(map(len, some), default=0) for some in words)
+    longest = 0.0
+    for column in zip(*table, strict=True):
+        words = [word for cell in column for word in re.sub(r"[`\\]", "", cell).split()]
+        longest += ROOM + LETTER * max(map(len, words), default=0)
+    return longest

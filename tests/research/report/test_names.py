@@ -66,3 +66,11 @@ def test_a_table_that_a_telephone_cannot_show_is_several_with_the_first_column(t
     wide = table(["a", "b"], [["x" * 200, "y" * 200]])
     assert len(tables("\n".join(wide))) == 1, "two columns stay together"
     assert table(["a", "b"], []) == ["| a | b |", "|---|---|"]
+
+
+def test_what_was_decided_of_an_arm_stands_beside_it() -> None:
+    names = Names([arm("", "control"), arm("a=1", "supported"), arm("a=2", "screened")])
+    told = [row[1] for row in tables("\n".join(names.table()))[0][1:]]
+    assert told == ["nothing", "`a=1`, supported", "`a=2`"]
+    kept = Names().reserve([arm("a=1"), arm("a=2")])
+    assert kept(arm("a=2")) == "B" and len(tables("\n".join(kept.table()))[0]) == 2, "A was not told of"
