@@ -11,7 +11,7 @@ from research.report.arms import Read
 from research.report.names import DECIDED, Names
 from research.stats.arms import Arm
 from research.store.store import Store
-from research.types import Insight, Objective, Proposal
+from research.types import Insight, Objective, Proposal, ProposalFacts, SprintFacts
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
@@ -39,14 +39,16 @@ class Findings:
         self.sprints: list[Row] = [found[number] for number in sprint_ids]
         self.sprint = self.sprints[-1]
         self.facts: Mapping[str, Any] = self.sprint["facts"]
+        self.told = SprintFacts.of(self.sprint)
+        """what the last of them says of itself"""
         self.objective = Objective.model_validate(self.sprint["objective"])
         self.rows: list[Row] = [row for one in sprint_ids for row in store.proposals(sprint_id=one)]
         """every proposal's row, also of those that a later sprint carried on"""
         self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
-        campaign, numbers = self.facts.get("campaign"), {number_of(row) for row in self.sprints}
+        campaign, numbers = self.told.campaign, {number_of(row) for row in self.sprints}
         self.all_runs: list[Row] = [
-            row for row in found.values() if row is self.sprint or row["facts"].get("campaign") == campaign
+            row for row in found.values() if row is self.sprint or SprintFacts.of(row).campaign == campaign
         ]
         """every run of the campaign's command"""
         self.runs: list[Row] = [row for row in self.all_runs if number_of(row) in numbers]
@@ -70,8 +72,7 @@ class Findings:
     @property
     def fixed(self) -> list[str]:
         """The overrides of every trial."""
-        charter = self.facts.get("charter") or {}
-        return [str(one) for one in charter.get("fixed", self.facts.get("fixed", []))]
+        return [str(one) for one in self.told.charter.get("fixed", self.facts.get("fixed", []))]
 
     @property
     def winner(self) -> Row | None:
@@ -130,8 +131,7 @@ class Findings:
     @property
     def baseline(self) -> Mapping[str, Any]:
         """What an earlier sprint has shown to keep the bounds, and is the control since; else empty."""
-        told = self.facts.get("baseline") or {}
-        return told if told.get("sprint") is not None else {}
+        return self.told.baseline if self.told.baseline.get("sprint") is not None else {}
 
     def counts(self) -> dict[str, Counter[str]]:
         """Proposer -> how many of its proposals ended how; the control left out."""
@@ -145,13 +145,11 @@ class Findings:
     def reasons(self, *statuses: str) -> Counter[str]:
         """Why proposals of these statuses came to nothing, and how often."""
         rows = [row for row in self.experiments if row["status"] in statuses]
-        return Counter(str(reason) for row in rows for reason in row["facts"].get("reasons") or [])
+        return Counter(reason for row in rows for reason in ProposalFacts.of(row).reasons)
 
     def notes(self) -> list[str]:
         """What each sprint noted for the reader, each once."""
-        return list(
-            dict.fromkeys(str(one) for row in self.sprints for one in row["facts"].get("notes") or [])
-        )
+        return list(dict.fromkeys(str(one) for row in self.sprints for one in SprintFacts.of(row).notes))
 
     def total(self, fact: str, key: str) -> float | None:
         """The sum of one number over the sprints, as of `pruned` and `trials`; None where none tells it."""
@@ -189,13 +187,13 @@ class Findings:
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
-        stopped = any(row["facts"].get("stopped") for row in rows)
+        stopped = any(ProposalFacts.of(row).stopped for row in rows)
         return self._known.arm(proposal.overrides, proposal.proposer, status, numbers, stopped)
 
 
 def number_of(sprint: Row) -> int:
     """Which of its campaign's a sprint is, from 1."""
-    return int(sprint["facts"].get("number", 1))
+    return SprintFacts.of(sprint).number
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
@@ -209,8 +207,9 @@ def _meter(fixed: Sequence[str]) -> dict[str, Any]:
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """Each proposal once: what later sprints carried on is told by the last row that did."""
-    last = {row["facts"]["carried"]: row["id"] for row in rows if "carried" in row["facts"]}
-    return [row for row in rows if last.get(row["facts"].get("carried", row["id"]), row["id"]) == row["id"]]
+    first = {row["id"]: ProposalFacts.of(row).carried or row["id"] for row in rows}
+    last = {first[row["id"]]: row["id"] for row in rows}
+    return [row for row in rows if last[first[row["id"]]] == row["id"]]
 
 
 def of_campaign(store: Store, campaign: str) -> Findings:
@@ -218,8 +217,8 @@ def of_campaign(store: Store, campaign: str) -> Findings:
 
     Raises `KeyError` when there is none of this name.
     """
-    rows = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
-    newest = {row["facts"].get("number", 1): row["id"] for row in sorted(rows, key=lambda row: row["id"])}
+    rows = [row for row in store.sprints() if SprintFacts.of(row).campaign == campaign]
+    newest = {number_of(row): row["id"] for row in sorted(rows, key=lambda row: row["id"])}
     if not newest:
         raise KeyError(f"no campaign {campaign}")
     return Findings(store, *(newest[number] for number in sorted(newest)))
@@ -232,7 +231,7 @@ def ids(row: Row, stage: str) -> list[int]:
 
 def harness(row: Row) -> bool:
     """Whether a row is the harness's own: the control, or the control stopped at the bound."""
-    return row["status"] == "control" or bool(row["facts"].get("stopped"))
+    return row["status"] == "control" or ProposalFacts.of(row).stopped
 
 
 def ended(status: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from research.report.findings import STAGES, Findings, ids, number_of
-from research.types import STOPPED, Result
+from research.types import STOPPED, Result, SprintFacts
 
 
 @final
@@ -32,7 +32,7 @@ class Cost:
 
 def used(found: Findings) -> Cost:
     """What these sprints cost, over all runs of the same command."""
-    own, sweep = {row["id"] for row in found.runs}, str(found.facts["campaign"])
+    own, sweep = {row["id"] for row in found.runs}, str(found.told.campaign)
     ran = [trial for trial in found.store.trials(sweep=sweep) if _sprint_at(found, trial.started) in own]
     results, keys = found.store.results([trial.id for trial in ran]), {trial.key for trial in ran}
     lost = [figures for key, figures in found.store.lost(sweep).items() if key in keys]
@@ -67,8 +67,8 @@ def _sprint_at(found: Findings, moment: float) -> int:
 def _seconds(found: Findings) -> float:
     """By the clock, which goes on from sprint to sprint until the command is typed again."""
     first = min(map(number_of, found.sprints))
-    before = [row["facts"].get("seconds") or 0.0 for row in found.all_runs if number_of(row) == first - 1]
-    told, earlier = float(found.facts.get("seconds") or 0.0), float(before[-1]) if before else 0.0
+    before = [SprintFacts.of(row).seconds for row in found.all_runs if number_of(row) == first - 1]
+    told, earlier = found.told.seconds, before[-1] if before else 0.0
     return told - earlier if told >= earlier else told
 
 

@@ -89,7 +89,7 @@ def _looked(found: Findings) -> str:
     own = [row for row in found.experiments if not harness(row)]
     ran = sum(row["status"] in RAN for row in own)
     judged = len(found.found)
-    alpha = (found.facts.get("charter") or {}).get("alpha")
+    alpha = found.told.charter.get("alpha")
     promise = f", under an error rate of {alpha:g} for the whole campaign" if alpha else ""
     return (
         f"{len(own)} proposals were made and {ran} of them ran; {judged} "
