@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Direction = Literal["min", "max"]
 Scale = Literal["absolute", "relative"]
@@ -47,6 +47,12 @@ class Constraint(Record):
     bound: float
     of_control: Literal["difference", "ratio"] | None = None
     """a difference to the control's figure, as -0.01, or times it, as 1.02; None: neither"""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plain bound as it always was: names of campaigns and recipes are digests of it."""
+        told: dict[str, Any] = write(self)
+        return told if self.of_control else {key: told[key] for key in told if key != "of_control"}
 
     @property
     def words(self) -> str:

@@ -32,7 +32,7 @@ def text(found: Findings) -> str:
 
 
 def _promise(found: Findings) -> list[str]:
-    alpha = (found.facts.get("charter") or {}).get("alpha")
+    alpha = found.told.charter.get("alpha")
     if alpha is None:
         return ["This was judged without a charter: no error rate of a whole campaign was promised."]
     return [
@@ -55,7 +55,7 @@ def _order(found: Findings) -> list[str]:
         return ["None: no contender was compared with the control on fresh seeds."]
     heads = ["#", "arm", "metric", "level", "n", "difference", "effect size", "p", "power", "verdict"]
     rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
-    words = found.facts.get("comparisons") or []
+    words = found.told.comparisons
     counted = f"{len(words)} ({', '.join(plain(one, 20) for one in words[:40])})"
     looks = [f"Comparisons in all, each test of being as good counted: {counted}."]
     left = len(found.found) - len(rows)

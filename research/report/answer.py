@@ -37,7 +37,7 @@ def opening(found: Findings) -> list[str]:
 
 def asked_for(found: Findings) -> str:
     """The goal as it was understood, in a sentence."""
-    goal = (found.facts.get("charter") or {}).get("goal") or {}
+    goal = found.told.charter.get("goal") or {}
     effect = float(goal.get("smallest_effect") or 0.0)
     least = f", by at least {effect_words(found.objective.metric, effect)}" if effect else ""
     return f"Asked was to {plain(sentence(found.objective))}{least}."
@@ -64,7 +64,7 @@ def why_nothing(found: Findings) -> str:
 
 def asked(found: Findings) -> list[str]:
     """What every trial had in common, the control, and the promise about errors."""
-    charter: Mapping[str, Any] = found.facts.get("charter") or {}
+    charter: Mapping[str, Any] = found.told.charter
     lines = [f"- every trial: {code(' '.join(found.fixed))}"]
     status = plain(found.sprint["status"])
     lines.append(
@@ -99,7 +99,7 @@ def further(found: Findings) -> list[str]:
 
 def smallest_effect(found: Findings, compared: Comparison) -> float:
     """The smallest effect of interest in a comparison's own unit, 0 where any counts."""
-    goal = (found.facts.get("charter") or {}).get("goal") or {}
+    goal = found.told.charter.get("goal") or {}
     effect = float(goal.get("smallest_effect") or 0.0)
     if compared.metric != found.objective.metric:
         return 0.0

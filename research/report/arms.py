@@ -12,8 +12,6 @@ from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 from research.store.store import Store
 
-DECIDED = ("supported", "refuted", "open")
-
 
 def measured(store: Store, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
     """An arm of the finished ones among the trials `ids`, in the order given; read from the store."""
@@ -56,6 +54,7 @@ class Read:
         )
 
 
+ALONE = "Means over n seeds; a dash was not measured."
 HOW = "± is half of the 95 % t-interval of a mean over n seeds; a dash was not measured."
 
 
@@ -64,19 +63,18 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: Names) -> lis
 
     What the arms are compared with is the first of them; below stands why a cell was left out.
     """
-    verdicts = any(arm.status in DECIDED for arm in arms)
     against = {metric: _why_not(metric, arms) for metric in columns}
     rows = []
     for at, arm in enumerate(arms):
         cells = ["not comparable" if at in against[metric] else _cell(metric, arm) for metric in columns]
-        word = [arm.status if arm.status in DECIDED else ""] * verdicts
-        rows.append([names(arm), str(len(arm.results)), *cells, *word])
-    heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns), *["verdict"] * verdicts]
+        rows.append([names(arm), str(len(arm.results)), *cells])
+    heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns)]
+    how = HOW if any("±" in cell for row in rows for cell in row) else ALONE
     reasons = dict.fromkeys(plain(why) for found in against.values() for why in found.values())
     return [
         *table(heads, rows),
         "",
-        HOW + _rests(arms, columns),
+        how + _rests(arms, columns),
         *(line for why in reasons for line in ("", f"Not comparable: {why}")),
         *(line for said in _disturbed(arms, columns) for line in ("", said)),
     ]

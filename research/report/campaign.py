@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from research.metrics import rank
+from research.metrics import screening
 from research.page import put
 from research.report import pictures
 from research.report.answer import answer, asked, repeat
@@ -63,7 +63,14 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
 
 
 def _table(found: Findings, title: str, arms: Sequence[Arm], stage: str) -> list[str]:
-    return section(title, arms_table(arms, found.columns(stage), found.names)) if arms else []
+    """The figures of a stage that more than one arm has, or that were asked for."""
+    asked = {screening(one) for one in found.asked}
+    columns = [
+        one
+        for one in found.columns(stage)
+        if screening(one) in asked or len(arms) < 2 or sum(arm.of(one).n > 0 for arm in arms) > 1
+    ]
+    return section(title, arms_table(arms, columns, found.names)) if arms else []
 
 
 def _screened(found: Findings) -> list[str]:
@@ -76,7 +83,6 @@ def _screened(found: Findings) -> list[str]:
 
 def _best(found: Findings) -> tuple[list[Arm], int]:
     """The control and the best screened arms, and how many more there are."""
-    arms = found.arms("screened")
-    controls = [arm for arm in arms if arm.control or arm.stopped]
-    rest = sorted((arm for arm in arms if arm not in controls), key=lambda arm: rank(found.wanted, arm.means))
-    return [*controls, *rest[:_SHOWN]], max(0, len(rest) - _SHOWN)
+    held = sum(arm.control or arm.stopped for arm in found.best)
+    shown = found.best[: held + _SHOWN]
+    return shown, len(found.best) - len(shown)

@@ -10,10 +10,13 @@ from research.compose.override import override
 from research.report.markdown import code, table
 from research.stats.arms import Arm
 
+DECIDED = ("supported", "refuted", "open")
+"""statuses of an arm that has its verdict"""
+
 
 @final
 class Names:
-    """The names of one page, or of several that tell of the same arms: an arm keeps the first that it had."""
+    """The names of a page, or of several that tell of the same arms: an arm keeps the first that it had."""
 
     def __init__(self, arms: Iterable[Arm] = (), base: Arm | None = None) -> None:
         """`base` is what the others are told beside where that is no control, as the first arm of a sweep."""
@@ -22,13 +25,21 @@ class Names:
         for arm in arms:
             self(arm)
 
+    def reserve(self, arms: Iterable[Arm]) -> "Names":
+        """Give these the next letters, in their order; the table has each once it is told of."""
+        for arm in arms:
+            if not (arm.control or arm.stopped):
+                self._letter(arm.overrides)
+        return self
+
     def __call__(self, arm: Arm) -> str:
         """What an arm is called; two controls of one campaign are told apart by their letters."""
         role = "control, stopped" if arm.stopped else "control" if arm.control else ""
-        for name in (role, f"{role} {self._letter(arm.overrides)}".strip()) if role else ():
-            if self._arms.setdefault(name, arm).overrides == arm.overrides:
-                return name
-        return self._known(self._letter(arm.overrides), arm)
+        if role and self._arms.setdefault(role, arm).overrides == arm.overrides:
+            return role
+        name = f"{role} {self._letter(arm.overrides)}".strip()
+        self._arms.setdefault(name, arm)
+        return name
 
     def line(self, line: str) -> str:
         """What the arm of a line of overrides is called; the line itself where it has no name."""
@@ -36,22 +47,22 @@ class Names:
         return next(own, code(line))
 
     def legend(self, arm: Arm) -> str:
-        """The name with what no other arm here has, as `A: labels=soft`, to tell a line from the others."""
+        """The name with what no other arm here has, as `A: labels=soft`: what tells it from the others."""
         others = [other.overrides for other in self._arms.values() if other.overrides != arm.overrides]
         shared = {text for other in others for text in other}
         own = [text for text in arm.overrides if text not in shared] or self._apart(arm)
-        told = " ".join(text if text.count("=") != 1 else _short(text) for text in own)
+        told = " ".join(map(_short, own))
         return f"{self(arm)}: {told}" if told and not arm.control else self(arm)
 
     def table(self) -> list[str]:
-        """Each name with what its arm does otherwise than the control; the control's own line first."""
-        rows = [[name, self._told(arm)] for name, arm in self._arms.items()]
+        """Each name with what its arm does otherwise than the control, and what was decided of it."""
         beside = "the control" if self._base is None else self(self._base)
+        arms = sorted(self._arms.items(), key=lambda item: self._place(*item))
+        rows = [[name, f"{self._told(arm)}{_word(arm)}"] for name, arm in arms]
         return table(["arm", f"differs from {beside} by"], rows) if rows else []
 
-    def _known(self, name: str, arm: Arm) -> str:
-        self._arms.setdefault(name, arm)
-        return name
+    def _place(self, name: str, arm: Arm) -> int:
+        return -1 if name.startswith("control") else list(self._letters).index(arm.overrides)
 
     def _letter(self, overrides: tuple[str, ...]) -> str:
         if overrides not in self._letters:
@@ -76,10 +87,14 @@ class Names:
         return [text for text in arm.overrides if text not in self._control]
 
 
+def _word(arm: Arm) -> str:
+    return f", {arm.status}" if arm.status in DECIDED else ""
+
+
 def _short(text: str) -> str:
     """`labels=soft` of `compress.distill.labels=soft`."""
     key, value, _ = override(text)
-    return f"{key.rpartition('.')[2]}={value}"
+    return text if value is None else f"{key.rpartition('.')[2]}={value}"
 
 
 def _letters(at: int) -> str:

@@ -11,7 +11,6 @@ from research.metrics import (
     is_score,
     is_test,
     quantity,
-    rank,
     screening,
     twin,
     words,
@@ -55,8 +54,8 @@ def of_campaign(found: Findings) -> list[Picture]:
         how = "Screened, validation split"
         drawn.append(front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split", names))
         drawn.append(front(f"screened-{name}.svg", screened, screening(score), cost, how, names))
-    best = sorted(screened, key=lambda arm: (not arm.control, rank(found.wanted, arm.means)))
-    drawn.append(curves("curves.svg", found.store, confirmed or best[:_CURVES], screening(score), names))
+    best = [arm for arm in found.best if not arm.stopped][:_CURVES]
+    drawn.append(curves("curves.svg", found.store, confirmed or best, screening(score), names))
     return [one for one in drawn if one]
 
 

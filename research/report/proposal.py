@@ -14,6 +14,7 @@ from research.report.markdown import code, plain, prose, section
 from research.report.tried import review_table
 from research.stats.arms import Arm, beside
 from research.store.store import Store
+from research.types import ProposalFacts
 
 _TITLES = {
     "screened": "Screened, validation split",
@@ -65,13 +66,13 @@ def _answer(found: Findings, row: Row) -> list[str]:
     asked = ["", asked_for(found)]
     if insights:
         return [*asked, *(line for one in insights for line in finding(found, one))]
-    reasons = [plain(one) for one in row["facts"].get("reasons") or []]
+    reasons = [plain(one) for one in ProposalFacts.of(row).reasons]
     why = f": {'; '.join(reasons)}" if reasons else ", so nothing is claimed of it"
     return [*asked, "", f"**{plain(row['status']).capitalize()}**{why}."]
 
 
 def _proposed(row: Row) -> list[str]:
-    proposal, facts = row["proposal"], row["facts"]
+    proposal, facts = row["proposal"], ProposalFacts.of(row)
     lines = [f"- overrides: {code(' '.join(proposal.overrides))}, by {plain(proposal.proposer)}"]
     lines += [f"- refuted by: {prose(proposal.refuted_by)}"] if proposal.refuted_by else []
     if tested := facts.get("tested"):
@@ -79,7 +80,7 @@ def _proposed(row: Row) -> list[str]:
             f"- that, against {code(tested['against'])}: {tested['word']}: {plain(tested['reason'])}"
         )
     lines += [f"- improves experiment {proposal.parent}"] if proposal.parent is not None else []
-    lines += [f"- changed after the review: {plain(facts['changed'])}"] if facts.get("changed") else []
+    lines += [f"- changed after the review: {plain(facts.changed)}"] if facts.changed else []
     lines += (
         [f"- rests on: {', '.join(plain(one, 60) for one in proposal.cites[:20])}"] if proposal.cites else []
     )

@@ -70,13 +70,14 @@ def _finding(found: Findings, row: Row) -> list[str]:
     """A finding as a paragraph, then what tells how sure it is and what it costs, line by line."""
     insight = row["insight"]
     compared = insight.verdict.comparison
-    lines = [claimed(found, row), ""]
+    arm, opened = found.arm_of(row), row is (found.winner or found.found[-1])
+    lines = [f"Of {found.names(arm)}:" if opened and arm else claimed(found, row), ""]
     power = powered(found, compared)
     if power is not None and compared is not None and not insight.verdict.by_bounds:
         lines.append(f"- power: {power_words(power, compared.unit)}")
     beside = price(found, row)
     lines += [f"- against the same control: {'; '.join(beside)}"] if beside else []
-    arm, control = found.arm_of(row), found.control_of(row)
+    control = found.control_of(row)
     if arm and control:
         lines.append(f"- the means of {_beside(found, arm, control)}")
     lines += [f"- {said[:1].lower()}{said[1:]}" for said in (rating_words(row), kept(row)) if said]
@@ -88,7 +89,7 @@ def _looked(found: Findings) -> str:
     own = [row for row in found.experiments if not harness(row)]
     ran = sum(row["status"] in RAN for row in own)
     judged = len(found.found)
-    alpha = (found.facts.get("charter") or {}).get("alpha")
+    alpha = found.told.charter.get("alpha")
     promise = f", under an error rate of {alpha:g} for the whole campaign" if alpha else ""
     return (
         f"{len(own)} proposals were made and {ran} of them ran; {judged} "
