@@ -296,6 +296,9 @@ WORDS = st.sampled_from(
 )
 
 
+FIGURES = st.text("0123456789.,_' %xkmMJeE-+/<>=", max_size=60).map(lambda text: f"accuracy {text} joules")
+
+
 def made_of(text: str) -> Goal | str:
     try:
         return read(text, REPOSITORY)
@@ -304,7 +307,7 @@ def made_of(text: str) -> Goal | str:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(WORDS, max_size=120).map(" ".join) | st.text(max_size=1000))
+@given(st.lists(WORDS, max_size=120).map(" ".join) | st.text(max_size=1000) | FIGURES)
 def test_any_text_is_an_objective_or_a_refusal_and_twice_the_same(text: str) -> None:
     first = made_of(text)
     assert first == made_of(text)
