@@ -16,8 +16,9 @@ from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
+from research.goal.saying import sentence
 from research.llm.client import NONE
-from research.metrics import compares, sentence
+from research.metrics import compares
 from research.propose.proposer import Proposer, checked, made
 from research.report import goal
 from research.report.findings import harness, of_campaign
@@ -185,9 +186,7 @@ def _restore(store: Store, charter: Charter, spend: Spend) -> None:
 
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {charter.goal.text}")
-    lines.say(f"objective  {sentence(charter.goal.objective)}", style="bold")
-    if charter.goal.smallest_effect:
-        lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
+    lines.say(f"objective  {sentence(charter.goal)}", style="bold")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
     if not model:
         lines.say(NONE)

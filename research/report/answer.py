@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from research.metrics import compares, sentence, words
+from research.goal.saying import recalled
+from research.metrics import compares, words
 from research.report.cost import price
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
@@ -41,13 +42,15 @@ def why_nothing(found: Findings) -> str:
     return plain(f"{notes[-1][:1].upper()}{notes[-1][1:]}.") if notes else "No contender was found."
 
 
+def understood(found: Findings) -> str:
+    """The goal as it was understood, in one sentence."""
+    return recalled(found.facts.get("charter") or {}, found.objective)
+
+
 def asked(found: Findings) -> list[str]:
     """The objective as it was understood, what every trial had in common, and the promise about errors."""
     charter: Mapping[str, Any] = found.facts.get("charter") or {}
-    lines = [f"- {plain(sentence(found.objective))}"]
-    effect = (charter.get("goal") or {}).get("smallest_effect")
-    if effect:
-        lines.append(f"- counts only when it improves by {100 * effect:g} % or more")
+    lines = [f"- {plain(understood(found))}"]
     lines.append(f"- every trial: {code(' '.join(found.fixed))}")
     status = plain(found.sprint["status"])
     lines.append(

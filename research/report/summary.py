@@ -2,8 +2,17 @@
 
 from collections.abc import Sequence
 
-from research.metrics import screening, sentence
-from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
+from research.metrics import screening
+from research.report.answer import (
+    further,
+    kept,
+    power_words,
+    powered,
+    rating_words,
+    since,
+    understood,
+    why_nothing,
+)
 from research.report.arms import figure, named
 from research.report.cost import cost, price
 from research.report.findings import RAN, Findings, Row, harness
@@ -38,7 +47,7 @@ def _asked(found: Findings) -> list[str]:
     status = state.get(found.sprint["status"], f"is {plain(found.sprint['status'])}")
     control = f"the lab's default with these{since(found)}"
     return [
-        f"The goal, as it was understood: {plain(sentence(found.objective))}. Every trial ran with "
+        f"The goal, as it was understood: {plain(understood(found))} Every trial ran with "
         f"{code(' '.join(found.fixed))}, and the control is {control}. The campaign took {worked}; the last "
         f"one {status}."
     ]

@@ -372,7 +372,7 @@ PIECES = """
 
 @pytest.mark.parametrize("piece", PIECES.strip().replace("_", " ").split("|"))
 def test_work_grows_no_faster_than_the_text(piece: str) -> None:
-    """Counted in calls, of which a text of four times the length takes little more than four times as many."""
+    """Counted in calls: a text of four times the length takes little more than four times as many."""
 
     def calls(length: int) -> int:
         counted = 0
