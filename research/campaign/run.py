@@ -38,7 +38,7 @@ def research(campaign: Campaign) -> Path:
     Raises `Refusal` for a goal that is not understood, for what `Campaign` refuses to open, and for a control
     that cannot be run.
     """
-    campaign = _settled(campaign)
+    campaign = settled(campaign)
     charter = campaign.charter
 
     def check(overrides: list[str]) -> list[str]:
@@ -136,7 +136,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _settled(campaign: Campaign) -> Campaign:
+def settled(campaign: Campaign) -> Campaign:
     """The campaign on this code, data and hardware, its model within its budget, ready to search.
 
     Raises `Refusal` for an override that does not compose.

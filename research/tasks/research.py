@@ -14,6 +14,7 @@ from research.tasks.line import stoppable
 from research.types import Comparison, Objective, Record
 
 if TYPE_CHECKING:
+    from research.tasks.planned import Planned
     from research.store.store import Store
 
 
@@ -78,12 +79,23 @@ class Researched(Answer):
         return "\n".join([*asked, *said, f"report     {self.report}"])
 
 
-def research(campaign: Campaign, recipe: str | None, goal: str | None) -> Researched:
-    """Run the campaign, or the recipe's experiment, and read what it came to.
+def research(
+    campaign: Campaign, recipe: str | None, goal: str | None, dry_run: bool
+) -> "Researched | Planned":
+    """Run the campaign, or the recipe's experiment, and read what it came to; `dry_run` only plans it.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
     cannot be run.
     """
+    if dry_run:
+        from research.tasks.planned import planned
+
+        if recipe is not None:
+            raise Refusal(
+                f"experiment={recipe} has no plan of a goal: python train.py -m experiment={recipe} dry_run=true "
+                "tells its trials."
+            )
+        return planned(campaign)
     if recipe is not None:
         if goal != campaign.usual["goal"]:
             raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
