@@ -40,6 +40,8 @@ HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
+# A goal is a text, and no text has keys of its own.
+_REWORD = re.compile(r"^\+?goal\.reword=")
 _FLAGS = {
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
@@ -60,7 +62,7 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_RECIPE.sub("recipe=", text) for text in typed])
+    return quoted([_REWORD.sub("reword=", _RECIPE.sub("recipe=", text)) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:

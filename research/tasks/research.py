@@ -14,8 +14,8 @@ from research.tasks.line import stoppable
 from research.types import Comparison, Objective, Record
 
 if TYPE_CHECKING:
-    from research.tasks.planned import Planned
     from research.store.store import Store
+    from research.tasks.planned import Planned
 
 
 @final
@@ -92,8 +92,8 @@ def research(
 
         if recipe is not None:
             raise Refusal(
-                f"experiment={recipe} has no plan of a goal: python train.py -m experiment={recipe} dry_run=true "
-                "tells its trials."
+                f"experiment={recipe} asks its own question: its trials are told by python train.py -m "
+                f"experiment={recipe} dry_run=true."
             )
         return planned(campaign)
     if recipe is not None:
