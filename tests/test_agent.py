@@ -254,9 +254,7 @@ def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
 def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp_path: Path) -> None:
     done = agent(tmp_path, "goal=90 % accuracy for fewer joules", *SMALL)
     told = done.stdout.splitlines()
-    assert told[1].startswith(
-        "objective  Minimise training energy (train/energy_j), with accuracy"
-    )
+    assert told[1].startswith("objective  Minimise training energy (train/energy_j), with accuracy")
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     ended = list(store.results([one.id for one in store.trials(status="done")]).values())
     store.close()

@@ -155,22 +155,10 @@ class Campaign:
 
     @cached_property
     def charter(self) -> "Charter":
-        """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood.
+        """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
+        from research.campaign.rewording import understood
 
-        With a model it is offered the goal once for rewording; see `rewording.py`.
-        """
-        from research.campaign.charter import charter
-
-        if self.config.get("reword", False) not in (True, False):
-            raise Refusal(f"goal.reword={str(self.config['reword'])[:60]} is neither true nor false.")
-        try:
-            return charter(self.asked, self.conf)
-        except Refusal as refusal:
-            if self.config.get("llm", {}).get("model") is None:
-                raise
-            from research.campaign.rewording import reworded
-
-            return charter(self.asked | {"goal": reworded(self, refusal)}, self.conf)
+        return understood(self)
 
     @cached_property
     def domain(self) -> "Domain | None":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from pydantic import Field
 
 from refusal import Refusal
+from research.campaign.charter import Charter, charter
 from research.goal.goal import LONGEST, Goal, read
 from research.goal.saying import sentence
 from research.llm.client import Client, LlmUnavailable, connect
@@ -39,15 +40,30 @@ class Rewording(Record):
     goal: str | None = Field(default=None, max_length=LONGEST)
 
 
+def understood(campaign: "Campaign") -> Charter:
+    """The charter of a campaign; a goal that the rules refuse is offered to the model, where there is one.
+
+    Raises `Refusal` for a goal that is not understood, and for what `charter` refuses.
+    """
+    if campaign.config.get("reword", False) not in (True, False):
+        raise Refusal(f"goal.reword={str(campaign.config['reword'])[:60]} is neither true nor false.")
+    try:
+        return charter(campaign.asked, campaign.conf)
+    except Refusal as refusal:
+        if campaign.config.get("llm", {}).get("model") is None:
+            raise
+        return charter(campaign.asked | {"goal": reworded(campaign, refusal)}, campaign.conf)
+
+
 def reworded(campaign: "Campaign", refusal: Refusal) -> str:
     """The goal in the model's words, where they may be used.
 
-    Raises `Refusal`: the one that is given without a model or where it is not about the goal's words; with
+    Raises `Refusal`: the one that is given, where it is not about the goal's words; with
     the line to type where the rewording was not asked for; with what the model said where that is not read.
     """
     config = campaign.asked
     text = str(config["goal"] or "").strip()
-    if config["llm"].get("model") is None or not text or not _is_about(campaign, refusal):
+    if not text or not _is_about(campaign, refusal):
         raise refusal
     said = _asked(campaign, text, refusal)
     why = f"{str(refusal).rstrip('.')}; the model"

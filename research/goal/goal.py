@@ -11,7 +11,7 @@ from typing import NamedTuple, final
 
 from refusal import Refusal
 from research.goal.names import Names, names_of, task_of
-from research.goal.parts import Parts, heard_in
+from research.goal.parts import HeardGoal, heard_in
 from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
@@ -94,7 +94,7 @@ def _refused(said: str, nearest: str) -> Refusal:
     return Refusal(f"{said[:1].upper()}{said[1:].rstrip('.')}; {example}.")
 
 
-def _goal(text: str, names: Names, parts: Parts, asked: _Asked) -> Goal:
+def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
     overrides = names.chosen(parts.named, asked.fixed)
     bounds = parts.bounds if asked.bounds is None else asked.bounds
     task = task_of(names.conf, (*overrides, *asked.fixed))
@@ -200,7 +200,7 @@ def _agreed(bounds: Iterable[Constraint]) -> tuple[Constraint, ...]:
     return tuple(tight.values())
 
 
-def _nearest(parts: Parts, names: Names, fixed: tuple[str, ...]) -> str:
+def _nearest(parts: HeardGoal, names: Names, fixed: tuple[str, ...]) -> str:
     """What was understood as a goal that is read, with what may stand for the rest; '' for nothing."""
     instead = list(dict.fromkeys(problem.instead for _, _, problem in parts.problems if problem.instead))[:2]
     wishes = list(dict.fromkeys(map(said_of, parts.wishes[:9])))

@@ -74,7 +74,7 @@ _EACH = [re.compile(pattern) for pattern, _ in _RULES]
 
 
 @final
-class Read(NamedTuple):
+class Stretch(NamedTuple):
     """What one stretch of phrases means, with the first and last of them."""
 
     meanings: tuple[Meaning, ...]
@@ -82,10 +82,10 @@ class Read(NamedTuple):
     end: int
 
 
-def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Read], list[int]]:
+def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Stretch], list[int]]:
     """What the rules make of phrases, left to right, and the places of those that no rule took."""
     line, at = signs(found), 0
-    read: list[Read] = []
+    read: list[Stretch] = []
     rest: list[int] = []
     while at < len(found):
         made = _at(line, at, found, typed)
@@ -98,7 +98,7 @@ def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Read], list[int]]:
     return read, rest
 
 
-def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Read | None:
+def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | None:
     """The first rule that takes what begins at a place."""
     match = _ALL.match(line, at)
     if match is None:
@@ -109,5 +109,5 @@ def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Read | None
             continue
         made = _RULES[place][1](Heard(found[at : match.end()], typed))
         if made is not None:
-            return Read(tuple(made) if isinstance(made, list) else (made,), at, match.end())
+            return Stretch(tuple(made) if isinstance(made, list) else (made,), at, match.end())
     return None
