@@ -15,7 +15,6 @@ from research.types import Comparison, Objective, Record
 
 if TYPE_CHECKING:
     from research.store.store import Store
-    from research.tasks.planned import Planned
 
 
 @final
@@ -79,9 +78,7 @@ class Researched(Answer):
         return "\n".join([*asked, *said, f"report     {self.report}"])
 
 
-def research(
-    campaign: Campaign, recipe: str | None, goal: str | None, dry_run: bool
-) -> "Researched | Planned":
+def research(campaign: Campaign, recipe: str | None, goal: str | None, dry_run: bool) -> Answer:
     """Run the campaign, or the recipe's experiment, and read what it came to; `dry_run` only plans it.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that

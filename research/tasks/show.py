@@ -146,8 +146,8 @@ def _sprint(store: "Store", wanted: Reference) -> Shown:
 
 def _asked(row: Mapping[str, Any]) -> str | None:
     """The goal of a campaign's sprint as it was understood; an experiment asks its own question."""
-    charter = row["facts"].get("charter")
-    return recalled(charter, Objective.model_validate(row["objective"])) if charter else None
+    charter = row["facts"].get("charter") or {}
+    return recalled(charter, Objective.model_validate(row["objective"])) if "goal" in charter else None
 
 
 def _moment(seconds: Any) -> Any:
