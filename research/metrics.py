@@ -252,14 +252,6 @@ def shown(constraint: Constraint) -> str:
     )
 
 
-def sentence(objective: Objective) -> str:
-    """An objective in one line: `minimise train/energy_j (training energy), keeping test/accuracy >= 0.9`."""
-    verb = "minimise" if objective.direction == "min" else "maximise"
-    kept = " and ".join(shown(bound) for bound in objective.constraints)
-    line = f"{verb} {objective.metric} ({words(objective.metric)})"
-    return f"{line}, keeping {kept}" if kept else line
-
-
 _PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 _UNITS = {"joules": "J", "kg": "g", "per second": "/s", "seconds": "s", "bytes": "B", "flops": "FLOP"}
 _UNITS["count"] = ""

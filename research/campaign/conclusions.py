@@ -11,8 +11,9 @@ from research.campaign.charter import Charter
 from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
+from research.goal.saying import sentence
 from research.llm.prompt import data
-from research.metrics import compares, is_energy, sentence
+from research.metrics import compares, is_energy
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
@@ -187,7 +188,7 @@ class Conclusions:
             },
             rows=frozenset(rows),
         )
-        asked = f"Objective: {sentence(self._charter.goal.objective)}."
+        asked = f"Objective: {sentence(self._charter.goal)}"
         return worded(self._team, evidence, lambda: [asked, *self._told()])
 
     def _told(self) -> list[str]:

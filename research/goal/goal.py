@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from refusal import Refusal
-from research.goal.names import KnownNames, names_of, task_of
-from research.goal.parts import Utterance, heard_in
+from research.goal.names import Names, names_of, task_of
+from research.goal.parts import HeardGoal, heard_in
 from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
@@ -29,7 +29,8 @@ class Goal(Record):
     text: str
     objective: Objective
     smallest_effect: float = 0.0
-    """least improvement that counts: a share of a cost, as 0.2 for `20 % fewer joules`; a score's own size"""
+    """least share by which the objective must improve to count, for example 0.2 for `20 % fewer joules`; of a
+    score the least difference"""
     overrides: tuple[str, ...] = ()
     """what the words fix for every trial, for example `data=cifar10`, `model=cnn`"""
 
@@ -60,18 +61,19 @@ def read(
     """
     _check_length(text, empty_is_fine=metric is not None)
     fixed, typed = tuple(fixed), None if constraints is None else [str(line) for line in constraints]
-    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names_of(conf)), fixed)
+    names = names_of(conf)
+    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed)
     try:
-        parts = heard_in(text, names_of(conf))
+        parts = heard_in(text, names)
     except Refusal as refusal:
         raise _refused(str(refusal), "") from None
     try:
         if parts.problems:
             _, said, problem = min(parts.problems, key=lambda entry: entry[0])
             raise Refusal(f"'{said}' {problem.said}" if said else problem.said)
-        return _goal(text, conf, parts, asked)
+        return _goal(text, names, parts, asked)
     except Refusal as refusal:
-        raise _refused(str(refusal), _nearest(parts, conf, asked)) from None
+        raise _refused(str(refusal), _nearest(parts, names, asked.fixed)) from None
 
 
 @final
@@ -92,12 +94,12 @@ def _refused(said: str, nearest: str) -> Refusal:
     return Refusal(f"{said[:1].upper()}{said[1:].rstrip('.')}; {example}.")
 
 
-def _goal(text: str, conf: Path, parts: Utterance, asked: _Asked) -> Goal:
-    names = names_of(conf).chosen(parts.named, asked.fixed)
+def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
+    overrides = names.chosen(parts.named, asked.fixed)
     bounds = parts.bounds if asked.bounds is None else asked.bounds
-    task = task_of(conf, (*names, *asked.fixed))
+    task = task_of(names.conf, (*overrides, *asked.fixed))
     wish = _chosen(parts.wishes, task) if asked.metric is None else None
-    if not (wish or bounds or names or asked.metric):
+    if not (wish or bounds or overrides or asked.metric):
         raise Refusal(f"the goal '{text.strip()[:60]}' was not understood: it names nothing that is measured")
     key = asked.metric or (str(wish.metric) if wish else _usual_metric(bounds, task))
     for metric in (key, *(bound.metric for bound in bounds)):
@@ -105,7 +107,7 @@ def _goal(text: str, conf: Path, parts: Utterance, asked: _Asked) -> Goal:
         _check_measured(metric, task)
     objective = Objective(metric=key, direction=_direction(key, asked.direction), constraints=_agreed(bounds))
     effect = wish.effect if wish else 0.0
-    return Goal(text=text.strip(), objective=objective, smallest_effect=effect, overrides=names)
+    return Goal(text=text.strip(), objective=objective, smallest_effect=effect, overrides=overrides)
 
 
 def _check_length(text: str, empty_is_fine: bool) -> None:
@@ -167,7 +169,7 @@ def _chosen(wishes: Sequence[Wish], task: str) -> Wish | None:
     return max(told, key=lambda wish: wish.effect, default=None)
 
 
-def _explicit(constraints: Iterable[str], names: KnownNames) -> list[Constraint]:
+def _explicit(constraints: Iterable[str], names: Names) -> list[Constraint]:
     stated: list[Constraint] = []
     for line in constraints:
         parts = heard_in(line, names, typed=True)
@@ -198,7 +200,7 @@ def _agreed(bounds: Iterable[Constraint]) -> tuple[Constraint, ...]:
     return tuple(tight.values())
 
 
-def _nearest(parts: Utterance, conf: Path, asked: _Asked) -> str:
+def _nearest(parts: HeardGoal, names: Names, fixed: tuple[str, ...]) -> str:
     """What was understood as a goal that is read, with what may stand for the rest; '' for nothing."""
     instead = list(dict.fromkeys(problem.instead for _, _, problem in parts.problems if problem.instead))[:2]
     wishes = list(dict.fromkeys(map(said_of, parts.wishes[:9])))
@@ -215,16 +217,16 @@ def _nearest(parts: Utterance, conf: Path, asked: _Asked) -> str:
         wishes[:1],
     ):
         line = ", ".join(pieces)
-        if pieces and _is_read(line, conf, asked.fixed):
+        if pieces and _is_read(line, names, fixed):
             return line
     return ""
 
 
-def _is_read(line: str, conf: Path, fixed: tuple[str, ...]) -> bool:
+def _is_read(line: str, names: Names, fixed: tuple[str, ...]) -> bool:
     try:
-        parts = heard_in(line, names_of(conf))
+        parts = heard_in(line, names)
         if not parts.problems:
-            _goal(line, conf, parts, _Asked(fixed=fixed))
+            _goal(line, names, parts, _Asked(fixed=fixed))
     except Refusal:
         return False
     return not parts.problems

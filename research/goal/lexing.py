@@ -7,7 +7,7 @@ from typing import Any
 
 from refusal import Refusal
 from research.goal.lexicon import CONCEPTS, MULTIPLES, Adjective, Concept, Lexeme, Noun, phrases
-from research.goal.names import KnownNames
+from research.goal.names import Names
 from research.goal.outside import reasons
 from research.goal.quantities import NUMBER, Piece, Quantity, amount
 from research.metrics import METRICS, VALIDATION, words
@@ -37,7 +37,7 @@ def _scanner(names: str) -> re.Pattern[str]:
     )
 
 
-def lexemes(text: str, names: KnownNames) -> list[Lexeme]:
+def lexemes(text: str, names: Names) -> list[Lexeme]:
     """The phrases of a text, longest first at each place; filler is left out.
 
     Raises `Refusal` for characters that move a terminal's cursor and for a number that has two readings.
@@ -64,7 +64,7 @@ def chunk(text: str, lexeme: Lexeme) -> str:
     return said if said.isprintable() else said.encode("unicode_escape").decode("ascii")
 
 
-def _pieces(text: str, names: KnownNames) -> list[Piece]:
+def _pieces(text: str, names: Names) -> list[Piece]:
     found: list[Piece] = []
     for match in _scanner(names.pattern).finditer(text):
         kind, raw = str(match.lastgroup), match[0]
@@ -96,7 +96,7 @@ def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
     return []
 
 
-def _phrased(pieces: Sequence[Piece], names: KnownNames) -> list[Lexeme]:
+def _phrased(pieces: Sequence[Piece], names: Names) -> list[Lexeme]:
     found: list[Lexeme] = []
     at = 0
     while at < len(pieces):
@@ -106,7 +106,7 @@ def _phrased(pieces: Sequence[Piece], names: KnownNames) -> list[Lexeme]:
     return found
 
 
-def _next(pieces: Sequence[Piece], at: int, names: KnownNames) -> tuple[Lexeme | None, int]:
+def _next(pieces: Sequence[Piece], at: int, names: Names) -> tuple[Lexeme | None, int]:
     piece = pieces[at]
     if piece.kind == "name":
         return Lexeme("N", piece.start, piece.end, names.option(piece.raw)), at + 1

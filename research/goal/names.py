@@ -6,10 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import final
 
-import yaml
-
 from refusal import Refusal
 from research.compose.override import values_of
+from research.compose.yaml import parsed, text_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.
@@ -40,11 +39,11 @@ _WORDS = {"data": _DATA_WORDS, "model": _MODEL_WORDS, "trainer": _TRAINER}
 
 
 @final
-class KnownNames:
+class Names:
     """What the options of a configuration folder are called in a goal."""
 
     def __init__(self, conf: Path) -> None:
-        self._conf = conf
+        self.conf = conf
         self.options = {group: _options(conf, group) for group in ("data", "model")}
         said = [(option, group, word) for group, words in _WORDS.items() for option, word in words.items()]
         said += [
@@ -82,20 +81,20 @@ class KnownNames:
             if len(options) > 1:
                 raise Refusal(f"the goal names {' and '.join(options)}: ask for one {group} at a time")
         known = taken.get("data") or (data[0] if data else DEFAULT_DATA)
-        picked = {"data": data, "model": _fitting(model, self._conf, known), "trainer": found["trainer"]}
+        picked = {"data": data, "model": _fitting(model, self.conf, known), "trainer": found["trainer"]}
         return tuple(
             f"{group}={options[0]}" for group, options in picked.items() if options and group not in taken
         )
 
 
-def names_of(conf: Path) -> KnownNames:
+def names_of(conf: Path) -> Names:
     """The names of a configuration folder, made anew only where its options have changed."""
     return _kept(conf, *(tuple(_options(conf, group)) for group in ("data", "model")))
 
 
 @lru_cache(maxsize=8)
-def _kept(conf: Path, *options: tuple[str, ...]) -> KnownNames:
-    return KnownNames(conf)
+def _kept(conf: Path, *options: tuple[str, ...]) -> Names:
+    return Names(conf)
 
 
 def _options(conf: Path, group: str) -> list[str]:
@@ -104,8 +103,13 @@ def _options(conf: Path, group: str) -> list[str]:
 
 def _content(conf: Path, data: str) -> dict[str, object]:
     path = conf / "data" / f"{data}.yaml"
-    content = yaml.safe_load(path.read_text()) if path.exists() else {}
-    return content if isinstance(content, dict) else {}
+    return _parsed(path, path.stat().st_mtime_ns) if path.exists() else {}
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, changed: int) -> dict[str, object]:
+    """A data set's file, parsed anew when it has changed: that takes longer than to read a goal."""
+    return parsed(text_of(path), path)
 
 
 def _fitting(model: list[str], conf: Path, data: str) -> list[str]:

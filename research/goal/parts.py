@@ -4,7 +4,7 @@ from typing import NamedTuple, final
 
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import chunk, lexemes, signs
-from research.goal.names import KnownNames
+from research.goal.names import Names
 from research.goal.phrases import EXCLUDED
 from research.goal.rules import heard
 from research.goal.saying import Meaning, Problem, Wish
@@ -15,7 +15,7 @@ _MUTE = "sitoh="
 
 
 @final
-class Utterance(NamedTuple):
+class HeardGoal(NamedTuple):
     """What was heard in a goal, sorted, with what stands in the way of it."""
 
     wishes: list[Wish]
@@ -25,10 +25,10 @@ class Utterance(NamedTuple):
     """rank, the words that it is about, and why"""
 
 
-def heard_in(text: str, names: KnownNames, typed: bool = False) -> Utterance:
+def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
     """All that a text says, and all that was not understood of it."""
     found = lexemes(text, names)
-    parts = Utterance([], [], [], [])
+    parts = HeardGoal([], [], [], [])
     read, rest = heard(found, typed)
     for stretch in read:
         last = max(
@@ -51,7 +51,7 @@ def heard_in(text: str, names: KnownNames, typed: bool = False) -> Utterance:
     return parts
 
 
-def _sort(parts: Utterance, meaning: Meaning, said: str) -> None:
+def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
     if isinstance(meaning, Wish):
         parts.wishes.append(meaning)
     elif isinstance(meaning, Constraint):
@@ -60,7 +60,7 @@ def _sort(parts: Utterance, meaning: Meaning, said: str) -> None:
         parts.problems.append((2, said, meaning))
 
 
-def _left(parts: Utterance, text: str, lexeme: Lexeme, after: str) -> None:
+def _left(parts: HeardGoal, text: str, lexeme: Lexeme, after: str) -> None:
     """What no rule took: a name, a word that joins, or why the goal is refused."""
     said = text[lexeme.start : lexeme.end]
     if lexeme.sign == "N":

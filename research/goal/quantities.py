@@ -175,7 +175,7 @@ def _lexeme(sign: str, value: object, pieces: Sequence[Piece], at: int, end: int
 
 def _read_for(piece: Piece, unit: Unit, value: float) -> float:
     """A number once its unit is known: no share is in the thousands, so `97,125 %` has a decimal comma."""
-    if piece.kind == "number" and unit.dimension == "share" and value > 1000 and piece.text.count(",") == 1:
+    if unit.dimension == "share" and value > 1000 and re.fullmatch(r"[0-9]+,[0-9]+", piece.text):
         return float(piece.text.replace(",", "."))
     _check_marks(piece, unit.dimension)
     return value

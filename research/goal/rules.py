@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 from research.goal import phrases as says
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import signs
-from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Phrased, Rule, because
+from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Heard, Rule, because
 from research.goal.saying import Meaning
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
@@ -74,7 +74,7 @@ _EACH = [re.compile(pattern) for pattern, _ in _RULES]
 
 
 @final
-class Match(NamedTuple):
+class Stretch(NamedTuple):
     """What one stretch of phrases means, with the first and last of them."""
 
     meanings: tuple[Meaning, ...]
@@ -82,10 +82,10 @@ class Match(NamedTuple):
     end: int
 
 
-def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Match], list[int]]:
+def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Stretch], list[int]]:
     """What the rules make of phrases, left to right, and the places of those that no rule took."""
     line, at = signs(found), 0
-    read: list[Match] = []
+    read: list[Stretch] = []
     rest: list[int] = []
     while at < len(found):
         made = _at(line, at, found, typed)
@@ -98,7 +98,7 @@ def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Match], list[int]]
     return read, rest
 
 
-def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Match | None:
+def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | None:
     """The first rule that takes what begins at a place."""
     match = _ALL.match(line, at)
     if match is None:
@@ -107,7 +107,7 @@ def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Match | Non
         match = _EACH[place].match(line, at)
         if match is None or match.end() == at:
             continue
-        made = _RULES[place][1](Phrased(found[at : match.end()], typed))
+        made = _RULES[place][1](Heard(found[at : match.end()], typed))
         if made is not None:
-            return Match(tuple(made) if isinstance(made, list) else (made,), at, match.end())
+            return Stretch(tuple(made) if isinstance(made, list) else (made,), at, match.end())
     return None

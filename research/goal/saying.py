@@ -1,10 +1,10 @@
 """What a goal was understood as, in words: a plain sentence for people, and phrases that are read again."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from research.metrics import METRICS, described, is_score, quantity, words
-from research.types import Constraint
+from research.types import Constraint, Objective
 
 if TYPE_CHECKING:
     from research.goal.goal import Goal
@@ -85,11 +85,20 @@ def _is_share(metric: str) -> bool:
 
 def sentence(goal: "Goal") -> str:
     """A goal as it was understood: what improves, by how much, what is kept, and what it fixes."""
-    asked = goal.objective
+    return _stated(goal.objective, goal.smallest_effect, goal.overrides)
+
+
+def recalled(charter: Mapping[str, Any], objective: Objective) -> str:
+    """The sentence of a goal from the charter that a row of the database keeps."""
+    goal = charter.get("goal") or {}
+    return _stated(objective, float(goal.get("smallest_effect") or 0), tuple(goal.get("overrides") or ()))
+
+
+def _stated(asked: Objective, least: float, overrides: tuple[str, ...]) -> str:
     verb = "Minimise" if asked.direction == "min" else "Maximise"
-    effect = f" by at least {_size(asked.metric, goal.smallest_effect)}" if goal.smallest_effect else ""
+    effect = f" by at least {_size(asked.metric, least)}" if least else ""
     kept = f", with {_listed([_kept(bound) for bound in asked.constraints])}" if asked.constraints else ""
-    fixed = f"; fixed: {' '.join(goal.overrides)}" if goal.overrides else ""
+    fixed = f"; fixed: {' '.join(overrides)}" if overrides else ""
     named = words(asked.metric)
     name = f"{named} ({asked.metric})" if named != asked.metric else named
     return f"{verb} {name}{effect}{kept}{fixed}."

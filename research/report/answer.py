@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from research.metrics import compares, sentence, words
+from research.goal.saying import recalled
+from research.metrics import compares, words
 from research.report.cost import price
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
 from research.stats.arms import Arm
 from research.stats.draws import shared
 from research.stats.power import Powered, told
-from research.stats.sentences import command, effect_words, method_words
+from research.stats.sentences import command, method_words
 from research.types import Comparison
 
 
@@ -36,11 +37,8 @@ def opening(found: Findings) -> list[str]:
 
 
 def asked_for(found: Findings) -> str:
-    """The goal as it was understood, in a sentence."""
-    goal = found.told.charter.get("goal") or {}
-    effect = float(goal.get("smallest_effect") or 0.0)
-    least = f", by at least {effect_words(found.objective.metric, effect)}" if effect else ""
-    return f"Asked was to {plain(sentence(found.objective))}{least}."
+    """What was asked, as it was understood, in a sentence."""
+    return f"Asked was: {plain(recalled(found.told.charter, found.objective))}"
 
 
 def claimed(found: Findings, row: Row) -> str:

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from research.metrics import METRICS, is_energy, quantity, words
 from research.report.markdown import plain, table
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.run.retold import retold
 from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
@@ -58,7 +58,7 @@ ALONE = "Means over n seeds; a dash was not measured."
 HOW = "± is half of the 95 % t-interval of a mean over n seeds; a dash was not measured."
 
 
-def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: Names) -> list[str]:
+def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: ArmNames) -> list[str]:
     """Rows of figures; a column's cell is `not comparable` where another machine or meter took it.
 
     What the arms are compared with is the first of them; below stands why a cell was left out.

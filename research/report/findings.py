@@ -7,8 +7,8 @@ from typing import Any, final
 
 from research.compose.override import values_of
 from research.metrics import rank, screening, screening_objective
-from research.report.arms import DECIDED, Read
-from research.report.names import DECIDED, Names
+from research.report.arms import Read
+from research.report.names import DECIDED, ArmNames
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, ProposalFacts, SprintFacts
@@ -85,9 +85,9 @@ class Findings:
         return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> ArmNames:
         """What arms are called in the papers: the nearest to a finding have the first letters."""
-        return Names().reserve([*self.arms("confirmed"), *self.arms("promoted"), *self.best])
+        return ArmNames().reserve([*self.arms("confirmed"), *self.arms("promoted"), *self.best])
 
     @cached_property
     def best(self) -> list[Arm]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from research.metrics import METRICS, is_test, screening, words
 from research.report.markdown import table
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.stats.arms import Arm, beside, complaint
 from research.stats.front import Dominance, better, dominance, front
 
@@ -35,7 +35,7 @@ def front_of(arms: Sequence[Arm], score: str, cost: str) -> list[Arm]:
     return sorted((arms[place] for place in kept), key=lambda arm: arm.of(cost).mean)
 
 
-def fronts(arms: Sequence[Arm], asked: Sequence[str], names: Names) -> list[str]:
+def fronts(arms: Sequence[Arm], asked: Sequence[str], names: ArmNames) -> list[str]:
     """Which of the confirmed arms are on the front, and the probability that each dominates the control."""
     score = score_among(asked, arms)
     if score is None or not any(arm.control for arm in arms) or len(arms) < 2:

@@ -15,7 +15,7 @@ DECIDED = ("supported", "refuted", "open")
 
 
 @final
-class Names:
+class ArmNames:
     """The names of a page, or of several that tell of the same arms: an arm keeps the first that it had."""
 
     def __init__(self, arms: Iterable[Arm] = (), base: Arm | None = None) -> None:
@@ -25,7 +25,7 @@ class Names:
         for arm in arms:
             self(arm)
 
-    def reserve(self, arms: Iterable[Arm]) -> "Names":
+    def reserve(self, arms: Iterable[Arm]) -> "ArmNames":
         """Give these the next letters, in their order; the table has each once it is told of."""
         for arm in arms:
             if not (arm.control or arm.stopped):

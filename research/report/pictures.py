@@ -18,7 +18,7 @@ from research.metrics import (
 from research.report.findings import Findings
 from research.report.fronts import front_of, score_among
 from research.report.markdown import section
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.report.svg import Axis, Point, Series, chart
 from research.stats.arms import Arm, complaint, method
 from research.stats.comparable import disturbed
@@ -60,7 +60,7 @@ def of_campaign(found: Findings) -> list[Picture]:
 
 
 def of_arms(
-    store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str, names: Names
+    store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str, names: ArmNames
 ) -> list[Picture]:
     """The front and the curves of arms of one stage, as of a recipe or a sweep; `asked` scores come first."""
     score = score_among([one for one in asked if is_test(one)], arms)
@@ -77,7 +77,9 @@ def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
     return score_among(found.asked, arms)
 
 
-def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: Names) -> Picture | None:
+def front(
+    file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: ArmNames
+) -> Picture | None:
     """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
     shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n and not _apart(arms, arm, cost)]
     if len(shown) < 2 or complaint(cost, shown):
@@ -106,7 +108,7 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, nam
     return Picture(file, f"{title}: {note}", svg, told)
 
 
-def curves(file: str, store: Store, arms: Sequence[Arm], metric: str, names: Names) -> Picture | None:
+def curves(file: str, store: Store, arms: Sequence[Arm], metric: str, names: ArmNames) -> Picture | None:
     """Means over seeds of a metric against the joules spent so far; None where nothing took them."""
     shown = [arm for arm in arms[:_CONFIRMED] if not _apart(arms, arm, "train/energy_j")]
     drawn = [(arm, curve(store, arm, metric)) for arm in shown if names(arm)]

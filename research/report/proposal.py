@@ -75,7 +75,7 @@ def _proposed(row: Row) -> list[str]:
     proposal, facts = row["proposal"], ProposalFacts.of(row)
     lines = [f"- overrides: {code(' '.join(proposal.overrides))}, by {plain(proposal.proposer)}"]
     lines += [f"- refuted by: {prose(proposal.refuted_by)}"] if proposal.refuted_by else []
-    if tested := facts.get("tested"):
+    if tested := facts.tested:
         lines.append(
             f"- that, against {code(tested['against'])}: {tested['word']}: {plain(tested['reason'])}"
         )

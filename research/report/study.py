@@ -12,7 +12,7 @@ from research.report import pictures
 from research.report.answer import SAID
 from research.report.arms import arms_table
 from research.report.markdown import code, fenced, plain, prose, section, table
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words
@@ -51,7 +51,7 @@ class StudyReport:
 def write(found: StudyReport, store: Store, folder: Path) -> Path:
     """Write report.md and its pictures; `Refusal` when the folder cannot be written."""
     stage = "Test split, finished networks"
-    drawn = pictures.of_arms(store, found.arms, found.metrics, stage, Names(found.arms))
+    drawn = pictures.of_arms(store, found.arms, found.metrics, stage, ArmNames(found.arms))
     for picture in drawn:
         put(picture.svg, folder, picture.file)
     return put(text(found, drawn), folder)
@@ -59,7 +59,7 @@ def write(found: StudyReport, store: Store, folder: Path) -> Path:
 
 def text(found: StudyReport, drawn: Sequence[pictures.Picture] = ()) -> str:
     """The report as Markdown; the same experiment gives the same text."""
-    names = Names(found.arms)
+    names = ArmNames(found.arms)
     parts = [
         f"# {plain(found.name)}: {plain(found.question)}",
         *_answer(found, names),
@@ -84,7 +84,7 @@ def _sentence(one: ClaimVerdict, arm: str, against: str) -> str:
     return f"{one.claim.says.rstrip('.')} ({arm} against {against}): {told}."
 
 
-def _answer(found: StudyReport, names: Names) -> list[str]:
+def _answer(found: StudyReport, names: ArmNames) -> list[str]:
     """What was asked and expected, and what was found of each claim."""
     words = [one.word for one in found.verdicts]
     lines = ["", f"Asked was: {plain(found.question)} Expected was: {plain(found.claim.rstrip('.'))}."]
@@ -115,7 +115,7 @@ def _columns(found: StudyReport) -> list[str]:
     return list(dict.fromkeys([*found.metrics, *(key for key in _ALWAYS if key in measured_keys)]))
 
 
-def _claims(found: StudyReport, names: Names) -> list[str]:
+def _claims(found: StudyReport, names: ArmNames) -> list[str]:
     count = len(found.verdicts)
     judged = [
         [str(number), names.line(one.arm), plain(part.part.words), plain(part.reason), part.word]

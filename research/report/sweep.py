@@ -11,7 +11,7 @@ from research.report import pictures
 from research.report.answer import repeat
 from research.report.arms import arms_table, measured
 from research.report.markdown import capped, code, plain, section, table
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.stats.alpha import even
 from research.stats.arms import Arm, between, complaint, joules, method
 from research.stats.claims import Claim
@@ -39,7 +39,7 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
         raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
     arms = _arms(store, trials)
     score = str(trials[0].config.get("score") or "val/accuracy")
-    names = Names(arms[:_SHOWN], base=arms[0] if arms else None)
+    names = ArmNames(arms[:_SHOWN], base=arms[0] if arms else None)
     drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep", names)
     for one in drawn:
         put(one.svg, folder, one.file)
@@ -52,7 +52,7 @@ def _text(
     trials: Sequence[Trial],
     score: str,
     drawn: Sequence[pictures.Picture],
-    names: Names,
+    names: ArmNames,
 ) -> str:
     metric = _judged(arms, score)
     columns = [
@@ -99,7 +99,7 @@ def _asked(arms: Sequence[Arm], metric: str) -> list[str]:
     return ["", f"Asked was which of {len(arms)} arms is best by {best}, over {over}."]
 
 
-def _answer(arms: Sequence[Arm], metric: str, names: Names) -> list[str]:
+def _answer(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
     """The best mean, and whether its difference from the first arm is settled."""
     scored = [arm for arm in arms if arm.of(metric).n]
     if not scored:
@@ -130,7 +130,7 @@ def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
     return f"Its difference from the first arm is {difference(compared)}, n = {compared.n} pairs: {word}."
 
 
-def _compared(arms: Sequence[Arm], metric: str, names: Names) -> list[str]:
+def _compared(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
     """Every arm against the first, the error shared out over them all (Bonferroni)."""
     count = len(arms) - 1
     if count < 1:

@@ -45,6 +45,8 @@ HELP = ("--help", "-h")
 _RECIPE = re.compile(r"^\+?experiment=")
 # Its keys are a server's own, so there is none that has to exist.
 _OPEN = re.compile(r"^\+{0,2}(?=llm\.extra[.=])")
+# A goal is a text, and no text has keys of its own.
+_REWORD = re.compile(r"^\+?goal\.reword=")
 _FLAGS = {
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
@@ -62,7 +64,7 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_OPEN.sub("++", _RECIPE.sub("recipe=", text)) for text in typed])
+    return quoted([_OPEN.sub("++", _REWORD.sub("reword=", _RECIPE.sub("recipe=", text))) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:

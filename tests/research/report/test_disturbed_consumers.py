@@ -18,7 +18,7 @@ from research.memory.reading import runs
 from research.memory.records import Query
 from research.report.arms import arms_table
 from research.report.fronts import costs_among, front_of, fronts
-from research.report.names import Names
+from research.report.names import ArmNames
 from research.report.pictures import curve
 from research.run import sweep_table
 from research.run.plan import Predictor
@@ -206,7 +206,7 @@ def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:
     assert str(one.by_seed("train/energy_j")[2]) == "nan"
     text = "\n".join(
         arms_table(
-            [arm("", [20.0, 20.0, 20.0]), one, arm("x=2", [1.0], held=(0,))], ["train/energy_j"], Names()
+            [arm("", [20.0, 20.0, 20.0]), one, arm("x=2", [1.0], held=(0,))], ["train/energy_j"], ArmNames()
         )
     )
     assert "(n = 2)" in text and "| disturbed |" in text
@@ -224,7 +224,7 @@ def test_a_front_holds_no_disturbed_figure_and_no_two_instruments() -> None:
     )
     assert front_of([control, good], "test/accuracy", "train/energy_j") == [good]
     spoilt = arm("x=1", [1.0, 1.0, 1.0], held=(0, 1, 2))
-    assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], [], Names()) == []
+    assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], [], ArmNames()) == []
     other = arm("x=1", [1.0, 1.0, 1.0], energy_basis="CPU seconds x 9 W a core")
     assert costs_among([], [control, other]) == []
 
