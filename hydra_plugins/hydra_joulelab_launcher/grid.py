@@ -97,8 +97,9 @@ class Grid(BasicSweeper):
 
 def _as_typed(text: str, typed: Mapping[str, str]) -> str:
     """An override of a job in its typed spelling: Hydra's sweeper escapes what would need none."""
-    key = text.partition("=")[0]
-    return typed.get(key) or _INTERPOLATED.sub(r"${\1}", text)
+    from research.compose.override import override
+
+    return typed.get(override(text).key) or _INTERPOLATED.sub(r"${\1}", text)
 
 
 def _let_workers_import_this() -> None:

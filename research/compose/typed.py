@@ -71,7 +71,7 @@ def _said(text: str) -> str:
 
 def _text(value: str) -> str:
     """One text, whatever is in it, unless it is quoted or asks for another key."""
-    plain = _BARE.fullmatch(value) is not None and isinstance(scalar(value), str)
+    plain = _BARE.fullmatch(value) is not None and isinstance(scalar(value), str | bool)
     return value if plain or _is_quoted(value) or "${" in value else _quotation(value)
 
 

@@ -116,7 +116,7 @@ def show(outcomes: Sequence[Outcome], score: str) -> None:
     from rich.console import Console
 
     terminal = Console()
-    # A file is not as narrow as rich takes it to be. Without markup: the brackets of compress=[a,b] are no style.
+    # A file is not as narrow as rich takes it to be. No markup: the brackets of compress=[a,b] are no style.
     width = terminal.width if terminal.is_terminal else _WIDE
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     compared = arms(outcomes)

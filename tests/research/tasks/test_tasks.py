@@ -11,10 +11,11 @@ from typing import get_origin, get_type_hints
 
 import pytest
 
+from redact import shown
 from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
 from research.tasks import line
-from research.tasks.answer import Answer, plain
+from research.tasks.answer import Answer
 from research.tasks.task import composer, kinds_of, perform, task, tasks, usual
 
 FILES = composer(CONF).files
@@ -211,10 +212,10 @@ def test_what_only_hydra_reads_leaves_no_state_of_hydra_behind() -> None:
 )
 def test_a_word_that_is_no_override_is_refused(typed: list[str], said: str | None) -> None:
     if said is None:
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
         return
     with pytest.raises(Refusal) as stop:
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
     assert said in str(stop.value)
 
 
@@ -266,7 +267,7 @@ def test_a_bug_is_a_json_document_and_keeps_its_traceback(capsys: pytest.Capture
 
 
 def test_what_a_model_said_cannot_move_the_cursor() -> None:
-    assert plain("a\x1b[2Jb\tc\nd\x00") == "a\ufffd[2Jb\tc\nd\ufffd"
+    assert shown("a\x1b[2Jb\tc\nd\x00\u202ee\x9b") == "a\\x1b[2Jb\tc\nd\\x00\\u202ee\\x9b"
 
 
 @pytest.mark.slow
