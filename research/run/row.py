@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from redact import redact
+from redact import redact, shown
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
@@ -190,7 +190,7 @@ def _weights(known: Known) -> bool:
 def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
     if begun is not None and damaged:
         names = ", ".join(path.name for path in damaged)
-        print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
+        print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
 
 
 def _claim(claim: Callable[[], TrialClaim | Known | Busy]) -> TrialClaim | Known:

@@ -73,6 +73,11 @@ def test_somebody_who_is_not_here_has_no_home() -> None:
         quoted(["root=~nobody-here/x"])
 
 
+def test_letters_that_are_none_are_refused() -> None:
+    with pytest.raises(Refusal, match=r"^name=a\\udcffb is no text in UTF-8"):
+        quoted(["name=a\udcffb"])
+
+
 @pytest.mark.parametrize(
     "argument",
     [

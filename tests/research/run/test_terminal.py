@@ -1,16 +1,12 @@
 """What a terminal of 80 and of 60 columns shows of panels, tables and lines: all of it, no line too long."""
 
-import os
-import pty
 import re
-import struct
-import subprocess
 import sys
-import termios
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
+
+from pseudo_terminal import written
 
 ROOT = Path(__file__).parents[3]
 PANEL = """
@@ -50,26 +46,9 @@ with Progress([job, Job({}, ["seed=1"])], bar=False) as progress:
 
 
 def screen(program: str, columns: int) -> list[str]:
-    """The lines that a program writes on a terminal of so many columns, without colours."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-    line = [sys.executable, "-c", program]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=theirs, stderr=theirs, env=env | {"TERM": "xterm"})
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # how Linux says that nobody holds the other end
-            break
-        if not piece:
-            break
-        written += piece
-    os.close(ours)
-    assert process.wait() == 0, written.decode()
-    text = re.sub(r"\x1b\[[0-9;]*m", "", written.decode())
-    return text.replace("\r\n", "\n").split("\n")
+    code, text = written([sys.executable, "-c", program], columns, ROOT)
+    assert code == 0, text
+    return text.split("\n")
 
 
 @pytest.mark.parametrize("columns", [80, 60])
