@@ -9,7 +9,7 @@ _SECRET_VALUE = re.compile(r"\b(?:sk|pk|hf|ghp|xoxb)[-_][A-Za-z0-9_-]{16,}")
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*):\S+@")
 _WHOLE_URL = re.compile(r"([\w.]+=)?['\"]?\w+(?:\+\w+)?://[^:/@\s]*:.+@[^@]*", re.DOTALL)
 _ASKED_PASSWORD = re.compile(r"(?i)([?&](?:password|passwd|sslpassword)=)[^&\s'\"]+")
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 """what moves a cursor, changes colours, turns the direction of a text, or cannot be seen or printed"""
@@ -39,4 +39,4 @@ def shown(text: str) -> str:
     What a person, a model or a log says may hold control characters and marks that turn a line around:
     `\x1b[2J` is read then, not obeyed. Line breaks and tabs stay.
     """
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(redact(text)))
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(redact(text)))

@@ -28,7 +28,7 @@ def _options(found: re.Match[str]) -> str:
     return f"; the options of {found[1]} are {', '.join(found[2].split())}"
 
 
-STOPPED = "stopped: the same command typed again goes on from here"
+STOPPED = "interrupted: the same command typed again goes on from where it was last saved"
 
 
 class Refusal(Exception):

@@ -99,7 +99,8 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         return measured
     finally:
         parts["meter"].stop()
-        loggers.finish(opened, metrics, facts, exit_code=int(failed))
+        run.notes.extend(loggers.finish(opened, metrics, facts, exit_code=int(failed)))
+        facts["notes"] = [*facts.get("notes", ()), *run.notes]
 
 
 def train_and_measure(

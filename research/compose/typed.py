@@ -29,12 +29,16 @@ _HOME = re.compile(r"((?:--[\w-]+=)?(?:sqlite(?:\+\w+)?:///)?)(~(?:[\w.-]+(?=/))
 def quoted(arguments: Sequence[str]) -> list[str]:
     """The arguments with what Hydra could not read as it stands in quotes, such as blanks and letters like ä.
 
-    Raises `Refusal` for the home folder of somebody whom this machine does not know.
+    Raises `Refusal` for the home folder of somebody whom this machine does not know, and for broken letters.
     """
     return [_argument(argument) for argument in arguments]
 
 
 def _argument(argument: str) -> str:
+    if any("\ud800" <= letter <= "\udfff" for letter in argument):
+        raise Refusal(
+            f"{ascii(argument)[1:-1][:60]} is no text in UTF-8: type it on a terminal of that encoding."
+        )
     if argument.startswith("-"):
         return _at_home(argument)
     key, value, _ = override(argument)
@@ -71,7 +75,7 @@ def _said(text: str) -> str:
 
 def _text(value: str) -> str:
     """One text, whatever is in it, unless it is quoted or asks for another key."""
-    plain = _BARE.fullmatch(value) is not None and isinstance(scalar(value), str)
+    plain = _BARE.fullmatch(value) is not None and isinstance(scalar(value), str | bool)
     return value if plain or _is_quoted(value) or "${" in value else _quotation(value)
 
 

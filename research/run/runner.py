@@ -34,10 +34,8 @@ PRELOAD = (
 _SERVER_LOG = "forkserver.log"
 _OVER = "the time for it was over; the same command goes on with it"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
-_ENDLESS = 1e9
-"""seconds, or trials at a time, that nobody sees the end of"""
-_GRACE_S = 3.0
-"""How long an interrupted trial may take to close its loggers before it is killed."""
+_ENDLESS = 1e9  # seconds whose end nobody sees
+_GRACE_S = 3.0  # in which an interrupted trial may close its loggers before it is killed
 _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

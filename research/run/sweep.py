@@ -12,7 +12,7 @@ from research.compose.override import values_of
 from research.page import written
 from research.run import lookup, sweep_table
 from research.run.progress import Progress
-from research.run.row import check_numbers, check_score
+from research.run.row import check_numbers, check_score, check_wandb
 from research.run.runner import Job, Outcome, Runner
 
 Launch = Callable[[Sequence[Job]], Iterator[Outcome]]
@@ -48,6 +48,7 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
         check_score(score, kind)
     for job in jobs:
         check_numbers(job.config)
+        check_wandb(job.config)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")

@@ -52,10 +52,10 @@ def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
 
 def refuse_trials(others: Sequence[str], typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` where train.py takes the first of `others`: with the line that hands all such on."""
-    tree, here = composer(conf, "train").composed({}).tree, composer(conf).composed({}).tree
-    of_trials = [
-        text for text in others if holds(tree, key_of(text)) or _group(text) in tree.keys() - here.keys()
-    ]
+    train, own = composer(conf, "train"), composer(conf).composed({}).tree.keys()
+    tree = train.composed({}).tree
+    tops = (tree.keys() | train.chosen) - own
+    of_trials = [text for text in others if holds(tree, key_of(text)) or _group(text) in tops]
     if others[0] not in of_trials:
         return
     text, group = others[0], _group(others[0])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import refusal
 from construct import trust
-from redact import shown
+from redact import UNSEEN, shown
 from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.override import flat, override
@@ -215,12 +215,20 @@ def told(as_json: bool) -> Iterator[TextIO]:
 
 def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
     """Print the answer: its document, or its text unless that was told while it was made."""
-    text = answer.document() if as_json else "" if answer.told else written(answer.text(), out)
+    if as_json:
+        text = UNSEEN.sub(_as_json, answer.document())
+    else:
+        text = "" if answer.told else written(answer.text(), out)
     try:
         if text:
             print(text, file=out, flush=True)
     except BrokenPipeError:  # the reader has seen enough, as `head` does; flushing again would raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _as_json(found: re.Match[str]) -> str:
+    """A character as JSON spells it, which reads back as itself; the line breaks of a document stay."""
+    return found[0] if found[0] in "\r\n" else f"\\u{ord(found[0]):04x}"
 
 
 def _failed(out: TextIO, sentence: str) -> None:
