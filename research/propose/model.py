@@ -15,6 +15,7 @@ from research.llm.prompt import RULE, data, data_json
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
+from research.stats.claims import refutation
 from research.types import Objective, Proposal, Record
 
 _SHOWN = 20
@@ -79,6 +80,7 @@ class LlmProposer(Proposer):
             control=() if state.control is None else state.control.overrides,
             metric=state.objective.metric,
             direction=state.objective.direction,
+            refuted_by=refutation(state.objective),
             proposer=self.name,
         )
 

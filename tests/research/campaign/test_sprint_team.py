@@ -158,7 +158,7 @@ def test_what_refutes_a_proposal_is_judged_where_it_was_confirmed(lab: Lab) -> N
     (own,) = [row for row in confirmed if row["facts"].get("tested")]
     tested = own["facts"]["tested"]
     assert tested["claim"] == own["proposal"].refuted_by and tested["against"] == "the control"
-    assert tested["refutes"] and set(tested["trials"]) <= {trial.id for trial in lab.store.trials()}
+    assert tested["trials"] and set(tested["trials"]) <= {trial.id for trial in lab.store.trials()}
     assert tested["word"] in ("supported", "refuted", "open") and tested["reason"]
     assert len(found.facts["comparisons"]) > len(found.insights)
     assert "What proposals said of themselves" in (Path(found.sprint["folder"]) / "report.md").read_text()
