@@ -296,4 +296,4 @@ class ProposalFacts(RowFacts):
     asked: dict[str, Any] = {}
     """what the model's questions cost that it came of"""
     tested: dict[str, Any] = {}
-    """its own claim as judged: `claim`, `against`, `word`, `reason`, `trials`; `refutes` where it would"""
+    """what would refute it as judged: `claim`, `against`, `word`, `reason`, `trials`"""

@@ -14,7 +14,6 @@ from research.campaign.charter import Confirm
 from research.campaign.confirmation import Finding
 from research.campaign.judging import judge
 from research.campaign.question import Question
-from research.metrics import twin
 from research.stats.alpha import Errors
 from research.stats.claims import Claim, Part
 from research.stats.verdicts import verdict
@@ -65,7 +64,9 @@ class OwnClaims:
         if other is None:
             self.notes.append(f"{_line(arm)} was not judged against its other arm, which has no figures")
             return
-        part = _read(proposal) or Part.better(twin(proposal.metric), proposal.direction)
+        part = _read(proposal)
+        if part is None:
+            return
         name = f"own {part.words} {self._bench.signature(arm.overrides)[:16]} {_line(other)}"
         turn = self._question.turn(name, self._settings.first_seed, self._settings.seeds)
         seeds = range(turn.first, turn.first + self._settings.seeds)
@@ -105,7 +106,7 @@ class OwnClaims:
             "word": said.word,
             "reason": said.reason,
         }
-        told |= {"refutes": _read(row["proposal"]) is not None, "trials": trials}
+        told["trials"] = trials
         self._bench.note(arm, row["status"], tested=told)
         return said.word
 

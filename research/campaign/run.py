@@ -60,6 +60,8 @@ def research(campaign: Campaign) -> Path:
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
         path = sprints(campaign, run, propose)
+    if campaign.client is not None and (heard := campaign.client.heard.words):
+        campaign.lines.say(f"model      {heard}", style="yellow")
     _conclude(campaign.store, charter.name, path, campaign.lines)
     return path
 

@@ -149,6 +149,7 @@ class Client:
                 return self._known(endpoint, question) or self._answer(endpoint, question)
             except LlmUnavailable as unavailable:
                 reasons.append(str(unavailable))
+        self.heard.miss("; ".join(reasons))
         raise LlmUnavailable("; ".join(reasons))
 
     def _line(self, model: str | None) -> list[Endpoint]:

@@ -116,11 +116,18 @@ class LlmQuestion(Generic[T]):
 
 @final
 class Heard:
-    """Replies, how many of them could be used, and why the others could not."""
+    """Replies, how many of them could be used, and why the others could not; tells it as it comes.
+
+    `say` gets a line after three replies that could not be used, and each time their number has doubled, and
+    one for each new reason why a question had no answer at all.
+    """
 
     def __init__(self) -> None:
         self.count = self.usable = 0
         self.reasons: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
+        self.say: Callable[[str], None] = lambda line: None
+        self._told = 0
 
     def add(self, reading: ReadReply[Any]) -> None:
         """Count one reply."""
@@ -128,6 +135,16 @@ class Heard:
         self.usable += reading.record is not None
         if reading.record is None:
             self.reasons[next(iter(reading.complaints), reading.outcome).rstrip(".")] += 1
+        bad = self.count - self.usable
+        if bad >= max(3, 2 * self._told):
+            self._told = bad
+            self.say(self.words or "")
+
+    def miss(self, reason: str) -> None:
+        """Count one question without an answer."""
+        self.unanswered[reason] += 1
+        if self.unanswered[reason] == 1:
+            self.say(f"no answer: {one_line(reason, 240)}")
 
     @property
     def words(self) -> str | None:

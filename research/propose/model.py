@@ -15,6 +15,7 @@ from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.telling import history, range_of, said, spread, standing
 from research.space.spelling import READ, spelled
+from research.stats.claims import refutation
 from research.types import Proposal, Record
 
 _SYSTEM = f"""You propose experiments in a machine learning laboratory; one is a set of Hydra overrides.
@@ -77,6 +78,7 @@ class LlmProposer(Proposer):
             control=() if state.control is None else state.control.overrides,
             metric=state.objective.metric,
             direction=state.objective.direction,
+            refuted_by=refutation(state.objective),
             proposer=self.name,
         )
 

@@ -3,10 +3,10 @@
 import random
 from typing import Any, final
 
-from research.metrics import twin, words
+from research.metrics import words
 from research.propose.dimensions import Dimensions, typed
 from research.propose.proposer import Proposer, State
-from research.stats.claims import Part
+from research.stats.claims import refutation
 from research.types import Proposal
 
 
@@ -38,6 +38,6 @@ def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:
         overrides=overrides,
         metric=state.objective.metric,
         direction=state.objective.direction,
-        refuted_by=Part.better(twin(state.objective.metric), state.objective.direction, -1).words,
+        refuted_by=refutation(state.objective),
         proposer=proposer,
     )

@@ -120,7 +120,7 @@ def own_claims(found: Findings) -> list[str]:
                 "supported": "so it is refuted by its own word",
                 "refuted": "so it stands by its own word",
             }
-            end = f", {ends[word]}" if told.get("refutes") and word in ends else ""
+            end = f", {ends[word]}" if word in ends else ""
             lines.append(
                 f"- {arm} against {code(told['against'], 120)}, {plain(told['claim'])}: {plain(word)}{end} "
                 f"({plain(told['reason'], 240)})"

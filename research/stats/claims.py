@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple, final
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from research.metrics import described, is_exact, is_ratio, is_timed
+from research.metrics import described, is_exact, is_ratio, is_timed, twin
 from research.stats.decide import Region
-from research.types import Constraint, Direction, Record, Scale
+from research.types import Constraint, Direction, Objective, Record, Scale
 
 Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
 KINDS: tuple[Kind, ...] = (
@@ -94,12 +94,6 @@ class Part(Record):
         else:
             kind = "less_by" if upper else "more_by"
         return cls.of(bound.metric, kind, Size(abs(change), "%" if ratio else ""))
-
-    @classmethod
-    def better(cls, metric: str, direction: Direction, sign: int = 1) -> "Part":
-        """That a metric got better, however little; with a `sign` of -1 that it got worse."""
-        size = Size(0.0, "%" if is_ratio(metric) else "")
-        return cls.of(metric, "more_by" if (direction == "max") == (sign > 0) else "less_by", size)
 
     @classmethod
     def read(cls, text: str) -> "Part":
@@ -254,3 +248,10 @@ class Claim(Record):
     def timed(self) -> bool:
         """Whether a trial that runs beside its trials would distort what is claimed."""
         return any(is_timed(part.metric) for part in self.all)
+
+
+def refutation(objective: Objective) -> str:
+    """What refutes that an arm improves an objective, as claims are spelt: that the metric got worse."""
+    metric = twin(objective.metric)
+    size = Size(0.0, "%" if is_ratio(metric) else "")
+    return Part.of(metric, "more_by" if objective.direction == "min" else "less_by", size).words

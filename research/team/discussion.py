@@ -9,6 +9,7 @@ from refusal import Refusal
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
 from research.space.complaints import expanded
+from research.stats.claims import refutation
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
 from research.team.roles import Team
@@ -204,7 +205,7 @@ def _proposals(
                 control=first.get(arm.against, ()),
                 metric=brief.state.objective.metric,
                 direction=brief.state.objective.direction,
-                refuted_by=refuted_by,
+                refuted_by=refuted_by or refutation(brief.state.objective),
                 domain=brief.domain,
                 proposer=PROPOSER,
                 cites=hypothesis.cites,

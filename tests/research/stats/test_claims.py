@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from research.metrics import METRICS
-from research.stats.claims import KINDS, Part
+from research.stats.claims import KINDS, Part, refutation
+from research.types import Objective
 
 CLAIMED = sorted(name for name, row in METRICS.items() if row.claimed)
 
@@ -40,10 +41,19 @@ def test_a_claim_as_people_type_it(text: str, words: str) -> None:
     assert Part.read(text).words == words
 
 
-def test_got_worse_is_in_percent_where_ratios_are_compared() -> None:
-    worse = Part.better("train/energy_j", "min", -1)
-    assert (worse.words, worse.size.unit) == ("train/energy_j more", "%") and Part.read(worse.words) == worse
-    assert Part.better("test/accuracy", "max").words == "test/accuracy more"
+@pytest.mark.parametrize(
+    ("metric", "direction", "words", "unit"),
+    [
+        ("train/energy_j", "min", "train/energy_j more", "%"),
+        ("val/accuracy", "max", "test/accuracy less", ""),
+        ("val/loss", "min", "test/loss more", ""),
+    ],
+)
+def test_an_improvement_is_refuted_by_the_opposite(
+    metric: str, direction: str, words: str, unit: str
+) -> None:
+    found = refutation(Objective(metric=metric, direction=direction))
+    assert found == words and Part.read(found).size.unit == unit
 
 
 @pytest.mark.parametrize(
