@@ -78,7 +78,8 @@ class _Past:
 
     def __init__(self, campaign: "Campaign") -> None:
         self._campaign, self._store = campaign, campaign.store
-        self._sprints = list(rows_of(self._store, campaign.charter.name).values()) if campaign.exists else []
+        known = rows_of(self._store, campaign.charter.name)
+        self._sprints = [known[number] for number in sorted(known)]
         self._config = campaign.space.resolve([*campaign.charter.quiet, *campaign.charter.fixed])
         self._trials: dict[tuple[str, tuple[str, ...]], dict[int, None]] = defaultdict(dict)
         self._verdicts: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -130,7 +131,7 @@ class _Past:
         data = self._config["data"]
         told = {
             "data": " ".join(_header(self._campaign)),
-            "shape": f"{data.get('shape')}, {data.get('task')}",
+            "shape": ", ".join(str(data[name]) for name in ("shape", "task") if name in data),
         }
         number = next(iter(state.control.trials), None) if state.control else None
         if number is not None:
@@ -139,7 +140,7 @@ class _Past:
             told["machine"] = f"{hardware}, trials on {device}, threads of each: {facts.get('threads', '?')}"
             joules = (facts.get("energy_method", "unknown"), facts.get("energy_basis"))
             told["joules"] = ", ".join(filter(None, joules))
-        return told
+        return {name: text for name, text in told.items() if text}
 
     def curve(self, state: State) -> tuple[tuple[str, ...], ...]:
         """Columns and points of the control's learning curve."""

@@ -56,7 +56,7 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
-            *brief.told(role.told, role.phase, lessons),
+            *brief.told(role.parts, role.phase, lessons),
             f"State at most {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
@@ -77,7 +77,7 @@ def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hy
     remarks: list[str] = []
     for role in team.of(Remarks):
         parts = [
-            *brief.told(role.told, role.phase, lessons),
+            *brief.told(role.parts, role.phase, lessons),
             _listed(hypotheses),
             "Say what matters to the plan.",
         ]
@@ -91,7 +91,7 @@ def _plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
     for role in team.of(Plan):
-        parts = [*brief.told(role.told, role.phase, lessons), _listed(hypotheses)]
+        parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
         parts.append(f"Plan at most {brief.count} arms; the metric that decides is the objective's.")
         told = team.ask(role, Plan, parts, lambda plan: _unplanned(brief, hypotheses, plan))
@@ -126,7 +126,7 @@ def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
     built: dict[int, Build] = {}
     for role in team.of(Builds):
-        parts = [*brief.told(role.told, role.phase, lessons), data_json(arms, "arms of the plan")]
+        parts = [*brief.told(role.parts, role.phase, lessons), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
         told = team.ask(role, Builds, parts, lambda answer: _unbuilt(plan, answer, check))
         for build in told.builds if told else ():
