@@ -58,7 +58,7 @@ def _left(campaign: "Campaign", number: int) -> dict[str, Any]:
     charter, spend = campaign.charter, campaign.spend
     used = {"trials": spend.trials, "seconds": spend.seconds, "joules": spend.joules}
     left = {
-        name: f"{max(0.0, limit - used[name]):.3g} of {limit:.3g}"
+        name: f"{max(0.0, limit - used[name]):.4g} of {limit:.4g}"
         for name, limit in spend.limits.items()
         if math.isfinite(limit)
     }

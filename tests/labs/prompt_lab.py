@@ -95,7 +95,7 @@ def scripted(role: str, prompt: str, before: int) -> dict[str, Any]:
         return {"hypothesis": CLAIM, "overrides": [f"budget.steps={190 + before}"], "changed": changed}
     if role == "reviewer":
         facets = ("novelty", "feasibility", "impact", "clarity", "efficiency")
-        score = 6.0 if before % 6 in (1, 4) else 8.0
+        score = 1.0 if before % 6 in (1, 4) else 8.0
         reasons = {"reasons": ["worth its cost"], "risks": ["the accuracy may fall"], "chance": 0.4}
         return {**dict.fromkeys(facets, score), **reasons}
     if role == "validator":
