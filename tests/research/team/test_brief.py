@@ -2,7 +2,8 @@
 
 from research.propose.proposer import Seen, State
 from research.team.brief import Brief, Judged
-from research.types import Constraint, Objective
+from research.team.review import neighbourhood
+from research.types import Constraint, Objective, Proposal
 
 OBJECTIVE = Objective(
     metric="train/energy_j",
@@ -67,3 +68,13 @@ def test_what_the_history_shows_may_be_cited() -> None:
     assert given.unknown(["trial 4"]) == [
         "cites names trial 4, which you were not given: cite what you were given."
     ]
+
+
+def test_what_was_stopped_early_is_no_failure_among_the_checked_facts() -> None:
+    def ended(reason: str, width: int) -> Seen:
+        return Seen(overrides=(f"model.width={width}",), proposer="tpe", status="failed", reason=reason)
+
+    stopped = "stopped early at 30 % of its training: it cannot win"
+    tried = [ended(stopped, 64), ended(stopped, 66), ended("diverged: the loss is nan", 65)]
+    near = neighbourhood(Proposal(hypothesis="h", overrides=("model.width=67",)), tried, OBJECTIVE)
+    assert near["failure"] == 1 / 3 and any("stopped early" in line for line in near["known"])
