@@ -14,6 +14,7 @@ from research.run.retold import retold
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.team.brief import Brief, Judged
+from research.team.discussion import PROPOSER
 from research.types import ProposalFacts, Result, SprintFacts, Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = Non
     area, focus = (campaign.charter.team.get(name, "") for name in ("domain", "focus"))
     library, query = campaign.library, " ".join([campaign.charter.goal.text, area, focus])
     past = _Past(campaign)
-    known = past.completed(view(state, "llm"))
+    known = past.completed(view(state, PROPOSER))
     asked = screening_objective(campaign.charter.goal.objective)
     return Brief(
         state=known,
@@ -51,6 +52,11 @@ def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = Non
         curve=past.curve(known),
         verdicts=past.verdicts(),
     )
+
+
+def completed(campaign: "Campaign", state: State) -> State:
+    """What the team's lane knows now, with the trials, all seeds and verdicts of what it has seen."""
+    return _Past(campaign).completed(view(state, PROPOSER))
 
 
 def _left(campaign: "Campaign", number: int) -> dict[str, Any]:
@@ -131,7 +137,7 @@ class _Past:
         data = self._config["data"]
         told = {
             "data": " ".join(_header(self._campaign)),
-            "shape": ", ".join(str(data[name]) for name in ("shape", "task") if name in data),
+            "shape": ", ".join(str(data[name]) for name in ("shape", "task") if data.get(name) is not None),
         }
         number = next(iter(state.control.trials), None) if state.control else None
         if number is not None:
