@@ -14,6 +14,7 @@ from research.run.retold import retold
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.team.brief import Brief, Judged
+from research.team.discussion import PROPOSER
 from research.types import ProposalFacts, Result, SprintFacts, Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _SOURCES = 6
 """works that a discussion is shown"""
 _POINTS = 8
 """of the learning curve"""
-_FINDINGS = 8
+_FINDINGS = 4
 """latest findings of earlier sprints"""
 
 
@@ -35,7 +36,7 @@ def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = Non
     area, focus = (campaign.charter.team.get(name, "") for name in ("domain", "focus"))
     library, query = campaign.library, " ".join([campaign.charter.goal.text, area, focus])
     past = _Past(campaign)
-    known = past.completed(view(state, "llm"))
+    known = past.completed(view(state, PROPOSER))
     asked = screening_objective(campaign.charter.goal.objective)
     return Brief(
         state=known,
@@ -53,12 +54,17 @@ def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = Non
     )
 
 
+def completed(campaign: "Campaign", state: State) -> State:
+    """What the team's lane knows now, with the trials, all seeds and verdicts of what it has seen."""
+    return _Past(campaign).completed(view(state, PROPOSER))
+
+
 def _left(campaign: "Campaign", number: int) -> dict[str, Any]:
     """Turns and budget; what has no limit is not told."""
     charter, spend = campaign.charter, campaign.spend
     used = {"trials": spend.trials, "seconds": spend.seconds, "joules": spend.joules}
     left = {
-        name: f"{max(0.0, limit - used[name]):.3g} of {limit:.3g}"
+        name: f"{max(0.0, limit - used[name]):.4g} of {limit:.4g}"
         for name, limit in spend.limits.items()
         if math.isfinite(limit)
     }
@@ -78,7 +84,8 @@ class _Past:
 
     def __init__(self, campaign: "Campaign") -> None:
         self._campaign, self._store = campaign, campaign.store
-        self._sprints = list(rows_of(self._store, campaign.charter.name).values()) if campaign.exists else []
+        known = rows_of(self._store, campaign.charter.name)
+        self._sprints = [known[number] for number in sorted(known)]
         self._config = campaign.space.resolve([*campaign.charter.quiet, *campaign.charter.fixed])
         self._trials: dict[tuple[str, tuple[str, ...]], dict[int, None]] = defaultdict(dict)
         self._verdicts: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -130,7 +137,7 @@ class _Past:
         data = self._config["data"]
         told = {
             "data": " ".join(_header(self._campaign)),
-            "shape": f"{data.get('shape')}, {data.get('task')}",
+            "shape": ", ".join(str(data[name]) for name in ("shape", "task") if data.get(name) is not None),
         }
         number = next(iter(state.control.trials), None) if state.control else None
         if number is not None:
@@ -139,7 +146,7 @@ class _Past:
             told["machine"] = f"{hardware}, trials on {device}, threads of each: {facts.get('threads', '?')}"
             joules = (facts.get("energy_method", "unknown"), facts.get("energy_basis"))
             told["joules"] = ", ".join(filter(None, joules))
-        return told
+        return {name: text for name, text in told.items() if text}
 
     def curve(self, state: State) -> tuple[tuple[str, ...], ...]:
         """Columns and points of the control's learning curve."""

@@ -192,7 +192,12 @@ class Scope:
             for option, card in entry["options"].items()
             if allowed is None or option in allowed | default
         }
-        return {**entry, "options": kept}
+        beside = {
+            option: needed
+            for option, needed in entry.get("beside", {}).items()
+            if allowed is None or option in allowed
+        }
+        return {**entry, "options": kept, "beside": beside}
 
 
 def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:

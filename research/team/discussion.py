@@ -62,7 +62,7 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
-            *brief.told(role.told, role.phase, lessons),
+            *brief.told(role.parts, role.phase, lessons),
             f"State at most {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(
@@ -95,7 +95,7 @@ def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hy
     remarks: list[str] = []
     for role in team.of(Remarks):
         parts = [
-            *brief.told(role.told, role.phase, lessons),
+            *brief.told(role.parts, role.phase, lessons),
             _listed(hypotheses),
             "Say what matters to the plan.",
         ]
@@ -109,7 +109,7 @@ def _plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
     for role in team.of(Plan):
-        parts = [*brief.told(role.told, role.phase, lessons), _listed(hypotheses)]
+        parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
         parts.append(f"Plan at most {brief.count} arms.")
         told = team.ask(
@@ -148,7 +148,7 @@ def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
     built: dict[int, Build] = {}
     for role in team.of(Builds):
-        parts = [*brief.told(role.told, role.phase, lessons), data_json(arms, "arms of the plan")]
+        parts = [*brief.told(role.parts, role.phase, lessons), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
         told = team.ask(
             role,

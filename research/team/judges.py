@@ -44,7 +44,7 @@ class Judges:
         return shortened(proposal, opinions[0], known)
 
     def _told(self, role: Role, about: Sequence[str] | None = None) -> list[str]:
-        return [] if self._brief is None else self._brief.told(role.told, role.phase, self._lessons, about)
+        return [] if self._brief is None else self._brief.told(role.parts, role.phase, self._lessons, about)
 
     def _wrong(self, answer: Revision, before: Proposal) -> list[str]:
         if set(answer.overrides) != set(before.overrides):
@@ -76,7 +76,7 @@ def _case(proposal: Proposal) -> list[str]:
 def _facts(facts: Facts) -> str:
     return data_json(
         facts.told(),
-        "what code has checked; cost in seconds, joules and times the control's, within cost_error times",
+        "what code has checked; cost_ratio is of the control's, within cost_error times",
     )
 
 

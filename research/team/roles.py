@@ -19,6 +19,8 @@ from research.team.brief import Part, Phase
 from research.team.forms import shape
 from research.types import Record
 
+_USUAL: tuple[Part, ...] = ("setting", "left", "history", "spread", "verdicts", "lessons", "sources")
+
 
 @final
 class Role(Record):
@@ -30,8 +32,8 @@ class Role(Record):
     """a form of `research/team/forms.py`, or the dotted name of a record of one's own"""
     phase: Phase
     """which lessons of the memory it is given"""
-    told: tuple[Part, ...] = ("setting", "left", "history", "spread", "verdicts", "lessons", "sources")
-    """the parts of the brief that it is given, in this order"""
+    told: tuple[Part, ...] | None = None
+    """the parts of the brief that it is given, in this order; None is what its reply usually needs"""
     model: str | None = None
     """None is the one of the group `llm`"""
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -40,6 +42,14 @@ class Role(Record):
     def kind(self) -> type[Record]:
         """The record that it answers with."""
         return _kind(self.reply)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the brief that it is given."""
+        if self.told is not None:
+            return self.told
+        turns = issubclass(self.kind, forms.Hypotheses | forms.Builds | forms.Revision)
+        return (*_USUAL, "vocabulary") if turns else _USUAL
 
 
 def roles(conf: Path) -> tuple[Role, ...]:

@@ -86,7 +86,7 @@ def test_each_role_has_the_parts_that_its_file_names(sprints: list[list[Prompt]]
         if role.name != "validator":
             told = last(sprints[1], role.name)
             assert {part: f'source="{source}' in told for part, source in sources.items()} == {
-                part: part in role.told for part in sources
+                part: part in role.parts for part in sources
             }, role.name
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from research.space.domain import Scope, read
 from research.space.gate import Space
 from research.space.spelling import names, spelled
 from research.space.vocabulary import narrowed
@@ -111,6 +113,13 @@ def test_to_change_a_proposal_the_keys_beside_it_are_enough(digits: dict) -> Non
     assert lines(told)["model.width"] == "int 8..256 log, default 32"
     assert lines(told)["optimizer.lr"] == "1e-05..0.1 log, default 0.003"
     assert "model.kernel" not in told and "kv_heads" not in told and "model=cnn|" in told
+
+
+def test_a_field_is_told_with_its_own_keys_and_constraints_alone(digits: dict) -> None:
+    rates = yaml.safe_load((CONF / "domain" / "optimization.yaml").read_text())
+    told = spelled(Scope(read(rates).focused("rates")).narrowed(digits, DIGITS), DIGITS, cards=False)
+    assert set(lines(told)) == {"optimizer.lr", "optimizer.weight_decay", "optimizer.betas"}
+    assert "schedulefree" not in told and "model" not in told
 
 
 def test_a_list_of_options_is_shown_as_it_is_typed(digits: dict) -> None:
