@@ -119,7 +119,8 @@ def _check_measured(metrics: Iterable[str], task: str) -> None:
 def _usual_metric(bounds: list[Constraint], task: str) -> str:
     """What is improved when no wish is said: the score that is bounded, else the usual score of the task."""
     scored = [bound.metric for bound in bounds if is_test(bound.metric)]
-    return scored[0] if scored else "test/bits_per_byte" if task == "language" else "test/accuracy"
+    usual = {"language": "test/bits_per_byte", "regression": "test/rmse"}
+    return scored[0] if scored else usual.get(task, "test/accuracy")
 
 
 def _direction(metric: str, asked: str | None, wish: Wish | None) -> Direction:

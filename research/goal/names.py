@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from refusal import Refusal
-from research.compose.override import values_of
+from research.compose.compose import Composer
+from research.compose.override import override, values_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.
@@ -46,7 +47,9 @@ def find_names(text: str, conf: Path, fixed: Iterable[str]) -> tuple[tuple[str, 
     of a group, or one that the configuration does not have.
     """
     taken = values_of(fixed)
-    data, text = _named(text, "data", _DATA_WORDS, _options(conf, "data"))
+    # A person's own data need a path, and a goal that speaks of a table or a text names none of them.
+    known_data = [name for name in _options(conf, "data") if _content(conf, name).get("source") is None]
+    data, text = _named(text, "data", _DATA_WORDS, known_data)
     model, text = _named(text, "model", _MODEL_WORDS, _options(conf, "model"))
     trainer, text = _named(text, "trainer", _TRAINER, [])
     model = ["gpt"] if set(model) == {"gpt", "transformer"} else model
@@ -91,5 +94,9 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
 
 def task_of(conf: Path, overrides: Iterable[str]) -> str:
     """The task of the data that overrides choose: classification, language or recall."""
-    data = values_of(overrides).get("data", DEFAULT_DATA)
-    return str(_content(conf, data).get("task", "classification"))
+    typed = values_of(overrides)
+    card = _content(conf, typed.get("data", DEFAULT_DATA))
+    if card.get("task") is None and card.get("source") is not None:
+        own = (text for text in overrides if override(text).group == "data")
+        return str(Composer(conf, "train").resolve(own).config["data"]["task"])
+    return str(card.get("task", "classification"))

@@ -60,6 +60,9 @@ class Lines:
         )
 
 
+_SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
+
+
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
     """Print the panel of one finished or known trial."""
     from rich.console import Console
@@ -82,7 +85,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     how = how_taken(Result(trial_id=answer["trial_id"], metrics=metrics, facts=facts))
     method, basis = how["energy_method"] or "not measured", how["energy_basis"] or ""
     lines = [
-        ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
+        ("score", _join(metrics, (*_SCORES, "test/loss"))),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
         (
