@@ -29,8 +29,8 @@ class Metric(NamedTuple):
     words: str
     window: Window | None = None
     """the window of a trial that it is taken in; None for the whole trial, and for the finished network's"""
-    task: str | None = None
-    """the only task that has it"""
+    tasks: tuple[str, ...] = ()
+    """the tasks that have it; empty is all"""
     claimed: bool = True
     """whether a goal may ask for it: the machine's standing draw and the harness are no training's merit"""
 
@@ -38,13 +38,18 @@ class Metric(NamedTuple):
 _joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
 _time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
 METRICS: dict[str, Metric] = {
-    "test/accuracy": Metric("score", "max", "share", "accuracy"),
-    "test/f1": Metric("score", "max", "share", "F1 score", task="classification"),
-    "test/precision": Metric("score", "max", "share", "precision", task="classification"),
-    "test/recall": Metric("score", "max", "share", "recall", task="classification"),
-    "test/auroc": Metric("score", "max", "share", "AUROC", task="classification"),
+    "test/accuracy": Metric(
+        "score", "max", "share", "accuracy", tasks=("classification", "language", "recall")
+    ),
+    "test/f1": Metric("score", "max", "share", "F1 score", tasks=("classification",)),
+    "test/precision": Metric("score", "max", "share", "precision", tasks=("classification",)),
+    "test/recall": Metric("score", "max", "share", "recall", tasks=("classification",)),
+    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=("classification",)),
     "test/loss": Metric("score", "min", "nats", "loss"),
-    "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", task="language"),
+    "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", tasks=("language",)),
+    "test/rmse": Metric("score", "min", "unit", "root of the mean squared error", tasks=("regression",)),
+    "test/mae": Metric("score", "min", "unit", "mean absolute error", tasks=("regression",)),
+    "test/r2": Metric("score", "max", "share", "R2", tasks=("regression",)),
     "train/energy_j": _joules("training energy", "train"),
     "train/co2_kg": Metric("energy", "min", "kg", "carbon of training", "train"),
     "train/cpu_seconds": _cpu("CPU time of training", "train"),
@@ -114,9 +119,9 @@ def _kind(metric: str) -> Kind:
 
 
 def elsewhere(metric: str, task: str) -> str | None:
-    """The only task that has the metric, when it is another one."""
+    """The task that has the metric, when it is another one."""
     known = described(metric)
-    return None if known is None or known.task == task else known.task
+    return None if known is None or not known.tasks or task in known.tasks else known.tasks[0]
 
 
 def words(metric: str) -> str:

@@ -53,7 +53,6 @@ SHORT_WITH_ONE_IMPORTER = {
     "models/energy/sources.py": "knows every counter; the meter would be over 300 lines with it",
     "models/nets/mixers/softmax.py": "a mixer, one a file as the others",
     "models/optim/averaging.py": "imports torch only, as its folder; its importer is a Lightning callback",
-    "models/training/callbacks/target.py": "a callback, one a file as the others",
     "research/run/load.py": "keeps cores busy in processes of their own; the tests start it too",
 }
 """files of under 60 lines that one other file imports -> why they stand alone; at most ten"""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from refusal import Refusal
 
-TASKS = ("classification", "language", "recall")
+TASKS = ("classification", "regression", "language", "recall")
 UNSCORED = -100
 """target of a position that no loss and no score counts"""
 
@@ -45,10 +45,12 @@ class Split:
     inputs: Tensor
     """(N, *shape) float32, standardised; or (N, T) integer tokens in the smallest type that holds them"""
     targets: Tensor
-    """(N,) int64 class; or (N, T) uint8 or int64 next token, `UNSCORED` where nothing is asked"""
+    """(N,) int64 class; (N, T) uint8 or int64 next token, `UNSCORED` where nothing is asked; (N, 1) value"""
     rows: Tensor | None = None
     """(n,) int64 places in both; None is all of them, in order"""
     scale: Scale | None = None
+    values: Scale | None = None
+    """what the targets of a regression are put on one scale by, as the inputs"""
 
     def __len__(self) -> int:
         return len(self.inputs if self.rows is None else self.rows)
@@ -57,7 +59,8 @@ class Split:
         """The same split on `device`."""
         rows = None if self.rows is None else self.rows.to(device)
         scale = None if self.scale is None else self.scale.to(device)
-        return Split(self.inputs.to(device), self.targets.to(device), rows, scale)
+        values = None if self.values is None else self.values.to(device)
+        return Split(self.inputs.to(device), self.targets.to(device), rows, scale, values)
 
     def part(self, start: int, stop: int) -> "Split":
         """Its examples from `start` up to `stop`, without a copy."""
@@ -81,7 +84,8 @@ class Split:
         return self.targets if self.rows is None else self.targets.index_select(0, self.rows)
 
     def _wide(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return _widened(inputs) if self.scale is None else self.scale(inputs), _widened(targets)
+        inputs = _widened(inputs) if self.scale is None else self.scale(inputs)
+        return inputs, _widened(targets) if self.values is None else self.values(targets)
 
 
 def _widened(tensor: Tensor) -> Tensor:
@@ -137,13 +141,23 @@ def _check_split(data: Dataset, name: str, split: Split) -> None:
     if true != data.shape:
         shown = ",".join(str(size) for size in true)
         raise Refusal(f"data.shape {list(data.shape)} is not the data's own: set data.shape=[{shown}].")
-    per_token = split.targets.dim() == 2 and not split.inputs.is_floating_point()
-    if per_token == (data.task == "classification"):
-        fits = "language or recall" if per_token else "classification"
-        raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {fits}.")
+    fits = _tasks(split)
+    if data.task not in fits:
+        said = " or ".join(fits)
+        raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {said}.")
+    if data.task == "regression":
+        return
+    per_token = "language" in fits
     _check_classes(data, split.answers(), exactly=name == "train" and not per_token)
     if per_token:
         _check_classes(data, split.inputs, exactly=False)
+
+
+def _tasks(split: Split) -> tuple[str, ...]:
+    if split.targets.is_floating_point():
+        return ("regression",)
+    per_token = split.targets.dim() == 2 and not split.inputs.is_floating_point()
+    return ("language", "recall") if per_token else ("classification",)
 
 
 def _check_classes(data: Dataset, tensor: Tensor, *, exactly: bool) -> None:

@@ -33,7 +33,8 @@ def load(
 
     `shape`, `classes` and `task` are learnt from the data where they are None. `drawn` is for who reads the
     config; `options` are the source's own, with `path`, `cache` and `packages`. Inputs that are no tokens are
-    put on the scale of the training part: less its mean, over its deviation, of each channel.
+    put on the scale of the training part: less its mean, over its deviation, of each channel; so are values
+    to be regressed.
 
     Raises:
         Refusal: the files cannot be taken as they are, or are not what the config says of them.
@@ -46,7 +47,10 @@ def load(
     scale = None if _tokens(data) else _scale(data.inputs, rows["train"])
     if scale is not None:
         about |= {"mean": scale.mean.flatten().tolist(), "deviation": scale.deviation.flatten().tolist()}
-    train, val, test = (Split(inputs, targets, torch.from_numpy(rows[part]), scale) for part in PARTS)
+    values = _scale(data.targets, rows["train"]) if data.task == "regression" else None
+    if values is not None:
+        about |= {"answer_mean": values.mean.item(), "answer_deviation": values.deviation.item()}
+    train, val, test = (Split(inputs, targets, torch.from_numpy(rows[part]), scale, values) for part in PARTS)
     return Dataset(
         train,
         val,

@@ -126,10 +126,9 @@ def check_score(score: str, task: str | None = None) -> None:
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
     only = elsewhere(score, task) if task else None
     if only:
-        raise Refusal(
-            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
-            "val/accuracy or val/loss."
-        )
+        choose = "choose for example val/accuracy or val/loss"
+        usual = "set score=val/rmse and loss=squared_error" if task == "regression" else choose
+        raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
 
 
 @contextmanager

@@ -73,6 +73,18 @@ MADE: dict[str, Callable[[Path], list[str]]] = {
 """option of conf/data -> what makes its files, and the overrides that it needs"""
 
 
+def values(place: Path) -> list[str]:
+    """A table whose answers are values."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    x = rng.normal(size=(8 * EACH, 2))
+    y = 1000 + 50 * x[:, 0] - 20 * x[:, 1] + rng.normal(size=len(x))
+    rows = [f"{a:.5f},{b:.5f},{answer:.5f}" for (a, b), answer in zip(x, y, strict=True)]
+    (place / "own.csv").write_text("\n".join(["a,b,price", *rows]))
+    where = [f"data.path={place}/own.csv", "data.target=price", f"data.cache={place}/cache"]
+    return ["data=table", *where, "loss=squared_error", "score=val/rmse", "data.batch_size=16"]
+
+
 def line(source: str, place: Path) -> list[str]:
     """Overrides that choose a source's data, made under `place`, with a cache of its own beside."""
     return [

@@ -11,6 +11,7 @@ import own_data
 import train
 from models.data import own
 from models.data.batches import Batches, sequential
+from models.training.evaluate import evaluate
 from reading.kept import decoded
 from refusal import Refusal
 
@@ -74,6 +75,50 @@ def test_batches_are_the_rows_of_the_training_part_on_the_scale(load):
     assert sorted(order) == list(range(48)) and torch.equal(targets[order], answers)
     assert torch.equal(torch.cat([part for part, _ in sequential(data.train, 7)]), inputs)
     assert drawn.dtype == torch.float32 and answers.dtype == torch.int64
+
+
+def test_values_are_learnt_on_a_scale_and_told_in_their_unit(resolve, tmp_path):
+    config = resolve(*own_data.values(tmp_path / "own"))["data"]
+    assert (config["task"], config["classes"], config["shape"]) == ("regression", 1, [2, 1])
+    data = train.build(config)
+    _, targets = data.train.whole()
+    assert targets.mean() == pytest.approx(0, abs=1e-5) and targets.std() == pytest.approx(1, abs=1e-5)
+    raw = data.train.answers()
+    assert data.about["answer_mean"] == pytest.approx(raw.mean().item(), rel=1e-6)
+
+    class Middle(torch.nn.Module):
+        def forward(self, x):
+            return torch.zeros(len(x), 1)
+
+    scores, facts = evaluate(Middle(), data.test, "regression", 16, 1, detailed=True)
+    errors = data.test.answers()[:, 0].double() - data.about["answer_mean"]
+    assert scores["rmse"] == pytest.approx(errors.square().mean().sqrt().item(), rel=1e-5)
+    assert scores["mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-5)
+    spread = (errors - errors.mean()).square().mean()
+    assert scores["r2"] == pytest.approx(1 - (errors.square().mean() / spread).item(), rel=1e-4)
+    assert facts["scored"] == len(data.test) and facts["examples"].keys() == {"loss", "mae"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("loss=cross_entropy", "set loss=squared_error"),
+        ("score=val/accuracy", r"set score=val/rmse and loss"),
+    ],
+)
+def test_what_only_classes_have_is_refused_for_values(resolve, tmp_path, change, said):
+    config = resolve(*own_data.values(tmp_path / "own"), change)
+    with pytest.raises(Refusal, match=said):
+        train.trial(config, overrides=[])
+
+
+@pytest.mark.slow
+def test_values_are_regressed(resolve, tmp_path):
+    own = own_data.values(tmp_path / "own")
+    answer = train.trial(resolve(*own, "budget.steps=400", "compress=[prune30]"), overrides=[])
+    figures = answer["metrics"]
+    assert figures["test/r2"] > 0.9 and figures["test/rmse"] < 15 and answer["score"] == figures["val/rmse"]
+    assert "test/accuracy" not in figures
 
 
 @pytest.mark.slow

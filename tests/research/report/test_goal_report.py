@@ -49,7 +49,7 @@ def trials(lab: RowsLab, line: str, stage: str = "confirmed") -> list[int]:
 def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> None:
     lines = [line for line in report.splitlines() if line]
     assert lines[0] == "# fewer joules"
-    assert lines.pop(1).startswith("Asked was to minimise train/energy_j (training energy), keeping test/acc")
+    assert lines.pop(1).startswith("Asked was: Minimise training energy (train/energy_j) by at least 10 %")
     arm = "A (`optimizer.lr=0.01 budget.steps=200`)"
     assert lines[1].startswith(f"**Supported.** {arm} lowers training energy")
     assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")

@@ -138,7 +138,7 @@ def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
     insight = found.insights[-1]
     arm = f"A (`{' '.join(found.arms('confirmed')[-1].overrides)}`)"
     bound = "keeping test/accuracy >= 0.9"
-    assert asked == f"Asked was to minimise train/energy_j (training energy), {bound}."
+    assert asked == "Asked was: Minimise training energy (train/energy_j), with accuracy at least 90 %."
     assert f"{bound} (joules are estimated, not measured)" in first
     assert "by training shorter (`budget.steps=" in first, "the split of the gain"
     told = found.found[-1]["facts"]["estimated"]
@@ -254,5 +254,5 @@ def test_a_campaign_that_found_nothing_says_so_first(lab: Lab) -> None:
     objective = Objective(metric="test/accuracy", direction="max")
     found = lab.campaign(lab.charter(objective), [Scripted("model.width=4")])
     report = (Path(found.sprint["folder"]) / "report.md").read_text()
-    assert report.splitlines()[2] == "Asked was to maximise test/accuracy (accuracy)."
+    assert report.splitlines()[2] == "Asked was: Maximise accuracy (test/accuracy)."
     assert report.splitlines()[4].startswith("**Nothing was confirmed.** No proposal beat the control")
