@@ -37,10 +37,9 @@ class Metric(NamedTuple):
 
 _joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
 _time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
+_ANSWERS = ("classification", "language", "recall")
 METRICS: dict[str, Metric] = {
-    "test/accuracy": Metric(
-        "score", "max", "share", "accuracy", tasks=("classification", "language", "recall")
-    ),
+    "test/accuracy": Metric("score", "max", "share", "accuracy", tasks=_ANSWERS),
     "test/f1": Metric("score", "max", "share", "F1 score", tasks=("classification",)),
     "test/precision": Metric("score", "max", "share", "precision", tasks=("classification",)),
     "test/recall": Metric("score", "max", "share", "recall", tasks=("classification",)),
