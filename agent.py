@@ -46,7 +46,7 @@ def main() -> None:
         if line.helps(typed):
             line.say(line.page(typed, CONF), as_json, out)
             return
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
         quick = line.quickly(typed, CONF)
         from research.campaign.campaign import Campaign
         from research.tasks.task import perform

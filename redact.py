@@ -10,6 +10,10 @@ import re
 from typing import Any
 
 MASK = "***"
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""what moves a cursor, changes colours, turns the direction of a text, or cannot be seen or printed"""
 _STRONG = r"passw(?:or)?d|passphrase|secret|credential|(?:api|access|private|signing)[_-]?key"
 """within the name of what holds a secret"""
 _LAST = r"token|auth|authorization|bearer|pwd|cookie"
@@ -71,6 +75,15 @@ def redact(value: Any, name: str = "") -> Any:
 def text(said: str) -> str:
     """A text with keys, passwords of URLs, and the values of names such as `password=` masked."""
     return _of_a_config(said) if len(said) < _SHORT else _masked(said)
+
+
+def shown(said: str) -> str:
+    r"""A text for a terminal or a log: nothing secret in it, and what would act on the terminal is spelt out.
+
+    What a person, a model or a log says may hold control characters and marks that turn a line around:
+    `\x1b[2J` is read then, not obeyed. Line breaks and tabs stay.
+    """
+    return UNSEEN.sub(lambda mark: ascii(mark[0])[1:-1], text(said))
 
 
 def _masked(said: str) -> str:

@@ -59,6 +59,7 @@ class Memory:
             return ()
         wanted = None if query.objective is None else screening_objective(query.objective)
         past = runs(self._store, _keys(wanted), task=query.task)
+        wanted = wanted and _beside_default(wanted, past)
         told = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
             dealt = placebo.shuffled(past, self._seed)
@@ -97,6 +98,13 @@ class Memory:
 
 def _keys(wanted: Objective | None) -> tuple[str, ...]:
     return () if wanted is None else (wanted.metric, *(bound.metric for bound in wanted.constraints))
+
+
+def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objective:
+    """Bounds relative to a control by the task's default among its runs; without one nothing keeps them."""
+    plain = [run.figures for run in runs if not run.overrides and not run.failed]
+    shared = set.intersection(*map(set, plain)) if plain else set()
+    return objective.resolved({k: statistics.fmean(one[k] for one in plain) for k in shared})
 
 
 def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[str] | None = None) -> Memory:
@@ -158,6 +166,7 @@ def _task(
     task: str, groups: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
 ) -> list[Configured]:
     means = {overrides: _means(group, objective) for overrides, group in groups.items()}
+    objective = _beside_default(objective, groups.get((), ()))
     ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
     kept = sorted((place, overrides) for overrides, (broken, place) in ranks.items() if broken == 0)
     if not kept:

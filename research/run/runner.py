@@ -35,8 +35,8 @@ PRELOAD = (
 _SERVER_LOG = "forkserver.log"
 _OVER = "the time for it was over; the same command goes on with it"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
-_GRACE_S = 3.0
-"""How long an interrupted trial may take to close its loggers before it is killed."""
+_ENDLESS = 1e9  # seconds whose end nobody sees
+_GRACE_S = 3.0  # in which an interrupted trial may close its loggers before it is killed
 _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -116,7 +116,7 @@ class Runner:
         turns: int = 32,
     ) -> None:
         for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < _ENDLESS:
                 raise Refusal(f"launcher.{name}={value}: give a number above 0, or null for the default.")
         self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from construct import refuse_untrusted
+from reading.digest import remembered
 from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
@@ -50,9 +51,7 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     model, weights, found = _teacher(config, asked, train)
     file, _ = contents.checkpoint(Path(weights))
     # The very file: a folder may have a newer one by the time it is read.
-    read = (
-        {"weights": weights} if file is None else {"weights": str(file), "sha256": contents.remembered(file)}
-    )
+    read = {"weights": weights} if file is None else {"weights": str(file), "sha256": remembered(file)}
     built = {"_target_": "models.compress.teacher.load", "model": model, **read}
     steps = config["compress"] | {"distill": distill | {"teacher": built}}
     facts = found.facts | {"teacher": found.facts["teacher"] | read}
@@ -101,7 +100,7 @@ def _whole(number: Any) -> int:
 
 def _content(path: str) -> list[str]:
     file, _ = contents.checkpoint(Path(path))
-    return [] if file is None else [contents.remembered(file)]
+    return [] if file is None else [remembered(file)]
 
 
 def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
