@@ -80,7 +80,10 @@ def times_control(heard: Heard) -> Meaning | None:
     amount, noun = heard.amount, heard.noun
     if amount is None or noun is None:
         return None
-    return of_control(noun, heard.op, float(str(amount[1])), typed=heard.typed)
+    times = float(str(amount[1]))
+    if heard.op is None and not heard.first("="):
+        return multiplied(noun, times, None)
+    return of_control(noun, heard.op, times, typed=heard.typed)
 
 
 def beside_control(heard: Heard) -> Meaning | None:
@@ -104,7 +107,10 @@ def off_control(heard: Heard) -> Meaning | None:
     if noun is None:
         return None
     way = "down" if ops[-1].sign == "l" else "up"
-    return changed(noun, way, heard.amount, ops[0].sign if len(ops) > 1 else None)
+    said = heard.first("=")
+    no_worse = said is not None and said.value is None
+    op = ops[0].sign if len(ops) > 1 else "l" if no_worse else None
+    return changed(noun, way, heard.amount, op)
 
 
 def beaten(heard: Heard) -> Meaning:

@@ -18,7 +18,7 @@ _UNBOUNDED = "(?![=kio]*[gl]?[=o]*q)"
 _BARE = "(?![=ko]*[gl]?[=o]*q)"
 """a metric that no figure bounds"""
 _SAME = (
-    r"j?[eduaA][oi]*m?jc|k[gl]?qo+m|[gl](?:cm?|moc)|[bz]hcm?|kjc|kc|mk" + _UNBOUNDED
+    r"j?[eduaA][oi]*m?jc|n[ios]*ahc|k[gl]?qo+m|[gl](?:cm?|moc)|[bz]hcm?|kjc|kc|mk" + _UNBOUNDED
     + r"|k[oi]*c?m" + _UNBOUNDED + r"|n[ios]*[ZzYDdHUu][oi]*m?|nm[ZzD]"
 )  # fmt: skip
 """`same accuracy`, `as accurate as the control`, `without losing accuracy`: no figure"""
@@ -32,7 +32,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"m[gl]c(?:[-+]q)?", says.typed_bound),
     (r"(?:[km][ok=m]*)?[gl]?qo+cm?", says.beside_control),
     (r"m?[=o]?[gl]?q[gl]cm?", says.off_control),
-    (r"m[=ok]*[gl]?xo*c|[gl]?xo*cm", says.times_control),
+    (r"m[=ok]*[gl]?[fx]o*c|[gl]?xo*cm", says.times_control),
     (r"p?m?[gl]?[fx]j[eduaA](?:[oi]*m" + _BARE + ")?(?:jcm?)?", says.as_much),
     (r"[gl]?[qfx]o?m[YHZD](?![oi]*[mp])" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?[qfx][duazb][oi]*m?" + _TRAIL + _COMPARED, says.change),
@@ -55,15 +55,15 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl]?qo+m", says.part_of),
     (_SAME, because(UNSAID)),
     (r"[gl]m[=o]*q(?!o?m)", says.figure),
-    (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])", says.figure),
-    (r"m[=ko]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
+    (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, says.figure),
+    (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
     (r"[gl=]?qo?m" + _TRAIL, says.figure),
     (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
     (r"[gl=]?q" + _TRAIL, says.bound_alone),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),
     (r"[gl]m", says.extreme),
-    (r"m[eud](?![oi]*m)" + _COMPARED, says.change),
+    (r"mj?[eud](?![oi]*m)" + _COMPARED, says.change),
     (r"j?[aA](?:[oi]*m" + _BARE + ")?" + _COMPARED, says.change),
     (r"v|b(?=N)", says.best),
     (r"n", because(NOT)),

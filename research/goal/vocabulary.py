@@ -61,7 +61,7 @@ SIGNS = {
         "control | controls | baseline | baselines | default | defaults | original | reference | today | now "
         "| before | current | currently | status quo",
     "o": "of",
-    "i": "in | for | at | on | during | from",
+    "i": "in | for | at | on | during",
     "y": "by",
     "t": "to | down to | up to about | into",
     "h": "than | compared to | compared with | relative to | versus | vs | over that of | relative",
@@ -126,22 +126,23 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
-    "a | achieve | achieves | achieving | all | allow | allowing | amount | an | any | approach | "
-    "architecture | architectures | are | attain | be | been | build | building | can | classification | "
-    "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
-    "could | count | create | creating | data | dataset | datasets | deep | deliver | delivers | design | "
-    "designing | find | finding | get | gets | getting | give | gives | giving | goal | has | have | having"
-    " | hit | hits | hitting | i | image | images | is | it | its | just | let | lets | level | like | look"
-    " | looking | machine | made | make | makes | making | may | me | method | might | model | models | "
-    "must | my | need | needing | needs | net | nets | network | networks | neural | new | number | obtain "
-    "| one | only | our | overall | please | possible | problem | reach | reaches | reaching | recognise | "
-    "recognises | recognition | recognize | recognizes | require | required | requires | run | running | "
-    "score | scores | search | seek | set | shall | should | single | so | solution | some | spend | "
-    "spending | spent | still | take | takes | taking | target | targets | task | that | the | their | then"
-    " | there | these | they | this | those | total | us | value | values | want | wanted | wants | we | "
-    "which | who | whose | will | would | you | your | as possible | at all | image classification | digit "
-    "classification | language modelling | language modeling | number of | amount of | machine learning | "
-    "deep learning | of course | test results"
+    "a | accept | acceptable | accepting | achieve | achieves | achieving | all | allow | allowed | "
+    "allowing | amount | amount of | an | any | approach | architecture | architectures | are | as possible"
+    " | at all | attain | be | been | budget | build | building | can | classification | classifier | "
+    "classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
+    "create | creating | data | dataset | datasets | deep | deep learning | deliver | delivers | design | "
+    "designing | digit classification | find | finding | get | gets | getting | give | gives | giving | go "
+    "| goal | goes | going | has | have | having | hit | hits | hitting | i | image | image classification "
+    "| images | is | it | its | just | language modeling | language modelling | let | lets | level | like |"
+    " look | looking | machine | machine learning | made | make | makes | making | may | me | method | "
+    "might | model | models | must | my | need | needing | needs | net | nets | network | networks | neural"
+    " | new | number | number of | obtain | of course | ok | okay | on disk | one | only | our | overall | "
+    "please | possible | problem | reach | reaches | reaching | recognise | recognises | recognition | "
+    "recognize | recognizes | require | required | requires | run | running | score | scores | search | "
+    "seek | set | shall | should | single | so | solution | some | spend | spending | spent | still | take "
+    "| takes | taking | target | targets | task | test results | that | the | their | then | there | these "
+    "| they | this | those | tolerable | tolerate | tolerating | total | us | value | values | want | "
+    "wanted | wants | we | which | who | whose | will | would | you | your"
 )
 """words that carry no condition"""
 CONCEPTS = {
