@@ -88,14 +88,16 @@ def times_control(heard: Heard) -> Meaning | None:
 
 def beside_control(heard: Heard) -> Meaning | None:
     """`within 2 % of the baseline accuracy`; `at least 98 % of the baseline accuracy` is a part of it."""
-    noun, quantity, op = heard.noun or ACCURACY, heard.quantity, heard.first("gl")
-    if quantity.dimension not in ("share", "points") and heard.first("m") is None:
+    noun, quantity, op = heard.noun, heard.quantity, heard.first("gl")
+    if noun is None and quantity.dimension not in ("share", "points"):
         return None
     if op is not None and op.value == "within":
-        return changed(noun, "bad", ("q", quantity), "l")
+        return changed(noun or ACCURACY, "bad", ("q", quantity), "l")
+    if noun is None:
+        return Problem("does not say of what of the control: name the metric")
     if quantity.dimension != "share":
         return None
-    if op is None and heard.first("k") is None:
+    if op is None and heard.first("k") is None and not (noun.key or "").startswith("test/"):
         return multiplied(noun, quantity.value, None)
     return of_control(noun, heard.op, quantity.value)
 

@@ -30,23 +30,25 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"gcm?yq(?:o?m)?", says.beaten),
     (r"m[gl=]xc", says.times_control),
     (r"m[gl]c(?:[-+]q)?", says.typed_bound),
-    (r"(?:[km][ok=m]*)?[gl]?qo+cm?", says.beside_control),
+    (r"(?:[km][iok=m]*)?[gl]?qo+cm?", says.beside_control),
     (r"m?[=o]?[gl]?q[gl]cm?", says.off_control),
     (r"m[=ok]*[gl]?[fx]o*c|[gl]?xo*cm", says.times_control),
     (r"p?m?[gl]?[fx]j[eduaA](?:[oi]*m" + _BARE + ")?(?:jcm?)?", says.as_much),
     (r"[gl]?[qfx]o?m[YHZD](?![oi]*[mp])" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?[qfx][duazb][oi]*m?" + _TRAIL + _COMPARED, says.change),
-    (r"[gl]?[qfx][oi]*[YHZ](?:[oi]+m|z)?" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][oi]*(?:[YHZ](?:[oi]+m|z)?|D[oi]+m)" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?[qfx][pm]a" + _TRAIL + _COMPARED, says.change),
     (r"[mp][gl]?[qfx][duazb](?![oi]*m)" + _TRAIL + _COMPARED, says.change),
     (r"[mp][eduDU]o?t[gl]?[qfx]", says.to_level),
     (r"[DUBduYH][oi]*mt[gl]?[qfx]", says.to_level),
-    (r"m?[DUBduYHZzba][oi]*[mp]?[oiN]*y[gl]?[qfx](?:o?m)?" + _TRAIL + _COMPARED, says.change),
+    (r"(?:m[DUBduYHZzba][oiN]*|[DUBduYHZzba][oi]*[mp][oiN]*)y[gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
+    (r"[DUBduYHZzba][oi]*y[gl]?[qfx](?:[oi]*m)?" + _TRAIL + _COMPARED, says.change),
     (r"p?a[yo][gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
-    (r"m?[ZYH][oi]*m?[o=]*[gl]?[qfx](?:o?m)?" + _TRAIL, says.change),
+    (r"(?:m[ZYH]|[ZYH][oi]*m|mD(?=o))[o=]*[gl]?[qfx]" + _TRAIL, says.change),
+    (r"[ZYH][o=]*[gl]?[qfx](?:[oi]*m)?" + _TRAIL, says.change),
     (r"[Da][oi]*m?x(?![duazjoc]|[oi]*m)" + _TRAIL, says.change),
     (r"[gl=]?qA(?![oi]*m)", says.accurate),
-    (r"[DUZ][gl]?[qfx][oi]*m?" + _TRAIL + _COMPARED, says.change),
+    (r"[DUZY][gl]?[qfx][oi]*m?" + _TRAIL + _COMPARED, says.change),
     (r"[DY][oi]*m[oi]+f|[DY][oi]+f[oi]*m", says.part_of),
     (r"w[oi]*m|mw", says.halved),
     (r"[-+]qo?m", says.signed),
@@ -98,6 +100,11 @@ def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Stretch], list[int
     return read, rest
 
 
+def _of_two(matched: Sequence[Lexeme]) -> bool:
+    """Whether a rule would take two metrics for one, and so lose one of them."""
+    return len({lexeme.value.key for lexeme in matched if lexeme.sign == "m"}) > 1
+
+
 def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | None:
     """The first rule that takes what begins at a place."""
     match = _ALL.match(line, at)
@@ -105,7 +112,7 @@ def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | N
         return None
     for place in range(int(str(match.lastgroup)[1:]), len(_RULES)):
         match = _EACH[place].match(line, at)
-        if match is None or match.end() == at:
+        if match is None or match.end() == at or _of_two(found[at : match.end()]):
             continue
         made = _RULES[place][1](Heard(found[at : match.end()], typed))
         if made is not None:

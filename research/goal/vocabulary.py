@@ -34,7 +34,7 @@ SIGNS = {
         "smallest amount | smallest possible number | most | highest | greatest | maximal | high | much | "
         "many",
     "D":
-        "reduce | reduces | reducing | reduced | cut | cuts | cutting | save | saves | saving | saved | "
+        "reduce | reduces | reducing | reduced | cut | cuts | cutting | save | saves | saved | "
         "minimise | minimize | minimises | minimizes | minimising | minimizing | lowering | lowers | lowered "
         "| slash | slashing | trim | trimming | decreasing | decreases | decreased | bring down | bringing "
         "down | shave | shave off | shorten | shortening",
@@ -44,7 +44,7 @@ SIGNS = {
     "B":
         "improve | improves | improving | improved | optimise | optimize | optimising | optimizing | "
         "optimised | optimized | enhance | enhancing",
-    "Y": "reduction | reductions | savings | decrease | cutback | down",
+    "Y": "saving | reduction | reductions | savings | decrease | cutback | down",
     "H": "increase | gain | gains | boost | boosting | boosts | gaining | up",
     "Z":
         "lose | loses | losing | lost | loss of | degrade | degrades | degrading | degraded | degradation | "
