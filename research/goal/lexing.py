@@ -265,10 +265,16 @@ def _fallen(found: list[Lexeme]) -> list[Lexeme]:
     return [said._replace(sign="Z", value="down"), said._replace(value="below"), quantity]
 
 
+def _all_but(found: list[Lexeme]) -> list[Lexeme]:
+    """`any network but a cnn` excludes it; `fewer joules, but on digits` does not."""
+    return [found[0]._replace(sign="n"), found[1]] if found[0].value == "but" else found
+
+
 _MERGES: tuple[tuple[str, _Build], ...] = (
     (rf"n(?:[{_CHANGES}][oi]*m?y?)[gl]", _turned),
     (r"n[kis]?m?[gl]", _turned),
     (r"nzh(?=[lg]?q)", _turned),
+    (r"sN", _all_but),
     (r"lq", _fallen),
     (r"[mqaA][oi]*P", _parted),
     (r"p[o]?m", _parted),

@@ -1,17 +1,19 @@
 """What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import chunk, lexemes, signs
 from research.goal.names import Names
 from research.goal.phrases import EXCLUDED
-from research.goal.rules import heard
+from research.goal.rules import Stretch, heard
 from research.goal.saying import Meaning, Problem, Wish
 from research.types import Constraint
 
-_MUTE = "sitoh="
+_MUTE = "sito"
 """signs that may be left over: they join phrases"""
+_TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
 
 @final
@@ -37,7 +39,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         )
         said = text[found[stretch.start].start : found[last].end].strip(" ,;")
         for meaning in stretch.meanings:
-            _sort(parts, meaning, said)
+            _sort(parts, _TWOFOLD if _may_bound(found, stretch) else meaning, said)
         if EXCLUDED not in stretch.meanings:
             parts.named.extend(
                 lexeme.value for lexeme in found[stretch.start : stretch.end] if lexeme.sign == "N"
@@ -49,6 +51,15 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
         parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
     return parts
+
+
+def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
+    """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
+    first, word = found[stretch.start], found[min(stretch.start + 1, stretch.end - 1)]
+    if first.sign != "q" or word.sign not in "dua" or first.value.dimension != "share":
+        return False
+    before = found[stretch.start - 1].sign if stretch.start else "s"
+    return bool(first.value.value > 0.85 and before in "Ni")
 
 
 def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
@@ -67,7 +78,7 @@ def _left(parts: HeardGoal, text: str, lexeme: Lexeme, after: str) -> None:
         parts.named.append(lexeme.value)
     elif lexeme.sign == "!":
         parts.problems.append((0, said, Problem(lexeme.value)))
-    elif lexeme.sign not in _MUTE + "?" and not _is_verb(lexeme.sign, said.lower(), after):
+    elif lexeme.sign not in _MUTE + "?" and said != ":" and not _is_verb(lexeme.sign, said.lower(), after):
         parts.problems.append((3, said, Problem("says nothing of a metric or a bound where it stands")))
 
 
