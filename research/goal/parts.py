@@ -45,7 +45,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
                 lexeme.value for lexeme in found[stretch.start : stretch.end] if lexeme.sign == "N"
             )
     for at in rest:
-        _left(parts, text, found[at], signs(found[at + 1 : at + 6]))
+        _left(parts, text, found[at], signs(found[max(0, at - 1) : at]), signs(found[at + 1 : at + 6]))
     unknown = [found[at] for at in rest if found[at].sign == "?"]
     if unknown:
         listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
@@ -71,14 +71,14 @@ def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
         parts.problems.append((2, said, meaning))
 
 
-def _left(parts: HeardGoal, text: str, lexeme: Lexeme, after: str) -> None:
+def _left(parts: HeardGoal, text: str, lexeme: Lexeme, before: str, after: str) -> None:
     """What no rule took: a name, a word that joins, or why the goal is refused."""
     said = text[lexeme.start : lexeme.end]
     if lexeme.sign == "N":
         parts.named.append(lexeme.value)
     elif lexeme.sign == "!":
         parts.problems.append((0, said, Problem(lexeme.value)))
-    elif lexeme.sign not in _MUTE + "?" and said != ":" and not _is_verb(lexeme.sign, said.lower(), after):
+    elif lexeme.sign not in _MUTE + "?" and said != ":" and not _is_idle(lexeme, said.lower(), before, after):
         parts.problems.append((3, said, Problem("says nothing of a metric or a bound where it stands")))
 
 
@@ -88,8 +88,11 @@ def _unknown(unknown: int, all_of_it: int) -> Problem:
     return Problem(f"in the goal {said} neither a data set, a network, nor a bound on a metric{language}")
 
 
-def _is_verb(sign: str, said: str, after: str) -> bool:
-    """Whether `train a CNN` or `keep ... above` is meant, which says nothing by itself."""
-    if sign == "k":
+def _is_idle(lexeme: Lexeme, said: str, before: str, after: str) -> bool:
+    """Whether a word says nothing by itself: as in `train a CNN`, `keep ... above`, `on the digits data`."""
+    if lexeme.sign == "k":
         return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
-    return sign == "p" and (said in ("train", "trained", "test") or after.lstrip("io")[:1] == "N")
+    if lexeme.sign == "X":
+        return before in ("", *"NXsio") or after[:1] == "N"
+    idle = said in ("train", "trained", "test") or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
+    return lexeme.sign == "p" and idle

@@ -61,7 +61,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
     (r"[gl=]?qo?m" + _TRAIL, says.figure),
     (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
-    (r"[gl=]?q" + _TRAIL, says.bound_alone),
+    (r"[gl=]?q(?!o)" + _TRAIL, says.bound_alone),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),
     (r"[gl]m", says.extreme),

@@ -71,6 +71,7 @@ SIGNS = {
         ", | ; | . | ! | s . t . | ( | ) | and | with | but | while | whilst | yet | & | using | use | uses |"
         " used | plus | also | subject to | given | when keeping | so that | such that | as long as | so long"
         " as | provided | provided that | if | when | where | given that",
+    "X": "data | dataset | datasets | data set | data sets | image | images",
 }  # fmt: skip
 """the signs are explained in `lexicon.py`"""
 WAYS = {
@@ -130,19 +131,19 @@ FILLER = (
     "allowing | amount | amount of | an | any | approach | architecture | architectures | are | as possible"
     " | at all | attain | be | been | budget | build | building | can | classification | classifier | "
     "classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
-    "create | creating | data | dataset | datasets | deep | deep learning | deliver | delivers | design | "
-    "designing | digit classification | find | finding | get | gets | getting | give | gives | giving | go "
-    "| goal | goes | going | has | have | having | hit | hits | hitting | i | image | image classification "
-    "| images | is | it | its | just | language modeling | language modelling | let | lets | level | like |"
-    " look | looking | machine | machine learning | made | make | makes | making | may | me | method | "
-    "might | model | models | must | my | need | needing | needs | net | nets | network | networks | neural"
-    " | new | number | number of | obtain | of course | ok | okay | on disk | one | only | our | overall | "
-    "please | possible | problem | reach | reaches | reaching | recognise | recognises | recognition | "
-    "recognize | recognizes | require | required | requires | run | running | score | scores | search | "
-    "seek | set | shall | should | single | so | solution | some | spend | spending | spent | still | take "
-    "| takes | taking | target | targets | task | test results | that | the | their | then | there | these "
-    "| they | this | those | tolerable | tolerate | tolerating | total | us | value | values | want | "
-    "wanted | wants | we | which | who | whose | will | would | you | your"
+    "create | creating | deep learning | deliver | delivers | design | designing | digit classification | "
+    "find | finding | get | gets | getting | give | gives | giving | go | goal | goes | going | has | have "
+    "| having | hit | hits | hitting | i | image classification | is | it | its | just | language modeling "
+    "| language modelling | let | lets | level | like | look | looking | machine learning | made | make | "
+    "makes | making | may | me | method | might | model | models | must | my | need | needing | needs | net"
+    " | nets | network | networks | neural | new | number | number of | obtain | of course | ok | okay | on"
+    " disk | one | only | our | overall | please | possible | problem | reach | reaches | reaching | "
+    "recognise | recognises | recognition | recognize | recognizes | require | required | requires | run | "
+    "running | score | scores | search | seek | set | shall | should | single | so | solution | some | "
+    "spend | spending | spent | still | take | takes | taking | target | targets | task | test results | "
+    "that | the | their | then | there | these | they | this | those | tolerable | tolerate | tolerating | "
+    "total | us | value | values | want | wanted | wants | we | which | who | whose | will | would | you | "
+    "your"
 )
 """words that carry no condition"""
 CONCEPTS = {
