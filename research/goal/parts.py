@@ -33,17 +33,16 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
     parts = HeardGoal([], [], [], [])
     read, rest = heard(found, typed)
     for stretch in read:
-        last = max(
-            (at for at in range(stretch.start, stretch.end) if found[at].sign not in _MUTE),
-            default=stretch.start,
+        _take(parts, text, found, stretch)
+    alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
+    if (
+        alone
+        and len([bound for bound in parts.bounds if bound.of_control is None and _is_accuracy(bound)]) > 1
+    ):
+        said = _words(text, found, alone[0])
+        parts.problems.append(
+            (2, said, Problem("does not say of what: another figure is accuracy's already"))
         )
-        said = text[found[stretch.start].start : found[last].end].strip(" ,;")
-        for meaning in stretch.meanings:
-            _sort(parts, _TWOFOLD if _may_bound(found, stretch) else meaning, said)
-        if EXCLUDED not in stretch.meanings:
-            parts.named.extend(
-                lexeme.value for lexeme in found[stretch.start : stretch.end] if lexeme.sign == "N"
-            )
     for at in rest:
         _left(parts, text, found[at], signs(found[max(0, at - 1) : at]), signs(found[at + 1 : at + 6]))
     unknown = [found[at] for at in rest if found[at].sign == "?"]
@@ -51,6 +50,33 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
         parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
     return parts
+
+
+def _words(text: str, found: Sequence[Lexeme], stretch: Stretch) -> str:
+    """What was written, without the words that only join it to the next."""
+    places = range(stretch.start, stretch.end)
+    last = max((at for at in places if found[at].sign not in _MUTE), default=stretch.start)
+    return text[found[stretch.start].start : found[last].end].strip(" ,;")
+
+
+def _take(parts: HeardGoal, text: str, found: Sequence[Lexeme], stretch: Stretch) -> None:
+    """What one rule made of a stretch, with the names in it."""
+    matched = found[stretch.start : stretch.end]
+    for meaning in stretch.meanings:
+        told = _TWOFOLD if _may_bound(found, stretch) else meaning
+        _sort(parts, told, _words(text, found, stretch))
+    if EXCLUDED not in stretch.meanings:
+        parts.named.extend(lexeme.value for lexeme in matched if lexeme.sign == "N")
+
+
+def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
+    """Whether `90 %` stands for a bound on accuracy without a word of it."""
+    quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
+    return quantity is not None and quantity.dimension == "share" and set(signs(matched)) <= set("glq=")
+
+
+def _is_accuracy(bound: Constraint) -> bool:
+    return bound.metric == "test/accuracy"
 
 
 def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:

@@ -180,7 +180,7 @@ def halved(heard: Heard) -> Meaning | None:
 
 def part_of(heard: Heard) -> Meaning | None:
     """`half the energy`, `a third of the parameters`, `30 % of the joules`."""
-    amount, noun = heard.amount, heard.noun
+    amount, noun = heard.amount, heard.placed(heard.noun)
     if amount is None or noun is None:
         return None
     if isinstance(amount[1], Quantity):
