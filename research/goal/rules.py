@@ -62,6 +62,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl=]?qo?m" + _TRAIL, says.figure),
     (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
     (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
+    (r"[DUB](?:j[eu][oi]*m|[oi]*mj[eu])" + _COMPARED, says.change),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),
     (r"[gl]m", says.extreme),

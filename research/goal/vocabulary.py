@@ -5,7 +5,7 @@ SIGNS = {
         "at least | no less than | above | over | more than | greater than | higher than | larger than | "
         "bigger than | exceed | exceeds | exceeding | beat | beats | beating | minimum | minimum of | min | "
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
-        "and more | and up | or over | upwards of | slower than | longer than | go above | go over | going "
+        "and up | or over | upwards of | slower than | longer than | go above | go over | going "
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
         "go beyond | surpass | surpasses | surpassing | minimally",
     "l":
@@ -127,6 +127,7 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
+    "i'd | i'll | we'd | let's | "
     "a | accept | acceptable | accepting | achieve | achieves | achieving | all | allow | allowed | "
     "allowing | amount | amount of | an | any | approach | architecture | architectures | are | as possible"
     " | at all | attain | be | been | budget | build | building | can | classification | classifier | "
