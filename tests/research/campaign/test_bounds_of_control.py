@@ -96,8 +96,12 @@ def test_a_score_that_is_to_be_no_worse_has_the_campaigns_margin_and_says_so(lab
 
 def test_a_campaign_confirms_it_by_pairs(lab: Lab) -> None:
     charter = lab.charter(cheaper(NEAR))
-    found = lab.campaign(charter, [Scripted("budget.steps=100 optimizer.lr=0.01", "budget.steps=20")])
+    scripted = Scripted("budget.steps=100 optimizer.lr=0.01", "budget.steps=20")
+    found = lab.campaign(charter, [scripted])
     (row,) = found.found
+    seen = scripted.states[0]
+    assert seen.objective.constraints[0].of_control is None, "proposers have a figure"
+    assert seen.asked == screening_objective(cheaper(NEAR)), "and what it is, for what other tasks know"
     verdict = row["insight"].verdict
     assert row["word"] == "supported" and ", keeping test/accuracy >= control - 0.02" in row["insight"].claim
     assert row["facts"]["equivalent"] == {}, "the goal has a margin of its own"
