@@ -78,6 +78,9 @@ def test_arms_are_run_over_the_same_seeds_and_each_gets_its_verdict(lab: Lab) ->
     named = {"control": "nothing (`model.width=128`)", "A": "model.width=64", "B": "model.width=8"}
     assert arms(report) == named and list(named) == [row["arm"] for row in rows(report, "Figures")]
     assert [row["n"] for row in rows(report, "Figures")] == ["5", "5", "5"]
+    judged = {row["claim"]: (row["part"], row["verdict"]) for row in rows(report, "How it was judged")}
+    assert judged["2a"] == ("size/parameters less by 1.5x", "supported")
+    assert judged["2b"] == ("test/accuracy not less by 0.02", "refuted") and len(judged) == 4
     assert "each is judged at 0.025" in report and "joules are estimated" in report
     assert "`model.width=4` was left out: it needs a GPU" in report
     assert "python train.py -m experiment=narrow model.width=64 seed=1000,1001,1002,1003,1004" in report
