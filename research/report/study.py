@@ -98,7 +98,7 @@ def _answer(found: StudyReport, names: Names) -> list[str]:
     told = [_sentence(one, names.line(one.arm), names.line(one.against)) for one in found.verdicts]
     pairs = zip(found.verdicts, told, strict=True)
     return lines + [
-        line for one, said in pairs for line in ("", f"**{one.word.capitalize()}.** {prose(said, 1200)}")
+        line for one, said in pairs for line in ("", f"**{one.word.capitalize()}.** {prose(said, 2000)}")
     ]
 
 
