@@ -45,6 +45,8 @@ class Screening:
         self._bench, self._admission, self._turns = bench, admission, who.turns
         self._settings, self._goal, self._bill = settings, goal, bill
         self.stopping: Stopping | None = None
+        self.asked: Objective | None = None
+        """the objective with what is relative to the control as such"""
         self._held: tuple[Arm, ...] = ()
         self.arms: list[Arm] = []
         self.notes: list[str] = []
@@ -145,6 +147,7 @@ class Screening:
         return State(
             goal=self._goal,
             objective=self.objective,
+            asked=self.asked,
             fixed=self._bench.fixed,
             control=held[0] if held else None,
             stopped=held[1] if len(held) > 1 else None,

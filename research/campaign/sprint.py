@@ -150,6 +150,7 @@ class Sprint:
         admission.lanes = who.lanes
         judges, account = Judges(None, None, lambda phase: (), admission.complaints), self._account(rows, who)
         screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, account)
+        screening.asked = self._campaign.objective
         screening.start(control, left, beside)
         self._screening = screening
         with self._box("discuss"):
