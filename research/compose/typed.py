@@ -34,6 +34,13 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     return [_argument(argument) for argument in arguments]
 
 
+def as_typed(argument: str) -> str:
+    """An override as a person types it: without the quotes that `quoted` would put around it."""
+    key, value, _ = override(argument)
+    bare = f"{key}={value[1:-1]}" if value is not None and _is_quoted(value) else argument
+    return bare if quoted([bare]) == [argument] else argument
+
+
 def _argument(argument: str) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in argument):
         raise Refusal(

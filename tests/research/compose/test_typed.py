@@ -108,3 +108,19 @@ def test_the_composer_reads_it_too() -> None:
     typed = quoted(["name=mein läuft, 2", "root=/tmp/mä f"])
     config = Composer(CONF, "train").resolve(typed).config
     assert (config["name"], config["root"]) == ("mein läuft, 2", "/tmp/mä f")
+
+
+@pytest.mark.parametrize(
+    ("override", "typed"),
+    [
+        ("name='läuft jetzt'", "name=läuft jetzt"),
+        ("name='a b'", "name='a b'"),  # quoted by hand: without quotes it would be another text to Hydra
+        ("optimizer=adam", "optimizer=adam"),
+        ("goal='x'", "goal=x"),
+    ],
+)
+def test_an_override_is_told_as_it_may_be_typed(override: str, typed: str) -> None:
+    from research.compose.typed import as_typed
+
+    assert as_typed(override) == typed
+    assert read(typed) == read(override)
