@@ -103,7 +103,7 @@ def refuse_campaigns(typed: Sequence[str], conf: Path) -> None:
 
     Not where flags name another folder of options, which may have any key.
     """
-    if any(text.startswith(("--config", "-c")) for text in typed):
+    if any(text.lstrip("+").startswith(("--config", "-c", "hydra.searchpath")) for text in typed):
         return
     here = composer(conf, "train")
     known = {*here.composed({}).tree, *here.chosen}

@@ -73,6 +73,11 @@ def test_somebody_who_is_not_here_has_no_home() -> None:
         quoted(["root=~nobody-here/x"])
 
 
+def test_a_sweep_may_be_asked_for_anywhere_in_the_line() -> None:
+    assert quoted(["seed=0,1", "-m", "optimizer=adam"]) == ["-m", "seed=0,1", "optimizer=adam"]
+    assert quoted(["-m", "seed=0,1", "--cfg", "job"]) == ["-m", "seed=0,1", "--cfg", "job"]
+
+
 def test_letters_that_are_none_are_refused() -> None:
     with pytest.raises(Refusal, match=r"^name=a\\udcffb is no text in UTF-8"):
         quoted(["name=a\udcffb"])
