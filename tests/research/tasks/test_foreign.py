@@ -73,6 +73,8 @@ def test_a_key_of_a_campaign_is_answered_with_agents_line(typed: list[str], line
         ("optimzer=adam", "perhaps optimizer"),
         ("budget.sconds=3", "perhaps budget.seconds"),
         ("optimizer.ler=3", "perhaps optimizer.lr"),
+        ("seed=0,1", "add -m to run each of its values"),
+        ("optimizer=adam,lion", "add -m to run each of its values"),
     ],
 )
 def test_a_slip_in_train_is_told_with_what_is_near(typed: str, says: str) -> None:
