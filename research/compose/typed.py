@@ -24,6 +24,7 @@ _BARE = re.compile(r"(?:[A-Za-z0-9_/+.%*@?|:$ -]|\\.)*", re.ASCII)
 _FUNCTION = re.compile(
     r"(?:choice|range|glob|interval|sort|shuffle|tag|str|int|float|bool|json_str)\s*\(.*\)"
 )
+_LINK = re.compile(r"(?<!\\)\$\{")
 _HOME = re.compile(r"((?:--[\w-]+=)?(?:sqlite(?:\+\w+)?:///)?)(~(?:[\w.-]+(?=/))?)(/.*)?", re.DOTALL)
 
 
@@ -71,9 +72,11 @@ def _taken(key: str, value: str) -> str:
 
 def _listed(key: str, part: str) -> str:
     """An element of a list of texts; one that is an override is read as if it stood alone."""
-    if _is_quoted(part):
-        return part
-    return _quotation(_argument(part)) if key in _OVERRIDES else _said(part)
+    if key not in _OVERRIDES:
+        return part if _is_quoted(part) else _said(part)
+    # What it links to is the trial's: ${seed} is of each trial, not of the campaign.
+    linked = _LINK.sub(r"\\${", part)
+    return linked if _is_quoted(part) else _quotation(_argument(linked))
 
 
 def _said(text: str) -> str:

@@ -118,3 +118,10 @@ def test_a_number_that_nothing_counts_to_is_one_sentence(key: str, value: str) -
     with pytest.raises(Refusal, match=f"{re.escape(key)}=.*is larger than anything that is counted"):
         refuse_large(settings([f"{key}={value}"], CONF), usual(composer(CONF).files, "research"))
     refuse_large(settings([f"{key}=7"], CONF), usual(composer(CONF).files, "research"))
+
+
+@pytest.mark.parametrize(
+    "link", ["data.split_seed=${seed}", "'data.split_seed=${seed}'", r"data.split_seed=\${seed}"]
+)
+def test_a_link_in_base_is_of_each_trial(link: str) -> None:
+    assert settings([f"base=[{link}]", "seed=5"], CONF)["base"] == ["data.split_seed=${seed}"]
