@@ -103,7 +103,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        os.environ["HYDRA_FULL_ERROR"] = "1"
         with told():
             refuse_secrets(sys.argv[1:])
             main()

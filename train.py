@@ -124,9 +124,21 @@ def read(cfg: DictConfig) -> float | None:
         # It runs after Hydra, which tells errors its own way, with all that was typed.
         READ.append((config, overrides))
         return None
+    if planned(config, overrides):
+        return None
     sweep = Path(HydraConfig.get().sweep.dir).name
     answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
-    return float(answer["score"]) if answer["score"] is not None else None
+    score: float | None = answer["score"]
+    return score
+
+
+def planned(config: dict[str, Any], overrides: list[str]) -> bool:
+    """Whether only a plan is asked for, which is told then."""
+    if config["dry_run"]:
+        from research.run.plan import show
+
+        show([config], [overrides])
+    return bool(config["dry_run"])
 
 
 @refusal.command
@@ -134,10 +146,7 @@ def main() -> None:
     """Run the trial that was typed, or the sweep, and tell its figures."""
     read()
     for config, overrides in READ:
-        if config["dry_run"]:
-            from research.run.plan import show
-
-            show([config], [overrides])
+        if planned(config, overrides):
             continue
         answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])
         from research.run.lines import show_trial

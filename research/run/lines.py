@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from redact import shown
+from research.compose.typed import as_typed
 from research.metrics import is_energy, quantity
 from research.page import fitted
 from research.run.retold import grid_of
@@ -144,5 +145,5 @@ def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
 
 
 def _next(overrides: Sequence[str]) -> str:
-    chosen = [text for text in overrides if not text.startswith(("seed=", "optimizer="))]
+    chosen = [as_typed(text) for text in overrides if not text.startswith(("seed=", "optimizer="))]
     return f"python train.py -m {shlex.join([*chosen, 'optimizer=adam,adamw,lion', 'seed=0,1,2'])}"
