@@ -83,6 +83,15 @@ def text(place: Path) -> list[str]:
     return [f"data.path={place}/own.jsonl", "data.tokens=300", "model=bag"]
 
 
+def corpus(place: Path) -> list[str]:
+    """A folder of texts, some in folders of their own."""
+    for number in range(40):
+        (place / f"deep{number % 3}").mkdir(parents=True, exist_ok=True)
+        text = f"chapter {number}: the cat naps and the owl hoots. " * 20
+        (place / f"deep{number % 3}" / f"{number}.txt").write_text(text)
+    return [f"data.path={place}", "data.length=32", "data.val_share=0.1", "data.test_share=0.1", "model=gpt"]
+
+
 def values(place: Path) -> list[str]:
     """A table whose answers are values."""
     rng = np.random.default_rng(0)
@@ -101,6 +110,7 @@ MADE: dict[str, Callable[[Path], list[str]]] = {
     "arrays": arrays,
     "table": table,
     "text": text,
+    "corpus": corpus,
 }
 """option of conf/data -> what makes its files, and the overrides that it needs"""
 
