@@ -41,7 +41,7 @@ def main() -> None:
 
     typed = sys.argv[1:]
     as_json = line.as_document(typed)
-    with line.told(as_json) as out:
+    with line.told(as_json) as out, refusal.private():
         refusal.refuse_secrets(typed)
         if line.helps(typed):
             line.say(line.page(typed, CONF), as_json, out)

@@ -91,7 +91,7 @@ def measure(
 
         parts["callbacks"] = {**(parts["callbacks"] or {}), "progress": ProgressLine(config["score"])}
     name = config["name"] or " ".join(overrides) or "defaults"
-    run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
+    run = loggers.Run(folder, digest, redact(name), sweep, tuple(redact(config["tags"])), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
     begun["unmeasured"] = config.get("unmeasured") or ()
     return trial.run(run=run, spent_s=spent_s, **begun, **parts)
