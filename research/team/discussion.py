@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -15,6 +16,8 @@ PROPOSER = "llm"
 """who the team's proposals are booked under: the turns, shares and costs of the language model"""
 Check = Callable[[list[str]], Sequence[str]]
 """overrides -> what is wrong with them: the gate, and what was tried before"""
+Now = Callable[[], Brief]
+"""what the roles may know now: trials go on while they talk"""
 
 
 @final
@@ -28,16 +31,17 @@ class Discussion:
     notes: tuple[str, ...] = ()
 
 
-def discuss(team: Team, brief: Brief, lessons: Lessons, check: Check) -> Discussion:
+def discuss(team: Team, now: Now, lessons: Lessons, check: Check) -> Discussion:
     """Ask researchers, whoever remarks, architects and engineers, in this order; raises nothing of theirs."""
-    hypotheses = _hypotheses(team, brief, lessons)
+    hypotheses = _hypotheses(team, now(), lessons)
     if not hypotheses:
         return Discussion(notes=(_silent(team, Hypotheses, "no hypothesis was stated: samplers propose"),))
-    remarks = _remarks(team, brief, lessons, hypotheses)
-    plan, notes = _plan(team, brief, lessons, hypotheses, remarks)
-    builds = _builds(team, brief, lessons, plan, check)
+    remarks = _remarks(team, now(), lessons, hypotheses)
+    plan, notes = _plan(team, now(), lessons, hypotheses, remarks)
+    builds = _builds(team, now(), lessons, plan, check)
     if not builds:
         notes = (*notes, _silent(team, Builds, "nothing of the plan was built: samplers propose"))
+    brief = now()
     proposals = tuple(_proposal(brief, hypotheses, plan.arms[build.arm - 1], build) for build in builds)
     return Discussion(proposals[: brief.count], plan.model_dump(mode="json"), remarks, notes)
 
@@ -57,11 +61,16 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
         parts = [
             *brief.task(lessons(role.phase)),
             brief.words(),
-            f"State at most {brief.count} hypotheses, the most promising first.",
+            f"{_promise(brief)}: state {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
         stated += told.hypotheses if told else ()
     return tuple(stated)
+
+
+def _promise(brief: Brief) -> str:
+    trials = "1 trial" if brief.count == 1 else f"{brief.count} trials"
+    return f"The team has {trials} of this sprint, which are run before all others"
 
 
 def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
@@ -89,8 +98,8 @@ def _plan(
     for role in team.of(Plan):
         parts = [*brief.task(lessons(role.phase)), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
-        parts.append(f"Plan at most {brief.count} arms; the metric that decides is the objective's.")
-        told = team.ask(role, Plan, parts, lambda plan: _unplanned(brief, hypotheses, plan))
+        parts.append(f"{_promise(brief)}: plan {brief.count} arms, each of which is one of them.")
+        told = team.ask(role, Plan, parts, lambda plan: _unplanned(hypotheses, plan))
         if told:
             return told, ()
     arms = tuple(
@@ -101,20 +110,12 @@ def _plan(
         )
         for n, hypothesis in enumerate(hypotheses[:8], 1)
     )
-    asked = brief.state.objective.metric
-    control = brief.state.control
-    compared = " ".join(control.overrides) if control else ""
-    plan = Plan(control=compared[:600] or "no overrides", metric=asked, seeds=1, seconds=0.0, arms=arms)
-    return plan, (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
+    return Plan(arms=arms), (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
 
 
-def _unplanned(brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan) -> list[str]:
+def _unplanned(hypotheses: Sequence[Hypothesis], plan: Plan) -> list[str]:
     wrong = [arm.hypothesis for arm in plan.arms if arm.hypothesis > len(hypotheses)]
-    complaints = [f"arms name hypothesis {n}: there are {len(hypotheses)}." for n in wrong[:1]]
-    asked = brief.state.objective.metric
-    if plan.metric.strip() != asked:
-        complaints.append(f"metric must be {asked}, which the objective decides by.")
-    return complaints
+    return [f"arms name hypothesis {n}: there are {len(hypotheses)}." for n in wrong[:1]]
 
 
 def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check) -> list[Build]:
@@ -163,10 +164,16 @@ class Queued(Proposer):
         self.name, self.first = inner.name, inner.first
         self._inner = inner
         self._waiting: deque[Proposal] = deque()
+        self.accepted = self.expected = 0
+        """how many were queued in all, and how many are still to be reviewed"""
+        self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
+        """what the inner proposer is asked in; None while it cannot be asked"""
 
     def put(self, proposals: Iterable[Proposal]) -> None:
         """Queue proposals behind those that wait."""
+        before = len(self._waiting)
         self._waiting.extend(proposals)
+        self.accepted += len(self._waiting) - before
 
     @property
     def waiting(self) -> int:
@@ -175,7 +182,13 @@ class Queued(Proposer):
 
     def ask(self, state: State) -> Proposal | None:
         """The oldest that waits, else the inner proposer's next; raises what that raises."""
-        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+        if self._waiting:
+            return self._waiting.popleft()
+        asking = self.asking()
+        if asking is None:
+            return None
+        with asking:
+            return self._inner.ask(state)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Pass it on."""

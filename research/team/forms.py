@@ -45,12 +45,8 @@ class PlannedArm(Record):
 
 
 class Plan(Record):
-    """An architect's answer: what is compared, by which metric, over how many seeds, at which cost."""
+    """An architect's answer: what is tried. Control, metric, seeds and stopping are the laboratory's."""
 
-    control: Line = Field(description="what every arm is compared with")
-    metric: Line = Field(description="the metric that decides")
-    seeds: int = Field(ge=1, le=100, description="seeds of each arm")
-    seconds: float = Field(ge=0, le=1e6, description="expected seconds of one trial")
     arms: tuple[PlannedArm, ...] = Field(min_length=1, max_length=8)
 
 

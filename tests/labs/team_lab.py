@@ -30,10 +30,6 @@ HYPOTHESES = {
     ]
 }
 PLAN = {
-    "control": "no overrides",
-    "metric": "train/energy_j",
-    "seeds": 3,
-    "seconds": 1.0,
     "arms": [
         {"hypothesis": 1, "change": "half the steps, ten times the rate", "refuted_by": "as many joules"},
         {"hypothesis": 2, "change": "a quarter of the width", "refuted_by": "as many joules"},
