@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.admission import Admission
-from research.campaign.budget import share
+from research.campaign.budget import ModelAccount, owed, share
 from research.campaign.charter import Charter
 from research.campaign.rows import Earlier, Row, Rows, rows_of
 from research.campaign.screening import Screening
@@ -16,6 +16,7 @@ from research.llm.ledger import tally
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.propose.lanes import view
 from research.propose.proposer import State
+from research.stats.decide import ENOUGH
 from research.store.store import Store
 from research.team.discussion import PROPOSER, Queued, discuss
 from research.team.judges import Judges
@@ -151,6 +152,16 @@ class Meeting:
         self._queue.put(row["proposal"] for row in waiting)
         self.plan = dict(before.plan)
 
+    def payable(self, lanes: int) -> int:
+        """Turns that the team can be promised: as many for each other lane and a confirmation fit as well."""
+        charter, spend = self._campaign.charter, self._campaign.spend
+        screen, least = charter.screen, spend.usual(2 + len(charter.promote.seeds) + ENOUGH)
+        for count in range(min(self._campaign.discussed, -(-screen.turns // lanes)), 1, -1):
+            price = spend.usual(lanes * count * len(screen.seeds), screen.at_once * len(screen.seeds))
+            if spend.short(price, least) is None:
+                return count
+        return 1
+
     def convene(self, trials: int, box: AbstractContextManager[None], keep: Callable[[], None]) -> None:
         """Discuss beside the trials, in `box`, until the team has that many; a sprint discusses once.
 
@@ -193,6 +204,15 @@ class Meeting:
     def _known(self) -> State:
         """What the team's lane knows."""
         return view(self._screening.state(), PROPOSER)
+
+
+def account(campaign: "Campaign", queue: Queued | None, store: Store, sprint_id: int) -> ModelAccount:
+    """What the model's questions cost in a sprint, those of an interrupted run included."""
+    client = campaign.client
+    if client is None or queue is None:
+        return ModelAccount()
+    unpaid = owed(store, sprint_id, store.proposals(sprint_id=sprint_id))
+    return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting + queue.expected, unpaid)
 
 
 def citable(store: Store) -> frozenset[str]:

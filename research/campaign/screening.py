@@ -11,6 +11,7 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
+from research.campaign.steering import Steering
 from research.campaign.stopping import Stopping
 from research.campaign.talk import Talk
 from research.metrics import rank, untested
@@ -44,11 +45,12 @@ class Screening:
         judges: Judges,
         bill: ModelAccount,
         talk: Talk,
+        steering: Steering,
     ) -> None:
-        """`talk` is the discussion that may go on beside the trials."""
+        """`talk` is the discussion that may go on beside the trials, `steering` what the person says."""
         self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
-        self._stopping: dict[Lane, Stopping] = {}
+        self._steering, self._stopping = steering, dict[Lane, Stopping]()
         self._held: tuple[Arm, ...] = ()
         self._done: Counter[Lane] = Counter()
         self._ended: dict[Lane, str] = {}
@@ -56,8 +58,6 @@ class Screening:
         """turns that the team was told to have; the other lane has as many"""
         self.brief = False
         """whether it ends with the turns that were promised: more follow after the next discussion"""
-        self.before_round: Callable[[], str | None] = lambda: None
-        """called before anything is proposed; it may say why nothing more is"""
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
@@ -103,11 +103,8 @@ class Screening:
     @property
     def busy(self) -> list[str]:
         """The sentence that the machine was too busy for some proposals, where it was."""
-        left = (
-            f"{len(self._left_out)} proposals were left out"
-            if len(self._left_out) > 1
-            else "a proposal was left out"
-        )
+        many = len(self._left_out)
+        left = f"{many} proposals were left out" if many > 1 else "a proposal was left out"
         return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
     def run(self, short_of: Short, last_resort: Short) -> None:
@@ -123,7 +120,7 @@ class Screening:
 
     def _screened(self, short_of: Short, last_resort: Short) -> None:
         while (lane := self._lane()) is not None:
-            if over := self.before_round():
+            if over := self._steering.look(self._done.total()):
                 self._ended |= dict.fromkeys(self._who.bandits, over)
                 break
             size = min(self._settings.at_once, self._room(lane))
@@ -226,6 +223,7 @@ class Screening:
             incumbent=self._shown(best) if best else None,
             seen=tuple(self._admission.seen),
             spread=self._spread(),
+            person=self._steering.said,
         )
 
     def _spread(self) -> dict[str, float]:

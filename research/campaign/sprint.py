@@ -12,22 +12,22 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Run
-from research.campaign.budget import Box, ModelAccount, Timeboxes, owed
+from research.campaign.budget import Box, Timeboxes
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
 from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
-from research.campaign.discuss import Meeting
+from research.campaign.discuss import Meeting, account
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Rows, earlier, rows_of
 from research.campaign.screening import Screening
+from research.campaign.steering import FILE, Names, Steering
 from research.campaign.stopped_control import Shortest, told
 from research.campaign.talk import Talk
 from research.propose.proposer import Proposer
 from research.report.folder import leave
 from research.stats.arms import Arm
-from research.stats.decide import ENOUGH
 from research.team.judges import Judges
 from research.team.turns import Proposers, in_turn
 from research.types import SprintFacts
@@ -55,6 +55,10 @@ class Sprint:
         self._question: Question | None = None
         self._proposers: Proposers | None = None
         self._shortest: Shortest | None = None
+        self._known = SprintFacts.of(self._rows_of.get(number) or {"facts": {}})
+        """what an earlier run of this sprint has written down"""
+        names, said = Names(campaign.space.vocabulary()), self._known.steered
+        self._steering = Steering(campaign.folder / FILE, names, said, self._heard)
         self.id = self._opened()
         opened = next(row["created"] for row in self._store.sprints() if row["id"] == self.id)
         self.bench = campaign.bench(self._talk.beside(run), opened)
@@ -110,6 +114,7 @@ class Sprint:
         pruned, meeting = self._screening.pruned if self._screening else {}, self._meeting
         more: dict[str, Any] = {} if self._question is None else self._question.facts()
         more |= {"pruned": pruned} if pruned else {}
+        more |= {"steered": since} if (since := self._steering.since) else {}
         more |= {"team": campaign.team.facts()} if campaign.team else {}
         more |= {"literature": campaign.library.facts()} if campaign.library else {}
         facts = SprintFacts(
@@ -143,16 +148,17 @@ class Sprint:
         charter, bench, before = self._charter, self.bench, self._before
         left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
-        doubted, outside = self._campaign.recall.doubted, self._campaign.scope.outside
-        admission = Admission(bench, rows, charter.review, self._trains_s, doubted, outside)
+        doubted = self._campaign.recall.doubted
+        admission = Admission(bench, rows, charter.review, self._trains_s, doubted, self._outside)
         client = self._campaign.client
         if who.queue is not None and client is not None:
             # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
             client.prepare()
             client.left_s = self._asks_s
         admission.lanes = who.lanes
-        judges, account = Judges(None, None, lambda phase: (), admission.complaints), self._account(rows, who)
-        given = (charter.screen, charter.goal.text, judges, account, self._talk)
+        judges = Judges(None, None, lambda phase: (), admission.complaints)
+        bill = account(self._campaign, who.queue, self._store, self.id)
+        given = (charter.screen, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         with self._talk:
             control, stopped, contenders = self._implemented(screening, admission, left, who)
@@ -188,21 +194,24 @@ class Sprint:
         if queue is None or self._campaign.team is None:
             return
         meeting = self._meeting = Meeting(self._campaign, screening, admission, queue, self._talk)
-        meeting.recall(SprintFacts.of(self._rows_of.get(self._number) or {"facts": {}}), left)
+        meeting.recall(self._known, left)
         queue.asking = lambda: None if self._talk.on else box("discuss")
-        screening.promised = max(queue.accepted, self._payable(who))
+        screening.promised = max(queue.accepted, meeting.payable(len(who.bandits)))
+        if self._steering.look(0):
+            return
         screening.brief = self._number < self._charter.sprint.count
         meeting.convene(screening.promised, box("discuss"), self._keep)
 
-    def _payable(self, who: Proposers) -> int:
-        """Turns that the team can be promised: as many for the other lane and a confirmation fit as well."""
-        charter, spend, lanes = self._charter, self._campaign.spend, len(who.bandits)
-        screen, least = charter.screen, spend.usual(2 + len(charter.promote.seeds) + ENOUGH)
-        for count in range(min(self._campaign.discussed, -(-screen.turns // lanes)), 1, -1):
-            price = spend.usual(lanes * count * len(screen.seeds), screen.at_once * len(screen.seeds))
-            if spend.short(price, least) is None:
-                return count
-        return 1
+    def _outside(self, overrides: Sequence[str]) -> list[str]:
+        """What of a proposal belongs to another field, or is not what the person wants."""
+        return [*self._campaign.scope.outside(overrides), *self._steering.outside(overrides)]
+
+    def _heard(self, news: list[str]) -> None:
+        """Tell and write down what the person has said."""
+        for sentence in news:
+            self._campaign.lines.say(sentence, style="yellow")
+        self._notes += news
+        self._keep()
 
     def _keep(self) -> None:
         """Write down how far it is: what was discussed is not discussed again."""
@@ -237,14 +246,6 @@ class Sprint:
             self.bench.until = self._boxes.until()
             yield
         self.bench.until = None
-
-    def _account(self, rows: Rows, who: Proposers) -> ModelAccount:
-        """What the model's questions cost in this sprint, those of an interrupted run included."""
-        client, queue = self._campaign.client, who.queue
-        if client is None or queue is None:
-            return ModelAccount()
-        unpaid = owed(self._store, self.id, rows.before)
-        return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting + queue.expected, unpaid)
 
     def _unsettled(self, arms: Sequence[Arm], left: Earlier) -> list[Arm]:
         """Arms without a verdict, each configuration once: both lanes may have found it."""

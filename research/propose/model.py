@@ -112,8 +112,10 @@ def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]
 
 def standing(state: State) -> list[str]:
     """What a search is about and how far it has come, as marked blocks."""
+    said = [data("\n".join(state.person), "what the person says meanwhile")] if state.person else []
     return [
         data(state.goal, "goal of the person"),
+        *said,
         data_json(state.fixed, "already fixed for every trial, not yours to set"),
         data_json(row(state.control), "control arm"),
         data_json(row(state.incumbent), "best so far"),
