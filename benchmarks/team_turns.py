@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labs")]
@@ -42,6 +42,7 @@ def ideas() -> Iterator[tuple[str, ...]]:
         yield (f"budget.steps={steps}", f"optimizer.lr={rate}", f"model.width={width}")
 
 
+@final
 class SlowTeam:
     """What each role says, after some seconds."""
 
@@ -75,6 +76,7 @@ class SlowTeam:
         return {"builds": [{"arm": n, "overrides": next(self._ideas)} for n in numbers]}
 
 
+@final
 class Ran(NamedTuple):
     """What a campaign came to."""
 
