@@ -68,7 +68,10 @@ class SlowTeam:
 
     def _plan(self) -> dict[str, Any]:
         numbers = range(1, self._count + 1)
-        arms = [{"hypothesis": n, "change": "fewer steps", "refuted_by": "as many joules"} for n in numbers]
+        arms = [
+            {"hypothesis": n, "change": "fewer steps", "refuted_by": "train/energy_j not less by 10 %"}
+            for n in numbers
+        ]
         return {"arms": arms}
 
     def _builds(self) -> dict[str, Any]:

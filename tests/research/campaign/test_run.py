@@ -73,6 +73,9 @@ def test_with_a_model_a_control_lane_runs_that_has_none(lab: Lab) -> None:
     assert set(names["control"]) == {"control/random"} and names["team"].count("llm") == 1
     found.queue.put([Proposal(hypothesis="h", overrides=("model.width=9",), proposer="llm")] * 2)
     assert found.waiting("team") == 2 and found.next("team").name == "llm"
+    assert [found.queue.ask(None).overrides for _ in range(2)] == [("model.width=9",)] * 2
+    # Two of four were agreed on, and the model has had two turns: two are left to it.
+    assert [found.next("team", promised=4).name for _ in range(3)] == ["llm", "llm", "random"]
     assert found.waiting("control") == 0 and found.next("control").name == "control/random"
 
 
