@@ -112,6 +112,31 @@ def test_a_sprint_that_was_killed_after_its_discussion_has_its_plan_and_asks_not
     assert sum(row["status"] in ENDED for row in found.experiments if row["proposal"].proposer == "llm") == 2
 
 
+@pytest.mark.parametrize("after", [2, 4, 9])
+def test_a_sprint_of_two_lanes_that_is_killed_anywhere_goes_on_and_does_nothing_twice(
+    lab: Lab, after: int
+) -> None:
+    agreed = charter(lab, sprint=Sprints(count=2))
+    lab.interrupt_after = after
+    slow = TeamServer(lambda role, prompt: time.sleep(0.05))
+    with team(lab, slow, agreed) as made, pytest.raises(KeyboardInterrupt):
+        made.sprint().run(made.proposers(), lab.proposers(agreed))
+    before = {row["id"]: (row["proposal"], row["created"]) for row in lab.store.proposals()}
+    lab.interrupt_after = None
+    with team(lab, TeamServer(), agreed) as made:
+        sprint = made.sprint()
+        sprint.run(made.proposers(), lab.proposers(agreed))
+    found = Findings(lab.store, sprint.id)
+    after_it = {row["id"]: (row["proposal"], row["created"]) for row in lab.store.proposals()}
+    assert before.items() <= after_it.items() and len(lab.ran) == len({*lab.ran})
+    names = [(row["proposal"].proposer, row["proposal"].overrides) for row in found.experiments]
+    assert len(names) == len({*names}) and len(lab.store.sprints()) == 1
+    ended = [row for row in found.experiments if row["status"] in ENDED]
+    lanes = [row["facts"]["lane"] for row in ended]
+    assert lanes.count("team") == lanes.count("control") == 2
+    assert {row["proposal"].proposer for row in ended if row["facts"]["lane"] == "team"} == {"llm"}
+
+
 def test_ctrl_c_ends_a_question_at_once_and_what_it_cost_is_written_down(lab: Lab) -> None:
     agreed, server = charter(lab, sprint=Sprints(count=2)), TeamServer()
     server.http.play(hang)
