@@ -20,7 +20,7 @@ from research.campaign.control import baseline, control_arm, stopped_control, wa
 from research.campaign.discuss import Meeting, account
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.rows import Earlier, Rows, earlier, rows_of
+from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.steering import FILE, Names, Steering
 from research.campaign.stopped_control import Shortest, told
@@ -225,7 +225,7 @@ class Sprint:
         best = represented(best, charter.promote.arms)
         more = self._number < charter.sprint.count and promotion.payable()
         best = promotion.worth(best, wanted, more)
-        promoted = promotion.run(self._carried(best, left, rows), wanted, more)
+        promoted = promotion.run(carried(best, left, rows), wanted, more)
         return promoted[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
 
     def _judged(self) -> int:
@@ -255,19 +255,6 @@ class Sprint:
         for arm in arms:
             first.setdefault(str(arm.facts.get("signature")), arm)
         return [arm for signature, arm in first.items() if signature not in left.settled]
-
-    def _carried(self, best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
-        """The best arms, those of earlier sprints in rows of this one."""
-        own = []
-        for arm in best:
-            proposal = left.proposals.get(arm.proposal_id)
-            if proposal is not None:
-                facts = {**arm.facts, "carried": arm.proposal_id}
-                facts.pop("asked", None)  # its own sprint has paid the model for it
-                number = rows.open(proposal, "promoted", facts)
-                arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
-            own.append(arm)
-        return own
 
     def _confirmed(self, control: Arm, contenders: Sequence[Arm], stopped: Arm | None) -> None:
         """Confirm contenders one after another until one is supported."""
