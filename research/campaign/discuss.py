@@ -85,7 +85,10 @@ def connected(campaign: "Campaign", settings: Mapping[str, Any], budget: Mapping
     before = [] if store.is_new else sprints()
     exchanges = [row for number in before for row in store.interactions(sprint_id=number)]
     already = tally(exchanges) if exchanges else None
-    return connect(_within(settings, budget), record=record, store=store, already=already)
+    client = connect(_within(settings, budget), record=record, store=store, already=already)
+    if client is not None:
+        client.heard.say = lambda said: campaign.lines.say(f"model      {said}", style="yellow")
+    return client
 
 
 def _within(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.telling import history, range_of, said, spread, standing
 from research.space.spelling import READ, spelled
+from research.stats.claims import refutation
 from research.types import Proposal, Record
 
 _SYSTEM = f"""You propose experiments in a machine learning laboratory; one is a set of Hydra overrides.
@@ -30,7 +31,9 @@ class Draft(Record):
     """What a model may answer: a claim that can be wrong, and the overrides that test it."""
 
     hypothesis: str = Field(min_length=1, max_length=2000, pattern=r"\S")
-    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(max_length=64)
+    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        min_length=1, max_length=64
+    )
 
 
 @final
@@ -75,6 +78,7 @@ class LlmProposer(Proposer):
             control=() if state.control is None else state.control.overrides,
             metric=state.objective.metric,
             direction=state.objective.direction,
+            refuted_by=refutation(state.objective),
             proposer=self.name,
         )
 
@@ -86,8 +90,6 @@ class LlmProposer(Proposer):
         return {**used, **cost, "outcomes": dict(self.outcomes)}
 
     def _complaints(self, suggestion: Draft, state: State) -> list[str]:
-        if not suggestion.overrides:
-            return ["overrides is empty, which is the lab's default: change something."]
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)
         if any(asked == frozenset(earlier.overrides) for earlier in state.seen):
             return ["exactly these overrides were proposed before: propose something else."]

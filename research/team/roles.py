@@ -89,6 +89,8 @@ def _kind(name: str) -> type[Record]:
 
 
 T = TypeVar("T", bound=Record)
+_LEFT_OUT = 5
+"""notes of a role that a report tells"""
 
 
 @final
@@ -103,6 +105,8 @@ class Team:
         self.roles, self.client = tuple(roles), client
         self.outcomes: dict[str, Counter[str]] = {}
         self.silence: dict[str, str] = {}
+        self.left_out: dict[str, Counter[str]] = {}
+        """role -> what was left out of answers that were used"""
 
     def of(self, kind: type[Record]) -> Sequence[Role]:
         """The roles that answer with `kind`, by name; none when no model speaks."""
@@ -114,8 +118,12 @@ class Team:
         kind: type[T],
         parts: Sequence[str],
         check: Callable[[T], Sequence[str]] = lambda answer: (),
+        spare: Callable[[T], T | None] = lambda answer: None,
     ) -> T | None:
-        """The role's answer to `parts`, with which `check` finds no fault; None when there is none."""
+        """The role's answer to `parts`, with which `check` finds no fault; None when there is none.
+
+        Of an answer with faults `spare` gives what is left without them, None where that is nothing.
+        """
         assert self.client is not None and issubclass(role.kind, kind)
         system = f"{role.prompt.strip()}\nAnswer with one JSON object and nothing around it:\n"
         messages = [
@@ -125,12 +133,13 @@ class Team:
         form: Any = role.kind
         how: Any = {"role": role.name, "model": role.model, "temperature": role.temperature}
         try:
-            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, **how)
+            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, spare=spare, **how)
         except (LlmUnavailable, CapReached) as reason:
             self._count(role, "unanswered", str(reason))
             return None
         for outcome in told.outcomes:
             self._count(role, outcome)
+        self.left_out.setdefault(role.name, Counter()).update(told.notes)
         if told.record is None:
             self._count(role, "dropped", " ".join(told.complaints))
         return told.record
@@ -143,4 +152,8 @@ class Team:
     def facts(self) -> dict[str, Any]:
         """What a report says of it: for each role how its questions ended, and why it was last silent."""
         counts = {role: dict(sorted(outcomes.items())) for role, outcomes in sorted(self.outcomes.items())}
-        return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}
+        left_out = {
+            role: dict(notes.most_common(_LEFT_OUT)) for role, notes in self.left_out.items() if notes
+        }
+        told = {"outcomes": counts, "silence": self.silence, "left_out": left_out}
+        return {"roles": [role.name for role in self.roles], **told}

@@ -30,13 +30,19 @@ HYPOTHESES = {
     ]
 }
 PLAN = {
-    "control": "no overrides",
-    "metric": "train/energy_j",
-    "seeds": 3,
-    "seconds": 1.0,
     "arms": [
-        {"hypothesis": 1, "change": "half the steps, ten times the rate", "refuted_by": "as many joules"},
-        {"hypothesis": 2, "change": "a quarter of the width", "refuted_by": "as many joules"},
+        {
+            "hypothesis": 1,
+            "change": "half the steps, ten times the rate",
+            "refuted_by": "train/energy_j not less by 10 %",
+            "against": 0,
+        },
+        {
+            "hypothesis": 2,
+            "change": "a quarter of the width",
+            "refuted_by": "test/accuracy less by 0.01",
+            "against": 0,
+        },
     ],
 }
 BUILDS = {
@@ -48,13 +54,14 @@ BUILDS = {
 REVISION = {
     "hypothesis": "A somewhat narrower network costs fewer joules.",
     "overrides": ["model.width=40"],
+    "refuted_by": "test/accuracy less by 0.01",
     "changed": "width 40 instead of 32, because the accuracy was doubted",
 }
 WORDING = {"words": "Fewer steps at a higher rate pay.", "cites": [], "next": ["the same on other data"]}
 
 
 def review(score: float) -> dict[str, Any]:
-    facets = dict.fromkeys(("novelty", "feasibility", "impact", "clarity", "efficiency"), score)
+    facets = dict.fromkeys(("feasibility", "impact", "clarity"), score)
     return {**facets, "reasons": [f"worth {score}"], "risks": ["accuracy"], "chance": 0.4}
 
 
@@ -62,7 +69,7 @@ def usual(role: str, prompt: str) -> dict[str, Any]:
     """What a sensible team says: the narrow network is doubted once, and improved."""
     doubted = role == "reviewer" and "model.width=32" in prompt.split("the proposal")[1].split("</data>")[0]
     said = {"researcher": HYPOTHESES, "architect": PLAN, "engineer": BUILDS, "improver": REVISION}
-    told = {**said, "validator": WORDING, "reviewer": review(6.0 if doubted else 8.0)}
+    told = {**said, "validator": WORDING, "reviewer": review(2.0 if doubted else 8.0)}
     return told.get(role) or {"hypothesis": "Another width.", "overrides": ["model.width=50"]}
 
 

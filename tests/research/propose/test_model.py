@@ -152,7 +152,7 @@ def test_repeats_and_the_control_itself_are_sent_back(server: ScriptedServer, pr
     )
     found = proposer.ask(state())
     assert found is not None and found.overrides == ("optimizer=lion",)
-    assert "proposed before" in prompts(server)[1] and "lab's default" in prompts(server)[2]
+    assert "proposed before" in prompts(server)[1] and "at least 1 item" in prompts(server)[2]
 
 
 def test_outages_and_caps_reach_the_caller(server: ScriptedServer, space: Space) -> None:
