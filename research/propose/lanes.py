@@ -1,7 +1,8 @@
-"""A campaign with a model has two lanes: the team's, and a control that never has the model, turn by turn.
+"""A campaign with a model has two lanes: the team's, and a control that never has the model.
 
 Both have the same default, the same number of turns and proposers of their own, and neither sees what the
-other found: the difference between them is what the model brought.
+other found: the difference between them is what the model brought. So neither depends on which of them is
+quicker, and the control's trainings fill the time that the team talks.
 """
 
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ class InLane(Proposer):
 
 @final
 class Lanes:
-    """Two bandits, one for each lane, behind the verbs of one; the lane that is behind goes next."""
+    """Two bandits, one for each lane, behind the verbs of one that learns and is paid."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class Lanes:
         self.team = [InLane(proposer, "team") for proposer in team]
         self.control = [InLane(proposer, "control") for proposer in control]
         control_shares = {_CONTROL + name: share for name, share in shares.items()}
-        self._bandits: dict[Lane, Bandit] = {
+        self.bandits: dict[Lane, Bandit] = {
             "team": Bandit(self.team, shares, seed=seed),
             "control": Bandit(self.control, control_shares, seed=seed),
         }
@@ -89,29 +90,18 @@ class Lanes:
         """All that must be told what came of a proposal; each keeps what is its lane's."""
         return [*self.team, *self.control]
 
-    def next(self) -> Proposer | None:
-        """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""
-        for lane in sorted(self._bandits, key=self._turns):
-            proposer = self._bandits[lane].next()
-            if proposer is not None:
-                return proposer
-        return None
-
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say in its lane; the turn it just took is not counted."""
-        self._bandits[lane_of(proposer.name)].leave(proposer)
+        self.bandits[lane_of(proposer.name)].leave(proposer)
 
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""
-        self._bandits[lane_of(name)].learn(name, gain, joules)
+        self.bandits[lane_of(name)].learn(name, gain, joules)
 
     def pay(self, name: str, asked: Asked) -> None:
         """What questions to the model cost beside the trials of its turns."""
-        self._bandits[lane_of(name)].pay(name, asked)
+        self.bandits[lane_of(name)].pay(name, asked)
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""
-        return {name: told for bandit in self._bandits.values() for name, told in bandit.facts().items()}
-
-    def _turns(self, lane: Lane) -> int:
-        return sum(self._bandits[lane].taken.values())
+        return {name: told for bandit in self.bandits.values() for name, told in bandit.facts().items()}

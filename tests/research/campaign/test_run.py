@@ -17,6 +17,7 @@ from research.campaign.recipe import typed
 from research.run.lines import Lines
 from research.team.discussion import Queued
 from research.team.turns import in_turn
+from research.types import Proposal
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened
@@ -63,13 +64,15 @@ def test_without_a_model_there_is_one_lane(lab: Lab) -> None:
     assert not found.lanes and found.queue is None and len(found.all) == 2
 
 
-def test_with_a_model_a_control_lane_runs_turn_by_turn(lab: Lab) -> None:
+def test_with_a_model_a_control_lane_runs_that_has_none(lab: Lab) -> None:
     agreed = lab.charter(energy(), shares={"llm": 0.3, "random": 0.7})
     found = in_turn([Model(), *lab.proposers(agreed)], lab.proposers(agreed), agreed.shares, 0)
     assert found.lanes and isinstance(found.queue, Queued)
-    names = [one.name for _ in range(10) if (one := found.turns.next())]
-    assert names[::2] != names[1::2] and all(name == "control/random" for name in names[1::2])
-    assert "llm" in names[::2] and not any("llm" in name for name in names[1::2])
+    names = {lane: [found.next(lane).name for _ in range(5)] for lane in ("team", "control")}
+    assert set(names["control"]) == {"control/random"} and names["team"].count("llm") == 1
+    found.queue.put([Proposal(hypothesis="h", overrides=("model.width=9",), proposer="llm")] * 2)
+    assert found.waiting("team") == 2 and found.next("team").name == "llm"
+    assert found.waiting("control") == 0 and found.next("control").name == "control/random"
 
 
 @pytest.mark.slow
