@@ -88,13 +88,13 @@ def client(wire: Wire) -> llm.Client:
 
 
 ARMS = (
+    ("optimizer=sgd", "optimizer.lr=0.1", f"budget.steps={STEPS[3]}"),
     ("optimizer.lr=0.01", f"budget.steps={STEPS[1]}"),
     ("model.width=32", f"budget.steps={STEPS[2]}"),
     ("optimizer=lion", "optimizer.lr=0.001", f"budget.steps={STEPS[3]}"),
     ("scheduler=linear", f"budget.steps={STEPS[4]}"),
     ("data.batch_size=64", f"budget.steps={STEPS[2]}"),
     ("model.depth=2", "model.width=48", f"budget.steps={STEPS[1]}"),
-    ("optimizer=sgd", "optimizer.lr=0.1", f"budget.steps={STEPS[3]}"),
     ("model.activation=gelu", f"budget.steps={STEPS[2]}"),
 )
 CLAIM = "Fewer steps at a higher rate keep the accuracy for fewer joules than the control stopped there."
