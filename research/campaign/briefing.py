@@ -24,7 +24,7 @@ _SOURCES = 6
 """works that a discussion is shown"""
 _POINTS = 8
 """of the learning curve"""
-_FINDINGS = 8
+_FINDINGS = 4
 """latest findings of earlier sprints"""
 
 

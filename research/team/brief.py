@@ -128,8 +128,8 @@ class Brief(Record):
             return []
         columns = ["cite as", "overrides", "verdict", "on fresh seeds"]
         told = table(columns, rows, "verdicts of earlier sprints")
-        following = [line for one in self.verdicts for line in one.next]
-        return [told, *_lines(following, "what the validator named to do next")]
+        following = dict.fromkeys(line for one in self.verdicts[-2:] for line in one.next)
+        return [told, *_lines([*following], "what the validator named to do next")]
 
     def _sources(self) -> list[str]:
         return [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
