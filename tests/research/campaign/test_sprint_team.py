@@ -353,14 +353,17 @@ def test_the_team_is_told_how_many_trials_it_has_and_nothing_of_the_other_lane(l
     with team(lab, server, agreed) as made:
         for number in (1, 2):
             made.sprint(number).run(made.proposers(number), lab.proposers(agreed))
-    lines = {
-        row["proposal"].overrides for row in lab.store.proposals() if row["facts"].get("lane") == "control"
-    }
+    tried = {lane: {row["proposal"].overrides for row in of_lane(lab, lane)} for lane in LANES}
+    lines = tried["control"] - tried["team"]
     prompts = [prompt for role, prompt in server.prompts if role != "validator"]
     assert lines and "The team has 2 trials of this sprint" in prompts[0]
-    assert any("model.width=40" in prompt.split("latest proposals")[1] for prompt in prompts[4:])
+    assert any("| model.width=40 | llm |" in prompt for prompt in prompts[4:])
     for line in lines:
-        assert not [prompt for prompt in prompts if json.dumps(list(line))[1:-1] in prompt]
+        assert not [prompt for prompt in prompts if f"| {' '.join(line)} |" in prompt]
+
+
+def of_lane(lab: Lab, lane: str) -> list[dict]:
+    return [row for row in lab.store.proposals() if row["facts"].get("lane") == lane]
 
 
 def test_a_sprint_that_was_killed_after_its_discussion_has_its_plan_and_asks_nothing(lab: Lab) -> None:
