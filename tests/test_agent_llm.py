@@ -99,7 +99,7 @@ def test_replies_that_cannot_be_used_are_told_on_the_terminal(tmp_path: Path) ->
         done = agent(tmp_path, server.http.base, ONLY, "screen.turns=2")
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stdout.splitlines() if line.startswith("model ")]
-    assert told[0] == "model      3 replies, none usable: the field hypotheses is missing "
+    assert told[0] == "model      3 replies, none usable: the field hypotheses is missing"
     assert f"{len(server.asked)} replies, none usable: the field " in told[-1]
 
 

@@ -4,12 +4,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, final
 
-from refusal import Refusal
+from research.compose.grammar import Assignment
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
-from research.space.complaints import expanded
+from research.space.complaints import parsed, points
 from research.stats.claims import refutation
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
@@ -186,20 +187,20 @@ def _kept_builds(plan: Plan, answer: Builds, check: Check) -> Builds | None:
 
 
 def _points(build: Build) -> list[list[str]]:
-    """The configurations of a build: one, or one for each value that it sweeps over."""
-    try:
-        points = expanded(build.overrides, lambda group: ())
-    except Refusal:
+    """The configurations of a build: one, or one for each value that it sweeps over where those are few."""
+    read = [parsed(text) for text in build.overrides]
+    swept = [one for one in read if isinstance(one, Assignment)]
+    if len(swept) < len(read) or not 1 < prod(one.count() for one in swept) <= _SWEPT:
         return [list(build.overrides)]  # what is wrong with it the gate says better
-    return points if len(points) <= _SWEPT else [list(build.overrides)]
+    return [[f"{key}={value.text}" for key, value in point] for point in points(swept)]
 
 
 def _proposals(
     brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan, builds: Sequence[Build]
 ) -> tuple[list[Proposal], list[str]]:
-    """The builds as proposals, in their order, and notes of what was dropped of their claims."""
+    """The builds as proposals, further values of sweeps last, and notes of what their claims lost."""
     first = {build.arm: tuple(_points(build)[0]) for build in builds}
-    proposals, notes = list[Proposal](), list[str]()
+    proposals, notes = list[tuple[int, Proposal]](), list[str]()
     for build in builds:
         arm = plan.arms[build.arm - 1]
         hypothesis = hypotheses[arm.hypothesis - 1]
@@ -207,21 +208,20 @@ def _proposals(
         notes += [f"arm {build.arm}: {dropped}"] if dropped else []
         if arm.against and arm.against not in first:
             notes.append(f"arm {build.arm} is compared with the control: arm {arm.against} was not built")
-        proposals += [
-            Proposal(
-                hypothesis=hypothesis.claim,
-                overrides=tuple(point),
-                control=first.get(arm.against, ()),
-                metric=brief.state.objective.metric,
-                direction=brief.state.objective.direction,
-                refuted_by=refuted_by or refutation(brief.state.objective),
-                domain=brief.domain,
-                proposer=PROPOSER,
-                cites=hypothesis.cites,
-            )
-            for point in _points(build)
-        ]
-    return proposals, notes
+        made = Proposal(
+            hypothesis=hypothesis.claim,
+            overrides=(),
+            control=first.get(arm.against, ()),
+            metric=brief.state.objective.metric,
+            direction=brief.state.objective.direction,
+            refuted_by=refuted_by or refutation(brief.state.objective),
+            domain=brief.domain,
+            proposer=PROPOSER,
+            cites=hypothesis.cites,
+        )
+        swept = (made.model_copy(update={"overrides": tuple(point)}) for point in _points(build))
+        proposals += list(enumerate(swept))
+    return [proposal for _, proposal in sorted(proposals, key=lambda numbered: numbered[0])], notes
 
 
 @final

@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaign_lab import Lab
+from campaign_lab import Lab, energy
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
-from research.campaign.charter import Charter
+from research.campaign.charter import Charter, Screen
 from research.campaign.run import sprints
 from research.campaign.sprint import Sprint
 from research.llm import client as llm
 from research.propose.model import LlmProposer
 from research.propose.proposer import Proposer
+from research.report.findings import Findings
 from research.team.roles import Team, roles
 from scripted_server import Handler, ScriptedServer, answer
 
@@ -142,3 +143,17 @@ def series(
 
     campaign = made.open(spend) if made else lab.open(charter, spend, discovered)
     return sprints(campaign, lab.run, propose)
+
+
+def charter(lab: Lab, **more: Any) -> Charter:
+    """A small campaign for fewer joules in which the model has half of the turns."""
+    shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
+    return lab.charter(energy(), **{"screen": Screen(turns=8), "shares": shares, "ladder": None, **more})
+
+
+def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config: Any) -> Findings:
+    """What one sprint with the team has come to."""
+    with team(lab, server, agreed or charter(lab), **config) as made:
+        sprint = made.sprint()
+        sprint.run(made.proposers())
+        return Findings(lab.store, sprint.id)
