@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labs")]
@@ -42,6 +42,7 @@ def ideas() -> Iterator[tuple[str, ...]]:
         yield (f"budget.steps={steps}", f"optimizer.lr={rate}", f"model.width={width}")
 
 
+@final
 class SlowTeam:
     """What each role says, after some seconds."""
 
@@ -67,7 +68,10 @@ class SlowTeam:
 
     def _plan(self) -> dict[str, Any]:
         numbers = range(1, self._count + 1)
-        arms = [{"hypothesis": n, "change": "fewer steps", "refuted_by": "as many joules"} for n in numbers]
+        arms = [
+            {"hypothesis": n, "change": "fewer steps", "refuted_by": "train/energy_j not less by 10 %"}
+            for n in numbers
+        ]
         return {"arms": arms}
 
     def _builds(self) -> dict[str, Any]:
@@ -75,6 +79,7 @@ class SlowTeam:
         return {"builds": [{"arm": n, "overrides": next(self._ideas)} for n in numbers]}
 
 
+@final
 class Ran(NamedTuple):
     """What a campaign came to."""
 

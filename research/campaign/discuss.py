@@ -187,6 +187,11 @@ class Meeting:
             queue.expected -= 1
             queue.put([admitted.proposal] if admitted.arm else [])
             self._talk.tell()
+        if self._screening.brief and admission.lanes and queue.accepted:
+            turns = (
+                f"each lane had at most {self._screening.promised} turns, as many as the team was promised"
+            )
+            self.notes.append(f"{turns}: its next discussion knows what came of them")
 
     def _known(self) -> State:
         """What the team's lane knows."""

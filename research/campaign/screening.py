@@ -247,7 +247,8 @@ class Screening:
 
     def _whose(self, lane: Lane) -> Proposer | None:
         """Whose turn is next in a lane; nobody's while its proposals are being discussed and none waits."""
-        return None if self._awaited(lane) and not self._who.waiting(lane) else self._who.next(lane)
+        pending = self._awaited(lane) and not self._who.waiting(lane)
+        return None if pending else self._who.next(lane, self.promised)
 
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""

@@ -1,4 +1,4 @@
-"""One sprint of a campaign: discuss, implement, validate, each in its time box, then a folder and a report.
+"""One sprint of a campaign: discuss beside implementing, validate, each in its box, then a report.
 
 Every figure that decides is read from the store, and what runs is the same path as `train.py`. The steps
 depend on the charter and the store only, so the same command typed again takes the same way: what is known
@@ -26,6 +26,7 @@ from research.campaign.screening import Screening
 from research.campaign.steering import FILE, Names, Steering
 from research.campaign.stopped_control import Shortest, told
 from research.campaign.talk import Talk
+from research.propose.lanes import represented
 from research.propose.proposer import Proposer
 from research.report.folder import leave
 from research.stats.arms import Arm
@@ -222,6 +223,7 @@ class Sprint:
         """Who is confirmed: the best that were promoted, in the last sprint also the stopped control."""
         wanted, charter = screening.objective, self._charter
         best = self._unsettled(screening.best(len(screening.arms)), left)
+        best = represented(best, charter.promote.arms)
         more = self._number < charter.sprint.count and promotion.payable()
         best = promotion.worth(best, wanted, more)
         promoted = promotion.run(self._carried(best, left, rows), wanted, more)

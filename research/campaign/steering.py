@@ -66,7 +66,7 @@ class Names:
 
     def _named(self, word: str) -> str:
         """A name as the space has it; an option alone where one group has it."""
-        group, _, option = word.partition("=")
+        group, option, _ = override(word)
         if word in self._keys | self._whole or (option and option in self._groups.get(group, ())):
             return word
         owners = [name for name, options in self._groups.items() if word in options]
@@ -174,7 +174,7 @@ def _texts(path: Path) -> Iterable[str]:
 
 def _touches(name: str, key: str, value: str) -> bool:
     """Whether `key=value` turns what is named: a key, a group with its keys, or one option of a group."""
-    group, _, option = name.partition("=")
+    group, option, _ = override(name)
     if option:
         return key == group and option in re.findall(r"[\w.]+", value)
     return key == name or key.startswith(f"{name}.")

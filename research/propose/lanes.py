@@ -11,6 +11,7 @@ from typing import Any, Literal, final
 from research.metrics import rank
 from research.propose.bandit import Asked, Bandit
 from research.propose.proposer import Proposer, Seen, State
+from research.stats.arms import Arm
 from research.types import Proposal
 
 Lane = Literal["team", "control"]
@@ -20,6 +21,19 @@ _CONTROL = "control/"
 def lane_of(proposer: str) -> Lane:
     """The lane of a proposer by its name, as it stands in a proposal, an arm or a `Seen`."""
     return "control" if proposer.startswith(_CONTROL) else "team"
+
+
+def represented(arms: Sequence[Arm], count: int) -> list[Arm]:
+    """Arms, the best first, so that the best of each lane is among the first `count`, where that is two.
+
+    Else one lane alone might be promoted, and the two could not be compared.
+    """
+    first, rest = list(arms[:count]), list(arms[count:])
+    lanes = {lane_of(arm.proposer) for arm in first}
+    other = next((arm for arm in rest if lane_of(arm.proposer) not in lanes), None)
+    if other is None or count < 2:
+        return list(arms)
+    return [*first[:-1], other, first[-1], *(arm for arm in rest if arm is not other)]
 
 
 def view(state: State, proposer: str) -> State:

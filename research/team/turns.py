@@ -47,9 +47,14 @@ class Proposers:
         """Proposals that were accepted for a lane and have been promised a turn."""
         return self.queue.waiting if self.queue is not None and lane == "team" else 0
 
-    def next(self, lane: Lane) -> Proposer | None:
-        """Whose turn it is in a lane, what was accepted first; None when all have left."""
-        return self.bandits[lane].next(PROPOSER if self.waiting(lane) else None)
+    def next(self, lane: Lane, promised: int = 0) -> Proposer | None:
+        """Whose turn it is in a lane, what was accepted first; None when all have left.
+
+        Where the team has agreed on fewer than were `promised`, the model is asked for the rest.
+        """
+        bandit, queue = self.bandits[lane], self.queue if lane == "team" else None
+        left = queue is not None and queue.accepted > 0 and bandit.taken[queue.name] < promised
+        return bandit.next(PROPOSER if left or self.waiting(lane) else None)
 
 
 def in_turn(

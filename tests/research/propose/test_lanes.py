@@ -3,8 +3,9 @@
 import pytest
 
 from campaign_lab import Scripted, energy
-from research.propose.lanes import Lanes, lane_of, view
+from research.propose.lanes import Lanes, lane_of, represented, view
 from research.propose.proposer import Seen, State
+from research.stats.arms import Arm
 from research.types import Proposal
 
 BOTH = ("team", "control")
@@ -113,3 +114,21 @@ def test_a_proposal_keeps_what_the_proposer_said() -> None:
     found = lab.bandits["control"].next().ask(state())
     assert isinstance(found, Proposal) and found.proposer == "control/tpe"
     assert found.overrides == ("model.width=8",) and alone.left == []
+
+
+def test_the_best_of_each_lane_is_among_those_that_are_promoted() -> None:
+    def arms(*names: str) -> list[Arm]:
+        return [Arm((f"model.width={n}",), name) for n, name in enumerate(names)]
+
+    mixed = arms("llm", "tpe", "control/tpe", "llm")
+    assert represented(mixed, 3) == mixed and represented(mixed, 1) == mixed
+    ahead = arms("llm", "tpe", "llm", "control/tpe", "control/random")
+    assert [arm.proposer for arm in represented(ahead, 2)] == [
+        "llm",
+        "control/tpe",
+        "tpe",
+        "llm",
+        "control/random",
+    ]
+    alone = arms("random", "tpe", "tpe")
+    assert represented(alone, 2) == alone
