@@ -260,3 +260,5 @@ class ProposalFacts(RowFacts):
     """whether it is the control stopped at the goal's bound"""
     asked: dict[str, Any] = {}
     """what the model's questions cost that it came of"""
+    tested: dict[str, Any] = {}
+    """what would refute it as judged: `claim`, `against`, `word`, `reason`, `trials`"""

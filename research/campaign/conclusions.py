@@ -11,6 +11,7 @@ from research.campaign.charter import Charter
 from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
+from research.llm.prompt import data
 from research.metrics import compares, is_energy, sentence
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
@@ -186,7 +187,12 @@ class Conclusions:
             rows=frozenset(rows),
         )
         asked = f"Objective: {sentence(self._charter.goal.objective)}."
-        return worded(self._team, evidence, lambda: [asked, *self._lessons()])
+        return worded(self._team, evidence, lambda: [asked, *self._told()])
+
+    def _told(self) -> list[str]:
+        """Lessons as a marked block: others wrote what is in them."""
+        lessons = self._lessons()
+        return [data("\n".join(lessons), "lessons of earlier trials")] if lessons else []
 
     def _recipe(self, control: Arm, finding: Finding, insight: Insight, rated: Rating) -> str | None:
         """The path of the discovery's recipe; None where nothing is discovered or none can be written."""

@@ -38,6 +38,8 @@ class Finding:
     """in the ledger of its question"""
     looks: int = 0
     """how often it was looked at; the verdict is the last look's"""
+    counts: tuple[int, ...] = ()
+    """pairs at each look"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
     split: Gain | None = None
@@ -129,6 +131,7 @@ class Confirmation:
             energy_method=method(self._bench, arm, seeds),
             turn=turn,
             looks=len(counts),
+            counts=tuple(counts),
             estimated=tuple(more),
             **told,
         )

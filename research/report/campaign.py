@@ -13,7 +13,7 @@ from research.report.findings import Findings
 from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
-from research.report.tried import memory, proposers, read, reviews, sprints, team
+from research.report.tried import memory, own_claims, proposers, read, reviews, sprints, team
 from research.stats.arms import Arm
 from research.store.store import Store
 
@@ -53,6 +53,7 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("Who proposed", proposers(found)),
         *section("Reviews", reviews(found)),
         *section("The team", team(found)),
+        *section("What proposals said of themselves", own_claims(found)),
         *section("Sprints", several),
         *section("What was remembered", memory(found)),
         *section("What was read", read(found)),

@@ -70,6 +70,10 @@ def _proposed(row: Row) -> list[str]:
     proposal, facts = row["proposal"], row["facts"]
     lines = [f"- overrides: {code(' '.join(proposal.overrides))}, by {plain(proposal.proposer)}"]
     lines += [f"- refuted by: {prose(proposal.refuted_by)}"] if proposal.refuted_by else []
+    if tested := facts.get("tested"):
+        lines.append(
+            f"- that, against {code(tested['against'])}: {tested['word']}: {plain(tested['reason'])}"
+        )
     lines += [f"- improves experiment {proposal.parent}"] if proposal.parent is not None else []
     lines += [f"- changed after the review: {plain(facts['changed'])}"] if facts.get("changed") else []
     lines += (

@@ -100,7 +100,31 @@ def team(found: Findings) -> list[str]:
         if ends and told.get("silence"):
             silence = told["silence"] if isinstance(told["silence"], Mapping) else {"last": told["silence"]}
             lines += [f"- {plain(role, 40)} silent because: {plain(why)}" for role, why in silence.items()]
+        left_out = told.get("left_out") or {}
+        lines += [
+            f"- {plain(role, 40)}, used all the same: {plain(why)} ({count} x)"
+            for role, notes in left_out.items()
+            for why, count in notes.items()
+        ]
     return capped(lines, 4 * _REASONS, "lines of this kind")
+
+
+def own_claims(found: Findings) -> list[str]:
+    """What proposals said of themselves, as judged, and what could not be judged is not told."""
+    lines = []
+    for row in found.experiments:
+        if told := row["facts"].get("tested"):
+            arm, word = code(" ".join(row["proposal"].overrides), 120), told["word"]
+            ends = {
+                "supported": "so it is refuted by its own word",
+                "refuted": "so it stands by its own word",
+            }
+            end = f", {ends[word]}" if word in ends else ""
+            lines.append(
+                f"- {arm} against {code(told['against'], 120)}, {plain(told['claim'])}: {plain(word)}{end} "
+                f"({plain(told['reason'], 240)})"
+            )
+    return capped(lines, 4 * _REASONS, "claims of proposals")
 
 
 def memory(found: Findings) -> list[str]:

@@ -10,17 +10,24 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from research.metrics import is_ratio, is_timed
+from research.metrics import described, is_ratio, is_timed, twin
 from research.stats.decide import Region
-from research.types import Constraint, Direction, Record, Scale
+from research.types import Constraint, Direction, Objective, Record, Scale
 
 Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
 KINDS: tuple[Kind, ...] = (
     *("less_by", "more_by", "not_less_by", "not_more_by"),
     *("equal_within", "at_most", "at_least"),
 )
+_BARE: dict[str, Kind] = {"less": "less_by", "more": "more_by", "<=": "at_most", ">=": "at_least"}
+_SPELT = re.compile(
+    rf"(?P<metric>[a-z]+/\w+) (?P<kind>{'|'.join(kind.replace('_', ' ') for kind in KINDS)}|[<>]=|less|more)"
+    r"(?: (?P<size>\S.*))?",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
 
 
@@ -67,6 +74,26 @@ class Part(Record):
     def of(cls, metric: str, kind: Kind, size: Size | float) -> "Part":
         """The part of a kind."""
         return cls.model_validate({"metric": metric, kind: size})
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """The part that `words` spells; raises `ValueError` for any other text."""
+        spelt = _SPELT.fullmatch(" ".join(text.replace("`", " ").strip(" .\n").split()))
+        if spelt is None:
+            raise ValueError("write METRIC less by|more by|not less by|not more by|equal within SIZE")
+        metric, kind, size = spelt["metric"].lower(), spelt["kind"].lower(), spelt["size"]
+        known = _BARE.get(kind) or kind.replace(" ", "_")
+        row = described(metric)
+        if row is None or not row.claimed:
+            raise ValueError(f"{metric} is no figure that is claimed")
+        if (size is None) != (kind in ("less", "more")):
+            raise ValueError("a claim is told by one size, as 0.01, 10 % or 2x")
+        if known in KINDS[5:] and not _NUMBER.fullmatch(size or ""):
+            raise ValueError("a bound is a number")
+        try:
+            return cls.model_validate({"metric": metric, known: size or ("0 %" if is_ratio(metric) else "0")})
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
     @field_validator(*KINDS[:5], mode="before")
     @classmethod
@@ -195,3 +222,10 @@ class Claim(Record):
     def timed(self) -> bool:
         """Whether a trial that runs beside its trials would distort what is claimed."""
         return any(is_timed(part.metric) for part in self.all)
+
+
+def refutation(objective: Objective) -> str:
+    """What refutes that an arm improves an objective, as claims are spelt: that the metric got worse."""
+    metric = twin(objective.metric)
+    size = Size(0.0, "%" if is_ratio(metric) else "")
+    return Part.of(metric, "more_by" if objective.direction == "min" else "less_by", size).words

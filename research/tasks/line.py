@@ -40,6 +40,8 @@ HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
+# Its keys are a server's own, so there is none that has to exist.
+_OPEN = re.compile(r"^\+{0,2}(?=llm\.extra[.=])")
 _FLAGS = {
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
@@ -60,7 +62,7 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_RECIPE.sub("recipe=", text) for text in typed])
+    return quoted([_OPEN.sub("++", _RECIPE.sub("recipe=", text)) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A slow team's turns: it talks while trials train, and what it was promised is run first; nothing leaks."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -81,14 +80,17 @@ def test_the_team_is_told_how_many_trials_it_has_and_nothing_of_the_other_lane(l
     with team(lab, server, agreed) as made:
         for number in (1, 2):
             made.sprint(number).run(made.proposers(number), lab.proposers(agreed))
-    lines = {
-        row["proposal"].overrides for row in lab.store.proposals() if row["facts"].get("lane") == "control"
+    rows = lab.store.proposals()
+    tried = {
+        lane: {row["proposal"].overrides for row in rows if row["facts"].get("lane") == lane}
+        for lane in ("team", "control")
     }
+    lines = tried["control"] - tried["team"]
     prompts = [prompt for role, prompt in server.prompts if role != "validator"]
     assert lines and "The team has 2 trials of this sprint" in prompts[0]
-    assert any("model.width=40" in prompt.split("latest proposals")[1] for prompt in prompts[4:])
+    assert any("| model.width=40 | llm |" in prompt for prompt in prompts[4:])
     for line in lines:
-        assert not [prompt for prompt in prompts if json.dumps(list(line))[1:-1] in prompt]
+        assert not [prompt for prompt in prompts if f"| {' '.join(line)} |" in prompt]
 
 
 def test_a_sprint_that_was_killed_after_its_discussion_has_its_plan_and_asks_nothing(lab: Lab) -> None:
