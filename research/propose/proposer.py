@@ -57,6 +57,8 @@ class State(Record):
     """everything proposed so far, oldest first, the control left out"""
     spread: dict[str, float] = {}
     """sample standard deviation over seeds of the control's figures; empty where one seed was run"""
+    person: tuple[str, ...] = ()
+    """what the person has said while it runs, a line each: `focus optimizer.lr`"""
 
 
 class Proposer(ABC):

@@ -44,7 +44,7 @@ def report(campaign: Campaign, id: str | None, sweep: str | None, to: str | None
 
         return Reported(of=f"sweep:{sweep}", paths=(of_sweep(store, sweep, _folder(runs, sweep)),))
     if str(id).partition(":")[0] == _CAMPAIGN:
-        name = _campaign(store, str(id))
+        name = campaign_named(store, str(id))
         if to == "wandb":
             return _online(store, name, runs / "agent" / name)
         return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, runs))
@@ -57,7 +57,7 @@ def _folder(root: Path, sweep: str) -> Path:
     return root / "sweeps" / sweep
 
 
-def _campaign(store: "Store", asked: str) -> str:
+def campaign_named(store: "Store", asked: str) -> str:
     """The campaign by its name, or the newest one."""
     names = [str(row["facts"].get("campaign") or "") for row in store.sprints() if "charter" in row["facts"]]
     wanted = asked.partition(":")[2]
