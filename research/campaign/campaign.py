@@ -179,7 +179,7 @@ class Campaign:
     @cached_property
     def vocabulary(self) -> dict[str, Any]:
         """What may be turned: the field's part of the space. Raises `Refusal` where that is nothing."""
-        from research.space.domain import narrowed
+        from research.space.vocabulary import narrowed
 
         return self.scope.narrowed(narrowed(self.space, self.charter.fixed), self.charter.fixed)
 

@@ -43,7 +43,7 @@ def research(campaign: Campaign) -> Path:
 
     def check(overrides: list[str]) -> list[str]:
         gate = campaign.space.check(overrides, given=charter.fixed)
-        return gate or campaign.scope.outside(overrides)
+        return gate or campaign.space.swept(overrides) or campaign.scope.outside(overrides)
 
     at_hand = campaign.at_hand(check)
     checked(campaign.sources, at_hand)
@@ -60,6 +60,8 @@ def research(campaign: Campaign) -> Path:
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
         path = sprints(campaign, run, propose)
+    if campaign.client is not None and (heard := campaign.client.heard.words):
+        campaign.lines.say(f"model      {heard}", style="yellow")
     _conclude(campaign.store, charter.name, path, campaign.lines)
     return path
 
@@ -187,6 +189,8 @@ def _restore(store: Store, charter: Charter, spend: Spend) -> None:
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {charter.goal.text}")
     lines.say(f"objective  {sentence(charter.goal)}", style="bold")
+    for note in charter.notes:
+        lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
     if not model:
         lines.say(NONE)

@@ -137,7 +137,7 @@ def _usual_metric(bounds: Sequence[Constraint], task: str) -> str:
 
 
 def _best(task: str) -> str:
-    return "test/bits_per_byte" if task == "language" else "test/accuracy"
+    return {"language": "test/bits_per_byte", "regression": "test/rmse"}.get(task, "test/accuracy")
 
 
 def _direction(metric: str, asked: str | None) -> Direction:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import final
 
 from refusal import Refusal
-from research.compose.override import values_of
+from research.compose.compose import Composer
+from research.compose.override import override, values_of
 from research.compose.yaml import parsed, text_of
 
 DEFAULT_DATA = "digits"
@@ -44,7 +45,9 @@ class Names:
 
     def __init__(self, conf: Path) -> None:
         self.conf = conf
-        self.options = {group: _options(conf, group) for group in ("data", "model")}
+        # One's own data need a path, and a goal that speaks of a table or a folder names none of them.
+        data = [name for name in _options(conf, "data") if _content(conf, name).get("source") is None]
+        self.options = {"data": data, "model": _options(conf, "model")}
         said = [(option, group, word) for group, words in _WORDS.items() for option, word in words.items()]
         said += [
             (option, group, option.replace("_", "[-_ ]?"))
@@ -120,5 +123,9 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
 
 def task_of(conf: Path, overrides: Iterable[str]) -> str:
     """The task of the data that overrides choose: classification, language or recall."""
-    data = values_of(overrides).get("data", DEFAULT_DATA)
-    return str(_content(conf, data).get("task", "classification"))
+    typed = values_of(overrides)
+    card = _content(conf, typed.get("data", DEFAULT_DATA))
+    if card.get("task") is None and card.get("source") is not None:
+        own = (text for text in overrides if override(text).group == "data")
+        return str(Composer(conf, "train").resolve(own).config["data"]["task"])
+    return str(card.get("task", "classification"))

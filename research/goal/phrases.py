@@ -10,7 +10,7 @@ from research.goal.saying import Meaning, Problem, Wish, said_of
 
 
 @final
-class Heard:
+class Matched:
     """The phrases that one rule matched."""
 
     def __init__(self, found: Sequence[Lexeme], typed: bool) -> None:
@@ -58,10 +58,10 @@ class Heard:
         return noun._replace(part=part.value)
 
 
-Rule = Callable[[Heard], Meaning | list[Meaning] | None]
+Rule = Callable[[Matched], Meaning | list[Meaning] | None]
 
 
-def typed_bound(heard: Heard) -> Meaning | None:
+def typed_bound(heard: Matched) -> Meaning | None:
     """`test/accuracy >= control - 0.01`."""
     noun, minus, said = heard.noun, heard.first("-"), heard.first("q")
     assert noun is not None
@@ -75,7 +75,7 @@ def typed_bound(heard: Heard) -> Meaning | None:
     return of_control(noun, heard.op, size, "difference", typed=heard.typed)
 
 
-def times_control(heard: Heard) -> Meaning | None:
+def times_control(heard: Matched) -> Meaning | None:
     """`at most 1.02 times the control's energy`."""
     amount, noun = heard.amount, heard.noun
     if amount is None or noun is None:
@@ -86,7 +86,7 @@ def times_control(heard: Heard) -> Meaning | None:
     return of_control(noun, heard.op, times, typed=heard.typed)
 
 
-def beside_control(heard: Heard) -> Meaning | None:
+def beside_control(heard: Matched) -> Meaning | None:
     """`within 2 % of the baseline accuracy`; `at least 98 % of the baseline accuracy` is a part of it."""
     noun, quantity, op = heard.noun, heard.quantity, heard.first("gl")
     if noun is None and quantity.dimension not in ("share", "points"):
@@ -102,7 +102,7 @@ def beside_control(heard: Heard) -> Meaning | None:
     return of_control(noun, heard.op, quantity.value)
 
 
-def off_control(heard: Heard) -> Meaning | None:
+def off_control(heard: Matched) -> Meaning | None:
     """`at most 1 point below the control`, `energy 30 % under the baseline`."""
     ops = [lexeme for lexeme in heard.found if lexeme.sign in "gl"]
     noun = heard.noun or (ACCURACY if heard.quantity.dimension in ("points", "share") else None)
@@ -115,12 +115,12 @@ def off_control(heard: Heard) -> Meaning | None:
     return changed(noun, way, heard.amount, op)
 
 
-def beaten(heard: Heard) -> Meaning:
+def beaten(heard: Matched) -> Meaning:
     """`beat the baseline by 2 points`."""
     return changed(heard.noun or ACCURACY, "good", heard.amount, None)
 
 
-def as_much(heard: Heard) -> Meaning | None:
+def as_much(heard: Matched) -> Meaning | None:
     """`half as many parameters`, `twice as fast`: old times a multiple, or over it where few is the word."""
     word, amount = heard.first("eduaA"), heard.amount
     if word is None or amount is None:
@@ -145,7 +145,7 @@ def _asking(word: Lexeme, noun: Noun, made: Callable[[Noun], Meaning]) -> Meanin
     return made(noun)
 
 
-def change(heard: Heard) -> Meaning | None:
+def change(heard: Matched) -> Meaning | None:
     """All that names a change: an amount, a word for its way, and a metric."""
     word, amount = heard.first("dDuUbBzZaAYHe"), heard.amount
     if word is None:
@@ -171,14 +171,14 @@ def _implied(word: Lexeme, amount: tuple[str, object] | None) -> Noun | None:
     return ACCURACY if quantity.dimension == "points" else quantity.noun
 
 
-def halved(heard: Heard) -> Meaning | None:
+def halved(heard: Matched) -> Meaning | None:
     """`halve the energy`, `throughput doubled`."""
     word, noun = heard.first("w"), heard.noun
     assert word is not None
     return None if noun is None else multiplied(noun, float(word.value), None)
 
 
-def part_of(heard: Heard) -> Meaning | None:
+def part_of(heard: Matched) -> Meaning | None:
     """`half the energy`, `a third of the parameters`, `30 % of the joules`."""
     amount, noun = heard.amount, heard.placed(heard.noun)
     if amount is None or noun is None:
@@ -191,7 +191,7 @@ def part_of(heard: Heard) -> Meaning | None:
     return multiplied(noun, float(str(amount[1])), heard.op)
 
 
-def to_level(heard: Heard) -> list[Meaning] | None:
+def to_level(heard: Matched) -> list[Meaning] | None:
     """`reduce energy to 20 J`, `to half`, `raise accuracy to 95 %`."""
     word, noun, amount = heard.first("DUBduYHZwe"), heard.noun, heard.amount
     if word is None or noun is None or amount is None:
@@ -207,7 +207,7 @@ def to_level(heard: Heard) -> list[Meaning] | None:
     return None if limit is None else [wish, limit]
 
 
-def signed(heard: Heard) -> Meaning | None:
+def signed(heard: Matched) -> Meaning | None:
     """`-30 % energy`, `+2 points accuracy`."""
     noun, minus = heard.noun or None, heard.first("-")
     if noun is None:
@@ -215,7 +215,7 @@ def signed(heard: Heard) -> Meaning | None:
     return changed(noun, "down" if minus else "up", heard.amount, None)
 
 
-def figure(heard: Heard) -> Meaning | None:
+def figure(heard: Matched) -> Meaning | None:
     """A metric and a quantity in either order; declined where the quantity is of something else."""
     noun, quantity = heard.noun, heard.quantity
     assert noun is not None
@@ -230,13 +230,13 @@ def figure(heard: Heard) -> Meaning | None:
     return made
 
 
-def accurate(heard: Heard) -> Meaning | None:
+def accurate(heard: Matched) -> Meaning | None:
     """`97 % accurate`."""
     noun = heard.noun
     return figure(heard) if noun is not None and noun == ACCURACY else None
 
 
-def bound_of_part(heard: Heard) -> Meaning | None:
+def bound_of_part(heard: Matched) -> Meaning | None:
     """`inference under 2 ms`, `train in 30 seconds`."""
     part, noun = heard.first("p"), heard.quantity.noun
     if part is None or noun is None or noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
@@ -245,7 +245,7 @@ def bound_of_part(heard: Heard) -> Meaning | None:
     return limited(Noun(concept, part.value), heard.op, heard.quantity, typed=heard.typed)
 
 
-def bound_alone(heard: Heard) -> Meaning | None:
+def bound_alone(heard: Matched) -> Meaning | None:
     """`under 20 J`, `above 95 %`: the unit says of what."""
     quantity = heard.quantity
     if quantity.noun is None:
@@ -259,12 +259,12 @@ def bound_alone(heard: Heard) -> Meaning | None:
     return made._replace(instead="") if isinstance(made, Problem) else made
 
 
-def best(heard: Heard) -> Meaning:
+def best(heard: Matched) -> Meaning:
     """`best model`: the usual score of the data's task."""
     return Wish(None)
 
 
-def extreme(heard: Heard) -> Meaning | None:
+def extreme(heard: Matched) -> Meaning | None:
     """`min energy`, `maximum accuracy`, where no figure follows."""
     said, noun = heard.found[0], heard.noun
     if noun is None or str(said.value)[:3] not in ("min", "max"):
@@ -272,7 +272,7 @@ def extreme(heard: Heard) -> Meaning | None:
     return changed(noun, "down" if str(said.value).startswith("min") else "up", None, None)
 
 
-def bare(heard: Heard) -> Meaning | None:
+def bare(heard: Matched) -> Meaning | None:
     """A score alone is to be the best; a cost alone may be meant either way."""
     noun = heard.noun
     assert noun is not None

@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 from research.goal import phrases as says
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import signs
-from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Heard, Rule, because
+from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Matched, Rule, because
 from research.goal.saying import Meaning
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
@@ -117,7 +117,7 @@ def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | N
         match = _EACH[place].match(line, at)
         if match is None or match.end() == at or _of_two(found[at : match.end()]):
             continue
-        made = _RULES[place][1](Heard(found[at : match.end()], typed))
+        made = _RULES[place][1](Matched(found[at : match.end()], typed))
         if made is not None:
             return Stretch(tuple(made) if isinstance(made, list) else (made,), at, match.end())
     return None

@@ -9,9 +9,10 @@ import yaml
 from refusal import Refusal
 from research.goal.goal import read as goal
 from research.propose.dimensions import Dimensions, typed
-from research.space.domain import Domain, applied, chosen, names, narrowed, read
+from research.space.domain import Domain, applied, chosen, names, read
 from research.space.gate import Space
 from research.space.knobs import load
+from research.space.vocabulary import narrowed
 
 CONF = Path(__file__).parents[3] / "conf"
 NAMES = names(CONF)
