@@ -81,11 +81,17 @@ def _is_accuracy(bound: Constraint) -> bool:
 
 def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
     """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
-    first, word = found[stretch.start], found[min(stretch.start + 1, stretch.end - 1)]
-    if first.sign != "q" or word.sign not in "dua" or first.value.dimension != "share":
+    matched = found[stretch.start : stretch.end]
+    place = matched[0].sign == "g" and matched[0].value in ("above", "over", ">", ">=")
+    share = next((lexeme for lexeme in matched[place : place + 1] if lexeme.sign == "q"), None)
+    if (
+        share is None
+        or share.value.dimension != "share"
+        or signs(matched[place + 1 : place + 2]) not in tuple("dua")
+    ):
         return False
     before = found[stretch.start - 1].sign if stretch.start else "s"
-    return bool(first.value.value > 0.85 and before in "Ni")
+    return bool(share.value.value > 0.85 and (place or before in "Ni"))
 
 
 def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:

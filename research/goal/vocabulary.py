@@ -2,14 +2,16 @@
 
 SIGNS = {
     "g":
-        "at least | no less than | above | over | more than | greater than | higher than | larger than | "
+        "at least | min . | no less than | above | over | more than | greater than | higher than | "
+        "larger than | "
         "bigger than | exceed | exceeds | exceeding | beat | beats | beating | minimum | minimum of | min | "
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
         "and up | or over | upwards of | slower than | longer than | go above | go over | going "
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
         "go beyond | surpass | surpasses | surpassing | minimally",
     "l":
-        "at most | below | under | less than | fewer than | lower than | smaller than | within | up to | "
+        "at most | max . | below | under | less than | fewer than | lower than | smaller than | within | "
+        "up to | "
         "maximum | maximum of | max | max of | at or below | <= | =< | ≤ | < | or less | or fewer | or lower "
         "| or below | and below | or under | fall below | falls below | falling below | fall under | falls "
         "under | falling under | drop below | drops below | dropping below | drop under | dropping under | go"
