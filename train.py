@@ -10,8 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import construct
 import refusal
 from construct import build
+from reading.learnt import found
 from redact import redact
 
 PARTS = (
@@ -51,6 +53,7 @@ def trial(
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
+    construct.refuse_untrusted(config)
     from research.run.row import claimed
     from research.run.teachers import taught
 
@@ -109,9 +112,14 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def read(cfg: DictConfig) -> float | None:
     """Read the command line; a job of a sweep by Hydra's own sweeper runs here, and its score goes back."""
+    with refusal.told():
+        learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     config: dict[str, Any] = resolved
     overrides = redact(list(HydraConfig.get().overrides.task))
+    construct.trust_composed(config, HydraConfig.get())
     if HydraConfig.get().mode is RunMode.RUN:
         # It runs after Hydra, which tells errors its own way, with all that was typed.
         READ.append((config, overrides))

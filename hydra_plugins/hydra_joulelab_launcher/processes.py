@@ -80,6 +80,7 @@ def swept(
 
     Raises `Refusal` before any of them starts when one cannot be composed.
     """
+    import construct
     from hydra_plugins.hydra_joulelab_launcher.points import points
     from redact import redact
     from research.run import sweep
@@ -88,6 +89,7 @@ def swept(
     typed = [str(text) for text in config.hydra.overrides.task]
     name = sweep.name(typed, _swept_keys(typed))
     configs = points(config, context.config_loader, job_overrides)
+    construct.trust_composed(configs, config.hydra)
     jobs = [
         Job(one, redact(list(overrides)), name) for one, overrides in zip(configs, job_overrides, strict=True)
     ]

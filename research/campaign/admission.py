@@ -239,8 +239,9 @@ class Admission:
 
     def gate(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides by the space, the time that is left and the field."""
-        complaints = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
-        return complaints or list(self._outside(overrides))
+        space = self._bench.space
+        complaints = space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+        return complaints or space.swept(overrides) or list(self._outside(overrides))
 
     def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
         """The gate's last question: a trial as long as this one must fit into what is left of the time."""

@@ -15,9 +15,10 @@ from research.campaign.bench import Run
 from research.campaign.budget import Box, ModelAccount, Timeboxes, owed
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
-from research.campaign.confirmation import Confirmation, claim
+from research.campaign.confirmation import Confirmation, Finding, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.discuss import convene, taken_over
+from research.campaign.own_claims import OwnClaims
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Row, Rows, earlier, rows_of
@@ -164,6 +165,7 @@ class Sprint:
     def _controls(self, rows: Rows) -> tuple[Arm, Arm | None, Objective]:
         """The control, the same stopped at the goal's bound, and the objective as it is screened."""
         charter, bench, before = self._charter, self.bench, self._before
+        self._notes += charter.notes
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
             wanted = wanted_of(charter, bench, control, self._notes, before)
@@ -253,12 +255,17 @@ class Sprint:
         conclusions = self._conclusions()
         self._question = self._asked()
         confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed, self._boxes.short)
+        findings: list[Finding] = []
         for arm in contenders:
             finding = confirmation.judge(control, arm, claimed, held)
+            findings.append(finding)
             conclusions.keep(control, finding, held)
             if finding.verdict.word == "supported":
                 break
-        self._notes += conclusions.notes
+        own = OwnClaims(bench, charter.confirm, self._question, self._boxes.short)
+        arms = self._screening.arms if self._screening else []
+        own.judge(self._store.proposals(sprint_id=self.id), control, findings, arms)
+        self._notes += [*conclusions.notes, *own.notes]
 
     def _conclusions(self) -> Conclusions:
         campaign, lessons = self._campaign, self._campaign.recall.lessons

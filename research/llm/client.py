@@ -17,7 +17,7 @@ from research.llm.endpoint import Endpoint, Way
 from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage
-from research.llm.question import KnownReplies, LlmQuestion, Read, Scribe
+from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe
 from research.llm.replies import ReadReply
 from research.llm.settings import LlmSettings, line, other, settings
 from research.types import Record
@@ -85,6 +85,8 @@ class Client:
     ) -> None:
         self.ledger = ledger
         self._endpoints, self._replies = endpoints, replies
+        self.heard = Heard()
+        """how many replies could be used, and why others could not"""
         self._named: dict[str, Endpoint] = {}
         self.left_s: Callable[[], float] = lambda: inf
         """seconds that are left of the time in which it may be asked; whoever boxes the time sets it"""
@@ -147,6 +149,7 @@ class Client:
                 return self._known(endpoint, question) or self._answer(endpoint, question)
             except LlmUnavailable as unavailable:
                 reasons.append(str(unavailable))
+        self.heard.miss("; ".join(reasons))
         raise LlmUnavailable("; ".join(reasons))
 
     def _line(self, model: str | None) -> list[Endpoint]:
@@ -217,6 +220,8 @@ class Client:
             usage = _usage(answer, bound)
             reading = question.read(answer)
             told |= {"outcome": reading.outcome, "complaints": reading.complaints, "fenced": reading.fenced}
+            told["notes"] = reading.notes
+            self.heard.add(reading)
             return reading
         except WireFailure as failure:
             told |= {"outcome": f"failed: {failure.kind}", "complaints": (str(failure),)}
@@ -234,6 +239,7 @@ class Client:
             reading = question.read(known.answer)
             if reading.outcome == known.outcome:
                 self.ledger.repeated()
+                self.heard.add(reading)
                 self._scribe.repeat(endpoint, question, known, reading)
                 return reading
         return None

@@ -67,6 +67,9 @@ class Lines:
         )
 
 
+_SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
+
+
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
     """Print the panel of one finished or known trial; what is too long for a line goes on in the next."""
     from rich.console import Console
@@ -91,7 +94,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     known = "nothing was trained; force=true runs it again" if answer["status"] == "known" else ""
     lines = [
         ("known", known),
-        ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
+        ("score", _join(metrics, (*_SCORES, "test/loss"))),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
         (

@@ -43,6 +43,8 @@ class Row:
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """what the training begins from, by key, with the SHA-256 of each"""
     _store: Store | None = None
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
@@ -57,6 +59,7 @@ class Row:
             Lost: another process took the row over, because this one was paused for longer than its lease.
         """
         assert self._store is not None and self._claim is not None
+        facts = facts | ({"files": self.files} if self.files else {})
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
 
@@ -123,10 +126,9 @@ def check_score(score: str, task: str | None = None) -> None:
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
     only = elsewhere(score, task) if task else None
     if only:
-        raise Refusal(
-            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
-            "val/accuracy or val/loss."
-        )
+        choose = "choose for example val/accuracy or val/loss"
+        usual = "set score=val/rmse and loss=squared_error" if task == "regression" else choose
+        raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
 
 
 @contextmanager
@@ -176,7 +178,8 @@ def claimed(
             )
         else:
             _tell_damaged(begun, damaged)
-            row = Row(got.trial_id, folder, digest, pinned, _store=store, _claim=got)
+            files = identity.files(config | {"ckpt_path": pinned})
+            row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
             with store.keep(got), _failing(row):
                 yield row
     finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import refusal
+from construct import trust
 from redact import UNSEEN, shown
 from refusal import Refusal
 from research.compose.defaults import Files
@@ -42,6 +43,10 @@ HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
+# Its keys are a server's own, so there is none that has to exist.
+_OPEN = re.compile(r"^\+{0,2}(?=llm\.extra[.=])")
+# A goal is a text, and no text has keys of its own.
+_REWORD = re.compile(r"^\+?goal\.reword=")
 _FLAGS = {
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
@@ -59,14 +64,16 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_RECIPE.sub("recipe=", text) for text in typed])
+    return quoted([_OPEN.sub("++", _REWORD.sub("reword=", _RECIPE.sub("recipe=", text))) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
     asked = arguments(typed)
     try:
-        return composer(conf).resolve(asked).config
+        config = composer(conf).resolve(asked).config
+        trust(config, asked)
+        return config
     except Refusal:
         refuse_foreign(typed, conf)  # these say better what is wrong with a key
         refuse_absent(asked, conf)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, energy, opened
+from campaign_lab import Lab, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Screen, Sprints
+from research.campaign.charter import Screen, Sprints
 from research.report.findings import Findings
 from scripted_server import hang, status
-from team_lab import ROLES, TeamServer, review, team
+from team_lab import ROLES, TeamServer, charter, ran, review, team
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -28,18 +28,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
-def charter(lab: Lab, **more) -> Charter:
-    shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
-    return lab.charter(energy(), **{"screen": Screen(turns=8), "shares": shares, "ladder": None, **more})
-
-
-def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config) -> Findings:
-    with team(lab, server, agreed or charter(lab), **config) as made:
-        sprint = made.sprint()
-        sprint.run(made.proposers())
-        return Findings(lab.store, sprint.id)
-
-
 def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:
     server = TeamServer()
     found = ran(lab, server)
@@ -50,9 +38,14 @@ def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:
         next(row for row in mine if row["proposal"].overrides == (f"model.width={width}",))
         for width in (32, 40)
     )
-    assert narrow["status"] == "dropped" and "reviewed 6.0, below 7" in narrow["facts"]["reasons"][0]
+    assert narrow["status"] == "dropped" and "reviewed 5.6, below 7" in narrow["facts"]["reasons"][0]
     assert wider["proposal"].parent == narrow["id"] and "width 40" in wider["facts"]["changed"]
-    assert wider["facts"]["review"] == {"score": 8.0, "round": 1, "by": "model", "first": 6.0}
+    assert wider["facts"]["review"] == {
+        "score": 8.9,
+        "round": 1,
+        "by": "model",
+        "first": 5.6,
+    }
     assert wider["status"] in ("screened", "promoted", "supported", "refuted", "open")
     steps = next(row for row in mine if "budget.steps=120" in row["proposal"].overrides)
     assert steps["facts"]["screened"] and steps["facts"]["review"]["round"] == 0
@@ -106,7 +99,7 @@ def test_what_stays_below_the_bar_is_dropped_after_its_improvements(lab: Lab) ->
 
     def say(role: str, prompt: str) -> str | None:
         if role == "reviewer":
-            return json.dumps(review(6.5))
+            return json.dumps(review(2.0))
         if role == "improver":
             revised = {"hypothesis": "h", "overrides": [f"model.width={next(widths)}"], "changed": "width"}
             return json.dumps(revised)
