@@ -109,17 +109,21 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
     return inference.later(folder, facts, **parts)
 
 
+def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    construct.trust_composed(resolved, HydraConfig.get())
+    return resolved, redact(list(HydraConfig.get().overrides.task))
+
+
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def read(cfg: DictConfig) -> float | None:
     """Read the command line; a job of a sweep by Hydra's own sweeper runs here, and its score goes back."""
     with refusal.told():
-        learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
-    for key, value in learnt.items():
-        cfg.data[key] = value
-    resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    config: dict[str, Any] = resolved
-    overrides = redact(list(HydraConfig.get().overrides.task))
-    construct.trust_composed(config, HydraConfig.get())
+        config, overrides = composed(cfg)
     if HydraConfig.get().mode is RunMode.RUN:
         # It runs after Hydra, which tells errors its own way, with all that was typed.
         READ.append((config, overrides))

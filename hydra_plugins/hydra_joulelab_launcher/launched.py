@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from redact import redact
 
@@ -34,12 +33,12 @@ class Answering:
         """The answer of one trial, with its wall seconds."""
         from research.run import machine
 
-        plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        config: dict[str, Any] = plain
+        script = importlib.import_module(self.script)
+        config, overrides = script.composed(cfg)
         begun = time.monotonic()
-        answer: dict[str, Any] = importlib.import_module(self.script).trial(
+        answer: dict[str, Any] = script.trial(
             shared(config, self.beside),
-            overrides=redact(list(HydraConfig.get().overrides.task)),
+            overrides=overrides,
             sweep=self.sweep,
             threads=config["launcher"]["threads"] or machine.threads(self.beside),
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def written(line: list[str], columns: int, cwd: Path) -> tuple[int, str]:
-    """The exit code of a command on a terminal of `columns`, and what it writes there without colours."""
+    """Exit code of a command on a terminal of `columns`, and all that it writes there, without colours."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
