@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.admission import Admission
+from research.campaign.briefing import brief
 from research.campaign.budget import share
 from research.campaign.charter import Charter
 from research.campaign.rows import Row, Rows, rows_of
@@ -12,18 +13,16 @@ from research.compose.override import values_of
 from research.llm.client import Client, connect
 from research.llm.ledger import tally
 from research.memory.memory import Episode, Lesson, Memory, Query
-from research.propose.proposer import State
 from research.store.store import Store
+from research.team.brief import Phase
 from research.team.discussion import Discussion, discuss
 from research.team.judges import Judges
-from research.team.roles import Brief, Phase, Team, roles
+from research.team.roles import Team, roles
 from research.types import Proposal
 
 if TYPE_CHECKING:
     from research.campaign.campaign import Campaign
 
-_SOURCES = 6
-"""works that a discussion is shown"""
 _LESSONS, _EPISODES = 6, 4
 _IDS = 8
 """trials that a lesson's line names"""
@@ -57,9 +56,9 @@ class Recall:
         return doubt.sentence if doubt is not None and doubt.chance > 0 else None
 
     def _lesson(self, lesson: Lesson) -> str:
-        ids = [f"trial {number}" for number in lesson.trial_ids[:_IDS]]
-        self._ids |= dict.fromkeys(ids)
-        return f"{lesson.sentence} ({', '.join(ids)})"
+        numbers = lesson.trial_ids[:_IDS]
+        self._ids |= dict.fromkeys(f"trial {number}" for number in numbers)
+        return f"{lesson.sentence} (trial {', '.join(map(str, numbers))})"
 
     def _episode(self, episode: Episode) -> str:
         trials = (f"trial {number}" for number in episode.trial_ids[:_IDS])
@@ -112,21 +111,6 @@ def team(campaign: "Campaign", client: Client) -> Team:
     for model in {role.model for role in members if role.model is not None}:
         client.admit(model)
     return Team(members, client)
-
-
-def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = None) -> Brief:
-    """What the roles are told now; literature is looked up where it may be `cited` beside these ids."""
-    area, focus = (campaign.charter.team.get(name, "") for name in ("domain", "focus"))
-    library, query = campaign.library, " ".join([campaign.charter.goal.text, area, focus])
-    return Brief(
-        state=state,
-        vocabulary=campaign.vocabulary,
-        sources=() if library is None or cited is None else library.find(query, _SOURCES),
-        evidence=cited or frozenset(),
-        domain=area or "optimization",
-        focus=focus,
-        count=campaign.discussed,
-    )
 
 
 def convene(

@@ -165,6 +165,7 @@ class Sprint:
     def _controls(self, rows: Rows) -> tuple[Arm, Arm | None, Objective]:
         """The control, the same stopped at the goal's bound, and the objective as it is screened."""
         charter, bench, before = self._charter, self.bench, self._before
+        self._notes += charter.notes
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
             wanted = wanted_of(charter, bench, control, self._notes, before)

@@ -9,8 +9,8 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import Judgement
+from research.campaign.briefing import brief
 from research.campaign.campaign import Campaign
-from research.campaign.discuss import brief
 from research.campaign.rows import Tried, add_reviews
 from research.store.store import Store
 from research.tasks.answer import Answer, table

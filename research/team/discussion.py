@@ -11,8 +11,9 @@ from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
 from research.space.complaints import parsed, points
 from research.stats.claims import refutation
+from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
-from research.team.roles import Brief, Lessons, Team
+from research.team.roles import Team
 from research.types import Proposal
 
 PROPOSER = "llm"
@@ -62,8 +63,7 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
-            *brief.task(lessons(role.phase)),
-            brief.words(),
+            *brief.told(role.parts, role.phase, lessons),
             f"State at most {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(
@@ -95,7 +95,11 @@ def _listed(hypotheses: Sequence[Hypothesis]) -> str:
 def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
     remarks: list[str] = []
     for role in team.of(Remarks):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses), "Say what matters to the plan."]
+        parts = [
+            *brief.told(role.parts, role.phase, lessons),
+            _listed(hypotheses),
+            "Say what matters to the plan.",
+        ]
         told = team.ask(role, Remarks, parts)
         remarks += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
     return tuple(remarks)
@@ -106,7 +110,7 @@ def _plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
     for role in team.of(Plan):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses)]
+        parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
         parts.append(f"Plan at most {brief.count} arms.")
         told = team.ask(
@@ -145,7 +149,7 @@ def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
     built: dict[int, Build] = {}
     for role in team.of(Builds):
-        parts = [*brief.task(lessons(role.phase)), brief.words(), data_json(arms, "arms of the plan")]
+        parts = [*brief.told(role.parts, role.phase, lessons), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
         told = team.ask(
             role,

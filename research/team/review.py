@@ -159,7 +159,7 @@ def neighbourhood(proposal: Proposal, seen: Sequence[Seen], objective: Objective
     near = [tried[place] for far, place in ordered[:_NEIGHBOURS] if far <= _NEAR]
     return {
         "distance": ordered[0][0] if ordered else None,
-        "failure": sum(result.status == "failed" for result in near) / len(near) if near else None,
+        "failure": sum(result.word == "failed" for result in near) / len(near) if near else None,
         "place": _place(near, tried, objective),
         "known": tuple(_told(result, objective) for result in near),
     }
@@ -245,7 +245,7 @@ def _reasons(scores: dict[str, float | None], facts: Facts) -> list[str]:
         "novelty": "nothing was tried before"
         if facts.distance is None
         else f"its nearest neighbour is {facts.distance:.2f} away",
-        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed or was stopped",
+        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed",
         "impact": f"its neighbours beat {100 * (facts.place or 0):.0f} % of the results",
         "clarity": "by its number of overrides and by what would refute it",
         "efficiency": f"a trial costs about {facts.cost_ratio or 0:.2g} times the control's",

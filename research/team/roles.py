@@ -4,24 +4,22 @@ import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, final
+from typing import Any, TypeVar, final
 
 import yaml
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.literature.library import Source
 from research.llm.client import Client, LlmUnavailable
 from research.llm.dialogue import Dialogue, ask_for
 from research.llm.ledger import CapReached
-from research.llm.prompt import RULE, data, data_json
-from research.propose.model import latest, lean, said, standing
-from research.propose.proposer import State
+from research.llm.prompt import RULE
 from research.team import forms
+from research.team.brief import Part, Phase
 from research.team.forms import shape
 from research.types import Record
 
-Phase = Literal["planning", "architecture", "optimization", "evaluation"]
+_USUAL: tuple[Part, ...] = ("setting", "left", "history", "spread", "verdicts", "lessons", "sources")
 
 
 @final
@@ -34,6 +32,8 @@ class Role(Record):
     """a form of `research/team/forms.py`, or the dotted name of a record of one's own"""
     phase: Phase
     """which lessons of the memory it is given"""
+    told: tuple[Part, ...] | None = None
+    """the parts of the brief that it is given, in this order; None is what its reply usually needs"""
     model: str | None = None
     """None is the one of the group `llm`"""
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -42,6 +42,14 @@ class Role(Record):
     def kind(self) -> type[Record]:
         """The record that it answers with."""
         return _kind(self.reply)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the brief that it is given."""
+        if self.told is not None:
+            return self.told
+        turns = issubclass(self.kind, forms.Hypotheses | forms.Builds | forms.Revision)
+        return (*_USUAL, "vocabulary") if turns else _USUAL
 
 
 def roles(conf: Path) -> tuple[Role, ...]:
@@ -149,55 +157,3 @@ class Team:
         }
         told = {"outcomes": counts, "silence": self.silence, "left_out": left_out}
         return {"roles": [role.name for role in self.roles], **told}
-
-
-_SOURCES, _ABSTRACT = 8, 600
-
-
-Lessons = Callable[[Phase], Sequence[str]]
-"""what earlier trials taught for a phase, each with the ids of its trials"""
-
-
-@final
-class Brief(Record):
-    """The state of the search, and what may be read beside it."""
-
-    state: State
-    vocabulary: dict[str, Any]
-    sources: tuple[Source, ...] = ()
-    evidence: frozenset[str] = frozenset()
-    """`trial 12` and `insight 3`: what may be cited beside the sources"""
-    domain: str = "optimization"
-    focus: str = ""
-    count: int = 4
-    """proposals that are aimed at"""
-
-    def task(self, lessons: Sequence[str]) -> list[str]:
-        """Objective, goal, control, best, latest trials, lessons and sources."""
-        state = self.state
-        parts = [f"Objective: {said(state.objective)}.", *standing(state), latest(state)]
-        if self.focus:
-            parts.append(data(f"{self.domain}: {self.focus}", "field and focus"))
-        if lessons:
-            parts.append(data("\n".join(lessons), "lessons of earlier trials"))
-        return parts + [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
-
-    def words(self) -> str:
-        """The vocabulary: what may be turned and in which range."""
-        return "Vocabulary, what may be turned and in which range:\n" + data_json(
-            lean(self.vocabulary), "vocabulary", limit=40_000
-        )
-
-    def unknown(self, cites: Sequence[str]) -> list[str]:
-        """A complaint for each cited id that was not given."""
-        given = {cited.id for cited in self.sources} | self.evidence
-        wrong = [cited for cited in cites if cited not in given]
-        return [
-            f"cites names {cited[:60]}, which you were not given: cite what you were given."
-            for cited in wrong
-        ]
-
-
-def _source(source: Source) -> str:
-    year = f" ({source.year})" if source.year else ""
-    return f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"
