@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from research.propose.proposer import State
 from research.space.gate import Space
 from research.team import discussion
+from research.team.brief import Brief
 from research.team.forms import Build, Builds, Hypothesis, Plan, PlannedArm
-from research.team.roles import Brief
 from research.types import Objective
 
 GATE = Path(__file__).parents[2] / "gate"
