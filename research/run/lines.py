@@ -67,6 +67,8 @@ class Lines:
         )
 
 
+_WEAKEST = 5
+"""classes that a panel tells"""
 _SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
 
 
@@ -95,6 +97,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     lines = [
         ("known", known),
         ("score", _join(metrics, (*_SCORES, "test/loss"))),
+        ("classes", _classes(facts)),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
         (
@@ -133,6 +136,14 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     lines += [("files", str(folder))] if folder.exists() else []
     lines += [("upload", f"wandb sync {offline}/offline-run-*")] if any(offline.glob("offline-run-*")) else []
     return [line for line in lines if line[1]] + [("next", _next(overrides))]
+
+
+def _classes(facts: dict[str, Any]) -> str:
+    """The classes by name with their F1, the weakest first, for the test split."""
+    named = list(zip(facts.get("classes") or (), facts.get("f1_per_class") or (), strict=False))
+    weakest = sorted(named, key=lambda one: one[1])[:_WEAKEST]
+    more = f"   and {len(named) - len(weakest)} more" if len(named) > len(weakest) else ""
+    return "   ".join(f"{name} F1 {f1:.2f}" for name, f1 in weakest) + more
 
 
 def _grid(facts: dict[str, Any]) -> str:
