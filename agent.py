@@ -30,7 +30,7 @@ def by_hydra() -> list[dict[str, Any]]:
 
     sys.argv[1:] = arguments(sys.argv[1:])
     # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     read()
     return READ
 

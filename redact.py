@@ -30,6 +30,10 @@ _ASSIGNED = re.compile(
 """`password=x`, `"token": "x"`, `Authorization: Bearer x`; a word and a colon alone may be prose"""
 _URL_PASSWORD = re.compile(r"""(://[^\s:/@"']{0,200}):(?!\d{1,5}(?:[/?\#\s]|$))[^\s"']{1,500}@""")
 """up to the last @, for a password may hold one; a port before a path with an @ is none"""
+_WHOLE_URL = re.compile(
+    r"""(?s)((?:[\w.]+=)?['"]?\w+(?:\+\w+)?://[^:/@\s]{0,200}):(?!\d{1,5}(?:[/?\#\s]|$)).+(@[^@]*)"""
+)
+"""where nothing else is said, a blank is part of the password"""
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
 )
@@ -95,6 +99,8 @@ _of_a_config = functools.lru_cache(maxsize=4096)(_masked)
 
 def url(address: str) -> str:
     """A URL as it may be shown: no password, whether before the host or among its parameters."""
+    if whole := _WHOLE_URL.fullmatch(address):
+        address = f"{whole[1]}:{MASK}{whole[2]}"
     return _ASSIGNED.sub(rf"\g<said>\g<quote>{MASK}\g<quote>", _URL_PASSWORD.sub(rf"\1:{MASK}@", address))
 
 

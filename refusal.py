@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redact
-from redact import shown
 
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
@@ -47,9 +46,9 @@ def refuse_secrets(arguments: list[str]) -> None:
     """Raise `Refusal` when a command-line argument carries a key: it would end in shell history and logs."""
     for argument in arguments:
         if _SECRET.search(argument) or redact.has_key(argument):
-            shown = argument.split("=", 1)[0][:40]
+            name = argument.split("=", 1)[0][:40]
             raise Refusal(
-                f"'{shown}' looks like a secret on the command line: keys come from the environment only, "
+                f"'{name}' looks like a secret on the command line: keys come from the environment only, "
                 "for example OPENAI_API_KEY=... python agent.py llm=openai."
             )
 
@@ -99,7 +98,7 @@ def told() -> Iterator[None]:
         said = sentence(error)
         if said is None:
             raise
-        print(shown(said), file=sys.stderr)
+        print(redact.shown(said), file=sys.stderr)
         sys.exit(1 if isinstance(error, Ended) else 2)
 
 
@@ -122,7 +121,7 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        os.environ["HYDRA_FULL_ERROR"] = "1"
         with told(), private():
             refuse_secrets(sys.argv[1:])
             main()

@@ -107,7 +107,8 @@ def main() -> None:
     totals = [report(path.resolve(), given.sprints, count) for path in (*given.checkouts, ROOT)]
     for path, total in zip(given.checkouts, totals, strict=False):
         print(f"of {path}: {totals[-1]} / {total} = {totals[-1] / total:.2f}")
-    for prompt in [one for one in of(ROOT, given.sprints) if one["role"] == given.show][-1:]:
+    sent = of(ROOT, given.sprints) if given.show else []
+    for prompt in [one for one in sent if one["role"] == given.show][-1:]:
         print(f"{prompt['system']}\n{prompt['user']}")
 
 

@@ -25,6 +25,7 @@ from research.tasks.research import Researched
 from research.tasks.review import Reviews
 from research.tasks.show import Shown
 from research.tasks.status import Status
+from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
 
@@ -149,6 +150,10 @@ class Lab:
     ) -> Forgot:
         """Delete `sprint:1`, `campaign:NAME` or what is older than a date; shows it unless `yes`."""
         return self._do("forget", Forgot, id=row, before=before, trials=trials, yes=yes)
+
+    def steer(self, say: str | None = None, *, campaign: str | None = None) -> Steered:
+        """Tell a campaign that runs `exclude NAMES`, `focus NAMES`, `note TEXT` or `stop`; None shows it."""
+        return self._do("steer", Steered, say=say, id=campaign)
 
     def doctor(self) -> Examined:
         """What is installed and reachable here."""

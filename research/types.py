@@ -254,7 +254,6 @@ class SprintFacts(RowFacts):
     predicted: dict[str, Any] = {}
     """what memory has refused, and how often it was wrong"""
     plan: dict[str, Any] = {}
-    """of the team's discussion"""
     baseline: dict[str, Any] = {}
     """`overrides` of the control, and the `sprint` that has confirmed it"""
     shortest: dict[str, Any] | None = None
@@ -262,6 +261,8 @@ class SprintFacts(RowFacts):
     pruned: dict[str, Any] = {}
     """what ending trainings early has saved, and cost"""
     team: dict[str, Any] = {}
+    steered: dict[str, int] = {}
+    """line of the person -> how many proposals had run when it was first read"""
     memory: dict[str, Any] = {}
     literature: dict[str, Any] = {}
     ended: str | None = None

@@ -53,6 +53,10 @@ class Promotion:
         kept = min(here, self._boxes.limit_s() / 2)
         return spend.short(price, self._reserve()) or self._boxes.short(price.seconds + kept)
 
+    def last_resort(self, price: Price) -> str | None:
+        """Why not even a turn that was promised can be paid: a promise is kept, whatever is left after it."""
+        return self._bench.spend.short(price) or self._boxes.short(price.seconds)
+
     def worth(self, best: Sequence[Arm], wanted: Objective, more: bool) -> list[Arm]:
         """Those of the best that are promoted; with `more` sprints to come, only what shows the asked effect.
 

@@ -126,6 +126,20 @@ def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[
     return found
 
 
+def carried(best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
+    """The best arms, those of earlier sprints in `rows` of this one."""
+    own = []
+    for arm in best:
+        proposal = left.proposals.get(arm.proposal_id)
+        if proposal is not None:
+            facts = {**arm.facts, "carried": arm.proposal_id}
+            facts.pop("asked", None)  # its own sprint has paid the model for it
+            number = rows.open(proposal, "promoted", facts)
+            arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
+        own.append(arm)
+    return own
+
+
 def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
@@ -185,6 +199,7 @@ class Tried:
         return State(
             goal=charter.goal.text,
             objective=objective,
+            asked=self._campaign.objective,
             fixed=charter.fixed,
             control=None,
             incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),

@@ -16,6 +16,7 @@ from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
+from research.campaign.steering import ENDED, FILE, stopped
 from research.goal.saying import sentence
 from research.llm.client import NONE
 from research.metrics import compares
@@ -89,10 +90,12 @@ def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str 
         goal.write(store, campaign.charter.name, campaign.folder)
         raise
     row = rows_of(store, campaign.charter.name)[number]
-    if known := SprintFacts.of(row).ended:
+    known = SprintFacts.of(row).ended
+    if known and (known != ENDED or stopped(campaign.folder / FILE)):
         return known
-    ended = _over(campaign, sprint, number)
-    if ended:
+    # What a person has ended goes on when the word is taken back, whatever that sprint came to.
+    ended = _over(campaign, sprint, number) if known is None or number >= count else None
+    if ended != known:
         store.set_sprint(sprint.id, "done", {**row["facts"], "ended": ended})
     return ended
 
@@ -105,6 +108,8 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
         return "the target is reached: a finding was confirmed"
     if number >= charter.sprint.count:
         return "all its sprints are done"
+    if stopped(campaign.folder / FILE):
+        return ENDED
     rows = campaign.store.proposals(sprint_id=sprint.id)
     own = [row for row in rows if not harness(row) and ProposalFacts.of(row).carried is None]
     if not own and not insights:

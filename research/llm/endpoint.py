@@ -145,6 +145,11 @@ class Endpoint:
         if self._wire is None:
             self._opened().prepare()
 
+    def interrupt(self) -> None:
+        """End the exchange that another thread waits for."""
+        if self._wire is not None:
+            self._wire.interrupt()
+
     def close(self) -> None:
         """Close the connections."""
         if self._wire is not None:

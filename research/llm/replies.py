@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Generic, Literal, NoReturn, TypeVar, final, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from research.types import Record
 
@@ -27,7 +28,7 @@ LIMIT = 32_768
 """characters of a reply that are looked at; a longer one is refused before it is parsed"""
 _VALUES = 2_000
 _NAMED = 5
-"""unknown fields that a note names"""
+"""what a note names of all that it leaves out"""
 _DEEP = "the reply is nested too deeply: answer with one flat object."
 _FINAL: frozenset[Outcome] = frozenset({"accepted", "filtered", "refused"})
 _STOPPED = {"stop", "end_turn", "stop_sequence", "eos"}
@@ -167,6 +168,7 @@ def _asked(content: dict[str, Any], kind: type[Record], extra: list[str], at: st
     extra += [f"{at}{name}" for name in content if name not in kind.model_fields]
     kept = {name: content[name] for name in content if name in kind.model_fields}
     for name, value in kept.items():
+        kept[name] = value = _first(value, kind.model_fields[name], extra, f"{at}{name}")
         inner = _record_in(kind.model_fields[name].annotation)
         if inner is not None and isinstance(value, dict):
             kept[name] = _asked(value, inner, extra, f"{at}{name}.")
@@ -176,6 +178,16 @@ def _asked(content: dict[str, Any], kind: type[Record], extra: list[str], at: st
                 for place, item in enumerate(value)
             ]
     return kept
+
+
+def _first(value: Any, field: FieldInfo, extra: list[str], at: str) -> Any:
+    """As many items of a list as are asked for, where the form says that the first will do."""
+    taken = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("first")
+    most = next((bound.max_length for bound in field.metadata if hasattr(bound, "max_length")), None)
+    if not taken or most is None or not isinstance(value, list) or len(value) <= most:
+        return value
+    extra.append(f"{at} after {most}")
+    return value[:most]
 
 
 def _record_in(annotation: Any) -> type[Record] | None:
@@ -190,7 +202,7 @@ def _left_out(extra: Sequence[str]) -> tuple[str, ...]:
         return ()
     more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
     named = ", ".join(_shown(place) for place in extra[:_NAMED])
-    return (f"{'unknown fields' if extra[1:] else 'unknown field'} {named}{more} left out",)
+    return (f"not asked for and left out: {named}{more}",)
 
 
 def _parse(body: str) -> Any:

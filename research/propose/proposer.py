@@ -44,6 +44,8 @@ class State(Record):
     goal: str
     objective: Objective
     """as screened: `val/accuracy` where the goal decides on `test/accuracy`"""
+    asked: Objective | None = None
+    """the same with bounds relative to the control as such: on other tasks they are other figures"""
     fixed: tuple[str, ...]
     """overrides of every trial; a proposal may not set these keys or groups again"""
     control: Seen | None
@@ -55,6 +57,8 @@ class State(Record):
     """everything proposed so far, oldest first, the control left out"""
     spread: dict[str, float] = {}
     """sample standard deviation over seeds of the control's figures; empty where one seed was run"""
+    person: tuple[str, ...] = ()
+    """what the person has said while it runs, a line each: `focus optimizer.lr`"""
 
 
 class Proposer(ABC):

@@ -1,9 +1,11 @@
 """The control arm of the search itself: what the same budget found without the language model."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-from research.metrics import quantity, rank, words
+from research.metrics import is_ratio, quantity, rank, screening_objective, words
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
 from research.report.arms import figure
@@ -12,8 +14,10 @@ from research.report.findings import RAN, Findings, Row, ids
 from research.report.markdown import plain, table
 from research.report.spent import used
 from research.stats.arms import Arm, joules, method
+from research.stats.decide import ENOUGH
+from research.stats.intervals import compare, over_seeds
 from research.stats.sentences import method_words
-from research.types import ProposalFacts, SprintFacts
+from research.types import ProposalFacts, Scale, SprintFacts
 
 _LANES = {"team": "with the model", "control": "without the model"}
 
@@ -28,13 +32,68 @@ def lanes(found: Findings) -> list[str]:
     cells = [_cells(found, lane, rows[lane]) for lane in _LANES]
     arms = [arm for lane in _LANES for arm in _arms(found, rows[lane])]
     said = [
-        f"The lanes took turns from the same default, so each was given as many{_part(found)}.",
+        f"Both lanes begin at the same default and see their own results alone{_part(found)}.",
         *_shared(rows),
-        "The best are means of the screening, which claims nothing.",
+        _compared(found, rows),
+        "The best of the table are means of the screening, which claims nothing.",
         f"{_first(method_words(method(arms)))}; they are those of trainings, and the model's questions come "
         f"on top: {model_joules(used(found))}.",
     ]
     return [" ".join(said), "", *table(heads, cells)]
+
+
+def _compared(found: Findings, rows: Mapping[str, Sequence[Row]]) -> str:
+    """The best arms of both lanes at equal turns and joules, over seeds that did not choose them."""
+    level = {lane: _turns(found, own) for lane, own in rows.items()}
+    level = equal(level)
+    for stage in ("confirmed", "promoted"):
+        best = {lane: _best(found, [row for row, _ in turns], stage) for lane, turns in level.items()}
+        team, control = best["team"], best["control"]
+        if team is not None and control is not None:
+            asked = found.objective if stage == "confirmed" else screening_objective(found.objective)
+            metric, seeds = asked.metric, sorted({*team.seeds} & {*control.seeds})
+            if len(seeds) >= ENOUGH:
+                before, after = control.by_seed(metric, seeds), team.by_seed(metric, seeds)
+                scale: Scale = "relative" if is_ratio(metric) else "absolute"
+                size = over_seeds(compare(before, after, metric, scale=scale))
+                told = f"{metric} of the best with the model is that of the best without {size}"
+                return f"At {_spent(level)}, {told}, as they were {stage}; it is no claim."
+    lacks = [_LANES[lane] for lane in _LANES if not _best(found, [row for row, _ in level[lane]], "promoted")]
+    why = f"no arm {' and none '.join(lacks)} was promoted" if lacks else "they share too few seeds"
+    return f"With and without the model cannot be compared: at {_spent(level)} {why}."
+
+
+Turns = Sequence[tuple[Row, float]]
+"""what a lane has run, in its order, each with its joules"""
+
+
+def equal(lanes: Mapping[str, Turns]) -> dict[str, Turns]:
+    """As many turns of each lane, and of the dearer one no more than come to the joules of the other."""
+    count = min(map(len, lanes.values()))
+    first = {lane: turns[:count] for lane, turns in lanes.items()}
+    most = min(sum(spent for _, spent in turns) for turns in first.values())
+    sums = {lane: list(accumulate(spent for _, spent in turns)) for lane, turns in first.items()}
+    return {lane: turns[: bisect_right(sums[lane], most * (1 + 1e-9))] for lane, turns in first.items()}
+
+
+def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
+    """What a lane has run, early stopped and failed ones with the joules that they are known by."""
+    ran = [row for row in rows if row["status"] in (*RAN, "failed", "stopped")]
+    ran.sort(key=lambda row: row["facts"].get("carried") or row["id"])
+    return [(row, joules(_arms(found, [row])) if ids(row, "screened") else 0.0) for row in ran]
+
+
+def _best(found: Findings, rows: Sequence[Row], stage: str) -> Arm | None:
+    asked = found.objective if stage == "confirmed" else screening_objective(found.objective)
+    arms = [found.arm(row, stage) for row in rows if ids(row, stage)]
+    return min(arms, key=lambda arm: rank(asked, arm.means), default=None)
+
+
+def _spent(lanes: Mapping[str, Turns]) -> str:
+    """`4 and 3 turns with 5.1 J and 5 J`."""
+    turns = " and ".join(str(len(own)) for own in lanes.values())
+    spent = " and ".join(quantity("train/energy_j", sum(each for _, each in own)) for own in lanes.values())
+    return f"{turns} turns of the lanes with {spent}"
 
 
 def _part(found: Findings) -> str:

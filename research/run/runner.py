@@ -117,7 +117,7 @@ class Runner:
     ) -> None:
         for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
             if value is not None and not 0 < value < _ENDLESS:
-                raise Refusal(f"launcher.{name}={value}: give a number above 0, or null for the default.")
+                raise Refusal(f"launcher.{name}={value}: give a number above 0, below 1e9, or null.")
         self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._kept, self._logs, self._turns = logs is not None, logs, turns

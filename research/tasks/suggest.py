@@ -63,8 +63,8 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
     campaign.spend  # noqa: B018  a budget of zero is refused before anything is proposed
     tried = Tried(campaign)
-    asking, notes = _asking(campaign, tried)
-    kept = [admitted.proposal for admitted in itertools.islice(asking.admitted(), count)]
+    asking, turns, notes = _asking(campaign, tried)
+    kept = [admitted.proposal for admitted in itertools.islice(asking.admitted(turns.next), count)]
     ids = [_queued(campaign, tried, proposal) if queue else None for proposal in kept]
     if len(kept) < count:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
@@ -80,14 +80,14 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
     )
 
 
-def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, list[str]]:
+def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, Bandit, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
     sources, notes = made(campaign.sources, campaign.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
     turns = Bandit(sources, campaign.charter.shares, seed=campaign.charter.seed)
-    return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
+    return Asking(turns, sources, tried.admission, None, tried.state, notes), turns, notes
 
 
 def _queued(campaign: Campaign, tried: Tried, proposal: Proposal) -> int:

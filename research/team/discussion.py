@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, final
 
-from refusal import Refusal
+from research.compose.grammar import Assignment
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
-from research.space.complaints import expanded
+from research.space.complaints import parsed, points
 from research.stats.claims import refutation
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
@@ -21,6 +23,8 @@ _SWEPT = 8
 """configurations that one build may sweep over"""
 Check = Callable[[list[str]], Sequence[str]]
 """overrides -> what is wrong with them: the gate, and what was tried before"""
+Now = Callable[[], Brief]
+"""what the roles may know now: trials go on while they talk"""
 
 
 @final
@@ -34,16 +38,17 @@ class Discussion:
     notes: tuple[str, ...] = ()
 
 
-def discuss(team: Team, brief: Brief, lessons: Lessons, check: Check) -> Discussion:
+def discuss(team: Team, now: Now, lessons: Lessons, check: Check) -> Discussion:
     """Ask researchers, whoever remarks, architects and engineers, in this order; raises nothing of theirs."""
-    hypotheses = _hypotheses(team, brief, lessons)
+    hypotheses = _hypotheses(team, now(), lessons)
     if not hypotheses:
         return Discussion(notes=(_silent(team, Hypotheses, "no hypothesis was stated: samplers propose"),))
-    remarks = _remarks(team, brief, lessons, hypotheses)
-    plan, notes = _plan(team, brief, lessons, hypotheses, remarks)
-    builds = _builds(team, brief, lessons, plan, check)
+    remarks = _remarks(team, now(), lessons, hypotheses)
+    plan, notes = _plan(team, now(), lessons, hypotheses, remarks)
+    builds = _builds(team, now(), lessons, plan, check)
     if not builds:
         notes = (*notes, _silent(team, Builds, "nothing of the plan was built: samplers propose"))
+    brief = now()
     proposals, dropped = _proposals(brief, hypotheses, plan, builds)
     kept = tuple(proposals[: brief.count])
     return Discussion(kept, plan.model_dump(mode="json"), remarks, (*notes, *dropped))
@@ -63,7 +68,7 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     for role in team.of(Hypotheses):
         parts = [
             *brief.told(role.parts, role.phase, lessons),
-            f"State at most {brief.count} hypotheses, the most promising first.",
+            f"{_promise(brief)}: state {brief.count} hypotheses, the most promising first.",
         ]
         told = team.ask(
             role,
@@ -74,6 +79,11 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
         )
         stated += told.hypotheses if told else ()
     return tuple(stated)
+
+
+def _promise(brief: Brief) -> str:
+    trials = "1 trial" if brief.count == 1 else f"{brief.count} trials"
+    return f"The team has {trials} of this sprint, which are run before all others"
 
 
 def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
@@ -111,7 +121,7 @@ def _plan(
     for role in team.of(Plan):
         parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
-        parts.append(f"Plan at most {brief.count} arms.")
+        parts.append(f"{_promise(brief)}: plan {brief.count} arms, each of which is one of them.")
         told = team.ask(
             role,
             Plan,
@@ -177,20 +187,20 @@ def _kept_builds(plan: Plan, answer: Builds, check: Check) -> Builds | None:
 
 
 def _points(build: Build) -> list[list[str]]:
-    """The configurations of a build: one, or one for each value that it sweeps over."""
-    try:
-        points = expanded(build.overrides, lambda group: ())
-    except Refusal:
+    """The configurations of a build: one, or one for each value that it sweeps over where those are few."""
+    read = [parsed(text) for text in build.overrides]
+    swept = [one for one in read if isinstance(one, Assignment)]
+    if len(swept) < len(read) or not 1 < prod(one.count() for one in swept) <= _SWEPT:
         return [list(build.overrides)]  # what is wrong with it the gate says better
-    return points if len(points) <= _SWEPT else [list(build.overrides)]
+    return [[f"{key}={value.text}" for key, value in point] for point in points(swept)]
 
 
 def _proposals(
     brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan, builds: Sequence[Build]
 ) -> tuple[list[Proposal], list[str]]:
-    """The builds as proposals, in their order, and notes of what was dropped of their claims."""
+    """The builds as proposals, further values of sweeps last, and notes of what their claims lost."""
     first = {build.arm: tuple(_points(build)[0]) for build in builds}
-    proposals, notes = list[Proposal](), list[str]()
+    proposals, notes = list[tuple[int, Proposal]](), list[str]()
     for build in builds:
         arm = plan.arms[build.arm - 1]
         hypothesis = hypotheses[arm.hypothesis - 1]
@@ -198,21 +208,20 @@ def _proposals(
         notes += [f"arm {build.arm}: {dropped}"] if dropped else []
         if arm.against and arm.against not in first:
             notes.append(f"arm {build.arm} is compared with the control: arm {arm.against} was not built")
-        proposals += [
-            Proposal(
-                hypothesis=hypothesis.claim,
-                overrides=tuple(point),
-                control=first.get(arm.against, ()),
-                metric=brief.state.objective.metric,
-                direction=brief.state.objective.direction,
-                refuted_by=refuted_by or refutation(brief.state.objective),
-                domain=brief.domain,
-                proposer=PROPOSER,
-                cites=hypothesis.cites,
-            )
-            for point in _points(build)
-        ]
-    return proposals, notes
+        made = Proposal(
+            hypothesis=hypothesis.claim,
+            overrides=(),
+            control=first.get(arm.against, ()),
+            metric=brief.state.objective.metric,
+            direction=brief.state.objective.direction,
+            refuted_by=refuted_by or refutation(brief.state.objective),
+            domain=brief.domain,
+            proposer=PROPOSER,
+            cites=hypothesis.cites,
+        )
+        swept = (made.model_copy(update={"overrides": tuple(point)}) for point in _points(build))
+        proposals += list(enumerate(swept))
+    return [proposal for _, proposal in sorted(proposals, key=lambda numbered: numbered[0])], notes
 
 
 @final
@@ -223,10 +232,16 @@ class Queued(Proposer):
         self.name, self.first = inner.name, inner.first
         self._inner = inner
         self._waiting: deque[Proposal] = deque()
+        self.accepted = self.expected = 0
+        """how many were queued in all, and how many are still to be reviewed"""
+        self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
+        """what the inner proposer is asked in; None while it cannot be asked"""
 
     def put(self, proposals: Iterable[Proposal]) -> None:
         """Queue proposals behind those that wait."""
+        before = len(self._waiting)
         self._waiting.extend(proposals)
+        self.accepted += len(self._waiting) - before
 
     @property
     def waiting(self) -> int:
@@ -235,7 +250,13 @@ class Queued(Proposer):
 
     def ask(self, state: State) -> Proposal | None:
         """The oldest that waits, else the inner proposer's next; raises what that raises."""
-        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+        if self._waiting:
+            return self._waiting.popleft()
+        asking = self.asking()
+        if asking is None:
+            return None
+        with asking:
+            return self._inner.ask(state)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Pass it on."""

@@ -21,13 +21,19 @@ Refuting = Annotated[str, Field(max_length=600, description=_REFUTING)]
 """a claim in the grammar of `research.stats.claims`; what is none is dropped with a note, see `refuting`"""
 
 
+FIRST: dict[str, Any] = {"first": True}
+"""of a list that is longer than asked for the first items are taken: no decision hangs on the rest"""
+
+
 @final
 class Hypothesis(Record):
     """A claim that can turn out wrong."""
 
     claim: Line = Field(description="one sentence that can turn out wrong")
     because: Line = Field(description="why, in one sentence")
-    cites: tuple[Line, ...] = Field(default=(), max_length=8, description="ids of sources, trials, insights")
+    cites: tuple[Line, ...] = Field(
+        default=(), max_length=8, description="ids of sources, trials, insights", json_schema_extra=FIRST
+    )
 
 
 class Hypotheses(Record):
@@ -35,13 +41,13 @@ class Hypotheses(Record):
 
     parts: ClassVar[str] = "hypotheses"
     """the list of which a faulty item is left out, and costs no other"""
-    hypotheses: tuple[Hypothesis, ...] = Field(min_length=1, max_length=8)
+    hypotheses: tuple[Hypothesis, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 class Remarks(Record):
     """What any further role says to the hypotheses; those who plan read it."""
 
-    remarks: tuple[Line, ...] = Field(min_length=1, max_length=8)
+    remarks: tuple[Line, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 @final
@@ -59,7 +65,7 @@ class PlannedArm(Record):
 class Plan(Record):
     """An architect's answer: what is tried. Control, metric, seeds and stopping are the laboratory's."""
 
-    arms: tuple[PlannedArm, ...] = Field(min_length=1, max_length=8)
+    arms: tuple[PlannedArm, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 @final
@@ -76,7 +82,7 @@ class Builds(Record):
     """An engineer's answer: the plan as overrides."""
 
     parts: ClassVar[str] = "builds"
-    builds: tuple[Build, ...] = Field(min_length=1, max_length=8)
+    builds: tuple[Build, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 class Review(Record):
@@ -85,8 +91,8 @@ class Review(Record):
     feasibility: Score = Field(description="1 to 10: will its trials run to their end?")
     impact: Score = Field(description="1 to 10: how much would it improve the objective?")
     clarity: Score = Field(description="1 to 10: can its claim turn out wrong?")
-    reasons: tuple[Line, ...] = Field(min_length=1, max_length=6)
-    risks: tuple[Line, ...] = Field(default=(), max_length=6)
+    reasons: tuple[Line, ...] = Field(min_length=1, max_length=6, json_schema_extra=FIRST)
+    risks: tuple[Line, ...] = Field(default=(), max_length=6, json_schema_extra=FIRST)
     chance: float = Field(ge=0, le=1, description="chance of success, 0 to 1")
 
 
@@ -105,8 +111,12 @@ class Wording(Record):
     words: Annotated[str, Field(min_length=1, max_length=1200, pattern=r"\S")] = Field(
         description="two to four sentences; no other verdict, no number that the evidence lacks"
     )
-    cites: tuple[Line, ...] = Field(default=(), max_length=12, description="trial 12, insight 3")
-    next: tuple[Line, ...] = Field(default=(), max_length=5, description="the next experiments, a line each")
+    cites: tuple[Line, ...] = Field(
+        default=(), max_length=12, description="trial 12, insight 3", json_schema_extra=FIRST
+    )
+    next: tuple[Line, ...] = Field(
+        default=(), max_length=5, description="the next experiments, a line each", json_schema_extra=FIRST
+    )
 
 
 def refuting(text: str) -> tuple[str, str | None]:
@@ -137,5 +147,6 @@ def _shown(node: dict[str, Any], records: dict[str, Any]) -> str:
     words = node.get("description", "text")
     if node.get("type") == "array":
         inner = _shown(node["items"], records)
-        return f"[{inner if inner.startswith('{') else f'<{words}>'}, ...]"
+        most = f", at most {node['maxItems']}" if "maxItems" in node else ""
+        return f"[{inner if inner.startswith('{') else f'<{words}>'}, ...{most}]"
     return f"<{words}>"

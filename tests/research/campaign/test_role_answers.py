@@ -28,10 +28,10 @@ def test_a_bad_arm_costs_no_other(lab: Lab) -> None:
     (mine,) = [row for row in found.experiments if row["proposal"].overrides == ("model.width=48",)]
     assert mine["facts"]["screened"]
     left_out = found.facts["team"]["left_out"]["engineer"]
-    assert "unknown field confidence left out" in left_out
+    assert "not asked for and left out: confidence" in left_out
     assert any(note.startswith("arm 1: ") and "seed" in note for note in left_out), left_out
     assert (
-        "engineer, used all the same: unknown field"
+        "engineer, used all the same: not asked for"
         in (Path(found.sprint["folder"]) / "report.md").read_text()
     )
 

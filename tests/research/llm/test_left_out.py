@@ -20,15 +20,15 @@ def reading(text: str) -> ReadReply[Draft]:
 
 
 EXTRA = {
-    "confidence": ('"confidence":0.9', "unknown field confidence left out"),
-    "prototype": ('"__proto__":{}', "unknown field __proto__ left out"),
-    "thoughts of two lines": ('"thoughts":"first\\nthen"', "unknown field thoughts left out"),
-    "surrogate in its name": ('"\\ud800":1', "unknown field ? left out"),
-    "a bell in its name": ('"a\\u0007":[[["b"]]]', "unknown field a? left out"),
-    "three": ('"a":1,"b":null,"c":{"d":[2]}', "unknown fields a, b, c left out"),
+    "confidence": ('"confidence":0.9', "not asked for and left out: confidence"),
+    "prototype": ('"__proto__":{}', "not asked for and left out: __proto__"),
+    "thoughts of two lines": ('"thoughts":"first\\nthen"', "not asked for and left out: thoughts"),
+    "surrogate in its name": ('"\\ud800":1', "not asked for and left out: ?"),
+    "a bell in its name": ('"a\\u0007":[[["b"]]]', "not asked for and left out: a?"),
+    "three": ('"a":1,"b":null,"c":{"d":[2]}', "not asked for and left out: a, b, c"),
     "many": (
         ",".join(f'"k{number}":{number}' for number in range(2500)),
-        "unknown fields k0, k1, k2, k3, k4 and 2495 more left out",
+        "not asked for and left out: k0, k1, k2, k3, k4 and 2495 more",
     ),
 }
 
@@ -46,12 +46,24 @@ def test_fields_are_left_out_at_any_depth() -> None:
     hypothesis = {"claim": "c", "because": "b", "cites": [], "confidence": "high"}
     found = read(json.dumps({"hypotheses": [hypothesis], "plan": "x"}), "stop", Hypotheses)
     assert found.record is not None and found.record.hypotheses[0].claim == "c"
-    assert found.notes == ("unknown fields plan, hypotheses.0.confidence left out",)
+    assert found.notes == ("not asked for and left out: plan, hypotheses.0.confidence",)
 
 
 def test_a_field_under_a_wrong_name_is_missed_and_the_wrong_name_told() -> None:
     found = reading('{"hypothesis":"x","override":["optimizer=lion"]}')
     assert found.complaints == ("the field overrides is missing: you wrote override.",)
+
+
+def test_of_a_list_that_is_too_long_the_first_are_taken() -> None:
+    told = {"feasibility": 7, "impact": 6.5, "clarity": 8, "chance": 0.4, "reasons": list("abcdefgh")}
+    found = read(json.dumps(told | {"risks": [], "novelty": 9}), "stop", forms.Review)
+    assert found.record is not None and found.record.reasons == tuple("abcdef")
+    assert found.notes == ("not asked for and left out: novelty, reasons after 6",)
+    planned = {"hypothesis": 1, "change": "c"}
+    plan = read(json.dumps({"metric": "train/energy_j under 2 J", "arms": [planned] * 9}), "stop", forms.Plan)
+    assert plan.record is not None and len(plan.record.arms) == 8
+    whole = {"arm": 1, "overrides": [f"k{number}=1" for number in range(33)]}
+    assert read(json.dumps({"builds": [whole]}), "stop", Builds).record is None, "an arm is whole or none"
 
 
 def test_a_faulty_part_costs_no_other() -> None:

@@ -170,6 +170,6 @@ def test_replies_that_cannot_be_used_are_told_as_they_come(server: ScriptedServe
 def test_replies_that_can_all_be_used_are_not_told(server: ScriptedServer) -> None:
     server.play(answer(GOOD[:-1] + ',"confidence":0.9}'))
     with Lab(server) as lab:
-        assert lab.ask().notes == ("unknown field confidence left out",)
+        assert lab.ask().notes == ("not asked for and left out: confidence",)
         assert lab.client.heard.words is None and lab.client.heard.count == 1
-    assert lab.rows[0]["facts"]["notes"] == ["unknown field confidence left out"]
+    assert lab.rows[0]["facts"]["notes"] == ["not asked for and left out: confidence"]
