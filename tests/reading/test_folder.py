@@ -58,6 +58,13 @@ def test_a_class_is_a_folder_and_pixels_keep_their_place(tmp_path, read):
     }  # fmt: skip
 
 
+def test_a_missing_extra_is_named(tmp_path, read, monkeypatch):
+    plain(tmp_path / "data" / "a")
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    with pytest.raises(Refusal, match=r"pip install -e '\.\[data\]'"):
+        read()
+
+
 def test_numbers_that_name_classes_keep_their_order(tmp_path, read):
     for name in ("0", "1", "2", "10"):
         plain(tmp_path / "data" / name)
