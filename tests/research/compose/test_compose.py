@@ -133,11 +133,9 @@ def test_a_plus_before_a_group_of_the_defaults_list_is_heard_as_without(composer
 
 def drawn(composer: Composer, draw: random.Random) -> list[str]:
     """A random set of options and of values at keys that these options have."""
-    chosen = {
-        group: draw.choice([name for name in composer.files.options(group) if name not in own_data.MADE])
-        for group in composer.chosen
-        if draw.random() < 0.6
-    }
+    groups = [group for group in composer.chosen if draw.random() < 0.6]
+    options = {group: sorted({*composer.files.options(group)} - own_data.MADE.keys()) for group in groups}
+    chosen = {group: draw.choice(names) for group, names in options.items()}
     tree = composer.composed(chosen).tree
     numbers = [
         f"{group}.{key}"
