@@ -69,7 +69,7 @@ def prepare(folder: Path, seed: int, threads: int | None) -> None:
         Refusal: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
@@ -99,7 +99,8 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         return measured
     finally:
         parts["meter"].stop()
-        loggers.finish(opened, metrics, facts, exit_code=int(failed))
+        run.notes.extend(loggers.finish(opened, metrics, facts, exit_code=int(failed)))
+        facts["notes"] = [*facts.get("notes", ()), *run.notes]
 
 
 def train_and_measure(

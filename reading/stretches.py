@@ -16,7 +16,7 @@ _TOLD = 0.2
 
 
 @final
-class Piece(NamedTuple):
+class TextFile(NamedTuple):
     """One file of text."""
 
     name: str
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 def held_out(
-    pieces: list[Piece], shares: Mapping[int, float], seed: int, notes: list[str]
+    pieces: list[TextFile], shares: Mapping[int, float], seed: int, notes: list[str]
 ) -> dict[int, list[bytes]]:
     """Part -> its texts; `TRAIN` has the rest. Raises `Refusal` where the shares leave nothing."""
     if any(not 0 < share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
@@ -50,17 +50,17 @@ def held_out(
     return parts
 
 
-def _alike(pieces: list[Piece]) -> list[list[Piece]]:
+def _alike(pieces: list[TextFile]) -> list[list[TextFile]]:
     """Files that hold the same, together."""
-    groups: dict[bytes, list[Piece]] = {}
+    groups: dict[bytes, list[TextFile]] = {}
     for one in pieces:
         groups.setdefault(hashlib.sha256(one.text).digest(), []).append(one)
     return list(groups.values())
 
 
-def _whole(free: list[list[Piece]], asked: float) -> tuple[list[bytes], list[list[Piece]]]:
+def _whole(free: list[list[TextFile]], asked: float) -> tuple[list[bytes], list[list[TextFile]]]:
     """(texts that fit into what is asked, in order; the groups that are left)."""
-    taken, left = list[bytes](), list[list[Piece]]()
+    taken, left = list[bytes](), list[list[TextFile]]()
     room = asked
     for group in free:
         size = sum(len(one.text) for one in group)
@@ -72,7 +72,9 @@ def _whole(free: list[list[Piece]], asked: float) -> tuple[list[bytes], list[lis
     return taken, left
 
 
-def _end(free: list[list[Piece]], size: int, part: str, notes: list[str]) -> tuple[bytes, list[list[Piece]]]:
+def _end(
+    free: list[list[TextFile]], size: int, part: str, notes: list[str]
+) -> tuple[bytes, list[list[TextFile]]]:
     """The last `size` bytes of the largest file that has no copies; the groups with what is left of it."""
     alone = [group for group in free if len(group) == 1]
     if not alone or len(max(alone, key=lambda group: len(group[0].text))[0].text) <= size:
@@ -82,5 +84,5 @@ def _end(free: list[list[Piece]], size: int, part: str, notes: list[str]) -> tup
     notes.append(
         f"{whole.name} is cut: its last {size} bytes are for {part}, as whole files do not make its share"
     )
-    rest = Piece(whole.name, whole.text[:-size])
+    rest = TextFile(whole.name, whole.text[:-size])
     return whole.text[-size:], [[rest] if group is largest else group for group in free]

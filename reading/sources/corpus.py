@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from reading.decoded import PARTS, TEST, TRAIN, VAL, Decoded
 from reading.digest import walk
 from reading.layout import SHOWN, own_parts
-from reading.stretches import Piece, held_out
+from reading.stretches import TextFile, held_out
 from refusal import Refusal
 
 _LOOKED_AT = 8192
@@ -49,7 +49,7 @@ def read(
     return Decoded(np.array(whole[:, :-1]), np.array(whole[:, 1:]), numbers, about)
 
 
-def _pieces(path: Path, notes: list[str]) -> list[Piece]:
+def _pieces(path: Path, notes: list[str]) -> list[TextFile]:
     """Every text under `path` by its name; what is no text is told."""
     found, other = [], []
     for file in walk(path):
@@ -60,7 +60,7 @@ def _pieces(path: Path, notes: list[str]) -> list[Piece]:
         if b"\0" in text[:_LOOKED_AT]:
             other.append(name)
         elif text:
-            found.append(Piece(name, text))
+            found.append(TextFile(name, text))
     if other:
         named = ", ".join(other[:SHOWN]) + (f" and {len(other) - SHOWN} more" if len(other) > SHOWN else "")
         notes.append(f"no text, so left out: {named}")

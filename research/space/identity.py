@@ -70,6 +70,23 @@ def data_alone(key: Key) -> str:
     return key.data.partition(_OTHERS)[0]
 
 
+def files(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Whatever file or folder a training begins from: key -> its path and the SHA-256 of what it holds.
+
+    Data, and the teacher of a distillation, are told elsewhere. Raises `Refusal` for what cannot be read.
+    """
+    paths = contents.named(acting(config), without=_APART)
+    begins, _ = begun(config)
+    paths |= {} if begins is None else {"ckpt_path": begins}
+    return {
+        key: {
+            "path": str(path),
+            "sha256": remembered(path) if path.is_file() else content(path),
+        }
+        for key, path in sorted(paths.items())
+    }
+
+
 def _others(config: Mapping[str, Any], teacher: list[str]) -> list[str]:
     """Digest of whatever else a training begins from, if anything: it may come to be another too."""
     parts = contents.digest(contents.named(acting(config), without=_APART))

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from reading.decoded import TEST, TRAIN, VAL
 from reading.kept import decoded
-from reading.stretches import Piece, held_out
+from reading.stretches import TextFile, held_out
 from refusal import Refusal
 
 SHARES = {TEST: 0.02, VAL: 0.03}
 
 
 def piece(number, size):
-    return Piece(f"{number}.txt", np.random.default_rng(number).bytes(size))
+    return TextFile(f"{number}.txt", np.random.default_rng(number).bytes(size))
 
 
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=30), st.integers(0, 99))
@@ -49,7 +49,7 @@ def test_one_or_two_files_are_cut_and_that_is_told(count):
 
 @given(st.integers(0, 99))
 def test_copies_are_never_in_two_parts(seed):
-    pieces = [Piece(f"{number}.txt", piece(number % 50, 400).text) for number in range(100)]
+    pieces = [TextFile(f"{number}.txt", piece(number % 50, 400).text) for number in range(100)]
     parts = held_out(pieces, {TEST: 0.1, VAL: 0.1}, seed, [])
     own = [set(texts) for texts in parts.values()]
     assert not (own[0] & own[1] or own[0] & own[2] or own[1] & own[2])

@@ -184,3 +184,42 @@ def test_a_target_that_is_no_bound_on_the_curve_is_refused_in_a_sentence(value: 
 def test_gradual_pruning_has_its_own_end_and_takes_no_target() -> None:
     (complaint,) = SPACE.check(["compress=[gradual]", "budget.target='val/accuracy >= 0.9'"])
     assert "gradual" in complaint and SPACE.check(["compress=[gradual]"]) == []
+
+
+TOGETHER = "propose one value of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "compress=structured,int8_static",
+            f"write compress=[structured,int8_static] to have them together, or {TOGETHER}",
+        ),
+        (
+            "compress=[structured],[int8_static]",
+            "write compress=[structured,int8_static] to have them together",
+        ),
+        ("optimizer.lr=0.001,0.01", f"'optimizer.lr=0.001,0.01' is 2 configurations: {TOGETHER}."),
+        ("budget.steps=range(100,400,100)", "is 3 configurations"),
+    ],
+)
+def test_a_sweep_is_no_one_configuration(text: str, told: str) -> None:
+    assert SPACE.check([text]) == []
+    (complaint,) = SPACE.swept(["model.width=16", text])
+    assert told in complaint
+
+
+@pytest.mark.parametrize(
+    "text", ["compress=[structured,int8_static]", "compress=structured", "optimizer.lr=0.01"]
+)
+def test_one_configuration_sweeps_nothing(text: str) -> None:
+    assert SPACE.check([text]) == SPACE.swept([text]) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["compress=structured+int8_static", "compress=none", "compress='structured,int8'"]
+)
+def test_how_a_list_of_options_is_written_is_told(text: str) -> None:
+    (complaint,) = SPACE.check([text])
+    assert complaint.startswith("compress takes one of, or as [a,b] together at most 4 of, bf16")
