@@ -48,11 +48,19 @@ def typed(value: Any, draw: random.Random) -> str:
     )
 
 
+def _own(composer: Composer, group: str, option: str) -> bool:
+    """Whether an option reads a person's own files, without which it cannot be resolved."""
+    if group != "data":
+        return False
+    card: dict[str, Any] = composer.composed({group: option}).tree[group]
+    return "source" in card
+
+
 def overrides(composer: Composer, draw: random.Random) -> list[str]:
     """A random set: options of up to all groups, values of up to eight keys."""
     chosen = {}
     for group in draw.sample(sorted(composer.chosen), draw.randint(0, len(composer.chosen))):
-        options = composer.files.options(group)
+        options = [name for name in composer.files.options(group) if not _own(composer, group, name)]
         many = isinstance(composer.composed({}).choices[group], tuple)
         some = tuple(draw.sample(options, draw.randint(0, len(options))))
         chosen[group] = some if many else draw.choice(options)

@@ -37,6 +37,10 @@ def read(
     `crop` what is cut from the middle then. What is seen through is laid on `background`.
     """
     _check(channels, animated, damaged)
+    try:
+        import PIL  # noqa: F401 - which tells pictures by their endings, and decodes them
+    except ImportError as missing:
+        raise Refusal("data=folder needs Pillow: pip install -e '.[data]'.") from missing
     if not path.is_dir():
         raise Refusal(f"data.path: {path} is a file; data=folder wants a folder of pictures or signals.")
     notes: list[str] = []

@@ -1,6 +1,5 @@
 """Folders of pictures and signals: every kind comes out right, or is refused by the name of its file."""
 
-import csv
 import shutil
 
 import numpy as np
@@ -56,6 +55,13 @@ def test_a_class_is_a_folder_and_pixels_keep_their_place(tmp_path, read):
     assert data.facts() == {
         "shape": [3, 6, 4], "task": "classification", "drawn": "anew", "classes": 2, "vocabulary": None,
     }  # fmt: skip
+
+
+def test_a_missing_extra_is_named(tmp_path, read, monkeypatch):
+    plain(tmp_path / "data" / "a")
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    with pytest.raises(Refusal, match=r"pip install -e '\.\[data\]'"):
+        read()
 
 
 def test_numbers_that_name_classes_keep_their_order(tmp_path, read):
@@ -239,55 +245,6 @@ def test_linked_folders_are_followed_and_a_circle_ends(tmp_path, read):
     (tmp_path / "data" / "a").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
     assert read().targets.tolist().count(0) >= 1
-
-
-def sheet(file, rows):
-    with file.open("w", newline="") as lines:
-        csv.writer(lines).writerows(rows)
-
-
-@pytest.fixture
-def flat(tmp_path):
-    for name in ("x.png", "y.png", "z.png"):
-        plain(tmp_path / "data", name=name)
-    return tmp_path / "data"
-
-
-@pytest.mark.parametrize("name", ["metadata.csv", "labels.csv", "train.csv"])
-def test_a_table_beside_the_pictures_names_their_classes(flat, read, name):
-    sheet(flat / name, [("file_name", "label"), ("z.png", "owl"), ("x.png", "cat"), ("y.png", "owl")])
-    data = read()
-    assert data.about["names"] == ["cat", "owl"] and data.targets.tolist() == [0, 1, 1]
-
-
-def test_the_column_of_the_classes_can_be_named(flat, read):
-    sheet(
-        flat / "a.csv",
-        [("file", "kind", "owner"), ("z.png", "owl", "b"), ("x.png", "cat", "b"), ("y.png", "owl", "c")],
-    )
-    with pytest.raises(Refusal, match=r"which of kind, owner holds the classes.*set data\.target"):
-        read()
-    assert read(target="owner").about["names"] == ["b", "c"]
-    with pytest.raises(Refusal, match="has the columns kind, owner"):
-        read(target="colour")
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([("x.png", "1"), ("y.png", "-1"), ("z.png", "0")], "1 examples have the label '-1'"),
-        ([("x.png", "1"), ("y.png", ""), ("z.png", "0")], "have the label ''"),
-        ([("x.png", "1"), ("y.png", "nan"), ("z.png", "0")], "have the label 'nan'"),
-        ([("x.png", "1"), ("y.png", "0")], "no row for 1 of 3 files, such as z.png"),
-        ([("x.png", "1"), ("x.png", "0")], "line 3: x.png has a row already"),
-        ([("w.png", "1")], "line 2: there is no file w.png"),
-        ([], "has no rows"),
-    ],
-)
-def test_labels_that_are_missing_are_never_a_class(flat, read, rows, said):
-    sheet(flat / "labels.csv", [("file_name", "label"), *rows])
-    with pytest.raises(Refusal, match=said):
-        read()
 
 
 def test_the_whole_of_one_pool_is_to_be_split(tmp_path, read):

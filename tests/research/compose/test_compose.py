@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
+import own_data
 from refusal import Refusal
 from research.compose import compose as module
 from research.compose.compose import Composer
@@ -132,9 +133,9 @@ def test_a_plus_before_a_group_of_the_defaults_list_is_heard_as_without(composer
 
 def drawn(composer: Composer, draw: random.Random) -> list[str]:
     """A random set of options and of values at keys that these options have."""
-    chosen = {
-        group: draw.choice(composer.files.options(group)) for group in composer.chosen if draw.random() < 0.6
-    }
+    groups = [group for group in composer.chosen if draw.random() < 0.6]
+    options = {group: sorted({*composer.files.options(group)} - own_data.MADE.keys()) for group in groups}
+    chosen = {group: draw.choice(names) for group, names in options.items()}
     tree = composer.composed(chosen).tree
     numbers = [
         f"{group}.{key}"
