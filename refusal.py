@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redact import shown
+
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
     r"(?i)(?:api[_-]?key|token|secret|password)\s*=\s*[^\s?]|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
@@ -18,8 +20,15 @@ _SECRET = re.compile(
 _OPTIONS = re.compile(r"\s*Available options in ('[^']*'):((?:\n\t[^\n]*)+)")
 
 
+# Of what Hydra's grammar says of a word only the word is of use.
+_CUT = re.compile(r"^\w*Exception: |\s*\^\s*$|See https://hydra\.cc/docs\S+ for details", re.MULTILINE)
+
+
 def _options(found: re.Match[str]) -> str:
     return f"; the options of {found[1]} are {', '.join(found[2].split())}"
+
+
+STOPPED = "interrupted: the same command typed again goes on from where it was last saved"
 
 
 class Refusal(Exception):
@@ -54,7 +63,7 @@ def sentence(error: BaseException) -> str | None:
         return f"refused: {error}" if isinstance(error, Refusal) else str(error)
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
-    text = str(error).split("Config search path:")[0]
+    text = _CUT.sub("", str(error).split("Config search path:")[0])
     text = _OPTIONS.sub(_options, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [
@@ -78,12 +87,13 @@ def told() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         said = sentence(error)
         if said is None:
             raise
-        print(said, file=sys.stderr)
+        print(shown(said), file=sys.stderr)
         sys.exit(1 if isinstance(error, Ended) else 2)
 
 

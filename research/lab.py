@@ -18,6 +18,7 @@ from research.tasks.export import Exported
 from research.tasks.forget import Forgot
 from research.tasks.line import overrides, settings
 from research.tasks.listing import Listing
+from research.tasks.planned import Planned
 from research.tasks.report import Reported
 from research.tasks.reproduce import Reproduced
 from research.tasks.research import Researched
@@ -90,6 +91,10 @@ class Lab:
     def run(self) -> Researched:
         """Research the goal to its verdict; what is known already is not run again."""
         return self._do("research", Researched)
+
+    def plan(self) -> Planned:
+        """What `run` would do: the goal as it was understood, the space and the cost; nothing is run."""
+        return self._do("research", Planned, dry_run=True)
 
     def suggest(self, count: int = 5, *, focus: str | None = None, queue: bool = False) -> Suggested:
         """Proposals that pass the gate and repeat nothing; `queue` keeps them for `run_queued`."""

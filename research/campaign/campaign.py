@@ -156,9 +156,9 @@ class Campaign:
     @cached_property
     def charter(self) -> "Charter":
         """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
-        from research.campaign.charter import charter
+        from research.campaign.rewording import understood
 
-        return charter(self.asked, self.conf)
+        return understood(self)
 
     @cached_property
     def domain(self) -> "Domain | None":

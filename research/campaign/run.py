@@ -17,8 +17,9 @@ from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
 from research.campaign.steering import ENDED, FILE, stopped
+from research.goal.saying import sentence
 from research.llm.client import NONE
-from research.metrics import compares, sentence
+from research.metrics import compares
 from research.propose.proposer import Proposer, checked, made
 from research.report import goal
 from research.report.findings import harness, of_campaign
@@ -38,7 +39,7 @@ def research(campaign: Campaign) -> Path:
     Raises `Refusal` for a goal that is not understood, for what `Campaign` refuses to open, and for a control
     that cannot be run.
     """
-    campaign = _settled(campaign)
+    campaign = settled(campaign)
     charter = campaign.charter
 
     def check(overrides: list[str]) -> list[str]:
@@ -142,7 +143,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _settled(campaign: Campaign) -> Campaign:
+def settled(campaign: Campaign) -> Campaign:
     """The campaign on this code, data and hardware, its model within its budget, ready to search.
 
     Raises `Refusal` for an override that does not compose.
@@ -192,12 +193,10 @@ def _restore(store: Store, charter: Charter, spend: Spend) -> None:
 
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {charter.goal.text}")
-    lines.say(f"objective  {sentence(charter.goal.objective)}", style="bold")
-    if charter.goal.smallest_effect:
-        lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
+    lines.say(f"objective  {sentence(charter.goal)}", style="bold")
+    for note in charter.notes:
+        lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
-    if charter.goal.unused:
-        lines.say(f"not used   {', '.join(charter.goal.unused)}", style="yellow")
     if not model:
         lines.say(NONE)
 

@@ -95,11 +95,9 @@ def checked(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> None:
 
 
 def _makers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[tuple[Make, dict[str, Any]]]:
-    from hydra.utils import instantiate
+    from construct import build
 
-    from construct import renamed
-
-    makers: list[Make] = [instantiate(renamed(source)) for source in sources.values()]
+    makers: list[Make] = [build(source) for source in sources.values()]
     return [(make, wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
 
 

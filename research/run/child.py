@@ -17,6 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
+from construct import trust
 from refusal import Ended, Refusal
 from research.run.turns import Turns, spent_s
 
@@ -55,6 +56,7 @@ def _begin(request: dict[str, Any]) -> None:
     _redirect(request["log"])
     os.environ.update(request["environment"])
     sys.argv[:] = request["argv"]
+    trust([{"_target_": name} for name in request.get("trusted", ())])
 
 
 def _turn(request: dict[str, Any], before: dict[str, Any], sheet: IO[bytes]) -> bool:

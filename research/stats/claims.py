@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, final
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from research.metrics import described, is_ratio, is_timed, twin
+from research.metrics import described, is_exact, is_ratio, is_timed, twin
 from research.stats.decide import Region
 from research.types import Constraint, Direction, Objective, Record, Scale
 
@@ -59,6 +59,7 @@ class Part(Record):
 
     `less_by` and `more_by` claim a difference beyond the size; `not_less_by` and `not_more_by` that it stays
     within it on one side; `equal_within` on both; `at_most` and `at_least` bound the arm's own mean.
+    A margin is above 0, for noise alone breaks one of 0, unless the metric is exact.
     """
 
     metric: str
@@ -74,6 +75,25 @@ class Part(Record):
     def of(cls, metric: str, kind: Kind, size: Size | float) -> "Part":
         """The part of a kind."""
         return cls.model_validate({"metric": metric, kind: size})
+
+    @classmethod
+    def keeping(cls, bound: Constraint) -> "Part":
+        """That an arm keeps a bound: by its own mean, or by its change where that is relative to the control.
+
+        A bound on the far side of the control is a margin, so keeping it is non-inferiority. One at the
+        control itself leaves none: what is exact keeps it by being no worse, and anything else only by being
+        shown to be better, for no number of seeds shows that two noisy figures are equal.
+        """
+        if bound.of_control is None:
+            return cls.of(bound.metric, "at_most" if bound.op == "<=" else "at_least", bound.bound)
+        ratio, upper = bound.of_control == "ratio", bound.op == "<="
+        change = round(100 * (bound.bound - 1), 10) if ratio else bound.bound
+        loose = change > 0 if upper else change < 0
+        if loose or (not change and is_exact(bound.metric)):
+            kind: Kind = "not_more_by" if upper else "not_less_by"
+        else:
+            kind = "less_by" if upper else "more_by"
+        return cls.of(bound.metric, kind, Size(abs(change), "%" if ratio else ""))
 
     @classmethod
     def read(cls, text: str) -> "Part":
@@ -113,7 +133,7 @@ class Part(Record):
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"{self.metric} needs exactly one of {', '.join(KINDS)}")
-        if given[0] in KINDS[2:5] and not self.size.number > 0:
+        if given[0] in KINDS[2:5] and not self.size.number > 0 and not is_exact(self.metric):
             raise ValueError(f"{self.metric}: a margin is above 0")
         return self
 
@@ -143,6 +163,18 @@ class Part(Record):
         )
 
     @property
+    def kept(self) -> Constraint | None:
+        """The bound that it says the arm keeps, alone or beside the control; None for what has two sides."""
+        if self.bound is not None or self.kind == "equal_within":
+            return self.bound
+        change = self.size.change(1 if self.kind in ("more_by", "not_more_by") else -1)
+        op: Literal[">=", "<="] = "<=" if self.kind in ("less_by", "not_more_by") else ">="
+        if not self.size.unit:
+            return Constraint(metric=self.metric, op=op, bound=change, of_control="difference")
+        ratio = round(1 + change / 100, 12)
+        return Constraint(metric=self.metric, op=op, bound=ratio, of_control="ratio")
+
+    @property
     def direction(self) -> Direction:
         """The side that is claimed of a difference."""
         return "min" if self.kind in ("less_by", "at_most") else "max"
@@ -153,6 +185,7 @@ class Part(Record):
         return Region(
             -math.inf if self.kind == "not_more_by" else self.size.change(-1),
             math.inf if self.kind == "not_less_by" else self.size.change(1),
+            closed=self.kind != "equal_within",
         )
 
     @property
@@ -190,15 +223,8 @@ class Claim(Record):
         `least` is in percent of the control where arms are compared by their ratio.
         """
         size = Size(least, "%" if is_ratio(metric) else "")
-        parts = [
-            Part.model_validate({"metric": metric, "less_by" if direction == "min" else "more_by": size})
-        ]
-        parts += [
-            Part.model_validate(
-                {"metric": bound.metric, "at_most" if bound.op == "<=" else "at_least": bound.bound}
-            )
-            for bound in bounds
-        ]
+        parts = [Part.of(metric, "less_by" if direction == "min" else "more_by", size)]
+        parts += map(Part.keeping, bounds)
         return cls(says=parts[0].words, all=tuple(parts), because=because)
 
     @property
@@ -215,8 +241,8 @@ class Claim(Record):
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """The bounds that it says the arm keeps."""
-        return tuple(part.bound for part in self.all if part.bound is not None)
+        """The bounds that it says the arm keeps beside what it is compared in."""
+        return tuple(part.kept for part in self.all[1:] if part.kept is not None)
 
     @property
     def timed(self) -> bool:

@@ -1,5 +1,6 @@
 """The tables, the column types that make SQLite and PostgreSQL agree, and the database's own clock."""
 
+import hashlib
 import json
 import math
 import re
@@ -11,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from research.types import STOPPED
+from refusal import Refusal
+from research.types import STOPPED, Trial
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -57,6 +59,16 @@ class Json(sa.types.TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         """Decode what `process_bind_param` wrote."""
         return None if value is None else json.loads(value, object_hook=_unmark)
+
+
+def config_sha(signature: str, config: Any) -> str:
+    """SHA-256 of a trial's config as it is stored, under the signature of its row.
+
+    It tells a config that was damaged, edited or moved from another row. Who can write rows can write this as
+    well: it is no permission to call what a config names.
+    """
+    text = json.dumps([signature, _mark(config)], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _mark(value: Any) -> Any:
@@ -187,6 +199,8 @@ trial = _table(
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),
+    # NULL where a version wrote the row that took no digest.
+    sa.Column("config_sha", Words),
     sa.UniqueConstraint("signature", "code", "data", "hardware", "replicate"),
 )
 metric = _table(
@@ -234,3 +248,15 @@ def batches(items: Iterable[T]) -> Iterator[list[T]]:
     left = iter(items)
     while batch := list(islice(left, _AT_ONCE)):
         yield batch
+
+
+def refuse_edited(of: Trial) -> None:
+    """Raise `Refusal` for a trial whose config is not the one that was written, before it is run again.
+
+    A row of a version that took no digest passes: what it may call is held by `construct` in any case.
+    """
+    if of.config_sha is not None and of.config_sha != config_sha(of.key.signature, of.config):
+        raise Refusal(
+            f"The configuration of trial {of.id} was changed in the database after it was written (its "
+            "SHA-256 differs): it is not run. Restore the row from a copy, or type its overrides anew."
+        )

@@ -7,7 +7,7 @@ from refusal import Refusal
 from research.campaign.asking import Asking
 from research.campaign.campaign import Campaign
 from research.campaign.rows import Tried
-from research.metrics import sentence
+from research.goal.saying import sentence
 from research.propose.bandit import Bandit
 from research.propose.proposer import made
 from research.tasks.answer import Answer
@@ -33,6 +33,8 @@ class Suggested(Answer):
     """What is worth trying, and what was not taken."""
 
     goal: str
+    asked: str
+    """the goal as it was understood"""
     objective: Objective
     fixed: tuple[str, ...]
     domain: str | None
@@ -43,7 +45,7 @@ class Suggested(Answer):
 
     def text(self) -> str:
         """The objective, then each proposal with the line that tries it."""
-        lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
+        lines = [f"objective  {self.asked}", f"fixed      {' '.join(self.fixed)}"]
         for proposal in self.suggestions:
             queued = f" [proposal {proposal.id}]" if proposal.id else ""
             lines.append(f"{proposal.proposer:<10} {' '.join(proposal.overrides)}{queued}")
@@ -68,6 +70,7 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
         goal=campaign.charter.goal.text,
+        asked=sentence(campaign.charter.goal),
         objective=campaign.charter.goal.objective,
         fixed=campaign.charter.fixed,
         domain=campaign.domain.name if campaign.domain else None,

@@ -13,7 +13,9 @@ from refusal import Refusal
 
 CONF = Path(__file__).parents[3] / "conf"
 MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
-DATA = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "data").glob("*.yaml"))}
+CARDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "data").glob("*.yaml"))}
+# What a person's own data look like is not known before they are there.
+DATA = {name: card for name, card in CARDS.items() if card["shape"]}
 TOKENS = {"language", "recall"}
 READS_TOKENS, ONLY_TOKENS = {"gru", "gpt", "moe_gpt"}, {"gpt", "moe_gpt"}
 

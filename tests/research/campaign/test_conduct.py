@@ -10,6 +10,7 @@ import yaml
 
 from campaign_lab import Lab, opened
 from refusal import Refusal
+from report_tables import arms, rows
 from research.campaign.recipe import ArmLine, expanded, ordered
 from research.run.runner import Job
 from research.store.store import Store
@@ -67,10 +68,15 @@ def test_arms_are_run_over_the_same_seeds_and_each_gets_its_verdict(lab: Lab) ->
         f"seed={seed}" for seed in range(1000, 1005)
     }
     assert all(one[0] == "experiment=narrow" for one in lab.ran)
-    assert "**Supported.** It is smaller and not less accurate (`model.width=64` against" in report
-    assert "**Refuted.** It is smaller and not less accurate (`model.width=8` against" in report
-    rows = [line for line in report.splitlines() if line.startswith("| `model.width=")]
-    assert rows[0].startswith("| `model.width=128` (control) | 5 |"), "the control comes first"
+    asked, found = report.split("\n\n")[1:3]
+    expected = "Half the width costs less at the same accuracy."
+    assert asked == f"Asked was: Is a narrow network cheaper? Expected was: {expected}"
+    assert found == "Found was, of 2 claims: 1 supported, 1 refuted.", "nothing of it is about joules"
+    assert "**Supported.** It is smaller and not less accurate (A against control)" in report
+    assert "**Refuted.** It is smaller and not less accurate (B against control)" in report
+    named = {"control": "nothing (`model.width=128`)", "A": "model.width=64", "B": "model.width=8"}
+    assert arms(report) == named and list(named) == [row["arm"] for row in rows(report, "Figures")]
+    assert [row["n"] for row in rows(report, "Figures")] == ["5", "5", "5"]
     assert "each is judged at 0.025" in report and "joules are estimated" in report
     assert "`model.width=4` was left out: it needs a GPU" in report
     assert "python train.py -m experiment=narrow model.width=64 seed=1000,1001,1002,1003,1004" in report

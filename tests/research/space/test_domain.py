@@ -60,7 +60,7 @@ def test_each_area_names_groups_options_and_keys_of_the_space(name: str) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_domain_fixes_and_asks_by_itself_is_understood(name: str) -> None:
     domain = read(content(name))
-    assert domain.goal and goal(domain.goal, CONF, fixed=domain.base).unused == ()
+    assert domain.goal and goal(domain.goal, CONF, fixed=domain.base).text == domain.goal
     Space(CONF, CONF / "space.yaml").resolve(domain.base)
 
 
