@@ -261,8 +261,7 @@ class SprintFacts(RowFacts):
     pruned: dict[str, Any] = {}
     """what ending trainings early has saved, and cost"""
     team: dict[str, Any] = {}
-    steered: dict[str, int] = {}
-    """line of the person -> how many proposals had run when it was first read"""
+    steered: dict[str, int] = {}  # line of the person -> proposals that had run when it was first read
     memory: dict[str, Any] = {}
     literature: dict[str, Any] = {}
     ended: str | None = None

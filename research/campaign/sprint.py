@@ -23,7 +23,7 @@ from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
-from research.campaign.steering import FILE, Names, Steering
+from research.campaign.steering import FILE, Steerable, Steering
 from research.campaign.stopped_control import Shortest, told
 from research.campaign.talk import Talk
 from research.propose.lanes import represented
@@ -59,7 +59,7 @@ class Sprint:
         self._shortest: Shortest | None = None
         self._known = SprintFacts.of(self._rows_of.get(number) or {"facts": {}})
         """what an earlier run of this sprint has written down"""
-        names, said = Names(campaign.space.vocabulary()), self._known.steered
+        names, said = Steerable(campaign.space.vocabulary()), self._known.steered
         self._steering = Steering(campaign.folder / FILE, names, said, self._heard)
         self.id = self._opened()
         opened = next(row["created"] for row in self._store.sprints() if row["id"] == self.id)

@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 
 @final
-class Names:
+class Steerable:
     """The keys, groups and options that a line may name."""
 
     def __init__(self, vocabulary: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ class Steering:
     """The file of one campaign as one of its sprints has read it."""
 
     def __init__(
-        self, path: Path, names: Names, known: Mapping[str, int], heard: Callable[[list[str]], None]
+        self, path: Path, names: Steerable, known: Mapping[str, int], heard: Callable[[list[str]], None]
     ) -> None:
         """`known` are the lines that an earlier run of the sprint had read, as in `since`.
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from research.metrics import is_ratio, quantity, rank, screening_objective, words
+from research.metrics import is_ratio, quantity, rank, words
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
 from research.report.arms import figure
@@ -43,23 +43,24 @@ def lanes(found: Findings) -> list[str]:
 
 
 def _compared(found: Findings, rows: Mapping[str, Sequence[Row]]) -> str:
-    """The best arms of both lanes at equal turns and joules, over seeds that did not choose them."""
-    level = {lane: _turns(found, own) for lane, own in rows.items()}
-    level = equal(level)
-    for stage in ("confirmed", "promoted"):
-        best = {lane: _best(found, [row for row, _ in turns], stage) for lane, turns in level.items()}
-        team, control = best["team"], best["control"]
-        if team is not None and control is not None:
-            asked = found.objective if stage == "confirmed" else screening_objective(found.objective)
-            metric, seeds = asked.metric, sorted({*team.seeds} & {*control.seeds})
-            if len(seeds) >= ENOUGH:
-                before, after = control.by_seed(metric, seeds), team.by_seed(metric, seeds)
-                scale: Scale = "relative" if is_ratio(metric) else "absolute"
-                size = over_seeds(compare(before, after, metric, scale=scale))
-                told = f"{metric} of the best with the model is that of the best without {size}"
-                return f"At {_spent(level)}, {told}, as they were {stage}; it is no claim."
-    lacks = [_LANES[lane] for lane in _LANES if not _best(found, [row for row, _ in level[lane]], "promoted")]
-    why = f"no arm {' and none '.join(lacks)} was promoted" if lacks else "they share too few seeds"
+    """The best arms of both lanes at equal turns and joules, over the promotion's seeds.
+
+    Those chose neither of them; contenders that were confirmed have seeds of their own, and share none.
+    """
+    level = equal({lane: _turns(found, own) for lane, own in rows.items()})
+    best = {lane: _best(found, [row for row, _ in turns]) for lane, turns in level.items()}
+    team, control = best["team"], best["control"]
+    lacks = [named for lane, named in _LANES.items() if best[lane] is None]
+    metric, why = found.wanted.metric, f"no arm {' and none '.join(lacks)} was promoted"
+    if team is not None and control is not None:
+        seeds = sorted({*team.seeds} & {*control.seeds})
+        if len(seeds) >= ENOUGH:
+            before, after = control.by_seed(metric, seeds), team.by_seed(metric, seeds)
+            scale: Scale = "relative" if is_ratio(metric) else "absolute"
+            size = over_seeds(compare(before, after, metric, scale=scale))
+            told = f"{metric} of the best with the model is that of the best without {size}"
+            return f"At {_spent(level)}, {told}, as they were promoted; it is no claim."
+        why = "their promoted arms share too few seeds"
     return f"With and without the model cannot be compared: at {_spent(level)} {why}."
 
 
@@ -83,10 +84,9 @@ def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
     return [(row, joules(_arms(found, [row])) if ids(row, "screened") else 0.0) for row in ran]
 
 
-def _best(found: Findings, rows: Sequence[Row], stage: str) -> Arm | None:
-    asked = found.objective if stage == "confirmed" else screening_objective(found.objective)
-    arms = [found.arm(row, stage) for row in rows if ids(row, stage)]
-    return min(arms, key=lambda arm: rank(asked, arm.means), default=None)
+def _best(found: Findings, rows: Sequence[Row]) -> Arm | None:
+    arms = [found.arm(row, "promoted") for row in rows if ids(row, "promoted")]
+    return min(arms, key=lambda arm: rank(found.wanted, arm.means), default=None)
 
 
 def _spent(lanes: Mapping[str, Turns]) -> str:

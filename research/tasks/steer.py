@@ -5,7 +5,7 @@ from typing import final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
-from research.campaign.steering import FILE, Names, Steering, add
+from research.campaign.steering import FILE, Steerable, Steering, add
 from research.tasks.answer import Answer
 from research.tasks.report import campaign_named
 
@@ -35,7 +35,7 @@ def steer(campaign: Campaign, say: str | None, id: str | None) -> Steered:
     """
     name = campaign_named(campaign.known, "campaign" if id is None else id)
     file = campaign.root / "agent" / name / FILE
-    names, news = Names(campaign.space.vocabulary()), list[str]()
+    names, news = Steerable(campaign.space.vocabulary()), list[str]()
     if say is not None:
         line = names.read(say)
         if not file.parent.is_dir():

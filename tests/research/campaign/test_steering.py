@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
 from research.campaign.charter import Screen, Sprints
-from research.campaign.steering import ENDED, FILE, Names, Steering, add, stopped
+from research.campaign.steering import ENDED, FILE, Steerable, Steering, add, stopped
 from research.propose.model import messages
 from research.report.findings import Findings
 from team_lab import series
 
-NAMES = Names(
+NAMES = Steerable(
     {
         "groups": {
             "optimizer": {"options": {"adamw": "", "lion": ""}},

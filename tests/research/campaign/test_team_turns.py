@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,17 +114,31 @@ def test_a_sprint_that_was_killed_after_its_discussion_has_its_plan_and_asks_not
     assert sum(row["status"] in ENDED for row in found.experiments if row["proposal"].proposer == "llm") == 2
 
 
+def pressed_after(lab: Lab, server: TeamServer, trials: int) -> Callable[[Job], Outcome]:
+    """Ctrl-C in a trial after so many, and when the model has been asked something."""
+    computed = lab.one
+
+    def pressed(job: Job) -> Outcome:
+        if len(lab.ran) >= trials:
+            while not server.http.requests:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        return computed(job)
+
+    return pressed
+
+
 @pytest.mark.parametrize("after", [2, 4, 9])
 def test_a_sprint_of_two_lanes_that_is_killed_anywhere_goes_on_and_does_nothing_twice(
     lab: Lab, after: int
 ) -> None:
-    agreed = charter(lab, sprint=Sprints(count=2))
-    lab.interrupt_after = after
+    agreed, computed = charter(lab, sprint=Sprints(count=2)), lab.one
     slow = TeamServer(lambda role, prompt: time.sleep(0.05))
+    lab.one = pressed_after(lab, slow, after)
     with team(lab, slow, agreed) as made, pytest.raises(KeyboardInterrupt):
         made.sprint().run(made.proposers(), lab.proposers(agreed))
     before = {row["id"]: (row["proposal"], row["created"]) for row in lab.store.proposals()}
-    lab.interrupt_after = None
+    lab.one = computed
     with team(lab, TeamServer(), agreed) as made:
         sprint = made.sprint()
         sprint.run(made.proposers(), lab.proposers(agreed))
@@ -142,16 +156,7 @@ def test_a_sprint_of_two_lanes_that_is_killed_anywhere_goes_on_and_does_nothing_
 def test_ctrl_c_ends_a_question_at_once_and_what_it_cost_is_written_down(lab: Lab) -> None:
     agreed, server = charter(lab, sprint=Sprints(count=2)), TeamServer()
     server.http.play(hang)
-    computed = lab.one
-
-    def pressed(job: Job) -> Outcome:
-        if len(lab.ran) > 2:
-            while not server.http.requests:
-                time.sleep(0.01)
-            raise KeyboardInterrupt
-        return computed(job)
-
-    lab.one = pressed
+    lab.one = pressed_after(lab, server, 3)
     with team(lab, server, agreed) as made, pytest.raises(KeyboardInterrupt):
         made.client.prepare()
         made.sprint().run(made.proposers(), lab.proposers(agreed))
