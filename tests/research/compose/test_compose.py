@@ -133,9 +133,8 @@ def test_a_plus_before_a_group_of_the_defaults_list_is_heard_as_without(composer
 
 def drawn(composer: Composer, draw: random.Random) -> list[str]:
     """A random set of options and of values at keys that these options have."""
-    groups = [group for group in composer.chosen if draw.random() < 0.6]
-    options = {group: sorted({*composer.files.options(group)} - own_data.MADE.keys()) for group in groups}
-    chosen = {group: draw.choice(names) for group, names in options.items()}
+    groups = {group: {*composer.files.options(group)} - own_data.MADE.keys() for group in composer.chosen}
+    chosen = {group: draw.choice(sorted(names)) for group, names in groups.items() if draw.random() < 0.6}
     tree = composer.composed(chosen).tree
     numbers = [
         f"{group}.{key}"
