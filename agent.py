@@ -30,7 +30,7 @@ def by_hydra() -> list[dict[str, Any]]:
 
     sys.argv[1:] = arguments(sys.argv[1:])
     # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     read()
     return READ
 
@@ -41,7 +41,7 @@ def main() -> None:
 
     typed = sys.argv[1:]
     as_json = line.as_document(typed)
-    with line.told(as_json) as out:
+    with line.told(as_json) as out, refusal.private():
         refusal.refuse_secrets(typed)
         if line.helps(typed):
             line.say(line.page(typed, CONF), as_json, out)

@@ -42,6 +42,7 @@ _MISSING = re.compile(r"Error locating target '([^']*)'")
 _CONF = Path(__file__).resolve().parent / "conf"
 _WRITTEN = re.compile(r"_target_[\"']?\s*[:=]\s*[\"']?([^\W\d][\w.]*)")
 """a target in YAML, or in an override"""
+_FINDERS = "hydra.utils.get_"
 _INTERPOLATED = "${"
 _trusted: set[str] = set()
 """beside those of `conf/`: of this command's own options and of what was typed, as they are called now"""
@@ -64,10 +65,15 @@ def _now(target: str) -> str:
 
 
 def targets(node: Any) -> Iterator[Any]:
-    """Every `_target_` in a plain config, in its order, of whatever type it is."""
+    """Every `_target_` in a plain config, in its order, of whatever type it is.
+
+    What `hydra.utils.get_method` and its like are to find by its name is one as well.
+    """
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield node["_target_"]
+            if str(node["_target_"]).startswith(_FINDERS):
+                yield from _texts([value for key, value in node.items() if key != "_target_"])
         node = list(node.values())
     if isinstance(node, list | tuple):
         for item in node:
@@ -118,7 +124,7 @@ def refuse_untrusted(config: Any) -> None:
     if not wrong:
         return
     name = wrong[0][:80] if isinstance(wrong[0], str) else type(wrong[0]).__name__
-    if _within(_now(name)):
+    if _now(name).startswith("models."):
         raise Refusal(
             f"This version of the lab has no {_now(name)!a} among its options: choose an option of its group "
             "anew, as loss=cross_entropy; what another version has stored cannot be built."

@@ -91,7 +91,7 @@ def measure(
 
         parts["callbacks"] = {**(parts["callbacks"] or {}), "progress": ProgressLine(config["score"])}
     name = config["name"] or " ".join(overrides) or "defaults"
-    run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
+    run = loggers.Run(folder, digest, redact(name), sweep, tuple(redact(config["tags"])), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
     begun["unmeasured"] = config.get("unmeasured") or ()
     return trial.run(run=run, spent_s=spent_s, **begun, **parts)
@@ -109,24 +109,40 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
     return inference.later(folder, facts, **parts)
 
 
+def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    construct.trust_composed(resolved, HydraConfig.get())
+    return resolved, redact(list(HydraConfig.get().overrides.task))
+
+
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def read(cfg: DictConfig) -> float | None:
     """Read the command line; a job of a sweep by Hydra's own sweeper runs here, and its score goes back."""
     with refusal.told():
-        learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
-    for key, value in learnt.items():
-        cfg.data[key] = value
-    resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    config: dict[str, Any] = resolved
-    overrides = redact(list(HydraConfig.get().overrides.task))
-    construct.trust_composed(config, HydraConfig.get())
+        config, overrides = composed(cfg)
     if HydraConfig.get().mode is RunMode.RUN:
         # It runs after Hydra, which tells errors its own way, with all that was typed.
         READ.append((config, overrides))
         return None
+    if planned(config, overrides):
+        return None
     sweep = Path(HydraConfig.get().sweep.dir).name
     answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
-    return float(answer["score"]) if answer["score"] is not None else None
+    score: float | None = answer["score"]
+    return score
+
+
+def planned(config: dict[str, Any], overrides: list[str]) -> bool:
+    """Whether only a plan is asked for, which is told then."""
+    if config["dry_run"]:
+        from research.run.plan import show
+
+        show([config], [overrides])
+    return bool(config["dry_run"])
 
 
 @refusal.command
@@ -134,10 +150,7 @@ def main() -> None:
     """Run the trial that was typed, or the sweep, and tell its figures."""
     read()
     for config, overrides in READ:
-        if config["dry_run"]:
-            from research.run.plan import show
-
-            show([config], [overrides])
+        if planned(config, overrides):
             continue
         answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])
         from research.run.lines import show_trial

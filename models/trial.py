@@ -69,7 +69,7 @@ def prepare(folder: Path, seed: int, threads: int | None) -> None:
         Refusal: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:

@@ -23,7 +23,7 @@ class Decoded:
     inputs: NDArray[Any]
     """(N, *shape): uint8 pixels, float32 values, or integer tokens, as the files have them: on no scale"""
     targets: NDArray[Any]
-    """(N,) int64 class, or float32 value"""
+    """(N,) int64 class, (N, 1) float32 value, or (N, T) next token"""
     parts: NDArray[np.int8]
     """(N,) `TRAIN`, `VAL`, `TEST`, or `UNSPLIT`"""
     about: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +44,8 @@ class Decoded:
     def facts(self) -> dict[str, Any]:
         """What a config leaves to the data: its keys under `data`, with what was found."""
         fixed = bool((self.parts == TEST).any())
-        found = {"shape": list(self.shape), "task": self.task, "drawn": "fixed" if fixed else "anew"}
+        drawn = self.about.get("drawn") or ("fixed" if fixed else "anew")
+        found = {"shape": list(self.shape), "task": self.task, "drawn": drawn}
         return found | {"classes": int(self.about["classes"]), "vocabulary": self.about.get("vocabulary")}
 
     def keep(self, folder: Path) -> None:

@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from refusal import Refusal
 
@@ -75,6 +78,19 @@ def column(where: Path, names: list[str], asked: str | None, usual: tuple[str, .
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise Refusal(f"{where} has the columns {shown}: set data.{key} to one of them.")
     return told
+
+
+def plain(values: Any, name: str, where: Path) -> NDArray[Any]:
+    """Answers as numbers or words. Raises `Refusal` for one that is missing."""
+    missing = np.flatnonzero(values.isna().to_numpy())
+    if len(missing):
+        raise Refusal(
+            f"{where}: {len(missing)} rows have no {name}, the first in row {int(missing[0]) + 1}: fill them "
+            "or take them out."
+        )
+    if values.dtype.kind in "fiu":
+        return np.asarray(values.to_numpy(float if values.dtype.kind == "f" else int))
+    return np.asarray(values.astype(str).to_numpy(object))
 
 
 def _from_csv(pandas: Any, file: Path) -> Any:

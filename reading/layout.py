@@ -49,6 +49,12 @@ def examples_of(path: Path, target: str | None, notes: list[str]) -> Iterator[Ex
         yield from _labelled(one, path, target, part, notes)
 
 
+def own_parts(path: Path) -> dict[int, Path]:
+    """Part -> its folder, where there is one for training; empty where the parts are still to be drawn."""
+    own = {_PARTS[one.name.lower()]: one for one in _folders(path) if one.name.lower() in _PARTS}
+    return own if TRAIN in own else {}
+
+
 def _labelled(place: Path, whole: Path, target: str | None, part: int, notes: list[str]) -> Iterator[Example]:
     """What lies in one part's folder: by the CSV beside it, else by its folders."""
     files = [file for file in walk(place) if not _hidden(file, place)]

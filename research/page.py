@@ -1,12 +1,15 @@
 """Texts as they leave: the files of a report whole or not at all, lines no wider than a terminal."""
 
+import os
 import re
 import shutil
+import stat
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
+import redact
 from redact import shown
 from refusal import Refusal
 
@@ -50,12 +53,20 @@ def flowed(parts: Iterable[str], width: int, indent: str = "") -> list[str]:
 
 
 def put(text: str, folder: Path, name: str = "report.md") -> Path:
-    """Write a file of a report in `folder`, which is made; `Refusal` when it cannot be written."""
+    """Write a file of a report in `folder`, which is made; `Refusal` when it cannot be written.
+
+    Secrets in it are masked, and nobody else may read it, unless a file is there already that others may.
+    """
     path = folder / name
     beside = path.with_name(f"{name}.new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        rights = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        with os.fdopen(
+            os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(redact.text(text))
+            os.fchmod(file.fileno(), rights)
         beside.replace(path)
     except OSError as error:
         raise Refusal(

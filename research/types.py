@@ -254,7 +254,6 @@ class SprintFacts(RowFacts):
     predicted: dict[str, Any] = {}
     """what memory has refused, and how often it was wrong"""
     plan: dict[str, Any] = {}
-    """of the team's discussion"""
     baseline: dict[str, Any] = {}
     """`overrides` of the control, and the `sprint` that has confirmed it"""
     shortest: dict[str, Any] | None = None

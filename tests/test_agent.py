@@ -237,7 +237,7 @@ def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
     assert lines[1].startswith("objective  Minimise parameters (size/parameters)")
     assert "llm=none" in done.stdout and lines[-1].startswith("report")
     (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
-    assert report.read_text().startswith("# 90 % accuracy with the fewest parameters\n\n**")
+    assert report.read_text().startswith("# 90 % accuracy with the fewest parameters\n\nAsked was: Minimise")
     first = trained(tmp_path)
     with sqlite3.connect(tmp_path / "lab.db") as sql:
         sources = sql.execute("select source, count(*) from trial group by source").fetchall()
@@ -263,7 +263,7 @@ def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp
     if done.returncode == 0:
         (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
         assert told[-1].startswith("report") and len(ended) > len(spoilt)
-        assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\n**")
+        assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\nAsked was: Minimise")
     else:
         # No control was left alone, however often it was run again.
         assert done.returncode == 2 and "The machine is too busy to settle train/energy_j" in done.stderr

@@ -13,6 +13,7 @@ PAGES = {
     "docs/architecture.md": 80,
     "docs/your-own.md": 120,
     "docs/log.md": 80,
+    "docs/security.md": 80,
 }
 FOLDERS = ("benchmarks", "conf", "docs", "models", "power", "reading", "research", "tests")
 

@@ -227,6 +227,7 @@ def test_the_name_of_a_sweep_is_of_what_is_run_not_how() -> None:
     assert first.startswith("optimizer-seed-") and len(first) == len("optimizer-seed-") + 8
     assert first != name(["optimizer=adam,lion", "seed=0,2"], ["optimizer", "seed"])
     assert name(["name=my run", "model.width=1,2"], ["model.width"]).startswith("my-run-")
+    assert name(["name='mein läuft'", "seed=1,2"], ["seed"]).startswith("mein-läuft-")
 
 
 def test_a_split_that_goes_with_the_seed_is_told_as_it_was_typed(tmp_path: Path) -> None:

@@ -135,6 +135,17 @@ def test_what_is_typed_or_an_own_option_names_is_called(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("finder", ["get_method", "get_class", "get_object", "get_static_method"])
+def test_what_is_found_by_its_name_is_named_like_a_target(finder: str) -> None:
+    node = {"_target_": f"hydra.utils.{finder}", "path": "torch.nn.GELU"}
+    construct.trust({"a": [node]})
+    assert construct.build({**node, "_partial_": True}).keywords == {"path": "torch.nn.GELU"}
+    for other in ({"path": "os.system"}, {"_args_": ["os.system"]}, {"path": ["os.system"]}):
+        with pytest.raises(Refusal, match=r"'os\.system' is not called"):
+            construct.build({"_target_": f"hydra.utils.{finder}", **other})
+
+
+@pytest.mark.usefixtures("forgotten")
 def test_a_recipe_which_the_lab_may_have_written_puts_nothing_on_the_list(tmp_path: Path) -> None:
     (tmp_path / "experiment" / "discovered").mkdir(parents=True)
     (tmp_path / "experiment" / "discovered" / "x.yaml").write_text("# _target_: torch.optim.ASGD\n")

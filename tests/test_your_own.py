@@ -20,6 +20,8 @@ FILES: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
     "idx": ("/usr/share/datasets/fashion-mnist", own_data.idx),
     "arrays": ("signals.npz", own_data.arrays),
     "table": ("flowers.csv", own_data.table),
+    "text": ("reviews.jsonl", own_data.text),
+    "corpus": ("books", own_data.corpus),
     "values": ("houses.csv", own_data.values),
 }
 SMALL = ["budget.steps=10", "data.batch_size=16"]

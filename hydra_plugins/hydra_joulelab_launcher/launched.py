@@ -3,19 +3,18 @@
 import importlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from redact import redact
-from refusal import Refusal
-from research.run import lookup
-from research.run.child import reason
-from research.run.runner import Job, Outcome
-from research.run.sweep import Launch
+
+# Hydra reads this module at each start: what is behind these takes half a second.
+if TYPE_CHECKING:
+    from research.run.runner import Job, Outcome
+    from research.run.sweep import Launch
 
 _TOLD = ("status", "trial_id", "score", "metrics", "facts", "wall_s")
 
@@ -34,12 +33,12 @@ class Answering:
         """The answer of one trial, with its wall seconds."""
         from research.run import machine
 
-        plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        config: dict[str, Any] = plain
+        script = importlib.import_module(self.script)
+        config, overrides = script.composed(cfg)
         begun = time.monotonic()
-        answer: dict[str, Any] = importlib.import_module(self.script).trial(
+        answer: dict[str, Any] = script.trial(
             shared(config, self.beside),
-            overrides=redact(list(HydraConfig.get().overrides.task)),
+            overrides=overrides,
             sweep=self.sweep,
             threads=config["launcher"]["threads"] or machine.threads(self.beside),
         )
@@ -71,11 +70,11 @@ def width(launcher: Launcher, count: int) -> int | None:
 
 def launched(
     launcher: Launcher, answering: Answering, batch: Sequence[Sequence[str]], started: int
-) -> Launch:
+) -> "Launch":
     """Runs jobs, which are some of `batch`, by `launcher`; all are told when the last of them has ended."""
     typed = {tuple(redact(list(overrides))): list(overrides) for overrides in batch}
 
-    def run(jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(jobs: Sequence["Job"]) -> Iterator["Outcome"]:
         at_a_time = width(launcher, len(jobs))
         answering.sweep, answering.beside = jobs[0].sweep, at_a_time or 1
         _announce(type(launcher).__name__, len(jobs), at_a_time)
@@ -98,15 +97,23 @@ def _announce(name: str, count: int, at_a_time: int | None) -> None:
     print(f"{count} trials through {name}, {how}; they are told when all have ended", flush=True)
 
 
-def _outcome(job: Job, ended: JobReturn) -> Outcome:
+def _outcome(job: "Job", ended: JobReturn) -> "Outcome":
+    from refusal import Refusal
+    from research.run.child import reason
+    from research.run.runner import Outcome
+
     told = ended._return_value
     if ended.status is JobStatus.COMPLETED:
         return Outcome(job, **{name: told[name] for name in _TOLD})
     return Outcome(job, "failed", str(told) if isinstance(told, Refusal) else reason(told))
 
 
-def _left(jobs: Sequence[Job], error: BaseException) -> Iterator[Outcome]:
+def _left(jobs: Sequence["Job"], error: BaseException) -> Iterator["Outcome"]:
     """The jobs of a launcher that broke off: what its processes had finished stands in the database."""
+    from research.run import lookup
+    from research.run.child import reason
+    from research.run.runner import Outcome
+
     interrupted = isinstance(error, KeyboardInterrupt)
     why = "stopped before its end; the same command finishes it" if interrupted else reason(error)
     for job, done in zip(jobs, lookup.known(jobs), strict=True):

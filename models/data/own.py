@@ -39,7 +39,9 @@ def load(
     Raises:
         Refusal: the files cannot be taken as they are, or are not what the config says of them.
     """
-    data = decoded({"source": source, "task": task, **options})
+    # A source whose parts can only be drawn as it is read takes the shares itself.
+    drawing = {"val_share": val_share, "test_share": test_share, "split_seed": split_seed}
+    data = decoded({"source": source, "task": task, **drawing, **options})
     facts = data.facts()
     rows, notes = split(data, val_share, test_share, split_seed)
     about = _named(data, notes)
@@ -66,7 +68,7 @@ def load(
 def _named(data: Decoded, notes: list[str]) -> dict[str, Any]:
     """What a person must be told, and what is kept beside the weights."""
     about: Mapping[str, Any] = data.about
-    apart = ("task", "classes", "vocabulary", "notes")
+    apart = ("task", "classes", "vocabulary", "notes", "drawn")
     return {key: value for key, value in about.items() if key not in apart} | {
         "notes": [*about.get("notes", ()), *notes]
     }

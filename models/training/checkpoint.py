@@ -156,8 +156,8 @@ def _write(target: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Write a file in one step or not at all, down to the disk; `Refusal` when it cannot be."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reading.answers import answers
 from reading.decoded import Decoded
-from reading.frames import column, tables
+from reading.frames import column, plain, tables
 from reading.labels import ANSWERS, check_parts
 from refusal import Refusal
 
@@ -52,7 +52,7 @@ def read(
         values, about = _numbers(whole[name], name, where, most_categories)
         columns.append(values)
         told.append(about)
-    targets, about = answers(_plain(whole[answer], answer, where), task, f"{where}, column {answer}")
+    targets, about = answers(plain(whole[answer], answer, where), task, f"{where}, column {answer}")
     notes: list[str] = []
     if about["task"] == "classification":
         check_parts(about["names"], targets, numbers, notes)
@@ -60,19 +60,6 @@ def read(
     notes += [f"the columns {', '.join(same)} never change"] if same else []
     inputs = np.concatenate(columns, 1)[:, :, None]
     return Decoded(inputs, targets, numbers, about | {"notes": notes, "columns": told, "answer": answer})
-
-
-def _plain(values: Any, name: str, where: Path) -> NDArray[Any]:
-    """Answers as numbers or words. Raises `Refusal` for one that is missing."""
-    missing = np.flatnonzero(values.isna().to_numpy())
-    if len(missing):
-        raise Refusal(
-            f"{where}: {len(missing)} rows have no {name}, the first in row {int(missing[0]) + 1}: fill them "
-            "or take them out."
-        )
-    if values.dtype.kind in "fiu":
-        return np.asarray(values.to_numpy(float if values.dtype.kind == "f" else int))
-    return np.asarray(values.astype(str).to_numpy(object))
 
 
 def _numbers(values: Any, name: str, where: Path, most: int) -> tuple[NDArray[np.float32], dict[str, Any]]:

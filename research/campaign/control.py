@@ -156,7 +156,7 @@ def tightened(
     would go to the same bound again. `unsettled` is that distance by the metric of the test split.
 
     A bound that is relative to the control becomes a figure by the `control`'s own on this split. Both arms
-    meet the same examples there, so half of its margin is the most that it is tightened by.
+    meet the same examples there, so half of a margin is the most that chance tightens it by.
     """
 
     def tight(bound: Constraint) -> Constraint:
@@ -167,8 +167,9 @@ def tightened(
         if known is None or known.unit != "share":
             return _at(bound, own + more)
         margin = math.sqrt(max(0.0, own * (1 - own)) / examples) if examples > 0 else 0.0
-        far = 1.0 if bound.of_control is None else max(own, (control or {}).get(bound.metric, own))
-        return _at(bound, min(own + margin + more, max(own, (far + own) / 2)))
+        far = 1.0 if bound.of_control is None else (control or {}).get(bound.metric, own)
+        near = min(margin, (far - own) / 2) if far > own else margin
+        return _at(bound, min(own + near + more, max(own, (1 + own) / 2)))
 
     return objective.model_copy(update={"constraints": tuple(map(tight, objective.constraints))})
 

@@ -39,12 +39,14 @@ class OwnClaims:
         """Judge what is not judged yet of the proposals in `rows`; `arms` are those that have figures."""
         found = {finding.arm.proposal_id: finding for finding in findings}
         known = {arm.proposal_id: arm for arm in arms} | {number: one.arm for number, one in found.items()}
+        # A control of earlier sprints is no arm of the plan.
+        planned = {row["proposal"].overrides for row in rows} - {(), control.overrides}
         for row in rows:
             arm, proposal = known.get(row["id"]), row["proposal"]
             if arm is None or ProposalFacts.of(row).tested:
                 continue
             other = next((one for one in arms if one.overrides == proposal.control), None)
-            if proposal.control not in ((), control.overrides):
+            if proposal.control in planned:
                 self._ablation(row, arm, other)
             elif row["id"] in found and (part := _asked(proposal, found[row["id"]].claim)):
                 self._of_confirmed(row, part, control, found[row["id"]])

@@ -199,6 +199,7 @@ class Tried:
         return State(
             goal=charter.goal.text,
             objective=objective,
+            asked=self._campaign.objective,
             fixed=charter.fixed,
             control=None,
             incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),

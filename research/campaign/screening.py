@@ -51,9 +51,9 @@ class Screening:
         self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
         self._steering, self._stopping = steering, dict[Lane, Stopping]()
+        self.asked: Objective | None = None  # with what is relative to the control as such
         self._held: tuple[Arm, ...] = ()
-        self._done: Counter[Lane] = Counter()
-        self._ended: dict[Lane, str] = {}
+        self._done, self._ended = Counter[Lane](), dict[Lane, str]()
         self.promised = 0
         """turns that the team was told to have; the other lane has as many"""
         self.brief = False
@@ -217,6 +217,7 @@ class Screening:
         return State(
             goal=self._goal,
             objective=self.objective,
+            asked=self.asked,
             fixed=self._bench.fixed,
             control=held[0] if held else None,
             stopped=held[1] if len(held) > 1 else None,

@@ -162,6 +162,7 @@ class Sprint:
         bill = account(self._campaign, who.queue, self._store, self.id)
         given = (charter.screen, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
+        screening.asked = self._campaign.objective
         with self._talk:
             control, stopped, contenders = self._implemented(screening, admission, left, who)
             self._questions = "validate"

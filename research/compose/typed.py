@@ -16,6 +16,7 @@ _PATHS = ("path", "root", "store.url", "memory.store.url")
 _LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
 _OVERRIDES = ("base", "quiet", "compress.distill.teacher.recipe")
 """lists of what could be typed by itself"""
+_SWEEPS = ("-m", "--multirun")
 _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 _PART = re.compile(r"(?:'[^']*'(?=\s*(?:,|$))|\"[^\"]*\"(?=\s*(?:,|$))|\[[^\]]*\]|[^,])+")
 _BARE = re.compile(r"(?:[A-Za-z0-9_/+.%*@?|:$ -]|\\.)*", re.ASCII)
@@ -23,6 +24,7 @@ _BARE = re.compile(r"(?:[A-Za-z0-9_/+.%*@?|:$ -]|\\.)*", re.ASCII)
 _FUNCTION = re.compile(
     r"(?:choice|range|glob|interval|sort|shuffle|tag|str|int|float|bool|json_str)\s*\(.*\)"
 )
+_LINK = re.compile(r"(?<!\\)\$\{")
 _HOME = re.compile(r"((?:--[\w-]+=)?(?:sqlite(?:\+\w+)?:///)?)(~(?:[\w.-]+(?=/))?)(/.*)?", re.DOTALL)
 
 
@@ -31,7 +33,16 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
     Raises `Refusal` for the home folder of somebody whom this machine does not know, and for broken letters.
     """
-    return [_argument(argument) for argument in arguments]
+    read = [_argument(argument) for argument in arguments]
+    # Hydra's own parser takes a flag between overrides for their end, and tells a page of usage.
+    return sorted(read, key=lambda argument: argument not in _SWEEPS)
+
+
+def as_typed(argument: str) -> str:
+    """An override as a person types it: without the quotes that `quoted` would put around it."""
+    key, value, _ = override(argument)
+    bare = f"{key}={value[1:-1]}" if value is not None and _is_quoted(value) else argument
+    return bare if quoted([bare]) == [argument] else argument
 
 
 def _argument(argument: str) -> str:
@@ -61,9 +72,11 @@ def _taken(key: str, value: str) -> str:
 
 def _listed(key: str, part: str) -> str:
     """An element of a list of texts; one that is an override is read as if it stood alone."""
-    if _is_quoted(part):
-        return part
-    return _quotation(_argument(part)) if key in _OVERRIDES else _said(part)
+    if key not in _OVERRIDES:
+        return part if _is_quoted(part) else _said(part)
+    # What it links to is the trial's: ${seed} is of each trial, not of the campaign.
+    linked = _LINK.sub(r"\\${", part)
+    return linked if _is_quoted(part) else _quotation(_argument(linked))
 
 
 def _said(text: str) -> str:

@@ -164,6 +164,8 @@ def _compares(pieces: Sequence[Piece], at: int) -> bool:
     return bool(after) and phrases().get((after[0],), ("",))[0] == "c"
 
 
+_CHANGES = "ZUDYHzud"
+_PLACES = ("above", "over", "below", "under", "beyond")
 _Build = Callable[[list[Lexeme]], list[Lexeme]]
 
 
@@ -185,7 +187,7 @@ def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
     lexeme = found[at]
     if lexeme.sign != "m" or lexeme.value.concept.name != "loss" or lexeme.value.key != "test/loss":
         return lexeme
-    before = found[at - 1] if at else None
+    before = next((other for other in found[max(0, at - 3) : at][::-1] if other.sign not in "oi"), None)
     after = [other for other in found[at + 1 : at + 4] if other.sign not in "oigly="][:1]
     shares = ("share", "points")
     lost = before is not None and (
@@ -217,6 +219,11 @@ def _turned(found: list[Lexeme]) -> list[Lexeme]:
     if any(lexeme.sign == "s" and not lexeme.value.startswith("us") for lexeme in kept):
         return found
     turned = {"g": "l", "l": "g", "h": "="}[bound.sign]
+    if any(lexeme.sign in _CHANGES for lexeme in kept):
+        if bound.value in _PLACES:  # `don't reduce accuracy below 95 %`
+            kept = [lexeme for lexeme in kept if lexeme.sign == "m"]
+        elif bound.sign == "l":
+            return found
     kept = [] if turned == "=" else kept
     return [*kept, bound._replace(sign=turned, start=found[0].start if not kept else bound.start, value=None)]
 
@@ -258,10 +265,16 @@ def _fallen(found: list[Lexeme]) -> list[Lexeme]:
     return [said._replace(sign="Z", value="down"), said._replace(value="below"), quantity]
 
 
+def _all_but(found: list[Lexeme]) -> list[Lexeme]:
+    """`any network but a cnn` excludes it; `fewer joules, but on digits` does not."""
+    return [found[0]._replace(sign="n"), found[1]] if found[0].value == "but" else found
+
+
 _MERGES: tuple[tuple[str, _Build], ...] = (
-    (r"n(?:[ZUDYHzud][oi]*m?y?)g", _turned),
+    (rf"n(?:[{_CHANGES}][oi]*m?y?)[gl]", _turned),
     (r"n[kis]?m?[gl]", _turned),
     (r"nzh(?=[lg]?q)", _turned),
+    (r"sN", _all_but),
     (r"lq", _fallen),
     (r"[mqaA][oi]*P", _parted),
     (r"p[o]?m", _parted),

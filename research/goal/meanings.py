@@ -4,7 +4,7 @@ from typing import Literal
 
 from research.goal.lexicon import Noun
 from research.goal.quantities import Quantity
-from research.goal.saying import SPOKEN, Meaning, Problem, Wish, said_of
+from research.goal.saying import SPOKEN, Meaning, Problem, Wish, points, said_of
 from research.metrics import METRICS, is_ratio, is_score
 from research.types import Constraint
 
@@ -124,9 +124,7 @@ def changed(
     if sign == "l" or (lost and sign is None):
         return size if isinstance(size, Constraint) else _lost(metric, size)
     if is_score(metric) and METRICS[metric].unit == "share" and not isinstance(size, Constraint):
-        return _worse(metric)._replace(
-            instead=f"at most {100 * size:.6g} points less {SPOKEN.get(metric, metric)}"
-        )
+        return _worse(metric)._replace(instead=f"at most {points(size)} less {SPOKEN.get(metric, metric)}")
     return _worse(metric)
 
 

@@ -106,6 +106,6 @@ def reasons() -> dict[str, str]:
         table
         | dict.fromkeys(split(_TASKS), bring)
         | dict.fromkeys(split(_ALTERNATIVES), "leaves a choice open, and a goal makes it")
-        | dict.fromkeys(("between", "ranging"), ranged)
+        | dict.fromkeys(("between", "ranging", "from"), ranged)
         | dict.fromkeys(split(_VAGUE), "is no bound: say at least or at most")
     )

@@ -1,17 +1,19 @@
 """What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import chunk, lexemes, signs
 from research.goal.names import Names
 from research.goal.phrases import EXCLUDED
-from research.goal.rules import heard
+from research.goal.rules import Stretch, heard
 from research.goal.saying import Meaning, Problem, Wish
 from research.types import Constraint
 
-_MUTE = "sitoh="
+_MUTE = "sito"
 """signs that may be left over: they join phrases"""
+_TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
 
 @final
@@ -31,24 +33,65 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
     parts = HeardGoal([], [], [], [])
     read, rest = heard(found, typed)
     for stretch in read:
-        last = max(
-            (at for at in range(stretch.start, stretch.end) if found[at].sign not in _MUTE),
-            default=stretch.start,
+        _take(parts, text, found, stretch)
+    alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
+    if (
+        alone
+        and len([bound for bound in parts.bounds if bound.of_control is None and _is_accuracy(bound)]) > 1
+    ):
+        said = _words(text, found, alone[0])
+        parts.problems.append(
+            (2, said, Problem("does not say of what: another figure is accuracy's already"))
         )
-        said = text[found[stretch.start].start : found[last].end].strip(" ,;")
-        for meaning in stretch.meanings:
-            _sort(parts, meaning, said)
-        if EXCLUDED not in stretch.meanings:
-            parts.named.extend(
-                lexeme.value for lexeme in found[stretch.start : stretch.end] if lexeme.sign == "N"
-            )
     for at in rest:
-        _left(parts, text, found[at], signs(found[at + 1 : at + 6]))
+        _left(parts, text, found[at], signs(found[max(0, at - 1) : at]), signs(found[at + 1 : at + 6]))
     unknown = [found[at] for at in rest if found[at].sign == "?"]
     if unknown:
         listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
         parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
     return parts
+
+
+def _words(text: str, found: Sequence[Lexeme], stretch: Stretch) -> str:
+    """What was written, without the words that only join it to the next."""
+    places = range(stretch.start, stretch.end)
+    last = max((at for at in places if found[at].sign not in _MUTE), default=stretch.start)
+    return text[found[stretch.start].start : found[last].end].strip(" ,;")
+
+
+def _take(parts: HeardGoal, text: str, found: Sequence[Lexeme], stretch: Stretch) -> None:
+    """What one rule made of a stretch, with the names in it."""
+    matched = found[stretch.start : stretch.end]
+    for meaning in stretch.meanings:
+        told = _TWOFOLD if _may_bound(found, stretch) else meaning
+        _sort(parts, told, _words(text, found, stretch))
+    if EXCLUDED not in stretch.meanings:
+        parts.named.extend(lexeme.value for lexeme in matched if lexeme.sign == "N")
+
+
+def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
+    """Whether `90 %` stands for a bound on accuracy without a word of it."""
+    quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
+    return quantity is not None and quantity.dimension == "share" and set(signs(matched)) <= set("glq=")
+
+
+def _is_accuracy(bound: Constraint) -> bool:
+    return bound.metric == "test/accuracy"
+
+
+def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
+    """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
+    matched = found[stretch.start : stretch.end]
+    place = matched[0].sign == "g" and matched[0].value in ("above", "over", ">", ">=")
+    share = next((lexeme for lexeme in matched[place : place + 1] if lexeme.sign == "q"), None)
+    if (
+        share is None
+        or share.value.dimension != "share"
+        or signs(matched[place + 1 : place + 2]) not in tuple("dua")
+    ):
+        return False
+    before = found[stretch.start - 1].sign if stretch.start else "s"
+    return bool(share.value.value > 0.85 and (place or before in "Ni"))
 
 
 def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
@@ -60,14 +103,14 @@ def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
         parts.problems.append((2, said, meaning))
 
 
-def _left(parts: HeardGoal, text: str, lexeme: Lexeme, after: str) -> None:
+def _left(parts: HeardGoal, text: str, lexeme: Lexeme, before: str, after: str) -> None:
     """What no rule took: a name, a word that joins, or why the goal is refused."""
     said = text[lexeme.start : lexeme.end]
     if lexeme.sign == "N":
         parts.named.append(lexeme.value)
     elif lexeme.sign == "!":
         parts.problems.append((0, said, Problem(lexeme.value)))
-    elif lexeme.sign not in _MUTE + "?" and not _is_verb(lexeme.sign, said.lower(), after):
+    elif lexeme.sign not in _MUTE + "?" and said != ":" and not _is_idle(lexeme, said.lower(), before, after):
         parts.problems.append((3, said, Problem("says nothing of a metric or a bound where it stands")))
 
 
@@ -77,8 +120,11 @@ def _unknown(unknown: int, all_of_it: int) -> Problem:
     return Problem(f"in the goal {said} neither a data set, a network, nor a bound on a metric{language}")
 
 
-def _is_verb(sign: str, said: str, after: str) -> bool:
-    """Whether `train a CNN` or `keep ... above` is meant, which says nothing by itself."""
-    if sign == "k":
+def _is_idle(lexeme: Lexeme, said: str, before: str, after: str) -> bool:
+    """Whether a word says nothing by itself: as in `train a CNN`, `keep ... above`, `on the digits data`."""
+    if lexeme.sign == "k":
         return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
-    return sign == "p" and (said in ("train", "trained", "test") or after.lstrip("io")[:1] == "N")
+    if lexeme.sign == "X":
+        return before in ("", *"NXsio") or after[:1] == "N"
+    idle = said in ("train", "trained", "test") or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
+    return lexeme.sign == "p" and idle

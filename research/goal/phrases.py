@@ -80,19 +80,24 @@ def times_control(heard: Matched) -> Meaning | None:
     amount, noun = heard.amount, heard.noun
     if amount is None or noun is None:
         return None
-    return of_control(noun, heard.op, float(str(amount[1])), typed=heard.typed)
+    times = float(str(amount[1]))
+    if heard.op is None and not heard.first("="):
+        return multiplied(noun, times, None)
+    return of_control(noun, heard.op, times, typed=heard.typed)
 
 
 def beside_control(heard: Matched) -> Meaning | None:
     """`within 2 % of the baseline accuracy`; `at least 98 % of the baseline accuracy` is a part of it."""
-    noun, quantity, op = heard.noun or ACCURACY, heard.quantity, heard.first("gl")
-    if quantity.dimension not in ("share", "points") and heard.first("m") is None:
+    noun, quantity, op = heard.noun, heard.quantity, heard.first("gl")
+    if noun is None and quantity.dimension not in ("share", "points"):
         return None
     if op is not None and op.value == "within":
-        return changed(noun, "bad", ("q", quantity), "l")
+        return changed(noun or ACCURACY, "bad", ("q", quantity), "l")
+    if noun is None:
+        return Problem("does not say of what of the control: name the metric")
     if quantity.dimension != "share":
         return None
-    if op is None and heard.first("k") is None:
+    if op is None and heard.first("k") is None and not (noun.key or "").startswith("test/"):
         return multiplied(noun, quantity.value, None)
     return of_control(noun, heard.op, quantity.value)
 
@@ -104,7 +109,10 @@ def off_control(heard: Matched) -> Meaning | None:
     if noun is None:
         return None
     way = "down" if ops[-1].sign == "l" else "up"
-    return changed(noun, way, heard.amount, ops[0].sign if len(ops) > 1 else None)
+    said = heard.first("=")
+    no_worse = said is not None and said.value is None
+    op = ops[0].sign if len(ops) > 1 else "l" if no_worse else None
+    return changed(noun, way, heard.amount, op)
 
 
 def beaten(heard: Matched) -> Meaning:
@@ -172,7 +180,7 @@ def halved(heard: Matched) -> Meaning | None:
 
 def part_of(heard: Matched) -> Meaning | None:
     """`half the energy`, `a third of the parameters`, `30 % of the joules`."""
-    amount, noun = heard.amount, heard.noun
+    amount, noun = heard.amount, heard.placed(heard.noun)
     if amount is None or noun is None:
         return None
     if isinstance(amount[1], Quantity):

@@ -199,6 +199,8 @@ def _counted(pieces: Sequence[Piece], at: int) -> tuple[float, int, bool, bool] 
         return divided, at + 3, True, False
     value, end, one = _plain(pieces, at)
     part = _PARTS.get(_text(pieces, end))
+    if value is not None and [_text(pieces, end + place) for place in range(3)] == ["and", "a", "half"]:
+        return value + 0.5, end + 3, False, False
     if part is None:
         return None if value is None else (value, end, False, one)
     value, end = (1.0 if value is None else value) / part, end + 1

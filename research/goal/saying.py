@@ -72,7 +72,7 @@ def _wished(wish: Wish) -> str:
             else f"{way} {name}"
         )
     if _is_share(metric):
-        return f"{100 * wish.effect:.6g} points more {name}"
+        return f"{points(wish.effect)} more {name}"
     if is_score(metric):
         return f"reduce {name} by {wish.effect:.6g}"
     return f"{100 * wish.effect:.6g} % {way} {name}"
@@ -107,10 +107,11 @@ def _stated(asked: Objective, least: float, overrides: tuple[str, ...]) -> str:
 def _size(metric: str, size: float) -> str:
     if not is_score(metric):
         return f"{100 * size:.6g} % of the control's"
-    return _points(size) if _is_share(metric) else f"{size:.6g}"
+    return points(size) if _is_share(metric) else f"{size:.6g}"
 
 
-def _points(size: float) -> str:
+def points(size: float) -> str:
+    """A difference of a share: `1 point`, `0.5 points`."""
     return f"{100 * size:.6g} point{'' if abs(size - 0.01) < 1e-12 else 's'}"
 
 
@@ -139,7 +140,7 @@ def _plain(bound: Constraint) -> str:
 def _shifted(bound: Constraint, side: str) -> str:
     if not bound.bound:
         return f"{side} the control's"
-    size = _points(abs(bound.bound)) if _is_share(bound.metric) else f"{abs(bound.bound):.6g}"
+    size = points(abs(bound.bound)) if _is_share(bound.metric) else f"{abs(bound.bound):.6g}"
     below = bound.bound < 0
     worse = below == (bound.op == ">=")
     return f"{'at most' if worse else 'at least'} {size} {'below' if below else 'above'} the control's"

@@ -2,14 +2,16 @@
 
 SIGNS = {
     "g":
-        "at least | no less than | above | over | more than | greater than | higher than | larger than | "
+        "at least | min . | no less than | above | over | more than | greater than | higher than | "
+        "larger than | "
         "bigger than | exceed | exceeds | exceeding | beat | beats | beating | minimum | minimum of | min | "
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
-        "and more | and up | or over | upwards of | slower than | longer than | go above | go over | going "
+        "and up | or over | upwards of | slower than | longer than | go above | go over | going "
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
         "go beyond | surpass | surpasses | surpassing | minimally",
     "l":
-        "at most | below | under | less than | fewer than | lower than | smaller than | within | up to | "
+        "at most | max . | below | under | less than | fewer than | lower than | smaller than | within | "
+        "up to | "
         "maximum | maximum of | max | max of | at or below | <= | =< | ≤ | < | or less | or fewer | or lower "
         "| or below | and below | or under | fall below | falls below | falling below | fall under | falls "
         "under | falling under | drop below | drops below | dropping below | drop under | dropping under | go"
@@ -34,7 +36,7 @@ SIGNS = {
         "smallest amount | smallest possible number | most | highest | greatest | maximal | high | much | "
         "many",
     "D":
-        "reduce | reduces | reducing | reduced | cut | cuts | cutting | save | saves | saving | saved | "
+        "reduce | reduces | reducing | reduced | cut | cuts | cutting | save | saves | saved | "
         "minimise | minimize | minimises | minimizes | minimising | minimizing | lowering | lowers | lowered "
         "| slash | slashing | trim | trimming | decreasing | decreases | decreased | bring down | bringing "
         "down | shave | shave off | shorten | shortening",
@@ -44,7 +46,7 @@ SIGNS = {
     "B":
         "improve | improves | improving | improved | optimise | optimize | optimising | optimizing | "
         "optimised | optimized | enhance | enhancing",
-    "Y": "reduction | reductions | savings | decrease | cutback | down",
+    "Y": "saving | reduction | reductions | savings | decrease | cutback | down",
     "H": "increase | gain | gains | boost | boosting | boosts | gaining | up",
     "Z":
         "lose | loses | losing | lost | loss of | degrade | degrades | degrading | degraded | degradation | "
@@ -61,7 +63,7 @@ SIGNS = {
         "control | controls | baseline | baselines | default | defaults | original | reference | today | now "
         "| before | current | currently | status quo",
     "o": "of",
-    "i": "in | for | at | on | during | from",
+    "i": "in | for | at | on | during",
     "y": "by",
     "t": "to | down to | up to about | into",
     "h": "than | compared to | compared with | relative to | versus | vs | over that of | relative",
@@ -71,6 +73,7 @@ SIGNS = {
         ", | ; | . | ! | s . t . | ( | ) | and | with | but | while | whilst | yet | & | using | use | uses |"
         " used | plus | also | subject to | given | when keeping | so that | such that | as long as | so long"
         " as | provided | provided that | if | when | where | given that",
+    "X": "data | dataset | datasets | data set | data sets | image | images",
 }  # fmt: skip
 """the signs are explained in `lexicon.py`"""
 WAYS = {
@@ -126,22 +129,24 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
-    "a | achieve | achieves | achieving | all | allow | allowing | amount | an | any | approach | "
-    "architecture | architectures | are | attain | be | been | build | building | can | classification | "
-    "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
-    "could | count | create | creating | data | dataset | datasets | deep | deliver | delivers | design | "
-    "designing | find | finding | get | gets | getting | give | gives | giving | goal | has | have | having"
-    " | hit | hits | hitting | i | image | images | is | it | its | just | let | lets | level | like | look"
-    " | looking | machine | made | make | makes | making | may | me | method | might | model | models | "
-    "must | my | need | needing | needs | net | nets | network | networks | neural | new | number | obtain "
-    "| one | only | our | overall | please | possible | problem | reach | reaches | reaching | recognise | "
-    "recognises | recognition | recognize | recognizes | require | required | requires | run | running | "
-    "score | scores | search | seek | set | shall | should | single | so | solution | some | spend | "
-    "spending | spent | still | take | takes | taking | target | targets | task | that | the | their | then"
-    " | there | these | they | this | those | total | us | value | values | want | wanted | wants | we | "
-    "which | who | whose | will | would | you | your | as possible | at all | image classification | digit "
-    "classification | language modelling | language modeling | number of | amount of | machine learning | "
-    "deep learning | of course | test results"
+    "i'd | i'll | we'd | let's | "
+    "a | accept | acceptable | accepting | achieve | achieves | achieving | all | allow | allowed | "
+    "allowing | amount | amount of | an | any | approach | architecture | architectures | are | as possible"
+    " | at all | attain | be | been | budget | build | building | can | classification | classifier | "
+    "classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
+    "create | creating | deep learning | deliver | delivers | design | designing | digit classification | "
+    "find | finding | get | gets | getting | give | gives | giving | go | goal | goes | going | has | have "
+    "| having | hit | hits | hitting | i | image classification | is | it | its | just | language modeling "
+    "| language modelling | let | lets | level | like | look | looking | machine learning | made | make | "
+    "makes | making | may | me | method | might | model | models | must | my | need | needing | needs | net"
+    " | nets | network | networks | neural | new | number | number of | obtain | of course | ok | okay | on"
+    " disk | one | only | our | overall | please | possible | problem | reach | reaches | reaching | "
+    "recognise | recognises | recognition | recognize | recognizes | require | required | requires | run | "
+    "running | score | scores | search | seek | set | shall | should | single | so | solution | some | "
+    "spend | spending | spent | still | take | takes | taking | target | targets | task | test results | "
+    "that | the | their | then | there | these | they | this | those | tolerable | tolerate | tolerating | "
+    "total | us | value | values | want | wanted | wants | we | which | who | whose | will | would | you | "
+    "your"
 )
 """words that carry no condition"""
 CONCEPTS = {

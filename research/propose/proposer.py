@@ -44,6 +44,8 @@ class State(Record):
     goal: str
     objective: Objective
     """as screened: `val/accuracy` where the goal decides on `test/accuracy`"""
+    asked: Objective | None = None
+    """the same with bounds relative to the control as such: on other tasks they are other figures"""
     fixed: tuple[str, ...]
     """overrides of every trial; a proposal may not set these keys or groups again"""
     control: Seen | None

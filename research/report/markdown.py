@@ -114,7 +114,8 @@ def _joint(part: str, *, first: bool) -> str:
     before, after = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
     if not part.strip():
         return " "
-    safe = plain(part) if first else plain(f".{part.strip()}")[1:]
+    longest = len(part) + 1  # the whole text has been cut already
+    safe = plain(part, longest) if first else plain(f".{part.strip()}", longest)[1:]
     return f"{before}{safe}{after}" if not first else f"{safe}{after}"
 
 

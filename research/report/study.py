@@ -98,7 +98,7 @@ def _answer(found: StudyReport, names: ArmNames) -> list[str]:
     told = [_sentence(one, names.line(one.arm), names.line(one.against)) for one in found.verdicts]
     pairs = zip(found.verdicts, told, strict=True)
     return lines + [
-        line for one, said in pairs for line in ("", f"**{one.word.capitalize()}.** {prose(said, 1200)}")
+        line for one, said in pairs for line in ("", f"**{one.word.capitalize()}.** {prose(said, 2000)}")
     ]
 
 
@@ -118,9 +118,9 @@ def _columns(found: StudyReport) -> list[str]:
 def _claims(found: StudyReport, names: ArmNames) -> list[str]:
     count = len(found.verdicts)
     judged = [
-        [str(number), names.line(one.arm), plain(part.part.words), plain(part.reason), part.word]
+        [f"{number}{letter}", names.line(one.arm), plain(part.part.words), plain(part.reason), part.word]
         for number, one in enumerate(found.verdicts, start=1)
-        for part in one.parts
+        for letter, part in zip(_letters(len(one.parts)), one.parts, strict=True)
     ]
     alpha = found.alpha
     shared = "claim has" if count == 1 else f"{count} claims share"
@@ -132,6 +132,11 @@ def _claims(found: StudyReport, names: ArmNames) -> list[str]:
         "claim of several parts is supported when every part is.",
         *_apart(found),
     ]
+
+
+def _letters(parts: int) -> list[str]:
+    """What tells the parts of a claim apart; nothing where it has one."""
+    return [chr(ord("a") + at) for at in range(parts)] if parts > 1 else [""]
 
 
 def _apart(found: StudyReport) -> list[str]:

@@ -31,7 +31,7 @@ _NEEDED = """
     http_proxy https_proxy no_proxy all_proxy WANDB_*
 """
 """what a trial needs of the environment; of keys only that of Weights & Biases, to which trials log"""
-SERVER = ("PG*",)
+_SERVER = ("PG*",)
 """what it needs beside it to write its row to a PostgreSQL server: user and password may be there"""
 
 Report = tuple[int, dict[str, Any]]
@@ -44,7 +44,8 @@ class Forks:
     def __init__(self, environment: dict[str, str], log: Path, needs: Iterable[str] = ()) -> None:
         """`needs` are variables of ours that the trials need beside the usual ones, or patterns of them."""
         ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with theirs, os.fdopen(written, "ab") as output:
             boot = json.dumps([theirs.fileno(), sys.path])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, boot],
@@ -106,6 +107,12 @@ class Forks:
                 self._reports.put(self._server.recv())
         except (EOFError, OSError):
             self._reports.put(None)
+
+
+def needs(configs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What trials of these configs need of the environment beside the usual, to write their rows."""
+    urls = [str((config.get("store") or {}).get("url")) for config in configs]
+    return _SERVER if any(url.startswith("postgres") for url in urls) else ()
 
 
 def needed(environment: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from redact import shown
+from research.compose.typed import as_typed
 from research.metrics import is_energy, quantity
 from research.page import fitted
 from research.run.retold import grid_of
@@ -66,6 +67,8 @@ class Lines:
         )
 
 
+_WEAKEST = 5
+"""classes that a panel tells"""
 _SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
 
 
@@ -94,6 +97,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     lines = [
         ("known", known),
         ("score", _join(metrics, (*_SCORES, "test/loss"))),
+        ("classes", _classes(facts)),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
         (
@@ -134,6 +138,14 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     return [line for line in lines if line[1]] + [("next", _next(overrides))]
 
 
+def _classes(facts: dict[str, Any]) -> str:
+    """The classes by name with their F1, the weakest first, for the test split."""
+    named = list(zip(facts.get("classes") or (), facts.get("f1_per_class") or (), strict=False))
+    weakest = sorted(named, key=lambda one: one[1])[:_WEAKEST]
+    more = f"   and {len(named) - len(weakest)} more" if len(named) > len(weakest) else ""
+    return "   ".join(f"{name} F1 {f1:.2f}" for name, f1 in weakest) + more
+
+
 def _grid(facts: dict[str, Any]) -> str:
     told = grid_of(facts)
     return f"   grid {told}" if told else ""
@@ -144,5 +156,5 @@ def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
 
 
 def _next(overrides: Sequence[str]) -> str:
-    chosen = [text for text in overrides if not text.startswith(("seed=", "optimizer="))]
+    chosen = [as_typed(text) for text in overrides if not text.startswith(("seed=", "optimizer="))]
     return f"python train.py -m {shlex.join([*chosen, 'optimizer=adam,adamw,lion', 'seed=0,1,2'])}"

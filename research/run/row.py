@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from redact import redact, shown
+from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
@@ -60,6 +60,8 @@ class Row:
         """
         assert self._store is not None and self._claim is not None
         facts = facts | ({"files": self.files} if self.files else {})
+        # What each example came to is packed numbers, where letters may stand as in a key.
+        facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
 
@@ -220,7 +222,7 @@ def _failing(row: Row) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
-    words = " ".join(str(error).split())[:500]
+    words = text(" ".join(str(error).split()))[:500]
     if isinstance(error, Ended):
         return words
     kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted"}

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Any, Literal, Self, final
 
 from construct import is_trusted, targets, trusted
+from redact import redact
 from refusal import Refusal
 from research.run import machine, turns
-from research.run.forks import SERVER, Forks
+from research.run.forks import Forks, needs
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
@@ -42,7 +43,7 @@ _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 @final
 @dataclass(frozen=True)
 class Job:
-    """One trial to run: the resolved plain config and where it comes from."""
+    """One trial to run: the resolved plain config and where it comes from, as it may be told."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -50,6 +51,9 @@ class Job:
     source: str = "person"
     until: float | None = None
     """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrides", redact(list(self.overrides)))
 
     @property
     def left_s(self) -> float:
@@ -113,7 +117,7 @@ class Runner:
     ) -> None:
         for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
             if value is not None and not 0 < value < _ENDLESS:
-                raise Refusal(f"launcher.{name}={value}: give a number above 0, or null for the default.")
+                raise Refusal(f"launcher.{name}={value}: give a number above 0, below 1e9, or null.")
         self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._kept, self._logs, self._turns = logs is not None, logs, turns
@@ -151,8 +155,7 @@ class Runner:
         """
         places = self.places(jobs) if jobs else []
         free = deque(places)
-        urls = [str((job.config.get("store") or {}).get("url")) for job in jobs]
-        self._needs = SERVER if any(url.startswith("postgres") for url in urls) else ()
+        self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         threads = self._threads or machine.threads(max(1, len(free)))
         waiting = deque(jobs)
@@ -180,8 +183,7 @@ class Runner:
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
         called = [str(target) for target in targets(job.config)]
-        # What may not be called is not imported either; its trial says so.
-        forks.preload(self._preload, filter(is_trusted, called))
+        forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
@@ -202,7 +204,7 @@ class Runner:
         if self._logs is None:
             self._logs = Path(tempfile.mkdtemp(prefix="joulelab-"))
         if self._forks is None:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = {name: str(threads) for name in _LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"

@@ -28,7 +28,7 @@ def name(typed: Sequence[str], swept: Sequence[str]) -> str:
     said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
     digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
     said_of = values_of(typed)
-    given, recipe = ([said_of[key]] if key in said_of else [] for key in ("name", "experiment"))
+    given, recipe = ([said_of[key].strip("'\"")] if key in said_of else [] for key in ("name", "experiment"))
     prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
     return re.sub(r"[^\w-]+", "-", "-".join([*prefix, digest])).strip("-")
 

@@ -11,7 +11,7 @@ from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
 from research.stats.draws import KEY, drawn_anew
-from research.store.schema import refuse_edited
+from research.store.claims import refuse_edited
 from research.store.store import Store
 from research.types import Key, Trial
 

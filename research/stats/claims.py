@@ -117,9 +117,11 @@ class Part(Record):
 
     @field_validator(*KINDS[:5], mode="before")
     @classmethod
-    def _sized(cls, given: Any) -> Size:
-        if isinstance(given, Size):
+    def _sized(cls, given: Any) -> Size | None:
+        if given is None or isinstance(given, Size):
             return given
+        if isinstance(given, list) and len(given) == 2:  # as a row keeps it
+            given = f"{given[0]:.17g}{given[1]}"
         read = _SIZE.fullmatch(str(given).strip())
         if isinstance(given, bool) or read is None:
             raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")

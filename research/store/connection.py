@@ -5,7 +5,7 @@ import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 
-from redact import redact
+import redact
 from refusal import Refusal
 from research.store import migrations
 
@@ -61,6 +61,8 @@ class Database:
         self._shown = _told(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
+        if self._is_missing():
+            _make_private(str(self.url.database))
         self._engine = _engine(self.url, foreign)
         self._writer = self._engine.execution_options(**{_WRITE: True})
         _ENGINES.add(self._engine)
@@ -126,6 +128,12 @@ class Database:
         self._engine.dispose()
 
 
+def _make_private(path: str) -> None:
+    """An empty file that nobody else may read; SQLite gives its journals the same rights."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def exists(url: str) -> bool:
     """Whether there is a database to read; a server is taken to be there until it is asked.
 
@@ -156,7 +164,8 @@ def _told(url: URL) -> str:
     """A file's name stays as it was typed: SQLAlchemy would spell an ä as %C3%A4."""
     if url.get_backend_name() == "sqlite":
         return f"{url.drivername}:///{url.database or ''}"
-    return str(redact(url.render_as_string(hide_password=True)))
+    # SQLAlchemy hides the password before the host, and none among the parameters.
+    return redact.url(url.render_as_string(hide_password=True))
 
 
 def _parse(url: str) -> URL:

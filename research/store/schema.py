@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from refusal import Refusal
-from research.types import STOPPED, Trial
+from research.types import STOPPED
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -248,15 +247,3 @@ def batches(items: Iterable[T]) -> Iterator[list[T]]:
     left = iter(items)
     while batch := list(islice(left, _AT_ONCE)):
         yield batch
-
-
-def refuse_edited(of: Trial) -> None:
-    """Raise `Refusal` for a trial whose config is not the one that was written, before it is run again.
-
-    A row of a version that took no digest passes: what it may call is held by `construct` in any case.
-    """
-    if of.config_sha is not None and of.config_sha != config_sha(of.key.signature, of.config):
-        raise Refusal(
-            f"The configuration of trial {of.id} was changed in the database after it was written (its "
-            "SHA-256 differs): it is not run. Restore the row from a copy, or type its overrides anew."
-        )

@@ -7,6 +7,7 @@ from typing import Any
 
 from refusal import Refusal
 from research.compose.compose import holds
+from research.compose.grammar import Odd, read
 from research.compose.override import override
 from research.compose.typed import parts
 from research.tasks.task import (
@@ -103,7 +104,7 @@ def refuse_campaigns(typed: Sequence[str], conf: Path) -> None:
 
     Not where flags name another folder of options, which may have any key.
     """
-    if any(text.startswith(("--config", "-c")) for text in typed):
+    if any(text.lstrip("+").startswith(("--config", "-c", "hydra.searchpath")) for text in typed):
         return
     here = composer(conf, "train")
     known = {*here.composed({}).tree, *here.chosen}
@@ -111,6 +112,7 @@ def refuse_campaigns(typed: Sequence[str], conf: Path) -> None:
     others = [text for text in plain if _group(text) not in known]
     if not others:
         if not any(text.startswith("-") for text in typed):
+            _refuse_sweeps(plain)
             refuse_absent(typed, conf, "train")
         return
     campaigns = {key for task in tasks(composer(conf).files).values() for key in task.keys} | {"task"}
@@ -124,6 +126,18 @@ def refuse_campaigns(typed: Sequence[str], conf: Path) -> None:
     own = [text for text in plain if text not in handed]
     line = [*own, *([f"{_OF_ALL}=[{','.join(handed)}]"] if handed and group != "task" else [])]
     raise Refusal(f"{group} is a key of agent.py's: type python agent.py {shlex.join(line)}.")
+
+
+def _refuse_sweeps(plain: Sequence[str]) -> None:
+    for text in plain:
+        try:
+            swept = read(text).swept
+        except Odd:  # Hydra's to read, or to refuse
+            continue
+        if swept:
+            raise Refusal(
+                f"{text[:60]!r} is a sweep: add -m to run each of its values, or write [a,b] for a list."
+            )
 
 
 def _foreign(asked: Task, key: str, everyone: Mapping[str, Task]) -> Refusal:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import redact
 import refusal
 from construct import trust
 from redact import UNSEEN, shown
@@ -207,7 +208,9 @@ def told(as_json: bool) -> Iterator[TextIO]:
         sys.exit(130)
     except Exception as error:
         said = refusal.sentence(error)
-        _failed(out, said.removeprefix("refused: ") if said else f"{type(error).__name__}: {error}")
+        _failed(
+            out, said.removeprefix("refused: ") if said else redact.text(f"{type(error).__name__}: {error}")
+        )
         if said is None:
             raise
         sys.exit(1 if isinstance(error, refusal.Ended) else 2)

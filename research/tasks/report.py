@@ -78,9 +78,9 @@ def _of_campaign(store: "Store", name: str, root: Path) -> tuple[Path, ...]:
 def _of_sprint(store: "Store", wanted: Reference) -> Reported:
     row = row_of(store, wanted)
     if "charter" not in row["facts"]:
-        raise Refusal(
-            f"{wanted} is the experiment of a recipe: type its agent.py experiment=NAME again for its report."
-        )
+        from research.campaign.kept_study import write as of_study
+
+        return Reported(of=str(wanted), paths=(of_study(store, row),))
     from research.report.campaign import write
 
     return Reported(of=str(wanted), paths=(write(store, wanted.number, Path(row["folder"])),))

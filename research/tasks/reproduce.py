@@ -16,8 +16,8 @@ from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
+from research.store.claims import refuse_edited
 from research.store.queries import siblings
-from research.store.schema import refuse_edited
 from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.show import row_of
 from research.types import Record, Result, Trial

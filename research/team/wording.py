@@ -39,7 +39,8 @@ _CALLED_FOR = re.compile(r"\b(?:should|has to|have to|is to|are to)(?: be)? $", 
 _TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _SAID = re.compile(
-    rf"({_NUMBER.pattern})(?:\s*(?P<share>%|percent\b|(?:percentage )?points?\b|pp\b)"
+    rf"(?:\bfactor (?:of )?(?=(?P<factor>\d)))?({_NUMBER.pattern})"
+    r"(?:\s*(?P<share>%|percent\b|(?:percentage )?points?\b|pp\b)"
     r"|\s*-?(?P<times>times\b|x\b|\u00d7|fold\b)|\s*(?P<milli>m[sJ]\b|milli)|\s*(?P<kilo>k[JB]\b|kilo))?"
 )
 _ROW = re.compile(r"\b(trial|insight|proposal|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
@@ -122,7 +123,7 @@ def _strange(text: str, evidence: Quotable) -> list[str]:
     given = f"{evidence.sentence} {_flat(evidence.figures)}"
     known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
     said = _TOKEN.sub(lambda match: "" if match[0].lower().strip(".,") in words else match[0], text)
-    told = [(match[1], match.lastgroup) for match in _SAID.finditer(said)]
+    told = [(match[2], "times" if match["factor"] else match.lastgroup) for match in _SAID.finditer(said)]
     return [shown for shown, unit in told if not _same(shown, _derived(known, unit))]
 
 

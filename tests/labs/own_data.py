@@ -1,6 +1,7 @@
 """A tiny data set for each source of `reading/sources`, made where a test says."""
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,13 +65,31 @@ def table(place: Path) -> list[str]:
     return [f"data.path={place}/own.csv", "data.target=kind"]
 
 
-MADE: dict[str, Callable[[Path], list[str]]] = {
-    "folder": folder,
-    "idx": idx,
-    "arrays": arrays,
-    "table": table,
-}
-"""option of conf/data -> what makes its files, and the overrides that it needs"""
+def text(place: Path) -> list[str]:
+    """JSON lines of short texts, a class each."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    words = {
+        "cat": ("purr", "milk", "nap"),
+        "dog": ("bark", "bone", "fetch"),
+        "owl": ("hoot", "mouse", "night"),
+    }
+    rows = []
+    for number in range(3 * EACH):
+        name = CLASSES[number % 3]
+        said = [*rng.choice(words[name], 4), f"nr{number}"]
+        rows.append(json.dumps({"review": " ".join(said), "label": name}))
+    (place / "own.jsonl").write_text("\n".join(rows))
+    return [f"data.path={place}/own.jsonl", "data.tokens=300", "model=bag"]
+
+
+def corpus(place: Path) -> list[str]:
+    """A folder of texts, some in folders of their own."""
+    for number in range(40):
+        (place / f"deep{number % 3}").mkdir(parents=True, exist_ok=True)
+        text = f"chapter {number}: the cat naps and the owl hoots. " * 20
+        (place / f"deep{number % 3}" / f"{number}.txt").write_text(text)
+    return [f"data.path={place}", "data.length=32", "data.val_share=0.1", "data.test_share=0.1", "model=gpt"]
 
 
 def values(place: Path) -> list[str]:
@@ -83,6 +102,17 @@ def values(place: Path) -> list[str]:
     (place / "own.csv").write_text("\n".join(["a,b,price", *rows]))
     where = [f"data.path={place}/own.csv", "data.target=price", f"data.cache={place}/cache"]
     return ["data=table", *where, "loss=squared_error", "score=val/rmse", "data.batch_size=16"]
+
+
+MADE: dict[str, Callable[[Path], list[str]]] = {
+    "folder": folder,
+    "idx": idx,
+    "arrays": arrays,
+    "table": table,
+    "text": text,
+    "corpus": corpus,
+}
+"""option of conf/data -> what makes its files, and the overrides that it needs"""
 
 
 def line(source: str, place: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import train
 from models.compress import artefact, teacher
 from models.inference import restore
 from models.training.checkpoint import OURS, Checkpoints, newest, tensors
@@ -118,3 +119,23 @@ def test_the_file_that_a_training_began_at_is_named_in_its_result(
     (known,) = Store(config["store"]["url"]).results([row.trial_id]).values()
     sha = hashlib.sha256(file.read_bytes()).hexdigest()
     assert known.facts["files"] == {"ckpt_path": {"path": str(file), "sha256": sha}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["ckpt_path", "teacher"])
+def test_a_training_that_begins_at_a_bomb_ends_in_a_sentence(
+    resolve: Callable[..., dict[str, Any]], tmp_path: Path, named: str
+) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "weights.pt"
+    path.write_bytes(KINDS["among the weights"](Bomb(marker)))
+    if named == "ckpt_path":
+        config = resolve("model.width=8", "budget.steps=2", f"ckpt_path={path}")
+    else:
+        config = resolve("model.width=8", "budget.steps=2", "compress=[distill]")
+        recipe = ["data=digits", "model.width=8"]
+        config["compress"]["distill"]["teacher"] |= {"checkpoint": str(path), "recipe": recipe}
+    with pytest.raises(Refusal, match="code in a file is never run"):
+        train.trial(config, overrides=[])
+    assert not marker.exists()
+    (row,) = Store(config["store"]["url"]).trials()
+    assert row.status == "failed" and "weights.pt cannot be read as a checkpoint" in str(row.reason)

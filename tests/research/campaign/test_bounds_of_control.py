@@ -45,6 +45,12 @@ def test_a_search_holds_it_to_the_controls_own_figure_and_takes_half_of_the_marg
     missing = {"test/accuracy": 0.004, "train/seconds": 0.5}
     told = tightened(asked, 1e12, missing, control).constraints
     assert [one.bound for one in told] == pytest.approx([0.934, 10.5])
+    unsettled = tightened(asked, 100, {"test/accuracy": 0.015}, control).constraints[0].bound
+    assert unsettled == pytest.approx(0.955), "what was missing is asked for in whole, beyond the control"
+    more = screening_objective(cheaper(relative("test/accuracy", ">=", 0.02)))
+    assert tightened(more, 100, None, {"val/accuracy": 0.8}).constraints[0].bound == pytest.approx(
+        0.82 + math.sqrt(0.82 * 0.18 / 100)
+    )
 
 
 def test_over_other_seeds_it_moves_with_the_control_and_a_plain_bound_stays() -> None:
@@ -90,8 +96,12 @@ def test_a_score_that_is_to_be_no_worse_has_the_campaigns_margin_and_says_so(lab
 
 def test_a_campaign_confirms_it_by_pairs(lab: Lab) -> None:
     charter = lab.charter(cheaper(NEAR))
-    found = lab.campaign(charter, [Scripted("budget.steps=100 optimizer.lr=0.01", "budget.steps=20")])
+    scripted = Scripted("budget.steps=100 optimizer.lr=0.01", "budget.steps=20")
+    found = lab.campaign(charter, [scripted])
     (row,) = found.found
+    seen = scripted.states[0]
+    assert seen.objective.constraints[0].of_control is None, "proposers have a figure"
+    assert seen.asked == screening_objective(cheaper(NEAR)), "and what it is, for what other tasks know"
     verdict = row["insight"].verdict
     assert row["word"] == "supported" and ", keeping test/accuracy >= control - 0.02" in row["insight"].claim
     assert row["facts"]["equivalent"] == {}, "the goal has a margin of its own"

@@ -73,6 +73,11 @@ def test_somebody_who_is_not_here_has_no_home() -> None:
         quoted(["root=~nobody-here/x"])
 
 
+def test_a_sweep_may_be_asked_for_anywhere_in_the_line() -> None:
+    assert quoted(["seed=0,1", "-m", "optimizer=adam"]) == ["-m", "seed=0,1", "optimizer=adam"]
+    assert quoted(["-m", "seed=0,1", "--cfg", "job"]) == ["-m", "seed=0,1", "--cfg", "job"]
+
+
 def test_letters_that_are_none_are_refused() -> None:
     with pytest.raises(Refusal, match=r"^name=a\\udcffb is no text in UTF-8"):
         quoted(["name=a\udcffb"])
@@ -108,3 +113,19 @@ def test_the_composer_reads_it_too() -> None:
     typed = quoted(["name=mein läuft, 2", "root=/tmp/mä f"])
     config = Composer(CONF, "train").resolve(typed).config
     assert (config["name"], config["root"]) == ("mein läuft, 2", "/tmp/mä f")
+
+
+@pytest.mark.parametrize(
+    ("override", "typed"),
+    [
+        ("name='läuft jetzt'", "name=läuft jetzt"),
+        ("name='a b'", "name='a b'"),  # quoted by hand: without quotes it would be another text to Hydra
+        ("optimizer=adam", "optimizer=adam"),
+        ("goal='x'", "goal=x"),
+    ],
+)
+def test_an_override_is_told_as_it_may_be_typed(override: str, typed: str) -> None:
+    from research.compose.typed import as_typed
+
+    assert as_typed(override) == typed
+    assert read(typed) == read(override)

@@ -37,9 +37,6 @@ TASK = """
             time.sleep(300)
         facts = {"threads": threads, "argv": sys.argv[1:], "sweep": sweep, "source": source}
         facts |= {"omp": os.environ["OMP_NUM_THREADS"], "stdin": sys.stdin.read() if do == "read" else ""}
-        if do == "environment":
-            facts["environment"] = dict(os.environ)
-            facts["mask"] = oct(os.umask(0))
         facts["preloaded"] = "colorsys" in sys.modules
         if do == "import":
             import colorsys

@@ -17,7 +17,7 @@ metrics = {"test/accuracy": 0.9722, "val/accuracy": 0.9651, "test/loss": 0.1, "s
 facts = {"energy_method": "estimated", "energy_basis": "CPU seconds x 4 W a core " + "x" * 90 + "END",
          "notes": ["a note with \\x1b[2J and \\u202e in it"], "disturbed": {"train": "others ran"}}
 answer = {"status": "known", "trial_id": 7, "metrics": metrics, "facts": facts, "folder": "/nowhere"}
-show_trial(answer, ["name=my run", "compress=[a,b]", "optimizer=lion"])
+show_trial(answer, ["name='my läuft'", "compress=[a,b]", "optimizer=lion"])
 """
 TABLE = """
 from research.run import sweep_table
@@ -70,7 +70,7 @@ def test_a_panel_loses_nothing(columns: int) -> None:
     assert "a note with \\x1b[2J and \\u202e" in " ".join(line.strip("│ ") for line in lines).replace(
         "  ", " "
     )
-    assert "'name=myrun''compress=[a,b]'" in flat and "…" not in told
+    assert "'name=myläuft''compress=[a,b]'" in flat and "…" not in told
 
 
 @pytest.mark.parametrize("columns", [120, 80, 60])

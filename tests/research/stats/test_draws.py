@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 
+import own_data
 from refusal import Refusal
 from research.space.gate import Space
 from research.space.signature import signature
@@ -72,6 +73,21 @@ def test_another_split_seed_draws_every_part_anew_and_the_same_one_does_not(name
     for part in ("train", "val", "test"):
         one, same, new = (getattr(data, part).inputs for data in (first, again, other))
         assert one.equal(same) and not (one.shape == new.shape and one.equal(new)), part
+
+
+@pytest.mark.parametrize("name", own_data.MADE)
+def test_own_data_are_drawn_anew_unless_they_have_a_test_part(name: str, tmp_path: Path) -> None:
+    made = own_data.line(name, tmp_path)
+    first, again, other = (SPACE.resolve([*made, f"data.split_seed={seed}"])["data"] for seed in (0, 0, 1))
+    assert drawn_anew({"data": first}) == (name != "idx")
+    parts = [instantiate(data) for data in (first, again, other)]
+    for part in ("val", "test"):
+        splits = [getattr(data, part) for data in parts]
+        one, same, new = (
+            split.inputs[split.rows] for split in splits
+        )  # before the scale of each training part
+        fixed = part == "test" and name == "idx"
+        assert one.equal(same) and (one.shape == new.shape and one.equal(new)) == fixed, part
 
 
 def test_the_split_goes_with_the_seed_where_data_can_be_drawn_and_nobody_says_otherwise() -> None:

@@ -73,6 +73,8 @@ def test_a_key_of_a_campaign_is_answered_with_agents_line(typed: list[str], line
         ("optimzer=adam", "perhaps optimizer"),
         ("budget.sconds=3", "perhaps budget.seconds"),
         ("optimizer.ler=3", "perhaps optimizer.lr"),
+        ("seed=0,1", "add -m to run each of its values"),
+        ("optimizer=adam,lion", "add -m to run each of its values"),
     ],
 )
 def test_a_slip_in_train_is_told_with_what_is_near(typed: str, says: str) -> None:
@@ -116,3 +118,10 @@ def test_a_number_that_nothing_counts_to_is_one_sentence(key: str, value: str) -
     with pytest.raises(Refusal, match=f"{re.escape(key)}=.*is larger than anything that is counted"):
         refuse_large(settings([f"{key}={value}"], CONF), usual(composer(CONF).files, "research"))
     refuse_large(settings([f"{key}=7"], CONF), usual(composer(CONF).files, "research"))
+
+
+@pytest.mark.parametrize(
+    "link", ["data.split_seed=${seed}", "'data.split_seed=${seed}'", r"data.split_seed=\${seed}"]
+)
+def test_a_link_in_base_is_of_each_trial(link: str) -> None:
+    assert settings([f"base=[{link}]", "seed=5"], CONF)["base"] == ["data.split_seed=${seed}"]
