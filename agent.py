@@ -15,19 +15,22 @@ READ: list[dict[str, Any]] = []
 def by_hydra() -> list[dict[str, Any]]:
     """Let Hydra read the command line: flags, sweeps, and mistakes, which it words well."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig, OmegaConf
 
+    from construct import trust_composed
     from research.tasks.line import arguments
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="agent")
     def read(cfg: DictConfig) -> None:
         """Keep the configuration: what is done with it runs outside Hydra, which words errors its own way."""
         config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        trust_composed(config, HydraConfig.get())
         READ.append(config)
 
     sys.argv[1:] = arguments(sys.argv[1:])
     # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     read()
     return READ
 
@@ -38,12 +41,12 @@ def main() -> None:
 
     typed = sys.argv[1:]
     as_json = line.as_document(typed)
-    with line.told(as_json) as out:
+    with line.told(as_json) as out, refusal.private():
         refusal.refuse_secrets(typed)
         if line.helps(typed):
             line.say(line.page(typed, CONF), as_json, out)
             return
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
         quick = line.quickly(typed, CONF)
         from research.campaign.campaign import Campaign
         from research.tasks.task import perform

@@ -1,13 +1,18 @@
-"""Objects from a config: what the lab defines is called directly, the rest by Hydra under its rules.
+"""Objects from a config: only of targets that an option names, whatever the config was read from.
 
-Both wings use it: a training builds its parts, research finds the sources that a config names.
+Both wings use it: a training builds its parts, research finds the sources that a config names. A config may
+come from a row of a database that others can write to, so its targets are names on a list, not code: those
+that the files of `conf/` and a person's own folder of options name, and those that the person typed. What the
+lab defines is called directly, the rest by Hydra under its rules.
 """
 
 import copy
 import functools
 import importlib
+import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
@@ -34,6 +39,13 @@ _OURS = ("models", "torch.optim")
 _SAID = {"_target_", "_partial_", "_recursive_", "_args_"}
 """what a node says of its call; any other `_word_` is left to Hydra"""
 _MISSING = re.compile(r"Error locating target '([^']*)'")
+_CONF = Path(__file__).resolve().parent / "conf"
+_WRITTEN = re.compile(r"_target_[\"']?\s*[:=]\s*[\"']?([^\W\d][\w.]*)")
+"""a target in YAML, or in an override"""
+_FINDERS = "hydra.utils.get_"
+_INTERPOLATED = "${"
+_trusted: set[str] = set()
+"""beside those of `conf/`: of this command's own options and of what was typed, as they are called now"""
 
 
 def renamed(node: Any) -> Any:
@@ -52,25 +64,132 @@ def _now(target: str) -> str:
     return RENAMED[old] + target.removeprefix(old) if old else target
 
 
+def targets(node: Any) -> Iterator[Any]:
+    """Every `_target_` in a plain config, in its order, of whatever type it is.
+
+    What `hydra.utils.get_method` and its like are to find by its name is one as well.
+    """
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+            if str(node["_target_"]).startswith(_FINDERS):
+                yield from _texts([value for key, value in node.items() if key != "_target_"])
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for item in node:
+            yield from targets(item)
+
+
+def trust(config: Any, typed: Iterable[str] = ()) -> None:
+    """Let everything be called that a config names which was composed of files and a command line.
+
+    `typed` are that command line's overrides, which may hold others, as `base=[optimizer._target_=mine.Sgd]`.
+    Never to be given what was read from a database.
+    """
+    _trusted.update(_now(name) for name in targets(config) if isinstance(name, str))
+    _trusted.update(_now(name) for text in typed for name in _WRITTEN.findall(text))
+
+
+def trust_composed(config: Any, hydra: Any) -> None:
+    """`trust` for what Hydra has composed, with all that its folders of options name (`--config-dir`)."""
+    trust(config, hydra.overrides.task)
+    for source in hydra.runtime.config_sources:
+        if source.schema == "file" and source.provider not in ("hydra", "schema"):
+            _trusted.update(_named_in(Path(str(source.path))))
+
+
+def trusted() -> list[str]:
+    """What `trust` was told, for a process that builds what this one was asked for."""
+    return sorted(_trusted)
+
+
+def is_trusted(target: Any) -> bool:
+    """Whether a target may be called: it is on the list, letter by letter."""
+    if not isinstance(target, str):
+        return False
+    name = _now(target)
+    # Read anew before it is refused: an option may have been written since.
+    return name in _trusted or name in own() or name in _named_in(_CONF)
+
+
+@functools.cache
+def own() -> frozenset[str]:
+    """What the options of `conf/` name, and the teacher of a distillation, which a run is given; 5 ms."""
+    return _named_in(_CONF) | {"models.compress.teacher.load"}
+
+
+def refuse_untrusted(config: Any) -> None:
+    """Raise `Refusal` for the first target in a config, however deep, that may not be called."""
+    wrong = [target for target in targets(config) if not is_trusted(target)]
+    if not wrong:
+        return
+    name = wrong[0][:80] if isinstance(wrong[0], str) else type(wrong[0]).__name__
+    if _now(name).startswith("models."):
+        raise Refusal(
+            f"This version of the lab has no {_now(name)!a} among its options: choose an option of its group "
+            "anew, as loss=cross_entropy; what another version has stored cannot be built."
+        )
+    raise Refusal(
+        f"{name!a} is not called, for no option of conf/ names it: if you mean it, name it in an option of "
+        "your own and give its folder by --config-dir=FOLDER, or type it as GROUP._target_=NAME."
+    )
+
+
+def called(target: Any) -> Any:
+    """What a target names, as `module.name`. Raises `Refusal` for what may not be called or is not there."""
+    refuse_untrusted({"_target_": target})
+    try:
+        return pkgutil.resolve_name(_now(target))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Refusal(f"{target} cannot be found: {error}.") from error
+
+
+def _named_in(folder: Path) -> frozenset[str]:
+    """What the options in a folder name; not its recipes, which the lab writes too, with a model's words."""
+    files = [path for path in folder.rglob("*.yaml") if "experiment" not in path.relative_to(folder).parts]
+    return frozenset(
+        _now(name) for path in files for name in _WRITTEN.findall(path.read_text("utf-8", "replace"))
+    )
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _texts(item)
+
+
 def build(node: Any, *, recursive: bool = True) -> Any:
     """`hydra.utils.instantiate` with `_convert_=all`, of plain values: 13 instead of 48 ms, data loaded.
 
     Hydra makes a config of its own of each group, several times over. Here only a target that `models/` or
     torch.optim does not define is handed to it: so its list of what may not be called holds as before.
     What a target raises comes out as it is where it is called directly, and a `Refusal` in any case.
+
+    Raises:
+        Refusal: before anything is called or imported, for a target that is not on the list.
     """
+    refuse_untrusted(node)
+    return _built(node, recursive)
+
+
+def _built(node: Any, recursive: bool) -> Any:
     if isinstance(node, list):
-        return [build(item, recursive=recursive) for item in node]
+        return [_built(item, recursive) for item in node]
     if not isinstance(node, dict):
         return node
     recursive = node.get("_recursive_", recursive)
     if "_target_" not in node:
-        return {key: build(value, recursive=recursive) for key, value in node.items()}
+        return {key: _built(value, recursive) for key, value in node.items()}
     target = _ours(node["_target_"]) if _plain(node) else None
     if target is None:
         return _by_hydra(renamed(node), recursive)
     # A target may change what it is given; the config is still to be written down.
-    made = build if recursive else copy.deepcopy
+    made: Callable[[Any], Any] = functools.partial(_built, recursive=True) if recursive else copy.deepcopy
     own = {key: made(value) for key, value in node.items() if key not in _SAID}
     args = [made(value) for value in node.get("_args_", ())]
     return functools.partial(target, *args, **own) if node.get("_partial_") else target(*args, **own)
@@ -103,6 +222,9 @@ def _by_hydra(node: dict[str, Any], recursive: bool) -> Any:
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    # Hydra would look it up, in the environment for one.
+    if any(_INTERPOLATED in text for text in _texts(node)):
+        raise Refusal(f"A text with ${{ cannot be handed to {node['_target_']}: write the value itself.")
     try:
         built = instantiate(node, _convert_="all", _recursive_=recursive)
     except InstantiationException as error:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redact
+
 # The name must end in the word: `llm.max_tokens=100` is no secret.
 _SECRET = re.compile(
-    r"(?i)(?:api[_-]?key|token|secret|password)\s*=\s*[^\s?]|\b(?:sk|pk|hf|ghp)[-_][A-Za-z0-9_-]{16,}"
+    r"(?i)(?:(?:api|access|private|signing)[_-]?key|token|secret|passw(?:or)?d|passphrase|\bauth)\s*=\s*[^\s?]"
 )
 
 
@@ -18,8 +20,15 @@ _SECRET = re.compile(
 _OPTIONS = re.compile(r"\s*Available options in ('[^']*'):((?:\n\t[^\n]*)+)")
 
 
+# Of what Hydra's grammar says of a word only the word is of use.
+_CUT = re.compile(r"^\w*Exception: |\s*\^\s*$|See https://hydra\.cc/docs\S+ for details", re.MULTILINE)
+
+
 def _options(found: re.Match[str]) -> str:
     return f"; the options of {found[1]} are {', '.join(found[2].split())}"
+
+
+STOPPED = "interrupted: the same command typed again goes on from where it was last saved"
 
 
 class Refusal(Exception):
@@ -36,10 +45,10 @@ class Ended(Exception):
 def refuse_secrets(arguments: list[str]) -> None:
     """Raise `Refusal` when a command-line argument carries a key: it would end in shell history and logs."""
     for argument in arguments:
-        if _SECRET.search(argument):
-            shown = argument.split("=", 1)[0][:40]
+        if _SECRET.search(argument) or redact.has_key(argument):
+            name = argument.split("=", 1)[0][:40]
             raise Refusal(
-                f"'{shown}' looks like a secret on the command line: keys come from the environment only, "
+                f"'{name}' looks like a secret on the command line: keys come from the environment only, "
                 "for example OPENAI_API_KEY=... python agent.py llm=openai."
             )
 
@@ -48,13 +57,18 @@ def sentence(error: BaseException) -> str | None:
     """Return what to tell the user of an error that is theirs to mend, or None for a bug.
 
     Hydra's complaints about the command line are told without its advice to use `+`, which adds a key that
-    nothing reads.
+    nothing reads. Secrets in it are masked.
     """
+    said = _sentence(error)
+    return None if said is None else redact.text(said)
+
+
+def _sentence(error: BaseException) -> str | None:
     if isinstance(error, Refusal | Ended):
         return f"refused: {error}" if isinstance(error, Refusal) else str(error)
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
-    text = str(error).split("Config search path:")[0]
+    text = _CUT.sub("", str(error).split("Config search path:")[0])
     text = _OPTIONS.sub(_options, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [
@@ -78,23 +92,37 @@ def told() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         said = sentence(error)
         if said is None:
             raise
-        print(said, file=sys.stderr)
+        print(redact.shown(said), file=sys.stderr)
         sys.exit(1 if isinstance(error, Ended) else 2)
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """What is written meanwhile is nobody else's to read: rows, weights and logs hold a person's work.
+
+    For a command: the mask is the whole process's.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def command(main: Callable[[], None]) -> Callable[[], None]:
-    """Run a command under `told`, after a look for keys on its command line."""
+    """Run a command under `told` and `private`, after a look for keys on its command line."""
 
     @functools.wraps(main)
     def run() -> None:
         # Hydra wraps what a job raises in its own report unless it is told to let errors through.
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        with told():
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        with told(), private():
             refuse_secrets(sys.argv[1:])
             main()
 

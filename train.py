@@ -2,7 +2,6 @@
 
 import functools
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import construct
 import refusal
 from construct import build
+from reading.learnt import found
+from redact import redact
 
 PARTS = (
     "data",
@@ -27,6 +29,9 @@ PARTS = (
     "meter",
     "logger",
 )
+CONF = Path(__file__).parent / "conf"
+READ: list[tuple[dict[str, Any], list[str]]] = []
+"""the configuration of a trial by itself, and what was typed for it"""
 TURNS = "models.training.leftovers:state"
 """what must be after a trial as it was before, so that its process may run another"""
 
@@ -48,6 +53,7 @@ def trial(
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
+    construct.refuse_untrusted(config)
     from research.run.row import claimed
     from research.run.teachers import taught
 
@@ -77,12 +83,15 @@ def measure(
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
     from models import trial
     from models.training import loggers
-    from redact import redact
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
+    if sweep is None and sys.stderr.isatty():
+        from models.training.callbacks.progress import ProgressLine
+
+        parts["callbacks"] = {**(parts["callbacks"] or {}), "progress": ProgressLine(config["score"])}
     name = config["name"] or " ".join(overrides) or "defaults"
-    run = loggers.Run(folder, digest, redact(name), sweep, tuple(config["tags"]), redact(config))
+    run = loggers.Run(folder, digest, redact(name), sweep, tuple(redact(config["tags"])), redact(config))
     begun = {"seed": config["seed"], "ckpt_path": config["ckpt_path"], "signature": digest}
     begun["unmeasured"] = config.get("unmeasured") or ()
     return trial.run(run=run, spent_s=spent_s, **begun, **parts)
@@ -100,35 +109,68 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
     return inference.later(folder, facts, **parts)
 
 
-@refusal.command
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> float | None:
-    """Run one job of Hydra's; the score goes back to the sweeper."""
+def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
+    for key, value in learnt.items():
+        cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    config: dict[str, Any] = resolved
-    overrides = list(HydraConfig.get().overrides.task)
+    construct.trust_composed(resolved, HydraConfig.get())
+    return resolved, redact(list(HydraConfig.get().overrides.task))
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def read(cfg: DictConfig) -> float | None:
+    """Read the command line; a job of a sweep by Hydra's own sweeper runs here, and its score goes back."""
+    with refusal.told():
+        config, overrides = composed(cfg)
+    if HydraConfig.get().mode is RunMode.RUN:
+        # It runs after Hydra, which tells errors its own way, with all that was typed.
+        READ.append((config, overrides))
+        return None
+    if planned(config, overrides):
+        return None
+    sweep = Path(HydraConfig.get().sweep.dir).name
+    answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
+    score: float | None = answer["score"]
+    return score
+
+
+def planned(config: dict[str, Any], overrides: list[str]) -> bool:
+    """Whether only a plan is asked for, which is told then."""
     if config["dry_run"]:
         from research.run.plan import show
 
         show([config], [overrides])
-        return None
-    # Before Hydra prints a report of its own; the jobs of a sweep raise to their launcher.
-    alone = HydraConfig.get().mode is RunMode.RUN
-    with refusal.told() if alone else nullcontext():
-        sweep = None if alone else Path(HydraConfig.get().sweep.dir).name
-        answer = trial(config, overrides=overrides, sweep=sweep, threads=config["launcher"]["threads"])
-    from research.run.lines import show_trial
+    return bool(config["dry_run"])
 
-    show_trial(answer, overrides)
-    return answer["score"]
+
+@refusal.command
+def main() -> None:
+    """Run the trial that was typed, or the sweep, and tell its figures."""
+    read()
+    for config, overrides in READ:
+        if planned(config, overrides):
+            continue
+        answer = trial(config, overrides=overrides, threads=config["launcher"]["threads"])
+        from research.run.lines import show_trial
+
+        show_trial(answer, overrides)
 
 
 if __name__ == "__main__":
     from research.compose.defaults import Files
-    from research.tasks.line import helps, manual, quoted
+    from research.compose.typed import quoted
+    from research.tasks.foreign import refuse_campaigns
+    from research.tasks.line import helps, manual, refuse_flags
 
     if helps(sys.argv[1:]):
-        sys.exit(print(manual(Files(Path(__file__).parent / "conf"), "train")))
-    # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
-    sys.argv[1:] = quoted([text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]])
+        sys.exit(print(manual(Files(CONF), "train")))
+    with refusal.told():
+        # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
+        words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
+        refusal.refuse_secrets(words)
+        refuse_flags(words, CONF)
+        refuse_campaigns(words, CONF)
+        sys.argv[1:] = quoted(words)
     main()

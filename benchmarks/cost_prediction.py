@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 from research.propose.dimensions import Dimensions, typed  # noqa: E402  the script runs from any folder
 from research.run.runner import Job, Runner  # noqa: E402
-from research.space.domain import narrowed  # noqa: E402
 from research.space.gate import Space  # noqa: E402
+from research.space.vocabulary import narrowed  # noqa: E402
 from research.stats.costs import Case, Costs  # noqa: E402
 from research.store.store import Store  # noqa: E402
 

@@ -3,7 +3,8 @@
     python benchmarks/false_findings.py [CAMPAIGNS]
 
 A/A: 1,000 simulated campaigns of 50 comparisons each in which no arm is any better than its control, judged
-by the lab's own `judge` and `as_good_as` at the rates of its own `AlphaLedger`. A finding is a claim that is
+by the lab's own `judge`, `as_good_as` and, for a bound relative to the control beside a cost that does fall,
+its own claims, at the rates of its own `AlphaLedger`. A finding is a claim that is
 `supported` or `refuted`, for both name a difference that is not there; the `supported` alone stand beside it.
 Then, on the same streams: a t-test at 5 % for each comparison, and keep-if-better, which keeps whatever has a
 higher mean than the best before.
@@ -27,9 +28,10 @@ from scipy.stats import binomtest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from research.stats.alpha import AlphaLedger, Errors
+from research.stats.claims import Claim
 from research.stats.power import detectable, needed, power
-from research.stats.verdicts import as_good_as, judge
-from research.types import Verdict
+from research.stats.verdicts import as_good_as, judge, judged, verdict
+from research.types import Constraint, Verdict
 
 ALPHA, COMPARISONS, EXAMPLES = 0.05, 50, 360
 PAIRS, EFFECTS = (3, 5, 8), (1.0, 2.0, 3.0)
@@ -78,16 +80,24 @@ class Stream:
         """Judge it with n more seeds at each look while it is open: together they are one comparison."""
         for used in range(n, n * looks + 1, n):
             rate = self.ledger.rate.at(range(n, used + 1, n), looks)
-            verdict = judge(_arm(control[:used]), _arm(arm[:used]), metric="m", rate=rate)
+            found = judge(_arm(control[:used]), _arm(arm[:used]), metric="m", rate=rate)
             self.keep(arm[:used])
-            if verdict.word != "open":
+            if found.word != "open":
                 break
-        self._count(verdict)
+        self._count(found)
 
     def alike(self, control: Values, arm: Values) -> None:
         """Judge a claim of being as good, which is false: the arm loses exactly the margin."""
         given = {"metric": "m", "margin": 0.01, "rate": self.ledger.rate}
         self._count(as_good_as(_arm(control), _arm(arm), direction="max", **given))
+
+    def bounded(self, scores: list[Values], costs: list[Values]) -> None:
+        """Judge a claim of costing less and keeping a bound relative to the control, which is false."""
+        bound = Constraint(metric="test/accuracy", op=">=", bound=-0.01, of_control="difference")
+        claim = Claim.improvement("train/energy_j", "min", bounds=[bound])
+        arms, rate = (costs, scores), self.ledger.rate.among(len(claim.all))
+        parts = zip(claim.all, arms, strict=True)
+        self._count(verdict([judged(part, *map(_arm, sides), rate) for part, sides in parts]))
 
     def keep(self, arm: Values) -> None:
         """Keep it if better."""
@@ -155,6 +165,18 @@ def most_promising_again(draw: Draw, rng: np.random.Generator, n: int) -> Stream
     return stream
 
 
+def misses_a_bound(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
+    """Every arm costs a tenth less, and its score is just as far below the control's as the bound forbids."""
+    stream = Stream()
+    drawn = draw(rng, (2 * COMPARISONS, n))
+    drawn[1::2] -= 0.01
+    costs = np.exp(rng.normal(0.0, 0.02, (2 * COMPARISONS, n)))
+    costs[1::2] *= 0.9
+    for at in range(0, 2 * COMPARISONS, 2):
+        stream.bounded(drawn[at : at + 2].tolist(), costs[at : at + 2].tolist())
+    return stream
+
+
 def worse_by_the_margin(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
     """As each_its_control, but every arm loses the margin and is claimed to be as good."""
     stream = Stream()
@@ -174,8 +196,10 @@ SETTINGS: list[tuple[str, Callable[..., Stream], tuple[int, ...]]] = [
     ("k/360, more seeds while open", partial(more_seeds_while_open, coarse), (3, 5)),
     ("normal, most promising again", partial(most_promising_again, normal), (3,)),
     ("as good as, worse by the margin", partial(worse_by_the_margin, normal), (3, 5)),
+    ("cheaper, worse by the margin", partial(misses_a_bound, normal), PAIRS),
+    ("k/360, worse by the margin", partial(misses_a_bound, coarse), (5,)),
 ]
-"""name, procedure, and the seeds of a look; in the last, refuting the claim would be right"""
+"""name, procedure, and the seeds of a look; in those with a margin, refuting the claim would be right"""
 
 
 def false_findings(campaigns: int) -> bool:

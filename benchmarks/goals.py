@@ -106,7 +106,7 @@ def peer(name: str, arm: str, seed: int, seconds: float, joules: float, folder: 
 
     from research.goal.goal import read
     from research.propose.dimensions import Dimensions
-    from research.space.domain import narrowed
+    from research.space.vocabulary import narrowed
 
     words, base, curve, _ = GOALS[name]
     goal = read(words, CONF, fixed=base)

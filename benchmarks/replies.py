@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "research")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labs")]
 
 from research.llm import client as llm  # noqa: E402
 from research.llm.dialogue import Dialogue, ask_for  # noqa: E402

@@ -52,6 +52,7 @@ class Pipeline:
             raise Refusal("compress works on one device: set trainer.devices=1, or compress=[].")
         device = settings.device()
         data: Dataset = parts["data"]
+        _check_reads(net, data)
         self.context = Context(
             data=data.to(device),
             device=device,
@@ -129,6 +130,14 @@ class Pipeline:
         }
         self.finetuned.append(fit(net=net, loggers=[], **(self._parts | own)))
         return self.finetuned[-1].net
+
+
+def _check_reads(net: nn.Module, data: Dataset) -> None:
+    """Raise `Refusal` for texts with a class each where the network has no table of tokens."""
+    tokens = data.task == "classification" and not data.train.inputs.is_floating_point()
+    tables = (nn.Embedding, nn.EmbeddingBag)
+    if tokens and data.train.scale is None and not any(isinstance(one, tables) for one in net.modules()):
+        raise Refusal("The data are tokens, which this network takes for numbers: set model=bag.")
 
 
 def slowed(optimizer: Callable[..., Any], factor: float) -> Callable[..., Any]:

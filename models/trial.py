@@ -1,5 +1,6 @@
 """One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
+import json
 import platform
 import random
 import time
@@ -18,6 +19,7 @@ from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
+from models.data.dataset import Dataset
 from models.energy.cpu_time import CpuTime, descendants
 from models.energy.figures import Energy
 from models.energy.meter import Meter
@@ -34,6 +36,8 @@ from refusal import Refusal
 
 _BRIEF_S = 0.1
 """a window below the tick of a counter, of which joules may be taken by the training's mean power"""
+_NAMED = 1000
+"""names of classes that a row holds at most"""
 _ENERGY = ("train/energy_j", "train/co2_kg")
 _ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
 """what a compression adds to a training in any case: metric -> figure of a window"""
@@ -65,7 +69,7 @@ def prepare(folder: Path, seed: int, threads: int | None) -> None:
         Refusal: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
@@ -95,7 +99,8 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         return measured
     finally:
         parts["meter"].stop()
-        loggers.finish(opened, metrics, facts, exit_code=int(failed))
+        run.notes.extend(loggers.finish(opened, metrics, facts, exit_code=int(failed)))
+        facts["notes"] = [*facts.get("notes", ()), *run.notes]
 
 
 def train_and_measure(
@@ -117,7 +122,7 @@ def train_and_measure(
     # Lightning's own use of a torch type that torch renames; nothing a user could do.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
-    parts["callbacks"] = parts["callbacks"] or {}
+    parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
@@ -149,8 +154,19 @@ def train_and_measure(
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
     metrics, facts = metrics | used, facts | fitted.facts | peak_facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
-    facts["notes"] = doubts(fitted.energy, pipeline.energy) + notes
+    facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
+    facts |= described(data, folder)
     return Measured(metrics, facts, fitted.curve)
+
+
+def described(data: Dataset, folder: Path) -> dict[str, Any]:
+    """The facts of the data; what a network needs of them beside its weights is left in `data.json`."""
+    about = {key: value for key, value in data.about.items() if key != "notes"}
+    known = {"task": data.task, "shape": list(data.shape), "classes": data.classes}
+    (folder / "data.json").write_text(json.dumps(known | about, ensure_ascii=False, indent=1))
+    names = about.get("names")
+    sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
+    return {"examples_of": sizes} | ({"classes": names[:_NAMED]} if names else {})
 
 
 def final_numbers(

@@ -18,12 +18,14 @@ from research.tasks.export import Exported
 from research.tasks.forget import Forgot
 from research.tasks.line import overrides, settings
 from research.tasks.listing import Listing
+from research.tasks.planned import Planned
 from research.tasks.report import Reported
 from research.tasks.reproduce import Reproduced
 from research.tasks.research import Researched
 from research.tasks.review import Reviews
 from research.tasks.show import Shown
 from research.tasks.status import Status
+from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
 
@@ -90,6 +92,10 @@ class Lab:
         """Research the goal to its verdict; what is known already is not run again."""
         return self._do("research", Researched)
 
+    def plan(self) -> Planned:
+        """What `run` would do: the goal as it was understood, the space and the cost; nothing is run."""
+        return self._do("research", Planned, dry_run=True)
+
     def suggest(self, count: int = 5, *, focus: str | None = None, queue: bool = False) -> Suggested:
         """Proposals that pass the gate and repeat nothing; `queue` keeps them for `run_queued`."""
         return self._do("suggest", Suggested, count=count, focus=focus, queue=queue)
@@ -144,6 +150,10 @@ class Lab:
     ) -> Forgot:
         """Delete `sprint:1`, `campaign:NAME` or what is older than a date; shows it unless `yes`."""
         return self._do("forget", Forgot, id=row, before=before, trials=trials, yes=yes)
+
+    def steer(self, say: str | None = None, *, campaign: str | None = None) -> Steered:
+        """Tell a campaign that runs `exclude NAMES`, `focus NAMES`, `note TEXT` or `stop`; None shows it."""
+        return self._do("steer", Steered, say=say, id=campaign)
 
     def doctor(self) -> Examined:
         """What is installed and reachable here."""

@@ -29,22 +29,26 @@ class Metric(NamedTuple):
     words: str
     window: Window | None = None
     """the window of a trial that it is taken in; None for the whole trial, and for the finished network's"""
-    task: str | None = None
-    """the only task that has it"""
+    tasks: tuple[str, ...] = ()
+    """the tasks that have it; empty is all"""
     claimed: bool = True
     """whether a goal may ask for it: the machine's standing draw and the harness are no training's merit"""
 
 
 _joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
 _time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
+_ANSWERS = ("classification", "language", "recall")
 METRICS: dict[str, Metric] = {
-    "test/accuracy": Metric("score", "max", "share", "accuracy"),
-    "test/f1": Metric("score", "max", "share", "F1 score", task="classification"),
-    "test/precision": Metric("score", "max", "share", "precision", task="classification"),
-    "test/recall": Metric("score", "max", "share", "recall", task="classification"),
-    "test/auroc": Metric("score", "max", "share", "AUROC", task="classification"),
+    "test/accuracy": Metric("score", "max", "share", "accuracy", tasks=_ANSWERS),
+    "test/f1": Metric("score", "max", "share", "F1 score", tasks=("classification",)),
+    "test/precision": Metric("score", "max", "share", "precision", tasks=("classification",)),
+    "test/recall": Metric("score", "max", "share", "recall", tasks=("classification",)),
+    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=("classification",)),
     "test/loss": Metric("score", "min", "nats", "loss"),
-    "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", task="language"),
+    "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", tasks=("language",)),
+    "test/rmse": Metric("score", "min", "unit", "root of the mean squared error", tasks=("regression",)),
+    "test/mae": Metric("score", "min", "unit", "mean absolute error", tasks=("regression",)),
+    "test/r2": Metric("score", "max", "share", "R2", tasks=("regression",)),
     "train/energy_j": _joules("training energy", "train"),
     "train/co2_kg": Metric("energy", "min", "kg", "carbon of training", "train"),
     "train/cpu_seconds": _cpu("CPU time of training", "train"),
@@ -114,9 +118,9 @@ def _kind(metric: str) -> Kind:
 
 
 def elsewhere(metric: str, task: str) -> str | None:
-    """The only task that has the metric, when it is another one."""
+    """The task that has the metric, when it is another one."""
     known = described(metric)
-    return None if known is None or known.task == task else known.task
+    return None if known is None or not known.tasks or task in known.tasks else known.tasks[0]
 
 
 def words(metric: str) -> str:
@@ -222,7 +226,9 @@ def compares(verdict: Verdict, metric: str) -> bool:
 
 
 def shortfall(constraint: Constraint, value: float) -> float:
-    """How far a value is outside its bound, as a share of the bound; zero or less is inside."""
+    """How far a value is outside its bound, as a share of it; NaN where the control of a bound is unknown."""
+    if constraint.of_control is not None:
+        return math.nan
     gap = constraint.bound - value if constraint.op == ">=" else value - constraint.bound
     return gap / (abs(constraint.bound) or 1.0)
 
@@ -242,22 +248,22 @@ def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, flo
 
 
 def shown(constraint: Constraint) -> str:
-    """A constraint as a person writes it: `size/parameters <= 50000`."""
-    return f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-
-
-def sentence(objective: Objective) -> str:
-    """An objective in one line: `minimise train/energy_j (training energy), keeping test/accuracy >= 0.9`."""
-    verb = "minimise" if objective.direction == "min" else "maximise"
-    kept = " and ".join(shown(bound) for bound in objective.constraints)
-    line = f"{verb} {objective.metric} ({words(objective.metric)})"
-    return f"{line}, keeping {kept}" if kept else line
+    """A constraint as a person writes it: `size/parameters <= 50000`, `test/accuracy >= control - 0.01`."""
+    return (
+        constraint.words
+        if constraint.of_control
+        else f"{constraint.metric} {constraint.op} {constraint.bound:g}"
+    )
 
 
 _PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 _UNITS = {"joules": "J", "kg": "g", "per second": "/s", "seconds": "s", "bytes": "B", "flops": "FLOP"}
 _UNITS["count"] = ""
 """what stands behind the number; a unit that is not here is a share or a plain number"""
+
+
+_LONG = {86400.0: "d", 3600.0: "h", 60.0: "min"}
+"""how long times are told, from two of a unit on"""
 
 
 def quantity(key: str, value: float) -> str:
@@ -269,11 +275,26 @@ def quantity(key: str, value: float) -> str:
         return f"{value:.4f}"
     if unit == "g":
         value *= 1000.0
-    factor, prefix = _prefix(abs(value))
-    return f"{value / factor:.3g} {prefix}{unit}".strip() if unit or prefix else f"{value:.0f}"
+    if unit == "s" and abs(value) >= 999.5:
+        size, name = next((size, name) for size, name in _LONG.items() if abs(value) >= 2 * size)
+        return f"{value / size:,.3g} {name}"
+    if unit == "/s":
+        return _rate_told(value, key.rpartition("/")[2].removesuffix("_per_second"))
+    factor, prefix = _prefix(value)
+    if not unit and factor < 1.0:  # a mean of counts
+        factor, prefix = 1.0, ""
+    return f"{value / factor:.3g} {prefix}{unit}".strip()
 
 
-def _prefix(size: float) -> tuple[float, str]:
+def _rate_told(value: float, what: str) -> str:
+    """A pace as people say it: `0.78 steps/s`, `1,150 steps/s`, `1.69 M samples/s`."""
+    factor, prefix = _prefix(value) if abs(value) >= 1e4 else (1.0, "")
+    number = f"{value / factor:,.0f}" if abs(value / factor) >= 999.5 else f"{value / factor:.3g}"
+    return f"{number} {prefix}{' ' if prefix else ''}{what}/s"
+
+
+def _prefix(value: float) -> tuple[float, str]:
+    size = float(f"{abs(value):.3g}")  # 999.9 is told as 1 k
     if size == 0:
         return 1.0, ""
     return next(((factor, name) for factor, name in _PREFIXES.items() if size >= factor), (1e-9, "n"))

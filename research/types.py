@@ -1,9 +1,10 @@
 """The vocabulary of a decision: Proposal -> Trial -> Result -> Verdict -> Insight, as frozen records."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Direction = Literal["min", "max"]
 Scale = Literal["absolute", "relative"]
@@ -47,6 +48,12 @@ class Constraint(Record):
     of_control: Literal["difference", "ratio"] | None = None
     """a difference to the control's figure, as -0.01, or times it, as 1.02; None: neither"""
 
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plain bound as it always was: names of campaigns and recipes are digests of it."""
+        told: dict[str, Any] = write(self)
+        return told if self.of_control else {key: told[key] for key in told if key != "of_control"}
+
     @property
     def words(self) -> str:
         """As it is typed: `test/accuracy >= control - 0.01`, `train/energy_j <= 1.02 * control`."""
@@ -58,6 +65,17 @@ class Constraint(Record):
         else:
             limit = f"{self.bound:.10g}"
         return f"{self.metric} {self.op} {limit}"
+
+    def resolved(self, control: Mapping[str, float]) -> "Constraint":
+        """The bound as a figure: one that is relative to the control by its own, NaN where it has none.
+
+        That is the control which a sprint or a claim compares with, and never the one stopped at the bound.
+        """
+        if self.of_control is None:
+            return self
+        figure = control.get(self.metric, math.nan)
+        limit = figure * self.bound if self.of_control == "ratio" else figure + self.bound
+        return self.model_copy(update={"bound": limit, "of_control": None})
 
 
 class Objective(Record):
@@ -71,6 +89,11 @@ class Objective(Record):
     def metrics(self) -> tuple[str, ...]:
         """What it is about, then what it bounds."""
         return (self.metric, *(bound.metric for bound in self.constraints))
+
+    def resolved(self, control: Mapping[str, float]) -> "Objective":
+        """The same with every bound as a figure, by the control's on the objective's own split."""
+        bounds = (bound.resolved(control) for bound in self.constraints)
+        return self.model_copy(update={"constraints": tuple(bounds)})
 
 
 class Proposal(Record):
@@ -110,6 +133,8 @@ class Trial(Record):
     folder: str | None
     started: float
     finished: float | None
+    config_sha: str | None = None
+    """of the config as it was written; None in rows of versions that took none"""
 
     @property
     def word(self) -> str:
@@ -163,11 +188,23 @@ class Verdict(Record):
     """the size as it is told: what decided is too large by having been chosen; None in older insights"""
     told_by: str = ""
     """how that was obtained: on seeds that did not decide, or given that it was chosen"""
+    by: tuple[str, ...] = ()
+    """what gave it its word: the metric of the comparison, bounds as shown; none in older insights"""
 
     @property
     def size(self) -> Comparison | None:
         """The comparison whose size is told; where there is none of its own, the one that decided."""
         return self.told or self.comparison
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The bounds that gave it its word."""
+        return tuple(said for said in self.by if self.comparison is None or said != self.comparison.metric)
+
+    @property
+    def by_bounds(self) -> bool:
+        """Whether bounds alone did, and not the comparison."""
+        return bool(self.bounds) and self.bounds == self.by
 
 
 class Insight(Record):
@@ -217,7 +254,6 @@ class SprintFacts(RowFacts):
     predicted: dict[str, Any] = {}
     """what memory has refused, and how often it was wrong"""
     plan: dict[str, Any] = {}
-    """of the team's discussion"""
     baseline: dict[str, Any] = {}
     """`overrides` of the control, and the `sprint` that has confirmed it"""
     shortest: dict[str, Any] | None = None
@@ -225,6 +261,8 @@ class SprintFacts(RowFacts):
     pruned: dict[str, Any] = {}
     """what ending trainings early has saved, and cost"""
     team: dict[str, Any] = {}
+    steered: dict[str, int] = {}
+    """line of the person -> how many proposals had run when it was first read"""
     memory: dict[str, Any] = {}
     literature: dict[str, Any] = {}
     ended: str | None = None
@@ -258,3 +296,5 @@ class ProposalFacts(RowFacts):
     """whether it is the control stopped at the goal's bound"""
     asked: dict[str, Any] = {}
     """what the model's questions cost that it came of"""
+    tested: dict[str, Any] = {}
+    """what would refute it as judged: `claim`, `against`, `word`, `reason`, `trials`"""

@@ -195,7 +195,7 @@ def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Pat
     [
         ("goal=", "The goal is empty"),
         ("goal=make me a sandwich", "was not understood"),
-        ("goal=a ResNet-50 for ImageNet", "neither a data set, a network"),
+        ("goal=a ResNet-50 for ImageNet", "is no data set that is here"),
         ("goal=best accuracy for fewer joules", "two things at once"),
         ("objective.metric=test/beauty", "objective.direction=min|max"),
         ("base=[seed=3]", "base cannot hold 'seed=3'"),
@@ -224,7 +224,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path, argument: str, said: str) -> 
 def test_data_that_cannot_be_had_ends_at_once_with_how_to_bring_it(tmp_path: Path) -> None:
     done = agent(tmp_path, "goal=Design a CNN for CIFAR-10 with >75% accuracy", "base=[data.path=/nowhere]")
     assert done.returncode == 2 and "data.path" in done.stderr.splitlines()[-1]
-    assert "objective  maximise test/accuracy" in done.stdout
+    assert "objective  Maximise accuracy (test/accuracy)" in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -234,10 +234,10 @@ def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
     done = agent(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1].startswith("objective  minimise size/parameters")
+    assert lines[1].startswith("objective  Minimise parameters (size/parameters)")
     assert "llm=none" in done.stdout and lines[-1].startswith("report")
     (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
-    assert report.read_text().startswith("# 90 % accuracy with the fewest parameters\n\n**")
+    assert report.read_text().startswith("# 90 % accuracy with the fewest parameters\n\nAsked was: Minimise")
     first = trained(tmp_path)
     with sqlite3.connect(tmp_path / "lab.db") as sql:
         sources = sql.execute("select source, count(*) from trial group by source").fetchall()
@@ -254,7 +254,7 @@ def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
 def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp_path: Path) -> None:
     done = agent(tmp_path, "goal=90 % accuracy for fewer joules", *SMALL)
     told = done.stdout.splitlines()
-    assert told[1].startswith("objective  minimise train/energy_j")
+    assert told[1].startswith("objective  Minimise training energy (train/energy_j), with accuracy")
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     ended = list(store.results([one.id for one in store.trials(status="done")]).values())
     store.close()
@@ -263,7 +263,7 @@ def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp
     if done.returncode == 0:
         (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
         assert told[-1].startswith("report") and len(ended) > len(spoilt)
-        assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\n**")
+        assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\nAsked was: Minimise")
     else:
         # No control was left alone, however often it was run again.
         assert done.returncode == 2 and "The machine is too busy to settle train/energy_j" in done.stderr

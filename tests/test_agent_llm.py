@@ -93,6 +93,17 @@ def test_a_team_proposes_and_the_gate_decides(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_replies_that_cannot_be_used_are_told_on_the_terminal(tmp_path: Path) -> None:
+    server = TeamServer(lambda role, prompt: '{"confidence": 0.9}')
+    with server.http:
+        done = agent(tmp_path, server.http.base, ONLY, "screen.turns=2")
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("model ")]
+    assert told[0] == "model      3 replies, none usable: the field hypotheses is missing"
+    assert f"{len(server.asked)} replies, none usable: the field " in told[-1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [status(500), status(401), hang], ids=["outage", "key", "hang"])
 def test_without_an_answer_the_samplers_carry_on_and_it_is_said(tmp_path: Path, step: object) -> None:
     with ScriptedServer(step) as server:
@@ -100,5 +111,6 @@ def test_without_an_answer_the_samplers_carry_on_and_it_is_said(tmp_path: Path, 
     assert done.returncode == 0, done.stderr
     asked = {proposer for proposer, _, _ in proposals(tmp_path)}
     assert {"control", "random"} <= asked and "llm" not in asked
+    assert done.stdout.count("model      no answer: hosted_vllm/") == 1, done.stdout
     report = next((tmp_path / "runs" / "agent").glob("*/report.md")).read_text()
     assert "samplers propose" in report

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import own_data
 import train
 from research.metrics import is_timed
 from research.run.teachers import key
@@ -54,6 +55,7 @@ SILENT: dict[str, Any] = {
     },
     "trainer.steps_per_call": 2,
     "data.drawn": "once",
+    "data.cache": "elsewhere",
 }
 TOLD = {"meter.country", "meter.grid_g_per_kwh"}
 """computed anew for a known trial, as tests/research/run/test_retold.py shows"""
@@ -120,7 +122,9 @@ def options() -> list[tuple[str, str]]:
     return [(group, name) for group in GROUPS for name in SPACE.composer.files.options(group)]
 
 
-def chosen(group: str, name: str) -> dict[str, Any]:
+def chosen(group: str, name: str, place: Path) -> dict[str, Any]:
+    if group == "data" and name in own_data.MADE:
+        return SPACE.resolve(own_data.line(name, place))
     several = group in ("compress", "callbacks")
     return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}"])
 
@@ -135,8 +139,10 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("group", "name"), options())
-def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(group: str, name: str) -> None:
-    config = chosen(group, name)
+def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
+    group: str, name: str, tmp_path: Path
+) -> None:
+    config = chosen(group, name, tmp_path)
     before, idle = key(config, signature(config)), SPACE.idle(config)
     for dotted, value in leaves(config):
         if within(dotted, PLACES):

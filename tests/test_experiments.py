@@ -62,7 +62,7 @@ def test_an_experiment_runs_to_its_report_and_takes_what_is_known(tmp_path: Path
     assert done.stdout.count("(known)") == 6
     (path,) = (tmp_path / "runs" / "experiments").rglob("report.md")
     text = path.read_text()
-    assert "| `optimizer=adam` (control) | 10 |" in text
+    assert "| control | nothing (`optimizer=adam`) |" in text and "| control | 10 |" in text
     assert re.search(r"optimizer_bytes -(49\.9\d*|50(\.0\d*)?) %", text), "half of the state"
     again = command("agent.py", *line, cwd=tmp_path)
     assert again.stdout.count("(known)") == 30 and path.read_text() == text

@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for folder in ("models", "research", "hydra_plugins", "benchmarks", "tests")
+    for folder in ("models", "research", "reading", "hydra_plugins", "benchmarks", "tests")
     for path in (ROOT / folder).rglob("*.py")
 ) + sorted(ROOT.glob("*.py"))
 MODELS = [path for path in SOURCES if path.is_relative_to(ROOT / "models")]
+READING = [path for path in SOURCES if path.is_relative_to(ROOT / "reading")]
 RESEARCH = [path for path in SOURCES if path.is_relative_to(ROOT / "research")]
 TENSORS = {"torch", "lightning", "torchmetrics", "models", "train", "agent"}
 DECISIONS = {"hydra", "omegaconf", "research", "sqlalchemy", "optuna", "litellm", "train", "agent"}
@@ -52,7 +53,6 @@ SHORT_WITH_ONE_IMPORTER = {
     "models/energy/sources.py": "knows every counter; the meter would be over 300 lines with it",
     "models/nets/mixers/softmax.py": "a mixer, one a file as the others",
     "models/optim/averaging.py": "imports torch only, as its folder; its importer is a Lightning callback",
-    "models/training/callbacks/target.py": "a callback, one a file as the others",
     "research/run/load.py": "keeps cores busy in processes of their own; the tests start it too",
 }
 """files of under 60 lines that one other file imports -> why they stand alone; at most ten"""
@@ -92,6 +92,10 @@ def test_models_touch_no_decision() -> None:
 
 def test_research_touches_no_tensor() -> None:
     assert importing(RESEARCH, TENSORS) == {}
+
+
+def test_reading_stands_below_both() -> None:
+    assert importing(READING, TENSORS | DECISIONS) == {}
 
 
 def test_nets_and_optim_import_torch_only() -> None:
@@ -169,7 +173,7 @@ def test_no_file_stands_beside_a_folder_of_its_idea() -> None:
 
 def test_a_public_class_name_is_defined_once() -> None:
     places: dict[str, list[str]] = {}
-    for path in [*MODELS, *RESEARCH, *(ROOT / "power").glob("*.py"), *ROOT.glob("*.py")]:
+    for path in [*MODELS, *RESEARCH, *READING, *(ROOT / "power").glob("*.py"), *ROOT.glob("*.py")]:
         for node in parsed(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name(path))

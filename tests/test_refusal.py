@@ -3,7 +3,7 @@
 import pytest
 from hydra.errors import HydraException
 
-from refusal import Refusal, refuse_secrets, sentence
+from refusal import Refusal, refuse_secrets, sentence, told
 from research.compose.override import override
 
 
@@ -42,6 +42,21 @@ def test_what_is_no_key_passes(argument: str) -> None:
 def test_a_refusal_is_told_as_it_is_and_a_bug_keeps_its_traceback() -> None:
     assert sentence(Refusal("say this")) == "refused: say this"
     assert sentence(ValueError("a bug")) is None
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop, told():
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted: the same command typed again goes on")
+
+
+def test_what_an_error_quotes_can_neither_act_on_the_terminal_nor_tell_a_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit), told():
+        raise Refusal("no\x1b[2J: store.url=postgresql://me:p@zz/w0rd@h/db seed=x")
+    assert capsys.readouterr().err == "refused: no\\x1b[2J: store.url=postgresql://me:***@h/db seed=x\n"
 
 
 def test_hydras_advice_to_add_unread_keys_is_not_passed_on() -> None:

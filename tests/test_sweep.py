@@ -159,12 +159,40 @@ def test_a_timeout_is_a_reason_in_the_row(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_hydras_own_launchers_still_work(tmp_path: Path, launcher: str) -> None:
-    own = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
-    code, _, err = sweep("seed=0,1", *SMALL, f"hydra/launcher={launcher}", *own, cwd=tmp_path)
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_sweeps_of_other_launchers_end_as_ours_do(tmp_path: Path, launcher: str) -> None:
+    own = {"joblib": ("hydra.launcher.n_jobs=2",)}.get(launcher, ())
+    line = ("optimizer=adam,lion", "seed=0,1", *SMALL, f"hydra/launcher={launcher}", *own)
+    code, out, err = sweep(*line, cwd=tmp_path)
     assert code == 0, err
-    assert rows(tmp_path) == [(0, "done", 0), (1, "done", 0)]
+    assert rows(tmp_path) == [(0, "done", 0), (0, "done", 0), (1, "done", 0), (1, "done", 0)]
+    assert "4/4  done" in out and out.count("* optimizer=") == 1 and "t-interval over seeds" in out
+    store = Store(f"sqlite:///{tmp_path}/joulelab.db")
+    trials = store.trials()
+    at_a_time = {"basic": 1, "joblib": 2, "submitit_local": 4}[launcher]
+    told = store.results([trial.id for trial in trials])
+    for trial in trials:
+        energy = told[trial.id].facts["energy"]
+        assert trial.config["meter"]["concurrent"] == at_a_time
+        standing_w = energy["hardware"].get("standing_w")
+        if standing_w is not None:  # what the machine draws in any case is shared by those that run on it
+            metrics = told[trial.id].metrics
+            assert metrics["train/energy_standing_j"] == pytest.approx(
+                standing_w * metrics["train/seconds"] / at_a_time, rel=0.01
+            )
+    assert {trial.sweep for trial in trials} == {trials[0].sweep}
+    assert str(trials[0].sweep).startswith("optimizer-seed-")
+    code, out, err = sweep(*line, cwd=tmp_path)
+    assert code == 0 and out.count("  known ") == 4, err
+    store.close()
+
+
+def test_a_failing_trial_of_another_launcher_is_told_beside_the_others(tmp_path: Path) -> None:
+    line = ("optimizer=sgd", "optimizer.lr=0.1,1e30", *SMALL, "hydra/launcher=basic")
+    code, out, err = sweep(*line, cwd=tmp_path)
+    assert code == 1 and "Traceback" not in err
+    assert "2/2  failed  optimizer.lr=1e+30  diverged: " in out and "1 of 2 trials have no numbers" in out
+    assert sorted(row[1] for row in rows(tmp_path)) == ["done", "failed"]
 
 
 def test_another_config_folder_is_composed_by_hydra(tmp_path: Path) -> None:
@@ -199,6 +227,7 @@ def test_the_name_of_a_sweep_is_of_what_is_run_not_how() -> None:
     assert first.startswith("optimizer-seed-") and len(first) == len("optimizer-seed-") + 8
     assert first != name(["optimizer=adam,lion", "seed=0,2"], ["optimizer", "seed"])
     assert name(["name=my run", "model.width=1,2"], ["model.width"]).startswith("my-run-")
+    assert name(["name='mein läuft'", "seed=1,2"], ["seed"]).startswith("mein-läuft-")
 
 
 def test_a_split_that_goes_with_the_seed_is_told_as_it_was_typed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 import refusal
 import train
+from pseudo_terminal import written
 from research.store.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -149,6 +151,23 @@ def test_the_command_trains_logs_and_knows_itself(tmp_path: Path) -> None:
     assert (tmp_path / "joulelab.db").exists() and list(tmp_path.glob("runs/*/csv-0/metrics.csv"))
     again = command("budget.steps=40", cwd=tmp_path)
     assert again.returncode == 0 and "known" in again.stdout
+
+
+@pytest.mark.slow
+def test_only_a_terminal_is_told_how_far_a_training_is(tmp_path: Path) -> None:
+    line = ("logger=none", "budget.seconds=2", "budget.steps=null", "name=läuft jetzt", "root=mä folder")
+    code, told = written([sys.executable, str(ROOT / "train.py"), *line], 80, tmp_path)
+    assert code == 0, told
+    steps = re.findall(
+        r"\r\x1b\[2Kstep ([\d,]+) \((\d+) %\)   val/accuracy 0\.\d+   .* steps/s   \d+ s left", told
+    )
+    assert steps, told
+    assert [int(share) for _, share in steps] == sorted(int(share) for _, share in steps)
+    assert told.count("\r\x1b[2K") == told.count("\x1b") and "│ score" in told.rpartition("\r\x1b[2K")[2]
+    plain = command(*line, "seed=1", cwd=tmp_path)
+    assert plain.returncode == 0 and "\r" not in plain.stderr + plain.stdout and "left" not in plain.stderr
+    (row, _) = Store(f"sqlite:///{tmp_path}/joulelab.db").trials()
+    assert row.name == "läuft jetzt" and str(row.folder).startswith("mä folder/")
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -11,8 +11,10 @@ from typing import Any, final
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from refusal import Refusal
 
@@ -32,25 +34,37 @@ ConfigStore.instance().store("grid", GridConf, group="hydra/sweeper", provider="
 
 @final
 class Grid(BasicSweeper):
-    """Every combination of the swept values, in the order typed; with another launcher just Hydra's own.
+    """Every combination of the swept values, in the order typed, whatever launcher runs them.
 
     Hydra composes each job here to see whether it can be, and again in the launcher: 0.25 s a job. Ours
     composes all jobs before it starts one, which finds the same errors. A job that chooses a recipe with a
-    study becomes the arms of the study over its seeds.
+    study becomes the arms of the study over its seeds. What other launchers run, as joblib and submitit, is
+    looked up, told and counted as what our own does.
     """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Have other launchers call what answers with a trial's numbers: a score is no row of a table."""
+        from hydra_plugins.hydra_joulelab_launcher.launched import Answering
+
+        self._answering = Answering(JobRuntime.instance().get("name"))
+        super().setup(hydra_context=hydra_context, task_function=self._answering, config=config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run all combinations; exits with code 1 when a trial failed, raises `Refusal` on bad overrides."""
         # Not at the top: Hydra's scan runs each module again, and its classes are then others.
-        from hydra_plugins.hydra_joulelab_launcher.processes import Processes
+        from hydra_plugins.hydra_joulelab_launcher.launched import launched
+        from hydra_plugins.hydra_joulelab_launcher.processes import Processes, swept
 
-        if not isinstance(self.launcher, Processes):
-            _let_workers_import_this()
-            return super().sweep(arguments)  # type: ignore[no-any-return]
+        assert self.config is not None and self.hydra_context is not None and self.launcher is not None
         returns: list[Sequence[JobReturn]] = []
         for batch in self._batches(arguments):
             started = sum(len(done) for done in returns)
-            returns.append(self.launcher.launch(batch, initial_job_idx=started))
+            if isinstance(self.launcher, Processes):
+                returns.append(self.launcher.launch(batch, initial_job_idx=started))
+                continue
+            _let_workers_import_this()
+            launch = launched(self.launcher, self._answering, batch, started)
+            returns.append(swept(self.config, self.hydra_context, batch, launch))
         if any(one.status is JobStatus.FAILED for done in returns for one in done):
             sys.exit(1)
         return returns
@@ -72,13 +86,20 @@ class Grid(BasicSweeper):
 
         assert self.config is not None
         (split,) = BasicSweeper.split_arguments(overrides, None)
-        # Hydra's sweeper escapes the braces, so the same trial would be told in two spellings.
-        jobs = [[_INTERPOLATED.sub(r"${\1}", text) for text in job] for job in split]
+        typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
+        jobs = [[_as_typed(text, typed) for text in job] for job in split]
         folder = only_folder(self.config)
         if folder is not None:
             root = str(self.config.hydra.job.config_name)
             jobs = expanded(jobs, folder, lambda job: Composer(folder, root).resolve(job).config)
         return [list(chunk) for chunk in BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size)]
+
+
+def _as_typed(text: str, typed: Mapping[str, str]) -> str:
+    """An override of a job in its typed spelling: Hydra's sweeper escapes what would need none."""
+    from research.compose.override import override
+
+    return typed.get(override(text).key) or _INTERPOLATED.sub(r"${\1}", text)
 
 
 def _let_workers_import_this() -> None:

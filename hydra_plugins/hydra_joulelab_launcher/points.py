@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from reading.learnt import found
 from refusal import Refusal
 
 Config = dict[str, Any]
@@ -53,6 +54,7 @@ def _by_hydra(master: DictConfig, loader: ConfigLoader, overrides: list[str]) ->
         HydraConfig.instance().set_config(composed)  # for ${hydra:...}
         with open_dict(composed):
             del composed["hydra"]
+            composed.data.update(found(OmegaConf.to_container(composed.data, resolve=True)))
         plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         first = (str(error) or str(error.__cause__)).strip().splitlines()[0]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +11,9 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from research.run.sweep import Launch
 
 
 @final
@@ -63,34 +66,48 @@ class Processes(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run one batch of jobs; raises `Refusal` before any of them starts when one cannot be composed."""
-        from hydra_plugins.hydra_joulelab_launcher.points import points
-        from research.run import sweep
-        from research.run.runner import Job
-
         assert self._config is not None and self._context is not None
-        typed = [str(text) for text in self._config.hydra.overrides.task]
-        name = sweep.name(typed, _swept(typed))
-        configs = points(self._config, self._context.config_loader, job_overrides)
-        jobs = [
-            Job(config, list(overrides), name)
-            for config, overrides in zip(configs, job_overrides, strict=True)
-        ]
-        task = f"{JobRuntime.instance().get('name')}:trial"
-        if any(job.config.get("dry_run") for job in jobs):
-            from research.run.plan import show
-
-            show([job.config for job in jobs], [job.overrides for job in jobs])
-            return [_ended(job, JobStatus.COMPLETED, None) for job in jobs]
-        outcomes = sweep.run(jobs, task=task)
-        return [
-            _ended(one.job, JobStatus.COMPLETED, one.score)
-            if one.ok
-            else _ended(one.job, JobStatus.FAILED, TrialFailed(one.reason))
-            for one in outcomes
-        ]
+        return swept(self._config, self._context, job_overrides)
 
 
-def _swept(typed: list[str]) -> list[str]:
+def swept(
+    config: DictConfig,
+    context: HydraContext,
+    job_overrides: Sequence[Sequence[str]],
+    launch: "Launch | None" = None,
+) -> list[JobReturn]:
+    """Compose one batch of jobs, run those that are not known, by `launch` where given, and tell all of them.
+
+    Raises `Refusal` before any of them starts when one cannot be composed.
+    """
+    import construct
+    from hydra_plugins.hydra_joulelab_launcher.points import points
+    from redact import redact
+    from research.run import sweep
+    from research.run.runner import Job
+
+    typed = [str(text) for text in config.hydra.overrides.task]
+    name = sweep.name(typed, _swept_keys(typed))
+    configs = points(config, context.config_loader, job_overrides)
+    construct.trust_composed(configs, config.hydra)
+    jobs = [
+        Job(one, redact(list(overrides)), name) for one, overrides in zip(configs, job_overrides, strict=True)
+    ]
+    if any(job.config.get("dry_run") for job in jobs):
+        from research.run.plan import show
+
+        show([job.config for job in jobs], [job.overrides for job in jobs])
+        return [_ended(job, JobStatus.COMPLETED, None) for job in jobs]
+    outcomes = sweep.run(jobs, task=f"{JobRuntime.instance().get('name')}:trial", launch=launch)
+    return [
+        _ended(one.job, JobStatus.COMPLETED, one.score)
+        if one.ok
+        else _ended(one.job, JobStatus.FAILED, TrialFailed(one.reason))
+        for one in outcomes
+    ]
+
+
+def _swept_keys(typed: list[str]) -> list[str]:
     overrides = OverridesParser.create().parse_overrides(typed)
     return [str(one.key_or_group) for one in overrides if one.is_sweep_override()]
 

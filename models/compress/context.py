@@ -55,8 +55,10 @@ class Context:
         return self.train(net, steps, lr_factor) if steps else net
 
     def score(self, net: nn.Module) -> float:
-        """On the validation split, larger is better: accuracy, or minus bits per byte for a language."""
+        """On the validation split, larger is better: accuracy, minus bits per byte for a language, or R2."""
         size = 4 * self.data.batch_size
         with autocast(self.precision, self.device):
             scores, _ = evaluate(net, self.data.val, self.data.task, size, self.data.classes)
+        if self.data.task == "regression":
+            return scores.get("r2", -scores["loss"])
         return -scores["bits_per_byte"] if self.data.task == "language" else scores["accuracy"]

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.compress.blocks import blocks, prune_blocks
@@ -17,7 +17,7 @@ from models.compress.context import Context
 from models.compress.masks import one_of, share
 from models.compress.resize import resize, restate
 from models.data.batches import sequential
-from models.data.dataset import UNSCORED, Split
+from models.data.dataset import UNSCORED
 from models.nets.unseen import unseen
 from models.training.evaluate import evaluating
 from refusal import Refusal
@@ -154,14 +154,15 @@ class Structured(Compression):
 
 
 def fill_gradients(net: nn.Module, context: Context, batches: int) -> None:
-    """Add the gradients of the cross-entropy on the first `batches` batches of the training split."""
-    train = context.data.train
-    rows = slice(0, batches * context.batch_size)
+    """Add the gradients of the plain loss of the task on the first `batches` batches of training."""
     with evaluating(net), torch.enable_grad():
-        first = Split(train.inputs[rows], train.targets[rows])
+        first = context.data.train.part(0, batches * context.batch_size)
         for inputs, targets in sequential(first, context.batch_size):
-            logits = net(inputs).flatten(0, -2).float()
-            cross_entropy(logits, targets.flatten(), ignore_index=UNSCORED).backward()
+            answers = net(inputs).float()
+            if targets.is_floating_point():
+                mse_loss(answers, targets).backward()
+                continue
+            cross_entropy(answers.flatten(0, -2), targets.flatten(), ignore_index=UNSCORED).backward()
 
 
 def sizes(before: nn.Module, after: nn.Module) -> dict[str, str]:

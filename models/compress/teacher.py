@@ -2,24 +2,27 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from models.training.checkpoint import newest
+from models.training.checkpoint import newest, tensors
 from refusal import Refusal
 
 
-def load(model: nn.Module, weights: str) -> nn.Module:
+def load(model: nn.Module, weights: str, sha256: str | None = None) -> nn.Module:
     """`model` with the weights of a trial's folder (its newest sound checkpoint) or of a checkpoint file.
 
-    Raises `Refusal` when there is none, or it is of another network.
+    Raises `Refusal` when there is none, it holds more than tensors and plain data, its SHA-256 is not the one
+    that the result names, or it is of another network.
     """
     path = _file(Path(weights))
-    saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    state: dict[str, Tensor] = {name.removeprefix("net."): tensor for name, tensor in saved.items()}
+    saved = tensors(path, sha256)
+    named = saved.get("state_dict") if isinstance(saved, dict) else None
+    if not isinstance(named, dict):
+        raise Refusal(f"{path} is no checkpoint of a trial: compress.distill.teacher takes those.")
+    state: dict[str, Tensor] = {str(name).removeprefix("net."): tensor for name, tensor in named.items()}
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise Refusal(
             f"the teacher in {path} is not the network that its trial describes: {reason}"

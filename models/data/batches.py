@@ -90,10 +90,9 @@ class Batches:
     def _gather(self) -> None:
         order = self._order(self._drawn, self._drawn + self._chunk * self._stride)
         rows = order.view(self._chunk, self.world, self.batch_size)[:, self.rank].flatten()
-        rows = rows.to(self.split.inputs.device)
         inputs, targets = (
-            _widened(tensor.index_select(0, rows)).unflatten(0, (self._chunk, self.batch_size)).unbind()
-            for tensor in (self.split.inputs, self.split.targets)
+            tensor.unflatten(0, (self._chunk, self.batch_size)).unbind()
+            for tensor in self.split.taken(rows.to(self.split.inputs.device))
         )
         self._ready = list(zip(inputs, targets, strict=True))[::-1]
 
@@ -118,15 +117,11 @@ class Batches:
 def sequential(split: Split, batch_size: int) -> Iterator[Batch]:
     """Every example once, in order, for evaluation; the last batch may be short. Types as in `Batches`."""
     for start in range(0, len(split), batch_size):
-        part = slice(start, start + batch_size)
-        yield _widened(split.inputs[part]), _widened(split.targets[part])
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor if tensor.is_floating_point() else tensor.long()
+        yield split.part(start, start + batch_size).whole()
 
 
 def _batches_per_chunk(split: Split, batch_size: int) -> int:
     """How many batches to gather at once: enough to spread its cost, few enough to stay in the cache."""
-    example = split.inputs[0].numel() * (4 if split.inputs.is_floating_point() else 8)
+    narrow = split.inputs.is_floating_point() or split.scale is not None
+    example = split.inputs[0].numel() * (4 if narrow else 8)
     return max(1, min(_CHUNK_BATCHES, _CHUNK_BYTES // (example * batch_size)))

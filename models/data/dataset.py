@@ -1,34 +1,95 @@
 """What a loader returns: three splits that live as tensors, checked once against the config that asked."""
 
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from refusal import Refusal
 
-TASKS = ("classification", "language", "recall")
+TASKS = ("classification", "regression", "language", "recall")
 UNSCORED = -100
 """target of a position that no loss and no score counts"""
 
 
 @final
 @dataclass(frozen=True)
+class Scale:
+    """What inputs are put on one scale by: (1, C, 1, ...) float32 each, one of each channel."""
+
+    mean: Tensor
+    deviation: Tensor
+    gaps: bool = False
+    """whether inputs may be missing, not a number, which is the mean then"""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, C, ...) of any type -> float32, less the mean and over the deviation."""
+        scaled = inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.deviation)
+        return scaled.nan_to_num_(0.0) if self.gaps else scaled
+
+    def to(self, device: torch.device | str) -> "Scale":
+        """The same on `device`."""
+        return replace(self, mean=self.mean.to(device), deviation=self.deviation.to(device))
+
+
+@final
+@dataclass(frozen=True)
 class Split:
-    """Examples and their answers; row i of one belongs to row i of the other."""
+    """Examples and their answers; row i of one belongs to row i of the other.
+
+    With `rows` the split is those of them, in that order: parts of one pool then share its memory. With a
+    `scale` the inputs lie as they were read, and are put on it batch by batch.
+    """
 
     inputs: Tensor
     """(N, *shape) float32, standardised; or (N, T) integer tokens in the smallest type that holds them"""
     targets: Tensor
-    """(N,) int64 class; or (N, T) uint8 or int64 next token, `UNSCORED` where nothing is asked"""
+    """(N,) int64 class; (N, T) uint8 or int64 next token, `UNSCORED` where nothing is asked; (N, 1) value"""
+    rows: Tensor | None = None
+    """(n,) int64 places in both; None is all of them, in order"""
+    scale: Scale | None = None
+    values: Scale | None = None
+    """what the targets of a regression are put on one scale by, as the inputs"""
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs if self.rows is None else self.rows)
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+        rows = None if self.rows is None else self.rows.to(device)
+        scale = None if self.scale is None else self.scale.to(device)
+        values = None if self.values is None else self.values.to(device)
+        return Split(self.inputs.to(device), self.targets.to(device), rows, scale, values)
+
+    def part(self, start: int, stop: int) -> "Split":
+        """Its examples from `start` up to `stop`, without a copy."""
+        if self.rows is None:
+            return replace(self, inputs=self.inputs[start:stop], targets=self.targets[start:stop])
+        return replace(self, rows=self.rows[start:stop])
+
+    def taken(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets at (n,) `places` of the split, as a network takes them."""
+        rows = places if self.rows is None else self.rows.index_select(0, places)
+        return self._wide(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """All inputs and targets in order, as a network takes them: float32 or int64, on their scale."""
+        if self.rows is None:
+            return self._wide(self.inputs, self.targets)
+        return self._wide(self.inputs.index_select(0, self.rows), self.targets.index_select(0, self.rows))
+
+    def answers(self) -> Tensor:
+        """The targets of the split alone, as they are kept."""
+        return self.targets if self.rows is None else self.targets.index_select(0, self.rows)
+
+    def _wide(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = _widened(inputs) if self.scale is None else self.scale(inputs)
+        return inputs, _widened(targets) if self.values is None else self.values(targets)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_floating_point() else tensor.long()
 
 
 @final
@@ -46,6 +107,9 @@ class Dataset:
     shape: tuple[int, ...]
     classes: int
     batch_size: int
+    about: dict[str, Any] = field(default_factory=dict)
+    """what is kept with the network: `names` of the classes, `mean` and `deviation` of the inputs' scale; and
+    `notes`, sentences for whoever asked"""
 
     def __post_init__(self) -> None:
         # An override arrives as any sequence of numbers; equality below wants a tuple.
@@ -62,26 +126,38 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same data on `device`."""
+        if self.train.inputs.device == torch.device(device):
+            return self
         return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))
 
 
 def _check_split(data: Dataset, name: str, split: Split) -> None:
-    if len(split) == 0 or len(split) != len(split.targets):
+    if len(split) == 0 or len(split.inputs) != len(split.targets):
         raise Refusal(
-            f"the {name} split holds {len(split)} inputs and {len(split.targets)} targets: "
+            f"the {name} split holds {len(split.inputs)} inputs and {len(split.targets)} targets: "
             "give it more data, or change the shares of the splits."
         )
     true = tuple(split.inputs.shape[1:])
     if true != data.shape:
         shown = ",".join(str(size) for size in true)
         raise Refusal(f"data.shape {list(data.shape)} is not the data's own: set data.shape=[{shown}].")
-    per_token = split.targets.dim() == 2 and not split.inputs.is_floating_point()
-    if per_token == (data.task == "classification"):
-        fits = "language or recall" if per_token else "classification"
-        raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {fits}.")
-    _check_classes(data, split.targets, exactly=name == "train" and not per_token)
+    fits = _tasks(split)
+    if data.task not in fits:
+        said = " or ".join(fits)
+        raise Refusal(f"data.task {data.task} does not fit the data, whose answers ask for {said}.")
+    if data.task == "regression":
+        return
+    per_token = "language" in fits
+    _check_classes(data, split.answers(), exactly=name == "train" and not per_token)
     if per_token:
         _check_classes(data, split.inputs, exactly=False)
+
+
+def _tasks(split: Split) -> tuple[str, ...]:
+    if split.targets.is_floating_point():
+        return ("regression",)
+    per_token = split.targets.dim() == 2 and not split.inputs.is_floating_point()
+    return ("language", "recall") if per_token else ("classification",)
 
 
 def _check_classes(data: Dataset, tensor: Tensor, *, exactly: bool) -> None:

@@ -41,7 +41,8 @@ def load(
     val_share: float = 0.1,
     split_seed: int = 0,
 ) -> Dataset:
-    """Inputs (N, C, H, W) float32, targets (N,): the published test set, and a validation set held out.
+    """Inputs (N, C, H, W) float32, targets (N,): the published test set, and the folder's validation
+    set, or one held out.
 
     `hub` is the repository that is read where `path` is null, at the commit, tag or branch `revision`;
     `image` and `label` are its columns, and a folder of pictures has its own. `cache` is where `datasets`
@@ -59,8 +60,10 @@ def load(
         else Path(path).expanduser()
     )
     tables = _tables(library, folder, cache)
-    published, test = (_split(library, tables[name], image, label, sizes) for name in ("train", "test"))
-    train, val, test = standardise(*hold_out(published, val_share, split_seed), test)
+    parts = {name: _split(library, table, image, label, sizes) for name, table in tables.items()}
+    own = parts.get("validation")
+    learnt = (parts["train"], own) if own else hold_out(parts["train"], val_share, split_seed)
+    train, val, test = standardise(*learnt, parts["test"])
     return Dataset(train, val, test, task, sizes, classes, batch_size)
 
 
@@ -117,15 +120,20 @@ def _reachable() -> bool:
 
 
 def _tables(library: Any, folder: Path, cache: str | None) -> Any:
-    """The tables train and test of a folder."""
-    parquet = {name: sorted(map(str, folder.rglob(f"{name}*.parquet"))) for name in ("train", "test")}
-    if all(parquet.values()):
+    """The tables train and test of a folder, and validation where it has one."""
+    starts = {"train": "train", "validation": "val", "test": "test"}
+    found = {name: sorted(folder.rglob(f"{start}*.parquet")) for name, start in starts.items()}
+    parquet = {name: [str(file) for file in files] for name, files in found.items() if files}
+    if {"train", "test"} <= parquet.keys():
+        homes = sorted({str(file.parent) for files in found.values() for file in files})
+        if len(homes) > 1:
+            raise Refusal(f"'{folder}' holds several data sets ({', '.join(homes)}): set data.path to one.")
         return library.load_dataset("parquet", data_files=parquet, cache_dir=cache)
     if all((folder / name).is_dir() for name in ("train", "test")):
         return library.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache)
     raise Refusal(
         f"'{folder}' holds neither train*.parquet and test*.parquet nor pictures in train/CLASS and "
-        "test/CLASS: set data.path to a folder that does."
+        "test/CLASS: set data.path to a folder that does, or choose data=folder or data=idx."
     )
 
 

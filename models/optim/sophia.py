@@ -123,6 +123,8 @@ def _sampled(forward: Callable[[], Tensor], params: list[Tensor]) -> tuple[tuple
     N times the square of the mean's gradient, taken as one square: half precision keeps more of it.
     """
     logits = forward().flatten(0, -2).float()  # (N, classes)
+    if logits.shape[-1] == 1:
+        raise Refusal("optimizer=sophia draws classes, and this network answers values: choose another.")
     labels = torch.multinomial(logits.detach().softmax(-1), 1).squeeze(1)
     loss = cross_entropy(logits, labels, reduction="sum") / math.sqrt(len(labels))
     return torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True), len(labels)

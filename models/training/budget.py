@@ -10,6 +10,7 @@ from typing import Any, final
 from refusal import Refusal
 
 CURVE_SCORES = {"val/accuracy": ">=", "val/loss": "<=", "val/bits_per_byte": "<="}
+CURVE_SCORES |= {"val/rmse": "<=", "val/mae": "<=", "val/r2": ">="}
 """what every point of a learning curve may have, and which side of a bound is the better one"""
 _BOUND = re.compile(r"\s*(val/\w+)\s*(>=|<=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 

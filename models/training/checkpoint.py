@@ -50,12 +50,7 @@ class Checkpoints(CheckpointIO):
         source = Path(path)
         if not sound(source):
             raise Refusal(f"the checkpoint {source} is damaged: its SHA-256 is not the one in its manifest.")
-        try:
-            loaded: dict[str, Any] = torch.load(source, map_location=map_location or "cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
-            raise Refusal(
-                f"{source} cannot be read as a checkpoint: name another file in ckpt_path."
-            ) from error
+        loaded = tensors(source, map_location=map_location or "cpu")
         if not isinstance(loaded, dict) or OURS not in loaded:
             raise Refusal(f"{source} was not written by this lab: name a checkpoint from a trial's folder.")
         return loaded
@@ -67,6 +62,28 @@ class Checkpoints(CheckpointIO):
         if listed.pop(target.name, None) is not None:
             _write_manifest(target.parent, listed)
         target.unlink(missing_ok=True)
+
+
+def tensors(path: Path, sha256: str | None = None, map_location: Any = "cpu") -> Any:
+    """What a file of torch's holds, if that is tensors and plain data: nothing else is made of it, or called.
+
+    Raises `Refusal` for any other file, and for one whose SHA-256 is not the one that is given.
+    """
+    try:
+        with path.open("rb") as file:
+            if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise Refusal(f"{path} was changed while this trial was set up: type the command again.")
+            file.seek(0)
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except Refusal:
+        raise
+    except pickle.UnpicklingError as error:
+        raise Refusal(
+            f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain "
+            "data, and code in a file is never run. Name a file that a trial of this lab has left."
+        ) from error
+    except Exception as error:  # a file that anybody wrote may break torch's reader anywhere
+        raise Refusal(f"{path} cannot be read as a checkpoint: name a file that a trial left.") from error
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -139,8 +156,8 @@ def _write(target: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Write a file in one step or not at all, down to the disk; `Refusal` when it cannot be."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())

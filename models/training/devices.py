@@ -130,13 +130,14 @@ def _leave(path: Path, content: Any) -> None:
 
 def _outcome(folder: Path) -> Any:
     failed = sorted(folder.glob("failed-*"))
-    found = [torch.load(path, weights_only=False) for path in failed if path.suffix != ".tmp"]
+    found = [torch.load(path, weights_only=True) for path in failed if path.suffix != ".tmp"]
     # A rank that lost its peer fails too; the one that knows why it failed is the one to report.
     for failure in sorted(found, key=lambda failure: failure["known"] is None):
         kind = {"Refusal": Refusal, "Diverged": Diverged}.get(failure["known"], RuntimeError)
         raise kind(failure["text"])
     if not (folder / "result").exists():
         raise RuntimeError("a training process died without a word; it may have run out of memory")
+    # An object of ours from a process of ours, in a folder that nobody else may enter: no file that is given.
     return torch.load(folder / "result", weights_only=False, map_location="cpu")
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
-from models.training.outcomes import each, packed
+from models.training.outcomes import each, means, packed
 
 
 def evaluate(
@@ -26,11 +26,14 @@ def evaluate(
     Scores are `loss` (nats per scored target) and `accuracy`; `bits_per_byte` for task `language`; with
     `detailed`, for task `classification`, also macro `f1`, `precision`, `recall` and `auroc`, with the
     per-class values and the confusion matrix among the facts, and for every task `examples`, what came out of
-    each example (`models.training.outcomes`). A non-finite loss stays non-finite, and an example whose logits
-    are not all finite is wrong, whatever their argmax.
+    each example (`models.training.outcomes`). Task `regression` has `loss` (the squared error in the training
+    part's squared deviations), `rmse` and `mae` in the unit of the answers, and `r2` instead. A non-finite
+    loss stays non-finite, and an example whose logits are not all finite is wrong, whatever their argmax.
 
     `net` maps (B, *shape) to (B, classes), or (B, T) to (B, T, classes). It runs in the caller's autocast.
     """
+    if task == "regression":
+        return _regressed(net, split, batch_size, detailed)
     kept: list[tuple[Tensor, Tensor]] = []
     outcomes: list[Tensor] = []
     with evaluating(net), torch.inference_mode():
@@ -52,6 +55,27 @@ def evaluate(
         asked = targets != UNSCORED
         more_scores, more_facts = detail(logits[asked], targets[asked])
         scores, facts = scores | more_scores, facts | more_facts
+    return scores, facts
+
+
+def _regressed(
+    net: nn.Module, split: Split, batch_size: int, detailed: bool
+) -> tuple[dict[str, float], dict[str, Any]]:
+    errors, truth = [], []
+    with evaluating(net), torch.inference_mode():
+        for inputs, targets in sequential(split, batch_size):
+            errors.append((net(inputs).double() - targets).flatten())
+            truth.append(targets.double().flatten())
+    error, value = torch.cat(errors), torch.cat(truth)
+    unit = 1.0 if split.values is None else float(split.values.deviation)
+    square = float(error.square().mean())
+    spread = float((value - value.mean()).square().mean())
+    scores = {"loss": square, "rmse": math.sqrt(square) * unit, "mae": float(error.abs().mean()) * unit}
+    # Of values that are all the same no share can be explained.
+    scores |= {"r2": 1 - square / spread} if spread > 0 else {}
+    facts: dict[str, Any] = {"scored": len(error)}
+    if detailed:
+        facts["examples"] = {"loss": means(error.square()), "mae": means(error.abs() * unit)}
     return scores, facts
 
 

@@ -31,12 +31,39 @@ class CrossEntropy:
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the positions whose target is not -100."""
+        if targets.is_floating_point():
+            raise Refusal("The answers of this data are values, no classes: set loss=squared_error.")
         return F.cross_entropy(
             logits.flatten(0, -2),
             targets.flatten(),
             ignore_index=UNSCORED,
             label_smoothing=self.label_smoothing,
         )
+
+
+@final
+class SquaredError:
+    """Mean squared error (Legendre 1805), in squared deviations of the training part's values.
+
+    (B, 1) answers with (B, 1) targets to a scalar; beyond `huber` deviations the error counts by its size
+    alone (Huber 1964, Annals of Mathematical Statistics 35), null squares all.
+
+    Raises:
+        Refusal: `huber` is not above 0, or the targets are classes.
+    """
+
+    def __init__(self, huber: float | None = None) -> None:
+        if huber is not None and not huber > 0:
+            raise Refusal(f"loss.huber {huber} must be above 0, or null.")
+        self.huber = huber
+
+    def __call__(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """Mean over the batch."""
+        if not targets.is_floating_point():
+            raise Refusal("The answers of this data are classes, no values: set loss=cross_entropy.")
+        if self.huber is None:
+            return F.mse_loss(answers, targets)
+        return F.huber_loss(answers, targets, delta=self.huber)
 
 
 def scored(targets: Tensor) -> Tensor:

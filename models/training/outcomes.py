@@ -47,6 +47,12 @@ def packed(sums: Tensor) -> dict[str, Any]:
     return {"accuracy": bits if exact else _means(right, scored), "loss": _means(loss, scored)}
 
 
+def means(values: Tensor) -> dict[str, Any]:
+    """(N,) values of a whole split, as means of groups; their mean is the split's own."""
+    own = values.double().cpu().numpy()
+    return _means(own, np.ones(len(own)))
+
+
 def _means(sums: np.ndarray, scored: np.ndarray) -> dict[str, Any]:
     """Group sums over the mean number that a group scores, so that their mean is the split's own score."""
     size = math.ceil(len(sums) / _GROUPS)

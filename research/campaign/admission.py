@@ -183,9 +183,16 @@ class Admission:
         return complaints
 
     def _waiting(self, proposal: Proposal) -> Admitted | None:
-        """A proposal that was reviewed and queued before: only the gate is asked again."""
-        if not self._reserved or self.gate(proposal.overrides):
+        """A proposal that was reviewed and queued before: only the gate is asked again.
+
+        One that it refuses now, as for want of time, keeps its place in the queue.
+        """
+        if not self._reserved:
             return None
+        if complaints := self.gate(proposal.overrides):
+            kept = (arm.overrides for arm in self._reserved.values() if arm.proposer == proposal.proposer)
+            waits = proposal.overrides in kept
+            return Admitted(proposal, reason=f"it waits on: {complaints[0]}") if waits else None
         signature = self._bench.signature(proposal.overrides)
         arm = self._reserved.get(signature)
         if arm is None or arm.proposer != proposal.proposer:
@@ -239,8 +246,9 @@ class Admission:
 
     def gate(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides by the space, the time that is left and the field."""
-        complaints = self._bench.space.check(list(overrides), self._too_dear, given=self._bench.fixed)
-        return complaints or list(self._outside(overrides))
+        space = self._bench.space
+        complaints = space.check(list(overrides), self._too_dear, given=self._bench.fixed)
+        return complaints or space.swept(overrides) or list(self._outside(overrides))
 
     def _too_dear(self, configs: Sequence[Mapping[str, Any]]) -> str | None:
         """The gate's last question: a trial as long as this one must fit into what is left of the time."""

@@ -42,9 +42,12 @@ class Asking:
         self.refused: Counter[str] = Counter()
         """why proposals were not admitted, and how often"""
 
-    def admitted(self) -> Iterator[Admitted]:
-        """New proposals that were admitted, one after another, until nobody has another."""
-        while proposer := self._turns.next():
+    def admitted(self, whose: Callable[[], Proposer | None]) -> Iterator[Admitted]:
+        """New proposals that were admitted, one after another, until nobody has another.
+
+        `whose` says whose turn is next.
+        """
+        while proposer := whose():
             admitted = self._turn(proposer)
             if admitted is not None:
                 yield admitted

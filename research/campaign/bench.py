@@ -246,6 +246,7 @@ class Bench:
             self._busy.look(self._learn(outcome.trial_id))
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
+            self._ended = None  # the other lane may propose what has just diverged
         self._pay(arm, seed, outcome)
         self._report(arm, seed, outcome)
 

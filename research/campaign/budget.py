@@ -123,36 +123,47 @@ SHARES: dict[Box, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 
 class Timeboxes:
     """What each box may use and has used of a sprint's minutes; a box may be opened several times.
 
-    What discussing and implementing leave over goes to validating: figures decide, and need the time.
+    A box bounds the kind of work that it is named for: questions go on in the one to discuss while trials
+    train in another. What discussing and implementing leave over goes to validating: figures decide, and
+    need the time.
     """
 
     def __init__(
         self, minutes: float, clock: Callable[[], float] = time.monotonic, budget_s: float = math.inf
     ) -> None:
-        """`budget_s` is what the budget leaves: of a shorter one discussing has its share only."""
+        """`budget_s` is what the budget leaves: half of a shorter one is kept for what was discussed."""
         self._limits = {name: 60 * minutes * share for name, share in SHARES.items()}
-        self._limits["discuss"] = min(60 * minutes, budget_s) * SHARES["discuss"]
+        self._limits["discuss"] = min(self._limits["discuss"], budget_s / 2)
         self._used = dict.fromkeys(SHARES, 0.0)
         self._clock = clock
-        self._open: tuple[Box, float] | None = None
+        self._open: dict[Box, float] = {}
 
     @contextmanager
     def open(self, name: Box) -> Iterator[None]:
         """Count the time of the body to a box; the body ends by itself, seeing `left_s` or `until`."""
-        self._open = (name, self._clock())
+        self._open[name] = self._clock()
         try:
             yield
         finally:
             self._used[name] = self._spent(name)
-            self._open = None
+            del self._open[name]
+
+    @property
+    def _training(self) -> Box | None:
+        """The open box that trials run in, else the one to discuss; None when none is open."""
+        return next((name for name in self._open if name != "discuss"), next(iter(self._open), None))
+
+    def left_of(self, name: Box) -> float:
+        """Seconds that are left of a box, open or not."""
+        return self._limit(name) - self._spent(name)
 
     def left_s(self) -> float:
         """Seconds that are left of the open box; infinite when none is."""
-        return math.inf if self._open is None else self._limit(self._open[0]) - self._spent(self._open[0])
+        return math.inf if self._training is None else self.left_of(self._training)
 
     def limit_s(self) -> float:
         """Seconds that the open box has in all; infinite when none is."""
-        return math.inf if self._open is None else self._limit(self._open[0])
+        return math.inf if self._training is None else self._limit(self._training)
 
     def until(self) -> float | None:
         """When the open box ends, by the clock; None when none is open."""
@@ -161,9 +172,9 @@ class Timeboxes:
 
     def short(self, seconds: float) -> str | None:
         """Why something of so many seconds does not fit into the open box; None when it does."""
-        if self._open is None or seconds <= self.left_s():
+        if self._training is None or seconds <= self.left_s():
             return None
-        name, left = self._open[0], max(0.0, self.left_s())
+        name, left = self._training, max(0.0, self.left_s())
         return (
             f"the sprint's box to {name} has {left:.0f} s left of {self._limit(name):.0f}, "
             f"and {seconds:.0f} s would be needed (sprint.minutes)"
@@ -171,7 +182,7 @@ class Timeboxes:
 
     def half(self, price: Price) -> str | None:
         """Why a price would take more than half of the open box; None when it does not."""
-        return self.short(price.seconds + self.limit_s() / 2) if self._open else None
+        return self.short(price.seconds + self.limit_s() / 2)
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Box -> `limit_s` and `used_s`."""
@@ -181,14 +192,12 @@ class Timeboxes:
         }
 
     def _spent(self, name: Box) -> float:
-        running = self._open is not None and self._open[0] == name
-        return self._used[name] + (self._clock() - self._open[1] if running and self._open else 0.0)
+        return self._used[name] + (self._clock() - self._open[name] if name in self._open else 0.0)
 
     def _limit(self, name: Box) -> float:
         if name != "validate":
             return self._limits[name]
-        saved = (max(0.0, self._limits[one] - self._spent(one)) for one in ("discuss", "implement"))
-        return self._limits[name] + sum(saved)
+        return self._limits[name] + sum(max(0.0, self.left_of(one)) for one in ("discuss", "implement"))
 
 
 _FREE = LlmSpent(dollars=0.0, joules=0.0)

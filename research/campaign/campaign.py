@@ -156,9 +156,9 @@ class Campaign:
     @cached_property
     def charter(self) -> "Charter":
         """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
-        from research.campaign.charter import charter
+        from research.campaign.rewording import understood
 
-        return charter(self.asked, self.conf)
+        return understood(self)
 
     @cached_property
     def domain(self) -> "Domain | None":
@@ -179,7 +179,7 @@ class Campaign:
     @cached_property
     def vocabulary(self) -> dict[str, Any]:
         """What may be turned: the field's part of the space. Raises `Refusal` where that is nothing."""
-        from research.space.domain import narrowed
+        from research.space.vocabulary import narrowed
 
         return self.scope.narrowed(narrowed(self.space, self.charter.fixed), self.charter.fixed)
 

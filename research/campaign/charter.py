@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from refusal import Refusal
 from research.compose.override import keys_of, override
 from research.goal.goal import Goal, read
 from research.goal.names import DEFAULT_DATA
+from research.metrics import is_score, shown
 from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
-from research.types import Record
+from research.types import Constraint, Record
 
 
 @final
@@ -124,11 +126,13 @@ class Charter(Record):
     """model, memory, literature and field: with others the campaign would take another way"""
     setting: str = ""
     """digest of the code, data and hardware of its trials: with others they would not be known"""
+    notes: tuple[str, ...] = ()
+    """what of the goal is judged otherwise than it was typed, and why"""
 
     @property
     def name(self) -> str:
         """The campaign's name, equal for equal charters: the goal's words and a digest of everything."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(self.model_dump(mode="json", exclude={"notes"}), sort_keys=True)
         words = "-".join(re.findall(r"[a-z0-9]+", self.goal.text.lower()))[:40].strip("-") or "goal"
         return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -177,6 +181,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(f"{where} is not usable: {first['msg']}.") from None
+    found = with_margins(found)
     _check_seeds(found)
     if not any(share > 0 for share in found.shares.values()):
         raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
@@ -186,6 +191,39 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
             f"budget.dollars={dollars:g} buys nothing: give 0 for models without a price, more, or null."
         )
     return found
+
+
+def with_margins(asked: Charter) -> Charter:
+    """The charter with a margin for each score that is to be no worse than the control's.
+
+    With none the best that seeds could show is that it is better: two figures that spread are never shown to
+    be equal. What the campaign calls as good is `confirm.margin`, so that is what such a bound is held to.
+    """
+    margin, notes, bounds = asked.confirm.margin, list[str](), list[Constraint]()
+    for bound in asked.goal.objective.constraints:
+        _check_relative(bound)
+        level = {"difference": 0.0, "ratio": 1.0, None: None}[bound.of_control]
+        if bound.bound != level or not is_score(bound.metric):
+            bounds.append(bound)
+            continue
+        if margin is None:
+            hint = "give the loss that does not matter, as confirm.margin=0.01"
+            raise Refusal(f"No number of seeds shows that {shown(bound)}: {hint}.")
+        loss = -margin if bound.op == ">=" else margin
+        bounds.append(bound.model_copy(update={"bound": loss, "of_control": "difference"}))
+        why = f"no number of seeds shows that {shown(bound)}"
+        notes.append(f"{why}: it is held to {shown(bounds[-1])} (confirm.margin)")
+    objective = asked.goal.objective.model_copy(update={"constraints": tuple(bounds)})
+    goal = asked.goal.model_copy(update={"objective": objective})
+    return asked.model_copy(update={"goal": goal, "notes": tuple(notes)}) if notes else asked
+
+
+def _check_relative(bound: Constraint) -> None:
+    """Raise `Refusal` for a share of the control that is none."""
+    if not math.isfinite(bound.bound) or (bound.of_control == "ratio" and not bound.bound > 0):
+        raise Refusal(
+            f"{shown(bound)} bounds nothing: give a share of the control above 0, as 1.02 * control."
+        )
 
 
 def _team(config: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,9 @@ from research.campaign.charter import Charter
 from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
 from research.campaign.stopped_control import COSTS
-from research.metrics import compares, is_energy, sentence
+from research.goal.saying import sentence
+from research.llm.prompt import data
+from research.metrics import compares, is_energy
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
@@ -164,7 +166,8 @@ class Conclusions:
         numbers = [number for pair in whole for number in pair]
         trials = {trial.id: trial for trial in self._bench.store.trials(ids=numbers)}
         results = {number: known for number in numbers if (known := self._bench.result(number))}
-        told = [efficiency(trials[a], trials[b], results, floor=floors[0].bound) for a, b in whole]
+        floor = floors[0].resolved(self._bench.means(control, finding.seeds)).bound
+        told = [efficiency(trials[a], trials[b], results, floor=floor) for a, b in whole]
         unknown = [share for share in told if share.value is None]
         return unknown[0] if unknown else min(told, key=lambda share: share.value or 0.0)
 
@@ -185,8 +188,13 @@ class Conclusions:
             },
             rows=frozenset(rows),
         )
-        asked = f"Objective: {sentence(self._charter.goal.objective)}."
-        return worded(self._team, evidence, lambda: [asked, *self._lessons()])
+        asked = f"Objective: {sentence(self._charter.goal)}"
+        return worded(self._team, evidence, lambda: [asked, *self._told()])
+
+    def _told(self) -> list[str]:
+        """Lessons as a marked block: others wrote what is in them."""
+        lessons = self._lessons()
+        return [data("\n".join(lessons), "lessons of earlier trials")] if lessons else []
 
     def _recipe(self, control: Arm, finding: Finding, insight: Insight, rated: Rating) -> str | None:
         """The path of the discovery's recipe; None where nothing is discovered or none can be written."""

@@ -16,7 +16,7 @@ from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.effects import Gain, chosen, parted
 from research.stats.intervals import compare
-from research.stats.verdicts import as_good_as, margin, verdict
+from research.stats.verdicts import as_good_as, distance, verdict
 from research.types import Direction, Objective, Verdict
 
 _LEVEL = 0.95
@@ -38,6 +38,8 @@ class Finding:
     """in the ledger of its question"""
     looks: int = 0
     """how often it was looked at; the verdict is the last look's"""
+    counts: tuple[int, ...] = ()
+    """pairs at each look"""
     alike: dict[str, Verdict] = field(default_factory=dict)
     """score -> whether an arm that was found cheaper is as good in it as the control"""
     split: Gain | None = None
@@ -57,11 +59,12 @@ def claim(
 ) -> Claim:
     """What is claimed of a contender: the objective, or a bound that the control's figures miss.
 
-    A `confirmed` control keeps every bound, whatever its screening says.
+    A `confirmed` control keeps every bound, whatever its screening says. A bound that is relative to the
+    control is part of either claim, and judged beside it by pairs: a loss within a margin is non-inferiority.
     """
     bounds = objective.constraints
     for bound in bounds if not confirmed else ():
-        if shortfall(bound, control.get(screening(bound.metric), math.nan)) > 0:
+        if bound.of_control is None and shortfall(bound, control.get(screening(bound.metric), math.nan)) > 0:
             direction: Direction = "max" if bound.op == ">=" else "min"
             because = "the control breaks this bound"
             return Claim.improvement(bound.metric, direction, bounds=bounds, because=because)
@@ -120,7 +123,7 @@ class Confirmation:
             told["split"] = self._split(control, arm, stopped, claim, (seeds, counts, more))
             told["alike"] = self._alike(control, arm, claim, seeds)
         elif verdict.word == "open":
-            told["unsettled"] = self._unsettled(arm, claim, seeds, turn.rate)
+            told["unsettled"] = self._unsettled(control, arm, claim, seeds, turn.rate)
         return Finding(
             arm=arm,
             claim=claim,
@@ -129,6 +132,7 @@ class Confirmation:
             energy_method=method(self._bench, arm, seeds),
             turn=turn,
             looks=len(counts),
+            counts=tuple(counts),
             estimated=tuple(more),
             **told,
         )
@@ -212,26 +216,30 @@ class Confirmation:
         trials = [trial.id for side in (control, arm) for trial in self._bench.trials(side, seeds)]
         return verdict(judge(self._bench, claim, control, arm, seeds, rate), trials)
 
-    def _unsettled(self, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors) -> dict[str, float]:
+    def _unsettled(
+        self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors
+    ) -> dict[str, float]:
         """The bounds that its seeds leave open, with how far inside its mean would have to be."""
         told: dict[str, float] = {}
-        for bound in claim.constraints:
-            values = self._bench.values(arm, bound.metric, seeds).values()
-            rests = ground(self._bench, bound.metric, seeds, arm)
-            distance = margin(bound, values, rate, rests)
-            if distance is not None:
-                told[bound.metric] = distance
+        for part in claim.all[1:]:
+            before, after = (self._bench.values(side, part.metric, seeds) for side in (control, arm))
+            rests = ground(self._bench, part.metric, seeds, arm, None if part.bound else control)
+            short = distance(part, before, after, rate, rests)
+            if short is not None:
+                told[part.metric] = short
         return told
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
 
-        It is one more comparison of the campaign.
+        It is one more comparison of the campaign, and none where the goal has a margin of its own.
         """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
         bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
         if self._settings.margin is None or score is None or not is_ratio(claim.first.metric):
+            return {}
+        if any(one.metric == score and one.of_control for one in claim.constraints):
             return {}
         trials = [*self._bench.trials(control, seeds), *self._bench.trials(arm, seeds)]
         turn = self._question.turn(f"{score} as good {self._bench.signature(arm.overrides)[:16]}")
@@ -272,8 +280,9 @@ class Confirmation:
         if beyond is not None and more:
             size = compare(shorter, own, claim.first.metric, _LEVEL, "relative")
             beyond = beyond.model_copy(update={"comparison": size})
-        means = self._bench.means(stopped, seeds)
-        kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in claim.constraints)
+        given, means = (self._bench.means(side, seeds) for side in (control, stopped))
+        bounds = [bound.resolved(given) for bound in claim.constraints]
+        kept = all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in bounds)
         return parted(stopped.overrides, before, shorter, claim.first.metric, _LEVEL, beyond, kept)
 
     def _new(

@@ -13,7 +13,18 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
 from research.campaign.rows import Rows
 from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
-from research.metrics import METRICS, compares, is_timed, is_validation, rank, screening_objective, shown
+from research.metrics import (
+    compares,
+    described,
+    is_timed,
+    is_validation,
+    quantity,
+    rank,
+    screening_objective,
+    shortfall,
+    shown,
+    twin,
+)
 from research.store.store import Store
 from research.types import Constraint, Objective, Proposal, Record
 
@@ -91,14 +102,15 @@ def wanted_of(
     results = list(bench.results(control, charter.screen.seeds).values())
     examples = min(float(result.facts.get("scored", 0)) for result in results)
     unsettled = missed(bench.store.insights(sprint_id=row["id"]) for row in earlier)
-    wanted = screening_objective(tightened(charter.goal.objective, examples, unsettled))
-    measured = results[0].metrics
-    for metric in (wanted.metric, *(bound.metric for bound in wanted.constraints)):
-        if metric not in measured:
+    asked, means = screening_objective(charter.goal.objective), bench.means(control, charter.screen.seeds)
+    for metric in asked.metrics:
+        if metric not in means:
             raise Refusal(
                 f"A trial here does not measure {metric}: name another metric, "
-                f"for example {', '.join(sorted(measured))}."
+                f"for example {', '.join(sorted(means))}."
             )
+    wanted = tightened(asked, examples, unsettled, means)
+    notes += _broken(asked, means)
     tight = [shown(bound) for bound in wanted.constraints if is_validation(bound.metric)]
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
@@ -108,28 +120,62 @@ def wanted_of(
     return wanted
 
 
-def tightened(
-    objective: Objective, examples: float, unsettled: Mapping[str, float] | None = None
+def _broken(asked: Objective, means: Mapping[str, float]) -> list[str]:
+    """The bounds that the control itself misses, with its figures."""
+    broken = [bound for bound in asked.constraints if shortfall(bound, means[bound.metric]) > 0]
+    return [f"the control breaks {shown(one)}: {quantity(one.metric, means[one.metric])}" for one in broken]
+
+
+def rebased(
+    wanted: Objective, asked: Objective, before: Mapping[str, float], now: Mapping[str, float]
 ) -> Objective:
-    """The screening objective with bounds on shares one standard error tighter.
+    """What is wanted where the control's figures are others, as over other seeds: by the `asked` bounds."""
+
+    def moved(bound: Constraint, own: Constraint) -> Constraint:
+        old, new = (figures.get(bound.metric, math.nan) for figures in (before, now))
+        if own.of_control is None or not math.isfinite(new - old):
+            return bound
+        limit = bound.bound * new / old if own.of_control == "ratio" and old else bound.bound + new - old
+        return bound.model_copy(update={"bound": limit})
+
+    pairs = zip(wanted.constraints, asked.constraints, strict=True)
+    return wanted.model_copy(update={"constraints": tuple(moved(*pair) for pair in pairs)})
+
+
+def tightened(
+    objective: Objective,
+    examples: float,
+    unsettled: Mapping[str, float] | None = None,
+    control: Mapping[str, float] | None = None,
+) -> Objective:
+    """The screening objective as figures, with bounds on shares one standard error tighter.
 
     A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
     their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. A bound that the
     sprints before could not settle is tightened by what was missing too, whatever its unit: else the next one
-    would go to the same bound again. `unsettled` is that distance by the bound's metric.
+    would go to the same bound again. `unsettled` is that distance by the metric of the test split.
+
+    A bound that is relative to the control becomes a figure by the `control`'s own on this split. Both arms
+    meet the same examples there, so half of a margin is the most that chance tightens it by.
     """
 
     def tight(bound: Constraint) -> Constraint:
-        known, more = METRICS.get(bound.metric), (unsettled or {}).get(bound.metric, 0.0)
+        known, more = described(bound.metric), (unsettled or {}).get(twin(bound.metric), 0.0)
+        own = bound.resolved(control or {}).bound
         if bound.op == "<=":
-            return bound.model_copy(update={"bound": bound.bound - more})
+            return _at(bound, own - more)
         if known is None or known.unit != "share":
-            return bound.model_copy(update={"bound": bound.bound + more})
-        margin = math.sqrt(bound.bound * (1 - bound.bound) / examples) if examples > 0 else 0.0
-        most = max(bound.bound, (1 + bound.bound) / 2)
-        return bound.model_copy(update={"bound": min(bound.bound + margin + more, most)})
+            return _at(bound, own + more)
+        margin = math.sqrt(max(0.0, own * (1 - own)) / examples) if examples > 0 else 0.0
+        far = 1.0 if bound.of_control is None else (control or {}).get(bound.metric, own)
+        near = min(margin, (far - own) / 2) if far > own else margin
+        return _at(bound, min(own + near + more, max(own, (1 + own) / 2)))
 
     return objective.model_copy(update={"constraints": tuple(map(tight, objective.constraints))})
+
+
+def _at(bound: Constraint, limit: float) -> Constraint:
+    return bound.model_copy(update={"bound": limit, "of_control": None})
 
 
 def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
@@ -166,7 +212,9 @@ def stopped_control(
     if rank(wanted, bench.means(control, screen))[0]:
         return None, None
     seeds = (*screen, *company(charter))
-    climb = Climb(bench, control, wanted, charter.ladder, seeds, charter.promote.seeds, boxed)
+    asked, means = screening_objective(charter.goal.objective), bench.means(control, screen)
+    over = rebased(wanted, asked, means, bench.means(control, seeds))
+    climb = Climb(bench, control, over, charter.ladder, seeds, charter.promote.seeds, boxed)
     shortest = recalled(earlier, control) or climb.run()
     # Where the budget has ended the ladder, nothing more is trained for it here.
     known = seeds if shortest.unknown else (*seeds, *charter.promote.seeds)

@@ -1,29 +1,32 @@
 """The team of a campaign: how it is opened, what memory recalls for it, and its discussion in a sprint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.admission import Admission
-from research.campaign.budget import share
+from research.campaign.briefing import brief, completed
+from research.campaign.budget import ModelAccount, owed, share
 from research.campaign.charter import Charter
-from research.campaign.rows import Row, Rows, rows_of
+from research.campaign.rows import Earlier, Row, Rows, rows_of
 from research.campaign.screening import Screening
+from research.campaign.talk import Talk
 from research.compose.override import values_of
 from research.llm.client import Client, connect
 from research.llm.ledger import tally
 from research.memory.memory import Episode, Lesson, Memory, Query
 from research.propose.proposer import State
+from research.stats.decide import ENOUGH
 from research.store.store import Store
-from research.team.discussion import Discussion, discuss
+from research.team.brief import Brief, Phase
+from research.team.discussion import Queued, discuss
 from research.team.judges import Judges
-from research.team.roles import Brief, Phase, Team, roles
-from research.types import Proposal
+from research.team.roles import Team, roles
+from research.types import SprintFacts
 
 if TYPE_CHECKING:
     from research.campaign.campaign import Campaign
 
-_SOURCES = 6
-"""works that a discussion is shown"""
 _LESSONS, _EPISODES = 6, 4
 _IDS = 8
 """trials that a lesson's line names"""
@@ -57,9 +60,9 @@ class Recall:
         return doubt.sentence if doubt is not None and doubt.chance > 0 else None
 
     def _lesson(self, lesson: Lesson) -> str:
-        ids = [f"trial {number}" for number in lesson.trial_ids[:_IDS]]
-        self._ids |= dict.fromkeys(ids)
-        return f"{lesson.sentence} ({', '.join(ids)})"
+        numbers = lesson.trial_ids[:_IDS]
+        self._ids |= dict.fromkeys(f"trial {number}" for number in numbers)
+        return f"{lesson.sentence} (trial {', '.join(map(str, numbers))})"
 
     def _episode(self, episode: Episode) -> str:
         trials = (f"trial {number}" for number in episode.trial_ids[:_IDS])
@@ -86,7 +89,10 @@ def connected(campaign: "Campaign", settings: Mapping[str, Any], budget: Mapping
     before = [] if store.is_new else sprints()
     exchanges = [row for number in before for row in store.interactions(sprint_id=number)]
     already = tally(exchanges) if exchanges else None
-    return connect(_within(settings, budget), record=record, store=store, already=already)
+    client = connect(_within(settings, budget), record=record, store=store, already=already)
+    if client is not None:
+        client.heard.say = lambda said: campaign.lines.say(f"model      {said}", style="yellow")
+    return client
 
 
 def _within(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,33 +117,94 @@ def team(campaign: "Campaign", client: Client) -> Team:
     return Team(members, client)
 
 
-def brief(campaign: "Campaign", state: State, cited: frozenset[str] | None = None) -> Brief:
-    """What the roles are told now; literature is looked up where it may be `cited` beside these ids."""
-    area, focus = (campaign.charter.team.get(name, "") for name in ("domain", "focus"))
-    library, query = campaign.library, " ".join([campaign.charter.goal.text, area, focus])
-    return Brief(
-        state=state,
-        vocabulary=campaign.vocabulary,
-        sources=() if library is None or cited is None else library.find(query, _SOURCES),
-        evidence=cited or frozenset(),
-        domain=area or "optimization",
-        focus=focus,
-        count=campaign.discussed,
-    )
+@final
+class Meeting:
+    """The discussion of one sprint: it fills the queue with what waits and what the team agrees on."""
+
+    def __init__(
+        self, campaign: "Campaign", screening: Screening, admission: Admission, queue: Queued, talk: Talk
+    ) -> None:
+        self._campaign, self._screening, self._admission = campaign, screening, admission
+        self._queue, self._talk = queue, talk
+        self.plan: dict[str, Any] = {}
+        self.notes: list[str] = []
+
+    def recall(self, before: SprintFacts, left: Earlier) -> None:
+        """Queue what an earlier run of the sprint has accepted, else what earlier sprints have left."""
+        admission, rows = self._admission, self._admission.rows
+        waiting: Sequence[Row] = rows.accepted(self._queue.name)
+        waiting = waiting or taken_over(self._campaign.store, left.queued, rows)
+        for row in waiting:
+            admission.reserve(row["id"], row["proposal"], row["facts"])
+        self._queue.put(row["proposal"] for row in waiting)
+        self.plan = dict(before.plan)
+
+    def payable(self, lanes: int) -> int:
+        """Turns that the team can be promised: as many for each other lane and a confirmation fit as well."""
+        charter, spend = self._campaign.charter, self._campaign.spend
+        screen, least = charter.screen, spend.usual(2 + len(charter.promote.seeds) + ENOUGH)
+        for count in range(min(self._campaign.discussed, -(-screen.turns // lanes)), 1, -1):
+            price = spend.usual(lanes * count * len(screen.seeds), screen.at_once * len(screen.seeds))
+            if spend.short(price, least) is None:
+                return count
+        return 1
+
+    def convene(self, trials: int, box: AbstractContextManager[None], keep: Callable[[], None]) -> None:
+        """Discuss beside the trials, in `box`, until the team has that many; a sprint discusses once.
+
+        `keep` writes down that it has.
+        """
+        wanted = trials - self._queue.accepted
+        if wanted < 1 or self.plan:
+            return
+
+        def talk() -> None:
+            with box:
+                self._discussed(wanted)
+            keep()
+
+        self._talk.begin(talk)
+
+    def _discussed(self, wanted: int) -> None:
+        """Discuss, review and improve; each that is accepted stands in the queue at once, its row says so."""
+        campaign, admission, queue = self._campaign, self._admission, self._queue
+        team, lessons = campaign.team, campaign.recall.lessons
+        assert team is not None
+        lessons("planning")  # what it recalls may be cited
+        told = brief(campaign, self._known(), citable(campaign.store) | campaign.recall.ids())
+        told = told.model_copy(update={"count": wanted})
+
+        def now() -> Brief:
+            return told.model_copy(update={"state": self._known()})
+
+        discussion = discuss(team, now, lessons, admission.complaints)
+        self.plan = {**discussion.plan, "remarks": discussion.remarks} if discussion.plan else {}
+        self.notes += discussion.notes
+        queue.expected = len(discussion.proposals)
+        judges = Judges(team, now(), lessons, admission.complaints)
+        for proposal in discussion.proposals:
+            admitted = admission.admit(proposal, judges, "queued")
+            queue.expected -= 1
+            queue.put([admitted.proposal] if admitted.arm else [])
+            self._talk.tell()
+        if self._screening.brief and admission.lanes and queue.accepted:
+            turns = (
+                f"each lane had at most {self._screening.promised} turns, as many as the team was promised"
+            )
+            self.notes.append(f"{turns}: its next discussion knows what came of them")
+
+    def _known(self) -> State:
+        """What the team's lane knows."""
+        return completed(self._campaign, self._screening.state())
 
 
-def convene(
-    campaign: "Campaign", screening: Screening, admission: Admission
-) -> tuple[list[Proposal], Discussion]:
-    """Discuss, review and improve; what is accepted stands in the queue, its row says so."""
-    members, lessons = campaign.team, campaign.recall.lessons
-    assert members is not None
-    lessons("planning")  # what it recalls may be cited
-    told = brief(campaign, screening.state(), citable(campaign.store) | campaign.recall.ids())
-    discussion = discuss(members, told, lessons, admission.complaints)
-    judges = Judges(members, told, lessons, admission.complaints)
-    admitted = [admission.admit(proposal, judges, "queued") for proposal in discussion.proposals]
-    return [one.proposal for one in admitted if one.arm], discussion
+def account(campaign: "Campaign", queue: Queued | None, store: Store, sprint_id: int) -> ModelAccount:
+    """What the model's questions cost in a sprint, those of an interrupted run included."""
+    client = campaign.client
+    if client is None or queue is None:
+        return ModelAccount()
+    unpaid = owed(store, sprint_id, store.proposals(sprint_id=sprint_id))
+    return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting + queue.expected, unpaid)
 
 
 def citable(store: Store) -> frozenset[str]:

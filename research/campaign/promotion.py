@@ -7,7 +7,8 @@ from typing import final
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import Price, Timeboxes
 from research.campaign.charter import Charter
-from research.metrics import is_ratio, is_timed, rank
+from research.campaign.control import rebased
+from research.metrics import is_ratio, is_timed, rank, screening_objective
 from research.stats.decide import ENOUGH
 from research.stats.intervals import summary
 from research.types import Objective
@@ -51,6 +52,10 @@ class Promotion:
         # At most half of a box is kept back, as of a budget.
         kept = min(here, self._boxes.limit_s() / 2)
         return spend.short(price, self._reserve()) or self._boxes.short(price.seconds + kept)
+
+    def last_resort(self, price: Price) -> str | None:
+        """Why not even a turn that was promised can be paid: a promise is kept, whatever is left after it."""
+        return self._bench.spend.short(price) or self._boxes.short(price.seconds)
 
     def worth(self, best: Sequence[Arm], wanted: Objective, more: bool) -> list[Arm]:
         """Those of the best that are promoted; with `more` sprints to come, only what shows the asked effect.
@@ -103,6 +108,7 @@ class Promotion:
             bench.note(arm, "control" if arm in self._held else "promoted", promoted=ids)
         if best and any(arm.cut(seeds) for arm in (*self._held, *best)):
             self.notes.append("the promotion was cut short: the time of its box was over")
+        wanted = self._beside(wanted, seeds)
         busy = self._disturbed(best, seeds)
         if best and any(bench.held(arm, seeds) for arm in self._held):
             return []
@@ -123,10 +129,19 @@ class Promotion:
         seeds = charter.screen.seeds if self._control.failed(charter.promote.seeds) else charter.promote.seeds
         if arm is None or any(held.failed(seeds) or self._bench.held(held, seeds) for held in self._held):
             return []
+        wanted = self._beside(wanted, seeds)
         if not self._beats(arm, self._control, seeds, wanted):
             return []
         gained = _gain(wanted, self._bench.means(self._control, seeds), self._bench.means(arm, seeds))
         return [arm] if gained >= self._charter.goal.smallest_effect else []
+
+    def _beside(self, wanted: Objective, seeds: Sequence[int]) -> Objective:
+        """Bounds that are relative to the control, by its figures over these seeds."""
+        asked = screening_objective(self._charter.goal.objective)
+        screened, now = (
+            self._bench.means(self._control, some) for some in (self._charter.screen.seeds, seeds)
+        )
+        return rebased(wanted, asked, screened, now)
 
     def _disturbed(self, best: Sequence[Arm], seeds: Sequence[int]) -> bool:
         """Whether a busy machine keeps an arm from being compared; the note that says so is written."""

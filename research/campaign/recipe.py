@@ -6,7 +6,7 @@ is measured. It changes no result: a trial of a recipe is the trial of the plain
 
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
@@ -53,6 +53,15 @@ class Study(Record):
     claims: tuple[Claim, ...] = Field(min_length=1)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """chance that the experiment says anything false of all its claims together"""
+
+    def comparisons(self, lines: Collection[str]) -> list[tuple[Claim, str, str]]:
+        """Each claim with the arm that it is of and the one that it is against, of the arms at hand."""
+        found = [
+            (claim, line, claim.against or self.control)
+            for claim in self.claims
+            for line in ([claim.arm] if claim.arm else [line for line in lines if line != self.control])
+        ]
+        return [sides for sides in found if set(lines) >= set(sides[1:])]
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from research.propose.bandit import Asked
 from research.propose.proposer import Seen, SeenStatus, State
 from research.store.store import Store
 from research.team.review import Opinion
-from research.types import Proposal, ProposalFacts, SprintFacts
+from research.types import Objective, Proposal, ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
     from research.campaign.admission import Admission
@@ -126,6 +126,20 @@ def earlier(store: Store, sprints: Sequence[Row], bench: Bench, seeds: Sequence[
     return found
 
 
+def carried(best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
+    """The best arms, those of earlier sprints in `rows` of this one."""
+    own = []
+    for arm in best:
+        proposal = left.proposals.get(arm.proposal_id)
+        if proposal is not None:
+            facts = {**arm.facts, "carried": arm.proposal_id}
+            facts.pop("asked", None)  # its own sprint has paid the model for it
+            number = rows.open(proposal, "promoted", facts)
+            arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
+        own.append(arm)
+    return own
+
+
 def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> None:
     proposal: Proposal = row["proposal"]
     arm = Arm(proposal.overrides, proposal.proposer, row["id"], facts=dict(row["facts"]))
@@ -170,7 +184,7 @@ class Tried:
         campaign = self._campaign
         doubted, outside = campaign.recall.doubted, campaign.scope.outside
         admission = Admission(self.bench, None, campaign.thresholds, doubted=doubted, outside=outside)
-        admission.objective = campaign.objective
+        admission.objective = self._objective
         admission.seen = [seen for _, seen in self.seen]
         known = {str(facts.signature) for facts in map(ProposalFacts.of, self._rows) if facts.signature}
         for signature in known | {self.bench.signature(())}:
@@ -179,11 +193,13 @@ class Tried:
 
     def state(self) -> State:
         """The search as proposers see it: validation figures only."""
-        charter, objective, seen = self._campaign.charter, self._campaign.objective, self.admission.seen
+        charter, seen = self._campaign.charter, self.admission.seen
+        objective = self._objective
         done = [one for one in seen if one.metrics]
         return State(
             goal=charter.goal.text,
             objective=objective,
+            asked=self._campaign.objective,
             fixed=charter.fixed,
             control=None,
             incumbent=min(done, key=lambda one: rank(objective, one.metrics), default=None),
@@ -197,6 +213,16 @@ class Tried:
         if not kept or sorted(kept["fixed"]) != sorted(charter.fixed):
             return False
         return bool(kept["goal"]["objective"]["metric"] == charter.goal.objective.metric)
+
+    @cached_property
+    def _objective(self) -> Objective:
+        """As it is screened; a bound relative to the control by the newest one of the same question.
+
+        Before there is one, nothing is known to keep such a bound.
+        """
+        rows = (row for row in reversed(self._rows) if row["status"] == "control" and self._alike(row))
+        own = next((row for row in rows if not ProposalFacts.of(row).stopped), None)
+        return self._campaign.objective.resolved(self._seen(own).metrics if own else {})
 
     @cached_property
     def _charters(self) -> dict[int, Any]:

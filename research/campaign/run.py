@@ -16,8 +16,10 @@ from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
+from research.campaign.steering import ENDED, FILE, stopped
+from research.goal.saying import sentence
 from research.llm.client import NONE
-from research.metrics import compares, sentence
+from research.metrics import compares
 from research.propose.proposer import Proposer, checked, made
 from research.report import goal
 from research.report.findings import harness, of_campaign
@@ -37,12 +39,12 @@ def research(campaign: Campaign) -> Path:
     Raises `Refusal` for a goal that is not understood, for what `Campaign` refuses to open, and for a control
     that cannot be run.
     """
-    campaign = _settled(campaign)
+    campaign = settled(campaign)
     charter = campaign.charter
 
     def check(overrides: list[str]) -> list[str]:
         gate = campaign.space.check(overrides, given=charter.fixed)
-        return gate or campaign.scope.outside(overrides)
+        return gate or campaign.space.swept(overrides) or campaign.scope.outside(overrides)
 
     at_hand = campaign.at_hand(check)
     checked(campaign.sources, at_hand)
@@ -59,6 +61,8 @@ def research(campaign: Campaign) -> Path:
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
         path = sprints(campaign, run, propose)
+    if campaign.client is not None and (heard := campaign.client.heard.words):
+        campaign.lines.say(f"model      {heard}", style="yellow")
     _conclude(campaign.store, charter.name, path, campaign.lines)
     return path
 
@@ -86,10 +90,12 @@ def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str 
         goal.write(store, campaign.charter.name, campaign.folder)
         raise
     row = rows_of(store, campaign.charter.name)[number]
-    if known := SprintFacts.of(row).ended:
+    known = SprintFacts.of(row).ended
+    if known and (known != ENDED or stopped(campaign.folder / FILE)):
         return known
-    ended = _over(campaign, sprint, number)
-    if ended:
+    # What a person has ended goes on when the word is taken back, whatever that sprint came to.
+    ended = _over(campaign, sprint, number) if known is None or number >= count else None
+    if ended != known:
         store.set_sprint(sprint.id, "done", {**row["facts"], "ended": ended})
     return ended
 
@@ -102,6 +108,8 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
         return "the target is reached: a finding was confirmed"
     if number >= charter.sprint.count:
         return "all its sprints are done"
+    if stopped(campaign.folder / FILE):
+        return ENDED
     rows = campaign.store.proposals(sprint_id=sprint.id)
     own = [row for row in rows if not harness(row) and ProposalFacts.of(row).carried is None]
     if not own and not insights:
@@ -135,7 +143,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _settled(campaign: Campaign) -> Campaign:
+def settled(campaign: Campaign) -> Campaign:
     """The campaign on this code, data and hardware, its model within its budget, ready to search.
 
     Raises `Refusal` for an override that does not compose.
@@ -185,12 +193,10 @@ def _restore(store: Store, charter: Charter, spend: Spend) -> None:
 
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     lines.say(f"goal       {charter.goal.text}")
-    lines.say(f"objective  {sentence(charter.goal.objective)}", style="bold")
-    if charter.goal.smallest_effect:
-        lines.say(f"effect     at least {100 * charter.goal.smallest_effect:g} % better than the control")
+    lines.say(f"objective  {sentence(charter.goal)}", style="bold")
+    for note in charter.notes:
+        lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
-    if charter.goal.unused:
-        lines.say(f"not used   {', '.join(charter.goal.unused)}", style="yellow")
     if not model:
         lines.say(NONE)
 

@@ -1,6 +1,7 @@
 """Screening: proposers take turns, the admission sorts out, the rest is run cheaply and told to all."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -10,11 +11,13 @@ from research.campaign.bench import Arm, Bench
 from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
+from research.campaign.steering import Steering
 from research.campaign.stopping import Stopping
+from research.campaign.talk import Talk
 from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
-from research.propose.lanes import view
-from research.propose.proposer import Seen, SeenStatus, State
+from research.propose.lanes import Lane, lane_of, view
+from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.run.lookup import spared
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER
@@ -41,11 +44,20 @@ class Screening:
         goal: str,
         judges: Judges,
         bill: ModelAccount,
+        talk: Talk,
+        steering: Steering,
     ) -> None:
-        self._bench, self._admission, self._turns = bench, admission, who.turns
-        self._settings, self._goal, self._bill = settings, goal, bill
-        self.stopping: Stopping | None = None
+        """`talk` is the discussion that may go on beside the trials, `steering` what the person says."""
+        self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
+        self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
+        self._steering, self._stopping = steering, dict[Lane, Stopping]()
+        self.asked: Objective | None = None  # with what is relative to the control as such
         self._held: tuple[Arm, ...] = ()
+        self._done, self._ended = Counter[Lane](), dict[Lane, str]()
+        self.promised = 0
+        """turns that the team was told to have; the other lane has as many"""
+        self.brief = False
+        """whether it ends with the turns that were promised: more follow after the next discussion"""
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
@@ -59,84 +71,144 @@ class Screening:
         assert self._admission.objective is not None
         return self._admission.objective
 
-    def start(self, control: Arm, earlier: Earlier, stopped: Arm | None = None) -> None:
-        """Take the control, whose trials are done, as the first arm, and what earlier sprints have left.
-
-        `stopped` is the control stopped at the bound: it is what proposals must beat.
-        """
-        self._held = (control, *filter(None, [stopped]))
-        own = {arm.overrides for arm in self._held}
-        self.arms = [*self._held, *(arm for arm in earlier.arms if arm.overrides not in own)]
-        if self._settings.stop is not None:
-            given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
-            self.stopping = Stopping(*given, reference=self._held[-1])
-            for arm in self.arms:
-                self.stopping.learn(arm)
-        for arm in self.arms:
-            self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
-        for overrides, lane in itertools.product({(), *own}, ("team", _CONTROL_LANE)):
+    def open(self, control: Arm, earlier: Earlier) -> None:
+        """Take the control, whose trials are done, and what earlier sprints have left; a team may talk."""
+        self._held, self.arms = (control,), [control, *earlier.arms]
+        for overrides, lane in itertools.product({(), control.overrides}, ("team", _CONTROL_LANE)):
             self._admission.tried(self._bench.signature(overrides), lane)
+        for arm in earlier.arms:
+            self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
         for proposal, seen in earlier.seen:
             self._asking.remember(proposal, seen)
+
+    def start(self, stopped: Arm | None = None) -> None:
+        """Take the control stopped at the bound, which proposals must beat: now anything may be run."""
+        self._held = (*self._held, *filter(None, [stopped]))
+        own = {arm.overrides for arm in self._held}
+        self.arms = [*self._held, *(arm for arm in self.arms if arm.overrides not in own)]
+        for overrides, lane in itertools.product(own, ("team", _CONTROL_LANE)):
+            self._admission.tried(self._bench.signature(overrides), lane)
+        if self._settings.stop is not None:
+            given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
+            self._stopping = {lane: Stopping(*given, reference=self._held[-1]) for lane in self._who.bandits}
+        for lane, stopping in self._stopping.items():
+            for arm in self._arms_of(lane):
+                stopping.learn(arm)
+
+    def _arms_of(self, lane: Lane) -> list[Arm]:
+        """The controls, and the arms of one lane: neither may profit from what the other has found."""
+        alone = not self._who.lanes
+        return [arm for arm in self.arms if arm in self._held or alone or lane_of(arm.proposer) == lane]
 
     @property
     def busy(self) -> list[str]:
         """The sentence that the machine was too busy for some proposals, where it was."""
-        left = (
-            f"{len(self._left_out)} proposals were left out"
-            if len(self._left_out) > 1
-            else "a proposal was left out"
-        )
+        many = len(self._left_out)
+        left = f"{many} proposals were left out" if many > 1 else "a proposal was left out"
         return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
-    def run(self, short_of: Short) -> None:
-        """Screen until the turns, the time or the budget are used up."""
-        self._screened(short_of)
-        self._audited(short_of, last=True)
+    def run(self, short_of: Short, last_resort: Short) -> None:
+        """Screen until the turns, the time or the budget are used up.
+
+        `last_resort` says of turns that were promised why not even they can be paid.
+        """
+        self._screened(short_of, last_resort)
+        self._talk.finish()
+        for lane in self._who.bandits:
+            self._audited(lane, short_of, last=True)
         self._turns.pay(PROPOSER, self._bill.rest())
 
-    def _screened(self, short_of: Short) -> None:
-        done = 0
-        while done < self._settings.turns:
-            size = min(self._settings.at_once, self._settings.turns - done)
-            trials = size * len(self._settings.seeds)
-            spend = self._bench.spend
-            short = short_of(spend.usual(trials, size))
-            if short:
-                self.notes.append(f"screening ended after {done} proposals: {short}")
-                return
-            admitted = self._ask(size)
-            if not admitted:
-                self.notes.append(f"screening ended after {done} proposals: nobody has a new one")
-                return
-            self._run([arm for arm, _ in admitted])
-            for arm, proposal in admitted:
-                self._settle(arm, proposal)
-            self._audited(short_of)
-            done += len(admitted)
+    def _screened(self, short_of: Short, last_resort: Short) -> None:
+        while (lane := self._lane()) is not None:
+            if over := self._steering.look(self._done.total()):
+                self._ended |= dict.fromkeys(self._who.bandits, over)
+                break
+            size = min(self._settings.at_once, self._room(lane))
+            price = self._bench.spend.usual(size * len(self._settings.seeds), size)
+            short = (last_resort if self._who.waiting(lane) else short_of)(price)
+            if short is None:
+                self._round(lane, size, short_of)
+            else:
+                self._ended[lane] = short
+        if why := [self._ended[lane] for lane in self._who.bandits if lane in self._ended]:
+            self.notes.append(f"screening ended after {self._done.total()} proposals: {why[-1]}")
 
-    def _audited(self, short_of: Short, last: bool = False) -> None:
+    def _round(self, lane: Lane, size: int, short_of: Short) -> None:
+        """Ask one lane, and run what it proposes: what comes of it is told before the lane is asked again."""
+        admitted = self._ask(lane, size)
+        if not admitted and not self._awaited(lane):
+            self._ended[lane] = "nobody has a new one"
+        self._run(lane, [arm for arm, _ in admitted])
+        for arm, proposal in admitted:
+            self._settle(lane, arm, proposal)
+        self._done[lane] += len(admitted)
+        if admitted:
+            self._audited(lane, short_of)
+
+    def _lane(self) -> Lane | None:
+        """Whose round is next: first what was accepted, then the lane that is behind; None when all ended.
+
+        While the team talks the other lane trains, and what it says is run as soon as it fills a round.
+        """
+        while True:
+            lanes = [lane for lane in self._who.bandits if lane not in self._ended and self._room(lane) > 0]
+            if "team" in lanes and (self._filled() if self._talk.on else self._who.waiting("team")):
+                return "team"
+            others = [lane for lane in lanes if not self._awaited(lane)]
+            if others or not lanes:
+                return min(others, key=lambda lane: self._done[lane], default=None)
+            self._talk.wait(self._filled)
+
+    def _filled(self) -> bool:
+        return self._who.waiting("team") >= min(self._settings.at_once, self._room("team"))
+
+    def _awaited(self, lane: Lane) -> bool:
+        """Whether a lane's next proposals are being discussed."""
+        return lane == "team" and self._talk.on
+
+    def _room(self, lane: Lane) -> int:
+        """Turns that a lane has still: equal parts, and those promised first."""
+        turns, lanes = self._settings.turns, len(self._who.bandits)
+        most = (turns + (lane == "team")) // lanes if lanes > 1 else turns
+        spoken = self._who.queue is not None and self._who.queue.accepted > 0
+        if lanes > 1 and (self._talk.on or (self.brief and spoken)):
+            most = min(most, self.promised)
+        return most - self._done[lane]
+
+    def _audited(self, lane: Lane, short_of: Short, last: bool = False) -> None:
         """Train some of the stopped to their end; those that could have won are arms again."""
-        if self.stopping is not None:
-            best = self.best(1)
+        stopping = self._stopping.get(lane)
+        if stopping is not None:
+            best = self._ranked(self._arms_of(lane))[:1]
             means = self._means(best[0]) if best else None
-            self.arms += self.stopping.audit(short_of, means, last)
+            self.arms += stopping.audit(short_of, means, last)
 
-    def _run(self, arms: Sequence[Arm]) -> None:
+    def _run(self, lane: Lane, arms: Sequence[Arm]) -> None:
         """Run what was asked for; an arm that an earlier run of the sprint has audited is known to end."""
         before = {row["id"]: row["facts"] for row in self._admission.rows.before}
-        stopping, seeds = self.stopping, self._settings.seeds
+        stopping, seeds = self._stopping.get(lane), self._settings.seeds
         if stopping is None:
             needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
             self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
             return
         new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.proposal_id))]
-        stopping.run([(arm, seed) for arm in new for seed in seeds])
+        number = stopping.run([(arm, seed) for arm in new for seed in seeds])
+        for each in self._stopping.values():
+            each.measured(number)
+
+    @property
+    def pruned(self) -> dict[str, float]:
+        """What ending trainings early has saved and cost in all lanes."""
+        told = [stopping.facts() for stopping in self._stopping.values()]
+        return {name: sum(facts[name] for facts in told) for name in told[0]} if told else {}
 
     def best(self, count: int) -> list[Arm]:
         """The best arms by their screened means, the controls left out."""
-        own = [arm for arm in self.arms if arm not in self._held]
-        return sorted(own, key=lambda arm: rank(self.objective, self._means(arm)))[:count]
+        return self._ranked(self.arms)[:count]
+
+    def _ranked(self, arms: Sequence[Arm]) -> list[Arm]:
+        own = [arm for arm in arms if arm not in self._held]
+        return sorted(own, key=lambda arm: rank(self.objective, self._means(arm)))
 
     def state(self) -> State:
         """What proposers may know now: validation figures only."""
@@ -145,12 +217,14 @@ class Screening:
         return State(
             goal=self._goal,
             objective=self.objective,
+            asked=self.asked,
             fixed=self._bench.fixed,
             control=held[0] if held else None,
             stopped=held[1] if len(held) > 1 else None,
             incumbent=self._shown(best) if best else None,
             seen=tuple(self._admission.seen),
             spread=self._spread(),
+            person=self._steering.said,
         )
 
     def _spread(self) -> dict[str, float]:
@@ -163,14 +237,19 @@ class Screening:
         spread = {key: summary(values[key]).std for key in wanted}
         return {key: std for key, std in spread.items() if std}
 
-    def _ask(self, size: int) -> list[tuple[Arm, Proposal]]:
+    def _ask(self, lane: Lane, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""
         asked: list[tuple[Arm, Proposal]] = []
-        for admitted in itertools.islice(self._asking.admitted(), size):
+        for admitted in itertools.islice(self._asking.admitted(lambda: self._whose(lane)), size):
             assert admitted.arm is not None
             self._billed(admitted.arm)
             asked.append((admitted.arm, admitted.proposal))
         return asked
+
+    def _whose(self, lane: Lane) -> Proposer | None:
+        """Whose turn is next in a lane; nobody's while its proposals are being discussed and none waits."""
+        pending = self._awaited(lane) and not self._who.waiting(lane)
+        return None if pending else self._who.next(lane, self.promised)
 
     def _billed(self, arm: Arm) -> None:
         """What came of questions to the model pays for them; in a continued sprint as it did before."""
@@ -181,27 +260,27 @@ class Screening:
     def _pay(self, arm: Arm) -> None:
         self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
 
-    def _settle(self, arm: Arm, proposal: Proposal) -> None:
+    def _settle(self, lane: Lane, arm: Arm, proposal: Proposal) -> None:
         busy = self._bench.held(arm, self._settings.seeds)
         if busy or arm.cut(self._settings.seeds):
             self._left_out += [busy] if busy else []
-            # Nothing is known of it, so nobody is told; what a model has reviewed waits for the next sprint.
-            by = (arm.facts.get("review") or {}).get("by")
+            # Nothing is known of it, so nobody is told; what was promised a turn has it in the next sprint.
             told = {"reasons": [busy]} if busy else {}
-            self._bench.note(arm, "queued" if by == "model" else "running", **told)
+            self._bench.note(arm, "queued" if arm.proposer == PROPOSER else "running", **told)
             self._pay(arm)
             return
         before = view(self.state(), arm.proposer)
         reason = arm.failed(self._settings.seeds)
         status: SeenStatus = "failed" if reason else "done"
         ids = [arm.trials[seed] for seed in self._settings.seeds if seed in arm.trials]
-        stopped = reason is not None and self.stopping is not None and self.stopping.end(arm, reason)
+        stopping = self._stopping.get(lane)
+        stopped = reason is not None and stopping is not None and stopping.end(arm, reason)
         word = "stopped" if stopped else "failed" if reason else "screened"
         self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids)
         if not reason:
             self.arms.append(arm)
-            if self.stopping is not None:
-                self.stopping.learn(arm)
+            if stopping is not None:
+                stopping.learn(arm)
         seen = self._asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
         self._pay(arm)

@@ -1,4 +1,4 @@
-"""One sprint of a campaign: discuss, implement, validate, each in its time box, then a folder and a report.
+"""One sprint of a campaign: discuss beside implementing, validate, each in its box, then a report.
 
 Every figure that decides is read from the store, and what runs is the same path as `train.py`. The steps
 depend on the charter and the store only, so the same command typed again takes the same way: what is known
@@ -12,23 +12,27 @@ from typing import Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.bench import Run
-from research.campaign.budget import Box, ModelAccount, Timeboxes, owed
+from research.campaign.budget import Box, Timeboxes
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
-from research.campaign.confirmation import Confirmation, claim
+from research.campaign.confirmation import Confirmation, Finding, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
-from research.campaign.discuss import convene, taken_over
+from research.campaign.discuss import Meeting, account
+from research.campaign.own_claims import OwnClaims
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
-from research.campaign.rows import Earlier, Row, Rows, earlier, rows_of
+from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
+from research.campaign.steering import FILE, Names, Steering
 from research.campaign.stopped_control import Shortest, told
+from research.campaign.talk import Talk
+from research.propose.lanes import represented
 from research.propose.proposer import Proposer
 from research.report.folder import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
 from research.team.turns import Proposers, in_turn
-from research.types import Objective, SprintFacts
+from research.types import SprintFacts
 
 
 @final
@@ -39,8 +43,11 @@ class Sprint:
         """`run` runs jobs and yields outcomes; `number` counts from 1 in the campaign."""
         self._campaign, self._charter, self._store = campaign, campaign.charter, campaign.store
         self._number = number
-        self._notes, self._plan = list[str](), dict[str, Any]()
+        self._notes = list[str]()
         self._screening: Screening | None = None
+        self._meeting: Meeting | None = None
+        self._talk = Talk(campaign.client)
+        self._questions: Box = "discuss"
         spend = campaign.spend
         self._boxes = Timeboxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
         self.folder = campaign.folder / f"sprint-{number}"
@@ -50,9 +57,13 @@ class Sprint:
         self._question: Question | None = None
         self._proposers: Proposers | None = None
         self._shortest: Shortest | None = None
+        self._known = SprintFacts.of(self._rows_of.get(number) or {"facts": {}})
+        """what an earlier run of this sprint has written down"""
+        names, said = Names(campaign.space.vocabulary()), self._known.steered
+        self._steering = Steering(campaign.folder / FILE, names, said, self._heard)
         self.id = self._opened()
         opened = next(row["created"] for row in self._store.sprints() if row["id"] == self.id)
-        self.bench = campaign.bench(run, opened)
+        self.bench = campaign.bench(self._talk.beside(run), opened)
 
     @property
     def done(self) -> bool:
@@ -102,22 +113,23 @@ class Sprint:
     def _facts(self) -> dict[str, Any]:
         """What the report needs beside the rows of experiments, trials and insights."""
         campaign, who = self._campaign, self._proposers
-        stopping = self._screening.stopping if self._screening else None
+        pruned, meeting = self._screening.pruned if self._screening else {}, self._meeting
         more: dict[str, Any] = {} if self._question is None else self._question.facts()
-        more |= {"pruned": stopping.facts()} if stopping else {}
+        more |= {"pruned": pruned} if pruned else {}
+        more |= {"steered": since} if (since := self._steering.since) else {}
         more |= {"team": campaign.team.facts()} if campaign.team else {}
         more |= {"literature": campaign.library.facts()} if campaign.library else {}
         facts = SprintFacts(
             campaign=self._charter.name,
             number=self._number,
             charter=self._charter.model_dump(mode="json"),
-            notes=tuple(dict.fromkeys(self._notes)),
+            notes=tuple(dict.fromkeys([*(meeting.notes if meeting else ()), *self._notes])),
             seconds=campaign.spend.seconds,
             spent={one.name: spent for one in who.all if (spent := one.spent())} if who else {},
             boxes=self._boxes.facts(),
             turns=dict(who.turns.facts()) if who else {},
             predicted=dict(campaign.memory.counts()),
-            plan=self._plan,
+            plan=meeting.plan if meeting else {},
             baseline=self._baseline.model_dump(mode="json"),
             shortest=self._shortest.model_dump(mode="json") if self._shortest else None,
             memory=campaign.memory.facts(),
@@ -138,90 +150,107 @@ class Sprint:
         charter, bench, before = self._charter, self.bench, self._before
         left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
-        doubted, outside = self._campaign.recall.doubted, self._campaign.scope.outside
-        admission = Admission(bench, rows, charter.review, self._left_s, doubted, outside)
-        if who.queue is not None and self._campaign.client is not None:
+        doubted = self._campaign.recall.doubted
+        admission = Admission(bench, rows, charter.review, self._trains_s, doubted, self._outside)
+        client = self._campaign.client
+        if who.queue is not None and client is not None:
             # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
-            self._campaign.client.prepare()
-        control, stopped, admission.objective = self._controls(rows)
-        # Where a person has fixed the length, proposals cannot follow a control that is stopped.
-        beside = stopped if charter.turns_length else None
+            client.prepare()
+            client.left_s = self._asks_s
         admission.lanes = who.lanes
-        judges, account = Judges(None, None, lambda phase: (), admission.complaints), self._account(rows, who)
-        screening = Screening(bench, admission, who, charter.screen, charter.goal.text, judges, account)
-        screening.start(control, left, beside)
-        self._screening = screening
-        with self._box("discuss"):
-            self._discuss(screening, admission, left, who)
-        with self._box("implement"):
-            promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
-            screening.run(promotion.short)
-            contenders = self._contenders(screening, promotion, left, rows)
-        self._notes += [*screening.notes, *promotion.notes, *screening.busy]
-        with self._box("validate"):
-            self._confirmed(control, contenders, stopped)
+        judges = Judges(None, None, lambda phase: (), admission.complaints)
+        bill = account(self._campaign, who.queue, self._store, self.id)
+        given = (charter.screen, charter.goal.text, judges, bill, self._talk, self._steering)
+        screening = self._screening = Screening(bench, admission, who, *given)
+        screening.asked = self._campaign.objective
+        with self._talk:
+            control, stopped, contenders = self._implemented(screening, admission, left, who)
+            self._questions = "validate"
+            with self._box("validate"):
+                self._confirmed(control, contenders, stopped)
 
-    def _controls(self, rows: Rows) -> tuple[Arm, Arm | None, Objective]:
-        """The control, the same stopped at the goal's bound, and the objective as it is screened."""
-        charter, bench, before = self._charter, self.bench, self._before
+    def _implemented(
+        self, screening: Screening, admission: Admission, left: Earlier, who: Proposers
+    ) -> tuple[Arm, Arm | None, list[Arm]]:
+        """Controls, screening and promotion, while the team talks: the two controls and the contenders."""
+        charter, bench, rows = self._charter, self.bench, admission.rows
+        self._notes += charter.notes
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
-            wanted = wanted_of(charter, bench, control, self._notes, before)
-            self._shortest, stopped = stopped_control(
-                charter, bench, rows, control, wanted, before, self._boxes.half
-            )
-        if self._shortest:
-            self._notes.append(told(self._shortest, wanted))
-        return control, stopped, wanted
+            admission.objective = wanted_of(charter, bench, control, self._notes, self._before)
+            screening.open(control, left)
+            self._meet(screening, admission, left, who)
+            given = (control, screening.objective, self._before, self._boxes.half)
+            self._shortest, stopped = stopped_control(charter, bench, rows, *given)
+            # Where a person has fixed the length, proposals cannot follow a control that is stopped.
+            beside = stopped if charter.turns_length else None
+            screening.start(beside)
+            promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
+            screening.run(promotion.short, promotion.last_resort)
+            contenders = self._contenders(screening, promotion, left, rows)
+        self._notes += [told(self._shortest, screening.objective)] if self._shortest else []
+        self._notes += [*screening.notes, *promotion.notes, *screening.busy]
+        return control, stopped, contenders
+
+    def _meet(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
+        """Promise the team its turns, and let it talk about them."""
+        queue, box = who.queue, self._boxes.open
+        if queue is None or self._campaign.team is None:
+            return
+        meeting = self._meeting = Meeting(self._campaign, screening, admission, queue, self._talk)
+        meeting.recall(self._known, left)
+        queue.asking = lambda: None if self._talk.on else box("discuss")
+        screening.promised = max(queue.accepted, meeting.payable(len(who.bandits)))
+        if self._steering.look(0):
+            return
+        screening.brief = self._number < self._charter.sprint.count
+        meeting.convene(screening.promised, box("discuss"), self._keep)
+
+    def _outside(self, overrides: Sequence[str]) -> list[str]:
+        """What of a proposal belongs to another field, or is not what the person wants."""
+        return [*self._campaign.scope.outside(overrides), *self._steering.outside(overrides)]
+
+    def _heard(self, news: list[str]) -> None:
+        """Tell and write down what the person has said."""
+        for sentence in news:
+            self._campaign.lines.say(sentence, style="yellow")
+        self._notes += news
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write down how far it is: what was discussed is not discussed again."""
+        self._store.set_sprint(self.id, "running", self._facts())
 
     def _contenders(self, screening: Screening, promotion: Promotion, left: Earlier, rows: Rows) -> list[Arm]:
         """Who is confirmed: the best that were promoted, in the last sprint also the stopped control."""
         wanted, charter = screening.objective, self._charter
         best = self._unsettled(screening.best(len(screening.arms)), left)
+        best = represented(best, charter.promote.arms)
         more = self._number < charter.sprint.count and promotion.payable()
         best = promotion.worth(best, wanted, more)
-        promoted = promotion.run(self._carried(best, left, rows), wanted, more)
+        promoted = promotion.run(carried(best, left, rows), wanted, more)
         return promoted[: charter.confirm.arms] + ([] if more else promotion.shorter(wanted))
 
     def _judged(self) -> int:
         """Contenders that the sprints before this one have judged."""
         return sum(len(self._store.insights(sprint_id=row["id"])) for row in self._before)
 
-    def _left_s(self) -> float:
-        return min(self._campaign.spend.left_s(), self._boxes.left_s())
+    def _trains_s(self) -> float:
+        """Seconds that are left to train what is proposed."""
+        return min(self._campaign.spend.left_s(), self._boxes.left_of("implement"))
+
+    def _asks_s(self) -> float:
+        """Seconds that are left to ask the model."""
+        over = self._talk.on and self._talk.ending
+        return 0.0 if over else min(self._campaign.spend.left_s(), self._boxes.left_of(self._questions))
 
     @contextmanager
     def _box(self, name: Box) -> Iterator[None]:
-        """Open a box: trials and questions to the model end with it, questions with the budget too."""
+        """Open a box in which trials run, and end with it."""
         with self._boxes.open(name):
             self.bench.until = self._boxes.until()
-            if self._campaign.client is not None:
-                self._campaign.client.left_s = self._left_s
             yield
         self.bench.until = None
-
-    def _account(self, rows: Rows, who: Proposers) -> ModelAccount:
-        """What the model's questions cost in this sprint, those of an interrupted run included."""
-        client, queue = self._campaign.client, who.queue
-        if client is None or queue is None:
-            return ModelAccount()
-        unpaid = owed(self._store, self.id, rows.before)
-        return ModelAccount(lambda: client.ledger.spent, lambda: queue.waiting, unpaid)
-
-    def _discuss(self, screening: Screening, admission: Admission, left: Earlier, who: Proposers) -> None:
-        """Fill the queue: with what waits already, and with what the team agrees on unless it has before."""
-        queue, team, rows = who.queue, self._campaign.team, admission.rows
-        if queue is None or team is None:
-            return
-        waiting: Sequence[Row] = rows.accepted(queue.name) or taken_over(self._store, left.queued, rows)
-        for row in waiting:
-            admission.reserve(row["id"], row["proposal"], row["facts"])
-        queue.put(row["proposal"] for row in waiting)
-        if len(waiting) < self._campaign.discussed:
-            proposals, discussion = convene(self._campaign, screening, admission)
-            queue.put(proposals)
-            self._plan = {**discussion.plan, "remarks": discussion.remarks} if discussion.plan else {}
-            self._notes += discussion.notes
 
     def _unsettled(self, arms: Sequence[Arm], left: Earlier) -> list[Arm]:
         """Arms without a verdict, each configuration once: both lanes may have found it."""
@@ -229,19 +258,6 @@ class Sprint:
         for arm in arms:
             first.setdefault(str(arm.facts.get("signature")), arm)
         return [arm for signature, arm in first.items() if signature not in left.settled]
-
-    def _carried(self, best: Sequence[Arm], left: Earlier, rows: Rows) -> list[Arm]:
-        """The best arms, those of earlier sprints in rows of this one."""
-        own = []
-        for arm in best:
-            proposal = left.proposals.get(arm.proposal_id)
-            if proposal is not None:
-                facts = {**arm.facts, "carried": arm.proposal_id}
-                facts.pop("asked", None)  # its own sprint has paid the model for it
-                number = rows.open(proposal, "promoted", facts)
-                arm = Arm(arm.overrides, arm.proposer, number, dict(arm.trials), facts=dict(facts))
-            own.append(arm)
-        return own
 
     def _confirmed(self, control: Arm, contenders: Sequence[Arm], stopped: Arm | None) -> None:
         """Confirm contenders one after another until one is supported."""
@@ -253,12 +269,17 @@ class Sprint:
         conclusions = self._conclusions()
         self._question = self._asked()
         confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed, self._boxes.short)
+        findings: list[Finding] = []
         for arm in contenders:
             finding = confirmation.judge(control, arm, claimed, held)
+            findings.append(finding)
             conclusions.keep(control, finding, held)
             if finding.verdict.word == "supported":
                 break
-        self._notes += conclusions.notes
+        own = OwnClaims(bench, charter.confirm, self._question, self._boxes.short)
+        arms = self._screening.arms if self._screening else []
+        own.judge(self._store.proposals(sprint_id=self.id), control, findings, arms)
+        self._notes += [*conclusions.notes, *own.notes]
 
     def _conclusions(self) -> Conclusions:
         campaign, lessons = self._campaign, self._campaign.recall.lessons

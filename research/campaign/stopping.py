@@ -52,17 +52,23 @@ class Stopping:
         means = self._bench.means(arm, self._seeds)
         self._halving.learn(self._bench.store, ids, means, reference=arm is self._reference)
 
-    def run(self, pairs: Sequence[Pair]) -> None:
-        """Run the pairs under the bars of now, the reference beside them where it is time to measure it."""
+    def run(self, pairs: Sequence[Pair]) -> int | None:
+        """Run the pairs under the bars of now, the reference beside them where it is time to measure it.
+
+        Returns the trial of the reference, which all who rest on it are to be told by `measured`.
+        """
         bench = self._bench
         now = time.time()
         stale = self._halving.stale(now) and bench.price(pairs).trials > 0
         beside = (self._reference, self._seeds[0]) if stale else None
         self._cap = self._halving.cap(now)
         bars = self._halving.settings(now)
-        number = bench.run(pairs, halving=bars, beside=beside, spared=self._spared)
+        return bench.run(pairs, halving=bars, beside=beside, spared=self._spared)
+
+    def measured(self, number: int | None) -> None:
+        """Take in one more measurement of the reference; None is none."""
         if number is not None:
-            self._halving.measured(bench.store, [number])
+            self._halving.measured(self._bench.store, [number])
 
     def end(self, arm: Arm, reason: str) -> bool:
         """Whether an arm without a result was ended by a bar; then it is counted."""

@@ -193,13 +193,7 @@ class Experiment:
 
     def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
         """Every claim of every arm at hand, each at its share of the experiment's alpha."""
-        control = self._study.control
-        asked = [
-            (claim, line, claim.against or control)
-            for claim in self._study.claims
-            for line in ([claim.arm] if claim.arm else [line for line in arms if line != control])
-        ]
-        asked = [sides for sides in asked if arms.keys() >= set(sides[1:])]
+        asked = self._study.comparisons(arms)
         for claim, line, against in asked:
             alpha = self._study.alpha / len(asked)
             rate = errors(alpha).at(self._looks, None)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
 
+from reading.learnt import found
 from refusal import Refusal
 from research.compose.defaults import (
     MISSING,
@@ -106,7 +107,11 @@ def _point(composed: Composed) -> Resolved:
     if composed.missing:
         keys = ", ".join(composed.missing)
         raise Refusal(f"{keys} must be set: type {composed.missing[0]}=VALUE.")
-    return Resolved(resolved(composed.tree), composed.choices)
+    config = resolved(composed.tree)
+    learnt = found(config.get("data"))
+    if learnt:
+        config = resolved({**composed.tree, "data": {**composed.tree["data"], **learnt}})
+    return Resolved(config, composed.choices)
 
 
 def _filled(node: Any) -> Any:

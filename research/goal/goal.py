@@ -1,18 +1,18 @@
 """A goal in words becomes an objective: metric, direction, constraints, and the data and network it names.
 
-Rules read the text, no language model does: the same words always give the same objective. Numbers and names
-must all be understood, because a condition that is lost is a wrong answer; other words may be left over and
-are shown.
+Rules read the text, no language model does: the same words always give the same objective. Every word is
+accounted for: what no rule took and is not known to carry no condition refuses the goal, because a condition
+that is lost is a wrong answer.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, final
 
 from refusal import Refusal
-from research.goal.names import find_names, task_of
-from research.goal.wishes import Wish, find_relative, find_wishes
-from research.goal.wording import find_bounds
+from research.goal.names import Names, names_of, task_of
+from research.goal.parts import HeardGoal, heard_in
+from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
@@ -21,35 +21,18 @@ EXAMPLES = (
     "'90 % accuracy for fewer joules', 'smallest model above 95 % on mnist1d', "
     "'a CNN for digits with >= 0.97 accuracy under 50k parameters'"
 )
-# Words that carry no condition: they may be left over without a mention.
-_ORDINARY = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        a an the and or but with for of on in to at by as is be it its that this which while when
-        from into using use uses please find search create design build make train get give me us i
-        we want need would like best good possible model models network networks net neural
-        architecture classifier classification classify task problem data dataset set training
-        inference learning deep machine method approach solution single new some any than then so
-        keep still level prediction modelling modeling images image test result results one my our
-        your can could should have has all there per score achieve reach hit go stay staying having
-        keeping
-        """,
-    )
-)
 
 
 class Goal(Record):
-    """What a goal asks for, as far as its words say it."""
+    """What a goal asks for: all that its words say."""
 
     text: str
     objective: Objective
     smallest_effect: float = 0.0
-    """least share by which the objective must improve to count, for example 0.2 for `20 % fewer joules`"""
+    """least share by which the objective must improve to count, for example 0.2 for `20 % fewer joules`; of a
+    score the least difference"""
     overrides: tuple[str, ...] = ()
     """what the words fix for every trial, for example `data=cifar10`, `model=cnn`"""
-    unused: tuple[str, ...] = ()
-    """words that were not needed; shown, so that nothing is dropped unseen"""
 
 
 def read(
@@ -68,33 +51,63 @@ def read(
         conf: the configuration folder, whose `data` and `model` options are the names that may be used.
         metric: key of the metric to improve.
         direction: `min` or `max`.
-        constraints: bounds in the same words as in a goal: `test/accuracy >= 0.9`, `under 50k parameters`.
+        constraints: bounds in the words of a goal, and bounds that no words say: `test/accuracy >= 0.9`,
+            `under 50k parameters`, `test/accuracy >= control - 0.01`, `test/accuracy <= 0.5`.
         fixed: overrides that the person fixed, which win over what the words name.
 
     Raises:
-        Refusal: the text is empty, not understood, or contradicts itself.
+        Refusal: the text is empty, not understood in each of its words, or contradicts itself; the sentence
+            shows the nearest goal that is understood.
     """
     _check_length(text, empty_is_fine=metric is not None)
-    fixed = tuple(fixed)
-    names, rest = find_names(text, conf, fixed)
-    sized, rest = find_relative(rest)
-    bounds, rest = find_bounds(rest)
-    wishes, rest = find_wishes(rest)
-    unused = _left_over(rest)
-    wanted = _explicit(constraints) if constraints is not None else bounds
-    wish = _chosen(sized + wishes) if metric is None else None
-    if not (wish or wanted or names or metric):
-        raise Refusal(f"The goal '{text.strip()}' was not understood: say for example {EXAMPLES}.")
-    task = task_of(conf, (*names, *fixed))
-    key = metric or (wish.metric if wish else _usual_metric(wanted, task))
-    for asked in (key, *(bound.metric for bound in wanted)):
-        refuse_unclaimed(asked)
-    _check_measured([key, *(bound.metric for bound in wanted)], task)
-    objective = Objective(metric=key, direction=_direction(key, direction, wish), constraints=_agreed(wanted))
-    effect = wish.effect if wish else 0.0
-    return Goal(
-        text=text.strip(), objective=objective, smallest_effect=effect, overrides=names, unused=unused
+    fixed, typed = tuple(fixed), None if constraints is None else [str(line) for line in constraints]
+    names = names_of(conf)
+    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed)
+    try:
+        parts = heard_in(text, names)
+    except Refusal as refusal:
+        raise _refused(str(refusal), "") from None
+    try:
+        if parts.problems:
+            _, said, problem = min(parts.problems, key=lambda entry: entry[0])
+            raise Refusal(f"'{said}' {problem.said}" if said else problem.said)
+        return _goal(text, names, parts, asked)
+    except Refusal as refusal:
+        raise _refused(str(refusal), _nearest(parts, names, asked.fixed)) from None
+
+
+@final
+class _Asked(NamedTuple):
+    """What is typed beside the goal."""
+
+    metric: str | None = None
+    direction: str | None = None
+    bounds: list[Constraint] | None = None
+    fixed: tuple[str, ...] = ()
+
+
+def _refused(said: str, nearest: str) -> Refusal:
+    """One sentence: why, and what would be understood."""
+    example = (
+        f"a goal that is understood is '{nearest}'" if nearest else f"goals that are understood: {EXAMPLES}"
     )
+    return Refusal(f"{said[:1].upper()}{said[1:].rstrip('.')}; {example}.")
+
+
+def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
+    overrides = names.chosen(parts.named, asked.fixed)
+    bounds = parts.bounds if asked.bounds is None else asked.bounds
+    task = task_of(names.conf, (*overrides, *asked.fixed))
+    wish = _chosen(parts.wishes, task) if asked.metric is None else None
+    if not (wish or bounds or overrides or asked.metric):
+        raise Refusal(f"the goal '{text.strip()[:60]}' was not understood: it names nothing that is measured")
+    key = asked.metric or (str(wish.metric) if wish else _usual_metric(bounds, task))
+    for metric in (key, *(bound.metric for bound in bounds)):
+        refuse_unclaimed(metric)
+        _check_measured(metric, task)
+    objective = Objective(metric=key, direction=_direction(key, asked.direction), constraints=_agreed(bounds))
+    effect = wish.effect if wish else 0.0
+    return Goal(text=text.strip(), objective=objective, smallest_effect=effect, overrides=overrides)
 
 
 def _check_length(text: str, empty_is_fine: bool) -> None:
@@ -106,95 +119,114 @@ def _check_length(text: str, empty_is_fine: bool) -> None:
         )
 
 
-def _check_measured(metrics: Iterable[str], task: str) -> None:
-    for metric in metrics:
-        only = elsewhere(metric, task)
-        if only:
-            raise Refusal(
-                f"The goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task "
-                f"of the data is {task}: name other data, or ask for accuracy or loss."
-            )
+def _check_measured(metric: str, task: str) -> None:
+    only = elsewhere(metric, task)
+    if only:
+        raise Refusal(
+            f"the goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task "
+            f"of the data is {task}: name other data, or ask for accuracy or loss"
+        )
 
 
-def _usual_metric(bounds: list[Constraint], task: str) -> str:
+def _usual_metric(bounds: Sequence[Constraint], task: str) -> str:
     """What is improved when no wish is said: the score that is bounded, else the usual score of the task."""
-    scored = [bound.metric for bound in bounds if is_test(bound.metric)]
-    return scored[0] if scored else "test/bits_per_byte" if task == "language" else "test/accuracy"
+    scored = [bound for bound in bounds if is_test(bound.metric)]
+    if any(bound.of_control for bound in scored):
+        raise Refusal("the goal says what may be lost and not what for: name what is to improve")
+    return scored[0].metric if scored else _best(task)
 
 
-def _direction(metric: str, asked: str | None, wish: Wish | None) -> Direction:
+def _best(task: str) -> str:
+    return {"language": "test/bits_per_byte", "regression": "test/rmse"}.get(task, "test/accuracy")
+
+
+def _direction(metric: str, asked: str | None) -> Direction:
     if asked not in (None, "min", "max"):
-        raise Refusal(f"objective.direction={asked} is neither min nor max.")
+        raise Refusal(f"objective.direction={asked} is neither min nor max")
     known = described(metric)
     if asked is None and known is None:
         raise Refusal(
             f"objective.metric={metric} is not a metric whose better direction is known: "
-            f"add objective.direction=min|max, or choose one of {', '.join(METRICS)}."
+            f"add objective.direction=min|max, or choose one of {', '.join(METRICS)}"
         )
     if known is None or asked is not None:
         return "min" if asked == "min" else "max"
-    return wish.direction if wish else known.better
+    return known.better
 
 
-def _chosen(wishes: list[Wish]) -> Wish | None:
-    """The wish that is said most strongly; two equally strong ones for different metrics contradict."""
-    strong = [wish for wish in wishes if wish.strength == 2]
-    metrics = list(dict.fromkeys(wish.metric for wish in strong))
+def _chosen(wishes: Sequence[Wish], task: str) -> Wish | None:
+    """The one wish of a goal: two metrics, or two sizes of one, contradict."""
+    told = [wish if wish.metric else wish._replace(metric=_best(task)) for wish in wishes]
+    metrics = list(dict.fromkeys(str(wish.metric) for wish in told))
     if len(metrics) > 1:
         raise Refusal(
-            f"The goal asks for two things at once, {metrics[0]} and {metrics[1]}: "
-            "improve one and give the other a bound, for example '90 % accuracy for fewer joules'."
+            f"the goal asks for two things at once, {metrics[0]} and {metrics[1]}: "
+            "improve one and give the other a bound"
         )
-    if strong:
-        return max(strong, key=lambda wish: wish.effect)
-    return max(wishes, key=lambda wish: wish.strength, default=None)
+    sizes = {wish.effect for wish in told if wish.effect}
+    if len(sizes) > 1:
+        raise Refusal(f"the goal says twice by how much {metrics[0]} is to improve: say it once")
+    return max(told, key=lambda wish: wish.effect, default=None)
 
 
-def _explicit(constraints: Iterable[str]) -> list[Constraint]:
+def _explicit(constraints: Iterable[str], names: Names) -> list[Constraint]:
     stated: list[Constraint] = []
     for line in constraints:
-        bounds, rest = find_bounds(str(line))
-        if len(bounds) != 1 or re.search(r"\w", rest):
+        parts = heard_in(line, names, typed=True)
+        if len(parts.bounds) != 1 or parts.wishes or parts.named or parts.problems:
+            why = parts.problems[0][2].said if parts.problems else "it is not one bound"
             raise Refusal(
-                f"The constraint '{line}' was not understood: "
-                "write it as 'test/accuracy >= 0.9' or 'under 50k parameters'."
+                f"The constraint '{line[:80]}' was not understood ({why}): "
+                "write it as 'test/accuracy >= 0.9', 'under 50k parameters' or "
+                "'test/accuracy >= control - 0.01'."
             )
-        stated += bounds
+        stated += parts.bounds
     return stated
 
 
-def _agreed(bounds: list[Constraint]) -> tuple[Constraint, ...]:
-    """One bound per metric and side, the tighter one; refused where no value can lie between them."""
-    tight: dict[tuple[str, str], Constraint] = {}
+def _agreed(bounds: Iterable[Constraint]) -> tuple[Constraint, ...]:
+    """One bound per metric, side and kind, the tighter one; refused where no value can lie between them."""
+    tight: dict[tuple[str, str, str | None], Constraint] = {}
     for bound in bounds:
-        kept = tight.get((bound.metric, bound.op))
+        kept = tight.get((bound.metric, bound.op, bound.of_control))
         if kept is None or (bound.bound > kept.bound) == (bound.op == ">="):
-            tight[bound.metric, bound.op] = bound
-    for (metric, op), low in tight.items():
-        high = tight.get((metric, "<="))
+            tight[bound.metric, bound.op, bound.of_control] = bound
+    for (metric, op, kind), low in tight.items():
+        high = tight.get((metric, "<=", kind))
         if op == ">=" and high and low.bound > high.bound:
             raise Refusal(
-                f"No {metric} is at least {low.bound:g} and at most {high.bound:g}: drop one of the bounds."
+                f"no {metric} is at least {low.bound:g} and at most {high.bound:g}: drop one of the bounds"
             )
     return tuple(tight.values())
 
 
-def _left_over(rest: str) -> tuple[str, ...]:
-    """Words that no rule used; refused where one of them is a number, a name, or what the model is for."""
-    first = re.search(r"\w", rest)
-    unused: list[str] = []
-    for match in re.finditer(r"[^\W_][\w'./-]*", rest):
-        word = match[0].rstrip(".'/-")
-        if word.lower() in _ORDINARY:
-            continue
-        named = re.search(r"[A-Z]", word if not first or match.start() != first.start() else word[1:])
-        about = re.search(
-            r"(?:\bon|\bfor|\busing)\s+(?:an?\s+|the\s+)?$", rest[: match.start()], re.IGNORECASE
-        )
-        if named or about or re.search(r"\d", word):
-            raise Refusal(
-                f"'{word}' in the goal was not understood: it is neither a data set, a network, nor a "
-                f"bound on a metric; say for example {EXAMPLES}."
-            )
-        unused.append(word)
-    return tuple(unused)
+def _nearest(parts: HeardGoal, names: Names, fixed: tuple[str, ...]) -> str:
+    """What was understood as a goal that is read, with what may stand for the rest; '' for nothing."""
+    instead = list(dict.fromkeys(problem.instead for _, _, problem in parts.problems if problem.instead))[:2]
+    wishes = list(dict.fromkeys(map(said_of, parts.wishes[:9])))
+    kept = list(dict.fromkeys(map(said_of, parts.bounds[:9])))
+    named = [f"on {option}" for group, option in dict.fromkeys(parts.named) if group == "data"][:1]
+    named += [f"with {option}" for group, option in dict.fromkeys(parts.named) if group == "model"][:1]
+    whole = [*instead, *kept, *wishes, *named]
+    for pieces in (
+        whole,
+        [*kept, *wishes, *named],
+        [*kept, *wishes[:1]],
+        [*kept, "fewer joules"] if kept else [],
+        kept,
+        wishes[:1],
+    ):
+        line = ", ".join(pieces)
+        if pieces and _is_read(line, names, fixed):
+            return line
+    return ""
+
+
+def _is_read(line: str, names: Names, fixed: tuple[str, ...]) -> bool:
+    try:
+        parts = heard_in(line, names)
+        if not parts.problems:
+            _goal(line, names, parts, _Asked(fixed=fixed))
+    except Refusal:
+        return False
+    return not parts.problems

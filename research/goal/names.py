@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
-
-import yaml
+from typing import final
 
 from refusal import Refusal
-from research.compose.override import values_of
+from research.compose.compose import Composer
+from research.compose.override import override, values_of
+from research.compose.yaml import parsed, text_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.
@@ -34,53 +36,83 @@ _TRAINER = {
     "cpu": r"on (?:an? |the |my |one )?cpu",
 }
 
+_WORDS = {"data": _DATA_WORDS, "model": _MODEL_WORDS, "trainer": _TRAINER}
+
+
+@final
+class Names:
+    """What the options of a configuration folder are called in a goal."""
+
+    def __init__(self, conf: Path) -> None:
+        self.conf = conf
+        # One's own data need a path, and a goal that speaks of a table or a folder names none of them.
+        data = [name for name in _options(conf, "data") if _content(conf, name).get("source") is None]
+        self.options = {"data": data, "model": _options(conf, "model")}
+        said = [(option, group, word) for group, words in _WORDS.items() for option, word in words.items()]
+        said += [
+            (option, group, option.replace("_", "[-_ ]?"))
+            for group, options in self.options.items()
+            for option in options
+        ]
+        said.sort(key=lambda entry: -len(entry[0]))
+        self._said = [(re.compile(pattern, re.IGNORECASE), group, option) for option, group, pattern in said]
+        self.pattern = "|".join(f"(?:{pattern})" for _, _, pattern in said)
+
+    def option(self, said: str) -> tuple[str, str]:
+        """The group and option that a name stands for."""
+        return next((group, option) for pattern, group, option in self._said if pattern.fullmatch(said))
+
+    def chosen(self, named: Iterable[tuple[str, str]], fixed: Iterable[str]) -> tuple[str, ...]:
+        """What a goal names as overrides; groups that are fixed already keep what they are fixed to.
+
+        Raises `Refusal` for two options of a group, and for one that the configuration does not have.
+        """
+        taken, named = values_of(fixed), list(named)
+        found = {group: [option for own, option in dict.fromkeys(named) if own == group] for group in _WORDS}
+        for group, options in self.options.items():
+            missing = [option for option in found[group] if options and option not in options]
+            if missing:
+                raise Refusal(
+                    f"the goal names {missing[0]}, and conf/{group} has no such option: "
+                    f"it has {', '.join(sorted(options))}"
+                )
+        data, model = found["data"], found["model"]
+        model = ["gpt"] if set(model) == {"gpt", "transformer"} else model
+        if "gpt" in model and not data and "data" not in taken:
+            data = ["pytext"]
+        for group, options in (("data", data), ("model", model), ("trainer", found["trainer"])):
+            if len(options) > 1:
+                raise Refusal(f"the goal names {' and '.join(options)}: ask for one {group} at a time")
+        known = taken.get("data") or (data[0] if data else DEFAULT_DATA)
+        picked = {"data": data, "model": _fitting(model, self.conf, known), "trainer": found["trainer"]}
+        return tuple(
+            f"{group}={options[0]}" for group, options in picked.items() if options and group not in taken
+        )
+
+
+def names_of(conf: Path) -> Names:
+    """The names of a configuration folder, made anew only where its options have changed."""
+    return _kept(conf, *(tuple(_options(conf, group)) for group in ("data", "model")))
+
+
+@lru_cache(maxsize=8)
+def _kept(conf: Path, *options: tuple[str, ...]) -> Names:
+    return Names(conf)
+
 
 def _options(conf: Path, group: str) -> list[str]:
     return sorted((path.stem for path in (conf / group).glob("*.yaml")), key=len, reverse=True)
 
 
-def find_names(text: str, conf: Path, fixed: Iterable[str]) -> tuple[tuple[str, ...], str]:
-    """The data, network and device that a text names, as overrides, and the text without them.
-
-    Groups that are fixed already keep what they are fixed to. Raises `Refusal` where a text names two options
-    of a group, or one that the configuration does not have.
-    """
-    taken = values_of(fixed)
-    data, text = _named(text, "data", _DATA_WORDS, _options(conf, "data"))
-    model, text = _named(text, "model", _MODEL_WORDS, _options(conf, "model"))
-    trainer, text = _named(text, "trainer", _TRAINER, [])
-    model = ["gpt"] if set(model) == {"gpt", "transformer"} else model
-    if "gpt" in model and not data and "data" not in taken:
-        data = ["pytext"]
-    for group, named in (("data", data), ("model", model), ("trainer", trainer)):
-        if len(named) > 1:
-            raise Refusal(f"The goal names {' and '.join(named)}: ask for one {group} at a time.")
-    known = taken.get("data") or (data[0] if data else DEFAULT_DATA)
-    picked = {"data": data, "model": _fitting(model, conf, known), "trainer": trainer}
-    names = (f"{group}={named[0]}" for group, named in picked.items() if named and group not in taken)
-    return tuple(names), text
-
-
-def _named(text: str, group: str, aliases: dict[str, str], options: list[str]) -> tuple[list[str], str]:
-    named: dict[str, None] = {}
-    for option, words in [*aliases.items(), *((option, option.replace("_", "[-_ ]?")) for option in options)]:
-        pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-]|\.\d)", re.IGNORECASE)
-        if pattern.search(text):
-            named[option] = None
-            text = pattern.sub(" | ", text)
-    missing = [option for option in named if options and option not in options]
-    if missing:
-        raise Refusal(
-            f"The goal names {missing[0]}, and conf/{group} has no such option: "
-            f"it has {', '.join(sorted(options))}."
-        )
-    return list(named), text
-
-
 def _content(conf: Path, data: str) -> dict[str, object]:
     path = conf / "data" / f"{data}.yaml"
-    content = yaml.safe_load(path.read_text()) if path.exists() else {}
-    return content if isinstance(content, dict) else {}
+    return _parsed(path, path.stat().st_mtime_ns) if path.exists() else {}
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, changed: int) -> dict[str, object]:
+    """A data set's file, parsed anew when it has changed: that takes longer than to read a goal."""
+    return parsed(text_of(path), path)
 
 
 def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
@@ -91,5 +123,9 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
 
 def task_of(conf: Path, overrides: Iterable[str]) -> str:
     """The task of the data that overrides choose: classification, language or recall."""
-    data = values_of(overrides).get("data", DEFAULT_DATA)
-    return str(_content(conf, data).get("task", "classification"))
+    typed = values_of(overrides)
+    card = _content(conf, typed.get("data", DEFAULT_DATA))
+    if card.get("task") is None and card.get("source") is not None:
+        own = (text for text in overrides if override(text).group == "data")
+        return str(Composer(conf, "train").resolve(own).config["data"]["task"])
+    return str(card.get("task", "classification"))

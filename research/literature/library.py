@@ -12,6 +12,7 @@ from typing import Any, cast, final
 
 from pydantic import Field
 
+from construct import called
 from research.llm.prompt import data, one_line
 from research.types import Record
 
@@ -91,10 +92,8 @@ def opened(config: Mapping[str, Any] | None) -> Library | None:
     """
     if not config or config.get("_target_") is None:
         return None
-    from hydra.utils import get_class
-
     settings = {name: value for name, value in config.items() if name != "_target_"}
-    return cast(Library, get_class(config["_target_"])(**settings))
+    return cast(Library, called(config["_target_"])(**settings))
 
 
 _WORD = re.compile(r"[^\W_]{2,}")

@@ -8,8 +8,10 @@ cap is `ledger.CapReached`, and on both the statistical proposers carry on.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -17,7 +19,7 @@ from research.llm.endpoint import Endpoint, Way
 from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage
-from research.llm.question import KnownReplies, LlmQuestion, Read, Scribe
+from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe
 from research.llm.replies import ReadReply
 from research.llm.settings import LlmSettings, line, other, settings
 from research.types import Record
@@ -85,9 +87,14 @@ class Client:
     ) -> None:
         self.ledger = ledger
         self._endpoints, self._replies = endpoints, replies
+        self.heard = Heard()
+        """how many replies could be used, and why others could not"""
         self._named: dict[str, Endpoint] = {}
         self.left_s: Callable[[], float] = lambda: inf
         """seconds that are left of the time in which it may be asked; whoever boxes the time sets it"""
+        self.elsewhere: Callable[[], AbstractContextManager[None]] = nullcontext
+        """what is entered while a server is waited for: who works beside the questions sets it"""
+        self._stopped = threading.Event()
         self._scribe = Scribe(record, self._all, replies)
 
     def __enter__(self) -> "Client":
@@ -105,6 +112,12 @@ class Client:
         """Close the connections."""
         for endpoint in self._all():
             endpoint.close()
+
+    def interrupt(self) -> None:
+        """End the question that another thread waits for, by KeyboardInterrupt there; none follows it."""
+        self._stopped.set()
+        for endpoint in self._all():
+            endpoint.interrupt()
 
     def admit(self, model: str) -> None:
         """Check a model that a role will ask for (an option of conf/llm, or provider/name), before it does.
@@ -136,6 +149,8 @@ class Client:
         `LlmUnavailable` when no model answers within its `retries` and `patience_s`, `ledger.CapReached`
         before a call that could pass a cap, and what `admit` raises.
         """
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
         left_s = min(self.left_s(), inf if deadline_s is None else deadline_s)
         if left_s <= 0:
             raise LlmUnavailable("the time for questions is over")
@@ -147,6 +162,7 @@ class Client:
                 return self._known(endpoint, question) or self._answer(endpoint, question)
             except LlmUnavailable as unavailable:
                 reasons.append(str(unavailable))
+        self.heard.miss("; ".join(reasons))
         raise LlmUnavailable("; ".join(reasons))
 
     def _line(self, model: str | None) -> list[Endpoint]:
@@ -169,7 +185,7 @@ class Client:
             raise LlmUnavailable(f"no time is left to ask {endpoint.model}")
         end = min(question.end, time.monotonic() + endpoint.settings.patience_s)
         way, attempt = endpoint.way(question.temperature), 0
-        while True:
+        while not self._stopped.is_set():
             try:
                 reading = self._exchange(endpoint, question, way, end)
             except WireFailure as failure:
@@ -184,6 +200,7 @@ class Client:
             else:
                 endpoint.succeed(way, question.temperature)
                 return reading
+        raise KeyboardInterrupt
 
     def _pause(
         self, endpoint: Endpoint, failure: WireFailure, attempt: int, end: float, deadline: float
@@ -193,7 +210,8 @@ class Client:
         pause = min(_LONGEST_PAUSE_S, chosen.backoff_s * 2**attempt) * random.uniform(0.5, 1.0)
         pause = max(pause, failure.wait_s or 0.0)
         if failure.kind in _RETRIED and attempt < chosen.retries and time.monotonic() + pause < end:
-            time.sleep(pause)
+            with self.elsewhere():
+                self._stopped.wait(pause)
             return
         sentence = self._scribe.clean(f"{chosen.model}: {failure}")
         # A call that our own deadline cut short says nothing about the server.
@@ -212,11 +230,14 @@ class Client:
         told["temperature"] = way.temperature
         try:
             limit = max(_SHORTEST_CALL_S, min(endpoint.settings.timeout_s, end - time.monotonic()))
-            answer = endpoint.send(question.messages, question.kind, way, limit)
+            with self.elsewhere():
+                answer = endpoint.send(question.messages, question.kind, way, limit)
             told |= {"reply": answer.text, "finish_reason": answer.finish_reason}
             usage = _usage(answer, bound)
             reading = question.read(answer)
             told |= {"outcome": reading.outcome, "complaints": reading.complaints, "fenced": reading.fenced}
+            told["notes"] = reading.notes
+            self.heard.add(reading)
             return reading
         except WireFailure as failure:
             told |= {"outcome": f"failed: {failure.kind}", "complaints": (str(failure),)}
@@ -234,6 +255,7 @@ class Client:
             reading = question.read(known.answer)
             if reading.outcome == known.outcome:
                 self.ledger.repeated()
+                self.heard.add(reading)
                 self._scribe.repeat(endpoint, question, known, reading)
                 return reading
         return None

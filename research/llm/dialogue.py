@@ -2,12 +2,13 @@
 
 A reply that was refused goes back inside a marked block, next to what was wrong with it. A refusal by the
 model or by a content filter is not argued with. What is still wrong after the last repair is dropped: the
-caller counts it, nothing replaces it.
+caller counts it, nothing replaces it. Of a reply in several parts those without fault are taken, where the
+caller can tell them apart: one bad arm costs no other.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isinf
 from typing import Generic, TypeVar, final
 
@@ -31,6 +32,8 @@ class Dialogue(Generic[T]):
     outcomes: tuple[Outcome, ...]
     complaints: tuple[str, ...]
     """what was wrong with the last reply"""
+    notes: tuple[str, ...] = ()
+    """what was left out of the record"""
 
 
 def ask_for(
@@ -40,6 +43,7 @@ def ask_for(
     *,
     role: str,
     check: Callable[[T], Sequence[str]],
+    spare: Callable[[T], T | None] = lambda record: None,
     repairs: int = 2,
     model: str | None = None,
     temperature: float | None = None,
@@ -47,6 +51,7 @@ def ask_for(
 ) -> Dialogue[T]:
     """Ask for a `kind` that `check` has no complaint about; passes on what `Client.ask` raises.
 
+    `spare` gives what is left of a record without its faulty parts, None where that is nothing.
     `deadline_s` bounds the repairs too: what is not mended by then raises `LlmUnavailable`.
     """
     end = inf if deadline_s is None else time.monotonic() + deadline_s
@@ -58,7 +63,7 @@ def ask_for(
         reading = client.ask(
             turn,
             kind,
-            _reader(kind, check, replies),
+            _reader(kind, check, spare, replies),
             role=role,
             model=model,
             temperature=temperature,
@@ -68,11 +73,14 @@ def ask_for(
         if not reading.repairable:
             break
         turn = [*messages, {"role": "user", "content": _repair(reading, replies[-1])}]
-    return Dialogue(reading.record, tuple(outcomes), reading.complaints)
+    return Dialogue(reading.record, tuple(outcomes), reading.complaints, reading.notes)
 
 
 def _reader(
-    kind: type[T], check: Callable[[T], Sequence[str]], replies: list[str | None]
+    kind: type[T],
+    check: Callable[[T], Sequence[str]],
+    spare: Callable[[T], T | None],
+    replies: list[str | None],
 ) -> Callable[[ServerReply], ReadReply[T]]:
     """Read an answer, put its record to `check`, and leave its text in `replies`."""
 
@@ -80,7 +88,12 @@ def _reader(
         replies.append(answer.text)
         reading = read(answer.text, answer.finish_reason, kind)
         complaints = tuple(check(reading.record)) if reading.record is not None else ()
-        return ReadReply("gate", complaints=complaints, fenced=reading.fenced) if complaints else reading
+        if reading.record is None or not complaints:
+            return reading
+        left = spare(reading.record)
+        if left is None:
+            return ReadReply("gate", complaints=complaints, fenced=reading.fenced)
+        return replace(reading, record=left, notes=(*reading.notes, *complaints))
 
     return reader
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
+from urllib.parse import urlsplit
 
 from research.llm.exchange import FORMS, Form, Messages, ServerReply, WireFailure, response_format
 from research.llm.settings import LlmSettings, key, rate
@@ -11,6 +12,21 @@ from research.types import Record
 
 if TYPE_CHECKING:
     from research.llm.wire import Wire
+
+
+_OWN_PATHS = ("ollama", "ollama_chat", "anthropic")
+"""protocols whose clients put the whole path behind the address"""
+
+
+def address_hint(provider: str, api_base: str | None) -> str | None:
+    """What may be wrong with an address that answered, but not as a model's server; None where nothing is."""
+    path = urlsplit(api_base or "").path.strip("/")
+    if api_base is None or (provider in _OWN_PATHS) != (path == "v1") or (path and path != "v1"):
+        return None
+    base = api_base.rstrip("/")
+    if path:
+        return f"set llm.api_base={base.removesuffix('/v1')}: {provider} takes the address without /v1"
+    return f"set llm.api_base={base}/v1: servers of this protocol answer under /v1"
 
 
 @final
@@ -100,12 +116,39 @@ class Endpoint:
     def send(self, messages: Messages, kind: type[Record], way: Way, timeout_s: float) -> ServerReply:
         """Ask once; raises `WireFailure`."""
         wire = self._opened()
-        return wire.send(messages, response_format(way.form, kind), timeout_s, way.temperature)
+        try:
+            return wire.send(messages, response_format(way.form, kind), timeout_s, way.temperature)
+        except WireFailure as failure:
+            raise self._hinted(failure) from failure
+
+    def _hinted(self, failure: WireFailure) -> WireFailure:
+        """The failure with what of the settings may be the reason; itself where none is."""
+        foreign = [name for name in self.settings.extra if f"'{name}'" in str(failure)]
+        provider = self.model.partition("/")[0]
+        if failure.kind == "form" and foreign and "does not support parameters" in str(failure):
+            # LiteLLM refuses them itself: no other way to ask helps.
+            body = (
+                ""
+                if provider in _OWN_PATHS
+                else f", or write llm.extra.extra_body.{foreign[0]} to send it so"
+            )
+            taken = f"to LiteLLM {provider} takes no {' and no '.join(foreign)}"
+            return WireFailure("model", f"{taken}: leave it out of llm.extra{body}")
+        nobody = failure.kind == "model" or (failure.kind == "server" and "(status 5" not in str(failure))
+        hint = address_hint(provider, self.settings.api_base) if nobody else None
+        if hint is None:
+            return failure
+        return WireFailure(failure.kind, f"{hint} ({failure})", billed=failure.billed, wait_s=failure.wait_s)
 
     def prepare(self) -> None:
         """Import LiteLLM now, if it was not: that takes seconds and belongs to no call."""
         if self._wire is None:
             self._opened().prepare()
+
+    def interrupt(self) -> None:
+        """End the exchange that another thread waits for."""
+        if self._wire is not None:
+            self._wire.interrupt()
 
     def close(self) -> None:
         """Close the connections."""

@@ -117,8 +117,8 @@ class LlmLedger:
         if self._caps.dollars is not None and rate.price is None:
             raise Refusal(
                 f"the price of this model is unknown ({model}), so llm.caps.dollars cannot be kept: give "
-                "llm.price.input and llm.price.output in dollars per million tokens, or set "
-                "llm.caps.dollars=null."
+                "llm.price.input and llm.price.output in dollars per million tokens (0 and 0 for a server of "
+                "your own that bills nothing), or set llm.caps.dollars=null."
             )
         if self._caps.joules is not None and not rate.tells_joules:
             raise Refusal(

@@ -197,8 +197,30 @@ def list_price(model: str) -> TokenPrice | None:
     return None
 
 
+def forwarded_price(model: str) -> TokenPrice | None:
+    """The list price of the model that a gateway forwards to, whose name may hold the provider or not.
+
+    `openai/gpt-5.4-mini`, `openai/anthropic/claude-haiku-4-5` and `openai/claude-haiku-4-5` are all sold by a
+    provider, whatever the protocol of the gateway.
+    """
+    name = model.partition("/")[2]
+    owner = _table().get(name, {}).get("litellm_provider")
+    return list_price(model) or list_price(name) or (list_price(f"{owner}/{name}") if owner else None)
+
+
+def is_free(model: str, api_base: str | None) -> bool:
+    """Whether a server of one's own serves it by its nature: Ollama or vLLM, here or on a private network.
+
+    Behind any other protocol there may be a gateway to a provider that bills.
+    """
+    return model.partition("/")[0] in _OWN and is_local(api_base)
+
+
+_OWN = ("ollama", "ollama_chat", "vllm", "hosted_vllm")
+
+
 def is_local(api_base: str | None) -> bool:
-    """Whether the server is this machine or on its private network, where no call is billed."""
+    """Whether the server is this machine or on its private network."""
     host = urlsplit(api_base or "").hostname or ""
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True

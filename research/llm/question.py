@@ -26,7 +26,7 @@ from redact import MASK, redact
 from research.llm.endpoint import Endpoint
 from research.llm.ledger import CACHED, CallCost
 from research.llm.price import Usage
-from research.llm.prompt import cut
+from research.llm.prompt import cut, one_line
 from research.llm.replies import ReadReply
 
 
@@ -112,6 +112,49 @@ class LlmQuestion(Generic[T]):
     def digest(self, endpoint: Endpoint) -> str:
         """What makes two questions the same, see `digest`."""
         return digest(endpoint.settings, self.messages, self.kind, self.temperature)
+
+
+@final
+class Heard:
+    """Replies, how many of them could be used, and why the others could not; tells it as it comes.
+
+    `say` gets a line after three replies that could not be used, and each time their number has doubled, and
+    one for each new reason why a question had no answer at all.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.usable = 0
+        self.reasons: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
+        self.say: Callable[[str], None] = lambda line: None
+        self._told = 0
+
+    def add(self, reading: ReadReply[Any]) -> None:
+        """Count one reply."""
+        self.count += 1
+        self.usable += reading.record is not None
+        if reading.record is None:
+            self.reasons[next(iter(reading.complaints), reading.outcome).rstrip(".")] += 1
+        bad = self.count - self.usable
+        if bad >= max(3, 2 * self._told):
+            self._told = bad
+            self.say(self.words or "")
+
+    def miss(self, reason: str) -> None:
+        """Count one question without an answer."""
+        self.unanswered[reason] += 1
+        if self.unanswered[reason] == 1:
+            self.say(f"no answer: {one_line(reason, 240)}")
+
+    @property
+    def words(self) -> str | None:
+        """`9 replies, none usable: the reply is empty`; None where each could be used."""
+        if not self.reasons:
+            return None
+        said = f"{self.count} {'reply' if self.count == 1 else 'replies'}, "
+        said += f"{self.count - self.usable} of them not usable" if self.usable else "none usable"
+        (reason, times), *_ = self.reasons.most_common(1)
+        return f"{said}: {one_line(reason, 160)}" + (f" ({times} times)" if 1 < times < self.count else "")
 
 
 @final

@@ -2,17 +2,20 @@
 
 A reply is hostile text until it is a record. It is read in this order: the reason why the model stopped,
 the size, one optional code fence, JSON (RFC 8259, stricter than `json.loads`), characters, then pydantic.
-Every refusal carries one sentence that tells the model what to change.
+Every refusal carries one sentence that tells the model what to change. A field that was not asked for is no
+reason to refuse: it is left out, unread, and a note says so.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NoReturn, TypeVar, final
+from difflib import get_close_matches
+from typing import Any, Generic, Literal, NoReturn, TypeVar, final, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from research.types import Record
 
@@ -24,6 +27,8 @@ T = TypeVar("T", bound=Record)
 LIMIT = 32_768
 """characters of a reply that are looked at; a longer one is refused before it is parsed"""
 _VALUES = 2_000
+_NAMED = 5
+"""what a note names of all that it leaves out"""
 _DEEP = "the reply is nested too deeply: answer with one flat object."
 _FINAL: frozenset[Outcome] = frozenset({"accepted", "filtered", "refused"})
 _STOPPED = {"stop", "end_turn", "stop_sequence", "eos"}
@@ -56,6 +61,8 @@ class ReadReply(Generic[T]):
     complaints: tuple[str, ...] = ()
     fenced: bool = False
     """a code fence around the object was taken off"""
+    notes: tuple[str, ...] = ()
+    """what was left out of a record that is used all the same"""
 
     @property
     def repairable(self) -> bool:
@@ -75,7 +82,8 @@ def read(text: str | None, finish_reason: str | None, kind: type[T]) -> ReadRepl
     try:
         _finished(finish_reason)
         body, fenced = _unfence(_present(text))
-        return ReadReply("accepted", _record(body, kind), fenced=fenced)
+        record, notes = _record(body, kind)
+        return ReadReply("accepted", record, fenced=fenced, notes=notes)
     except _Unreadable as refused:
         return ReadReply(refused.outcome, complaints=refused.complaints)
 
@@ -109,8 +117,10 @@ def _unfence(body: str) -> tuple[str, bool]:
     return (fence[1].strip(_BLANK), True) if fence else (body, False)
 
 
-def _record(body: str, kind: type[T]) -> T:
-    content = _object(_parse(body), kind)
+def _record(body: str, kind: type[T]) -> tuple[T, tuple[str, ...]]:
+    """The record, and notes of what was left out."""
+    extra: list[str] = []
+    content = _asked(_object(_parse(body), kind), kind, extra)
     for text in _texts(content):
         if _UNFIT.search(text):
             raise _Unreadable(
@@ -118,13 +128,81 @@ def _record(body: str, kind: type[T]) -> T:
                 f"{_shown(text)} holds a control, invisible or unpaired character: write one plain line.",
             )
     try:
-        # A second parse: pydantic's JSON mode alone is strict about types and takes a list as a tuple.
-        return kind.model_validate_json(body, strict=True)
+        return _validated(content, kind), _left_out(extra)
     except ValidationError as error:
+        whole, notes = _parts_left(content, kind, error)
+        if whole is not None:
+            return whole, (*_left_out(extra), *notes)
         if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
             # pydantic recurses 200 levels, `json` a thousand; all else that is no JSON `_parse` has refused.
             raise _Unreadable("malformed", _DEEP) from None
-        raise _Unreadable("invalid", *_sentences(error)) from None
+        raise _Unreadable("invalid", *_sentences(error, extra)) from None
+
+
+def _validated(content: dict[str, Any], kind: type[T]) -> T:
+    # A second parse: pydantic's JSON mode alone is strict about types and takes a list as a tuple.
+    return kind.model_validate_json(json.dumps(content), strict=True)
+
+
+def _parts_left(
+    content: dict[str, Any], kind: type[T], error: ValidationError
+) -> tuple[T | None, tuple[str, ...]]:
+    """The record without the faulty items of the list that a form calls its `parts`, None where none is left.
+
+    The notes say what was wrong with them.
+    """
+    name = getattr(kind, "parts", None)
+    wrong = {fault["loc"][1] for fault in error.errors() if len(fault["loc"]) > 1 and fault["loc"][0] == name}
+    elsewhere = any(fault["loc"][:1] != (name,) or len(fault["loc"]) < 2 for fault in error.errors())
+    if name is None or elsewhere:
+        return None, ()
+    kept = [item for place, item in enumerate(content[name]) if place not in wrong]
+    try:
+        return _validated({**content, name: kept}, kind), tuple(_sentences(error, ()))
+    except ValidationError:
+        return None, ()
+
+
+def _asked(content: dict[str, Any], kind: type[Record], extra: list[str], at: str = "") -> dict[str, Any]:
+    """`content` with the fields of `kind` alone, at any depth; the places of the others go to `extra`."""
+    extra += [f"{at}{name}" for name in content if name not in kind.model_fields]
+    kept = {name: content[name] for name in content if name in kind.model_fields}
+    for name, value in kept.items():
+        kept[name] = value = _first(value, kind.model_fields[name], extra, f"{at}{name}")
+        inner = _record_in(kind.model_fields[name].annotation)
+        if inner is not None and isinstance(value, dict):
+            kept[name] = _asked(value, inner, extra, f"{at}{name}.")
+        elif inner is not None and isinstance(value, list):
+            kept[name] = [
+                _asked(item, inner, extra, f"{at}{name}.{place}.") if isinstance(item, dict) else item
+                for place, item in enumerate(value)
+            ]
+    return kept
+
+
+def _first(value: Any, field: FieldInfo, extra: list[str], at: str) -> Any:
+    """As many items of a list as are asked for, where the form says that the first will do."""
+    taken = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("first")
+    most = next((bound.max_length for bound in field.metadata if hasattr(bound, "max_length")), None)
+    if not taken or most is None or not isinstance(value, list) or len(value) <= most:
+        return value
+    extra.append(f"{at} after {most}")
+    return value[:most]
+
+
+def _record_in(annotation: Any) -> type[Record] | None:
+    """The record that a field holds, alone or in a list; None where it holds none."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return annotation
+    return next(filter(None, map(_record_in, get_args(annotation))), None)
+
+
+def _left_out(extra: Sequence[str]) -> tuple[str, ...]:
+    if not extra:
+        return ()
+    more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
+    named = ", ".join(_shown(place) for place in extra[:_NAMED])
+    return (f"not asked for and left out: {named}{more}",)
 
 
 def _parse(body: str) -> Any:
@@ -167,7 +245,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _whole(digits: str) -> int:
     # int() raises above 4300 digits, and no database column holds more than 64 bits.
-    if len(digits) > 19 or not -(2**63) <= int(digits) < 2**63:
+    if len(digits.lstrip("-")) > 19 or not -(2**63) <= int(digits) < 2**63:
         raise _Unreadable("malformed", "a whole number does not fit in 64 bits: write a smaller one.")
     return int(digits)
 
@@ -196,13 +274,23 @@ def _texts(content: dict[str, Any]) -> Iterator[str]:
             waiting.extend([*value.keys(), *value.values()])
 
 
-def _sentences(error: ValidationError) -> list[str]:
+def _sentences(error: ValidationError, extra: Sequence[str]) -> list[str]:
     """At most five complaints of the form `overrides.0: Input should be a valid string`."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
-    return [f"{_shown('.'.join(map(str, item['loc'])))}: {item['msg']}." for item in faults]
+    return [_sentence(".".join(map(str, item["loc"])), item["type"], item["msg"], extra) for item in faults]
+
+
+def _sentence(place: str, fault: str, said: str, extra: Sequence[str]) -> str:
+    """One complaint; of a field that is missing, which unknown one may be meant."""
+    if fault != "missing":
+        return f"{_shown(place)}: {said}."
+    meant = get_close_matches(place, extra[:_NAMED], n=1)
+    return f"the field {_shown(place)} is missing" + (f": you wrote {_shown(meant[0])}." if meant else ".")
 
 
 def _shown(text: str, limit: int = 60) -> str:
     """A piece of a reply, fit for a log line: printable, short."""
-    plain = _UNFIT.sub("?", text)
+    plain = "".join(
+        letter if letter.isprintable() and not _UNFIT.match(letter) else "?" for letter in text[: limit + 1]
+    )
     return plain if len(plain) <= limit else plain[: limit - 3] + "..."

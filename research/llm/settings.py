@@ -18,7 +18,16 @@ from pydantic import Field, ValidationError
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
 from research.llm.ledger import LlmCaps
-from research.llm.price import Rate, TokenPrice, is_local, known_as, knows, list_price
+from research.llm.price import (
+    Rate,
+    TokenPrice,
+    forwarded_price,
+    is_free,
+    is_local,
+    known_as,
+    knows,
+    list_price,
+)
 from research.types import Record
 
 _OURS = {"model", "api_base", "api_key", "messages", "response_format", "client", "timeout", "stream"}
@@ -105,15 +114,20 @@ def rate(chosen: LlmSettings) -> Rate:
 
 
 def price(chosen: LlmSettings) -> TokenPrice | None:
-    """The price of the config, else nothing for a local server, else the list price of the provider's own."""
+    """The price of the config, else 0 for Ollama and vLLM on a server of one's own, else the list price.
+
+    A server that is neither here nor the provider's own has prices that nobody has told.
+    """
     given = chosen.price
     if (given.input is None) != (given.output is None):
         raise Refusal("llm.price needs both input and output, in dollars per million tokens.")
     if given.input is not None and given.output is not None:
         return TokenPrice(input=given.input, output=given.output)
-    if is_local(chosen.api_base):
+    if is_free(chosen.model, chosen.api_base):
         return TokenPrice(input=0.0, output=0.0)
-    return list_price(chosen.model) if chosen.api_base is None else None
+    if chosen.api_base is None:
+        return list_price(chosen.model)
+    return forwarded_price(chosen.model) if is_local(chosen.api_base) else None
 
 
 def key(chosen: LlmSettings) -> str | None:

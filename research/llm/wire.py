@@ -86,6 +86,7 @@ class Wire:
             free = {"mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
             self._litellm.model_cost.setdefault(model, {"litellm_provider": "ollama", **free})
         self._channel: Channel | None = None
+        self._outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def prepare(self) -> None:
         """Import what else the first exchange needs, up to a CPU second; nobody is asked."""
@@ -93,6 +94,10 @@ class Wire:
         client = self._client(self._channel.http)
         # OpenAI's package imports its hundreds of types when they are first looked at.
         getattr(getattr(client, "chat", None), "completions", None)
+
+    def interrupt(self) -> None:
+        """End the exchange that another thread waits for, by KeyboardInterrupt there."""
+        self._outcome.put(KeyboardInterrupt())
 
     def close(self) -> None:
         """Close the connections; the next exchange opens new ones."""
@@ -111,9 +116,8 @@ class Wire:
         channel = self._channel = self._channel or Channel()
         channel.status = None
         call = self._call(channel.http, messages, response_format, timeout_s)
-        if temperature is not None:
-            call["temperature"] = temperature
-        outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        call |= {} if temperature is None else {"temperature": temperature}
+        outcome = self._outcome = queue.SimpleQueue()
 
         def exchange() -> None:
             try:
@@ -125,6 +129,8 @@ class Wire:
         threading.Thread(target=exchange, daemon=True, name="llm-exchange").start()
         try:
             response = outcome.get(timeout=timeout_s)
+            if isinstance(response, KeyboardInterrupt):
+                raise response
         except BaseException as stopped:
             self.close()
             if isinstance(stopped, queue.Empty):

@@ -81,20 +81,32 @@ def _turned(pair: Pair) -> Pair:
 
 
 def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
-    """Pairs of trials with the same seed and machine that differ in one knob or one group with its knobs."""
+    """Pairs of trials with the same seed and machine that differ in one key, or in a group's choice.
+
+    Keys are compared whole, and everything else is equal: a choice is told with the knobs of its group that
+    were turned beside it, so that what differs is what is told.
+    """
     places: dict[SharedPart, dict[str, PastTrial]] = {}
     for run in runs:
-        own = values_of(run.overrides)
         if objective.metric not in run.figures:
             continue
-        for key in {*own, *{key.partition(".")[0] for key in own}}:
-            rest = tuple(one for one in run.overrides if not _about(one, key))
-            places.setdefault(SharedPart(run.seed, _machine(run), key, rest), {})[own.get(key, DEFAULT)] = run
+        for key, option, rest in _readings(run.overrides):
+            places.setdefault(SharedPart(run.seed, _machine(run), key, rest), {})[option] = run
     for place, options in _with_default(places, runs, objective).items():
         names = sorted(options)
         for at, one in enumerate(names):
             for two in names[at + 1 :]:
                 yield _pair(place.key, one, two, options[one], options[two], objective)
+
+
+def _readings(overrides: Sequence[str]) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+    """Each way to see a configuration as one that differs from others in one thing: key, option, the rest."""
+    for key, text in values_of(overrides).items():
+        yield key, text, tuple(one for one in overrides if override(one).key != key)
+        beside = [one for one in overrides if override(one).key.startswith(f"{key}.")]
+        if beside:
+            rest = tuple(one for one in overrides if override(one).key != key and one not in beside)
+            yield key, f"{text} with {' '.join(beside)}", rest
 
 
 def _with_default(
@@ -111,11 +123,6 @@ def _with_default(
 
 def _machine(run: PastTrial) -> str:
     return f"{run.hardware} {run.instrument}"
-
-
-def _about(text: str, key: str) -> bool:
-    name = override(text).key
-    return name == key or name.startswith(f"{key}.")
 
 
 def _pair(key: str, one: str, two: str, first: PastTrial, second: PastTrial, objective: Objective) -> Pair:

@@ -5,14 +5,13 @@ measured. Nothing is written here: episodes are written by the store's own verbs
 are about.
 """
 
-import importlib
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
-from construct import renamed
+from construct import called
 from refusal import Refusal
 from research.memory import placebo
 from research.memory.doubts import Doubts
@@ -60,6 +59,7 @@ class Memory:
             return ()
         wanted = None if query.objective is None else screening_objective(query.objective)
         past = runs(self._store, _keys(wanted), task=query.task)
+        wanted = wanted and _beside_default(wanted, past)
         told = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
             dealt = placebo.shuffled(past, self._seed)
@@ -100,6 +100,13 @@ def _keys(wanted: Objective | None) -> tuple[str, ...]:
     return () if wanted is None else (wanted.metric, *(bound.metric for bound in wanted.constraints))
 
 
+def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objective:
+    """Bounds relative to a control by the task's default among its runs; without one nothing keeps them."""
+    plain = [run.figures for run in runs if not run.overrides and not run.failed]
+    shared = set.intersection(*map(set, plain)) if plain else set()
+    return objective.resolved({k: statistics.fmean(one[k] for one in plain) for k in shared})
+
+
 def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[str] | None = None) -> Memory:
     """The memory that `conf/memory` describes, over the campaign's own store or the one of `store.url`.
 
@@ -122,14 +129,13 @@ def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[st
 
 def _retrieval(config: Mapping[str, Any]) -> Find:
     """The class or function that the config names; its other keys are arguments."""
-    name = str(renamed(config).get("_target_") or _DEFAULT)
+    name = str(config.get("_target_") or _DEFAULT)
     given = {key: value for key, value in config.items() if not key.startswith("_")}
-    module, _, last = name.rpartition(".")
     try:
-        target = getattr(importlib.import_module(module), last)
+        target = called(name)
         find: Find = target(**given) if isinstance(target, type) else partial(target, **given)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Refusal(f"memory.retrieval cannot be made of {name}: {error}.") from error
+    except (Refusal, TypeError, ValueError) as error:
+        raise Refusal(f"memory.retrieval cannot be made of {name}: {str(error).rstrip('.')}.") from error
     if not callable(find):
         raise Refusal(f"memory.retrieval={name} cannot be called with a store and a query.")
     return find
@@ -160,6 +166,7 @@ def _task(
     task: str, groups: Mapping[tuple[str, ...], Sequence[PastTrial]], objective: Objective
 ) -> list[Configured]:
     means = {overrides: _means(group, objective) for overrides, group in groups.items()}
+    objective = _beside_default(objective, groups.get((), ()))
     ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
     kept = sorted((place, overrides) for overrides, (broken, place) in ranks.items() if broken == 0)
     if not kept:

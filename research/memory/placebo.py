@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from research.memory.reading import PastTrial, rows, told
-from research.memory.records import Configured, Episode, Query
+from research.memory.records import NOTHING_CAME, Configured, Episode, Query
 from research.store import queries
 from research.store.connection import Connection
 from research.store.store import Store
@@ -19,8 +19,9 @@ def episodes(store: Store, query: Query, count: int, seed: int) -> tuple[Episode
     """`count` episodes by lot from the whole store, each with the outcome of another."""
     rng = random.Random(f"{seed} {query.model_dump_json()}")
     with store.read() as connection:
-        drawn = rows(connection, _drawn(connection, count, rng))
-        real = told(connection, [(0.0, row, ()) for row in drawn], query.objective)
+        drawn = rows(connection, _drawn(connection, 3 * count, rng))
+        all_drawn = told(connection, [(0.0, row, ()) for row in drawn], query.objective)
+    real = [one for one in all_drawn if one.word not in NOTHING_CAME][:count]
     rng.shuffle(real)
     order = [*range(1, len(real)), 0] if real else []
     return tuple(_crossed(row, real[other]) for row, other in zip(real, order, strict=True))

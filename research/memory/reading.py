@@ -13,6 +13,7 @@ from research.space.knobs import own
 from research.stats.comparable import instrument, sound
 from research.store import queries
 from research.store.connection import Connection
+from research.store.index import turned
 from research.store.store import Store
 from research.types import STOPPED, Objective, Result
 
@@ -156,8 +157,13 @@ class _Told:
         """The verdict of an insight, the status of anything else."""
         if about.kind == "insight":
             return str(self._insights[about.number].word)
-        rows = self._trials if about.kind == "trial" else self._proposals
-        return str(rows[about.number].status)
+        if about.kind == "proposal":
+            return str(self._proposals[about.number].status)
+        trial = self._trials[about.number]
+        ended = next(
+            (word for begin, word in _NOT_FAILED.items() if (trial.reason or "").startswith(begin)), None
+        )
+        return ended if ended and trial.status == "failed" else str(trial.status)
 
     def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
@@ -182,8 +188,8 @@ class _Told:
         return self._proposals.get(self._insights[about.number].proposal_id)
 
 
-NO_FAILURE = (STOPPED, "interrupted", "refused")
-"""beginnings of reasons that say nothing against a configuration: it was ended, or never started"""
+_NOT_FAILED = {STOPPED: "stopped", "interrupted": "interrupted", "refused": "refused"}
+"""beginning of the reason of a failed trial -> what came of it, that says nothing against a configuration"""
 
 
 @final
@@ -211,12 +217,13 @@ def runs(
         asked = queries.ended(connection, task=task, but=but, most=most)
         rows = {row.id: row for row in asked if counts(row.status, row.reason)}
         measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
-        idle = _idle(connection, {number: row.overrides for number, row in rows.items()})
+        typed = {number: turned(row.overrides) for number, row in rows.items()}
+        idle = _idle(connection, typed)
     return [
         PastTrial(
             number,
             row.task,
-            tuple(text for text in row.overrides if override(text).key not in idle.get(number, ())),
+            tuple(text for text in typed[number] if override(text).key not in idle.get(number, ())),
             row.seed,
             row.status == "failed",
             measured.get(number, {}),
@@ -239,7 +246,7 @@ def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dic
 
 def counts(status: str, reason: str | None) -> bool:
     """Whether how a trial ended says something of its configuration."""
-    return status == "done" or (status == "failed" and not (reason or "").startswith(NO_FAILURE))
+    return status == "done" or (status == "failed" and not (reason or "").startswith(tuple(_NOT_FAILED)))
 
 
 def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -45,6 +45,12 @@ class Episode(Record):
     """what the retrieval made of it, higher is closer; comparable within one answer only"""
 
 
+NOTHING_CAME = frozenset(
+    ("queued", "proposed", "running", "dropped", "refused", "repeat", "interrupted", "waiting")
+)
+"""words of episodes of which nothing came: what waits or was never run teaches nothing"""
+
+
 class Lesson(Record):
     """What several episodes say together; made when it is read, never stored."""
 

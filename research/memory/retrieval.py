@@ -13,13 +13,13 @@ from typing import final
 
 from research.compose.override import values_of
 from research.memory.reading import Configuration, IndexRow, found, told
-from research.memory.records import Episode, Query, fit
+from research.memory.records import NOTHING_CAME, Episode, Query, fit
 from research.metrics import screening
 from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
 
-_EACH = 6
-"""candidates that one shared thing brings"""
+_EACH = 10
+"""candidates that one shared thing brings, those among them of which nothing came"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
 _ORDER = {"insight": 0, "proposal": 1, "trial": 2}
@@ -43,8 +43,13 @@ class Nearest:
             return ()
         with store.read() as connection:
             near_by = [found(row) for row in matching(connection, list(_shared(query)), self.each)]
-            best = _configurations(_ranked(near_by, query))[: query.count]
-            return tuple(told(connection, best, query.objective))
+            best, ended = _configurations(_ranked(near_by, query)), list[Episode]()
+            for start in range(0, len(best), 2 * query.count):  # the first of these hold enough nearly always
+                some = told(connection, best[start : start + 2 * query.count], query.objective)
+                ended += [one for one in some if one.word not in NOTHING_CAME]
+                if len(ended) >= query.count:
+                    break
+            return tuple(ended[: query.count])
 
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:

@@ -147,10 +147,17 @@ class Bandit:
         self._accounts = {name: Account() for name in self._here}
         self._measured = False
 
-    def next(self) -> Proposer | None:
-        """The proposer whose turn it is, counted as taken; None when all have left."""
+    def next(self, promised: str | None = None) -> Proposer | None:
+        """The proposer whose turn it is, counted as taken; None when all have left.
+
+        A turn that was `promised` to one goes to it, whatever others are owed.
+        """
         if not self._here:
             return None
+        if promised in self._here:
+            self._owed[promised] -= 1.0
+            self.taken[promised] += 1
+            return self._here[promised]
         opening = [name for name, source in self._here.items() if source.first and self.taken[name] < OPENING]
         name = (
             min(opening, key=lambda source: (self.taken[source], self._lot[source]))

@@ -1,7 +1,8 @@
-"""A campaign with a model has two lanes: the team's, and a control that never has the model, turn by turn.
+"""A campaign with a model has two lanes: the team's, and a control that never has the model.
 
 Both have the same default, the same number of turns and proposers of their own, and neither sees what the
-other found: the difference between them is what the model brought.
+other found: the difference between them is what the model brought. So neither depends on which of them is
+quicker, and the control's trainings fill the time that the team talks.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal, final
 from research.metrics import rank
 from research.propose.bandit import Asked, Bandit
 from research.propose.proposer import Proposer, Seen, State
+from research.stats.arms import Arm
 from research.types import Proposal
 
 Lane = Literal["team", "control"]
@@ -19,6 +21,19 @@ _CONTROL = "control/"
 def lane_of(proposer: str) -> Lane:
     """The lane of a proposer by its name, as it stands in a proposal, an arm or a `Seen`."""
     return "control" if proposer.startswith(_CONTROL) else "team"
+
+
+def represented(arms: Sequence[Arm], count: int) -> list[Arm]:
+    """Arms, the best first, so that the best of each lane is among the first `count`, where that is two.
+
+    Else one lane alone might be promoted, and the two could not be compared.
+    """
+    first, rest = list(arms[:count]), list(arms[count:])
+    lanes = {lane_of(arm.proposer) for arm in first}
+    other = next((arm for arm in rest if lane_of(arm.proposer) not in lanes), None)
+    if other is None or count < 2:
+        return list(arms)
+    return [*first[:-1], other, first[-1], *(arm for arm in rest if arm is not other)]
 
 
 def view(state: State, proposer: str) -> State:
@@ -62,7 +77,7 @@ class InLane(Proposer):
 
 @final
 class Lanes:
-    """Two bandits, one for each lane, behind the verbs of one; the lane that is behind goes next."""
+    """Two bandits, one for each lane, behind the verbs of one that learns and is paid."""
 
     def __init__(
         self,
@@ -79,7 +94,7 @@ class Lanes:
         self.team = [InLane(proposer, "team") for proposer in team]
         self.control = [InLane(proposer, "control") for proposer in control]
         control_shares = {_CONTROL + name: share for name, share in shares.items()}
-        self._bandits: dict[Lane, Bandit] = {
+        self.bandits: dict[Lane, Bandit] = {
             "team": Bandit(self.team, shares, seed=seed),
             "control": Bandit(self.control, control_shares, seed=seed),
         }
@@ -89,29 +104,18 @@ class Lanes:
         """All that must be told what came of a proposal; each keeps what is its lane's."""
         return [*self.team, *self.control]
 
-    def next(self) -> Proposer | None:
-        """The next of the lane that had fewer turns, the team's first; of the other where one has ended."""
-        for lane in sorted(self._bandits, key=self._turns):
-            proposer = self._bandits[lane].next()
-            if proposer is not None:
-                return proposer
-        return None
-
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say in its lane; the turn it just took is not counted."""
-        self._bandits[lane_of(proposer.name)].leave(proposer)
+        self.bandits[lane_of(proposer.name)].leave(proposer)
 
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""
-        self._bandits[lane_of(name)].learn(name, gain, joules)
+        self.bandits[lane_of(name)].learn(name, gain, joules)
 
     def pay(self, name: str, asked: Asked) -> None:
         """What questions to the model cost beside the trials of its turns."""
-        self._bandits[lane_of(name)].pay(name, asked)
+        self.bandits[lane_of(name)].pay(name, asked)
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""
-        return {name: told for bandit in self._bandits.values() for name, told in bandit.facts().items()}
-
-    def _turns(self, lane: Lane) -> int:
-        return sum(self._bandits[lane].taken.values())
+        return {name: told for bandit in self.bandits.values() for name, told in bandit.facts().items()}

@@ -3,8 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from math import isinf
-from statistics import median
 from typing import Annotated, Any, final
 
 from pydantic import Field
@@ -15,10 +13,11 @@ from research.llm.prompt import RULE, data, data_json
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
-from research.types import Objective, Proposal, Record
+from research.propose.telling import history, range_of, said, spread, standing
+from research.space.spelling import READ, spelled
+from research.stats.claims import refutation
+from research.types import Proposal, Record
 
-_SHOWN = 20
-"""latest proposals in a prompt: enough to see what was tried, few enough for a small model's context"""
 _SYSTEM = f"""You propose experiments in a machine learning laboratory; one is a set of Hydra overrides.
 Answer with one JSON object and nothing around it:
 {{"hypothesis": "one sentence that can turn out wrong", "overrides": ["group=option", "key=value"]}}
@@ -32,7 +31,9 @@ class Draft(Record):
     """What a model may answer: a claim that can be wrong, and the overrides that test it."""
 
     hypothesis: str = Field(min_length=1, max_length=2000, pattern=r"\S")
-    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(max_length=64)
+    overrides: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        min_length=1, max_length=64
+    )
 
 
 @final
@@ -77,6 +78,7 @@ class LlmProposer(Proposer):
             control=() if state.control is None else state.control.overrides,
             metric=state.objective.metric,
             direction=state.objective.direction,
+            refuted_by=refutation(state.objective),
             proposer=self.name,
         )
 
@@ -88,8 +90,6 @@ class LlmProposer(Proposer):
         return {**used, **cost, "outcomes": dict(self.outcomes)}
 
     def _complaints(self, suggestion: Draft, state: State) -> list[str]:
-        if not suggestion.overrides:
-            return ["overrides is empty, which is the lab's default: change something."]
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)
         if any(asked == frozenset(earlier.overrides) for earlier in state.seen):
             return ["exactly these overrides were proposed before: propose something else."]
@@ -97,97 +97,36 @@ class LlmProposer(Proposer):
 
 
 def messages(state: State, vocabulary: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The prompt: the task and the vocabulary are ours, everything else stands in marked blocks."""
+    """The prompt: the task is ours, everything else stands in marked blocks."""
     parts = [
         f"Objective: {said(state.objective)}.",
-        "Vocabulary, what may be turned and in which range:",
-        data_json(lean(vocabulary), "vocabulary", limit=40_000),
         *standing(state),
-        *searched(state, vocabulary),
-        latest(state),
+        history(state),
+        *spread(state),
+        *mattered(state, vocabulary),
+        words(vocabulary, state.fixed),
         "Propose the experiment that is most likely to improve the objective over the best so far.",
     ]
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(parts)}]
 
 
-def standing(state: State) -> list[str]:
-    """What a search is about and how far it has come, as marked blocks."""
-    return [
-        data(state.goal, "goal of the person"),
-        data_json(state.fixed, "already fixed for every trial, not yours to set"),
-        data_json(row(state.control), "control arm"),
-        data_json(row(state.incumbent), "best so far"),
-    ]
+def words(
+    vocabulary: Mapping[str, Any],
+    fixed: Sequence[str],
+    *,
+    cards: bool = True,
+    about: Sequence[str] | None = None,
+) -> str:
+    """What may be turned and in which range, as a marked block under how it is read; all as `spelled`."""
+    told = spelled(vocabulary, fixed, cards=cards, about=about)
+    return f"What may be turned. {READ}\n{data(told, 'vocabulary', len(told))}"
 
 
-def latest(state: State) -> str:
-    """The latest proposals as a marked block."""
-    return data_json([row(seen) for seen in state.seen[-_SHOWN:]], "latest proposals and what came of them")
-
-
-def searched(state: State, vocabulary: Mapping[str, Any]) -> list[str]:
-    """What the search itself knows, as marked blocks: spread over trials and seeds, and what mattered."""
-    metric = state.objective.metric
-    values = [
-        result.metrics[metric]
-        for result in state.seen
-        if result.status == "done" and metric in result.metrics
-    ]
-    parts = []
-    if len(values) > 1:
-        told = {"results": len(values), "least": min(values), "median": median(values), "most": max(values)}
-        failed = sum(result.status == "failed" for result in state.seen)
-        parts.append(data_json(_short(told | {"failed": failed}), f"spread of {metric} over what was tried"))
-    if state.spread:
-        parts.append(data_json(_short(state.spread), "standard deviation of the control over seeds"))
+def mattered(state: State, vocabulary: Mapping[str, Any]) -> list[str]:
+    """How far results lie apart and which knobs did it, as marked blocks where enough is known."""
     important = importances(state, vocabulary)
-    if important:
-        source = "part of the variance that each knob explains (fANOVA), a rough estimate"
-        parts.append(data_json(important, source))
-    return parts
-
-
-def lean(value: Any) -> Any:
-    """Nested plain data without the fields that say nothing; options are names of a group, and all stay."""
-    if isinstance(value, Mapping):
-        pairs = ((name, item if name == "options" else lean(item)) for name, item in value.items())
-        return {name: item for name, item in pairs if not _silent(item)}
-    return [lean(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _silent(value: Any) -> bool:
-    return (
-        value is None
-        or value is False
-        or value in ("", [], {})
-        or (isinstance(value, float) and isinf(value))
-    )
-
-
-def said(objective: Objective) -> str:
-    """An objective as a model reads it: `minimise train/energy_j with val/accuracy >= 0.9`."""
-    bounds = [f"{bound.metric} {bound.op} {bound.bound:g}" for bound in objective.constraints]
-    return f"{objective.direction}imise {objective.metric}" + (f" with {', '.join(bounds)}" if bounds else "")
-
-
-def row(seen: Seen | None) -> dict[str, Any] | None:
-    """A proposal as the model sees it: four digits, and no empty fields."""
-    if seen is None:
-        return None
-    metrics = _short(seen.metrics)
-    told = {
-        "overrides": list(seen.overrides),
-        "status": seen.status,
-        "metrics": metrics,
-        "reason": seen.reason,
-    }
-    return {name: value for name, value in told.items() if value}
-
-
-def _short(figures: Mapping[str, float]) -> dict[str, float]:
-    return {
-        name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in figures.items()
-    }
+    source = "part of the variance that each knob explains (fANOVA), a rough estimate"
+    return [*range_of(state), *([data_json(important, source)] if important else [])]
 
 
 ENOUGH = 12

@@ -46,7 +46,7 @@ class Portfolio(Proposer):
     def ask(self, state: State) -> Proposal | None:
         """The next configuration that the present space can say and that was not seen yet."""
         if self._left is None:
-            self._left = self._chosen(state.objective)
+            self._left = self._chosen(state.asked or state.objective)
         seen = {self._dimensions.acting(result.overrides) for result in state.seen}
         while self._left:
             overrides = self._left.pop(0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from refusal import Refusal
-from research.types import Objective, Proposal, Record
+from research.types import STOPPED, Objective, Proposal, Record, VerdictWord
 
 SeenStatus = Literal["done", "failed", "refused", "repeat"]
 
@@ -21,6 +21,21 @@ class Seen(Record):
     """means over the screening seeds, validation split only; empty unless done"""
     reason: str | None = None
     """why it was refused or failed, in one sentence"""
+    trials: tuple[int, ...] = ()
+    """those that screened and promoted it, where they are told"""
+    means: dict[str, float] = {}
+    """over all of these, whatever their seed"""
+    spread: dict[str, float] = {}
+    """sample standard deviations over them; empty where it is one"""
+    verdict: VerdictWord | None = None
+    """what its claim came to"""
+
+    @property
+    def word(self) -> str:
+        """How it ended as people read it: what was ended because it could not win has not failed."""
+        if self.verdict is not None:
+            return self.verdict
+        return "stopped" if self.status == "failed" and STOPPED in (self.reason or "") else self.status
 
 
 class State(Record):
@@ -29,6 +44,8 @@ class State(Record):
     goal: str
     objective: Objective
     """as screened: `val/accuracy` where the goal decides on `test/accuracy`"""
+    asked: Objective | None = None
+    """the same with bounds relative to the control as such: on other tasks they are other figures"""
     fixed: tuple[str, ...]
     """overrides of every trial; a proposal may not set these keys or groups again"""
     control: Seen | None
@@ -40,6 +57,8 @@ class State(Record):
     """everything proposed so far, oldest first, the control left out"""
     spread: dict[str, float] = {}
     """sample standard deviation over seeds of the control's figures; empty where one seed was run"""
+    person: tuple[str, ...] = ()
+    """what the person has said while it runs, a line each: `focus optimizer.lr`"""
 
 
 class Proposer(ABC):
@@ -78,11 +97,9 @@ def checked(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> None:
 
 
 def _makers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[tuple[Make, dict[str, Any]]]:
-    from hydra.utils import instantiate
+    from construct import build
 
-    from construct import renamed
-
-    makers: list[Make] = [instantiate(renamed(source)) for source in sources.values()]
+    makers: list[Make] = [build(source) for source in sources.values()]
     return [(make, wanted) for make in makers if (wanted := _wanted(make, at_hand)) is not None]
 
 

@@ -6,6 +6,7 @@ from typing import Any, final
 from research.metrics import words
 from research.propose.dimensions import Dimensions, typed
 from research.propose.proposer import Proposer, State
+from research.stats.claims import refutation
 from research.types import Proposal
 
 
@@ -37,6 +38,6 @@ def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:
         overrides=overrides,
         metric=state.objective.metric,
         direction=state.objective.direction,
-        refuted_by="an interval of the paired difference on fresh seeds that excludes an improvement",
+        refuted_by=refutation(state.objective),
         proposer=proposer,
     )

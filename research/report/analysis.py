@@ -3,17 +3,17 @@
 import math
 
 from research.metrics import is_ratio, is_timed
-from research.report.answer import power_words, powered
-from research.report.arms import named
+from research.report.answer import opening, power_words, powered
 from research.report.cost import as_good
 from research.report.findings import Findings, Row
 from research.report.markdown import code, plain, prose, section, table
 from research.stats.alpha import Errors
-from research.stats.arms import Arm, apart
+from research.stats.arms import Arm, apart, between
+from research.stats.claims import Part
 from research.stats.intervals import summary
 from research.stats.sentences import difference, method_words
-from research.stats.verdicts import check
-from research.types import Comparison, Constraint, Verdict
+from research.stats.verdicts import bound_reason
+from research.types import Comparison, Verdict
 
 _MOST = 100
 
@@ -22,16 +22,17 @@ def text(found: Findings) -> str:
     """The analysis as Markdown."""
     parts = [
         f"# Statistical analysis: {plain(found.sprint['goal'])}",
+        *opening(found),
         *section("What is promised", _promise(found)),
         *section("Every comparison, in the order in which it was judged", _order(found)),
         *(line for at, row in enumerate(found.found[:_MOST], start=1) for line in _one(found, row, at)),
         *section("What this rests on", _assumptions(found)),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, *section("Arms", found.names.table())]) + "\n"
 
 
 def _promise(found: Findings) -> list[str]:
-    alpha = (found.facts.get("charter") or {}).get("alpha")
+    alpha = found.told.charter.get("alpha")
     if alpha is None:
         return ["This was judged without a charter: no error rate of a whole campaign was promised."]
     return [
@@ -54,7 +55,7 @@ def _order(found: Findings) -> list[str]:
         return ["None: no contender was compared with the control on fresh seeds."]
     heads = ["#", "arm", "metric", "level", "n", "difference", "effect size", "p", "power", "verdict"]
     rows = [_row(found, row, at) for at, row in enumerate(found.found[:_MOST], start=1)]
-    words = found.facts.get("comparisons") or []
+    words = found.told.comparisons
     counted = f"{len(words)} ({', '.join(plain(one, 20) for one in words[:40])})"
     looks = [f"Comparisons in all, each test of being as good counted: {counted}."]
     left = len(found.found) - len(rows)
@@ -65,7 +66,7 @@ def _order(found: Findings) -> list[str]:
 def _row(found: Findings, row: Row, at: int) -> list[str]:
     compared = row["insight"].verdict.comparison
     arm = found.arm_of(row)
-    name = named(arm) if arm else "-"
+    name = found.names(arm) if arm else "-"
     if compared is None:
         return [str(at), name, *["-"] * 7, row["word"]]
     power = powered(found, compared)
@@ -105,10 +106,10 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
         power = powered(found, verdict.comparison)
         lines += [f"- power: {power_words(power, verdict.comparison.unit)}"] if power else []
         lines += _pairs(control, arm, verdict.comparison) if control and arm else []
-    lines += _bounds(found, arm, verdict)
+    lines += _bounds(found, control, arm, verdict)
     lines += _equivalent(row)
     lines.append(f"- again: {code(insight.command, 2000)}")
-    name = named(arm) if arm else "an arm"
+    name = found.names(arm) if arm else "an arm"
     return ["", f"### {at}. {name}", "", *lines]
 
 
@@ -149,18 +150,16 @@ def _sign_test(lower: int, n: int) -> float:
     return float(min(1.0, 2 * sum(math.comb(n, k) for k in range(tail + 1)) / 2**n))
 
 
-def _bounds(found: Findings, arm: Arm | None, verdict: Verdict) -> list[str]:
-    """Each bound of the goal as the arm's own trials keep it, at the level of the comparison."""
-    if arm is None or verdict.comparison is None:
+def _bounds(found: Findings, control: Arm | None, arm: Arm | None, verdict: Verdict) -> list[str]:
+    """Each bound of the goal as the arm's trials keep it, at the level of the comparison."""
+    if arm is None or control is None or verdict.comparison is None:
         return []
     compared = verdict.comparison
     tail = 1 - compared.level if compared.tail is None else compared.tail
-    return [f"- bound: {_bound(one, arm, tail)}" for one in found.objective.constraints]
-
-
-def _bound(bound: Constraint, arm: Arm, tail: float) -> str:
-    word, why = check(bound, arm.by_seed(bound.metric).values(), Errors(tail, tail), arm.ground(bound.metric))
-    return f"{plain(why)} ({word}, one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.rows)})"
+    parts = map(Part.keeping, found.objective.constraints)
+    judged = [between(part, control, arm, Errors(tail, tail), arm.seeds) for part in parts]
+    sure = f"one-sided at {100 * (1 - tail):.4g} %, n = {len(arm.rows)}"
+    return [f"- bound: {plain(bound_reason(one)[1])} ({one.word}, {sure})" for one in judged]
 
 
 def _equivalent(row: Row) -> list[str]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from research.metrics import compares, sentence, words
+from research.goal.saying import recalled
+from research.metrics import compares, words
 from research.report.cost import price
 from research.report.findings import Findings, Row
 from research.report.markdown import code, fenced, plain, prose
@@ -15,24 +16,42 @@ from research.types import Comparison
 
 
 def answer(found: Findings) -> list[str]:
-    """The verdict in bold, the line to copy where something was supported, then what else was judged."""
+    """What was asked, the verdict in bold, the line to copy where one was supported, what else was judged."""
     if not found.found:
-        return ["", "**Nothing was confirmed.** " + why_nothing(found)]
+        return opening(found)
     best = found.winner or found.found[-1]
-    lines = finding(found, best)
+    lines = ["", asked_for(found), *finding(found, best)]
     arm = found.arm_of(best)
     if best["word"] == "supported" and arm is not None:
         lines += ["", "The line to copy:", "", *fenced([command([*found.fixed, *arm.overrides], ())])]
     lines += [line for said in further(found) for line in ("", f"{said[:1].upper()}{said[1:]}.")]
     others = [row for row in found.found if row is not best]
-    return lines + [line for row in others for line in ("", _other(row))]
+    return lines + [line for row in others for line in ("", _other(found, row))]
+
+
+def opening(found: Findings) -> list[str]:
+    """The first two sentences of every paper: what was asked, and what was found."""
+    if not found.found:
+        return ["", asked_for(found), "", f"**Nothing was confirmed.** {why_nothing(found)}"]
+    return ["", asked_for(found), "", claimed(found, found.winner or found.found[-1])]
+
+
+def asked_for(found: Findings) -> str:
+    """What was asked, as it was understood, in a sentence."""
+    return f"Asked was: {plain(recalled(found.told.charter, found.objective))}"
+
+
+def claimed(found: Findings, row: Row) -> str:
+    """One verdict in bold with its claim, the arm by its name in the tables."""
+    insight, arm = row["insight"], found.arm_of(row)
+    line = f"`{' '.join(arm.overrides)}`" if arm else ""
+    said = insight.claim.replace(line, f"{found.names(arm)} ({line})", 1) if arm else insight.claim
+    return f"**{insight.verdict.word.capitalize()}.** {prose(said, 1200)}"
 
 
 def finding(found: Findings, row: Row) -> list[str]:
-    """One verdict in bold with its claim, and what tells how sure it is."""
-    insight = row["insight"]
-    lines = ["", f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}"]
-    return lines + [line for said in _sure(found, row) for line in ("", said)]
+    """One verdict with its claim, and what tells how sure it is."""
+    return ["", claimed(found, row), *(line for said in _sure(found, row) for line in ("", said))]
 
 
 def why_nothing(found: Findings) -> str:
@@ -42,13 +61,9 @@ def why_nothing(found: Findings) -> str:
 
 
 def asked(found: Findings) -> list[str]:
-    """The objective as it was understood, what every trial had in common, and the promise about errors."""
-    charter: Mapping[str, Any] = found.facts.get("charter") or {}
-    lines = [f"- {plain(sentence(found.objective))}"]
-    effect = (charter.get("goal") or {}).get("smallest_effect")
-    if effect:
-        lines.append(f"- counts only when it improves by {100 * effect:g} % or more")
-    lines.append(f"- every trial: {code(' '.join(found.fixed))}")
+    """What every trial had in common, the control, and the promise about errors."""
+    charter: Mapping[str, Any] = found.told.charter
+    lines = [f"- every trial: {code(' '.join(found.fixed))}"]
     status = plain(found.sprint["status"])
     lines.append(
         f"- control: the defaults of `conf/train.yaml` with these{since(found)}; this run is {status}"
@@ -82,7 +97,7 @@ def further(found: Findings) -> list[str]:
 
 def smallest_effect(found: Findings, compared: Comparison) -> float:
     """The smallest effect of interest in a comparison's own unit, 0 where any counts."""
-    goal = (found.facts.get("charter") or {}).get("goal") or {}
+    goal = found.told.charter.get("goal") or {}
     effect = float(goal.get("smallest_effect") or 0.0)
     if compared.metric != found.objective.metric:
         return 0.0
@@ -141,9 +156,8 @@ def _sure(found: Findings, row: Row) -> list[str]:
     compared = insight.verdict.comparison
     power = powered(found, compared)
     said = []
-    if power is not None and compared is not None:
-        words = power_words(power, compared.unit)
-        said.append(f"Power: {words}.")
+    if power is not None and compared is not None and not insight.verdict.by_bounds:
+        said.append(f"Power: {power_words(power, compared.unit)}.")
     beside = price(found, row)
     if beside:
         said.append(f"Beside that, against the same control: {'; '.join(beside)}.")
@@ -168,10 +182,9 @@ def kept(row: Row) -> str | None:
     return f"It is kept as the recipe {code(path)}." if path else None
 
 
-def _other(row: Row) -> str:
-    insight = row["insight"]
+def _other(found: Findings, row: Row) -> str:
     rated = rating_words(row)
-    return f"{insight.verdict.word.capitalize()}: {prose(insight.claim)}" + (f" {rated}" if rated else "")
+    return claimed(found, row) + (f" {rated}" if rated else "")
 
 
 SAID = "Row by row; known trials are looked up, `force=true` trains them again."

@@ -1,26 +1,16 @@
 """Arms as rows of a report's table: read from the store, and what they are called there."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
-from research.metrics import METRICS, is_energy, quantity
-from research.report.markdown import code, plain, table
+from research.metrics import METRICS, is_energy, quantity, words
+from research.report.markdown import plain, table
+from research.report.names import ArmNames
 from research.run.retold import retold
 from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 from research.store.store import Store
-
-DECIDED = ("supported", "refuted", "open")
-
-
-def named(arm: Arm) -> str:
-    """What an arm's row is called."""
-    own = code(" ".join(arm.overrides)) if arm.overrides else ""
-    if arm.stopped:
-        return f"{own} (control, stopped at the bound)"
-    if arm.control:
-        return f"{own} (control)" if own else "control"
-    return own or "`defaults`"
 
 
 def measured(store: Store, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
@@ -64,27 +54,27 @@ class Read:
         )
 
 
-HOW = "Mean ± half of the 95 % t-interval over n seeds; a dash was not measured."
+ALONE = "Means over n seeds; a dash was not measured."
+HOW = "± is half of the 95 % t-interval of a mean over n seeds; a dash was not measured."
 
 
-def arms_table(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
+def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: ArmNames) -> list[str]:
     """Rows of figures; a column's cell is `not comparable` where another machine or meter took it.
 
     What the arms are compared with is the first of them; below stands why a cell was left out.
     """
-    verdicts = any(arm.status in DECIDED for arm in arms)
     against = {metric: _why_not(metric, arms) for metric in columns}
     rows = []
     for at, arm in enumerate(arms):
         cells = ["not comparable" if at in against[metric] else _cell(metric, arm) for metric in columns]
-        word = [arm.status if arm.status in DECIDED else ""] * verdicts
-        rows.append([named(arm), str(len(arm.results)), *cells, *word])
-    heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns), *["verdict"] * verdicts]
+        rows.append([names(arm), str(len(arm.results)), *cells])
+    heads = ["arm", "n", *(_head(metric, arms[:1]) for metric in columns)]
+    how = HOW if any("±" in cell for row in rows for cell in row) else ALONE
     reasons = dict.fromkeys(plain(why) for found in against.values() for why in found.values())
     return [
         *table(heads, rows),
         "",
-        HOW + _rests(arms, columns),
+        how + _rests(arms, columns),
         *(line for why in reasons for line in ("", f"Not comparable: {why}")),
         *(line for said in _disturbed(arms, columns) for line in ("", said)),
     ]
@@ -117,20 +107,31 @@ def _disturbed(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:
 
 
 def figure(metric: str, found: Summary) -> str:
-    """A mean with its interval as a cell: `12.1 J ± 0.42 J`; a dash where nothing was measured."""
+    """A mean with its interval as a cell: `12.1 ± 0.42 J`; a dash where nothing was measured."""
     if not found.n:
         return "-"
     exact = metric in METRICS and METRICS[metric].unit == "count"
     mean = f"{found.mean:.0f}" if exact else quantity(metric, found.mean)
     if not found.half_width:
         return mean
-    if exact:
-        return f"{mean} ± {found.half_width:.2g}"
-    return f"{mean} ± {quantity(metric, found.half_width)}"
+    number, _, unit = mean.partition(" ")
+    factor = _factor(float(number.replace(",", "")), found.mean) if unit else 1.0
+    half = factor * found.half_width
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    return f"{factor * found.mean:.{decimals}f} ± {half:.{decimals}f} {unit}".rstrip()
+
+
+_FACTORS = (*(1000.0**power for power in range(-5, 6)), 1 / 60, 1 / 3600, 1 / 86400)
+"""what a figure may have been multiplied by to be told in its unit"""
+
+
+def _factor(told: float, mean: float) -> float:
+    """Which of them it was: `told` is rounded."""
+    return min(_FACTORS, key=lambda factor: abs(factor * mean - told)) if mean else 1.0
 
 
 def _head(metric: str, first: Sequence[Arm]) -> str:
-    return f"{metric} [{method(first)}]" if is_energy(metric) else metric
+    return f"{words(metric)} [{method(first)}]" if is_energy(metric) else words(metric)
 
 
 def _why_not(metric: str, arms: Sequence[Arm]) -> dict[int, str]:

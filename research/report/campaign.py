@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from research.metrics import rank, screening_objective
+from research.metrics import screening
 from research.page import put
 from research.report import pictures
 from research.report.answer import answer, asked, repeat
@@ -13,7 +13,7 @@ from research.report.findings import Findings
 from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
-from research.report.tried import memory, proposers, read, reviews, sprints, team
+from research.report.tried import memory, own_claims, proposers, read, reviews, sprints, team
 from research.stats.arms import Arm
 from research.store.store import Store
 
@@ -41,18 +41,16 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
     confirmed = found.arms("confirmed")
     several = [*sprints(found)] if len(found.sprints) > 1 else []
     notes = [f"- {plain(note)}" for note in found.notes()]
-    parts = [
-        f"# {plain(found.sprint['goal'])}",
-        *answer(found),
-        *section("What was asked", asked(found)),
+    rest = [
         *_table(found, "Confirmed on fresh seeds, test split", confirmed, "confirmed"),
-        *section("Score against cost", fronts(confirmed, found.asked)),
+        *section("Score against cost", fronts(confirmed, found.asked, found.names)),
         *pictures.shown(drawn),
         *_screened(found),
         *section("With and without the model", lanes(found)),
         *section("Who proposed", proposers(found)),
         *section("Reviews", reviews(found)),
         *section("The team", team(found)),
+        *section("What proposals said of themselves", own_claims(found)),
         *section("Sprints", several),
         *section("What was remembered", memory(found)),
         *section("What was read", read(found)),
@@ -60,11 +58,19 @@ def text(found: Findings, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("Repeat it", repeat(found.fixed, [*confirmed, *_best(found)[0]])),
         *section("Notes", notes),
     ]
-    return "\n".join(parts) + "\n"
+    head = [f"# {plain(found.sprint['goal'])}", *answer(found), *section("What was asked", asked(found))]
+    return "\n".join([*head, *section("Arms", found.names.table()), *rest]) + "\n"
 
 
 def _table(found: Findings, title: str, arms: Sequence[Arm], stage: str) -> list[str]:
-    return section(title, arms_table(arms, found.columns(stage))) if arms else []
+    """The figures of a stage that more than one arm has, or that were asked for."""
+    asked = {screening(one) for one in found.asked}
+    columns = [
+        one
+        for one in found.columns(stage)
+        if screening(one) in asked or len(arms) < 2 or sum(arm.of(one).n > 0 for arm in arms) > 1
+    ]
+    return section(title, arms_table(arms, columns, found.names)) if arms else []
 
 
 def _screened(found: Findings) -> list[str]:
@@ -77,7 +83,6 @@ def _screened(found: Findings) -> list[str]:
 
 def _best(found: Findings) -> tuple[list[Arm], int]:
     """The control and the best screened arms, and how many more there are."""
-    wanted, arms = screening_objective(found.objective), found.arms("screened")
-    controls = [arm for arm in arms if arm.control or arm.stopped]
-    rest = sorted((arm for arm in arms if arm not in controls), key=lambda arm: rank(wanted, arm.means))
-    return [*controls, *rest[:_SHOWN]], max(0, len(rest) - _SHOWN)
+    held = sum(arm.control or arm.stopped for arm in found.best)
+    shown = found.best[: held + _SHOWN]
+    return shown, len(found.best) - len(shown)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.metrics import quantity, scale
-from research.report.findings import Cost, Findings, Row
+from research.report.findings import Findings, Row
 from research.report.fronts import score_among
 from research.report.markdown import plain
+from research.report.spent import Cost, used
 from research.stats.arms import Arm, complaint, method
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
@@ -15,7 +16,7 @@ from research.stats.sentences import difference, method_words
 
 def cost(found: Findings) -> list[str]:
     """The lines of the section."""
-    spent = found.cost()
+    spent = used(found)
     how = method_words(method(found.arms("screened")))
     joules = quantity("train/energy_j", spent.joules)
     return [
@@ -63,6 +64,8 @@ def model_joules(spent: Cost) -> str:
 
 def _runs(found: Findings) -> str:
     """A command that was killed and typed again has no clock of its own for what was before."""
+    if found.part:
+        return "this sprint"
     return "this run of the command" if len(found.runs) == 1 else "the last run of the command"
 
 

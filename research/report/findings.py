@@ -1,17 +1,17 @@
 """Reads a campaign from the database: its arms with figures, its counts, its cost; all of it queries."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
 from research.compose.override import values_of
-from research.metrics import screening
-from research.report.arms import DECIDED, Read
+from research.metrics import rank, screening, screening_objective
+from research.report.arms import Read
+from research.report.names import DECIDED, ArmNames
 from research.stats.arms import Arm
 from research.store.store import Store
-from research.types import STOPPED, Insight, Objective, Proposal, Result
+from research.types import Insight, Objective, Proposal, ProposalFacts, SprintFacts
 
 Row = Mapping[str, Any]
 RAN = ("control", "screened", "promoted", *DECIDED)
@@ -23,28 +23,6 @@ _NEAREST = ("supported", "refuted", "open", "promoted", "screened")
 
 
 NO_CAMPAIGN = "The database has no campaign {!a}: python agent.py task=status lists what it has."
-
-
-@final
-@dataclass(frozen=True)
-class Cost:
-    """What the search itself used; None where nothing tells it."""
-
-    trials: int
-    stopped: int
-    """ended early because they could not win"""
-    failed: int
-    known: int
-    joules: float
-    seconds: float
-    calls: int
-    tokens: int
-    dollars: float | None
-    model_joules: float
-    model_unknown: int
-    """calls of the model whose joules nobody knows"""
-    stepped: float | None
-    """share of its trials' CPU seconds that were steps"""
 
 
 @final
@@ -61,16 +39,20 @@ class Findings:
         self.sprints: list[Row] = [found[number] for number in sprint_ids]
         self.sprint = self.sprints[-1]
         self.facts: Mapping[str, Any] = self.sprint["facts"]
+        self.told = SprintFacts.of(self.sprint)
+        """what the last of them says of itself"""
         self.objective = Objective.model_validate(self.sprint["objective"])
         self.rows: list[Row] = [row for one in sprint_ids for row in store.proposals(sprint_id=one)]
         """every proposal's row, also of those that a later sprint carried on"""
         self.experiments: list[Row] = _latest(self.rows)
         self.found: list[Row] = [row for one in sprint_ids for row in store.insights(sprint_id=one)]
-        campaign = self.facts.get("campaign")
-        self.runs: list[Row] = [
-            row for row in found.values() if row is self.sprint or row["facts"].get("campaign") == campaign
+        campaign, numbers = self.told.campaign, {number_of(row) for row in self.sprints}
+        self.all_runs: list[Row] = [
+            row for row in found.values() if row is self.sprint or SprintFacts.of(row).campaign == campaign
         ]
-        """every run of the command: what they cost is the campaign's cost, also where one was cut short"""
+        """every run of the campaign's command"""
+        self.runs: list[Row] = [row for row in self.all_runs if number_of(row) in numbers]
+        """every run of these sprints: what they cost counts, also where one was cut short"""
         self.interactions: list[Row] = [
             row for one in self.runs for row in store.interactions(sprint_id=one["id"])
         ]
@@ -90,8 +72,7 @@ class Findings:
     @property
     def fixed(self) -> list[str]:
         """The overrides of every trial."""
-        charter = self.facts.get("charter") or {}
-        return [str(one) for one in charter.get("fixed", self.facts.get("fixed", []))]
+        return [str(one) for one in self.told.charter.get("fixed", self.facts.get("fixed", []))]
 
     @property
     def winner(self) -> Row | None:
@@ -102,6 +83,25 @@ class Findings:
     def asked(self) -> list[str]:
         """The goal's metric, then those that it bounds."""
         return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+
+    @cached_property
+    def names(self) -> ArmNames:
+        """What arms are called in the papers: the nearest to a finding have the first letters."""
+        return ArmNames().reserve([*self.arms("confirmed"), *self.arms("promoted"), *self.best])
+
+    @cached_property
+    def best(self) -> list[Arm]:
+        """The screened arms, the controls first and the others by the objective."""
+        arms = self.arms("screened")
+        held = [arm for arm in arms if arm.control or arm.stopped]
+        rest = sorted((arm for arm in arms if arm not in held), key=lambda arm: rank(self.wanted, arm.means))
+        return [*held, *rest]
+
+    @cached_property
+    def wanted(self) -> Objective:
+        """The objective as it was screened; what is relative to the control by its screened figures."""
+        control = next((arm for arm in self.arms("screened") if arm.control), None)
+        return screening_objective(self.objective).resolved(control.means if control else {})
 
     def columns(self, stage: str) -> list[str]:
         """The metrics of a stage's table: what was asked and claimed, and what is always told."""
@@ -131,8 +131,7 @@ class Findings:
     @property
     def baseline(self) -> Mapping[str, Any]:
         """What an earlier sprint has shown to keep the bounds, and is the control since; else empty."""
-        told = self.facts.get("baseline") or {}
-        return told if told.get("sprint") is not None else {}
+        return self.told.baseline if self.told.baseline.get("sprint") is not None else {}
 
     def counts(self) -> dict[str, Counter[str]]:
         """Proposer -> how many of its proposals ended how; the control left out."""
@@ -146,13 +145,11 @@ class Findings:
     def reasons(self, *statuses: str) -> Counter[str]:
         """Why proposals of these statuses came to nothing, and how often."""
         rows = [row for row in self.experiments if row["status"] in statuses]
-        return Counter(str(reason) for row in rows for reason in row["facts"].get("reasons") or [])
+        return Counter(reason for row in rows for reason in ProposalFacts.of(row).reasons)
 
     def notes(self) -> list[str]:
         """What each sprint noted for the reader, each once."""
-        return list(
-            dict.fromkeys(str(one) for row in self.sprints for one in row["facts"].get("notes") or [])
-        )
+        return list(dict.fromkeys(str(one) for row in self.sprints for one in SprintFacts.of(row).notes))
 
     def total(self, fact: str, key: str) -> float | None:
         """The sum of one number over the sprints, as of `pruned` and `trials`; None where none tells it."""
@@ -160,31 +157,10 @@ class Findings:
         known = [float(one) for one in told if isinstance(one, int | float)]
         return sum(known) if known else None
 
-    def cost(self) -> Cost:
-        """What the campaign cost, over all its sprints and all runs of the same command."""
-        ran = self.store.trials(sweep=str(self.facts["campaign"]))
-        results = self.store.results([trial.id for trial in ran])
-        lost = self.store.lost(str(self.facts["campaign"])).values()
-        used = {number for row in self.experiments for stage in STAGES for number in ids(row, stage)}
-        ends = [STOPPED in (trial.reason or "") for trial in ran if trial.status == "failed"]
-        calls = self.interactions
-        dollars = [row["dollars"] for row in calls]
-        return Cost(
-            trials=len(results),
-            stopped=sum(ends),
-            failed=len(ends) - sum(ends),
-            known=len(used - {trial.id for trial in ran}),
-            joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
-            + sum(spent.get("train/energy_j", 0.0) for spent in lost)
-            + (self.total("pruned", "lost_joules") or 0.0),
-            seconds=float(self.facts.get("seconds") or 0.0),
-            calls=len(calls),
-            tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
-            dollars=None if None in dollars else sum(dollars),
-            model_joules=sum(row["joules"] or 0.0 for row in calls),
-            model_unknown=sum(row["joules"] is None for row in calls),
-            stepped=_stepped(results.values()),
-        )
+    @property
+    def part(self) -> bool:
+        """Whether the campaign has other sprints than these."""
+        return len(self.runs) < len(self.all_runs)
 
     @cached_property
     def _known(self) -> Read:
@@ -211,8 +187,13 @@ class Findings:
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]
         numbers = [number for row in rows for number in ids(row, stage)]
-        stopped = any(row["facts"].get("stopped") for row in rows)
+        stopped = any(ProposalFacts.of(row).stopped for row in rows)
         return self._known.arm(proposal.overrides, proposal.proposer, status, numbers, stopped)
+
+
+def number_of(sprint: Row) -> int:
+    """Which of its campaign's a sprint is, from 1."""
+    return SprintFacts.of(sprint).number
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
@@ -226,8 +207,9 @@ def _meter(fixed: Sequence[str]) -> dict[str, Any]:
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
     """Each proposal once: what later sprints carried on is told by the last row that did."""
-    last = {row["facts"]["carried"]: row["id"] for row in rows if "carried" in row["facts"]}
-    return [row for row in rows if last.get(row["facts"].get("carried", row["id"]), row["id"]) == row["id"]]
+    first = {row["id"]: ProposalFacts.of(row).carried or row["id"] for row in rows}
+    last = {first[row["id"]]: row["id"] for row in rows}
+    return [row for row in rows if last[first[row["id"]]] == row["id"]]
 
 
 def of_campaign(store: Store, campaign: str) -> Findings:
@@ -235,8 +217,8 @@ def of_campaign(store: Store, campaign: str) -> Findings:
 
     Raises `KeyError` when there is none of this name.
     """
-    rows = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
-    newest = {row["facts"].get("number", 1): row["id"] for row in sorted(rows, key=lambda row: row["id"])}
+    rows = [row for row in store.sprints() if SprintFacts.of(row).campaign == campaign]
+    newest = {number_of(row): row["id"] for row in sorted(rows, key=lambda row: row["id"])}
     if not newest:
         raise KeyError(f"no campaign {campaign}")
     return Findings(store, *(newest[number] for number in sorted(newest)))
@@ -249,7 +231,7 @@ def ids(row: Row, stage: str) -> list[int]:
 
 def harness(row: Row) -> bool:
     """Whether a row is the harness's own: the control, or the control stopped at the bound."""
-    return row["status"] == "control" or bool(row["facts"].get("stopped"))
+    return row["status"] == "control" or ProposalFacts.of(row).stopped
 
 
 def ended(status: str) -> str:
@@ -257,12 +239,3 @@ def ended(status: str) -> str:
     if status in ("queued", "proposed"):
         return "waiting"
     return "ran" if status in RAN else "interrupted" if status == "running" else status
-
-
-def _stepped(results: Iterable[Result]) -> float | None:
-    """Of the processes of those that tell both; None where none does."""
-    both = [
-        one.metrics for one in results if {"train/cpu_seconds", "trial/cpu_seconds"} <= one.metrics.keys()
-    ]
-    whole = sum(metrics["trial/cpu_seconds"] for metrics in both)
-    return sum(metrics["train/cpu_seconds"] for metrics in both) / whole if whole else None

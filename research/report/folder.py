@@ -79,7 +79,7 @@ def _trials(found: Findings, row: Row) -> dict[str, list[int]]:
 
 def _commands(found: Findings) -> str:
     """One line for each arm and stage that was run; what is known is looked up, so it trains nothing."""
-    quiet = [str(one) for one in (found.facts.get("charter") or {}).get("quiet", ())]
+    quiet = [str(one) for one in found.told.charter.get("quiet", ())]
     lines = [
         "#!/bin/sh",
         "# The trials of this sprint; `force=true` behind a line trains it again.",

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from research.metrics import METRICS, is_test, screening
-from research.report.arms import named
+from research.metrics import METRICS, is_test, screening, words
 from research.report.markdown import table
+from research.report.names import ArmNames
 from research.stats.arms import Arm, beside, complaint
 from research.stats.front import Dominance, better, dominance, front
 
@@ -35,7 +35,7 @@ def front_of(arms: Sequence[Arm], score: str, cost: str) -> list[Arm]:
     return sorted((arms[place] for place in kept), key=lambda arm: arm.of(cost).mean)
 
 
-def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
+def fronts(arms: Sequence[Arm], asked: Sequence[str], names: ArmNames) -> list[str]:
     """Which of the confirmed arms are on the front, and the probability that each dominates the control."""
     score = score_among(asked, arms)
     if score is None or not any(arm.control for arm in arms) or len(arms) < 2:
@@ -46,10 +46,11 @@ def fronts(arms: Sequence[Arm], asked: Sequence[str]) -> list[str]:
     metrics = better([score, *costs])
     kept = set(front([arm.means for arm in arms], metrics))
     rows = [
-        [named(arm), "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
+        [names(arm), "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
         for at, arm in enumerate(arms)
     ]
-    heads = ["arm", "on the front of means", *(f"better in {score} and {cost}" for cost in costs), "in all"]
+    both = [f"better in {words(score)} and {words(cost)}" for cost in costs]
+    heads = ["arm", "on the front of means", *both, "in all"]
     return [
         *table(heads, rows),
         "",

@@ -53,9 +53,41 @@ def prose(text: Any, longest: int = 2 * _LONGEST) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table of cells that `plain`, `code` or `prose` made safe, or that are ours."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
+    """A table of cells that `plain`, `code` or `prose` made safe, or that are ours.
+
+    One that a telephone cannot show becomes several, each with the first column.
+    """
+    columns = [[head, *cells] for head, *cells in zip(heads, *rows, strict=True)]
+    lines: list[str] = []
+    for some in _fitting(columns):
+        first, *rest = zip(*some, strict=True)
+        lines += [""] * bool(lines) + [_cells(first), "|---" * len(some) + "|", *map(_cells, rest)]
+    return lines
+
+
+_SCREEN, _LETTER, _ROOM = 330, 7.5, 26
+"""pixels that a table has on a screen of 360, that a letter takes, and that are around each cell"""
+
+
+def _fitting(columns: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+    """Columns in as few tables as a small screen shows without scrolling, the first one in each."""
+    first, *others = columns
+    tables: list[list[Sequence[str]]] = [[first]]
+    for column in others:
+        if len(tables[-1]) > 1 and sum(map(_width, [*tables[-1], column])) > _SCREEN:
+            tables.append([first])
+        tables[-1].append(column)
+    return tables
+
+
+def _width(column: Sequence[str]) -> float:
+    """How narrow a column can be: lines break at blanks."""
+    said = (re.sub(r"[`\\]", "", cell).split() for cell in column)
+    return _ROOM + _LETTER * max((len(word) for words in said for word in words), default=0)
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def fenced(lines: Iterable[str]) -> list[str]:
@@ -82,7 +114,8 @@ def _joint(part: str, *, first: bool) -> str:
     before, after = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
     if not part.strip():
         return " "
-    safe = plain(part) if first else plain(f".{part.strip()}")[1:]
+    longest = len(part) + 1  # the whole text has been cut already
+    safe = plain(part, longest) if first else plain(f".{part.strip()}", longest)[1:]
     return f"{before}{safe}{after}" if not first else f"{safe}{after}"
 
 

@@ -11,15 +11,14 @@ from research.metrics import (
     is_score,
     is_test,
     quantity,
-    rank,
     screening,
-    screening_objective,
     twin,
     words,
 )
 from research.report.findings import Findings
 from research.report.fronts import front_of, score_among
 from research.report.markdown import section
+from research.report.names import ArmNames
 from research.report.svg import Axis, Point, Series, chart
 from research.stats.arms import Arm, complaint, method
 from research.stats.comparable import disturbed
@@ -44,7 +43,7 @@ class Picture:
 
 def of_campaign(found: Findings) -> list[Picture]:
     """The front of what was confirmed, that of what was screened, and curves; each where there is any."""
-    confirmed, screened = found.arms("confirmed"), found.arms("screened")
+    confirmed, screened, names = found.arms("confirmed"), found.arms("screened"), found.names
     score = score_of(found, confirmed or screened)
     if score is None:
         return []
@@ -52,25 +51,25 @@ def of_campaign(found: Findings) -> list[Picture]:
     drawn = []
     for cost in costs:
         name = cost.replace("/", "-")
-        drawn.append(front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split"))
-        drawn.append(
-            front(f"screened-{name}.svg", screened, screening(score), cost, "Screened, validation split")
-        )
-    wanted = screening_objective(found.objective)
-    best = sorted(screened, key=lambda arm: (not arm.control, rank(wanted, arm.means)))
-    drawn.append(curves("curves.svg", found.store, confirmed or best[:_CURVES], screening(score)))
+        how = "Screened, validation split"
+        drawn.append(front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split", names))
+        drawn.append(front(f"screened-{name}.svg", screened, screening(score), cost, how, names))
+    best = [arm for arm in found.best if not arm.stopped][:_CURVES]
+    drawn.append(curves("curves.svg", found.store, confirmed or best, screening(score), names))
     return [one for one in drawn if one]
 
 
-def of_arms(store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str) -> list[Picture]:
+def of_arms(
+    store: Store, arms: Sequence[Arm], asked: Sequence[str], stage: str, names: ArmNames
+) -> list[Picture]:
     """The front and the curves of arms of one stage, as of a recipe or a sweep; `asked` scores come first."""
     score = score_among([one for one in asked if is_test(one)], arms)
     if score is None:
         return []
     seen = score if any(arm.of(score).n for arm in arms) else screening(score)
     costs = dict.fromkeys(["train/energy_j", *(cost for one in asked for cost in _cost(one))])
-    drawn = [front(f"{cost.replace('/', '-')}.svg", arms, seen, cost, stage) for cost in costs]
-    return [one for one in [*drawn, curves("curves.svg", store, arms, screening(score))] if one]
+    drawn = [front(f"{cost.replace('/', '-')}.svg", arms, seen, cost, stage, names) for cost in costs]
+    return [one for one in [*drawn, curves("curves.svg", store, arms, screening(score), names)] if one]
 
 
 def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
@@ -78,18 +77,24 @@ def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
     return score_among(found.asked, arms)
 
 
-def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> Picture | None:
+def front(
+    file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: ArmNames
+) -> Picture | None:
     """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
     shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n and not _apart(arms, arm, cost)]
     if len(shown) < 2 or complaint(cost, shown):
         return None
     best = front_of(shown, score, cost)
-    named = {id(arm): arm for arm in shown if arm.control or arm.stopped or arm.status == "supported"}
-    rest = [arm for arm in shown if id(arm) not in named]
-    series = [Series(_label(arm), (_point(arm, score, cost),), large=True) for arm in named.values()]
-    if len(shown) <= _CONFIRMED and any(arm.of(score).half_width for arm in rest):
-        series += [Series(_label(arm), (_point(arm, score, cost),)) for arm in rest]
-    elif rest:
+    large = [arm for arm in shown if arm.control or arm.stopped or arm.status == "supported"]
+    rest = [arm for arm in shown if arm not in large]
+    each = len(shown) <= _CONFIRMED and any(arm.of(score).half_width for arm in rest)
+    own = [*large, *(rest if each else [])]
+    labels = [names.legend(arm) for arm in own if names(arm)]
+    series = [
+        Series(label, (_point(arm, score, cost),), large=arm in large)
+        for label, arm in zip(labels, own, strict=True)
+    ]
+    if rest and not each:
         series.append(Series(f"other arms ({len(rest)})", tuple(_point(arm, score, cost) for arm in rest)))
     line = tuple(_point(arm, score, cost) for arm in best)
     series.append(Series("front: nothing shown is better in both", line, "front"))
@@ -97,17 +102,17 @@ def front(file: str, arms: Sequence[Arm], score: str, cost: str, stage: str) -> 
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
     title, note = f"{_first(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
-    told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(_label(arm) for arm in best[:8])}."
+    told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(map(names, best[:8]))}."
     log = min(arm.of(cost).mean for arm in shown) > 0
     svg = chart(title, note, told, _axis(cost, shown, log), _axis(score, shown), series)
     return Picture(file, f"{title}: {note}", svg, told)
 
 
-def curves(file: str, store: Store, arms: Sequence[Arm], metric: str) -> Picture | None:
+def curves(file: str, store: Store, arms: Sequence[Arm], metric: str, names: ArmNames) -> Picture | None:
     """Means over seeds of a metric against the joules spent so far; None where nothing took them."""
     shown = [arm for arm in arms[:_CONFIRMED] if not _apart(arms, arm, "train/energy_j")]
-    drawn = [(arm, curve(store, arm, metric)) for arm in shown]
-    series = [Series(_label(arm), line, "line") for arm, line in drawn if len(line) > 1]
+    drawn = [(arm, curve(store, arm, metric)) for arm in shown if names(arm)]
+    series = [Series(names.legend(arm), line, "line") for arm, line in drawn if len(line) > 1]
     if not series:
         return None
     title, note = f"{_first(words(twin(metric)))} while training", _CURVE_NOTE
@@ -139,22 +144,16 @@ def _cost(metric: str) -> list[str]:
 
 def _point(arm: Arm, score: str, cost: str) -> Point:
     across, up = arm.of(cost), arm.of(score)
-    label = f"{_label(arm)}: {quantity(score, up.mean)} at {quantity(cost, across.mean)}, n = {up.n}"
+    own, reached = " ".join(arm.overrides) or "defaults", quantity(score, up.mean)
+    label = f"{own}: {reached} at {quantity(cost, across.mean)}, n = {up.n}"
     return Point(across.mean, up.mean, across.half_width or 0.0, up.half_width or 0.0, label)
-
-
-def _label(arm: Arm) -> str:
-    own = " ".join(arm.overrides)
-    if arm.stopped:
-        return f"control stopped: {own}"
-    return f"control {own}".strip() if arm.control else own or "defaults"
 
 
 def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
     how = f" [{method(arms)}]" if is_energy(metric) else ""
     plain = is_score(metric)
     return Axis(
-        f"{metric}{how}",
+        f"{_first(words(metric))}{how}",
         (lambda value: f"{value:g}") if plain else (lambda value: quantity(metric, value)),
         log,
     )

@@ -7,13 +7,14 @@ from refusal import Refusal
 from research.metrics import quantity
 from research.page import put
 from research.report import pictures
-from research.report.answer import finding, repeat
+from research.report.answer import asked_for, finding, repeat
 from research.report.arms import arms_table
 from research.report.findings import STAGES, Findings, Row, ids
 from research.report.markdown import code, plain, prose, section
 from research.report.tried import review_table
 from research.stats.arms import Arm, beside
 from research.store.store import Store
+from research.types import ProposalFacts
 
 _TITLES = {
     "screened": "Screened, validation split",
@@ -33,7 +34,8 @@ def write(store: Store, proposal_id: int, folder: Path) -> Path:
     found = Findings(store, rows[0]["sprint_id"])
     stages = {stage: _side_by_side(found, rows[0], stage) for stage in STAGES}
     last = next((arms for arms in reversed(stages.values()) if len(arms) > 1), [])
-    drawn = pictures.of_arms(store, last, [found.objective.metric], "beside the control") if last else []
+    asked, stage = [found.objective.metric], "beside the control"
+    drawn = pictures.of_arms(store, last, asked, stage, found.names) if last else []
     for one in drawn:
         put(one.svg, folder, one.file)
     return put(_text(found, rows[0], stages, drawn), folder)
@@ -42,10 +44,12 @@ def write(store: Store, proposal_id: int, folder: Path) -> Path:
 def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequence[pictures.Picture]) -> str:
     own = [one for one in found.reviews if one["proposal_id"] == row["id"]]
     shown = [(stage, arms) for stage, arms in reversed(stages.items()) if arms]
-    parts = [
+    head = [
         f"# Experiment {row['id']}: {plain(row['proposal'].hypothesis)}",
         *_answer(found, row),
         *section("What was proposed", _proposed(row)),
+    ]
+    rest = [
         *(line for stage, arms in shown for line in section(_TITLES[stage], _table(found, stage, arms))),
         *pictures.shown(drawn),
         *section(
@@ -54,24 +58,29 @@ def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequen
         ),
         *section("Repeat it", repeat(found.fixed, [arm for _, arms in shown for arm in arms])),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*head, *section("Arms", found.names.table()), *rest]) + "\n"
 
 
 def _answer(found: Findings, row: Row) -> list[str]:
     insights = [one for one in found.found if one["proposal_id"] == row["id"]]
+    asked = ["", asked_for(found)]
     if insights:
-        return [line for one in insights for line in finding(found, one)]
-    reasons = [plain(one) for one in row["facts"].get("reasons") or []]
+        return [*asked, *(line for one in insights for line in finding(found, one))]
+    reasons = [plain(one) for one in ProposalFacts.of(row).reasons]
     why = f": {'; '.join(reasons)}" if reasons else ", so nothing is claimed of it"
-    return ["", f"**{plain(row['status']).capitalize()}**{why}."]
+    return [*asked, "", f"**{plain(row['status']).capitalize()}**{why}."]
 
 
 def _proposed(row: Row) -> list[str]:
-    proposal, facts = row["proposal"], row["facts"]
+    proposal, facts = row["proposal"], ProposalFacts.of(row)
     lines = [f"- overrides: {code(' '.join(proposal.overrides))}, by {plain(proposal.proposer)}"]
     lines += [f"- refuted by: {prose(proposal.refuted_by)}"] if proposal.refuted_by else []
+    if tested := facts.tested:
+        lines.append(
+            f"- that, against {code(tested['against'])}: {tested['word']}: {plain(tested['reason'])}"
+        )
     lines += [f"- improves experiment {proposal.parent}"] if proposal.parent is not None else []
-    lines += [f"- changed after the review: {plain(facts['changed'])}"] if facts.get("changed") else []
+    lines += [f"- changed after the review: {plain(facts.changed)}"] if facts.changed else []
     lines += (
         [f"- rests on: {', '.join(plain(one, 60) for one in proposal.cites[:20])}"] if proposal.cites else []
     )
@@ -94,4 +103,4 @@ def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
 
 
 def _table(found: Findings, stage: str, arms: Sequence[Arm]) -> list[str]:
-    return arms_table(arms, found.columns(stage))
+    return arms_table(arms, found.columns(stage), found.names)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from research.metrics import quantity
+from research.metrics import is_energy, quantity
 from research.page import put
 from research.report import pictures
 from research.report.answer import SAID
 from research.report.arms import arms_table
 from research.report.markdown import code, fenced, plain, prose, section, table
+from research.report.names import ArmNames
 from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words
@@ -49,7 +50,8 @@ class StudyReport:
 
 def write(found: StudyReport, store: Store, folder: Path) -> Path:
     """Write report.md and its pictures; `Refusal` when the folder cannot be written."""
-    drawn = pictures.of_arms(store, found.arms, found.metrics, "Test split, finished networks")
+    stage = "Test split, finished networks"
+    drawn = pictures.of_arms(store, found.arms, found.metrics, stage, ArmNames(found.arms))
     for picture in drawn:
         put(picture.svg, folder, picture.file)
     return put(text(found, drawn), folder)
@@ -57,12 +59,14 @@ def write(found: StudyReport, store: Store, folder: Path) -> Path:
 
 def text(found: StudyReport, drawn: Sequence[pictures.Picture] = ()) -> str:
     """The report as Markdown; the same experiment gives the same text."""
+    names = ArmNames(found.arms)
     parts = [
         f"# {plain(found.name)}: {plain(found.question)}",
-        *_answer(found),
-        *section("Figures", arms_table(found.arms, _columns(found))),
+        *_answer(found, names),
+        *section("Arms", names.table()),
+        *section("Figures", arms_table(found.arms, _columns(found), names)),
         *pictures.shown(drawn),
-        *section("How it was judged", _claims(found)),
+        *section("How it was judged", _claims(found, names)),
         *section("What it cost", _cost(found)),
         *section("Repeat it", _repeat(found)),
         *section("Notes", _notes(found)),
@@ -72,22 +76,29 @@ def text(found: StudyReport, drawn: Sequence[pictures.Picture] = ()) -> str:
 
 def sentence(one: ClaimVerdict) -> str:
     """The claim, whose it is, and the figures that decided it."""
+    return _sentence(one, f"`{one.arm}`", f"`{one.against}`")
+
+
+def _sentence(one: ClaimVerdict, arm: str, against: str) -> str:
     told = "; ".join(_told(part) for part in one.parts)
-    return f"{one.claim.says.rstrip('.')} (`{one.arm}` against `{one.against}`): {told}."
+    return f"{one.claim.says.rstrip('.')} ({arm} against {against}): {told}."
 
 
-def _answer(found: StudyReport) -> list[str]:
+def _answer(found: StudyReport, names: ArmNames) -> list[str]:
+    """What was asked and expected, and what was found of each claim."""
     words = [one.word for one in found.verdicts]
+    lines = ["", f"Asked was: {plain(found.question)} Expected was: {plain(found.claim.rstrip('.'))}."]
     if not words:
-        return ["", "**Open.** No arm of a claim can be run here."]
+        return [*lines, "", "**Open.** No arm of a claim can be run here."]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    expected = plain(found.claim.rstrip("."))
     claims = "1 claim" if len(words) == 1 else f"{len(words)} claims"
-    lines = ["", f"{claims}: {counts}. Expected was: {expected}."]
+    energy = any(is_energy(metric) for metric in found.metrics)
+    how = f"; {method_words(method(found.arms))}" if energy else ""
+    lines += ["", f"Found was, of {claims}: {counts}{how}."]
+    told = [_sentence(one, names.line(one.arm), names.line(one.against)) for one in found.verdicts]
+    pairs = zip(found.verdicts, told, strict=True)
     return lines + [
-        line
-        for one in found.verdicts
-        for line in ("", f"**{one.word.capitalize()}.** {prose(sentence(one))}")
+        line for one, said in pairs for line in ("", f"**{one.word.capitalize()}.** {prose(said, 2000)}")
     ]
 
 
@@ -104,12 +115,12 @@ def _columns(found: StudyReport) -> list[str]:
     return list(dict.fromkeys([*found.metrics, *(key for key in _ALWAYS if key in measured_keys)]))
 
 
-def _claims(found: StudyReport) -> list[str]:
+def _claims(found: StudyReport, names: ArmNames) -> list[str]:
     count = len(found.verdicts)
     judged = [
-        [str(number), code(one.arm), plain(part.part.words), plain(part.reason), part.word]
+        [f"{number}{letter}", names.line(one.arm), plain(part.part.words), plain(part.reason), part.word]
         for number, one in enumerate(found.verdicts, start=1)
-        for part in one.parts
+        for letter, part in zip(_letters(len(one.parts)), one.parts, strict=True)
     ]
     alpha = found.alpha
     shared = "claim has" if count == 1 else f"{count} claims share"
@@ -121,6 +132,11 @@ def _claims(found: StudyReport) -> list[str]:
         "claim of several parts is supported when every part is.",
         *_apart(found),
     ]
+
+
+def _letters(parts: int) -> list[str]:
+    """What tells the parts of a claim apart; nothing where it has one."""
+    return [chr(ord("a") + at) for at in range(parts)] if parts > 1 else [""]
 
 
 def _apart(found: StudyReport) -> list[str]:

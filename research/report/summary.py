@@ -2,9 +2,19 @@
 
 from collections.abc import Sequence
 
-from research.metrics import screening, sentence
-from research.report.answer import further, kept, power_words, powered, rating_words, since, why_nothing
-from research.report.arms import figure, named
+from research.metrics import screening, words
+from research.report.answer import (
+    claimed,
+    further,
+    kept,
+    opening,
+    power_words,
+    powered,
+    rating_words,
+    since,
+    why_nothing,
+)
+from research.report.arms import figure
 from research.report.cost import cost, price
 from research.report.findings import RAN, Findings, Row, harness
 from research.report.markdown import capped, code, fenced, plain, prose, section
@@ -20,11 +30,15 @@ def text(found: Findings) -> str:
     """The summary as Markdown."""
     parts = [
         f"# Summary: {plain(found.sprint['goal'])}",
+        *opening(found),
         *section("What was asked", _asked(found)),
         *section("What was found, and how sure it is", _found(found)),
         *section("What was tried and did not work", _failed(found)),
         *section("What to do next", _next(found)),
         *section("What it cost", cost(found)),
+    ]
+    parts += [
+        *section("Arms", found.names.table()),
         "",
         "The tables and commands are in `report.md`, every comparison is in `statistical_analysis.md`.",
     ]
@@ -38,9 +52,8 @@ def _asked(found: Findings) -> list[str]:
     status = state.get(found.sprint["status"], f"is {plain(found.sprint['status'])}")
     control = f"the lab's default with these{since(found)}"
     return [
-        f"The goal, as it was understood: {plain(sentence(found.objective))}. Every trial ran with "
-        f"{code(' '.join(found.fixed))}, and the control is {control}. The campaign took {worked}; the last "
-        f"one {status}."
+        f"Every trial ran with {code(' '.join(found.fixed))}, and the control is {control}. "
+        f"The campaign took {worked}; the last one {status}."
     ]
 
 
@@ -57,13 +70,14 @@ def _finding(found: Findings, row: Row) -> list[str]:
     """A finding as a paragraph, then what tells how sure it is and what it costs, line by line."""
     insight = row["insight"]
     compared = insight.verdict.comparison
-    lines = [f"**{insight.verdict.word.capitalize()}.** {prose(insight.claim)}", ""]
+    arm, opened = found.arm_of(row), row is (found.winner or found.found[-1])
+    lines = [f"Of {found.names(arm)}:" if opened and arm else claimed(found, row), ""]
     power = powered(found, compared)
-    if power is not None and compared is not None:
+    if power is not None and compared is not None and not insight.verdict.by_bounds:
         lines.append(f"- power: {power_words(power, compared.unit)}")
     beside = price(found, row)
     lines += [f"- against the same control: {'; '.join(beside)}"] if beside else []
-    arm, control = found.arm_of(row), found.control_of(row)
+    control = found.control_of(row)
     if arm and control:
         lines.append(f"- the means of {_beside(found, arm, control)}")
     lines += [f"- {said[:1].lower()}{said[1:]}" for said in (rating_words(row), kept(row)) if said]
@@ -75,7 +89,7 @@ def _looked(found: Findings) -> str:
     own = [row for row in found.experiments if not harness(row)]
     ran = sum(row["status"] in RAN for row in own)
     judged = len(found.found)
-    alpha = (found.facts.get("charter") or {}).get("alpha")
+    alpha = found.told.charter.get("alpha")
     promise = f", under an error rate of {alpha:g} for the whole campaign" if alpha else ""
     return (
         f"{len(own)} proposals were made and {ran} of them ran; {judged} "
@@ -117,15 +131,15 @@ def _beside(found: Findings, arm: Arm, control: Arm | None, *, screened: bool = 
         if control is None or not arm.of(metric).n or complaint(metric, [control, arm]):
             continue
         own, other = figure(metric, arm.of(metric)), figure(metric, control.of(metric))
-        told.append(f"{metric} {own} (control {other}, n = {arm.of(metric).n})")
-    return f"{named(arm)}: {'; '.join(told)}" if told else named(arm)
+        told.append(f"{words(metric)} {own} (control {other}, n = {arm.of(metric).n})")
+    return f"{found.names(arm)}: {'; '.join(told)}" if told else found.names(arm)
 
 
 def _next(found: Findings) -> list[str]:
     """What the validator named, then what follows from the figures themselves."""
     named = [str(one) for row in found.found for one in row["facts"].get("next") or []]
     lines = capped([f"- {plain(one)}" for one in dict.fromkeys(named)], _EACH, "suggestions")
-    lines += [f"- {words}" for words in [*further(found), *_settle(found), *_reproduce(found)]]
+    lines += [f"- {one}" for one in [*further(found), *_settle(found), *_reproduce(found)]]
     if found.sprint["status"] in ("interrupted", "running"):
         lines.append("- type the same command again: it continues where it stopped")
     if not found.found and found.sprint["status"] == "done":
@@ -137,20 +151,24 @@ def _next(found: Findings) -> list[str]:
 
 def _settle(found: Findings) -> Sequence[str]:
     """How many pairs would settle what stayed open, by the spread that was seen."""
-    words = []
+    said = []
     for row in found.found:
         power = powered(found, row["insight"].verdict.comparison)
         if row["word"] != "open" or power is None:
             continue
-        arm = found.arm_of(row)
-        name = "the open claim" if arm is None else named(arm)
+        arm, bounds = found.arm_of(row), row["insight"].verdict.bounds
+        name = "the open claim" if arm is None else found.names(arm)
+        further = f"{name}: more seeds (`confirm.seeds`), or an arm further inside"
+        said += [f"{further} {plain(one)}" for one in bounds]
+        if row["insight"].verdict.by_bounds:
+            continue
         if power.effect and power.needed:
             size = "an effect of the smallest size of interest"
-            words.append(f"{name}: {size} takes {power.needed} pairs of seeds, {power.n} were run")
+            said.append(f"{name}: {size} takes {power.needed} pairs of seeds, {power.n} were run")
         else:
             less = f"a difference smaller than {power.detectable:.3g}"
-            words.append(f"{name}: more seeds (`confirm.seeds`) if {less} matters")
-    return words
+            said.append(f"{name}: more seeds (`confirm.seeds`) if {less} matters")
+    return said
 
 
 def _reproduce(found: Findings) -> list[str]:

@@ -9,8 +9,9 @@ from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
 from research.report.answer import repeat
-from research.report.arms import arms_table, measured, named
+from research.report.arms import arms_table, measured
 from research.report.markdown import capped, code, plain, section, table
+from research.report.names import ArmNames
 from research.stats.alpha import even
 from research.stats.arms import Arm, between, complaint, joules, method
 from research.stats.claims import Claim
@@ -38,14 +39,20 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
         raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
     arms = _arms(store, trials)
     score = str(trials[0].config.get("score") or "val/accuracy")
-    drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep")
+    names = ArmNames(arms[:_SHOWN], base=arms[0] if arms else None)
+    drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep", names)
     for one in drawn:
         put(one.svg, folder, one.file)
-    return put(_text(sweep, arms, trials, score, drawn), folder)
+    return put(_text(sweep, arms, trials, score, drawn, names), folder)
 
 
 def _text(
-    sweep: str, arms: Sequence[Arm], trials: Sequence[Trial], score: str, drawn: Sequence[pictures.Picture]
+    sweep: str,
+    arms: Sequence[Arm],
+    trials: Sequence[Trial],
+    score: str,
+    drawn: Sequence[pictures.Picture],
+    names: ArmNames,
 ) -> str:
     metric = _judged(arms, score)
     columns = [
@@ -55,9 +62,11 @@ def _text(
     more = ["", f"{left} more arms are in the database."] if left > 0 else []
     parts = [
         f"# Sweep {plain(sweep)}: which of {len(arms)} arms is best by {plain(metric)}?",
-        *_answer(arms, metric),
-        *section("Figures", [*arms_table(arms[:_SHOWN], columns), *more] if arms else []),
-        *section("Against the first arm", _compared(arms, metric)),
+        *_asked(arms, metric),
+        *_answer(arms, metric, names),
+        *section("Arms", names.table()),
+        *section("Figures", [*arms_table(arms[:_SHOWN], columns, names), *more] if arms else []),
+        *section("Against the first arm", _compared(arms, metric, names)),
         *pictures.shown(drawn),
         *section("What failed", _failed(trials)),
         *section("What it cost", _cost(arms, trials)),
@@ -83,17 +92,25 @@ def _judged(arms: Sequence[Arm], score: str) -> str:
     return tested if arms and all(arm.of(tested).n for arm in arms) else score
 
 
-def _answer(arms: Sequence[Arm], metric: str) -> list[str]:
+def _asked(arms: Sequence[Arm], metric: str) -> list[str]:
+    seeds = {seed for arm in arms for seed in arm.seeds}
+    over = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    best = f"{plain(metric)} ({words(metric)})"
+    return ["", f"Asked was which of {len(arms)} arms is best by {best}, over {over}."]
+
+
+def _answer(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
     """The best mean, and whether its difference from the first arm is settled."""
     scored = [arm for arm in arms if arm.of(metric).n]
     if not scored:
         return ["", f"**No answer.** No trial of it measured {plain(metric)}."]
     best = sorted(scored, key=lambda arm: arm.of(metric).mean, reverse=_more(metric))[0]
     told = best.of(metric)
-    said = f"{named(best)} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
+    said = f"{names(best)} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
     if best is arms[0]:
         return ["", f"**{said}**: it is the first arm, which the others are compared with below."]
-    return ["", f"**{said}.** {_settled(arms, best, metric)}"]
+    line = code(" ".join(best.overrides), 2000) if best.overrides else "the defaults"
+    return ["", f"**{said}.** {_settled(arms, best, metric)} It is {line}."]
 
 
 def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
@@ -113,18 +130,18 @@ def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
     return f"Its difference from the first arm is {difference(compared)}, n = {compared.n} pairs: {word}."
 
 
-def _compared(arms: Sequence[Arm], metric: str) -> list[str]:
+def _compared(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
     """Every arm against the first, the error shared out over them all (Bonferroni)."""
     count = len(arms) - 1
     if count < 1:
         return []
     said = (
-        f"{words(metric)} of each arm minus that of {named(arms[0])}, paired by seed, with the "
+        f"{words(metric)} of each arm minus that of {names(arms[0])}, paired by seed, with the "
         f"{100 * (1 - _ALPHA / count):.4g} % interval: all {count} comparisons together err with a chance of "
         f"at most {_ALPHA:g}. A sweep chooses on the seeds that it was run on: what it finds is a candidate, "
         "which `agent.py` confirms on others."
     )
-    rows = [_row(arms, arm, metric) for arm in arms[1:_SHOWN]]
+    rows = [[names(arm), *_row(arms, arm, metric)] for arm in arms[1:_SHOWN]]
     return [said[:1].upper() + said[1:], "", *table(["arm", "n", "difference", "word"], rows)]
 
 
@@ -133,7 +150,7 @@ def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:
     compared = found.comparison
     n = compared.n if compared else 0
     told = plain(why) if why else "-" if compared is None or not n else difference(compared)
-    return [named(arm), str(n), told, "settled" if found.word != "open" and not why else "open"]
+    return [str(n), told, "settled" if found.word != "open" and not why else "open"]
 
 
 def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> PartVerdict:

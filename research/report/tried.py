@@ -8,6 +8,7 @@ from research.metrics import quantity
 from research.report.findings import Findings, Row, harness
 from research.report.markdown import capped, code, plain, table
 from research.stats.sentences import stopped
+from research.types import ProposalFacts, SprintFacts
 
 _ENDS = ("ran", "repeat", "refused", "dropped", "failed", "stopped", "interrupted", "waiting")
 _SELDOM = ("dropped", "waiting")
@@ -68,7 +69,7 @@ def review_table(given: Sequence[Row], found: Findings) -> list[str]:
 
 def sprints(found: Findings) -> list[str]:
     """One row for each sprint: how it ended, what it judged, how its time was used."""
-    boxed = any(row["facts"].get("boxes") for row in found.sprints)
+    boxed = any(SprintFacts.of(row).boxes for row in found.sprints)
     heads = [
         "sprint",
         "status",
@@ -78,13 +79,13 @@ def sprints(found: Findings) -> list[str]:
         *["discuss / implement / validate"] * boxed,
     ]
     rows = []
-    for at, row in enumerate(found.sprints, start=1):
+    for row in found.sprints:
         own = [one for one in found.experiments if one["sprint_id"] == row["id"] and not harness(one)]
         words = [one["word"] for one in found.found if one["sprint_id"] == row["id"]]
         judged = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing"
-        told = [str(row["facts"].get("number", at)), plain(row["status"]), str(len(own)), judged]
-        seconds = f"{float(row['facts'].get('seconds') or 0.0):.1f}"
-        rows.append([*told, seconds, *[_boxes(row["facts"].get("boxes") or {})] * boxed])
+        facts = SprintFacts.of(row)
+        told = [str(facts.number), plain(row["status"]), str(len(own)), judged]
+        rows.append([*told, f"{facts.seconds:.1f}", *[_boxes(facts.boxes)] * boxed])
     return table(heads, rows)
 
 
@@ -92,23 +93,47 @@ def team(found: Findings) -> list[str]:
     """How the questions to each role ended, and why one was last silent; nothing without a team."""
     lines = []
     for row in found.sprints:
-        told = row["facts"].get("team") or {}
-        ends = told.get("outcomes") if isinstance(told, Mapping) else None
+        told = SprintFacts.of(row).team
+        ends = told.get("outcomes")
         for role, counts in (ends or {}).items():
             words = ", ".join(f"{count} {plain(end, 40)}" for end, count in counts.items())
-            lines.append(f"- sprint {row['facts'].get('number', 1)}, {plain(role, 40)}: {words}")
+            lines.append(f"- sprint {SprintFacts.of(row).number}, {plain(role, 40)}: {words}")
         if ends and told.get("silence"):
             silence = told["silence"] if isinstance(told["silence"], Mapping) else {"last": told["silence"]}
             lines += [f"- {plain(role, 40)} silent because: {plain(why)}" for role, why in silence.items()]
+        left_out = told.get("left_out") or {}
+        lines += [
+            f"- {plain(role, 40)}, used all the same: {plain(why)} ({count} x)"
+            for role, notes in left_out.items()
+            for why, count in notes.items()
+        ]
     return capped(lines, 4 * _REASONS, "lines of this kind")
+
+
+def own_claims(found: Findings) -> list[str]:
+    """What proposals said of themselves, as judged, and what could not be judged is not told."""
+    lines = []
+    for row in found.experiments:
+        if told := row["facts"].get("tested"):
+            arm, word = code(" ".join(row["proposal"].overrides), 120), told["word"]
+            ends = {
+                "supported": "so it is refuted by its own word",
+                "refuted": "so it stands by its own word",
+            }
+            end = f", {ends[word]}" if word in ends else ""
+            lines.append(
+                f"- {arm} against {code(told['against'], 120)}, {plain(told['claim'])}: {plain(word)}{end} "
+                f"({plain(told['reason'], 240)})"
+            )
+    return capped(lines, 4 * _REASONS, "claims of proposals")
 
 
 def memory(found: Findings) -> list[str]:
     """What was recalled from earlier work, where a sprint had memory at hand."""
     lines = []
     for row in found.sprints:
-        told = row["facts"].get("memory")
-        if isinstance(told, Mapping) and told.get("mode", "off") != "off":
+        told = SprintFacts.of(row).memory
+        if told.get("mode", "off") != "off":
             recalled = told.get("recalled") or []
             shown = ", ".join(plain(one, 40) for one in recalled[:20])
             rest = f" and {len(recalled) - 20} more" if len(recalled) > 20 else ""
@@ -121,15 +146,13 @@ def read(found: Findings) -> list[str]:
     """What literature was looked up and what failed, and which sources and trials proposals rest on."""
     lines = []
     for row in found.sprints:
-        told = row["facts"].get("literature")
-        if isinstance(told, Mapping):
+        told = SprintFacts.of(row).literature
+        if told:
             where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
             alone = (
                 "" if found.interactions or asked else "; it is read for a language model, and there was none"
             )
-            lines.append(
-                f"- sprint {row['facts'].get('number', 1)}: questions to {where}: {asked:.0f}{alone}"
-            )
+            lines.append(f"- sprint {SprintFacts.of(row).number}: questions to {where}: {asked:.0f}{alone}")
             lines += [f"- {plain(note)}" for note in told.get("notes") or []]
     cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)
     if cited:
@@ -142,7 +165,7 @@ def _review(row: Row, experiment: Row) -> list[str]:
     content = row["content"] or {}
     reasons = content.get("reasons") or []
     score = "-" if row["score"] is None else f"{row['score']:.1f}"
-    rounds = (experiment["facts"].get("review") or {}).get("round", "")
+    rounds = ProposalFacts.of(experiment).review.get("round", "")
     proposal = code(" ".join(experiment["proposal"].overrides), 120)
     return [
         str(row["proposal_id"]),
@@ -159,10 +182,10 @@ def _by(row: Row) -> str:
     return str((row["content"] or {}).get("by", "stand-in"))
 
 
-def _told_turns(found: Findings) -> dict[str, Mapping[str, Any]]:
+def _told_turns(found: Findings) -> Mapping[str, Mapping[str, float]]:
     """What the last sprint that tells of it says of each proposer's turns."""
-    last = next((row["facts"]["turns"] for row in reversed(found.sprints) if row["facts"].get("turns")), None)
-    return {name: one for name, one in (last or {}).items() if isinstance(one, Mapping)}
+    told = (SprintFacts.of(row).turns for row in reversed(found.sprints))
+    return next(filter(None, told), {})
 
 
 def _turns(found: Findings) -> dict[str, str]:

@@ -161,7 +161,8 @@ def _tables(found: Findings) -> list[Any]:
     arms = found.arms("confirmed")
     if not arms:
         return []
-    text = "\n".join(arms_table(arms, found.columns("confirmed")))
+    names = [*found.names.table(), "", *arms_table(arms, found.columns("confirmed"), found.names)]
+    text = "\n".join(names)
     return [wr.H2(text="Confirmed on fresh seeds, test split"), wr.MarkdownBlock(text=text)]
 
 

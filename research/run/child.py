@@ -17,6 +17,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
+import redact
+from construct import trust
 from refusal import Ended, Refusal
 from research.run.turns import Turns, spent_s
 
@@ -55,6 +57,7 @@ def _begin(request: dict[str, Any]) -> None:
     _redirect(request["log"])
     os.environ.update(request["environment"])
     sys.argv[:] = request["argv"]
+    trust([{"_target_": name} for name in request.get("trusted", ())])
 
 
 def _turn(request: dict[str, Any], before: dict[str, Any], sheet: IO[bytes]) -> bool:
@@ -96,9 +99,9 @@ def _answer(task: str, arguments: tuple[list[Any], dict[str, Any]]) -> dict[str,
     except KeyboardInterrupt:
         return {"interrupted": True}
     except BaseException as error:
-        traceback.print_exc()
+        sys.stderr.write(redact.text(traceback.format_exc()))
         refusals = [one for one in _causes(error) if isinstance(one, Refusal)]
-        return {"refused": str(refusals[0])} if refusals else {"failed": reason(error)}
+        return {"refused": redact.text(str(refusals[0]))} if refusals else {"failed": reason(error)}
 
 
 def _plain(result: Any) -> dict[str, Any]:
@@ -114,12 +117,12 @@ def _function(task: str) -> Callable[..., Any]:
 def reason(error: BaseException) -> str:
     """One line that says what went wrong: the first cause, its type and its message.
 
-    A training that ended before its time says so itself.
+    A training that ended before its time says so itself. Secrets are masked.
     """
     first = _causes(error)[-1]
     words = " ".join(str(first).split()) or "no message"
     kind = "" if isinstance(first, Ended) else f"{type(first).__name__}: "
-    return f"{kind}{words}"[:_LONGEST_REASON]
+    return redact.text(f"{kind}{words}")[:_LONGEST_REASON]
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -143,7 +146,7 @@ def _die_with(server: int) -> None:
 
 def _redirect(log: str) -> None:
     """Nothing is read from the terminal, and all output goes to the file `log`."""
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (written, 1), (written, 2)):
         os.dup2(source, target)

@@ -1,6 +1,7 @@
 """The parent's end of a fork server: start it, ask for children, hear how each one ended."""
 
 import contextlib
+import fnmatch
 import json
 import os
 import queue
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, final
@@ -18,6 +19,20 @@ _BOOT = (
     "from research.run.server import main; main(descriptor)"
 )
 _CLOSING_S = 10.0
+LET_THROUGH = "JOULELAB_LET_THROUGH"
+"""variable that names others, with commas between, which trials are to have too, as `HF_TOKEN,DATA_*`"""
+_NEEDED = """
+    PATH HOME USER LOGNAME SHELL PWD LANG LANGUAGE LC_* TZ TERM COLUMNS TMPDIR TEMP TMP XDG_* PYTHON*
+    JOULELAB_* VIRTUAL_ENV CONDA_PREFIX LD_LIBRARY_PATH LD_PRELOAD DYLD_* MALLOC_* CC CXX SLURM_JOB_ID
+    OMP_* GOMP_* KMP_* MKL_* OPENBLAS_* BLIS_* NVPL_* NUMEXPR_* VECLIB_* ONEDNN_* DNNL_* ATEN_*
+    CUDA* CUBLAS_* CUDNN_* NVIDIA_* NCCL_* GLOO_* ROCR_* HIP_* HSA_* TORCH* PYTORCH_* TRITON_*
+    HF_HOME HF_ENDPOINT HF_HUB_CACHE HF_HUB_OFFLINE HF_HUB_DISABLE_* HF_DATASETS_CACHE HF_DATASETS_OFFLINE
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY
+    http_proxy https_proxy no_proxy all_proxy WANDB_*
+"""
+"""what a trial needs of the environment; of keys only that of Weights & Biases, to which trials log"""
+_SERVER = ("PG*",)
+"""what it needs beside it to write its row to a PostgreSQL server: user and password may be there"""
 
 Report = tuple[int, dict[str, Any]]
 
@@ -26,9 +41,11 @@ Report = tuple[int, dict[str, Any]]
 class Forks:
     """A running fork server; `close` ends it with all its children."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, needs: Iterable[str] = ()) -> None:
+        """`needs` are variables of ours that the trials need beside the usual ones, or patterns of them."""
         ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with theirs, os.fdopen(written, "ab") as output:
             boot = json.dumps([theirs.fileno(), sys.path])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, boot],
@@ -36,7 +53,8 @@ class Forks:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **environment},
+                env={**needed(os.environ, needs), **environment},
+                umask=0o077,  # what trials write is nobody else's to read
                 start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
             )
         self._socket = ours
@@ -89,3 +107,20 @@ class Forks:
                 self._reports.put(self._server.recv())
         except (EOFError, OSError):
             self._reports.put(None)
+
+
+def needs(configs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What trials of these configs need of the environment beside the usual, to write their rows."""
+    urls = [str((config.get("store") or {}).get("url")) for config in configs]
+    return _SERVER if any(url.startswith("postgres") for url in urls) else ()
+
+
+def needed(environment: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+    """The part of an environment that trials are given: what they need, `more`, and what is let through."""
+    let = environment.get(LET_THROUGH, "").replace(",", " ").split()
+    names = [*_NEEDED.split(), *more, *let]
+    return {
+        name: value
+        for name, value in environment.items()
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)
+    }

@@ -1,10 +1,14 @@
 """What a campaign tells while it runs: the objective first, a line for each trial, the verdict last."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from redact import shown
+from research.compose.typed import as_typed
 from research.metrics import is_energy, quantity
+from research.page import fitted
 from research.run.retold import grid_of
 from research.stats.comparable import how_taken
 from research.stats.sentences import stopped
@@ -27,8 +31,11 @@ class Lines:
         self._failed: tuple[str | None, ...] = ()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line, foreign text included: nothing in it is markup."""
-        self._console.print(text, style=style or None, markup=False)
+        """One line, foreign text included: nothing in it is markup, and nothing acts on the terminal."""
+        told = shown(text)
+        if self._console.is_terminal:
+            told = fitted(told, self._console.width)
+        self._console.print(told, style=style or None, markup=False, emoji=False)
 
     def trial(
         self,
@@ -60,20 +67,25 @@ class Lines:
         )
 
 
+_WEAKEST = 5
+"""classes that a panel tells"""
+_SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
+
+
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Print the panel of one finished or known trial."""
+    """Print the panel of one finished or known trial; what is too long for a line goes on in the next."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     for name, text in rows(answer, overrides):
-        table.add_row(name, Text(text))  # as it is: brackets are no markup
-    known = " (known: nothing was trained; force=true runs it again)" if answer["status"] == "known" else ""
-    Console().print(Panel(table, title=f"trial {answer['trial_id']}{known}", expand=False, highlight=False))
+        table.add_row(name, Text(shown(text)))  # as it is: brackets are no markup
+    panel = Panel(table, title=f"trial {answer['trial_id']}", expand=False, highlight=False)
+    Console(highlight=False, emoji=False).print(panel)
 
 
 def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
@@ -81,8 +93,11 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     metrics, facts, folder = answer["metrics"], answer["facts"], Path(answer["folder"])
     how = how_taken(Result(trial_id=answer["trial_id"], metrics=metrics, facts=facts))
     method, basis = how["energy_method"] or "not measured", how["energy_basis"] or ""
+    known = "nothing was trained; force=true runs it again" if answer["status"] == "known" else ""
     lines = [
-        ("score", _join(metrics, ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/loss"))),
+        ("known", known),
+        ("score", _join(metrics, (*_SCORES, "test/loss"))),
+        ("classes", _classes(facts)),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
         (
@@ -123,6 +138,14 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     return [line for line in lines if line[1]] + [("next", _next(overrides))]
 
 
+def _classes(facts: dict[str, Any]) -> str:
+    """The classes by name with their F1, the weakest first, for the test split."""
+    named = list(zip(facts.get("classes") or (), facts.get("f1_per_class") or (), strict=False))
+    weakest = sorted(named, key=lambda one: one[1])[:_WEAKEST]
+    more = f"   and {len(named) - len(weakest)} more" if len(named) > len(weakest) else ""
+    return "   ".join(f"{name} F1 {f1:.2f}" for name, f1 in weakest) + more
+
+
 def _grid(facts: dict[str, Any]) -> str:
     told = grid_of(facts)
     return f"   grid {told}" if told else ""
@@ -133,5 +156,5 @@ def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
 
 
 def _next(overrides: Sequence[str]) -> str:
-    chosen = [text for text in overrides if not text.startswith(("seed=", "optimizer="))]
-    return " ".join(["python train.py -m", *chosen, "optimizer=adam,adamw,lion seed=0,1,2"])
+    chosen = [as_typed(text) for text in overrides if not text.startswith(("seed=", "optimizer="))]
+    return f"python train.py -m {shlex.join([*chosen, 'optimizer=adam,adamw,lion', 'seed=0,1,2'])}"

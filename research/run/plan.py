@@ -1,12 +1,14 @@
 """What a command would run, what of it is known, and what the rest would cost by the trials already done."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, final
 
 from research.metrics import quantity
+from research.page import written
 from research.run import lookup, machine
 from research.run.runner import Job
 from research.space import identity
@@ -85,7 +87,7 @@ def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) 
         else:
             about = _line(predicted[index]) if index in predicted else f"the same as {first[index] + 1}"
         number = f"{index + 1:{len(str(len(jobs)))}d}/{len(jobs)}"
-        print(f"{number}  {' '.join(job.overrides) or 'defaults'}  {about}")
+        print(written(f"{number}  {' '.join(job.overrides) or 'defaults'}  {about}", sys.stdout))
     same = len(first) - len(predicted)
     print(total(list(predicted.values()), len(jobs), min(width, len(jobs)), same))
 

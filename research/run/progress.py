@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from research.metrics import quantity
+from research.page import written
 from research.run.runner import Job, Outcome
 
 
@@ -13,7 +14,8 @@ from research.run.runner import Job, Outcome
 class Progress:
     """Prints each outcome as it comes; a context manager, so that the bar ends before other prints."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], *, bar: bool = True) -> None:
+        self._wanted = bar and sys.stdout.isatty()
         self._total = len(jobs)
         self._common = common(jobs)
         self._seen = 0
@@ -21,7 +23,7 @@ class Progress:
         self._task: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if self._wanted:
             from rich import progress
 
             columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
@@ -39,11 +41,12 @@ class Progress:
     def show(self, outcome: Outcome) -> None:
         """Print the line of one outcome."""
         self._seen += 1
-        text = line(outcome, self._seen, self._total, self._common)
+        text = written(line(outcome, self._seen, self._total, self._common), sys.stdout)
         if self._bar is None:
             print(text, flush=True)
             return
-        self._bar.console.print(text, markup=False, highlight=False, style=None if outcome.ok else "red")
+        style = None if outcome.ok else "red"
+        self._bar.console.print(text, markup=False, highlight=False, emoji=False, style=style)
         self._bar.advance(self._task)
 
 

@@ -2,6 +2,8 @@
 
 import difflib
 import hashlib
+import os
+import re
 import secrets
 import sys
 import time
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from redact import redact
+from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
@@ -22,6 +24,9 @@ from research.space.signature import signature
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
 
 POLL_S = 0.5
+_WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
+"""least and most of numbers that count something"""
+_WANDB_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 
 
 @final
@@ -38,6 +43,8 @@ class Row:
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """what the training begins from, by key, with the SHA-256 of each"""
     _store: Store | None = None
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
@@ -52,6 +59,9 @@ class Row:
             Lost: another process took the row over, because this one was paused for longer than its lease.
         """
         assert self._store is not None and self._claim is not None
+        facts = facts | ({"files": self.files} if self.files else {})
+        # What each example came to is packed numbers, where letters may stand as in a key.
+        facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
         self._store.finish(self._claim, metrics, facts, curve)
         self.status, self.metrics, self.facts = "done", metrics, facts
 
@@ -82,6 +92,34 @@ class Row:
         }
 
 
+def check_numbers(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for whole numbers that are none, or that no machine could count to."""
+    of = {"seed": config, "threads": config.get("launcher") or {}, "jobs": config.get("launcher") or {}}
+    for key, (least, most) in _WHOLE.items():
+        value = of[key].get(key)
+        if value is None and key != "seed":
+            continue
+        if type(value) is not int or not least <= value <= most:
+            name = key if key == "seed" else f"launcher.{key}"
+            raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
+
+
+def check_wandb(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for variables by which Weights & Biases could not run, before anything is trained."""
+    if not any("wandb" in str(part) for part in (config.get("logger") or {})):
+        return
+    mode, url = (os.environ.get(f"WANDB_{name}") for name in ("MODE", "BASE_URL"))
+    if mode and mode not in _WANDB_MODES:
+        raise Refusal(
+            f"WANDB_MODE={mode} is no mode of Weights & Biases: set it to online, offline or disabled, "
+            "or choose logger=csv."
+        )
+    if url and not re.match(r"https?://[^/\s]+", url):
+        raise Refusal(
+            "WANDB_BASE_URL is no address of a server: set it as https://api.wandb.ai, or unset it."
+        )
+
+
 def check_score(score: str, task: str | None = None) -> None:
     """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
     names = [*METRICS, *VALIDATION]
@@ -90,10 +128,9 @@ def check_score(score: str, task: str | None = None) -> None:
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
     only = elsewhere(score, task) if task else None
     if only:
-        raise Refusal(
-            f"score={score} is measured for {only}, and the task of this data is {task}: choose for example "
-            "val/accuracy or val/loss."
-        )
+        choose = "choose for example val/accuracy or val/loss"
+        usual = "set score=val/rmse and loss=squared_error" if task == "regression" else choose
+        raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
 
 
 @contextmanager
@@ -109,6 +146,8 @@ def claimed(
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
     check_score(config["score"], config["data"].get("task"))
+    check_numbers(config)
+    check_wandb(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
@@ -141,7 +180,8 @@ def claimed(
             )
         else:
             _tell_damaged(begun, damaged)
-            row = Row(got.trial_id, folder, digest, pinned, _store=store, _claim=got)
+            files = identity.files(config | {"ckpt_path": pinned})
+            row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
             with store.keep(got), _failing(row):
                 yield row
     finally:
@@ -155,7 +195,7 @@ def _weights(known: Known) -> bool:
 def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
     if begun is not None and damaged:
         names = ", ".join(path.name for path in damaged)
-        print(f"damaged: {names}; training goes on from {begun}", file=sys.stderr)
+        print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
 
 
 def _claim(claim: Callable[[], TrialClaim | Known | Busy]) -> TrialClaim | Known:
@@ -182,7 +222,7 @@ def _failing(row: Row) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return one line that says why a trial failed, for example `diverged: the loss is nan at step 12`."""
-    words = " ".join(str(error).split())[:500]
+    words = text(" ".join(str(error).split()))[:500]
     if isinstance(error, Ended):
         return words
     kinds = {"Refusal": "refused", "KeyboardInterrupt": "interrupted"}

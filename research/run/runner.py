@@ -9,15 +9,17 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
+from construct import is_trusted, targets, trusted
+from redact import redact
 from refusal import Refusal
 from research.run import machine, turns
-from research.run.forks import Forks
+from research.run.forks import Forks, needs
 
 Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
 
@@ -33,15 +35,15 @@ PRELOAD = (
 _SERVER_LOG = "forkserver.log"
 _OVER = "the time for it was over; the same command goes on with it"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
-_GRACE_S = 3.0
-"""How long an interrupted trial may take to close its loggers before it is killed."""
+_ENDLESS = 1e9  # seconds whose end nobody sees
+_GRACE_S = 3.0  # in which an interrupted trial may close its loggers before it is killed
 _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @final
 @dataclass(frozen=True)
 class Job:
-    """One trial to run: the resolved plain config and where it comes from."""
+    """One trial to run: the resolved plain config and where it comes from, as it may be told."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -49,6 +51,9 @@ class Job:
     source: str = "person"
     until: float | None = None
     """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrides", redact(list(self.overrides)))
 
     @property
     def left_s(self) -> float:
@@ -111,14 +116,15 @@ class Runner:
         turns: int = 32,
     ) -> None:
         for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
-            if value is not None and not value > 0:
-                raise Refusal(f"launcher.{name}={value}: give a number above 0, or null for the default.")
+            if value is not None and not 0 < value < _ENDLESS:
+                raise Refusal(f"launcher.{name}={value}: give a number above 0, below 1e9, or null.")
         self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._kept, self._logs, self._turns = logs is not None, logs, turns
         self._forks: Forks | None = None
         self._started = 0
         self._beside: dict[str, int] = {}
+        self._needs: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +155,7 @@ class Runner:
         """
         places = self.places(jobs) if jobs else []
         free = deque(places)
+        self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         threads = self._threads or machine.threads(max(1, len(free)))
         waiting = deque(jobs)
@@ -175,8 +182,8 @@ class Runner:
 
     def _start(self, running: dict[int, _Running], job: Job, place: dict[str, str], threads: int) -> None:
         forks = self._open(threads)
-        called = targets(job.config)
-        forks.preload(self._preload, called)
+        called = [str(target) for target in targets(job.config)]
+        forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, place, self._log(job))
         named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
@@ -185,6 +192,7 @@ class Runner:
             "arguments": ([_metered(job.config, self._beside)], named),
             "environment": place,
             "argv": [sys.argv[0], *job.overrides],
+            "trusted": trusted(),
             "log": str(one.log),
             "kin": turns.kin(job.config, called, place, threads),
             "turns": self._turns,
@@ -196,11 +204,11 @@ class Runner:
         if self._logs is None:
             self._logs = Path(tempfile.mkdtemp(prefix="joulelab-"))
         if self._forks is None:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = {name: str(threads) for name in _LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-            self._forks = Forks(environment, self._logs / _SERVER_LOG)
+            self._forks = Forks(environment, self._logs / _SERVER_LOG, self._needs)
         return self._forks
 
     def _log(self, job: Job) -> Path:
@@ -238,14 +246,6 @@ class Runner:
             trial_id, reason = _record(one.job, status, reason)
         where = f" [printed: {one.log}]" if printed else ""
         return Outcome(one.job, status, reason + where, trial_id, **figures)
-
-
-def targets(config: Any) -> list[str]:
-    """Every `_target_` in a plain config, in its order."""
-    if isinstance(config, Mapping):
-        own = [config["_target_"]] if isinstance(config.get("_target_"), str) else []
-        return own + [target for value in config.values() for target in targets(value)]
-    return [target for value in config for target in targets(value)] if isinstance(config, list) else []
 
 
 def _metered(config: dict[str, Any], beside: dict[str, int]) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from research.compose.override import values_of
+from research.page import written
 from research.run import lookup, sweep_table
 from research.run.progress import Progress
-from research.run.row import check_score
+from research.run.row import check_numbers, check_score, check_wandb
 from research.run.runner import Job, Outcome, Runner
 
+Launch = Callable[[Sequence[Job]], Iterator[Outcome]]
+"""runs jobs and tells how each ended"""
 _WITHOUT = ("force=", "dry_run=", "launcher.", "logger", "store", "root=", "tags=")
 
 
@@ -24,13 +28,15 @@ def name(typed: Sequence[str], swept: Sequence[str]) -> str:
     said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
     digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
     said_of = values_of(typed)
-    given, recipe = ([said_of[key]] if key in said_of else [] for key in ("name", "experiment"))
+    given, recipe = ([said_of[key].strip("'\"")] if key in said_of else [] for key in ("name", "experiment"))
     prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join([*prefix, digest]))
+    return re.sub(r"[^\w-]+", "-", "-".join([*prefix, digest])).strip("-")
 
 
-def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
+def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = None) -> list[Outcome]:
     """Run all jobs and print lines and table; outcomes are in the order of the jobs.
+
+    `launch` runs them by other means than processes of our own, whose CPU seconds are not known here.
 
     Raises `Refusal` before anything runs for what no trial could run with, and KeyboardInterrupt after
     printing what is done.
@@ -40,6 +46,9 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     first = jobs[0].config
     for score, kind in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
         check_score(score, kind)
+    for job in jobs:
+        check_numbers(job.config)
+        check_wandb(job.config)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
@@ -47,12 +56,12 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     runner = Runner(settings["jobs"], settings["threads"], settings["timeout_s"], task=task, logs=logs)
     interrupted = False
     try:
-        with runner, Progress(jobs) as progress:
-            _run(jobs, outcomes, runner, progress)
+        with runner, Progress(jobs, bar=launch is None) as progress:
+            _run(jobs, outcomes, launch or runner.run, progress)
     except KeyboardInterrupt:
         interrupted = True
     told = [one for one in outcomes if one is not None]
-    _tell(told, first, _cpu_seconds() - started)
+    _tell(told, first, _cpu_seconds() - started if launch is None else None)
     missing = len(jobs) - sum(one.ok for one in told)
     if missing:
         why = "stopped" if interrupted else "see above why"
@@ -62,7 +71,7 @@ def run(jobs: Sequence[Job], task: str = "train:trial") -> list[Outcome]:
     return told
 
 
-def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, progress: Progress) -> None:
+def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], launch: Launch, progress: Progress) -> None:
     """Fill in the outcomes that are not known yet, as they come; of equal trials the first is run.
 
     It answers the others where it has numbers; where it failed the next of them tries again.
@@ -73,7 +82,7 @@ def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, pr
     while twins:
         groups = {id(jobs[group[0]]): group for group in twins}
         twins = []
-        for one in runner.run([jobs[group[0]] for group in groups.values()]):
+        for one in launch([jobs[group[0]] for group in groups.values()]):
             first, *others = groups[id(one.job)]
             told = {first: one} | ({at: lookup.answered(jobs[at], one) for at in others} if one.ok else {})
             for index, outcome in told.items():
@@ -83,10 +92,11 @@ def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], runner: Runner, pr
                 twins.append(others)
 
 
-def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float) -> None:
+def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float | None) -> None:
     if told:
         sweep_table.show(told, config["score"])
-    print(*overhead(told, cpu_s), sep="\n", end="")
+    for line in () if cpu_s is None else overhead(told, cpu_s):
+        print(written(line, sys.stdout))
 
 
 def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
@@ -100,12 +110,14 @@ def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
         return []
     return [
         f"orchestration overhead {cpu_s / stepped:.2f}: {cpu_s:.1f} CPU s in all for {stepped:.2f} CPU s of "
-        f"training steps ({len(done)} trials, steps {stepped / cpu_s:.0%} of it){peak_words(told)}\n"
+        f"training steps ({len(done)} trials, steps {stepped / cpu_s:.0%} of it; the rest "
+        "starts, validates and measures them, and weighs less in longer trainings)",
+        *peak_line(told),
     ]
 
 
-def peak_words(told: Sequence[Outcome]) -> str:
-    """What share of the machine's peak the trainings used, where the trials tell it; by their seconds."""
+def peak_line(told: Sequence[Outcome]) -> list[str]:
+    """A line of what share of the machine's peak trainings used, by their seconds, where trials tell it."""
     shares = [
         (one.metrics["train/fraction_of_peak"], one.metrics["train/seconds"])
         for one in told
@@ -114,9 +126,13 @@ def peak_words(told: Sequence[Outcome]) -> str:
         and "train" not in (one.facts.get("disturbed") or {})
     ]
     seconds = sum(taken for _, taken in shares)
-    if not seconds:
-        return ""
-    return f"; fraction of peak {sum(share * taken for share, taken in shares) / seconds:.2g}"
+    used = sum(share * taken for share, taken in shares) / seconds if seconds else 0.0
+    if not used:
+        return []
+    return [
+        f"fraction of peak {used:.2g}: the steps took {1 / used:.3g} times as long as their arithmetic would "
+        "at the fastest this machine computes"
+    ]
 
 
 def _cpu_seconds() -> float:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
+from redact import shown
 from research.metrics import described, is_ratio, quantity, twin
+from research.page import fitted, flowed
 from research.run.progress import common
 from research.run.runner import Outcome
 from research.stats.arms import Arm
@@ -13,7 +15,12 @@ from research.stats.comparable import Provenance, sound, unlike
 from research.stats.intervals import Summary
 from research.types import Result
 
-_WIDE = 100
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE = 160
+_NAME, _GAP = 22, 3
+"""characters that the names of the arms need at least, and what stands between two columns"""
 
 
 @final
@@ -105,26 +112,43 @@ def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list
 
 
 def show(outcomes: Sequence[Outcome], score: str) -> None:
-    """Print the table; a narrow terminal does without the seconds."""
-    from rich import box
+    """Print every column of the table; where they do not fit side by side each arm has lines of its own."""
     from rich.console import Console
-    from rich.table import Table
 
     terminal = Console()
-    # A file is not as narrow as rich takes it to be.
-    width = terminal.width if terminal.is_terminal else 160
-    # Without markup: the brackets of compress=[a,b] are no style.
-    console = Console(width=width, highlight=False, markup=False)
+    # A file is not as narrow as rich takes it to be. No markup: the brackets of compress=[a,b] are no style.
+    width = terminal.width if terminal.is_terminal else _WIDE
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     compared = arms(outcomes)
     heads, texts = rows(compared, score)
-    kept = [at for at, head in enumerate(heads) if console.width >= _WIDE or head != "train/seconds"]
-    table = Table(box=box.SIMPLE_HEAD, caption=caption(compared), caption_justify="left")
-    for at in kept:
-        table.add_column(heads[at], justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
-    for text in texts:
-        style = "bold" if text[0].startswith("* ") else None
-        table.add_row(*(text[at] for at in kept), style=style)
+    cells = [[shown(cell) for cell in text] for text in texts]
+    figures = list(zip(heads, *cells, strict=True))[1:]
+    if _NAME + sum(max(map(len, column)) + _GAP for column in figures) < width:
+        _print_table(console, heads, cells)
+    else:
+        _print_stacked(console, heads, cells)
+    console.print(fitted(shown(caption(compared)), width))
+
+
+def _print_table(console: "Console", heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for at, head in enumerate(heads):
+        table.add_column(head, justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
+    for text in cells:
+        table.add_row(*text, style="bold" if text[0].startswith("* ") else None)
     console.print(table)
+
+
+def _print_stacked(console: "Console", heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    console.print()
+    for name, *figures in cells:
+        console.print(fitted(name, console.width), style="bold" if name.startswith("* ") else None)
+        told = [f"{head} {figure}" for head, figure in zip(heads[1:], figures, strict=True)]
+        console.print("\n".join(flowed(told, console.width, "    ")))
+    console.print()
 
 
 def caption(compared: Sequence[SweepRow]) -> str:

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from construct import refuse_untrusted
+from reading.digest import remembered
 from refusal import Refusal
 from research.space import contents, identity
 from research.space.signature import signature
 from research.stats.draws import KEY, drawn_anew
+from research.store.claims import refuse_edited
 from research.store.store import Store
 from research.types import Key, Trial
 
@@ -46,9 +49,13 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
         return Taught(config)
     asked = {key: value for key in _KEYS if (value := (distill["teacher"] or {}).get(key)) is not None}
     model, weights, found = _teacher(config, asked, train)
-    built = {"_target_": "models.compress.teacher.load", "model": model, "weights": weights}
+    file, _ = contents.checkpoint(Path(weights))
+    # The very file: a folder may have a newer one by the time it is read.
+    read = {"weights": weights} if file is None else {"weights": str(file), "sha256": remembered(file)}
+    built = {"_target_": "models.compress.teacher.load", "model": model, **read}
     steps = config["compress"] | {"distill": distill | {"teacher": built}}
-    return Taught(config | {"compress": steps}, found.metrics, found.facts)
+    facts = found.facts | {"teacher": found.facts["teacher"] | read}
+    return Taught(config | {"compress": steps}, found.metrics, facts)
 
 
 def key(config: Mapping[str, Any], signature: str) -> Key:
@@ -93,7 +100,7 @@ def _whole(number: Any) -> int:
 
 def _content(path: str) -> list[str]:
     file, _ = contents.checkpoint(Path(path))
-    return [] if file is None else [contents.remembered(file)]
+    return [] if file is None else [remembered(file)]
 
 
 def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
@@ -149,6 +156,7 @@ def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[st
         store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
+    refuse_edited(trials[0])
     return trials[0], metrics
 
 
@@ -181,12 +189,14 @@ def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str,
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
             "network it holds: compress.distill.teacher.recipe=[data=...,model=...]."
         )
+    refuse_edited(known[-1])
     return known[-1], metrics
 
 
 def _of_trial(
     config: dict[str, Any], trial: Trial, metrics: Mapping[str, float], weights: str
 ) -> tuple[dict[str, Any], str, Taught]:
+    refuse_untrusted(trial.config["model"])
     _same_task(config, trial.config)
     facts = {"teacher": {"trial": trial.id, "weights": weights}}
     return trial.config["model"], weights, Taught({}, _cost(metrics), facts)

@@ -6,6 +6,7 @@ that it runs, also when a file changes while a sweep goes on.
 
 import sys
 
+import construct
 from refusal import Refusal
 from research.space import identity, knobs, sources
 from research.store import store
@@ -17,5 +18,6 @@ try:
     sources.code_digest({"meter": {"_target_": "models.energy.meter.Meter"}})
     identity.hardware_class({"accelerator": "cpu"})
     knobs.own()
+    construct.own()
 except (OSError, Refusal) as error:
     print(f"what names a trial could not be read ahead: {error!r}", file=sys.stderr)  # each trial will try

@@ -161,7 +161,7 @@ def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], a
     if not options:
         return [f"{group} has no option that may be chosen: leave it out."]
     most = about.most if about.several else 1
-    amount = f"one or a list of at most {most} of" if about.several else "one of"
+    amount = f"one of, or as [a,b] together at most {most} of," if about.several else "one of"
     wrong = [value for value in values if not _is_choice(value.value, options, about.several, most)]
     return [
         f"{group} takes {amount} {', '.join(options)}; {shown(value.text)} is not{_bare(value, options)}."

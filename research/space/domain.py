@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from pydantic import Field, ValidationError
 
@@ -11,9 +11,6 @@ from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
 from research.compose.yaml import parsed, text_of
 from research.types import Record
-
-if TYPE_CHECKING:
-    from research.space.gate import Space
 
 _WORD = re.compile(r"[a-z0-9]+")
 _SHORT = frozenset(
@@ -138,7 +135,7 @@ class Scope:
         ]
 
     def narrowed(self, vocabulary: Mapping[str, Any], fixed: Sequence[str] = ()) -> dict[str, Any]:
-        """The vocabulary of `narrowed` below with this field's groups, options and keys only.
+        """A vocabulary as `narrowed` gives it, with this field's groups, options and keys only.
 
         A group whose keys belong here but not its choice stays, with nothing to choose from. Raises `Refusal`
         when nothing is left to turn beside what is `fixed`.
@@ -195,7 +192,12 @@ class Scope:
             for option, card in entry["options"].items()
             if allowed is None or option in allowed | default
         }
-        return {**entry, "options": kept}
+        beside = {
+            option: needed
+            for option, needed in entry.get("beside", {}).items()
+            if allowed is None or option in allowed
+        }
+        return {**entry, "options": kept, "beside": beside}
 
 
 def _given(vocabulary: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,47 +220,3 @@ def _choices(entry: Mapping[str, Any]) -> set[str]:
 def _exists(entry: Mapping[str, Any], possible: Mapping[str, set[str]]) -> bool:
     """Whether a key is there under one of the options that its group can still have."""
     return entry["group"] is None or bool(possible[entry["group"]] & entry["per"].keys())
-
-
-_QUESTION = ("data",)
-"""groups that are the question and no answer"""
-
-
-def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
-    """The space's vocabulary under `fixed` overrides, with defaults as the control has them.
-
-    Options and values that the gate refuses by themselves are left out: a language model's network on images,
-    half precision without a GPU. Raises `Refusal` when the fixed overrides do not compose.
-    """
-    vocabulary = space.vocabulary()
-    control = space.resolve(fixed)
-    for group in _QUESTION:
-        vocabulary["groups"].pop(group, None)
-    for group, entry in vocabulary["groups"].items():
-        options = entry["options"].items()
-        kept = {option: card for option, card in options if _taken(space, f"{group}={option}", fixed)}
-        entry["options"] = kept or entry["options"]
-    for key, entry in vocabulary["keys"].items():
-        if entry["group"] is None:
-            entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
-    given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
-    return vocabulary | {"given": given}
-
-
-def _narrowed(space: "Space", key: str, entry: dict[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
-    narrower: dict[str, Any] = {}
-    if entry["nullable"]:
-        narrower["nullable"] = _taken(space, f"{key}=null", fixed)
-    if entry["type"] == "enum":
-        narrower["of"] = [value for value in entry["of"] if _taken(space, f"{key}={value}", fixed)]
-    return narrower
-
-
-def _taken(space: "Space", text: str, fixed: Sequence[str]) -> bool:
-    return not space.check([text], lambda configs: None, given=fixed)
-
-
-def _at(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config

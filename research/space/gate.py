@@ -68,6 +68,20 @@ class Space:
             return complaints[:_ENOUGH]
         return self._judged(assignments, given, predict or self.budget)
 
+    def swept(self, overrides: Sequence[str]) -> list[str]:
+        """Complaints about sweeps in what must be one configuration; of overrides that `check` accepts."""
+        complaints = []
+        for text in overrides:
+            assignment = parsed(text)
+            if isinstance(assignment, Assignment) and assignment.count() > 1:
+                key, values = assignment.key, ",".join(value.text.strip("[]") for value in assignment.each())
+                several = key in self.file.groups and self.file.groups[key].several
+                joined = f"write {key}=[{values}] to have them together, or " if several else ""
+                complaints.append(
+                    f"{shown(text)} is {assignment.count()} configurations: {joined}propose one value of it."
+                )
+        return complaints
+
     def expand(self, overrides: Sequence[str]) -> list[list[str]]:
         """The points of a sweep, each as overrides without sweeps, the last axis fastest."""
         return expanded(overrides, self.composer.files.options)

@@ -12,9 +12,10 @@ from typing import Any
 
 from power import energy_profile
 from power.processor import processor
+from reading.digest import content, remembered, sha256
 from refusal import Refusal
 from research.space import contents
-from research.space.contents import commit, sha256
+from research.space.contents import commit
 from research.space.signature import acting
 from research.space.sources import code_digest, version
 from research.types import Key
@@ -45,7 +46,7 @@ def data_digest(data: Mapping[str, Any]) -> str:
     digest covers it. Raises `Refusal` when the path is missing or cannot be read.
     """
     if data.get("path"):
-        return contents.content(Path(str(data["path"])).expanduser())
+        return content(Path(str(data["path"])).expanduser())
     parts = [f"{name}={version(name)}" for name in sorted(data.get("packages") or ())]
     if data.get("hub"):
         parts.append(f"{data['hub']}@{commit(str(data['hub']), _text(data.get('revision')))}")
@@ -69,12 +70,29 @@ def data_alone(key: Key) -> str:
     return key.data.partition(_OTHERS)[0]
 
 
+def files(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Whatever file or folder a training begins from: key -> its path and the SHA-256 of what it holds.
+
+    Data, and the teacher of a distillation, are told elsewhere. Raises `Refusal` for what cannot be read.
+    """
+    paths = contents.named(acting(config), without=_APART)
+    begins, _ = begun(config)
+    paths |= {} if begins is None else {"ckpt_path": begins}
+    return {
+        key: {
+            "path": str(path),
+            "sha256": remembered(path) if path.is_file() else content(path),
+        }
+        for key, path in sorted(paths.items())
+    }
+
+
 def _others(config: Mapping[str, Any], teacher: list[str]) -> list[str]:
     """Digest of whatever else a training begins from, if anything: it may come to be another too."""
     parts = contents.digest(contents.named(acting(config), without=_APART))
     if config.get("ckpt_path") is not None:
         file, _ = begun(config)
-        parts += ["ckpt_path", "none" if file is None else contents.remembered(file)]
+        parts += ["ckpt_path", "none" if file is None else remembered(file)]
     if has_teacher(config):
         assert teacher, "research.run.teachers.key knows what identifies a teacher"
         parts += ["teacher", *teacher]
@@ -91,7 +109,7 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 def _watts() -> list[str]:
     """What joules are made of here: with another calibration, as many of them are another training."""
     profile = energy_profile.place()
-    return [contents.content(profile, "the energy profile")] if profile.is_file() else []
+    return [content(profile, "the energy profile")] if profile.is_file() else []
 
 
 def hardware_class(trainer: Mapping[str, Any]) -> str:

@@ -67,6 +67,9 @@ def counted(config: Config) -> Counted:
     inputs, classes = math.prod(data["shape"]), data["classes"]
     if not width:
         return Counted(float(inputs * classes), float(inputs * classes), float(inputs))
+    if "vocabulary" in model and "heads" not in model:
+        table = _whole(model["vocabulary"], 0) * width
+        return Counted(float(table + width * classes), float(width * classes), 2.0 * inputs * width)
     if "heads" in model:
         return _attention(config, width, depth)
     if "kernel" in model:

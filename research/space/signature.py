@@ -21,6 +21,7 @@ INERT = (
     "study",
     "hydra",
     "data.path",
+    "data.cache",
     "data.drawn",
     "budget.ceilings",
     "callbacks.checkpoint",

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from research.space.contents import file_sha256, remembered, sha256, walk
+from reading.digest import file_sha256, remembered, sha256, walk
 
 _ROOT = Path(__file__).resolve().parents[2]
 _OWN = "models"

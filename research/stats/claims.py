@@ -10,17 +10,24 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from research.metrics import is_ratio, is_timed
+from research.metrics import described, is_exact, is_ratio, is_timed, twin
 from research.stats.decide import Region
-from research.types import Constraint, Direction, Record, Scale
+from research.types import Constraint, Direction, Objective, Record, Scale
 
 Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
 KINDS: tuple[Kind, ...] = (
     *("less_by", "more_by", "not_less_by", "not_more_by"),
     *("equal_within", "at_most", "at_least"),
 )
+_BARE: dict[str, Kind] = {"less": "less_by", "more": "more_by", "<=": "at_most", ">=": "at_least"}
+_SPELT = re.compile(
+    rf"(?P<metric>[a-z]+/\w+) (?P<kind>{'|'.join(kind.replace('_', ' ') for kind in KINDS)}|[<>]=|less|more)"
+    r"(?: (?P<size>\S.*))?",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
 
 
@@ -52,6 +59,7 @@ class Part(Record):
 
     `less_by` and `more_by` claim a difference beyond the size; `not_less_by` and `not_more_by` that it stays
     within it on one side; `equal_within` on both; `at_most` and `at_least` bound the arm's own mean.
+    A margin is above 0, for noise alone breaks one of 0, unless the metric is exact.
     """
 
     metric: str
@@ -68,11 +76,52 @@ class Part(Record):
         """The part of a kind."""
         return cls.model_validate({"metric": metric, kind: size})
 
+    @classmethod
+    def keeping(cls, bound: Constraint) -> "Part":
+        """That an arm keeps a bound: by its own mean, or by its change where that is relative to the control.
+
+        A bound on the far side of the control is a margin, so keeping it is non-inferiority. One at the
+        control itself leaves none: what is exact keeps it by being no worse, and anything else only by being
+        shown to be better, for no number of seeds shows that two noisy figures are equal.
+        """
+        if bound.of_control is None:
+            return cls.of(bound.metric, "at_most" if bound.op == "<=" else "at_least", bound.bound)
+        ratio, upper = bound.of_control == "ratio", bound.op == "<="
+        change = round(100 * (bound.bound - 1), 10) if ratio else bound.bound
+        loose = change > 0 if upper else change < 0
+        if loose or (not change and is_exact(bound.metric)):
+            kind: Kind = "not_more_by" if upper else "not_less_by"
+        else:
+            kind = "less_by" if upper else "more_by"
+        return cls.of(bound.metric, kind, Size(abs(change), "%" if ratio else ""))
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """The part that `words` spells; raises `ValueError` for any other text."""
+        spelt = _SPELT.fullmatch(" ".join(text.replace("`", " ").strip(" .\n").split()))
+        if spelt is None:
+            raise ValueError("write METRIC less by|more by|not less by|not more by|equal within SIZE")
+        metric, kind, size = spelt["metric"].lower(), spelt["kind"].lower(), spelt["size"]
+        known = _BARE.get(kind) or kind.replace(" ", "_")
+        row = described(metric)
+        if row is None or not row.claimed:
+            raise ValueError(f"{metric} is no figure that is claimed")
+        if (size is None) != (kind in ("less", "more")):
+            raise ValueError("a claim is told by one size, as 0.01, 10 % or 2x")
+        if known in KINDS[5:] and not _NUMBER.fullmatch(size or ""):
+            raise ValueError("a bound is a number")
+        try:
+            return cls.model_validate({"metric": metric, known: size or ("0 %" if is_ratio(metric) else "0")})
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
     @field_validator(*KINDS[:5], mode="before")
     @classmethod
-    def _sized(cls, given: Any) -> Size:
-        if isinstance(given, Size):
+    def _sized(cls, given: Any) -> Size | None:
+        if given is None or isinstance(given, Size):
             return given
+        if isinstance(given, list) and len(given) == 2:  # as a row keeps it
+            given = f"{given[0]:.17g}{given[1]}"
         read = _SIZE.fullmatch(str(given).strip())
         if isinstance(given, bool) or read is None:
             raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")
@@ -86,7 +135,7 @@ class Part(Record):
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"{self.metric} needs exactly one of {', '.join(KINDS)}")
-        if given[0] in KINDS[2:5] and not self.size.number > 0:
+        if given[0] in KINDS[2:5] and not self.size.number > 0 and not is_exact(self.metric):
             raise ValueError(f"{self.metric}: a margin is above 0")
         return self
 
@@ -116,6 +165,18 @@ class Part(Record):
         )
 
     @property
+    def kept(self) -> Constraint | None:
+        """The bound that it says the arm keeps, alone or beside the control; None for what has two sides."""
+        if self.bound is not None or self.kind == "equal_within":
+            return self.bound
+        change = self.size.change(1 if self.kind in ("more_by", "not_more_by") else -1)
+        op: Literal[">=", "<="] = "<=" if self.kind in ("less_by", "not_more_by") else ">="
+        if not self.size.unit:
+            return Constraint(metric=self.metric, op=op, bound=change, of_control="difference")
+        ratio = round(1 + change / 100, 12)
+        return Constraint(metric=self.metric, op=op, bound=ratio, of_control="ratio")
+
+    @property
     def direction(self) -> Direction:
         """The side that is claimed of a difference."""
         return "min" if self.kind in ("less_by", "at_most") else "max"
@@ -126,6 +187,7 @@ class Part(Record):
         return Region(
             -math.inf if self.kind == "not_more_by" else self.size.change(-1),
             math.inf if self.kind == "not_less_by" else self.size.change(1),
+            closed=self.kind != "equal_within",
         )
 
     @property
@@ -163,15 +225,8 @@ class Claim(Record):
         `least` is in percent of the control where arms are compared by their ratio.
         """
         size = Size(least, "%" if is_ratio(metric) else "")
-        parts = [
-            Part.model_validate({"metric": metric, "less_by" if direction == "min" else "more_by": size})
-        ]
-        parts += [
-            Part.model_validate(
-                {"metric": bound.metric, "at_most" if bound.op == "<=" else "at_least": bound.bound}
-            )
-            for bound in bounds
-        ]
+        parts = [Part.of(metric, "less_by" if direction == "min" else "more_by", size)]
+        parts += map(Part.keeping, bounds)
         return cls(says=parts[0].words, all=tuple(parts), because=because)
 
     @property
@@ -188,10 +243,17 @@ class Claim(Record):
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """The bounds that it says the arm keeps."""
-        return tuple(part.bound for part in self.all if part.bound is not None)
+        """The bounds that it says the arm keeps beside what it is compared in."""
+        return tuple(part.kept for part in self.all[1:] if part.kept is not None)
 
     @property
     def timed(self) -> bool:
         """Whether a trial that runs beside its trials would distort what is claimed."""
         return any(is_timed(part.metric) for part in self.all)
+
+
+def refutation(objective: Objective) -> str:
+    """What refutes that an arm improves an objective, as claims are spelt: that the metric got worse."""
+    metric = twin(objective.metric)
+    size = Size(0.0, "%" if is_ratio(metric) else "")
+    return Part.of(metric, "more_by" if objective.direction == "min" else "less_by", size).words

@@ -108,6 +108,7 @@ def _split(trial: Trial) -> Any:
 
 
 _OF = {"test/accuracy": ("accuracy", 1.0), "test/loss": ("loss", 1.0)}
+_OF["test/mae"] = ("mae", 1.0)
 _OF["test/bits_per_byte"] = ("loss", 1 / math.log(2))
 """metric -> which outcomes its mean is over, and in which unit"""
 Row = Sequence[float]

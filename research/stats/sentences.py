@@ -4,7 +4,7 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 
-from research.metrics import is_energy, shown, words
+from research.metrics import described, is_energy, is_ratio, shown, words
 from research.stats.effects import Gain
 from research.stats.intervals import interval, places, spelt, told
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
@@ -37,16 +37,24 @@ def claim_sentence(
     metric = compared.metric
     verb = "lowers" if direction == "min" else "raises"
     bounds = " and ".join(shown(bound) for bound in constraints)
+    does = f"{arm} {verb} {words(metric)}"
     method = f" ({method_words(energy_method)})" if is_energy(metric) else ""
     if verdict.word == "supported":
         kept = f", keeping {bounds}" if bounds else ""
         gain = improvement(verdict.size or compared, direction, verdict.told_by)
         control = f"`{' '.join(baseline)}`" if baseline else "the control"
         parts = "" if split is None else f": {split.words}"
-        return f"{arm} {verb} {words(metric)} by {gain} against {control}{kept}{method}{parts}."
+        return f"{does} by {gain} against {control}{kept}{method}{parts}."
     if verdict.word == "refuted":
-        return f"The claim that {arm} {verb} {words(metric)} is refuted: {verdict.reason}{method}."
-    return f"Whether {arm} {verb} {words(metric)} is open: {verdict.reason}{method}."
+        kept = f" and keeps {' and '.join(verdict.bounds)}" if verdict.bounds else ""
+        return f"The claim that {does}{kept} is refuted: {verdict.reason}{method}."
+    if not verdict.by_bounds:
+        kept = f" and keeps {' and '.join(verdict.bounds)}" if verdict.bounds else ""
+        return f"Whether {does}{kept} is open: {verdict.reason}{method}."
+    beside = f"{words(metric)} changes by {difference(compared)}, n = {compared.n} pairs"
+    kept = " and ".join(verdict.bounds)
+    why = verdict.reason.removeprefix(f"{kept}: ")
+    return f"Whether {arm} keeps {kept} is open: {why}; {beside}{method}."
 
 
 def improvement(compared: Comparison, direction: Direction, told_by: str = "") -> str:
@@ -69,6 +77,15 @@ def difference(compared: Comparison) -> str:
     known = math.isfinite(compared.high - compared.low)
     ends = interval(compared) if known else "(no interval)"
     return f"{spelt(compared.difference, '+', places(compared) if known else None)}{compared.unit} {ends}"
+
+
+def effect_words(metric: str, effect: float) -> str:
+    """A goal's smallest effect: a share of a cost, and of a score its own size (`0.02 (2 points)`)."""
+    if is_ratio(metric):
+        return f"{100 * effect:g} %"
+    known, points = described(metric), 100 * effect
+    told = f" ({points:g} {'point' if points == 1 else 'points'})"
+    return f"{effect:g}{told if known is not None and known.unit == 'share' else ''}"
 
 
 def method_words(method: str) -> str:

@@ -140,11 +140,12 @@ def margin(
 
 
 def _scaled(claimed: Region, scale: Scale) -> Region:
-    """A claim in percent of the control as one about logarithms."""
+    """A claim in percent of the control as one about logarithms; ends that it takes in stay in it."""
     if scale == "absolute":
         return claimed
     low, high = (math.log1p(end / 100) if end > -100 else -math.inf for end in (claimed.low, claimed.high))
-    return Region(low, high, claimed.closed)
+    slack = ROUNDING if claimed.closed else 0.0
+    return Region(low - slack, high + slack, claimed.closed)
 
 
 @final
@@ -191,9 +192,38 @@ def verdict(parts: Sequence[PartVerdict], trial_ids: Iterable[int] = ()) -> Verd
     The reason is the first part's where it is supported, what refuted it first, else all that is open.
     """
     word = claim_word(parts)
-    reasons = [part.reason for part in parts if part.word == word]
-    reason = "; ".join(reasons) if word == "open" else reasons[0]
-    return Verdict(word=word, comparison=parts[0].comparison, reason=reason, trial_ids=tuple(trial_ids))
+    told = [bound_reason(part) if at else (part.part.metric, part.reason) for at, part in enumerate(parts)]
+    deciding = [said for said, part in zip(told, parts, strict=True) if part.word == word]
+    by, reasons = zip(*(deciding if word == "open" else deciding[:1]), strict=True)
+    reason, compared = "; ".join(reasons), parts[0].comparison
+    return Verdict(word=word, comparison=compared, reason=reason, trial_ids=tuple(trial_ids), by=by)
+
+
+def bound_reason(found: PartVerdict) -> tuple[str, str]:
+    """The bound as it is shown, and a reason that begins with it."""
+    bound = found.part.kept
+    said = found.part.words if bound is None else bound_words(bound)
+    return said, found.reason if found.reason.startswith(said) else f"{said}: {found.reason}"
+
+
+def distance(
+    part: Part, control: Values, arm: Values, rate: Errors = USUAL, ground: Ground = ALONE
+) -> float | None:
+    """How far inside its bound an arm's mean would have to be, of a bound that is open, in the metric's unit.
+
+    None where it is settled, or too few figures say.
+    """
+    if part.bound is not None:
+        return margin(part.bound, arm.values(), rate, ground)
+    found, bound = judged(part, control, arm, rate, ground), part.kept
+    compared = found.comparison
+    if found.word != "open" or compared is None or compared.n < ENOUGH or bound is None:
+        return None
+    short = abs(compared.difference - (compared.low if bound.op == ">=" else compared.high))
+    if compared.scale == "absolute":
+        return short
+    figures = [value for value in control.values() if math.isfinite(value)]
+    return short / 100 * math.fsum(figures) / len(figures)
 
 
 def judged(part: Part, control: Values, arm: Values, rate: Errors, ground: Ground = ALONE) -> PartVerdict:

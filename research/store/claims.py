@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
 from research.store import index
-from research.store.schema import clock, trial
-from research.types import Key
+from research.store.schema import clock, config_sha, trial
+from research.types import Key, Trial
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -121,6 +121,18 @@ def buried(connection: sa.Connection, key: Key, reason: str) -> list[int]:
         connection.execute(sa.update(trial).where(trial.c.id == row.id).values(**values))
         index.of_trial(connection, row.id)
     return [row.id for row in left]
+
+
+def refuse_edited(of: Trial) -> None:
+    """Raise `Refusal` for a trial whose config is not the one that was written, before it is run again.
+
+    A row of a version that took no digest passes: what it may call is held by `construct` in any case.
+    """
+    if of.config_sha is not None and of.config_sha != config_sha(of.key.signature, of.config):
+        raise Refusal(
+            f"The configuration of trial {of.id} was changed in the database after it was written (its "
+            "SHA-256 differs): it is not run. Restore the row from a copy, or type its overrides anew."
+        )
 
 
 def finished(connection: sa.Connection, mine: TrialClaim) -> bool:

@@ -1,10 +1,11 @@
 """A connection to the database that `store.url` names, and its failures as sentences."""
 
 import os
+import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 
+import redact
 from refusal import Refusal
 from research.store import migrations
 
@@ -56,9 +58,11 @@ class Database:
     def __init__(self, url: str, *, foreign: bool = False) -> None:
         """A `foreign` database is only read: neither made nor brought to the newest version."""
         self.url = _parse(url)
-        self._shown = self.url.render_as_string(hide_password=True)
+        self._shown = _told(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
+        if self._is_missing():
+            _make_private(str(self.url.database))
         self._engine = _engine(self.url, foreign)
         self._writer = self._engine.execution_options(**{_WRITE: True})
         _ENGINES.add(self._engine)
@@ -124,6 +128,12 @@ class Database:
         self._engine.dispose()
 
 
+def _make_private(path: str) -> None:
+    """An empty file that nobody else may read; SQLite gives its journals the same rights."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def exists(url: str) -> bool:
     """Whether there is a database to read; a server is taken to be there until it is asked.
 
@@ -137,7 +147,7 @@ def is_there(url: str) -> bool:
     """Whether there is a database to read; True where only opening it tells, or says what is wrong."""
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         return True
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return True
@@ -145,15 +155,28 @@ def is_there(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The URL without its password. Raises `Refusal` where nobody knows what the password is."""
+    _refuse_ambiguous(url)
+    return _told(make_url(url))
+
+
+def _told(url: URL) -> str:
+    """A file's name stays as it was typed: SQLAlchemy would spell an ä as %C3%A4."""
+    if url.get_backend_name() == "sqlite":
+        return f"{url.drivername}:///{url.database or ''}"
+    # SQLAlchemy hides the password before the host, and none among the parameters.
+    return redact.url(url.render_as_string(hide_password=True))
 
 
 def _parse(url: str) -> URL:
+    """The URL read; what is wrong with one is told without it, for it may hold a password."""
+    _refuse_ambiguous(url)
     try:
         parsed = make_url(url)
-    except (exc.ArgumentError, ValueError) as error:
-        raise Refusal(f"store.url is no database URL; sqlite:///joulelab.db is one ({error}).") from error
+    except (exc.ArgumentError, ValueError, TypeError):
+        raise Refusal(
+            "store.url is no database URL: write sqlite:///joulelab.db, or postgresql://USER@HOST:5432/NAME."
+        ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise Refusal(
             f"store.url names '{parsed.get_backend_name()}': the store runs on sqlite or postgresql."
@@ -161,6 +184,19 @@ def _parse(url: str) -> URL:
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return _file(parsed) if parsed.get_backend_name() == "sqlite" else parsed
+
+
+def _refuse_ambiguous(url: Any) -> None:
+    """Raise `Refusal` for a server's URL whose password ends nobody knows where, as in `u:p@ss/w@host/db`."""
+    scheme, _, rest = str(url).partition("://")
+    if scheme.startswith("sqlite"):
+        return
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if rest.count("@") != authority.count("@") or authority.count("@") > 1 or re.search(r"\s", authority):
+        raise Refusal(
+            "store.url holds a sign in its user or password that a URL reads otherwise: write %40 for @, %2F "
+            "for /, %3F for ?, %23 for # and %20 for a blank, or leave the password out and set PGPASSWORD."
+        )
 
 
 def _file(url: URL) -> URL:

@@ -25,7 +25,8 @@ from research.space.signature import INERT
 from research.store.schema import clock, episode, insight, proposal, sprint, trial
 
 Row = Mapping[str, Any]
-_NOT_TURNED = {"seed", "data", *(key for key in INERT if "." not in key)}
+_HARNESS = ("seed", "data.split_seed", *INERT)
+"""keys that are nobody's to turn, with what lies below them; of the data its name is the task's"""
 _SQLITE = (
     "CREATE VIRTUAL TABLE episode_terms USING fts5"
     "(terms, content='episode', content_rowid='id', tokenize='ascii', detail=none)",
@@ -164,12 +165,13 @@ def data_set(overrides: Iterable[str], config: Row | None = None) -> str | None:
 
 
 def turned(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Overrides without seed, data and what changes no result, sorted: equal ones are one configuration."""
-    return tuple(
-        f"{key}={text}"
-        for key, text in sorted(values_of(overrides).items())
-        if key.partition(".")[0] not in _NOT_TURNED
-    )
+    """Overrides without seed, data set, and what changes no result, sorted: equal ones are equal arms."""
+    return tuple(f"{key}={text}" for key, text in sorted(values_of(overrides).items()) if _is_turned(key))
+
+
+@lru_cache(maxsize=4096)
+def _is_turned(key: str) -> bool:
+    return key != "data" and not any(key == name or key.startswith(f"{name}.") for name in _HARNESS)
 
 
 def _asked(

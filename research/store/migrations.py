@@ -10,10 +10,19 @@ import sqlalchemy as sa
 
 from refusal import Refusal
 from research.store import index
-from research.store.schema import clock, episode, insight, interaction, metadata, review, schema_version
+from research.store.schema import (
+    clock,
+    episode,
+    insight,
+    interaction,
+    metadata,
+    review,
+    schema_version,
+    trial,
+)
 
 Step = Callable[[sa.Connection], None]
-VERSION = 5
+VERSION = 6
 """grows with every step, so that a database that is up to date is known by one number"""
 
 
@@ -44,7 +53,13 @@ def proposals(connection: sa.Connection) -> None:
         _index(table, "proposal_id").create(connection)
 
 
-STEPS: tuple[Step, ...] = (proposals, tables, digests, index.install)
+def config_shas(connection: sa.Connection) -> None:
+    """Version 6 keeps the digest of a trial's config; rows of before have none."""
+    if "config_sha" not in _columns(connection, trial):
+        connection.execute(sa.text("ALTER TABLE trial ADD COLUMN config_sha TEXT"))
+
+
+STEPS: tuple[Step, ...] = (proposals, tables, digests, config_shas, index.install)
 """in order: what has another name by now is renamed before what is missing is made"""
 
 

@@ -158,13 +158,13 @@ def first_of_each_seed(trials: Iterable[Trial], results: Mapping[int, Result]) -
 def ended(connection: sa.Connection, *, task: str | None, but: str | None, most: int) -> Sequence[Any]:
     """The newest trials that ended, by their episodes, of one task or of all tasks `but` one, newest first.
 
-    A row is id, task, overrides (as indexed), seed, status, reason, hardware.
+    A row is id, task, overrides as they were typed, seed, status, reason, hardware.
     """
     c, e = trial.c, episode.c
     wanted = [e.task == task] if task is not None else [e.task.is_not(None)]
     wanted += [e.task != but] if but is not None else []
     query = (
-        sa.select(c.id, e.task, e.overrides, c.seed, c.status, c.reason, c.hardware)
+        sa.select(c.id, e.task, c.overrides, c.seed, c.status, c.reason, c.hardware)
         .select_from(episode.join(trial, e.trial_id == c.id))
         .where(c.status != "running", *wanted)
     )

@@ -1,5 +1,6 @@
 """The tables, the column types that make SQLite and PostgreSQL agree, and the database's own clock."""
 
+import hashlib
 import json
 import math
 import re
@@ -57,6 +58,16 @@ class Json(sa.types.TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         """Decode what `process_bind_param` wrote."""
         return None if value is None else json.loads(value, object_hook=_unmark)
+
+
+def config_sha(signature: str, config: Any) -> str:
+    """SHA-256 of a trial's config as it is stored, under the signature of its row.
+
+    It tells a config that was damaged, edited or moved from another row. Who can write rows can write this as
+    well: it is no permission to call what a config names.
+    """
+    text = json.dumps([signature, _mark(config)], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _mark(value: Any) -> Any:
@@ -187,6 +198,8 @@ trial = _table(
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),
+    # NULL where a version wrote the row that took no digest.
+    sa.Column("config_sha", Words),
     sa.UniqueConstraint("signature", "code", "data", "hardware", "replicate"),
 )
 metric = _table(

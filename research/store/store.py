@@ -15,7 +15,7 @@ from research.store import claims, index, queries
 from research.store.claims import Lost, TrialClaim, kept
 from research.store.connection import Database, Unreachable, exists
 from research.store.journal import Journal
-from research.store.schema import FINAL, batches, clock, metric, spoken, trial
+from research.store.schema import FINAL, batches, clock, config_sha, metric, spoken, trial
 from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
@@ -98,6 +98,7 @@ class Store(Journal):
         """
         values = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
         values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
+        values["config_sha"] = config_sha(key.signature, config)
         while True:
             with self.write() as connection:
                 got = claims.claim(connection, key, values, force, lease_s)

@@ -12,7 +12,6 @@ from research.types import Record
 KINDS = ("trial", "proposal", "insight", "sprint")
 _FORMER = {"experiment": "proposal"}
 """what older reports and lines say of a row"""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Answer(Record, ABC):
@@ -28,11 +27,6 @@ class Answer(Record, ABC):
     def document(self) -> str:
         """The answer as one JSON document; what is not a number is null."""
         return self.model_dump_json(indent=2)
-
-
-def plain(text: str) -> str:
-    """Text for a terminal: what models and logs say cannot move its cursor or change its colours."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def short(text: str, longest: int = 90) -> str:

@@ -9,6 +9,7 @@ from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.bench import Arm
 from research.campaign.campaign import Campaign
+from research.goal.saying import sentence
 from research.metrics import is_timed, quantity, untested
 from research.store.claims import Lost
 from research.store.queue import ProposalClaim, Queue
@@ -29,6 +30,8 @@ class ScreenedProposal(Record):
     """screened or failed"""
     overrides: tuple[str, ...]
     reason: str | None
+    asked: str
+    """the goal that it was proposed for, as it was understood"""
     metric: str
     seeds: tuple[int, ...]
     control: dict[str, float]
@@ -139,6 +142,7 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
         status="failed" if reason else "screened",
         overrides=proposal.overrides,
         reason=reason,
+        asked=sentence(own.charter.goal),
         metric=wanted.metric,
         seeds=seeds,
         control=untested(workbench.means(control, seeds)),

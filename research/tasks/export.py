@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,9 @@ def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]
             row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
             result = results.get(trial.id)
             row |= how_taken(result)
-            rows.append(row | flat(redact(trial.config), "config.") | (result.metrics if result else {}))
+            rows.append(
+                redact(row) | flat(redact(trial.config), "config.") | (result.metrics if result else {})
+            )
     return rows
 
 
@@ -133,7 +136,8 @@ def _whole(path: Path, write: Callable[[Path], None]) -> None:
     beside = Path(name)
     try:
         write(beside)
-        beside.chmod(0o644)
+        if path.exists():  # made for this reader only, unless somebody has given it other rights
+            beside.chmod(stat.S_IMODE(path.stat().st_mode))
         beside.replace(path)
     except OSError as error:
         raise Refusal(f"{path} cannot be written ({error.strerror}): choose another path.") from error

@@ -15,11 +15,17 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import redact
 import refusal
+from construct import trust
+from redact import UNSEEN, shown
 from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.override import flat, override
+from research.compose.typed import quoted
 from research.compose.yaml import text_of
+from research.page import written
+from research.tasks.foreign import refuse_absent, refuse_foreign
 from research.tasks.task import (
     FEW,
     NO_KEYS,
@@ -27,8 +33,6 @@ from research.tasks.task import (
     Task,
     composer,
     named_tasks,
-    refuse_absent,
-    refuse_foreign,
     tasks,
     unknown,
 )
@@ -40,6 +44,10 @@ HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
+# Its keys are a server's own, so there is none that has to exist.
+_OPEN = re.compile(r"^\+{0,2}(?=llm\.extra[.=])")
+# A goal is a text, and no text has keys of its own.
+_REWORD = re.compile(r"^\+?goal\.reword=")
 _FLAGS = {
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"),
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--info"),
@@ -47,9 +55,6 @@ _FLAGS = {
 }
 """flags of Hydra's"""
 _ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
-_TEXTS = ("goal", "focus", "id", "a", "b", "path", "sweep", "before")
-_LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
-_QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
@@ -60,14 +65,16 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_RECIPE.sub("recipe=", text) for text in typed])
+    return quoted([_OPEN.sub("++", _REWORD.sub("reword=", _RECIPE.sub("recipe=", text))) for text in typed])
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
     asked = arguments(typed)
     try:
-        return composer(conf).resolve(asked).config
+        config = composer(conf).resolve(asked).config
+        trust(config, asked)
+        return config
     except Refusal:
         refuse_foreign(typed, conf)  # these say better what is wrong with a key
         refuse_absent(asked, conf)
@@ -85,7 +92,7 @@ def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
     return settings(typed, conf)
 
 
-def refuse_flags(typed: Sequence[str]) -> None:
+def refuse_flags(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
     before = ""
     for text in typed:
@@ -94,45 +101,20 @@ def refuse_flags(typed: Sequence[str]) -> None:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
         if "=" not in text and not text.startswith(("-", "~")) and not before.startswith("-"):
-            raise Refusal(
-                f"{text[:60]!a} is no key=value: --help lists every key, --help task=NAME a task's."
-            )
+            raise Refusal(f"{text[:60]!r} is no key=value{_as_option(text, conf)}: --help lists every key.")
         before = text
+
+
+def _as_option(word: str, conf: Path) -> str:
+    """A word that is an option of some group, as it is typed with its group."""
+    files = composer(conf).files
+    groups = sorted(group for group in files.groups() if word in files.options(group))
+    return f", perhaps {' or '.join(f'{group}={word}' for group in groups)}" if groups else ""
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:
     """Python values as overrides: `{"budget": {"seconds": 60}}` is `budget.seconds=60`."""
     return [f"{key}={text}" for key, text in flat(values).items()]
-
-
-def quoted(arguments: Sequence[str]) -> list[str]:
-    """The arguments with texts such as the goal, and the elements of lists that hold words, in quotes."""
-    return [_argument(argument) for argument in arguments]
-
-
-def _argument(argument: str) -> str:
-    key, value, _ = override(argument)
-    if value in (None, "null") or not argument.startswith(key):
-        return argument
-    if key in _TEXTS:
-        return f"{key}={_quote(value)}"
-    if key in _LISTS:
-        inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-        return f"{key}=[{','.join(map(_quote, _elements(inside)))}]"
-    return argument
-
-
-def _elements(text: str) -> list[str]:
-    """The parts between commas that stand outside brackets and quotes: `a=1,b=[c,d]` is two."""
-    parts = re.findall(r"(?:'[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,])+", text)
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _quote(text: str) -> str:
-    """A text in quotes, and nothing but text: Hydra looks `${...}` up, and a backslash escapes."""
-    if _QUOTED.fullmatch(text):
-        return text
-    return "'" + re.sub(r"[$\\]", " ", text).replace("'", "\u2019") + "'"
 
 
 def helps(typed: Sequence[str]) -> bool:
@@ -222,11 +204,13 @@ def told(as_json: bool) -> Iterator[TextIO]:
         with redirect_stdout(sys.stderr):
             yield out
     except KeyboardInterrupt:
-        _failed(out, "interrupted: the same command continues")
+        _failed(out, refusal.STOPPED)
         sys.exit(130)
     except Exception as error:
         said = refusal.sentence(error)
-        _failed(out, said.removeprefix("refused: ") if said else f"{type(error).__name__}: {error}")
+        _failed(
+            out, said.removeprefix("refused: ") if said else redact.text(f"{type(error).__name__}: {error}")
+        )
         if said is None:
             raise
         sys.exit(1 if isinstance(error, refusal.Ended) else 2)
@@ -234,9 +218,10 @@ def told(as_json: bool) -> Iterator[TextIO]:
 
 def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
     """Print the answer: its document, or its text unless that was told while it was made."""
-    from research.tasks.answer import plain
-
-    text = answer.document() if as_json else "" if answer.told else plain(answer.text())
+    if as_json:
+        text = UNSEEN.sub(_as_json, answer.document())
+    else:
+        text = "" if answer.told else written(answer.text(), out)
     try:
         if text:
             print(text, file=out, flush=True)
@@ -244,8 +229,13 @@ def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
+def _as_json(found: re.Match[str]) -> str:
+    """A character as JSON spells it, which reads back as itself; the line breaks of a document stay."""
+    return found[0] if found[0] in "\r\n" else f"\\u{ord(found[0]):04x}"
+
+
 def _failed(out: TextIO, sentence: str) -> None:
-    print(json.dumps({"error": sentence}), file=out)
+    print(json.dumps({"error": shown(sentence)}), file=out)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def report(campaign: Campaign, id: str | None, sweep: str | None, to: str | None
 
         return Reported(of=f"sweep:{sweep}", paths=(of_sweep(store, sweep, _folder(runs, sweep)),))
     if str(id).partition(":")[0] == _CAMPAIGN:
-        name = _campaign(store, str(id))
+        name = campaign_named(store, str(id))
         if to == "wandb":
             return _online(store, name, runs / "agent" / name)
         return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, runs))
@@ -57,7 +57,7 @@ def _folder(root: Path, sweep: str) -> Path:
     return root / "sweeps" / sweep
 
 
-def _campaign(store: "Store", asked: str) -> str:
+def campaign_named(store: "Store", asked: str) -> str:
     """The campaign by its name, or the newest one."""
     names = [str(row["facts"].get("campaign") or "") for row in store.sprints() if "charter" in row["facts"]]
     wanted = asked.partition(":")[2]
@@ -78,9 +78,9 @@ def _of_campaign(store: "Store", name: str, root: Path) -> tuple[Path, ...]:
 def _of_sprint(store: "Store", wanted: Reference) -> Reported:
     row = row_of(store, wanted)
     if "charter" not in row["facts"]:
-        raise Refusal(
-            f"{wanted} is the experiment of a recipe: type its agent.py experiment=NAME again for its report."
-        )
+        from research.campaign.kept_study import write as of_study
+
+        return Reported(of=str(wanted), paths=(of_study(store, row),))
     from research.report.campaign import write
 
     return Reported(of=str(wanted), paths=(write(store, wanted.number, Path(row["folder"])),))

@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from construct import renamed
+from construct import refuse_untrusted, renamed
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, is_exact, is_score, quantity
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH, critical
 from research.stats.intervals import summary
+from research.store.claims import refuse_edited
 from research.store.queries import siblings
 from research.tasks.answer import Answer, absent, reference, table
 from research.tasks.show import row_of
@@ -80,6 +81,9 @@ def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
         raise Refusal(
             f"Trial {unfinished.id} is {unfinished.word}: only what was trained to its end can be reproduced."
         )
+    for trial in trials:
+        refuse_edited(trial)
+        refuse_untrusted(trial.config)
     replicates = _again(campaign, trials)
     pairs = [(trial, replicates[trial.id]) for trial in trials]
     checks = [check for first, again in pairs for check in _checks(store, first, again, len(trials))]
@@ -175,6 +179,10 @@ def _predicted(values: Sequence[float], after: float, alpha: float) -> dict[str,
 
 def _notes(trial: Trial, again: Trial) -> list[str]:
     notes = []
+    if trial.config_sha is None:
+        notes.append(
+            f"the row of trial {trial.id} has no digest, so its configuration was taken as it stands"
+        )
     if trial.key.code != again.key.code:
         notes.append("the code changed since it was run first")
     if trial.key.data != again.key.data:

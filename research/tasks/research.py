@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
+from research.goal.saying import recalled
 from research.report.findings import Findings
 from research.stats.effects import Gain
 from research.tasks.answer import Answer
 from research.tasks.line import stoppable
-from research.types import Comparison, Record
+from research.types import Comparison, Objective, Record
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -62,6 +63,8 @@ class Researched(Answer):
     told: ClassVar[bool] = True
 
     campaign: str
+    asked: str
+    """the goal as it was understood; empty for an experiment, which asks its own question"""
     sprints: tuple[SprintDone, ...]
     insights: tuple[InsightLine, ...]
     figures: tuple[Figures, ...]
@@ -71,15 +74,25 @@ class Researched(Answer):
     def text(self) -> str:
         """The findings, and where the report is."""
         said = [f"{insight.word}: {insight.claim}" for insight in self.insights] or ["nothing was confirmed"]
-        return "\n".join([*said, f"report     {self.report}"])
+        asked = [f"objective  {self.asked}"] if self.asked else []
+        return "\n".join([*asked, *said, f"report     {self.report}"])
 
 
-def research(campaign: Campaign, recipe: str | None, goal: str | None) -> Researched:
-    """Run the campaign, or the recipe's experiment, and read what it came to.
+def research(campaign: Campaign, recipe: str | None, goal: str | None, dry_run: bool) -> Answer:
+    """Run the campaign, or the recipe's experiment, and read what it came to; `dry_run` only plans it.
 
     Raises `Refusal` for a goal that is not understood, or that stands beside a recipe, and for a control that
     cannot be run.
     """
+    if dry_run:
+        from research.tasks.planned import planned
+
+        if recipe is not None:
+            raise Refusal(
+                f"experiment={recipe} asks its own question: its trials are told by python train.py -m "
+                f"experiment={recipe} dry_run=true."
+            )
+        return planned(campaign)
     if recipe is not None:
         if goal != campaign.usual["goal"]:
             raise Refusal(f"experiment={recipe} asks its own question: leave goal out, or the experiment.")
@@ -101,8 +114,10 @@ def outcome(store: "Store", report: Path) -> Researched:
     campaign = str(rows[-1]["facts"]["campaign"]) if rows else report.parent.name
     rows = [row for row in store.sprints() if row["facts"].get("campaign") == campaign]
     ids = [row["id"] for row in rows]
+    charter = rows[-1]["facts"].get("charter") if rows else None
     return Researched(
         campaign=campaign,
+        asked=recalled(charter, Objective.model_validate(rows[-1]["objective"])) if charter else "",
         sprints=tuple(_sprint(row, number) for number, row in enumerate(rows, start=1)),
         insights=tuple(_finding(row) for number in ids for row in store.insights(sprint_id=number)),
         figures=tuple(figure for number in ids for figure in _figures(store, number)),

@@ -9,9 +9,10 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.admission import Judgement
+from research.campaign.briefing import brief
 from research.campaign.campaign import Campaign
-from research.campaign.discuss import brief
 from research.campaign.rows import Tried, add_reviews
+from research.goal.saying import sentence
 from research.store.store import Store
 from research.tasks.answer import Answer, table
 from research.team.judges import Judges
@@ -41,6 +42,8 @@ class Reviewed(Record):
 class Reviews(Answer):
     """All that was reviewed."""
 
+    asked: tuple[str, ...]
+    """the goals that they were proposed for, as they were understood"""
     reviewed: tuple[Reviewed, ...]
     notes: tuple[str, ...]
     """who did not answer, and why"""
@@ -61,7 +64,8 @@ class Reviews(Answer):
             for row in self.reviewed
         ]
         lines = table(("proposal", "status", "score", "by", "overrides", "why"), rows)
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        asked = [f"objective  {goal}" for goal in self.asked]
+        return "\n".join([*asked, *lines, *(f"note: {note}" for note in self.notes)])
 
 
 def review(campaign: Campaign, limit: int) -> Reviews:
@@ -73,7 +77,7 @@ def review(campaign: Campaign, limit: int) -> Reviews:
     rows = [row for row in _waiting(campaign) if not row["facts"].get("review")]
     panels = _Panels(campaign)
     done = [panels.of(row).review(row) for row in rows[:limit]]
-    return Reviews(reviewed=tuple(done), notes=panels.notes())
+    return Reviews(asked=panels.asked, reviewed=tuple(done), notes=panels.notes())
 
 
 def improve(campaign: Campaign, limit: int) -> Reviews:
@@ -85,7 +89,7 @@ def improve(campaign: Campaign, limit: int) -> Reviews:
     panels = _Panels(campaign)
     short = [row for row in _waiting(campaign) if row["facts"].get("review") and not _accepted(campaign, row)]
     done = [panels.of(row).improve(row) for row in short[:limit]]
-    return Reviews(reviewed=tuple(done), notes=panels.notes())
+    return Reviews(asked=panels.asked, reviewed=tuple(done), notes=panels.notes())
 
 
 def _check(limit: int) -> None:
@@ -111,11 +115,14 @@ class _Panels:
         campaign.spend, campaign.charter  # noqa: B018  what they refuse is said before anybody is asked
         self._desk, self._team = campaign, campaign.team
         self._made: dict[str, _Panel] = {}
+        self.asked: tuple[str, ...] = ()
+        """the goals that were judged by, as they were understood"""
 
     def of(self, row: Mapping[str, Any]) -> "_Panel":
         """The panel of a proposal. Raises `Refusal` for one that another version has queued."""
         own = self._desk.of(row)
         if own.charter.name not in self._made:
+            self.asked += (sentence(own.charter.goal),)
             self._made[own.charter.name] = _Panel(own)
         return self._made[own.charter.name]
 

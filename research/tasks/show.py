@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.campaign import Campaign
+from research.goal.saying import recalled
 from research.metrics import quantity
 from research.stats.comparable import how_taken
 from research.stats.sentences import command
 from research.tasks.answer import Answer, Reference, absent, pairs, reference
+from research.types import Objective
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -137,9 +139,15 @@ def _sprint(store: "Store", wanted: Reference) -> Shown:
     return Shown(
         kind="sprint",
         id=wanted.number,
-        about={**about, "proposals": dict(counts)},
+        about={"asked": _asked(row), **about, "proposals": dict(counts)},
         related={"insights": insights, "facts": _but(row["facts"], "charter")},
     )
+
+
+def _asked(row: Mapping[str, Any]) -> str | None:
+    """The goal of a campaign's sprint as it was understood; an experiment asks its own question."""
+    charter = row["facts"].get("charter") or {}
+    return recalled(charter, Objective.model_validate(row["objective"])) if "goal" in charter else None
 
 
 def _moment(seconds: Any) -> Any:

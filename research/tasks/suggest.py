@@ -7,7 +7,7 @@ from refusal import Refusal
 from research.campaign.asking import Asking
 from research.campaign.campaign import Campaign
 from research.campaign.rows import Tried
-from research.metrics import sentence
+from research.goal.saying import sentence
 from research.propose.bandit import Bandit
 from research.propose.proposer import made
 from research.tasks.answer import Answer
@@ -33,6 +33,8 @@ class Suggested(Answer):
     """What is worth trying, and what was not taken."""
 
     goal: str
+    asked: str
+    """the goal as it was understood"""
     objective: Objective
     fixed: tuple[str, ...]
     domain: str | None
@@ -43,7 +45,7 @@ class Suggested(Answer):
 
     def text(self) -> str:
         """The objective, then each proposal with the line that tries it."""
-        lines = [f"objective  {sentence(self.objective)}", f"fixed      {' '.join(self.fixed)}"]
+        lines = [f"objective  {self.asked}", f"fixed      {' '.join(self.fixed)}"]
         for proposal in self.suggestions:
             queued = f" [proposal {proposal.id}]" if proposal.id else ""
             lines.append(f"{proposal.proposer:<10} {' '.join(proposal.overrides)}{queued}")
@@ -61,13 +63,14 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
         raise Refusal(f"count={count} suggests nothing: give a whole number from 1 to {_MOST}.")
     campaign.spend  # noqa: B018  a budget of zero is refused before anything is proposed
     tried = Tried(campaign)
-    asking, notes = _asking(campaign, tried)
-    kept = [admitted.proposal for admitted in itertools.islice(asking.admitted(), count)]
+    asking, turns, notes = _asking(campaign, tried)
+    kept = [admitted.proposal for admitted in itertools.islice(asking.admitted(turns.next), count)]
     ids = [_queued(campaign, tried, proposal) if queue else None for proposal in kept]
     if len(kept) < count:
         notes.insert(0, f"{len(kept)} of {count} were found: nobody has another new one")
     return Suggested(
         goal=campaign.charter.goal.text,
+        asked=sentence(campaign.charter.goal),
         objective=campaign.charter.goal.objective,
         fixed=campaign.charter.fixed,
         domain=campaign.domain.name if campaign.domain else None,
@@ -77,14 +80,14 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
     )
 
 
-def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, list[str]]:
+def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, Bandit, list[str]]:
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
     sources, notes = made(campaign.sources, campaign.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
         for source in sources:
             source.tell(proposal, seen)
     turns = Bandit(sources, campaign.charter.shares, seed=campaign.charter.seed)
-    return Asking(turns, sources, tried.admission, None, tried.state, notes), notes
+    return Asking(turns, sources, tried.admission, None, tried.state, notes), turns, notes
 
 
 def _queued(campaign: Campaign, tried: Tried, proposal: Proposal) -> int:

@@ -4,6 +4,7 @@ A file holds its card, its examples, the function that does the task, and its ow
 defaults list are keys that several tasks share. There is no other list of tasks.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ FEW = 4
 """a part of more keys than this is told by its name"""
 NO_KEYS = ("task", "hydra")
 """what a file has beside keys"""
-_PERHAPS = ", perhaps "
+PERHAPS = ", perhaps "
 _SPOKEN = {"recipe": "experiment"}
 """keys that are typed by another name"""
 _KINDS: dict[Any, str] = {
@@ -50,6 +51,8 @@ _SWITCHED = {
 """keys of groups that take true or false, or that a constructor of anybody's own reads"""
 _NULL = ("ladder", "screen.stop")
 """keys that are left out as a whole by null"""
+_LARGEST = 2**53
+"""from there on a number that is typed as 1e16 is not exact any more"""
 _FREE = ("literature", "domain", "store")
 """groups whose own code judges them"""
 
@@ -80,13 +83,13 @@ class Task:
         large = next((name for name, keys in parts.items() if len(keys) > FEW), None)
         shown = [*self.own, *(() if large else (key for keys in parts.values() for key in keys))]
         beside = f", beside those of a {large.removeprefix('part/')}" if large else ""
-        return f"its own key{'s are' if len(shown) > 1 else ' is'} {_listed(_said(shown))}{beside}"
+        return f"its own key{'s are' if len(shown) > 1 else ' is'} {listed(spoken(shown))}{beside}"
 
 
 @lru_cache(maxsize=4)
-def composer(conf: Path) -> Composer:
+def composer(conf: Path, root: str = "agent") -> Composer:
     """The files of a folder, read once: each method of a notebook's lab composes anew."""
-    return Composer(conf, "agent")
+    return Composer(conf, root)
 
 
 def tasks(files: Files) -> dict[str, Task]:
@@ -120,7 +123,7 @@ def usual(files: Files, name: str) -> dict[str, Any]:
 def taken(typed: Sequence[str], name: str, conf: Path) -> list[str]:
     """Those of the overrides whose key the task takes."""
     keys = task(composer(conf).files, name).keys
-    return [text for text in typed if _top(text) in keys]
+    return [text for text in typed if top_of(text) in keys]
 
 
 def named_tasks(typed: Sequence[str]) -> list[str]:
@@ -128,80 +131,43 @@ def named_tasks(typed: Sequence[str]) -> list[str]:
     return [given.value for given in map(override, typed) if given.key == "task" and given.value is not None]
 
 
-def refuse_foreign(typed: Sequence[str], conf: Path) -> None:
-    """Raise `Refusal` for a task that does not exist, and for the first key that its task does not take."""
-    everyone = tasks(composer(conf).files)
-    for name in (named_tasks(typed) or [USUAL])[-1].split(","):
-        if name not in everyone:
-            raise unknown(name, everyone)
-        for text in filter(_plain, typed):
-            if _top(text) not in everyone[name].keys:
-                raise _foreign(everyone[name], _key(text).partition(".")[0], everyone)
-
-
-def refuse_absent(typed: Sequence[str], conf: Path) -> None:
-    """Raise `Refusal` for a key that the chosen options do not have, as `budget.sconds`."""
-    here = composer(conf)
-    plain = list(filter(_plain, typed))
-    chosen = [text for text in plain if _key(text) in here.groups]
-    tree = here.sketch(chosen).config
-    for key in (_key(text) for text in plain if text not in chosen):
-        node: Any = tree
-        before = ""
-        for part in key.split("."):
-            if isinstance(node, dict) and part not in node:
-                near = _near(f"{before}{part}", [f"{before}{known}" for known in node])
-                raise Refusal(f"there is no {key[:60]}{near}: {before[:-1]} takes {_listed(list(node))}.")
-            node, before = node.get(part) if isinstance(node, dict) else None, f"{before}{part}."
-
-
-def _plain(text: str) -> bool:
+def typed_plainly(text: str) -> bool:
     """Whether a word sets a key that has to exist; flags, `+key` and `~key` are Hydra's to judge."""
     return re.match(r"[A-Za-z_][\w.]*=", text) is not None and not text.startswith("hydra.")
 
 
-def _key(text: str) -> str:
+def key_of(text: str) -> str:
+    """The key that an override sets."""
     return override(text).key
 
 
-def _top(text: str) -> str:
+def top_of(text: str) -> str:
     """The key of the top level that an override sets; `experiment` is typed for `recipe`."""
-    top = _key(text).partition(".")[0]
+    top = key_of(text).partition(".")[0]
     return next((key for key, spoken in _SPOKEN.items() if spoken == top), top)
 
 
 def unknown(name: str, known: Mapping[str, Task]) -> Refusal:
     """What to say of a task that there is not."""
-    near = _near(name, list(known))
-    return Refusal(f"task={name[:60]} is unknown{near}: choose one of {', '.join(known)}.")
+    nearest = near(name, list(known))
+    return Refusal(f"task={name[:60]} is unknown{nearest}: choose one of {', '.join(known)}.")
 
 
-def _foreign(asked: Task, key: str, everyone: Mapping[str, Task]) -> Refusal:
-    """What to say of a key of another task's, or of nobody's."""
-    known = {name: task.keys for name, task in everyone.items()}
-    meant, near = _top(key), ""
-    if not any(meant in keys for keys in known.values()):
-        all_keys = [*asked.keys, *(key for keys in known.values() for key in keys)]
-        near = _near(key, _said(list(dict.fromkeys(all_keys))))
-        meant = _top(near.removeprefix(_PERHAPS))
-    owners = "" if meant in asked.keys else "|".join(name for name, keys in known.items() if meant in keys)
-    whose = f", which task={owners} takes" if owners else ""
-    return Refusal(f"task={asked.name} takes no {key[:60]}{near}{whose}: {asked.told()}.")
-
-
-def _said(keys: Sequence[str]) -> list[str]:
+def spoken(keys: Sequence[str]) -> list[str]:
     """Keys as they are typed."""
     return [_SPOKEN.get(key, key) for key in keys]
 
 
-def _near(word: str, known: Sequence[str]) -> str:
+def near(word: str, known: Sequence[str]) -> str:
+    """`, perhaps WORD` of what is known, where one is like it."""
     from difflib import get_close_matches
 
     nearest = get_close_matches(word, known, 1)
-    return f"{_PERHAPS}{nearest[0]}" if nearest else ""
+    return f"{PERHAPS}{nearest[0]}" if nearest else ""
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
@@ -212,6 +178,7 @@ def perform(campaign: "Campaign") -> "Answer":
     asked = campaign.config["task"]
     known = usual(composer(CONF).files, asked["name"])
     refuse_switches(campaign.config, known)
+    refuse_large(campaign.config, known)
     refuse_flat(campaign.config, known)
     module, _, name = asked["does"].partition(":")
     function = getattr(import_module(module), name)
@@ -232,11 +199,37 @@ def _fitted(key: str, value: Any, annotation: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (float in kinds or str in kinds):
         return float(value) if float in kinds else str(value)
+    if int in kinds and isinstance(value, float) and value.is_integer():
+        return int(value)  # 1e2 is how some write 100
     shown = "null" if value is None else str(value)[:60]
     if bool in kinds:  # `yes=no` is a text to Hydra, and every text would be taken for true
         raise Refusal(f"{key}={shown} is neither yes nor no: write {key}=true or {key}=false.")
     kind = next(_KINDS[kind] for kind in kinds if kind is not NoneType)
     raise Refusal(f"{key}={shown} is no {kind}: python agent.py --help says what a task takes.")
+
+
+def refuse_large(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Raise `Refusal` for a number that nothing could count to, as `limit=1e20`: no database holds it."""
+    for path, value in _numbers(config):
+        default = _at(usual, path)
+        whole = isinstance(value, int) or isinstance(default, int)
+        if whole and math.isfinite(value) and abs(value) > _LARGEST:
+            raise Refusal(
+                f"{'.'.join(path)}={value:.6g} is larger than anything that is counted here: write a whole "
+                f"number{f', usually {default}' if isinstance(default, int) else ''}, or leave it out."
+            )
+
+
+def _numbers(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int | float]]:
+    """Each number with its path; one in a list counts as the list's."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _numbers(value, (*path, str(key)))
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _numbers(item, path)
+    elif isinstance(node, int | float):
+        yield path, node
 
 
 def kinds_of(annotation: Any) -> tuple[Any, ...]:
@@ -269,7 +262,7 @@ def refuse_flat(config: Mapping[str, Any], usual: Mapping[str, Any], before: str
             continue
         if not isinstance(value, Mapping):
             first = next(iter(keys))
-            raise Refusal(f"{path} takes {_listed(list(keys))}: write {path}.{first}=VALUE.")
+            raise Refusal(f"{path} takes {listed(list(keys))}: write {path}.{first}=VALUE.")
         refuse_flat(value, keys, f"{path}.")
 
 

@@ -2,19 +2,29 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, final
 
+from research.compose.grammar import Assignment
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
-from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks
-from research.team.roles import Brief, Lessons, Team
+from research.space.complaints import parsed, points
+from research.stats.claims import refutation
+from research.team.brief import Brief, Lessons
+from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
+from research.team.roles import Team
 from research.types import Proposal
 
 PROPOSER = "llm"
 """who the team's proposals are booked under: the turns, shares and costs of the language model"""
+_SWEPT = 8
+"""configurations that one build may sweep over"""
 Check = Callable[[list[str]], Sequence[str]]
 """overrides -> what is wrong with them: the gate, and what was tried before"""
+Now = Callable[[], Brief]
+"""what the roles may know now: trials go on while they talk"""
 
 
 @final
@@ -28,18 +38,20 @@ class Discussion:
     notes: tuple[str, ...] = ()
 
 
-def discuss(team: Team, brief: Brief, lessons: Lessons, check: Check) -> Discussion:
+def discuss(team: Team, now: Now, lessons: Lessons, check: Check) -> Discussion:
     """Ask researchers, whoever remarks, architects and engineers, in this order; raises nothing of theirs."""
-    hypotheses = _hypotheses(team, brief, lessons)
+    hypotheses = _hypotheses(team, now(), lessons)
     if not hypotheses:
         return Discussion(notes=(_silent(team, Hypotheses, "no hypothesis was stated: samplers propose"),))
-    remarks = _remarks(team, brief, lessons, hypotheses)
-    plan, notes = _plan(team, brief, lessons, hypotheses, remarks)
-    builds = _builds(team, brief, lessons, plan, check)
+    remarks = _remarks(team, now(), lessons, hypotheses)
+    plan, notes = _plan(team, now(), lessons, hypotheses, remarks)
+    builds = _builds(team, now(), lessons, plan, check)
     if not builds:
         notes = (*notes, _silent(team, Builds, "nothing of the plan was built: samplers propose"))
-    proposals = tuple(_proposal(brief, hypotheses, plan.arms[build.arm - 1], build) for build in builds)
-    return Discussion(proposals[: brief.count], plan.model_dump(mode="json"), remarks, notes)
+    brief = now()
+    proposals, dropped = _proposals(brief, hypotheses, plan, builds)
+    kept = tuple(proposals[: brief.count])
+    return Discussion(kept, plan.model_dump(mode="json"), remarks, (*notes, *dropped))
 
 
 def _silent(team: Team, kind: type[Any], otherwise: str) -> str:
@@ -55,17 +67,33 @@ def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis,
     stated: list[Hypothesis] = []
     for role in team.of(Hypotheses):
         parts = [
-            *brief.task(lessons(role.phase)),
-            brief.words(),
-            f"State at most {brief.count} hypotheses, the most promising first.",
+            *brief.told(role.parts, role.phase, lessons),
+            f"{_promise(brief)}: state {brief.count} hypotheses, the most promising first.",
         ]
-        told = team.ask(role, Hypotheses, parts, lambda answer: _cited(brief, answer))
+        told = team.ask(
+            role,
+            Hypotheses,
+            parts,
+            lambda answer: _cited(brief, answer),
+            lambda answer: _kept_hypotheses(brief, answer),
+        )
         stated += told.hypotheses if told else ()
     return tuple(stated)
 
 
+def _promise(brief: Brief) -> str:
+    trials = "1 trial" if brief.count == 1 else f"{brief.count} trials"
+    return f"The team has {trials} of this sprint, which are run before all others"
+
+
 def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
     return brief.unknown([cited for hypothesis in answer.hypotheses for cited in hypothesis.cites])
+
+
+def _kept_hypotheses(brief: Brief, answer: Hypotheses) -> Hypotheses | None:
+    """Those that cite what they were given."""
+    kept = tuple(one for one in answer.hypotheses if not brief.unknown(one.cites))
+    return Hypotheses(hypotheses=kept) if kept else None
 
 
 def _listed(hypotheses: Sequence[Hypothesis]) -> str:
@@ -76,7 +104,11 @@ def _listed(hypotheses: Sequence[Hypothesis]) -> str:
 def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
     remarks: list[str] = []
     for role in team.of(Remarks):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses), "Say what matters to the plan."]
+        parts = [
+            *brief.told(role.parts, role.phase, lessons),
+            _listed(hypotheses),
+            "Say what matters to the plan.",
+        ]
         told = team.ask(role, Remarks, parts)
         remarks += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
     return tuple(remarks)
@@ -87,34 +119,38 @@ def _plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
     for role in team.of(Plan):
-        parts = [*brief.task(lessons(role.phase)), _listed(hypotheses)]
+        parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
         parts += [data_json(remarks, "remarks of other roles")] if remarks else []
-        parts.append(f"Plan at most {brief.count} arms; the metric that decides is the objective's.")
-        told = team.ask(role, Plan, parts, lambda plan: _unplanned(brief, hypotheses, plan))
+        parts.append(f"{_promise(brief)}: plan {brief.count} arms, each of which is one of them.")
+        told = team.ask(
+            role,
+            Plan,
+            parts,
+            lambda plan: _unplanned(hypotheses, plan),
+            lambda plan: _kept_arms(hypotheses, plan),
+        )
         if told:
             return told, ()
     arms = tuple(
-        PlannedArm(
-            hypothesis=n,
-            change=hypothesis.claim,
-            refuted_by=f"an interval that excludes: {hypothesis.claim}"[:600],
-        )
-        for n, hypothesis in enumerate(hypotheses[:8], 1)
+        PlannedArm(hypothesis=n, change=hypothesis.claim) for n, hypothesis in enumerate(hypotheses[:8], 1)
     )
-    asked = brief.state.objective.metric
-    control = brief.state.control
-    compared = " ".join(control.overrides) if control else ""
-    plan = Plan(control=compared[:600] or "no overrides", metric=asked, seeds=1, seconds=0.0, arms=arms)
-    return plan, (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
+    return Plan(arms=arms), (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
 
 
-def _unplanned(brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan) -> list[str]:
+def _unplanned(hypotheses: Sequence[Hypothesis], plan: Plan) -> list[str]:
     wrong = [arm.hypothesis for arm in plan.arms if arm.hypothesis > len(hypotheses)]
     complaints = [f"arms name hypothesis {n}: there are {len(hypotheses)}." for n in wrong[:1]]
-    asked = brief.state.objective.metric
-    if plan.metric.strip() != asked:
-        complaints.append(f"metric must be {asked}, which the objective decides by.")
+    for number, arm in enumerate(plan.arms, 1):
+        if arm.against > len(plan.arms) or arm.against == number:
+            complaints.append(f"arm {number} is against arm {arm.against}: name another arm, or 0.")
     return complaints
+
+
+def _kept_arms(hypotheses: Sequence[Hypothesis], plan: Plan) -> Plan | None:
+    """The plan without the arms of unknown hypotheses; None where an arm names others by their numbers."""
+    arms = tuple(arm for arm in plan.arms if arm.hypothesis <= len(hypotheses))
+    numbered = any(arm.against for arm in plan.arms)
+    return None if numbered or not arms else Plan(arms=arms)
 
 
 def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check) -> list[Build]:
@@ -122,37 +158,70 @@ def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
     built: dict[int, Build] = {}
     for role in team.of(Builds):
-        parts = [*brief.task(lessons(role.phase)), brief.words(), data_json(arms, "arms of the plan")]
+        parts = [*brief.told(role.parts, role.phase, lessons), data_json(arms, "arms of the plan")]
         parts.append("Write each arm as overrides.")
-        told = team.ask(role, Builds, parts, lambda answer: _unbuilt(plan, answer, check))
+        told = team.ask(
+            role,
+            Builds,
+            parts,
+            lambda answer: [fault for build in answer.builds for fault in _unbuilt(plan, build, check)],
+            lambda answer: _kept_builds(plan, answer, check),
+        )
         for build in told.builds if told else ():
             built.setdefault(build.arm, build)
     return list(built.values())
 
 
-def _unbuilt(plan: Plan, answer: Builds, check: Check) -> list[str]:
-    """What is wrong with the builds, arm by arm, as the gate says it."""
-    complaints = []
-    for build in answer.builds:
-        if build.arm > len(plan.arms):
-            complaints.append(f"builds name arm {build.arm}: there are {len(plan.arms)}.")
-        else:
-            complaints += [f"arm {build.arm}: {fault}" for fault in check(list(build.overrides))[:2]]
-    return complaints
+def _unbuilt(plan: Plan, build: Build, check: Check) -> list[str]:
+    """What is wrong with a build, as the gate says it of each value that it sweeps over."""
+    if build.arm > len(plan.arms):
+        return [f"builds name arm {build.arm}: there are {len(plan.arms)}."]
+    faults = dict.fromkeys(fault for point in _points(build) for fault in check(point))
+    return [f"arm {build.arm}: {fault}" for fault in faults][:2]
 
 
-def _proposal(brief: Brief, hypotheses: Sequence[Hypothesis], arm: PlannedArm, build: Build) -> Proposal:
-    hypothesis = hypotheses[arm.hypothesis - 1]
-    return Proposal(
-        hypothesis=hypothesis.claim,
-        overrides=build.overrides,
-        metric=brief.state.objective.metric,
-        direction=brief.state.objective.direction,
-        refuted_by=arm.refuted_by,
-        domain=brief.domain,
-        proposer=PROPOSER,
-        cites=hypothesis.cites,
-    )
+def _kept_builds(plan: Plan, answer: Builds, check: Check) -> Builds | None:
+    """The arms that can be run: a bad one costs no other."""
+    kept = tuple(build for build in answer.builds if not _unbuilt(plan, build, check))
+    return Builds(builds=kept) if kept else None
+
+
+def _points(build: Build) -> list[list[str]]:
+    """The configurations of a build: one, or one for each value that it sweeps over where those are few."""
+    read = [parsed(text) for text in build.overrides]
+    swept = [one for one in read if isinstance(one, Assignment)]
+    if len(swept) < len(read) or not 1 < prod(one.count() for one in swept) <= _SWEPT:
+        return [list(build.overrides)]  # what is wrong with it the gate says better
+    return [[f"{key}={value.text}" for key, value in point] for point in points(swept)]
+
+
+def _proposals(
+    brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan, builds: Sequence[Build]
+) -> tuple[list[Proposal], list[str]]:
+    """The builds as proposals, further values of sweeps last, and notes of what their claims lost."""
+    first = {build.arm: tuple(_points(build)[0]) for build in builds}
+    proposals, notes = list[tuple[int, Proposal]](), list[str]()
+    for build in builds:
+        arm = plan.arms[build.arm - 1]
+        hypothesis = hypotheses[arm.hypothesis - 1]
+        refuted_by, dropped = refuting(arm.refuted_by)
+        notes += [f"arm {build.arm}: {dropped}"] if dropped else []
+        if arm.against and arm.against not in first:
+            notes.append(f"arm {build.arm} is compared with the control: arm {arm.against} was not built")
+        made = Proposal(
+            hypothesis=hypothesis.claim,
+            overrides=(),
+            control=first.get(arm.against, ()),
+            metric=brief.state.objective.metric,
+            direction=brief.state.objective.direction,
+            refuted_by=refuted_by or refutation(brief.state.objective),
+            domain=brief.domain,
+            proposer=PROPOSER,
+            cites=hypothesis.cites,
+        )
+        swept = (made.model_copy(update={"overrides": tuple(point)}) for point in _points(build))
+        proposals += list(enumerate(swept))
+    return [proposal for _, proposal in sorted(proposals, key=lambda numbered: numbered[0])], notes
 
 
 @final
@@ -163,10 +232,16 @@ class Queued(Proposer):
         self.name, self.first = inner.name, inner.first
         self._inner = inner
         self._waiting: deque[Proposal] = deque()
+        self.accepted = self.expected = 0
+        """how many were queued in all, and how many are still to be reviewed"""
+        self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
+        """what the inner proposer is asked in; None while it cannot be asked"""
 
     def put(self, proposals: Iterable[Proposal]) -> None:
         """Queue proposals behind those that wait."""
+        before = len(self._waiting)
         self._waiting.extend(proposals)
+        self.accepted += len(self._waiting) - before
 
     @property
     def waiting(self) -> int:
@@ -175,7 +250,13 @@ class Queued(Proposer):
 
     def ask(self, state: State) -> Proposal | None:
         """The oldest that waits, else the inner proposer's next; raises what that raises."""
-        return self._waiting.popleft() if self._waiting else self._inner.ask(state)
+        if self._waiting:
+            return self._waiting.popleft()
+        asking = self.asking()
+        if asking is None:
+            return None
+        with asking:
+            return self._inner.ask(state)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
         """Pass it on."""

@@ -1,17 +1,28 @@
 """What a role may answer: strict records. A role's YAML names its form, and the form says where it acts."""
 
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
+from research.llm.prompt import one_line
+from research.metrics import twin
+from research.stats.claims import Part
 from research.types import Record
 
 Line = Annotated[str, Field(min_length=1, max_length=600, pattern=r"\S")]
 Override = Annotated[str, Field(min_length=1, max_length=512)]
 Score = Annotated[float, Field(ge=1, le=10)]
 
-FACETS = ("novelty", "feasibility", "impact", "clarity", "efficiency")
-"""what a reviewer scores, each from 1 to 10"""
+_REFUTING = (
+    "the claim that would refute it: METRIC less by|more by|not less by|not more by SIZE than the control's, "
+    "as test/accuracy less by 0.01, or train/energy_j not less by 10 %"
+)
+Refuting = Annotated[str, Field(max_length=600, description=_REFUTING)]
+"""a claim in the grammar of `research.stats.claims`; what is none is dropped with a note, see `refuting`"""
+
+
+FIRST: dict[str, Any] = {"first": True}
+"""of a list that is longer than asked for the first items are taken: no decision hangs on the rest"""
 
 
 @final
@@ -20,19 +31,23 @@ class Hypothesis(Record):
 
     claim: Line = Field(description="one sentence that can turn out wrong")
     because: Line = Field(description="why, in one sentence")
-    cites: tuple[Line, ...] = Field(default=(), max_length=8, description="ids of sources, trials, insights")
+    cites: tuple[Line, ...] = Field(
+        default=(), max_length=8, description="ids of sources, trials, insights", json_schema_extra=FIRST
+    )
 
 
 class Hypotheses(Record):
     """A researcher's answer, first in the discussion."""
 
-    hypotheses: tuple[Hypothesis, ...] = Field(min_length=1, max_length=8)
+    parts: ClassVar[str] = "hypotheses"
+    """the list of which a faulty item is left out, and costs no other"""
+    hypotheses: tuple[Hypothesis, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 class Remarks(Record):
     """What any further role says to the hypotheses; those who plan read it."""
 
-    remarks: tuple[Line, ...] = Field(min_length=1, max_length=8)
+    remarks: tuple[Line, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 @final
@@ -41,17 +56,16 @@ class PlannedArm(Record):
 
     hypothesis: int = Field(ge=1, le=64, description="number of the hypothesis that it tests")
     change: Line = Field(description="what is changed against the control, in words")
-    refuted_by: Line = Field(description="the observation that would refute it")
+    refuted_by: Refuting = ""
+    against: int = Field(
+        default=0, ge=0, le=64, description="0, or number of the arm that it is compared with"
+    )
 
 
 class Plan(Record):
-    """An architect's answer: what is compared, by which metric, over how many seeds, at which cost."""
+    """An architect's answer: what is tried. Control, metric, seeds and stopping are the laboratory's."""
 
-    control: Line = Field(description="what every arm is compared with")
-    metric: Line = Field(description="the metric that decides")
-    seeds: int = Field(ge=1, le=100, description="seeds of each arm")
-    seconds: float = Field(ge=0, le=1e6, description="expected seconds of one trial")
-    arms: tuple[PlannedArm, ...] = Field(min_length=1, max_length=8)
+    arms: tuple[PlannedArm, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 @final
@@ -67,27 +81,27 @@ class Build(Record):
 class Builds(Record):
     """An engineer's answer: the plan as overrides."""
 
-    builds: tuple[Build, ...] = Field(min_length=1, max_length=8)
+    parts: ClassVar[str] = "builds"
+    builds: tuple[Build, ...] = Field(min_length=1, max_length=8, json_schema_extra=FIRST)
 
 
 class Review(Record):
-    """A reviewer's answer; the total is computed from the five scores, never given."""
+    """A reviewer's answer: what code cannot know. Other facets and the total are computed."""
 
-    novelty: Score = Field(description="1 to 10: does it differ from what was tried?")
     feasibility: Score = Field(description="1 to 10: will its trials run to their end?")
     impact: Score = Field(description="1 to 10: how much would it improve the objective?")
     clarity: Score = Field(description="1 to 10: can its claim turn out wrong?")
-    efficiency: Score = Field(description="1 to 10: what does it teach for its cost?")
-    reasons: tuple[Line, ...] = Field(min_length=1, max_length=6)
-    risks: tuple[Line, ...] = Field(default=(), max_length=6)
+    reasons: tuple[Line, ...] = Field(min_length=1, max_length=6, json_schema_extra=FIRST)
+    risks: tuple[Line, ...] = Field(default=(), max_length=6, json_schema_extra=FIRST)
     chance: float = Field(ge=0, le=1, description="chance of success, 0 to 1")
 
 
 class Revision(Record):
     """An improver's answer: the proposal rewritten by the reasons of its review."""
 
-    hypothesis: Line = Field(description="one sentence that can turn out wrong")
+    hypothesis: Line = Field(description="one sentence that can turn out wrong, as it was or mended")
     overrides: tuple[Override, ...] = Field(min_length=1, max_length=32)
+    refuted_by: Refuting = ""
     changed: Line = Field(description="what was changed and by which reason")
 
 
@@ -97,8 +111,26 @@ class Wording(Record):
     words: Annotated[str, Field(min_length=1, max_length=1200, pattern=r"\S")] = Field(
         description="two to four sentences; no other verdict, no number that the evidence lacks"
     )
-    cites: tuple[Line, ...] = Field(default=(), max_length=12, description="trial 12, insight 3")
-    next: tuple[Line, ...] = Field(default=(), max_length=5, description="the next experiments, a line each")
+    cites: tuple[Line, ...] = Field(
+        default=(), max_length=12, description="trial 12, insight 3", json_schema_extra=FIRST
+    )
+    next: tuple[Line, ...] = Field(
+        default=(), max_length=5, description="the next experiments, a line each", json_schema_extra=FIRST
+    )
+
+
+def refuting(text: str) -> tuple[str, str | None]:
+    """What a role says would refute it as claims are spelt, '' with the reason where it is none.
+
+    A figure of the validation split is claimed of the test split, on which claims are judged.
+    """
+    if not text.strip():
+        return "", None
+    try:
+        part = Part.read(text)
+    except ValueError as fault:
+        return "", f"refuted_by is dropped, for nothing can judge '{one_line(text, 80)}': {fault}"
+    return part.model_copy(update={"metric": twin(part.metric)}).words, None
 
 
 def shape(kind: type[Record]) -> str:
@@ -115,5 +147,6 @@ def _shown(node: dict[str, Any], records: dict[str, Any]) -> str:
     words = node.get("description", "text")
     if node.get("type") == "array":
         inner = _shown(node["items"], records)
-        return f"[{inner if inner.startswith('{') else f'<{words}>'}, ...]"
+        most = f", at most {node['maxItems']}" if "maxItems" in node else ""
+        return f"[{inner if inner.startswith('{') else f'<{words}>'}, ...{most}]"
     return f"<{words}>"

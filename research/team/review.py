@@ -73,8 +73,8 @@ def total(scores: Mapping[str, float | None]) -> float | None:
     A missing facet takes its weight with it: it is neither a good score nor a middle one.
     """
     known = {facet: value for facet, value in scores.items() if value is not None}
-    if set(scores) - set(WEIGHTS):
-        raise Refusal(f"A review scores {', '.join(WEIGHTS)}, not {', '.join(set(scores) - set(WEIGHTS))}.")
+    if strange := set(scores) - set(WEIGHTS):
+        raise Refusal(f"A review scores {', '.join(WEIGHTS)}, not {', '.join(strange)}.")
     weight = sum(WEIGHTS[facet] for facet in known)
     return round(sum(WEIGHTS[facet] * value for facet, value in known.items()) / weight, 4) if known else None
 
@@ -85,6 +85,8 @@ def panel(opinions: Sequence[Opinion]) -> float | None:
     return sum(scores) / len(scores) if scores else None
 
 
+CHECKED = ("novelty", "feasibility", "efficiency")
+"""facets that facts score where they can"""
 _NEIGHBOURS = 3
 _NEAR = 0.6
 """distance up to which what came of a neighbour says anything: most of what is turned is turned alike"""
@@ -157,7 +159,7 @@ def neighbourhood(proposal: Proposal, seen: Sequence[Seen], objective: Objective
     near = [tried[place] for far, place in ordered[:_NEIGHBOURS] if far <= _NEAR]
     return {
         "distance": ordered[0][0] if ordered else None,
-        "failure": sum(result.status == "failed" for result in near) / len(near) if near else None,
+        "failure": sum(result.word == "failed" for result in near) / len(near) if near else None,
         "place": _place(near, tried, objective),
         "known": tuple(_told(result, objective) for result in near),
     }
@@ -183,7 +185,7 @@ NAME: By = "stand-in"
 _TURNED = 4
 """overrides above which a claim no longer says what did it"""
 _NEW = 7.0
-"""novelty of what is no repeat but as near to one as can be: the gate has already refused the repeats"""
+"""novelty of what is as near to what was tried as can be: the gate has refused the repeats"""
 _LONG = 8.5
 """clarity of a claim with any number of overrides, when it says what would refute it"""
 
@@ -209,6 +211,12 @@ def by_facts(proposal: Proposal, facts: Facts, role: str = "reviewer") -> Opinio
         by=NAME,
         facts=facts.told(),
     )
+
+
+def scored(told: Mapping[str, float], proposal: Proposal, facts: Facts) -> dict[str, float | None]:
+    """A model's scores, the facts' where they speak: the bar is the same whoever reviews."""
+    known = by_facts(proposal, facts).scores
+    return {facet: (known[facet] if facet in CHECKED else None) or told.get(facet) for facet in WEIGHTS}
 
 
 def _within(score: float) -> float:
@@ -237,7 +245,7 @@ def _reasons(scores: dict[str, float | None], facts: Facts) -> list[str]:
         "novelty": "nothing was tried before"
         if facts.distance is None
         else f"its nearest neighbour is {facts.distance:.2f} away",
-        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed or was stopped",
+        "feasibility": f"{100 * (facts.failure or 0):.0f} % of what is like it failed",
         "impact": f"its neighbours beat {100 * (facts.place or 0):.0f} % of the results",
         "clarity": "by its number of overrides and by what would refute it",
         "efficiency": f"a trial costs about {facts.cost_ratio or 0:.2g} times the control's",

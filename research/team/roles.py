@@ -4,24 +4,22 @@ import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, final
+from typing import Any, TypeVar, final
 
 import yaml
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.literature.library import Source
 from research.llm.client import Client, LlmUnavailable
 from research.llm.dialogue import Dialogue, ask_for
 from research.llm.ledger import CapReached
-from research.llm.prompt import RULE, data, data_json
-from research.propose.model import latest, lean, said, standing
-from research.propose.proposer import State
+from research.llm.prompt import RULE
 from research.team import forms
+from research.team.brief import Part, Phase
 from research.team.forms import shape
 from research.types import Record
 
-Phase = Literal["planning", "architecture", "optimization", "evaluation"]
+_USUAL: tuple[Part, ...] = ("setting", "left", "history", "spread", "verdicts", "lessons", "sources")
 
 
 @final
@@ -34,6 +32,8 @@ class Role(Record):
     """a form of `research/team/forms.py`, or the dotted name of a record of one's own"""
     phase: Phase
     """which lessons of the memory it is given"""
+    told: tuple[Part, ...] | None = None
+    """the parts of the brief that it is given, in this order; None is what its reply usually needs"""
     model: str | None = None
     """None is the one of the group `llm`"""
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -42,6 +42,14 @@ class Role(Record):
     def kind(self) -> type[Record]:
         """The record that it answers with."""
         return _kind(self.reply)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the brief that it is given."""
+        if self.told is not None:
+            return self.told
+        turns = issubclass(self.kind, forms.Hypotheses | forms.Builds | forms.Revision)
+        return (*_USUAL, "vocabulary") if turns else _USUAL
 
 
 def roles(conf: Path) -> tuple[Role, ...]:
@@ -81,6 +89,8 @@ def _kind(name: str) -> type[Record]:
 
 
 T = TypeVar("T", bound=Record)
+_LEFT_OUT = 5
+"""notes of a role that a report tells"""
 
 
 @final
@@ -95,6 +105,8 @@ class Team:
         self.roles, self.client = tuple(roles), client
         self.outcomes: dict[str, Counter[str]] = {}
         self.silence: dict[str, str] = {}
+        self.left_out: dict[str, Counter[str]] = {}
+        """role -> what was left out of answers that were used"""
 
     def of(self, kind: type[Record]) -> Sequence[Role]:
         """The roles that answer with `kind`, by name; none when no model speaks."""
@@ -106,8 +118,12 @@ class Team:
         kind: type[T],
         parts: Sequence[str],
         check: Callable[[T], Sequence[str]] = lambda answer: (),
+        spare: Callable[[T], T | None] = lambda answer: None,
     ) -> T | None:
-        """The role's answer to `parts`, with which `check` finds no fault; None when there is none."""
+        """The role's answer to `parts`, with which `check` finds no fault; None when there is none.
+
+        Of an answer with faults `spare` gives what is left without them, None where that is nothing.
+        """
         assert self.client is not None and issubclass(role.kind, kind)
         system = f"{role.prompt.strip()}\nAnswer with one JSON object and nothing around it:\n"
         messages = [
@@ -117,12 +133,13 @@ class Team:
         form: Any = role.kind
         how: Any = {"role": role.name, "model": role.model, "temperature": role.temperature}
         try:
-            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, **how)
+            told: Dialogue[T] = ask_for(self.client, form, messages, check=check, spare=spare, **how)
         except (LlmUnavailable, CapReached) as reason:
             self._count(role, "unanswered", str(reason))
             return None
         for outcome in told.outcomes:
             self._count(role, outcome)
+        self.left_out.setdefault(role.name, Counter()).update(told.notes)
         if told.record is None:
             self._count(role, "dropped", " ".join(told.complaints))
         return told.record
@@ -135,56 +152,8 @@ class Team:
     def facts(self) -> dict[str, Any]:
         """What a report says of it: for each role how its questions ended, and why it was last silent."""
         counts = {role: dict(sorted(outcomes.items())) for role, outcomes in sorted(self.outcomes.items())}
-        return {"roles": [role.name for role in self.roles], "outcomes": counts, "silence": self.silence}
-
-
-_SOURCES, _ABSTRACT = 8, 600
-
-
-Lessons = Callable[[Phase], Sequence[str]]
-"""what earlier trials taught for a phase, each with the ids of its trials"""
-
-
-@final
-class Brief(Record):
-    """The state of the search, and what may be read beside it."""
-
-    state: State
-    vocabulary: dict[str, Any]
-    sources: tuple[Source, ...] = ()
-    evidence: frozenset[str] = frozenset()
-    """`trial 12` and `insight 3`: what may be cited beside the sources"""
-    domain: str = "optimization"
-    focus: str = ""
-    count: int = 4
-    """proposals that are aimed at"""
-
-    def task(self, lessons: Sequence[str]) -> list[str]:
-        """Objective, goal, control, best, latest trials, lessons and sources."""
-        state = self.state
-        parts = [f"Objective: {said(state.objective)}.", *standing(state), latest(state)]
-        if self.focus:
-            parts.append(data(f"{self.domain}: {self.focus}", "field and focus"))
-        if lessons:
-            parts.append(data("\n".join(lessons), "lessons of earlier trials"))
-        return parts + [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
-
-    def words(self) -> str:
-        """The vocabulary: what may be turned and in which range."""
-        return "Vocabulary, what may be turned and in which range:\n" + data_json(
-            lean(self.vocabulary), "vocabulary", limit=40_000
-        )
-
-    def unknown(self, cites: Sequence[str]) -> list[str]:
-        """A complaint for each cited id that was not given."""
-        given = {cited.id for cited in self.sources} | self.evidence
-        wrong = [cited for cited in cites if cited not in given]
-        return [
-            f"cites names {cited[:60]}, which you were not given: cite what you were given."
-            for cited in wrong
-        ]
-
-
-def _source(source: Source) -> str:
-    year = f" ({source.year})" if source.year else ""
-    return f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"
+        left_out = {
+            role: dict(notes.most_common(_LEFT_OUT)) for role, notes in self.left_out.items() if notes
+        }
+        told = {"outcomes": counts, "silence": self.silence, "left_out": left_out}
+        return {"roles": [role.name for role in self.roles], **told}

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, final
 
 from research.propose.bandit import Asked, Bandit
-from research.propose.lanes import Lanes
+from research.propose.lanes import Lane, Lanes
 from research.propose.proposer import Proposer
 from research.team.discussion import PROPOSER, Queued
 
 
 class TurnOrder(Protocol):
     """Whose turn it is, and what each turn has brought."""
-
-    def next(self) -> Proposer | None:
-        """Whose turn it is; None when all have left."""
 
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say."""
@@ -35,11 +32,29 @@ class Proposers:
     """The proposers of one sprint in their turns."""
 
     turns: TurnOrder
+    bandits: Mapping[Lane, Bandit]
+    """lane -> who is next in it; the team's alone where none runs beside it"""
     all: Sequence[Proposer]
     queue: "Queued | None"
     """the team's proposals, in the turns of the model; None where no model proposes"""
-    lanes: bool
-    """whether a lane without the model runs beside the team's"""
+
+    @property
+    def lanes(self) -> bool:
+        """Whether a lane without the model runs beside the team's."""
+        return len(self.bandits) > 1
+
+    def waiting(self, lane: Lane) -> int:
+        """Proposals that were accepted for a lane and have been promised a turn."""
+        return self.queue.waiting if self.queue is not None and lane == "team" else 0
+
+    def next(self, lane: Lane, promised: int = 0) -> Proposer | None:
+        """Whose turn it is in a lane, what was accepted first; None when all have left.
+
+        Where the team has agreed on fewer than were `promised`, the model is asked for the rest.
+        """
+        bandit, queue = self.bandits[lane], self.queue if lane == "team" else None
+        left = queue is not None and queue.accepted > 0 and bandit.taken[queue.name] < promised
+        return bandit.next(PROPOSER if left or self.waiting(lane) else None)
 
 
 def in_turn(
@@ -53,6 +68,7 @@ def in_turn(
     queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
     other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
     if queue is None or not other:
-        return Proposers(Bandit(wrapped, shares, seed=seed), wrapped, queue, lanes=False)
+        bandit = Bandit(wrapped, shares, seed=seed)
+        return Proposers(bandit, {"team": bandit}, wrapped, queue)
     both = Lanes(wrapped, other, dict(shares), seed=seed)
-    return Proposers(both, both.proposers, queue, lanes=True)
+    return Proposers(both, both.bandits, both.proposers, queue)

@@ -1,7 +1,8 @@
 """What a validator may say of a finding: nothing that contradicts the verdict or that the evidence lacks."""
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, final
 
 from research.llm.prompt import data_json
@@ -12,15 +13,36 @@ from research.types import Record, VerdictWord
 
 _WORDS: dict[VerdictWord, str] = {
     "supported": r"support(?:s|ed|ing)?|confirm(?:s|ed|ing)?|prove[sdn]?|proving|proof|established",
-    "refuted": r"refut(?:e|es|ed|ing|ation)|disprove[sdn]?|falsified|rejected|wrong|false",
-    "open": r"open|inconclusive|undecided|unsettled|unclear",
+    "refuted": r"refut(?:e|es|ed|ing|ation)|disprove[sdn]?|falsified|rejected"
+    r"|wrong(?! (?:direction|way|side|sign))|false(?! (?:positive|alarm|discover|finding))",
+    "open": r"open(?! (?:question|issue|point|problem|whether)|-)|inconclusive|undecided|unsettled|unclear",
 }
-"""words that state a verdict; the others than the computed one may not be used at all"""
-_NEGATED = r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bcannot)\b(?:\W+\w+){0,3}?\W+"
+"""words that state a verdict; no other than the computed one may be stated"""
+_NEGATED = (
+    r"(?:\bnot|\bnever|\bno|n['\u2019]t|\bhardly|\bfails? to|\bfailed to|\bcannot)\b(?:\W+\w+){0,3}?\W+"
+)
 """what turns a verdict's own word into another verdict"""
+_ELSEWHERE = (
+    r"(?!\W+(?:on|for|in|with|at|beyond|outside|elsewhere)\b[^.;]*\b(?:other|another|larger|smaller|different"
+)
+_ELSEWHERE += r"|new|further|more|general|elsewhere|beyond|outside)\b)"
+"""what a limit goes on with: not confirmed on other data is no denial"""
+_SUPPOSED = re.compile(
+    r"(?:\b(?:would|could|may|might|should)(?: (?:be|have|been|well|also|then|still|only)){0,3}"
+    r"|\bto(?: be)?(?: \w+ly)?|\b(?:if|whether|unless|until|before)\b(?: [\w=./-]+){0,6}"
+    r"|\b(?:needs?|lacks?|awaits?|without|for)) $",
+    re.IGNORECASE,
+)
+"""what makes a word no statement: it would be needed to confirm, whether it is refuted"""
+_CALLED_FOR = re.compile(r"\b(?:should|has to|have to|is to|are to)(?: be)? $", re.IGNORECASE)
+"""before a word of refuting this is a verdict after all: it should be rejected"""
 _TOKEN = re.compile(r"[\w.,+/=\u2212-]*\d[\w.,+/=%-]*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_SHARE = re.compile(rf"({_NUMBER.pattern})(\s*(?:%|percent))?")
+_SAID = re.compile(
+    rf"(?:\bfactor (?:of )?(?=(?P<factor>\d)))?({_NUMBER.pattern})"
+    r"(?:\s*(?P<share>%|percent\b|(?:percentage )?points?\b|pp\b)"
+    r"|\s*-?(?P<times>times\b|x\b|\u00d7|fold\b)|\s*(?P<milli>m[sJ]\b|milli)|\s*(?P<kilo>k[JB]\b|kilo))?"
+)
 _ROW = re.compile(r"\b(trial|insight|proposal|experiment)s?\s*#?\s*(\d+)", re.IGNORECASE)
 
 
@@ -69,29 +91,59 @@ def faults(said: Wording, evidence: Quotable) -> list[str]:
     named = {f"{kind.lower()} {number}" for kind, number in _ROW.findall(everything)}
     unknown = sorted((named | set(said.cites)) - evidence.rows)
     complaints = [f"{cite[:60]} is not among the evidence: cite what you were given." for cite in unknown[:2]]
-    for word, pattern in _WORDS.items():
-        used = re.search(rf"\b(?:{pattern})\b", said.words, re.IGNORECASE)
-        if word != evidence.word and used:
+    for word in _WORDS:
+        used = None if word == evidence.word else _stated(word, said.words)
+        if used:
             complaints.append(
-                f"'{used[0]}' says {word}, but the verdict is {evidence.word}: leave the word out."
+                f"'{used}' says {word}, but the verdict is {evidence.word}: leave the word out."
             )
-    denied = re.search(rf"{_NEGATED}\b(?:{_WORDS[evidence.word]})\b", said.words, re.IGNORECASE)
+    denied = re.search(rf"{_NEGATED}\b(?:{_WORDS[evidence.word]})\b{_ELSEWHERE}", said.words, re.IGNORECASE)
     if denied:
         complaints.append(f"'{denied[0][:80]}' denies the verdict, which is {evidence.word}.")
     strange = _strange(_ROW.sub("", said.words), evidence)
     return complaints + [f"{figure} does not occur in the evidence: leave it out." for figure in strange[:3]]
 
 
+def _stated(word: VerdictWord, text: str) -> str | None:
+    """The word by which a text states a verdict; None where it only supposes, denies or does not have it."""
+    plain = " ".join(text.split())
+    for used in re.finditer(rf"\b(?:{_WORDS[word]})\b", plain, re.IGNORECASE):
+        before = plain[: used.start()]
+        supposed = _SUPPOSED.search(before) and not (word == "refuted" and _CALLED_FOR.search(before))
+        if not supposed and not re.search(rf"{_NEGATED}$", before, re.IGNORECASE):
+            return used[0]
+    return None
+
+
 def _strange(text: str, evidence: Quotable) -> list[str]:
-    """Numbers that the evidence lacks; one of it may be rounded, lose its sign, or become a percentage.
+    """Numbers that the evidence lacks and nobody gets from it in one step, as points from two shares.
 
     A word with a digit, such as a data set's name, is fine where the evidence has it.
     """
     given = f"{evidence.sentence} {_flat(evidence.figures)}"
     known, words = list(_numbers(given)), {word.lower().strip(".,") for word in _TOKEN.findall(given)}
     said = _TOKEN.sub(lambda match: "" if match[0].lower().strip(".,") in words else match[0], text)
-    told = [(match[0], bool(match[1])) for match in _SHARE.findall(said)]
-    return [shown for shown, percent in told if not any(_same(shown, percent, figure) for figure in known)]
+    told = [(match[2], "times" if match["factor"] else match.lastgroup) for match in _SAID.finditer(said)]
+    return [shown for shown, unit in told if not _same(shown, _derived(known, unit))]
+
+
+def _derived(known: Sequence[float], unit: str | None) -> Iterator[float]:
+    """What may be said for the figures that are given, by the unit that is said: one step from them."""
+    broken = [figure for figure in known if figure % 1]
+    yield from known
+    if unit == "share":
+        yield from (100 * figure for figure in known)
+        yield from (100 - abs(figure) for figure in broken)
+        # A score in points from two scores, or from two that are told in percent.
+        for one, other in itertools.combinations(broken, 2):
+            yield abs(one - other) * (100 if max(abs(one), abs(other)) <= 1 else 1)
+    elif unit == "times":
+        shares = [abs(figure) / 100 for figure in broken if abs(figure) < 100]
+        yield from (ratio for share in shares for ratio in (1 / (1 - share), 1 + share))
+    elif unit is None:
+        yield from (figure / 100 for figure in broken)
+    else:
+        yield from (figure * (1000 if unit == "milli" else 0.001) for figure in known)
 
 
 def _numbers(text: str) -> Iterable[float]:
@@ -102,12 +154,11 @@ def _value(shown: str) -> float:
     return float(shown.replace(",", ""))
 
 
-def _same(shown: str, percent: bool, known: float) -> bool:
+def _same(shown: str, known: Iterable[float]) -> bool:
+    """Whether a number that is shown is one of those, rounded to its digits; a sign may be in the words."""
     digits = len(shown.replace(",", "").lower().partition("e")[0].partition(".")[2])
     value = _value(shown)
-    return any(
-        value in (round(figure, digits), figure) for figure in (known, *([100 * known] if percent else []))
-    )
+    return any(value in (round(abs(figure), digits), abs(figure)) for figure in known)
 
 
 def _flat(value: Any) -> str:

@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaign_lab import Lab
+from campaign_lab import Lab, energy
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
-from research.campaign.charter import Charter
+from research.campaign.charter import Charter, Screen
 from research.campaign.run import sprints
 from research.campaign.sprint import Sprint
 from research.llm import client as llm
 from research.propose.model import LlmProposer
 from research.propose.proposer import Proposer
+from research.report.findings import Findings
 from research.team.roles import Team, roles
 from scripted_server import Handler, ScriptedServer, answer
 
@@ -30,13 +31,19 @@ HYPOTHESES = {
     ]
 }
 PLAN = {
-    "control": "no overrides",
-    "metric": "train/energy_j",
-    "seeds": 3,
-    "seconds": 1.0,
     "arms": [
-        {"hypothesis": 1, "change": "half the steps, ten times the rate", "refuted_by": "as many joules"},
-        {"hypothesis": 2, "change": "a quarter of the width", "refuted_by": "as many joules"},
+        {
+            "hypothesis": 1,
+            "change": "half the steps, ten times the rate",
+            "refuted_by": "train/energy_j not less by 10 %",
+            "against": 0,
+        },
+        {
+            "hypothesis": 2,
+            "change": "a quarter of the width",
+            "refuted_by": "test/accuracy less by 0.01",
+            "against": 0,
+        },
     ],
 }
 BUILDS = {
@@ -48,13 +55,14 @@ BUILDS = {
 REVISION = {
     "hypothesis": "A somewhat narrower network costs fewer joules.",
     "overrides": ["model.width=40"],
+    "refuted_by": "test/accuracy less by 0.01",
     "changed": "width 40 instead of 32, because the accuracy was doubted",
 }
 WORDING = {"words": "Fewer steps at a higher rate pay.", "cites": [], "next": ["the same on other data"]}
 
 
 def review(score: float) -> dict[str, Any]:
-    facets = dict.fromkeys(("novelty", "feasibility", "impact", "clarity", "efficiency"), score)
+    facets = dict.fromkeys(("feasibility", "impact", "clarity"), score)
     return {**facets, "reasons": [f"worth {score}"], "risks": ["accuracy"], "chance": 0.4}
 
 
@@ -62,7 +70,7 @@ def usual(role: str, prompt: str) -> dict[str, Any]:
     """What a sensible team says: the narrow network is doubted once, and improved."""
     doubted = role == "reviewer" and "model.width=32" in prompt.split("the proposal")[1].split("</data>")[0]
     said = {"researcher": HYPOTHESES, "architect": PLAN, "engineer": BUILDS, "improver": REVISION}
-    told = {**said, "validator": WORDING, "reviewer": review(6.0 if doubted else 8.0)}
+    told = {**said, "validator": WORDING, "reviewer": review(2.0 if doubted else 8.0)}
     return told.get(role) or {"hypothesis": "Another width.", "overrides": ["model.width=50"]}
 
 
@@ -135,3 +143,17 @@ def series(
 
     campaign = made.open(spend) if made else lab.open(charter, spend, discovered)
     return sprints(campaign, lab.run, propose)
+
+
+def charter(lab: Lab, **more: Any) -> Charter:
+    """A small campaign for fewer joules in which the model has half of the turns."""
+    shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
+    return lab.charter(energy(), **{"screen": Screen(turns=8), "shares": shares, "ladder": None, **more})
+
+
+def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config: Any) -> Findings:
+    """What one sprint with the team has come to."""
+    with team(lab, server, agreed or charter(lab), **config) as made:
+        sprint = made.sprint()
+        sprint.run(made.proposers())
+        return Findings(lab.store, sprint.id)

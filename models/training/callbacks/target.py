@@ -26,6 +26,12 @@ class Reached(Callback):
                 f"budget.target names {target.metric}, which only data of bytes has: "
                 "choose val/accuracy or val/loss."
             )
+        regressed = target.metric in ("val/rmse", "val/mae", "val/r2")
+        if target.metric != "val/loss" and regressed != (task == "regression"):
+            raise Refusal(
+                f"budget.target names {target.metric}, which data of the task {task} does not have: choose "
+                f"{'val/rmse' if task == 'regression' else 'val/accuracy'} or val/loss."
+            )
         self.target = target
         self._rows = 0
 

@@ -78,6 +78,24 @@ def test_parquet_gives_the_same_as_the_pictures_it_was_made_of(pictures, parquet
     assert one.test.targets.equal(other.test.targets)
 
 
+def test_a_validation_set_of_its_own_is_taken_as_it_is(pictures, parquet, load, tmp_path):
+    for place, name in ((pictures, "val"), (parquet, "validation-00000-of-00001.parquet")):
+        own = tmp_path / place.name
+        shutil.copytree(place, own)
+        source = own / ("test" if name == "val" else "test-00000-of-00001.parquet")
+        (shutil.copytree if name == "val" else shutil.copy)(source, own / name)
+        data = load(own, image="img", label="fine")
+        assert [len(part) for part in (data.train, data.val, data.test)] == [20, 6, 6]
+        assert torch.equal(data.val.inputs, data.test.inputs)
+
+
+def test_several_data_sets_under_one_folder_are_not_joined(parquet, load, tmp_path):
+    for name in ("one", "other"):
+        shutil.copytree(parquet, tmp_path / name)
+    with pytest.raises(Refusal, match=r"holds several data sets \(.*one, .*other\): set data\.path to one"):
+        load(tmp_path, image="img", label="fine")
+
+
 def test_one_channel_means_grey(pictures, load):
     assert load(pictures, shape=[1, 6, 4]).train.inputs.shape == (18, 1, 6, 4)
 

@@ -10,6 +10,7 @@ import pytest
 from campaign_lab import Lab, energy, learning, opened
 from research.campaign.charter import Screen, Stop
 from research.campaign.halving import Halving
+from research.report.spent import used
 from research.space import identity
 from research.types import Constraint, Objective
 
@@ -184,7 +185,7 @@ def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) ->
     assert pruned["joules_saved"] == pytest.approx(4 * spent)
     assert pruned["cpu_seconds_saved"] == pytest.approx(spent)
     whole = sum(one.metrics["train/energy_j"] for one in lab.store.results(range(1, 999)).values())
-    assert found.cost().joules == pytest.approx(spent + whole)
+    assert used(found).joules == pytest.approx(spent + whole)
 
 
 def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
@@ -197,7 +198,7 @@ def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
     assert {row["status"] for row in ended} == {"stopped"}
     # What the audited had used before they were ended is in the campaign's cost as well.
     whole = sum(one.metrics["train/energy_j"] for one in lab.store.results(range(1, 999)).values())
-    assert found.cost().joules == pytest.approx(whole + pruned["lost_joules"]) and pruned["lost_joules"] > 0
+    assert used(found).joules == pytest.approx(whole + pruned["lost_joules"]) and pruned["lost_joules"] > 0
     ran = list(lab.ran)
     again = lab.sprint(charter)
     lab.store.set_sprint(1, "interrupted", lab.store.sprints()[0]["facts"])

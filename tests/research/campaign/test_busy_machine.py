@@ -10,6 +10,7 @@ from refusal import Refusal
 from research.campaign.charter import Confirm, Screen
 from research.campaign.trials import REPEATS, Quiet
 from research.report.answer import answer
+from research.report.spent import used
 from research.run.runner import Job
 from research.types import Objective, Result
 
@@ -44,7 +45,7 @@ def test_a_disturbed_trial_is_run_again_and_its_replicate_answers(lab: Lab) -> N
     assert {trial.replicate for trial in trials} == {1}
     results = lab.store.results([trial.id for trial in trials])
     assert not any(result.facts.get("disturbed") for result in results.values())
-    assert found.cost().trials == len(lab.ran), "what was spoilt is paid for as well"
+    assert used(found).trials == len(lab.ran), "what was spoilt is paid for as well"
 
 
 def test_another_campaign_takes_the_replicates_that_are_there(lab: Lab) -> None:

@@ -10,6 +10,8 @@ import yaml
 
 from campaign_lab import Lab, opened
 from refusal import Refusal
+from report_tables import arms, rows
+from research.campaign import kept_study
 from research.campaign.recipe import ArmLine, expanded, ordered
 from research.run.runner import Job
 from research.store.store import Store
@@ -67,10 +69,18 @@ def test_arms_are_run_over_the_same_seeds_and_each_gets_its_verdict(lab: Lab) ->
         f"seed={seed}" for seed in range(1000, 1005)
     }
     assert all(one[0] == "experiment=narrow" for one in lab.ran)
-    assert "**Supported.** It is smaller and not less accurate (`model.width=64` against" in report
-    assert "**Refuted.** It is smaller and not less accurate (`model.width=8` against" in report
-    rows = [line for line in report.splitlines() if line.startswith("| `model.width=")]
-    assert rows[0].startswith("| `model.width=128` (control) | 5 |"), "the control comes first"
+    asked, found = report.split("\n\n")[1:3]
+    expected = "Half the width costs less at the same accuracy."
+    assert asked == f"Asked was: Is a narrow network cheaper? Expected was: {expected}"
+    assert found == "Found was, of 2 claims: 1 supported, 1 refuted.", "nothing of it is about joules"
+    assert "**Supported.** It is smaller and not less accurate (A against control)" in report
+    assert "**Refuted.** It is smaller and not less accurate (B against control)" in report
+    named = {"control": "nothing (`model.width=128`)", "A": "model.width=64", "B": "model.width=8"}
+    assert arms(report) == named and list(named) == [row["arm"] for row in rows(report, "Figures")]
+    assert [row["n"] for row in rows(report, "Figures")] == ["5", "5", "5"]
+    judged = {row["claim"]: (row["part"], row["verdict"]) for row in rows(report, "How it was judged")}
+    assert judged["2a"] == ("size/parameters less by 1.5x", "supported")
+    assert judged["2b"] == ("test/accuracy not less by 0.02", "refuted") and len(judged) == 4
     assert "each is judged at 0.025" in report and "joules are estimated" in report
     assert "`model.width=4` was left out: it needs a GPU" in report
     assert "python train.py -m experiment=narrow model.width=64 seed=1000,1001,1002,1003,1004" in report
@@ -82,6 +92,23 @@ def test_typed_again_nothing_is_run_and_the_report_is_the_same(lab: Lab) -> None
     assert run(lab) == first and len(lab.ran) == count
     assert len(lab.store.sprints()) == 1 and len(lab.store.insights()) == 2
     assert [row["status"] for row in lab.store.proposals()] == ["control", "supported", "refuted"]
+
+
+def test_its_report_is_written_again_from_its_rows_alone(lab: Lab) -> None:
+    """Whatever the code is by now: a digest that has changed would train all of it anew."""
+    study = STUDY | {"arms": [*STUDY["arms"], "optimizer.lr=0.08"]}  # type: ignore[misc]
+    write(lab.folder / "conf", "narrow", study)
+    first = run(lab)
+    (sprint,) = lab.store.sprints()
+    path = Path(sprint["folder"]) / "report.md"
+    path.write_text("lost")
+    assert kept_study.write(lab.store, sprint) == path and path.read_text() == first
+    assert "seed 1004 of `optimizer.lr=0.08` failed: diverged" in first
+    facts = {**sprint["facts"], "study": {"of": "a later version"}}
+    with pytest.raises(
+        Refusal, match=r"sprint:1 was kept by another version of joulelab: type its agent\.py"
+    ):
+        kept_study.write(lab.store, {**sprint, "facts": facts})
 
 
 def test_interrupted_it_goes_on_where_it_was(lab: Lab) -> None:

@@ -190,6 +190,17 @@ def test_the_claim_of_any_gain_in_a_cost_compares_ratios_as_its_confirmation_did
     assert claim.all == claimed(FLOOR, least=0).all
 
 
+def test_a_bound_relative_to_the_control_is_the_recipes_claim_as_it_was_confirmed(conf: Path) -> None:
+    near = Constraint(metric="test/accuracy", op=">=", bound=-0.01, of_control="difference")
+    quick = Constraint(metric="train/seconds", op="<=", bound=1.02, of_control="ratio")
+    path = written(conf, claim=claimed(near, quick))
+    (claim,) = recipe(conf, f"discovered/{path.stem}").study.claims
+    assert claim.all == claimed(near, quick).all and claim.constraints == (near, quick)
+    kept = "keeping test/accuracy >= control - 0.01 and train/seconds <= 1.02 * control"
+    assert kept in path.read_text().replace("\n#", "")
+    assert path.stem != written(conf).stem
+
+
 def test_accuracy_is_claimed_in_its_own_unit(conf: Path) -> None:
     control = {seed: 0.9 + 0.001 * seed for seed in range(5)}
     better = {seed: value + 0.03 + 0.001 * (seed % 2) for seed, value in control.items()}

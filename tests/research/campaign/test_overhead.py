@@ -3,7 +3,7 @@
 import pytest
 
 from research.report.cost import _stepped as line
-from research.report.findings import _stepped as share
+from research.report.spent import _stepped as share
 from research.run.runner import Job, Outcome
 from research.run.sweep import overhead
 from research.types import Result

@@ -15,8 +15,10 @@ from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
 from research.campaign.recipe import typed
 from research.run.lines import Lines
+from research.run.runner import Job, Outcome
 from research.team.discussion import Queued
 from research.team.turns import in_turn
+from research.types import Proposal
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened
@@ -63,13 +65,18 @@ def test_without_a_model_there_is_one_lane(lab: Lab) -> None:
     assert not found.lanes and found.queue is None and len(found.all) == 2
 
 
-def test_with_a_model_a_control_lane_runs_turn_by_turn(lab: Lab) -> None:
+def test_with_a_model_a_control_lane_runs_that_has_none(lab: Lab) -> None:
     agreed = lab.charter(energy(), shares={"llm": 0.3, "random": 0.7})
     found = in_turn([Model(), *lab.proposers(agreed)], lab.proposers(agreed), agreed.shares, 0)
     assert found.lanes and isinstance(found.queue, Queued)
-    names = [one.name for _ in range(10) if (one := found.turns.next())]
-    assert names[::2] != names[1::2] and all(name == "control/random" for name in names[1::2])
-    assert "llm" in names[::2] and not any("llm" in name for name in names[1::2])
+    names = {lane: [found.next(lane).name for _ in range(5)] for lane in ("team", "control")}
+    assert set(names["control"]) == {"control/random"} and names["team"].count("llm") == 1
+    found.queue.put([Proposal(hypothesis="h", overrides=("model.width=9",), proposer="llm")] * 2)
+    assert found.waiting("team") == 2 and found.next("team").name == "llm"
+    assert [found.queue.ask(None).overrides for _ in range(2)] == [("model.width=9",)] * 2
+    # Two of four were agreed on, and the model has had two turns: two are left to it.
+    assert [found.next("team", promised=4).name for _ in range(3)] == ["llm", "llm", "random"]
+    assert found.waiting("control") == 0 and found.next("control").name == "control/random"
 
 
 @pytest.mark.slow
@@ -126,3 +133,32 @@ def test_one_trial_answers_both_lanes_when_they_have_the_same_idea(lab: Lab) -> 
     assert len(seeds) == len({*seeds}) == 3
     statuses = [row["status"] for row in lab.store.proposals() if row["facts"].get("lane")]
     assert len(statuses) == 6 and statuses.count("failed") == 2
+
+
+@pytest.mark.slow
+def test_what_one_lane_finds_ends_no_training_of_the_other(lab: Lab) -> None:
+    class Beside(Scripted):
+        name = "random"
+
+    caps: dict[tuple[str, ...], float] = {}
+    computed, learn = lab.one, lab.task
+
+    def timed(config: dict, rng: object) -> dict[str, float]:
+        metrics = learn(config, rng)
+        return metrics | {"train/cpu_seconds": metrics["train/energy_j"] / 4}
+
+    def capped(job: Job) -> Outcome:
+        halving = (job.config.get("callbacks") or {}).get("halving") or {}
+        if halving.get("cap") is not None:
+            caps[tuple(job.overrides[1:-1])] = halving["cap"]
+        return computed(job)
+
+    lab.task, lab.one = timed, capped
+    cheap, dear = [f"budget.steps={n} optimizer.lr=0.01" for n in (60, 62, 64, 66)], range(100, 106)
+    agreed = lab.charter(energy(), screen=Screen(turns=8), shares={"llm": 0.01, "random": 0.99}, ladder=None)
+    sprint = lab.sprint(agreed)
+    sprint.run([Model(), Beside(*cheap)], [Beside(*(f"model.width={width}" for width in dear))])
+    own = [caps[line] for line in caps if "model.width" in line[0]]
+    others = [caps[line] for line in caps if "budget.steps" in line[0]]
+    # A training of either lane may come to 1.25 times the best of its own lane.
+    assert len(own) >= 2 and len(others) >= 2 and min(own) > 2 * min(others)

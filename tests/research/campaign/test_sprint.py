@@ -10,6 +10,7 @@ from campaign_lab import Findings, Lab, Scripted, energy, flat, opened
 from refusal import Refusal
 from research.campaign.charter import Screen
 from research.propose.random import Random
+from research.report.spent import used
 from research.types import Objective
 
 
@@ -106,7 +107,7 @@ def test_the_same_command_typed_again_trains_nothing_and_says_the_same(ended: tu
     again = lab.campaign(lab.charter(energy()))
     assert len(lab.ran) == ran
     assert [one.claim for one in again.insights] == [one.claim for one in first.insights]
-    assert again.cost().trials == first.cost().trials == ran - first.cost().failed
+    assert used(again).trials == used(first).trials == ran - used(first).failed
 
 
 def test_repeats_are_counted_and_asked_again(lab: Lab) -> None:

@@ -43,6 +43,21 @@ def test_boxes_have_their_shares_and_hand_what_is_left_to_validation() -> None:
     assert facts["validate"] == {"limit_s": 320, "used_s": 0}
 
 
+def test_questions_go_on_in_their_own_box_while_trials_train_in_another() -> None:
+    clock = Clock()
+    boxes = Timeboxes(15, clock, budget_s=170)
+    with boxes.open("implement"):
+        clock.now += 20
+        with boxes.open("discuss"):
+            clock.now += 80
+            # Nearly over for questions, which says nothing of trials.
+            assert boxes.left_of("discuss") == 5 and boxes.left_s() == boxes.left_of("implement") == 380
+            assert boxes.short(380) is None and "box to implement" in boxes.short(381)
+        clock.now += 10
+    assert boxes.facts()["discuss"] == {"limit_s": 85, "used_s": 80}
+    assert boxes.facts()["implement"]["used_s"] == 110
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A lab whose trials take a second each by a clock of its own."""

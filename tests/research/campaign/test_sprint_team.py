@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, energy, opened
+from campaign_lab import Lab, opened
 from research.campaign.budget import Spend
-from research.campaign.charter import Charter, Screen, Sprints
+from research.campaign.charter import Screen, Sprints
 from research.report.findings import Findings
 from scripted_server import hang, status
-from team_lab import ROLES, TeamServer, review, team
+from team_lab import ROLES, TeamServer, charter, ran, review, team
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -28,18 +28,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
-def charter(lab: Lab, **more) -> Charter:
-    shares = {"llm": 0.5, "random": 0.2, "tpe": 0.3}
-    return lab.charter(energy(), **{"screen": Screen(turns=8), "shares": shares, "ladder": None, **more})
-
-
-def ran(lab: Lab, server: TeamServer, agreed: Charter | None = None, **config) -> Findings:
-    with team(lab, server, agreed or charter(lab), **config) as made:
-        sprint = made.sprint()
-        sprint.run(made.proposers())
-        return Findings(lab.store, sprint.id)
-
-
 def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:
     server = TeamServer()
     found = ran(lab, server)
@@ -50,9 +38,14 @@ def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:
         next(row for row in mine if row["proposal"].overrides == (f"model.width={width}",))
         for width in (32, 40)
     )
-    assert narrow["status"] == "dropped" and "reviewed 6.0, below 7" in narrow["facts"]["reasons"][0]
+    assert narrow["status"] == "dropped" and "reviewed 5.6, below 7" in narrow["facts"]["reasons"][0]
     assert wider["proposal"].parent == narrow["id"] and "width 40" in wider["facts"]["changed"]
-    assert wider["facts"]["review"] == {"score": 8.0, "round": 1, "by": "model", "first": 6.0}
+    assert wider["facts"]["review"] == {
+        "score": 8.9,
+        "round": 1,
+        "by": "model",
+        "first": 5.6,
+    }
     assert wider["status"] in ("screened", "promoted", "supported", "refuted", "open")
     steps = next(row for row in mine if "budget.steps=120" in row["proposal"].overrides)
     assert steps["facts"]["screened"] and steps["facts"]["review"]["round"] == 0
@@ -106,7 +99,7 @@ def test_what_stays_below_the_bar_is_dropped_after_its_improvements(lab: Lab) ->
 
     def say(role: str, prompt: str) -> str | None:
         if role == "reviewer":
-            return json.dumps(review(6.5))
+            return json.dumps(review(2.0))
         if role == "improver":
             revised = {"hypothesis": "h", "overrides": [f"model.width={next(widths)}"], "changed": "width"}
             return json.dumps(revised)
@@ -193,7 +186,7 @@ def test_a_lane_without_the_model_has_as_many_turns_and_the_model_three_of_ten(
     own = [row for row in mine["team"] if row["proposal"].proposer == "llm" and row["status"] in ENDED]
     assert len(own) <= 3 and bool(own) != silent
     report = (Path(found.sprint["folder"]) / "report.md").read_text()
-    assert f"each was given as many; the model had {len(own)} of the 10 in its own" in report
+    assert f"see their own results alone; the model had {len(own)} of the 10 in its own" in report
     assert "the model's questions come on top" in report
 
 
@@ -223,8 +216,8 @@ def test_a_slow_model_leaves_most_of_a_short_budget_to_the_trials(lab: Lab) -> N
         sprint = made.sprint(spend=Spend(seconds=budget_s))
         sprint.run(made.proposers())
     boxes = Findings(lab.store, sprint.id).facts["boxes"]
-    assert boxes["discuss"]["limit_s"] == pytest.approx(budget_s / 3, abs=0.1)
-    assert boxes["discuss"]["used_s"] < budget_s / 3 + 0.5
+    assert boxes["discuss"]["limit_s"] == pytest.approx(budget_s / 2, abs=0.1)
+    assert boxes["discuss"]["used_s"] < budget_s / 2 + 0.5
 
 
 def test_importing_the_client_takes_nothing_from_the_discussion(tmp_path: Path) -> None:

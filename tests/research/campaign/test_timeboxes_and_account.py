@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
+from research.campaign.admission import Admission
 from research.campaign.budget import NO_PRICE, ModelAccount, Price, Spend, paid
 from research.campaign.charter import Confirm, Promote, Screen
+from research.campaign.rows import Rows
 from research.llm.ledger import LlmSpent
 from research.propose.bandit import NOTHING, Asked
 from research.run.runner import Job, Outcome
+from research.team.judges import Judges
+from research.types import Proposal
 
 
 @pytest.fixture
@@ -66,6 +70,23 @@ def test_too_long_a_trial_is_refused_before_it_starts(lab: Lab) -> None:
     charter = lab.charter(energy(None), promote=Promote(arms=1, seeds=(1,)), confirm=Confirm(seeds=3))
     found = lab.campaign(charter, [Scripted("budget.steps=2000")], spend=spend)
     assert any("lower budget.steps" in reason for reason in found.reasons("refused"))
+
+
+def test_what_was_accepted_keeps_its_place_when_the_gate_refuses_it_now(lab: Lab) -> None:
+    agreed = lab.charter(energy(None))
+    bench, left = lab.sprint(agreed).bench, [100.0]
+    bench.spend.add(8.0, 1.0)
+    rows = Rows(lab.store, lab.store.sprints()[0]["id"])
+    admission = Admission(bench, rows, agreed.review, lambda: left[0])
+    proposal = Proposal(hypothesis="h", overrides=("budget.steps=700",), proposer="llm", refuted_by="r")
+    judges = Judges(None, None, lambda phase: (), admission.complaints)
+    number = admission.admit(proposal, judges, "queued").arm.proposal_id
+    left[0] = 10.0
+    refused = admission.admit(proposal, judges)
+    assert refused.arm is None and refused.reason.startswith("it waits on: This would take about")
+    assert [row["status"] for row in lab.store.proposals()] == ["queued"]
+    left[0] = 100.0
+    assert admission.admit(proposal, judges).arm.proposal_id == number
 
 
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"seconds": -1.0}, {"joules": float("nan")}])

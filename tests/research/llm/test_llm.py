@@ -144,3 +144,32 @@ def test_the_client_is_imported_cheaply() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"litellm", "openai", "torch", "hydra", "numpy", "scipy", "optuna"}
     assert "research" in run.stdout.split() and not heavy & set(run.stdout.split())
+
+
+def test_replies_that_cannot_be_used_are_told_as_they_come(server: ScriptedServer) -> None:
+    said: list[str] = []
+    server.play(*[answer('{"confidence":0.9}')] * 7, answer(GOOD), answer("no"), status(401))
+    with Lab(server, retries=0) as lab:
+        lab.client.heard.say = said.append
+        for _ in range(9):
+            lab.ask()
+        assert lab.client.heard.words is not None
+        assert lab.client.heard.words.startswith(
+            "9 replies, 8 of them not usable: the field hypothesis is missing"
+        )
+        lab.unavailable()
+        lab.unavailable()
+    assert said[:2] == [
+        "3 replies, none usable: the field hypothesis is missing",
+        "6 replies, none usable: the field hypothesis is missing",
+    ]
+    assert "no answer: openai/m: the server refused the key" in said[2]
+    assert lab.rows[0]["facts"]["complaints"][0] == "the field hypothesis is missing."
+
+
+def test_replies_that_can_all_be_used_are_not_told(server: ScriptedServer) -> None:
+    server.play(answer(GOOD[:-1] + ',"confidence":0.9}'))
+    with Lab(server) as lab:
+        assert lab.ask().notes == ("not asked for and left out: confidence",)
+        assert lab.client.heard.words is None and lab.client.heard.count == 1
+    assert lab.rows[0]["facts"]["notes"] == ["not asked for and left out: confidence"]

@@ -10,6 +10,7 @@ from refusal import Refusal
 from research.llm import client as llm
 from research.llm import price
 from research.llm.settings import line, other, rate, settings
+from research.tasks.line import settings as line_settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,6 +87,69 @@ def test_a_bad_setting_is_refused_with_a_sentence(
     with pytest.raises(Refusal) as refused:
         llm.connect(config("openai") | change, record=print)
     assert sentence in str(refused.value) and "sk-abc" not in str(refused.value)
+
+
+GATEWAYS = [
+    "http://localhost:4000/v1",
+    "http://127.0.0.1:4000",
+    "http://10.0.0.7/v1",
+    "http://llm.internal/v1",
+]
+
+
+@pytest.mark.parametrize("base", GATEWAYS)
+@pytest.mark.parametrize(
+    "model",
+    ["openai/claude-haiku-4-5", "openai/anthropic/claude-haiku-4-5", "anthropic/claude-haiku-4-5"],
+)
+def test_behind_a_gateway_a_providers_model_has_its_list_price(base: str, model: str) -> None:
+    known = rate(settings(config("vllm") | {"model": model, "api_base": base})).price
+    assert known == price.list_price("anthropic/claude-haiku-4-5") and known is not None and known.input > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "dollars"),
+    [
+        ("ollama_chat/qwen3:4b", "http://localhost:11434", 0.0),
+        ("ollama/qwen3:4b", "http://192.168.1.7:11434", 0.0),
+        ("hosted_vllm/Qwen/Qwen3-8B", "http://gpu.local:8000/v1", 0.0),
+        ("hosted_vllm/Qwen/Qwen3-8B", "https://gpu.example.com/v1", None),
+        ("openai/unheard-of", "http://localhost:4000/v1", None),
+        ("lm_studio/unheard-of", "http://localhost:1234/v1", None),
+        ("openai/gpt-5.4-mini", "https://gateway.example.com/v1", None),
+    ],
+)
+def test_free_is_what_serves_for_nothing_by_its_nature(model: str, base: str, dollars: float | None) -> None:
+    known = rate(settings(config("vllm") | {"model": model, "api_base": base})).price
+    assert (None if known is None else known.dollars(10**6, 10**6)) == dollars
+
+
+def test_a_server_that_is_declared_free_keeps_a_dollar_cap() -> None:
+    local = {"model": "openai/unheard-of", "api_base": "http://localhost:1234/v1", "caps": {"dollars": 1.0}}
+    with pytest.raises(Refusal, match="0 and 0 for a server of your own"):
+        llm.connect(config("vllm") | local, record=print)
+    free = {"price": {"input": 0, "output": 0}}
+    assert llm.connect(config("vllm") | local | free, record=print) is not None
+
+
+@pytest.mark.parametrize(
+    ("typed", "extra"),
+    [
+        ("llm.extra.top_k=20", {"top_k": 20}),
+        ("+llm.extra.top_k=20", {"top_k": 20}),
+        ("llm.extra={reasoning_effort: low}", {"reasoning_effort": "low"}),
+        ("llm.extra={a: {b: false}}", {"a": {"b": False}}),
+        ("llm.extra.a.b=false", {"a": {"b": False}}),
+        ("llm.extra.num_ctx=8192", {"num_ctx": 8192}),
+    ],
+)
+@pytest.mark.parametrize("option", ["openai", "ollama"])
+def test_further_arguments_are_typed_as_the_card_shows(
+    option: str, typed: str, extra: dict[str, Any]
+) -> None:
+    usual = config(option)["extra"]
+    given = line_settings([f"llm={option}", typed], ROOT / "conf")["llm"]
+    assert settings(given).extra == usual | extra
 
 
 def test_a_price_in_the_config_keeps_a_dollar_cap(monkeypatch: Any) -> None:

@@ -52,7 +52,7 @@ def test_a_refusal_is_told_from_nonsense() -> None:
 
 ACCEPTED = {
     "pretty": json.dumps(json.loads(GOOD), indent=2).replace("\n", "\r\n"),
-    "other order": '{"overrides":[],"hypothesis":"nothing changes"}',
+    "other order": '{"overrides":["optimizer=lion"],"hypothesis":"nothing else changes"}',
     "raw unicode": with_hypothesis("caffè \U0001f600 größer β₂"),
     "joined emoji": with_hypothesis("\U0001f469\u200d\U0001f52c wins"),
     "escaped slash": with_hypothesis("a\\/b \\u00e9"),
@@ -68,15 +68,15 @@ REJECTED = {
     "thinking aloud": f"<think>hm</think>{GOOD}",
     "text after": f"{GOOD} I hope this helps",
     "single quotes": "{'hypothesis':'x','overrides':[]}",
-    "comment": '{"hypothesis":"x", // why\n"overrides":[]}',
+    "comment": '{"hypothesis":"x", // why\n"overrides":["optimizer=lion"]}',
     "unquoted keys": '{hypothesis:"x",overrides:[]}',
     "two objects": f"{GOOD}{GOOD}",
     "lines of objects": f"{GOOD}\n{GOOD}",
     "no-break space": f"\u00a0{GOOD}",
     "python literals": '{"hypothesis":"x","overrides":None}',
-    "minus infinity": '{"hypothesis":"x","overrides":[],"c":-Infinity}',
-    "overflow": '{"hypothesis":"x","overrides":[],"c":1e999}',
-    "65 bits": '{"hypothesis":"x","overrides":[],"c":18446744073709551616}',
+    "minus infinity": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":-Infinity}',
+    "overflow": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":1e999}',
+    "65 bits": '{"hypothesis":"x","overrides":["optimizer=lion"],"c":18446744073709551616}',
     "deep object": '{"a":' * 5000 + "1" + "}" * 5000,
     "deep mixed": '{"hypothesis":"x","overrides":' + '[{"a":' * 3000 + "1" + "}]" * 3000 + "}",
     "many overrides": json.dumps({"hypothesis": "x", "overrides": ["seed=1"] * 65}),
@@ -84,20 +84,19 @@ REJECTED = {
     "long override": json.dumps({"hypothesis": "x", "overrides": ["a=" + "1" * 600]}),
     "long hypothesis": json.dumps({"hypothesis": "x" * 2001, "overrides": []}),
     "blank hypothesis": with_hypothesis("  "),
-    "number for text": '{"hypothesis":1,"overrides":[]}',
+    "number for text": '{"hypothesis":1,"overrides":["optimizer=lion"]}',
     "object for list": '{"hypothesis":"x","overrides":{"optimizer":"lion"}}',
     "true in list": '{"hypothesis":"x","overrides":[true]}',
     "missing list": '{"hypothesis":"x"}',
     "missing hypothesis": '{"overrides":["optimizer=lion"]}',
     "null list": '{"hypothesis":"x","overrides":null}',
-    "other case": '{"Hypothesis":"x","overrides":[]}',
+    "other case": '{"Hypothesis":"x","overrides":["optimizer=lion"]}',
     "wrapped": f'{{"proposal":{GOOD}}}',
     "text of json": json.dumps(GOOD),
-    "extra": '{"hypothesis":"x","overrides":[],"confidence":0.9}',
-    "prototype": '{"hypothesis":"x","overrides":[],"__proto__":{}}',
+    "nothing to change": '{"hypothesis":"x","overrides":[]}',
     "duplicate list": '{"hypothesis":"x","overrides":["a=1"],"overrides":["optimizer=lion"]}',
-    "duplicate by escape": '{"hypothesis":"x","hypothesi\\u0073":"y","overrides":[]}',
-    "duplicate deep": '{"hypothesis":"x","overrides":[],"m":{"a":1,"a":2}}',
+    "duplicate by escape": '{"hypothesis":"x","hypothesi\\u0073":"y","overrides":["optimizer=lion"]}',
+    "duplicate deep": '{"hypothesis":"x","overrides":["optimizer=lion"],"m":{"a":1,"a":2}}',
     "escape sequence": with_hypothesis("\\u001b[31mred"),
     "new line": with_hypothesis("a\\nb"),
     "C1 control": with_hypothesis("a\u009bb"),
@@ -108,7 +107,6 @@ REJECTED = {
     "low surrogate": with_hypothesis("\\udc00"),
     "noncharacter": with_hypothesis("\\uffff"),
     "control in override": '{"hypothesis":"x","overrides":["optimizer=lion\\u0000"]}',
-    "surrogate in key": '{"hypothesis":"x","overrides":[],"\\ud800":1}',
     "gateway page": "<html><body><h1>502 Bad Gateway</h1></body></html>",
     "stream": 'data: {"choices":[{"delta":{"content":"{}"}}]}\n\ndata: [DONE]',
     "plain error": "Internal Server Error",
@@ -214,8 +212,8 @@ def test_any_text_is_read_or_refused_and_never_raises(text: str) -> None:
 def test_only_the_exact_shape_is_a_record(content: dict[str, Any]) -> None:
     found = reading(json.dumps(content))
     if found.record is not None:
-        assert content.keys() == {"hypothesis", "overrides"}
-        assert found.record.model_dump(mode="json") == content
+        assert found.record.model_dump(mode="json") | {"x": content.get("x")} == {"x": None} | content
+        assert found.notes == (("not asked for and left out: x",) if "x" in content else ())
 
 
 WORST = {

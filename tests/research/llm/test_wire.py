@@ -140,6 +140,57 @@ def test_why_a_reply_ended_is_seen_through_the_server(
         assert len(server.requests) == 1 and lab.rows[0]["outcome"].endswith(outcome)
 
 
+@pytest.mark.parametrize(
+    ("model", "path", "told"),
+    [
+        ("openai/m", "", "set llm.api_base={base}/v1: servers of this protocol answer under /v1"),
+        ("hosted_vllm/m", "/", "set llm.api_base={base}/v1: servers of this protocol answer under /v1"),
+        ("ollama_chat/m", "/v1", "set llm.api_base={base}: ollama_chat takes the address without /v1"),
+        ("anthropic/m", "/v1", "set llm.api_base={base}: anthropic takes the address without /v1"),
+        ("openai/m", "/v1", None),
+        ("openai/m", "/gateway/openai", None),
+    ],
+)
+@pytest.mark.parametrize("step", [status(404), status(405), status(200, "<html>"), status(500)])
+def test_an_address_that_lacks_its_path_is_told(
+    server: ScriptedServer, model: str, path: str, told: str | None, step: Any
+) -> None:
+    server.play(step)
+    with Lab(server, path, model=model, retries=0) as lab:
+        sentence = lab.unavailable()
+    broken = "status 500" in sentence
+    assert ("set llm.api_base" in sentence) == (told is not None and not broken)
+    assert told is None or broken or told.format(base=server.base) in sentence
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "extra", "sent"),
+    [
+        ("openai/gpt-5.4-mini", "/v1", {"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ("openai/m", "/v1", {"chat_template_kwargs": {"x": False}}, {"chat_template_kwargs": {"x": False}}),
+        ("hosted_vllm/m", "/v1", {"top_k": 20}, {"top_k": 20}),
+        ("openrouter/v/m", "/v1", {"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ("ollama_chat/m", "", {"num_ctx": 8192}, {"options": {"num_ctx": 8192, "num_predict": 4096}}),
+        ("anthropic/claude-haiku-4-5", "", {"top_k": 20}, {"top_k": 20}),
+    ],
+)
+def test_further_arguments_reach_the_server(
+    server: ScriptedServer, model: str, path: str, extra: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    server.play(answer(GOOD))
+    with Lab(server, path, model=model, extra=extra) as lab:
+        assert lab.ask().record
+    (body,) = server.requests
+    assert {name: body.get(name) for name in sent} == sent
+
+
+def test_an_argument_that_litellm_refuses_is_named(server: ScriptedServer) -> None:
+    server.play(answer(GOOD))
+    with Lab(server, "", model="anthropic/claude-haiku-4-5", extra={"seed": 3}) as lab:
+        assert "anthropic takes no seed: leave it out of llm.extra" in lab.unavailable()
+    assert not server.requests
+
+
 def test_a_prompt_that_is_too_long_is_not_repeated(server: ScriptedServer) -> None:
     server.play(status(400, '{"error":{"message":"This model\'s maximum context length is 8 tokens"}}'))
     with Lab(server) as lab:
@@ -174,6 +225,7 @@ models = {"openai/m": "/v1", "hosted_vllm/m": "/v1", "openrouter/v/m": "/v1"}
 models |= {"ollama_chat/m": "", "anthropic/m": ""}
 for model, path in models.items():
     config = {"model": model, "api_base": base + path, "caps": {"dollars": 1.0}}
+    config["price"] = {"input": 0.0, "output": 0.0}
     client = llm.connect(config, record=lambda **row: None)
     assert asked or not {"litellm", "httpx"} & set(sys.modules)
     with client:

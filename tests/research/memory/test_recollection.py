@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import construct
 from past import ACCURACY, ENERGY, insight, proposed, sprint, trial
 from refusal import Refusal
 from research.memory.memory import Memory, opened
@@ -105,12 +106,16 @@ def test_elsewhere_tells_what_kept_the_bounds_on_other_tasks_best_first(past: St
     assert any(some != found for some in dealt)
 
 
-def test_a_class_or_a_function_of_the_config_replaces_the_retrieval(past: Store) -> None:
+def test_a_class_or_a_function_of_the_config_replaces_the_retrieval(
+    past: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrongs = ("research.nowhere.Nothing", "research.memory.memory._MODES", "research.types.Trial")
+    monkeypatch.setattr(construct, "_trusted", {f"{__name__}.mine", *wrongs})
     named = memory(past, "on", retrieval={"_target_": f"{__name__}.mine"})
     assert [one.word for one in named.recall(ASKED)] == ["mine"]
     one = memory(past, "on", retrieval={"_target_": "research.memory.retrieval.Nearest", "each": 1})
     assert 0 < len(one.recall(ASKED)) < 6
-    for wrong in ("research.nowhere.Nothing", "research.memory.memory._MODES", "research.types.Trial"):
+    for wrong in (*wrongs, "os.system"):
         with pytest.raises(Refusal, match=r"memory\.retrieval"):
             memory(past, "on", retrieval={"_target_": wrong})
     with pytest.raises(Refusal, match=r"memory\.mode=maybe"):

@@ -23,9 +23,10 @@ from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
 from research.propose.recipes import Recipes
 from research.propose.sampler import Cmaes, Tpe
-from research.space.domain import Scope, narrowed, read
+from research.space.domain import Scope, read
 from research.space.gate import Space
 from research.space.signature import INERT, signature
+from research.space.vocabulary import narrowed
 from research.types import Objective
 
 CONF = Path(__file__).parents[3] / "conf"

@@ -3,10 +3,12 @@
 import pytest
 
 from campaign_lab import Scripted, energy
-from research.propose.lanes import Lanes, lane_of, view
+from research.propose.lanes import Lanes, lane_of, represented, view
 from research.propose.proposer import Seen, State
+from research.stats.arms import Arm
 from research.types import Proposal
 
+BOTH = ("team", "control")
 CONTROL = Seen(overrides=(), proposer="control", status="done", metrics={"train/energy_j": 9.0})
 
 
@@ -34,8 +36,8 @@ def state(*seen: Seen) -> State:
 def played(lab: Lanes, turns: int) -> list[Seen]:
     """So many turns; the team finds 5 joules, the control 7."""
     seen: list[Seen] = []
-    for _ in range(turns):
-        proposer = lab.next()
+    for turn in range(turns):
+        proposer = lab.bandits[BOTH[turn % 2]].next()
         proposal = proposer.ask(state(*seen))
         joules = {"team": 5.0, "control": 7.0}[lane_of(proposal.proposer)]
         told = Seen(
@@ -51,14 +53,22 @@ def played(lab: Lanes, turns: int) -> list[Seen]:
     return seen
 
 
-def test_lanes_take_turns_and_the_model_is_in_one() -> None:
+def test_the_model_is_in_one_lane_and_has_three_of_ten_turns_of_it() -> None:
     lab, *_ = lanes()
     seen = played(lab, 11)
-    assert [lane_of(one.proposer) for one in seen] == ["team", "control"] * 5 + ["team"]
     assert sum(one.proposer == "llm" for one in seen) <= 0.3 * 6
     assert {one.proposer for one in seen} <= {"llm", "tpe", "control/tpe"}
     turns = {source: told["turns"] for source, told in lab.facts().items()}
     assert sum(turns.values()) == 11 and turns["control/tpe"] == 5
+
+
+def test_a_promised_turn_is_given_whatever_others_are_owed_and_counts_as_one() -> None:
+    lab, *_ = lanes()
+    bandit = lab.bandits["team"]
+    assert [bandit.next("llm").name for _ in range(4)] == ["llm"] * 4
+    later = [bandit.next().name for _ in range(9)]
+    assert later == ["tpe"] * 9 and bandit.taken["llm"] == 4
+    assert bandit.next("nobody").name in ("llm", "tpe")
 
 
 def test_each_lane_sees_and_is_told_its_own_only() -> None:
@@ -81,17 +91,13 @@ def test_a_lane_that_has_found_nothing_starts_at_the_control() -> None:
     assert view(seen, "control/tpe").incumbent == CONTROL
 
 
-def test_a_lane_that_ends_leaves_the_rest_to_the_other() -> None:
+def test_a_lane_that_ends_leaves_nothing_to_the_other() -> None:
     lab, *_ = lanes()
     played(lab, 2)
+    team = lab.bandits["team"]
     for _ in range(2):
-        proposer = lab.next()
-        while lane_of(proposer.name) != "team":
-            proposer = lab.next()
-        lab.leave(proposer)
-    assert {lab.next().name for _ in range(3)} == {"control/tpe"}
-    lab.leave(lab.next())
-    assert lab.next() is None
+        lab.leave(team.next())
+    assert team.next() is None and lab.bandits["control"].next().name == "control/tpe"
 
 
 def test_what_is_learnt_stays_in_its_lane() -> None:
@@ -105,7 +111,24 @@ def test_what_is_learnt_stays_in_its_lane() -> None:
 
 def test_a_proposal_keeps_what_the_proposer_said() -> None:
     lab, _, _, alone = lanes(1)
-    lab.next()
-    found = lab.next().ask(state())
+    found = lab.bandits["control"].next().ask(state())
     assert isinstance(found, Proposal) and found.proposer == "control/tpe"
     assert found.overrides == ("model.width=8",) and alone.left == []
+
+
+def test_the_best_of_each_lane_is_among_those_that_are_promoted() -> None:
+    def arms(*names: str) -> list[Arm]:
+        return [Arm((f"model.width={n}",), name) for n, name in enumerate(names)]
+
+    mixed = arms("llm", "tpe", "control/tpe", "llm")
+    assert represented(mixed, 3) == mixed and represented(mixed, 1) == mixed
+    ahead = arms("llm", "tpe", "llm", "control/tpe", "control/random")
+    assert [arm.proposer for arm in represented(ahead, 2)] == [
+        "llm",
+        "control/tpe",
+        "tpe",
+        "llm",
+        "control/random",
+    ]
+    alone = arms("random", "tpe", "tpe")
+    assert represented(alone, 2) == alone

@@ -68,12 +68,12 @@ def test_a_good_reply_becomes_a_proposal(server: ScriptedServer, proposer: LlmPr
     assert found is not None and found.proposer == "llm" and found.metric == "val/accuracy"
     assert found.overrides == ("optimizer=lion", "optimizer.lr=3e-4") and found.control == ()
     (prompt,) = prompts(server)
-    assert "maximise val/accuracy with size/parameters <= 50000" in prompt.replace("&lt;", "<")
-    assert '"val/accuracy":0.9512' in prompt and '"optimizer=adamw"' in prompt
-    vocabulary = json.loads(re.search(r'<data source="vocabulary">\n\| (.*)\n</data>', prompt)[1])
-    assert vocabulary["groups"]["model"]["options"].keys() == {"cnn", "mlp", "transformer"}
-    dropout = vocabulary["keys"]["model.dropout"]
-    assert (dropout["low"], dropout["high"]) == (0, 0.9) and "unit" not in dropout
+    assert "maximise val/accuracy with size/parameters <= 50000" in prompt
+    assert "|  | optimizer=adamw | tpe | 0.9512 |" in prompt
+    vocabulary = re.search(r'<data source="vocabulary">\n((?:\| .*\n)*)</data>', prompt)[1]
+    options = re.findall(r"^\|   (\w+): ", vocabulary.partition("optimizer=")[0], re.MULTILINE)
+    assert set(options) == {"cnn", "mlp", "transformer"}
+    assert re.search(r"^\| model.dropout: 0..0.9\b", vocabulary, re.MULTILINE)
     assert proposer.spent()["calls"] == 1 and proposer.spent()["outcomes"] == {"accepted": 1}
 
 
@@ -152,7 +152,7 @@ def test_repeats_and_the_control_itself_are_sent_back(server: ScriptedServer, pr
     )
     found = proposer.ask(state())
     assert found is not None and found.overrides == ("optimizer=lion",)
-    assert "proposed before" in prompts(server)[1] and "lab's default" in prompts(server)[2]
+    assert "proposed before" in prompts(server)[1] and "at least 1 item" in prompts(server)[2]
 
 
 def test_outages_and_caps_reach_the_caller(server: ScriptedServer, space: Space) -> None:

@@ -161,3 +161,14 @@ def test_a_memory_that_helps_nowhere_is_not_followed(lab: Lab) -> None:
     proposer = Portfolio(Remembered(rows), lab.space.vocabulary(), ("data=digits",))
     state = State(goal="g", objective=energy(None), fixed=(), control=None, incumbent=None)
     assert proposer.ask(state) is None and proposer.spent() == {"tasks": 8, "helps": False}
+
+
+def test_other_tasks_are_asked_by_the_bound_as_it_was_asked(lab: Lab) -> None:
+    """`control - 0.01` is 0.96 here: on a task whose control has 0.6 nothing would keep that."""
+    asked = Objective(metric="train/energy_j", direction="max")
+    memory = Remembered([])
+    state = State(goal="g", objective=energy(0.96), asked=asked, fixed=(), control=None, incumbent=None)
+    kept: list[Objective] = []
+    memory.elsewhere = lambda objective, data: kept.append(objective) or []  # type: ignore[method-assign]
+    assert Portfolio(memory, lab.space.vocabulary(), ("data=digits",)).ask(state) is None  # type: ignore[arg-type]
+    assert kept == [asked]

@@ -16,14 +16,15 @@ from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
-from research.report.arms import arms_table, named
+from research.report.arms import arms_table
 from research.report.fronts import costs_among, front_of, fronts
+from research.report.names import ArmNames
 from research.report.pictures import curve
 from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line
 from research.run.runner import Job, Outcome
-from research.run.sweep import peak_words
+from research.run.sweep import peak_line
 from research.stats.arms import Arm, complaint
 from research.stats.rubric import efficiency
 from research.store.schema import trial as table
@@ -125,7 +126,9 @@ def test_a_sweep_never_stars_what_was_disturbed_and_says_why() -> None:
     assert cells["optimizer=sgd"]["n"] == "1" and cells["optimizer=sgd"]["train/energy_j"] == "7 J"
     assert f"2 of 4 trials (train window: {WHY})" in sweep_table.caption(told)
     assert "disturbed: train" in line(outcome("lion", 2.0, disturbed=HELD), 1, 2)
-    assert peak_words([outcome("adam", 9.0), outcome("lion", 2.0, disturbed=HELD)]).endswith("0.09")
+    assert peak_line([outcome("adam", 9.0), outcome("lion", 2.0, disturbed=HELD)])[0].startswith(
+        "fraction of peak 0.09:"
+    )
 
 
 def test_a_sweep_never_stars_among_two_instruments() -> None:
@@ -204,7 +207,9 @@ def test_a_reports_arm_is_the_mean_of_its_undisturbed_trials() -> None:
     assert one.of("test/accuracy").n == 3 and one.means["train/energy_j"] == 11.0
     assert str(one.by_seed("train/energy_j")[2]) == "nan"
     text = "\n".join(
-        arms_table([arm("", [20.0, 20.0, 20.0]), one, arm("x=2", [1.0], held=(0,))], ["train/energy_j"])
+        arms_table(
+            [arm("", [20.0, 20.0, 20.0]), one, arm("x=2", [1.0], held=(0,))], ["train/energy_j"], ArmNames()
+        )
     )
     assert "(n = 2)" in text and "| disturbed |" in text
     assert "Joules are CPU seconds x 4 W a core." in text.replace("\\", "")
@@ -219,9 +224,9 @@ def test_a_front_holds_no_disturbed_figure_and_no_two_instruments() -> None:
         costs_among([], [control, good]) == ["train/energy_j"]
         and complaint("train/energy_j", [control, good]) is None
     )
-    assert [named(one) for one in front_of([control, good], "test/accuracy", "train/energy_j")] == ["`x=1`"]
+    assert front_of([control, good], "test/accuracy", "train/energy_j") == [good]
     spoilt = arm("x=1", [1.0, 1.0, 1.0], held=(0, 1, 2))
-    assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], []) == []
+    assert costs_among([], [control, spoilt]) == [] and fronts([control, spoilt], [], ArmNames()) == []
     other = arm("x=1", [1.0, 1.0, 1.0], energy_basis="CPU seconds x 9 W a core")
     assert costs_among([], [control, other]) == []
 

@@ -11,11 +11,13 @@ from markdown_it import MarkdownIt
 from scipy.stats import t
 
 from refusal import Refusal
+from report_tables import arms, rows
 from research.metrics import quantity
 from research.report import campaign as sprint_report
 from research.report import goal, proposal
 from research.report.cost import payback
 from research.report.findings import Findings, of_campaign
+from research.report.spent import used
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
@@ -39,14 +41,6 @@ def report(papers: dict[str, str]) -> str:
     return papers["report.md"]
 
 
-def rows(report: str, title: str) -> list[dict[str, str]]:
-    lines = report[report.index(f"## {title}") :].splitlines()
-    lines = lines[next(at for at, line in enumerate(lines) if line.startswith("| ")) :]
-    end = next((at for at, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:end]]
-    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
-
-
 def trials(lab: RowsLab, line: str, stage: str = "confirmed") -> list[int]:
     found = [row for row in lab.store.proposals() if " ".join(row["proposal"].overrides) == line]
     return next(row["facts"][stage] for row in reversed(found) if stage in row["facts"])
@@ -54,7 +48,10 @@ def trials(lab: RowsLab, line: str, stage: str = "confirmed") -> list[int]:
 
 def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> None:
     lines = [line for line in report.splitlines() if line]
-    assert lines[0] == "# fewer joules" and lines[1].startswith("**Supported.** `optimizer.lr=0.01")
+    assert lines[0] == "# fewer joules"
+    assert lines.pop(1).startswith("Asked was: Minimise training energy (train/energy_j) by at least 10 %")
+    arm = "A (`optimizer.lr=0.01 budget.steps=200`)"
+    assert lines[1].startswith(f"**Supported.** {arm} lowers training energy")
     assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")
     assert lines[3].startswith("Beside that, against the same control: test/accuracy -0.000")
     assert "(98 % interval, n = 5 pairs) (as good within 0.01)." in lines[3]
@@ -67,9 +64,10 @@ def test_every_figure_of_the_table_is_a_query(lab: RowsLab, report: str) -> None
     for line, row in zip(("", " ".join(WINNER)), rows(report, "Confirmed"), strict=True):
         ids = trials(lab, line)
         assert row["n"] == str(len(ids))
-        for key in ("train/energy_j", "test/accuracy"):
-            cell = next(text for head, text in row.items() if head.startswith(key))
-            assert cell.split(" ±")[0] == quantity(key, lab.mean(ids, key))
+        heads = {"train/energy_j": "training energy [estimated]", "test/accuracy": "accuracy"}
+        for key, head in heads.items():
+            told = quantity(key, lab.mean(ids, key)).split(" ")[0]
+            assert float(row[head].split(" ±")[0]) == pytest.approx(float(told), rel=0.01)
 
 
 def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str) -> None:
@@ -85,6 +83,25 @@ def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str)
     assert "early stopping ended 5 trials and saved 50 J" in report
     assert "4 proposals were refused because their failure was predicted; 1 of them would have run" in report
     assert "memory=on: nothing was recalled for a model" in report and "memory=on: 2 episodes were" in report
+
+
+def test_a_sprints_figures_are_the_sprints(lab: RowsLab) -> None:
+    """The first has trained the control and a screening, the second the fresh seeds and a plain arm."""
+    first, second = (row["id"] for row in lab.store.sprints())
+    parts = [Findings(lab.store, first), Findings(lab.store, second), of_campaign(lab.store, CAMPAIGN)]
+    told = [used(found) for found in parts]
+    assert [(one.trials, one.calls, one.tokens, one.seconds) for one in told] == [
+        (7, 1, 15, 10.0),
+        (6, 1, 15, 10.0),
+        (13, 2, 30, 20.0),
+    ]
+    own = trials(lab, " ".join(WINNER)) + trials(lab, "model.width=64", "screened")
+    marks = ",".join("?" * len(own))
+    asked = "select sum(value) from metric where point = -1 and key = 'train/energy_j' and trial_id in "
+    assert told[1].joules == pytest.approx(lab.sql(f"{asked}({marks})", *own)[0][0])
+    assert told[0].joules + told[1].joules == pytest.approx(told[2].joules)
+    assert [found.part for found in parts] == [True, True, False]
+    assert "10.0 s by the clock for this sprint" in sprint_report.text(parts[0])
 
 
 def test_it_is_paid_back_after_an_interval_of_uses(lab: RowsLab, report: str) -> None:
@@ -119,7 +136,8 @@ def test_the_lanes_stand_beside_each_other(lab: RowsLab, report: str) -> None:
     assert with_model["supported"] == "1" and without["supported"] == "0"
     for row, line in ((with_model, " ".join(WINNER)), (without, "model.width=64")):
         joules = quantity("train/energy_j", lab.mean(trials(lab, line, "screened"), "train/energy_j"))
-        assert row["joules"] == row["best train/energy_j"] == joules and row["proposal"] == f"`{line}`"
+        assert row["joules"] == row["best training energy"] == joules
+        assert arms(report)[row["arm"]] == line
 
 
 def test_what_both_lanes_proposed_is_a_finding_of_both_and_what_waits_has_a_column(tmp_path: Path) -> None:
@@ -177,6 +195,7 @@ def test_the_summary_tells_what_failed_and_what_is_next(papers: dict[str, str]) 
         "What was tried and did not work",
         "What to do next",
         "What it cost",
+        "Arms",
     ]
     assert "5 proposals were made and 2 of them ran; 1 was compared" in summary
     assert "1 proposal was screened and came no further" in summary and "- try &lt;script>" in summary
@@ -209,13 +228,14 @@ def test_an_old_campaign_has_no_section_that_its_rows_do_not_tell(tmp_path: Path
         papers = [path.read_text() for path in goal.write(lab.store, "old", tmp_path)]
     assert SECTION.findall(papers[0]) == [
         "What was asked",
+        "Arms",
         "Pictures",
         "Screened, validation split (the control alone)",
         "What the search cost",
         "Repeat it",
         "Notes",
     ]
-    assert papers[0].splitlines()[2] == "**Nothing was confirmed.** Interrupted: again."
+    assert papers[0].splitlines()[4] == "**Nothing was confirmed.** Interrupted: again."
     assert "type the same command again" in papers[1] and "None: no contender" in papers[2]
 
 
@@ -228,11 +248,9 @@ def test_figures_of_two_meters_never_stand_side_by_side(tmp_path: Path) -> None:
         report = sprint_report.text(Findings(lab.store, sprint))
         drawn = {path.name for path in goal.write(lab.store, CAMPAIGN, tmp_path)}
     control, arm = rows(report, "Confirmed")
-    assert (
-        control["train/energy_j [estimated]"].startswith("20")
-        and "10" not in arm["train/energy_j [estimated]"]
-    )
-    assert arm["train/energy_j [estimated]"] == "not comparable" and arm["test/accuracy"].startswith("0.9")
+    energy = "training energy [estimated]"
+    assert float(control[energy].split()[0]) == pytest.approx(20, rel=0.05) and "10" not in arm[energy]
+    assert arm[energy] == "not comparable" and arm["accuracy"].startswith("0.9")
     assert "Not comparable: train/energy_j was taken by different methods (estimated, nvml)" in report
     assert "confirmed-train-energy_j.svg" not in drawn
 
@@ -250,13 +268,13 @@ def test_a_huge_campaign_stays_readable(tmp_path: Path) -> None:
     assert "the best 10 of 60" in report
     assert "- and 55 more reasons for which proposals were refused" in report
     assert "60 reviews, 0 of them by a statistical stand-in; 48 of them are only in the database" in report
-    assert len(report.splitlines()) < 110
+    assert len(report.splitlines()) < 170
 
 
 def test_an_experiment_has_its_own_report(lab: RowsLab, tmp_path: Path) -> None:
     found = {row["status"]: row["id"] for row in lab.store.proposals()}
     won = proposal.write(lab.store, found["supported"], tmp_path / "won").read_text()
-    assert "**Supported.** `optimizer.lr=0.01" in won and "## Confirmed on fresh seeds, test split" in won
+    assert "**Supported.** A (`optimizer.lr=0.01" in won and "## Confirmed on fresh seeds, test split" in won
     assert (tmp_path / "won" / "curves.svg").is_file() and rows(won, "Reviews")[0]["score"] == "7.5"
     refused = proposal.write(lab.store, found["refused"], tmp_path / "no").read_text()
     assert "**Refused**: refused &lt;script>" in refused and HOSTILE not in refused

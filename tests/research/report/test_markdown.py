@@ -67,7 +67,8 @@ def test_a_table_keeps_its_shape(first: str, second: str) -> None:
         ["a", "b", "c"], [[plain(first), code(second), prose(f"{first} `{second}`")], ["1", "2", "3"]]
     )
     html = PARSER.render("\n".join(lines))
-    assert html.count("<tr>") == 3 and html.count("<td>") == 6
+    parts = html.count("<table>")
+    assert html.count("<tr>") == 3 * parts and html.count("<td>") == 2 * (2 + parts)
     assert not any(
         tag in html for tag in ("<script", "<b>", "<a ", "<img", "<em>", "<strong>", "<s>", "<h1", "<h2")
     )
@@ -96,3 +97,10 @@ def test_long_text_is_cut_and_long_lists_say_what_is_left_out() -> None:
     assert len(readable("x" * 1000)) == 400 and readable("x" * 1000).endswith("…")
     assert capped(["a", "b", "c"], 2, "reasons") == ["a", "b", "- and 1 more reasons"]
     assert section("T", []) == [] and code("") == "-"
+
+
+def test_a_sentence_is_cut_as_a_whole_and_not_between_its_code() -> None:
+    """Each piece between backticks was cut at 400 letters, and the figures at its end were lost."""
+    long = f"{'word ' * 120}and its last figure -50 %"
+    assert prose(long, 2000) == long and prose(f"`a=1` {long} `b=2`", 2000) == f"`a=1` {long} `b=2`"
+    assert len(prose(long, 100)) == 100 and prose(long, 100).endswith("…")

@@ -15,13 +15,16 @@ from scipy.stats import t
 
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
-from research.metrics import quantity
+from report_tables import WIDTH, arms, narrowest, tables
+from report_tables import rows as table
+from research.metrics import METRICS, VALIDATION, quantity
+from research.report import analysis
 from research.report.arms import figure
 from research.report.campaign import write
 from research.report.findings import Findings
+from research.report.summary import text as summary_of
 from research.stats.intervals import summary
-from research.stats.sentences import claim_sentence, command
-from research.types import Comparison, Constraint, Objective, Verdict
+from research.types import Objective
 
 
 @pytest.fixture
@@ -42,15 +45,16 @@ class Rows:
             (json.loads(proposal), status, json.loads(facts)) for proposal, status, facts in rows
         ]
 
-    def ids(self, arm: str, stage: str) -> list[int]:
-        """Trial ids of an arm as it is named in the report."""
+    def ids(self, name: str, overrides: str, stage: str) -> list[int]:
+        """Trial ids of an arm by its name in the report and what that says of it."""
+        role = name if name.startswith("control") else ""
         for proposal, _, facts in self.experiments:
-            own = f"`{' '.join(proposal['overrides'])}`"
-            name = "control" if proposal["proposer"] == "control" else own
-            name = f"{own} (control, stopped at the bound)" if facts.get("stopped") else name
-            if name == arm and stage in facts:
+            own = "control" if proposal["proposer"] == "control" else ""
+            own = "control, stopped" if facts.get("stopped") else own
+            alike = own == "control" or " ".join(proposal["overrides"]) == overrides
+            if own == role and alike and stage in facts:
                 return facts[stage]
-        raise AssertionError(f"no experiment is {arm}")
+        raise AssertionError(f"no experiment is {name}, {overrides}")
 
     def values(self, ids: list[int], key: str) -> list[float]:
         marks = ",".join("?" * len(ids))
@@ -73,12 +77,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Rows, 
         rows.sql.close()
 
 
-def table(report: str, title: str) -> list[dict[str, str]]:
-    lines = report[report.index(f"## {title}") :].splitlines()[2:]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[: lines.index("")]]
-    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
-
-
 def cell(key: str, values: list[float]) -> str:
     """The cell of the table by formulas of our own: Student's t with n - 1 degrees of freedom.
 
@@ -91,18 +89,25 @@ def cell(key: str, values: list[float]) -> str:
     if len(values) < 2 or statistics.stdev(values) == 0:
         return shown
     half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{shown} ± {quantity(key, half)}"
+    unit = shown.partition(" ")[2]
+    scale = {"": 1.0, "J": 1.0, "mJ": 1e3, "kJ": 1e-3, "s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
+    places = max(0, 1 - math.floor(math.log10(scale * half)))
+    return f"{scale * mean:.{places}f} ± {scale * half:.{places}f} {unit}".rstrip()
+
+
+KEYS = {row.words: key for key, row in {**METRICS, **VALIDATION}.items()}
 
 
 @pytest.mark.parametrize(("title", "stage"), [("Confirmed", "confirmed"), ("Screened", "screened")])
 def test_every_cell_is_a_query_over_the_database(done: tuple, title: str, stage: str) -> None:
     report, rows, _ = done
-    found = table(report, title)
+    found, named = table(report, title), arms(report)
     assert len(found) >= 2 and found[0]["arm"] == "control"
     for row in found:
-        ids = rows.ids(row["arm"], stage)
+        ids = rows.ids(row["arm"], named[row["arm"]], stage)
         assert int(row["n"]) == len(ids)
-        figures = {head.split(" [")[0]: text for head, text in row.items() if "/" in head}
+        heads = {head: KEYS.get(head.split(" [")[0]) for head in row}
+        figures = {key: row[head] for head, key in heads.items() if key}
         assert len(figures) >= 4
         for key, text in figures.items():
             assert text == cell(key, rows.values(ids, key)), (row["arm"], key)
@@ -124,14 +129,18 @@ def test_a_trial_that_could_not_win_is_told_as_stopped_and_not_as_failed() -> No
 
 def test_energies_carry_their_method(done: tuple) -> None:
     report, _, _ = done
-    assert "train/energy_j [estimated]" in report and "joules are estimated, not measured" in report
+    assert "training energy [estimated]" in report and "joules are estimated, not measured" in report
 
 
 def test_the_answer_is_the_verdict_of_the_trials(done: tuple) -> None:
     report, rows, found = done
-    first = report.splitlines()[2]
+    asked, first = report.splitlines()[2:5:2]
     insight = found.insights[-1]
-    arm = f"`{' '.join(found.arms('confirmed')[-1].overrides)}`"
+    arm = f"A (`{' '.join(found.arms('confirmed')[-1].overrides)}`)"
+    bound = "keeping test/accuracy >= 0.9"
+    assert asked == "Asked was: Minimise training energy (train/energy_j), with accuracy at least 90 %."
+    assert f"{bound} (joules are estimated, not measured)" in first
+    assert "by training shorter (`budget.steps=" in first, "the split of the gain"
     told = found.found[-1]["facts"]["estimated"]
     n = len(told["seeds"])
     deciding = {trial.seed for trial in found.store.trials(ids=insight.verdict.trial_ids)}
@@ -189,10 +198,19 @@ def test_the_commands_repeat_the_rows(done: tuple) -> None:
     assert lines[0] == f"python train.py data=digits {winner}"
     assert lines[1] == "python train.py -m data=digits seed=1000,1001,1002,1003,1004"
     named = [row["arm"] for title in ("Confirmed", "Screened") for row in table(report, title)]
-    arms = [name.removesuffix(" (control, stopped at the bound)").strip("`") for name in named]
-    assert len(lines) == 1 + len(arms)
-    for arm, line in zip(arms, lines[1:], strict=True):
-        assert line.startswith("python train.py") and (arm == "control" or f" {arm} seed=" in line)
+    assert len(lines) == 1 + len(named)
+    for name, line in zip(named, lines[1:], strict=True):
+        assert line.startswith("python train.py")
+        assert name == "control" or f" {arms(report)[name]} seed=" in line
+
+
+def test_every_table_can_be_read_on_a_telephone(done: tuple) -> None:
+    """Ten figures of an arm are several tables of its name and some of them; a single word is never cut."""
+    report, _, found = done
+    for text in (report, analysis.text(found), summary_of(found)):
+        for shown in tables(text):
+            assert len(shown[0]) == 2 or narrowest(shown) <= WIDTH, shown[0]
+    assert any(len(shown[0]) > 2 for shown in tables(report))
 
 
 def test_a_model_that_proposes_is_counted_with_what_it_cost(lab: Lab) -> None:
@@ -227,54 +245,6 @@ def test_foreign_text_cannot_build_a_section(lab: Lab) -> None:
     assert report.splitlines()[0] == "# fewer joules # Supported / all / is / well /"
 
 
-def verdict(word: str, low: float, high: float, metric: str = "train/energy_j") -> Verdict:
-    compared = Comparison(
-        metric=metric,
-        scale="relative" if metric == "train/energy_j" else "absolute",
-        n=5,
-        difference=(low + high) / 2,
-        low=low,
-        high=high,
-        effect_size=1.0,
-        p_value=0.01,
-        level=0.95,
-    )
-    return Verdict(word=word, comparison=compared, reason="because", trial_ids=(1,))
-
-
-def test_a_sentence_claims_no_more_than_its_verdict() -> None:
-    kept = [Constraint(metric="test/accuracy", op=">=", bound=0.9)]
-    said = {
-        word: claim_sentence(("a=1",), verdict(word, -30.0, -10.0), "min", kept, "nvml")
-        for word in ("supported", "refuted", "open")
-    }
-    assert said["supported"].startswith("`a=1` lowers training energy by 20 % [10, 30] (95 % interval, n = 5")
-    assert "keeping test/accuracy >= 0.9 (joules by nvml)" in said["supported"]
-    assert "is refuted: because" in said["refuted"] and said["open"].startswith("Whether `a=1` lowers")
-    raised = claim_sentence(("a=1",), verdict("supported", 0.1, 0.3, "test/accuracy"), "max", [], "nvml")
-    assert (
-        raised
-        == "`a=1` raises accuracy by 0.200 [0.100, 0.300] (95 % interval, n = 5 pairs) against the control."
-    )
-
-
-@pytest.mark.parametrize(
-    ("method", "words"),
-    [
-        ("estimated", "joules are estimated, not measured"),
-        ("nvml+estimated", "joules are partly estimated: nvml+estimated"),
-        ("nvml", "joules by nvml"),
-        ("not measured", "joules not measured"),
-    ],
-)
-def test_an_estimate_is_worded_as_one(method: str, words: str) -> None:
-    assert words in claim_sentence(("a=1",), verdict("open", -1, 1), "min", [], method)
-
-
-def test_commands_are_quoted_for_the_shell() -> None:
-    assert command(["callbacks=[a,b]"], [1]) == "python train.py 'callbacks=[a,b]' seed=1"
-
-
 def test_a_figure_that_was_not_taken_is_a_dash() -> None:
     assert figure("train/energy_j", summary([])) == "-"
     assert figure("size/parameters", summary([10.0, 10.0])) == "10"
@@ -284,4 +254,5 @@ def test_a_campaign_that_found_nothing_says_so_first(lab: Lab) -> None:
     objective = Objective(metric="test/accuracy", direction="max")
     found = lab.campaign(lab.charter(objective), [Scripted("model.width=4")])
     report = (Path(found.sprint["folder"]) / "report.md").read_text()
-    assert report.splitlines()[2].startswith("**Nothing was confirmed.** No proposal beat the control")
+    assert report.splitlines()[2] == "Asked was: Maximise accuracy (test/accuracy)."
+    assert report.splitlines()[4].startswith("**Nothing was confirmed.** No proposal beat the control")

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import t
 
 from refusal import Refusal
+from report_tables import arms
 from research.report.sweep import write
 from research.types import Key
 from rows_lab import opened
@@ -35,11 +36,13 @@ def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
     half = t.ppf(1 - 0.05 / 4, 3) * statistics.stdev(changes) / math.sqrt(4)
     mean = statistics.fmean(changes)
     told = f"{mean:+.5f} [{mean - half:.5f}, {mean + half:.5f}]"
-    assert report.startswith(
-        "# Sweep s: which of 3 arms is best by test/accuracy?\n\n**`optimizer=sgd` has the best"
-    )
+    head, asked, best = report.split("\n\n")[:3]
+    assert head == "# Sweep s: which of 3 arms is best by test/accuracy?"
+    assert asked == "Asked was which of 3 arms is best by test/accuracy (accuracy), over 4 seeds."
+    assert best.startswith("**C has the best mean, 0.9") and best.endswith("It is `optimizer=sgd`.")
+    assert arms(report) == dict(zip("ABC", ("nothing (`optimizer=adam`)", *NAMES[1:]), strict=True))
     assert f"Its difference from the first arm is {told}, n = 4 pairs: settled." in report
-    assert f"| `optimizer=sgd` | 4 | {told} | settled |" in report and "97.5 % interval" in report
+    assert f"| C | 4 | {told} | settled |" in report and "97.5 % interval" in report
     assert "- `a/b`: diverged / &lt;b>" in report and "noise" not in report
     assert "python train.py -m optimizer=adam seed=0,1,2,3" in report
     assert "13 trials (12 done, 1 failed)" in report
@@ -51,8 +54,8 @@ def test_one_seed_settles_nothing(tmp_path: Path) -> None:
         for name, accuracy in zip(NAMES, (0.8, 0.9, 0.7), strict=True):
             lab.trial((name,), 0, 10.0, accuracy, sweep="s")
         report = write(lab.store, "s", tmp_path).read_text()
-    assert "**`optimizer=lion` has the best mean, 0.9000 (n = 1).** That is not settled" in report
-    assert "inf" not in report and "| `optimizer=lion` | 1 | +0.1 (no interval) | open |" in report
+    assert "**B has the best mean, 0.9000 (n = 1).** That is not settled" in report
+    assert "inf" not in report and "| B | 1 | +0.1 (no interval) | open |" in report
 
 
 def test_trials_known_from_before_are_in_it(tmp_path: Path) -> None:

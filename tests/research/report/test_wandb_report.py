@@ -60,7 +60,7 @@ def test_it_is_built_and_read_back_offline(tmp_path: Path) -> None:
     assert panels.count("Scatter Plot") == 2 and panels.count("Run History Line Plot") == 2
     assert "Parallel Coordinates Plot" in panels
     texts = [block["content"] for block in spec["blocks"] if block["type"] == "markdown-block"]
-    assert texts[0].startswith("**Supported.** `optimizer.lr=0.01") and "<script" not in "".join(texts)
+    assert "\n\n**Supported.** A (`optimizer.lr=0.01" in texts[0] and "<script" not in "".join(texts)
 
 
 def test_runs_that_were_not_logged_are_named_with_the_command_that_logs_them(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_it_is_saved_where_somebody_is_logged_in(error: str | None, tmp_path: Pa
     else:
         assert said.endswith("/team/joulelab/reports/fewer-joules--v1")
         assert [one["displayName"] for one in server.saved] == ["fewer joules"]
-        assert "**Supported.** `optimizer.lr=0.01" in server.saved[0]["spec"]
+        assert "**Supported.** A (`optimizer.lr=0.01" in server.saved[0]["spec"]
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import construct
 from refusal import Refusal
-from research.run.runner import Job, Outcome, Runner, targets
+from research.run.runner import Job, Outcome, Runner
 
 TASK = """
     import os, signal, subprocess, sys, time
@@ -122,7 +123,13 @@ def test_threads_are_cores_shared_by_the_jobs(folder: Path, monkeypatch: pytest.
     assert end.facts["threads"] == 2 and end.facts["omp"] == "2"
 
 
-def test_modules_of_targets_are_imported_before_the_fork(folder: Path) -> None:
+def test_modules_of_targets_that_may_be_called_are_imported_before_the_fork(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runner(folder) as running:
+        (row,) = running.run([job("quiet", net={"_target_": "colorsys.rgb_to_hsv"})])
+    assert not row.facts["preloaded"], "a row may say anything"
+    monkeypatch.setattr(construct, "_trusted", {"colorsys.rgb_to_hsv", "no.such.thing"})
     with runner(folder) as running:
         (plain,) = running.run([job("quiet")])
         (asked,) = running.run(
@@ -137,7 +144,10 @@ def test_what_one_trial_imported_the_next_one_finds(folder: Path) -> None:
     assert [end.facts["preloaded"] for end in ends] == [False, True]
 
 
-def test_a_users_module_that_changes_between_two_trials_is_imported_anew(folder: Path) -> None:
+def test_a_users_module_that_changes_between_two_trials_is_imported_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(construct, "_trusted", {"usernet.WIDTH"})
     (folder / "userpart.py").write_text("DEPTH = 3\n")
     (folder / "usernet.py").write_text("from userpart import DEPTH\nWIDTH = 2 * DEPTH\n")
     widths = []
@@ -155,7 +165,7 @@ def test_targets_are_found_at_any_depth() -> None:
         "c": {"_target_": None},
         "d": "_target_",
     }
-    assert targets(config) == ["x.Y", "z.w"]
+    assert list(construct.targets(config)) == ["x.Y", "z.w", None]
 
 
 @pytest.mark.parametrize("settings", [{"jobs": 0}, {"threads": -1}, {"timeout_s": 0}])

@@ -6,7 +6,7 @@ import pytest
 
 from research.run.progress import common, line
 from research.run.runner import Job, Outcome
-from research.run.sweep import peak_words
+from research.run.sweep import peak_line
 from research.run.sweep_table import arms, best, caption, lower_is_better, rows, show
 
 
@@ -80,8 +80,9 @@ def test_a_line_says_what_differs_and_why_a_trial_failed() -> None:
 def test_the_fraction_of_peak_is_told_by_seconds_where_trials_have_it() -> None:
     slow = outcome("adam", 0, 0.9, **{"train/fraction_of_peak": 0.3, "train/seconds": 3.0})
     fast = outcome("adam", 1, 0.9, **{"train/fraction_of_peak": 0.1, "train/seconds": 1.0})
-    assert peak_words([slow, fast, outcome("lion", 0, 0.8)]) == "; fraction of peak 0.25"
-    assert peak_words([outcome("lion", 0, 0.8), outcome("lion", 1, None)]) == ""
+    (told,) = peak_line([slow, fast, outcome("lion", 0, 0.8)])
+    assert told.startswith("fraction of peak 0.25: the steps took 4 times as long as their arithmetic")
+    assert peak_line([outcome("lion", 0, 0.8), outcome("lion", 1, None)]) == []
 
 
 def test_lists_of_options_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A student finds its teacher: trained by a recipe once, by number, by folder; or a sentence says why not."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,10 @@ def test_a_number_and_a_folder_name_the_same_teacher(resolve: Callable[..., Any]
     by_folder = train.trial(student(resolve, checkpoint=taught["folder"]), overrides=[])
     (file,) = (Path(taught["folder"]) / "checkpoints").glob("*.ckpt")
     by_file = train.trial(student(resolve, checkpoint=str(file)), overrides=[])
+    sha = hashlib.sha256(file.read_bytes()).hexdigest()
+    for answer in (by_number, by_folder, by_file):
+        told = {key: answer["facts"]["teacher"][key] for key in ("trial", "weights", "sha256")}
+        assert told == {"trial": taught["trial_id"], "weights": str(file), "sha256": sha}
     elsewhere = file.rename(tmp_path / "teacher.ckpt")
     described = train.trial(student(resolve, checkpoint=str(elsewhere), recipe=TEACHER), overrides=[])
     losses = {answer["metrics"]["test/loss"] for answer in (by_number, by_folder, by_file, described)}

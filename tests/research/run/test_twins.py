@@ -46,7 +46,7 @@ class Ends:
 def outcomes(jobs: list[Job], ends: Ends) -> list[Outcome | None]:
     found: list[Outcome | None] = [None] * len(jobs)
     parts: Any = ends
-    sweep._run(jobs, found, parts, parts)
+    sweep._run(jobs, found, ends.run, parts)
     return found
 
 

@@ -9,9 +9,10 @@ import yaml
 from refusal import Refusal
 from research.goal.goal import read as goal
 from research.propose.dimensions import Dimensions, typed
-from research.space.domain import Domain, applied, chosen, names, narrowed, read
+from research.space.domain import Domain, applied, chosen, names, read
 from research.space.gate import Space
 from research.space.knobs import load
+from research.space.vocabulary import narrowed
 
 CONF = Path(__file__).parents[3] / "conf"
 NAMES = names(CONF)
@@ -59,7 +60,7 @@ def test_each_area_names_groups_options_and_keys_of_the_space(name: str) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_domain_fixes_and_asks_by_itself_is_understood(name: str) -> None:
     domain = read(content(name))
-    assert domain.goal and goal(domain.goal, CONF, fixed=domain.base).unused == ()
+    assert domain.goal and goal(domain.goal, CONF, fixed=domain.base).text == domain.goal
     Space(CONF, CONF / "space.yaml").resolve(domain.base)
 
 

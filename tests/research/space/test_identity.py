@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reading import digest
 from refusal import Refusal
 from research.space import contents, identity, sources
 from research.space.identity import data_digest, hardware_class, key
@@ -69,7 +70,7 @@ def test_a_path_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
     def locked(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(contents, "file_sha256", locked)
+    monkeypatch.setattr(digest, "file_sha256", locked)
     with pytest.raises(Refusal, match=r"a\.bin cannot be read \(Permission denied\)"):
         data_digest({"path": str(tmp_path / "a.bin")})
 

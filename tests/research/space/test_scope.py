@@ -7,8 +7,9 @@ import yaml
 
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
-from research.space.domain import Domain, Scope, names, narrowed, read
+from research.space.domain import Domain, Scope, names, read
 from research.space.gate import Space
+from research.space.vocabulary import narrowed
 
 CONF = Path(__file__).parents[3] / "conf"
 

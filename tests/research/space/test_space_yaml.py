@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import own_data
 from research.compose.compose import at, holds
 from research.space.conditions import family
 from research.space.gate import Space
@@ -15,18 +16,24 @@ from research.space.signature import INERT, signature
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
 KEYS = SPACE.file.keys
-DATA = SPACE.composer.files.options("data")
+DATA = [name for name in SPACE.composer.files.options("data") if name not in own_data.MADE]
+"""those whose files nobody has to bring"""
 NOBODYS = {
     *("seed", "name", "tags", "score", "ckpt_path", "force", "dry_run", "root", "launcher", "question"),
     *("meter", "logger", "store", "callbacks", "experiment", "hydra"),
 }
 
 
+def under(group: str, option: str) -> dict[str, Any]:
+    """The config of one option; a person's own data need no files for it."""
+    return SPACE.composer.sketch([f"{group}={option}"]).config
+
+
 def owners(key: str) -> list[str]:
     """The options of the key's group under which it exists."""
     group = key.split(".")[0]
     options = SPACE.composer.files.options(group)
-    return [option for option in options if holds(SPACE.resolve([f"{group}={option}"]), key)]
+    return [option for option in options if holds(under(group, option), key)]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -34,7 +41,7 @@ def test_a_key_is_real_and_its_default_lies_in_range_for_each_option(key: str) -
     group = key.split(".")[0]
     assert group in SPACE.composer.chosen and owners(key), f"{key} is a key of no option of {group}"
     for option in owners(key):
-        default = at(SPACE.resolve([f"{group}={option}"]), key)
+        default = at(under(group, option), key)
         knob = KEYS[key].within(option)
         assert knob.takes(default), f"{key}={default!r} under {group}={option}: it takes {knob.wants()}"
 
@@ -70,7 +77,7 @@ def test_what_is_the_harnesss_cannot_be_turned() -> None:
 def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
     config = SPACE.resolve([])
     assert SPACE.file.inert == INERT and SPACE.signature(config) == signature(config)
-    absent = {"question", "study", "hydra", "data.path", "budget.ceilings", "callbacks.halving"}
+    absent = {"question", "study", "hydra", "data.path", "data.cache", "budget.ceilings", "callbacks.halving"}
     assert {key for key in INERT if not holds(config, key)} <= absent
 
 
@@ -177,3 +184,42 @@ def test_a_target_that_is_no_bound_on_the_curve_is_refused_in_a_sentence(value: 
 def test_gradual_pruning_has_its_own_end_and_takes_no_target() -> None:
     (complaint,) = SPACE.check(["compress=[gradual]", "budget.target='val/accuracy >= 0.9'"])
     assert "gradual" in complaint and SPACE.check(["compress=[gradual]"]) == []
+
+
+TOGETHER = "propose one value of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "compress=structured,int8_static",
+            f"write compress=[structured,int8_static] to have them together, or {TOGETHER}",
+        ),
+        (
+            "compress=[structured],[int8_static]",
+            "write compress=[structured,int8_static] to have them together",
+        ),
+        ("optimizer.lr=0.001,0.01", f"'optimizer.lr=0.001,0.01' is 2 configurations: {TOGETHER}."),
+        ("budget.steps=range(100,400,100)", "is 3 configurations"),
+    ],
+)
+def test_a_sweep_is_no_one_configuration(text: str, told: str) -> None:
+    assert SPACE.check([text]) == []
+    (complaint,) = SPACE.swept(["model.width=16", text])
+    assert told in complaint
+
+
+@pytest.mark.parametrize(
+    "text", ["compress=[structured,int8_static]", "compress=structured", "optimizer.lr=0.01"]
+)
+def test_one_configuration_sweeps_nothing(text: str) -> None:
+    assert SPACE.check([text]) == SPACE.swept([text]) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["compress=structured+int8_static", "compress=none", "compress='structured,int8'"]
+)
+def test_how_a_list_of_options_is_written_is_told(text: str) -> None:
+    (complaint,) = SPACE.check([text])
+    assert complaint.startswith("compress takes one of, or as [a,b] together at most 4 of, bf16")

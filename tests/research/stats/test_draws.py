@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 
+import own_data
 from refusal import Refusal
 from research.space.gate import Space
 from research.space.signature import signature
@@ -33,8 +34,10 @@ from research.types import Key, Result, Trial
 
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
-CARDS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-HERE = [name for name in CARDS if "hub" not in yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text())]
+NAMED = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "data").glob("*.yaml"))}
+CARDS = [name for name, card in NAMED.items() if "source" not in card]
+"""one's own data says it of itself"""
+HERE = [name for name in CARDS if "hub" not in NAMED[name]]
 
 
 def trial(seed: int, *overrides: str, number: int = 0) -> Trial:
@@ -59,17 +62,32 @@ def trial(seed: int, *overrides: str, number: int = 0) -> Trial:
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_says_whether_its_test_set_can_be_drawn_anew(name: str) -> None:
-    assert yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text())["drawn"] in ("anew", "fixed")
+    assert NAMED[name]["drawn"] in ("anew", "fixed")
     assert drawn_anew(SPACE.resolve([f"data={name}"])) == (name in HERE)
 
 
 @pytest.mark.parametrize("name", HERE)
 def test_another_split_seed_draws_every_part_anew_and_the_same_one_does_not(name: str) -> None:
-    group = yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text())
+    group = NAMED[name]
     first, again, other = (instantiate(group | {"split_seed": seed}) for seed in (1000, 1000, 1001))
     for part in ("train", "val", "test"):
         one, same, new = (getattr(data, part).inputs for data in (first, again, other))
         assert one.equal(same) and not (one.shape == new.shape and one.equal(new)), part
+
+
+@pytest.mark.parametrize("name", own_data.MADE)
+def test_own_data_are_drawn_anew_unless_they_have_a_test_part(name: str, tmp_path: Path) -> None:
+    made = own_data.line(name, tmp_path)
+    first, again, other = (SPACE.resolve([*made, f"data.split_seed={seed}"])["data"] for seed in (0, 0, 1))
+    assert drawn_anew({"data": first}) == (name != "idx")
+    parts = [instantiate(data) for data in (first, again, other)]
+    for part in ("val", "test"):
+        splits = [getattr(data, part) for data in parts]
+        one, same, new = (
+            split.inputs[split.rows] for split in splits
+        )  # before the scale of each training part
+        fixed = part == "test" and name == "idx"
+        assert one.equal(same) and (one.shape == new.shape and one.equal(new)) == fixed, part
 
 
 def test_the_split_goes_with_the_seed_where_data_can_be_drawn_and_nobody_says_otherwise() -> None:

@@ -92,3 +92,32 @@ def test_a_forked_child_does_not_share_its_parents_connection(store: Store) -> N
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(store.trials()) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p@zz/w0rd@127.0.0.1:1/db",
+        "postgresql://me:p@zz@127.0.0.1:1/db",
+        "postgresql://me:zz/w0rd@127.0.0.1:1/db",
+        "postgresql://me:zz?w0rd@127.0.0.1:1/db",
+        "postgresql://me:zz#w0rd@127.0.0.1:1/db",
+        "postgresql://me:zz w0rd@127.0.0.1:1/db",
+        "postgresql://me:zz:w0rd",
+        "postgresql://me:zz:w0rd@127.0.0.1:zzw0rd/db",
+        "postgresql://me:zz%2Fw0rd@127.0.0.1:1/db",
+        "mysql://me:zzw0rd@127.0.0.1/db",
+        "postgresql://127.0.0.1:1/db?user=me&password=zzw0rd",
+    ],
+)
+def test_a_password_is_in_no_sentence_in_part_or_whole(url: str) -> None:
+    with pytest.raises(Refusal) as told:
+        connection.Database(url)
+    assert not any(part in str(told.value) for part in ("zz/", "p@", "zz", "w0rd", "zz:"))
+    assert "store.url" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_file_is_told_as_it_is_called(tmp_path: Path) -> None:
+    from research.store.connection import shown
+
+    assert shown(f"sqlite:///{tmp_path}/mä b.db") == f"sqlite:///{tmp_path}/mä b.db"

@@ -1,5 +1,6 @@
 """Both databases keep the same values, and one schema is made and grown, whole and once."""
 
+import math
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,6 +18,7 @@ from refusal import Refusal
 from research.memory.records import Query
 from research.memory.retrieval import Nearest
 from research.store import migrations, schema
+from research.store.claims import refuse_edited
 from research.store.schema import Json, Words
 from research.store.store import Store
 
@@ -108,12 +110,44 @@ def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_
     with first.write() as connection:
         connection.execute(sa.text("DROP INDEX ix_interaction_digest"))
         connection.execute(sa.text("ALTER TABLE interaction DROP COLUMN digest"))
+        connection.execute(sa.text("ALTER TABLE trial DROP COLUMN config_sha"))
         connection.execute(sa.text("UPDATE schema_version SET version = 1"))
     first.close()
     again = Store(store_url)
     again.add_interaction(role="r", model="m", prompt="p", reply=None, outcome="lost", digest="abc")
     assert [row["digest"] for row in again.interactions()] == ["abc"]
     again.close()
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+def test_trials_of_before_have_no_digest_and_those_to_come_have(
+    store: Store, store_url: str, version: int
+) -> None:
+    fresh = laid_out(store)
+    claim = mine(ask(store))
+    store.finish(claim, {"a": 1.0})
+    with store.write() as connection:
+        connection.execute(sa.text("ALTER TABLE trial DROP COLUMN config_sha"))
+        connection.execute(sa.text(f"UPDATE schema_version SET version = {version}"))
+    again = Store(store_url)
+    assert laid_out(again) == fresh
+    (before,) = again.trials()
+    assert (before.config, before.config_sha) == ({"seed": 1}, None)
+    refuse_edited(before)
+    again.claim(before.key._replace(signature="another"), config={"lr": math.nan, "b": [1, 2.5, "\0é"]})
+    (_, after) = again.trials()
+    assert len(after.config_sha) == 64
+    refuse_edited(after)
+    again.close()
+
+
+@given(JSONS)
+def test_a_config_has_the_same_digest_when_it_is_read_again(value: Any) -> None:
+    read = Json().process_result_value(Json().process_bind_param({"a": value}, HERE), HERE)
+    assert schema.config_sha("s", read) == schema.config_sha("s", {"a": value})
+    assert (
+        schema.config_sha("t", read) != schema.config_sha("s", read) != schema.config_sha("s", {"b": value})
+    )
 
 
 def laid_out(store: Store) -> Any:
@@ -134,6 +168,7 @@ def laid_out(store: Store) -> Any:
 def age_to_version_4(store: Store) -> None:
     """Give a database the names of version 4, in which a proposal was called an experiment."""
     with store.write() as connection:
+        connection.execute(sa.text("ALTER TABLE trial DROP COLUMN config_sha"))
         connection.execute(sa.text("ALTER TABLE proposal RENAME TO experiment"))
         for table, column in (("experiment", "sprint"), *((name, "experiment") for name in LINKED)):
             if column == "experiment":

@@ -120,6 +120,7 @@ def test_each_method_is_a_task_and_each_task_a_method() -> None:
         ("export", {"path": "x.json", "status": "done"}),
         ("report", {"row": "campaign", "to": "wandb"}),
         ("report", {"sweep": "x"}),
+        ("steer", {"say": "stop", "campaign": "campaign:x"}),
         ("calibrate", {"readings": ["idle:1"], "load": 1, "seconds": 3.5}),
         ("forget", {"row": "sprint:1", "before": "2026-01-01", "trials": True, "yes": True}),
     ],

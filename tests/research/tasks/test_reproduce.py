@@ -34,9 +34,15 @@ def test_a_trial_of_an_earlier_version_is_run_again_by_the_present_names(room: R
     (trial,) = room.store.trials(ids=[number])
     earlier = trial.config | {"budget": trial.config["budget"] | {"_target_": "models.budget.Budget"}}
     with closing(sqlite3.connect(room.lab.folder / "lab.db")) as sql, sql:
-        sql.execute("update trial set config = ? where id = ?", (json.dumps(earlier), number))
-    again = room.ask("reproduce", id=number).replicates[number]
-    (replicate,) = room.store.trials(ids=[again])
+        # Nor did that version take a digest.
+        sql.execute(
+            "update trial set config = ?, config_sha = null where id = ?", (json.dumps(earlier), number)
+        )
+    found = room.ask("reproduce", id=number)
+    assert found.notes == (
+        f"the row of trial {number} has no digest, so its configuration was taken as it stands",
+    )
+    (replicate,) = room.store.trials(ids=[found.replicates[number]])
     assert replicate.config["budget"]["_target_"] == "models.training.budget.Budget"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from refusal import Refusal
 from research.campaign.campaign import CONF
-from research.tasks import line
+from research.compose import typed
 from research.tasks.line import settings
 from research.tasks.task import composer, refuse_switches, tasks, usual
 
@@ -32,7 +32,7 @@ KEYS = sorted(
         for task in tasks(FILES)
         for key, value in leaves(usual(FILES, task))
         if not isinstance(value, bool | list)
-        and key not in (*line._TEXTS, "objective.constraints")
+        and key not in (*typed._SPOKEN, "objective.constraints")
         and not key.startswith(("task.", "hydra."))
         and (task == "research" or key not in usual(FILES, "research"))
     }

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import get_origin, get_type_hints
 
 import pytest
 
+from redact import shown
 from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
 from research.tasks import line
-from research.tasks.answer import Answer, plain
+from research.tasks.answer import Answer, Page
 from research.tasks.task import composer, kinds_of, perform, task, tasks, usual
 
 FILES = composer(CONF).files
@@ -211,10 +213,10 @@ def test_what_only_hydra_reads_leaves_no_state_of_hydra_behind() -> None:
 )
 def test_a_word_that_is_no_override_is_refused(typed: list[str], said: str | None) -> None:
     if said is None:
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
         return
     with pytest.raises(Refusal) as stop:
-        line.refuse_flags(typed)
+        line.refuse_flags(typed, CONF)
     assert said in str(stop.value)
 
 
@@ -266,7 +268,16 @@ def test_a_bug_is_a_json_document_and_keeps_its_traceback(capsys: pytest.Capture
 
 
 def test_what_a_model_said_cannot_move_the_cursor() -> None:
-    assert plain("a\x1b[2Jb\tc\nd\x00") == "a\ufffd[2Jb\tc\nd\ufffd"
+    assert shown("a\x1b[2Jb\tc\nd\x00\u202ee\x9b") == "a\\x1b[2Jb\tc\nd\\x00\\u202ee\\x9b"
+
+
+def test_a_document_reads_back_as_it_is_and_cannot_move_the_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = "a\x1b[2J \x9b \u202e ä\n"
+    line.say(Page(task=None, page=said), True, sys.stdout)
+    out = capsys.readouterr().out
+    assert json.loads(out)["page"] == said and not set(out) & set("\x1b\x9b\u202e") and "ä" in out
 
 
 @pytest.mark.slow

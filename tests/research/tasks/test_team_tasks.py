@@ -25,12 +25,12 @@ def test_a_model_reviews_and_improves_and_the_stand_in_is_told_from_it(room: Roo
     with server.http:
         found = asked(room, "review", server.http.base).reviewed
         assert [(one.id, one.score, one.by) for one in found] == [
-            (doubted, 6.0, "model"),
-            (liked, 8.0, "model"),
+            (doubted, 5.6, "model"),
+            (liked, 8.9, "model"),
         ]
         assert [one.status for one in found] == ["proposed", "queued"]
         (child,) = asked(room, "improve", server.http.base).reviewed
-    assert child.parent == doubted and child.overrides == ("model.width=40",) and child.score == 8.0
+    assert child.parent == doubted and child.overrides == ("model.width=40",) and child.score == 8.9
     assert child.status == "queued" and "width 40" in child.changed
     assert [row["status"] for row in room.store.proposals()] == ["dropped", "queued", "queued"]
     assert len(room.store.interactions()) == len(server.asked) == 4

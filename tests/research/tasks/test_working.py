@@ -31,7 +31,7 @@ def test_suggestions_pass_the_gate_and_are_queued_on_demand(room: Room) -> None:
     assert [one.id for one in kept.suggestions] == [row["id"] for row in rows] == [1, 2, 3]
     again = room.ask("suggest", count=3, queue=True)
     assert not {one.signature for one in kept.suggestions} & {one.signature for one in again.suggestions}
-    assert "objective  minimise train/energy_j" in shown.text()
+    assert "objective  Minimise training energy (train/energy_j), with accuracy at least " in shown.text()
 
 
 @pytest.mark.slow

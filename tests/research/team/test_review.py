@@ -15,6 +15,7 @@ from research.team.review import (
     distance,
     neighbourhood,
     panel,
+    scored,
     shortened,
     total,
 )
@@ -98,6 +99,32 @@ def test_what_is_new_cheap_and_unlikely_to_fail_passes(
 )
 def test_what_repeats_fails_or_costs_too_much_does_not_pass(facts: Facts) -> None:
     assert not Thresholds().accepted(by_facts(proposal("a=1"), facts).score)
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(("feasibility", "impact", "clarity"), SCORES)),
+    st.floats(0, 1) | st.none(),
+    st.floats(0, 1) | st.none(),
+    st.floats(0.01, 64),
+)
+def test_a_model_and_a_stand_in_score_alike_what_facts_tell(
+    told: dict[str, float], far: float | None, failure: float | None, ratio: float
+) -> None:
+    facts = Facts(distance=far, failure=failure, cost_ratio=ratio)
+    stood, found = by_facts(proposal("a=1"), facts).scores, scored(told, proposal("a=1"), facts)
+    assert found.keys() == WEIGHTS.keys()
+    assert all(found[one] == stood[one] for one in ("novelty", "efficiency"))
+    assert found["feasibility"] == (told["feasibility"] if failure is None else stood["feasibility"])
+    assert (found["impact"], found["clarity"]) == (told["impact"], told["clarity"])
+
+
+@pytest.mark.parametrize(("score", "accepted"), [(6.0, True), (5.0, True), (3.0, False), (1.0, False)])
+def test_what_is_new_and_cheap_passes_a_middling_reviewer_and_no_harsh_one(
+    score: float, accepted: bool
+) -> None:
+    told = dict.fromkeys(("feasibility", "impact", "clarity"), score)
+    found = total(scored(told, proposal("a=1"), Facts(distance=1.0, cost_ratio=1.0)))
+    assert Thresholds().accepted(found) is accepted
 
 
 def test_the_stand_in_drops_the_override_that_mends_the_worst_facet() -> None:

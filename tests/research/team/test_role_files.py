@@ -31,6 +31,9 @@ def test_a_new_role_is_one_file_and_a_file_less_is_a_role_less(tmp_path: Path) -
     content = "prompt: You doubt everything.\nreply: Review\nphase: optimization\nmodel: openai/other\n"
     (tmp_path / "role" / "sceptic.yaml").write_text(content)
     assert [role.name for role in answering(roles(tmp_path), forms.Review)] == ["reviewer", "sceptic"]
+    (tmp_path / "role" / "mason.yaml").write_text(content.replace("Review", "Builds"))
+    own = {role.name: role.parts for role in roles(tmp_path)}
+    assert "vocabulary" in own["mason"] and "vocabulary" not in own["sceptic"] and "history" in own["sceptic"]
     (tmp_path / "role" / "validator.yaml").unlink()
     assert not answering(roles(tmp_path), forms.Wording)
 
@@ -43,6 +46,7 @@ def test_a_new_role_is_one_file_and_a_file_less_is_a_role_less(tmp_path: Path) -
         ("prompt: ''\nreply: Plan\nphase: planning\n", "prompt"),
         ("prompt: x\nreply: Plan\nphase: lunch\n", "phase"),
         ("prompt: x\nreply: Plan\nphase: planning\nkey: sk\n", "key"),
+        ("prompt: x\nreply: Plan\nphase: planning\ntold: [gossip]\n", "told"),
         ("- a list\n", "no role"),
         ("prompt: [", "no role"),
     ],

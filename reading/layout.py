@@ -1,0 +1,117 @@
+"""How a folder of examples is laid out: parts, classes, and a CSV of labels beside the files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, final
+
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
+from reading.digest import walk
+from reading.labels import Sheet
+from reading.signals import ENDINGS
+from refusal import Refusal
+
+_PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL}
+_PARTS |= {"test": TEST, "testing": TEST}
+SHOWN = 5
+"""names that a sentence gives before it only counts"""
+
+
+@final
+class Example(NamedTuple):
+    """One file, its label, and the part that its folder says."""
+
+    file: Path
+    label: str
+    part: int
+
+
+def examples_of(path: Path, target: str | None, notes: list[str]) -> Iterator[Example]:
+    """All files under `path` with their labels; what is left out, as no data, is added to `notes`.
+
+    Raises `Refusal` for a layout that can be read in two ways, and for a file without a label.
+    """
+    folders = _folders(path)
+    own = {one: _PARTS[one.name.lower()] for one in folders if one.name.lower() in _PARTS}
+    if TRAIN not in own.values():
+        yield from _labelled(path, path, target, UNSPLIT, notes)
+        return
+    others = [one.name for one in folders if one not in own]
+    if others or len(set(own.values())) < len(own):
+        beside = others[0] if others else sorted(one.name for one in own)
+        raise Refusal(
+            f"data.path: {path} has a folder train and beside it {beside}: name one folder for each of "
+            "train, val and test, and set data.path to the folder that holds only these."
+        )
+    loose = [file for file in _files(path) if _is_data(file)]
+    if loose:
+        raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
+    for one, part in sorted(own.items(), key=lambda item: item[1]):
+        yield from _labelled(one, path, target, part, notes)
+
+
+def own_parts(path: Path) -> dict[int, Path]:
+    """Part -> its folder, where there is one for training; empty where the parts are still to be drawn."""
+    own = {_PARTS[one.name.lower()]: one for one in _folders(path) if one.name.lower() in _PARTS}
+    return own if TRAIN in own else {}
+
+
+def _labelled(place: Path, whole: Path, target: str | None, part: int, notes: list[str]) -> Iterator[Example]:
+    """What lies in one part's folder: by the CSV beside it, else by its folders."""
+    files = [file for file in walk(place) if not _hidden(file, place)]
+    data = [file for file in files if _is_data(file)]
+    _tell_left_out([file for file in files if not _is_data(file) and file.suffix != ".csv"], notes)
+    sheet = _sheet(place, target, notes)
+    if sheet is not None:
+        labels = sheet.labels(data)
+        yield from (Example(file, label, part) for file, label in zip(data, labels, strict=True))
+        return
+    loose = [file for file in data if file.parent == place]
+    if loose:
+        raise Refusal(
+            f"{loose[0]} lies in no folder of a class, and no CSV beside it names its class: put each file "
+            "into the folder of its class, or write labels.csv with the columns file_name and label."
+        )
+    for one in _folders(place):
+        inside = [file for file in data if one in file.parents]
+        if not inside:
+            raise Refusal(f"{one} holds no picture and no signal: fill the class or remove its folder.")
+        yield from (Example(file, one.name, part) for file in inside)
+
+
+def _sheet(place: Path, target: str | None, notes: list[str]) -> Sheet | None:
+    """The CSV of labels in a folder, if there is one; several are refused unless one has the usual name."""
+    files = sorted(place.glob("*.csv"))
+    usual = [file for file in files if file.name in ("metadata.csv", "labels.csv")]
+    chosen = usual or files
+    if len(chosen) > 1:
+        raise Refusal(
+            f"{place} holds {' and '.join(file.name for file in chosen)}: leave one CSV of labels, or call "
+            "it labels.csv."
+        )
+    return Sheet(chosen[0], target) if chosen else None
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(one for one in place.iterdir() if one.is_dir() and not one.name.startswith((".", "__")))
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(one for one in place.iterdir() if one.is_file() and not one.name.startswith("."))
+
+
+def _hidden(file: Path, place: Path) -> bool:
+    return any(name.startswith((".", "__MACOSX")) for name in file.relative_to(place).parts)
+
+
+def _is_data(file: Path) -> bool:
+    from PIL import Image
+
+    ending = file.suffix.lower()
+    return ending in ENDINGS or ending in Image.registered_extensions()
+
+
+def _tell_left_out(files: Sequence[Path], notes: list[str]) -> None:
+    if files:
+        named = ", ".join(file.name for file in files[:SHOWN])
+        more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+        notes.append(f"no picture and no signal, so left out: {named}{more}")

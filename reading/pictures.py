@@ -1,0 +1,145 @@
+"""Pictures as numbers: what Pillow opens becomes grey or colour of one depth, or is refused by name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refusal import Refusal
+
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_SEEN_THROUGH = ("RGBA", "LA", "PA", "La", "RGBa")
+_GREY = ("1", "L", *_DEEP, "F")
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations that lay a picture on its side"""
+_ORIENTATION = 0x0112
+
+
+@final
+class Header(NamedTuple):
+    """What a picture is before it is decoded."""
+
+    height: int
+    width: int
+    colour: bool
+    depth: str
+    """`8 bits`, `16 bits` or `floats`"""
+    seen_through: bool
+    narrowed: bool
+    """whether Pillow reads 16 bits of each colour as 8"""
+
+
+@final
+class Wanted(NamedTuple):
+    """How all pictures of a source come out."""
+
+    channels: int
+    resize: tuple[int, int] | int | None
+    """(height, width); or the length of the shorter side; None leaves the size"""
+    crop: tuple[int, int] | None
+    background: str
+    """the colour behind what is seen through, as Pillow knows it"""
+
+
+def header(file: Path, animated: str) -> Header:
+    """Read no pixel. Raises `Refusal` for what is no picture, or several in one file that nobody chose of."""
+    with _opened(file) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        # A telephone keeps a thumbnail behind the picture itself, and calls that MPO.
+        if frames > 1 and picture.format != "MPO" and animated != "first":
+            raise Refusal(
+                f"{file} holds {frames} pictures, one after another: take it apart, or set "
+                "data.animated=first to read only the first of each file."
+            )
+        size = (picture.height, picture.width)
+        if picture.getexif().get(_ORIENTATION) in _TURNED:
+            size = size[::-1]
+        seen_through = picture.mode in _SEEN_THROUGH or "transparency" in picture.info
+        colour = picture.mode not in _GREY and picture.mode not in ("LA", "La")
+        if picture.mode == "P" and picture.palette is not None:
+            colour = picture.palette.mode != "L"
+        narrowed = colour and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", []))
+        return Header(*size, colour, _depth(picture.mode), seen_through, narrowed)
+
+
+def pixels(file: Path, wanted: Wanted, deep: bool) -> NDArray[Any]:
+    """(C, H, W) uint8, or float32 where the files are `deep`. Raises `Refusal` for a damaged file."""
+    from PIL import ImageOps
+
+    with _opened(file) as picture:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        plain = _plain(upright, wanted, deep)
+        values = np.asarray(_cut(_resized(plain, wanted.resize), wanted.crop, file))
+    if deep and not np.isfinite(values).all():
+        raise Refusal(f"{file} holds values that are not finite: mend it or take it out.")
+    return np.moveaxis(np.atleast_3d(values), -1, 0)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as picture:
+            yield picture
+    except UnidentifiedImageError as error:
+        raise Refusal(f"{file} is no picture that Pillow reads: save it as PNG or take it out.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Refusal(
+            f"{file} is damaged ({reason}): bring it again, take it out, or set data.damaged=skip to leave "
+            "out what cannot be read."
+        ) from error
+
+
+def _depth(mode: str) -> str:
+    return "floats" if mode == "F" else "16 bits" if mode in _DEEP else "8 bits"
+
+
+def _plain(picture: Any, wanted: Wanted, deep: bool) -> Any:
+    """A picture of mode L or RGB, F where it is deep: nothing behind it, no palette."""
+    from PIL import Image
+
+    if deep:
+        return Image.fromarray(np.asarray(picture).astype(np.float32))
+    mode = "L" if wanted.channels == 1 else "RGB"
+    if picture.mode in _SEEN_THROUGH or "transparency" in picture.info:
+        over = picture.convert("RGBA")
+        behind = Image.new("RGBA", over.size, wanted.background)
+        picture = Image.alpha_composite(behind, over)
+    elif picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
+        picture = picture.convert("RGB")
+    return picture.convert(mode)
+
+
+def _resized(picture: Any, resize: tuple[int, int] | int | None) -> Any:
+    from PIL.Image import Resampling
+
+    if resize is None:
+        return picture
+    if isinstance(resize, int):
+        shorter = min(picture.size)
+        resize = (
+            max(resize, round(picture.height * resize / shorter)),
+            max(resize, round(picture.width * resize / shorter)),
+        )
+    height, width = resize
+    same = (width, height) == picture.size
+    return picture if same else picture.resize((width, height), Resampling.BILINEAR)
+
+
+def _cut(picture: Any, crop: tuple[int, int] | None, file: Path) -> Any:
+    if crop is None:
+        return picture
+    top, left = picture.height - crop[0], picture.width - crop[1]
+    if top < 0 or left < 0:
+        raise Refusal(
+            f"{file} is {picture.height} x {picture.width}, too small for data.crop={list(crop)}: set "
+            "data.resize to bring pictures to one size first."
+        )
+    box = (left // 2, top // 2, left // 2 + crop[1], top // 2 + crop[0])
+    return picture.crop(box)

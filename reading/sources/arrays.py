@@ -1,0 +1,116 @@
+"""Arrays of numbers: one `.npz`, or a folder of `.npy`, with inputs and answers by the usual names."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reading.answers import answers
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded
+from reading.labels import check_parts
+from refusal import Refusal
+
+_INPUTS = ("x", "inputs", "input", "data", "images", "features", "signals")
+_ANSWERS = ("y", "labels", "label", "targets", "target", "classes")
+_PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+_MOST_CHANNELS = 4
+
+
+def read(path: Path, folder: Path, *, target: str | None = None, task: str | None = None) -> Decoded:
+    """Arrays x and y, or x_train, y_train, x_test, y_test, ...; `target` names the answers otherwise.
+
+    Inputs (N), (N, F), (N, C, L), (N, C, H, W), or (N, H, W) grey pictures; uint8 stays, other numbers become
+    float32. Channels that come last, as (N, H, W, 3), are put first, and told. Raises `Refusal` for what is
+    missing, is not finite, or does not fit together.
+    """
+    arrays = _arrays(path)
+    notes: list[str] = []
+    inputs, labels, parts = [], [], []
+    for part, (x, y) in _pairs(path, arrays, target).items():
+        if len(arrays[x]) != len(arrays[y]):
+            raise Refusal(f"{path}: {x} holds {len(arrays[x])} examples and {y} {len(arrays[y])} answers.")
+        inputs.append(_shaped(path, x, arrays[x], notes))
+        labels.append(arrays[y])
+        parts.append(np.full(len(arrays[y]), part, np.int8))
+    if len({(one.shape[1:], one.dtype) for one in inputs}) > 1:
+        raise Refusal(f"{path}: the parts hold {' and '.join(str(list(one.shape[1:])) for one in inputs)}.")
+    if len({one.shape[1:] for one in labels}) > 1:
+        raise Refusal(f"{path}: the answers of the parts have different shapes.")
+    together = np.concatenate(parts)
+    targets, about = answers(np.concatenate(labels), task, str(path))
+    if about["task"] == "classification":
+        check_parts(about["names"], targets, together, notes)
+    return Decoded(np.concatenate(inputs), targets, together, about | {"notes": list(dict.fromkeys(notes))})
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """By name, in lower case."""
+    try:
+        if path.is_dir():
+            return {one.stem.lower(): _array(one) for one in sorted(path.glob("*.npy"))}
+        if path.suffix == ".npy":
+            raise Refusal(f"{path} is one array without answers: put x.npy and y.npy into a folder.")
+        # Of a file that it opened itself NumPy leaves a damaged one open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
+            return {name.lower(): packed[name] for name in packed.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise Refusal(
+            f"{path} is damaged, or no .npz or folder of .npy with numbers alone ({error})."
+        ) from error
+
+
+def _array(file: Path) -> NDArray[Any]:
+    try:
+        found: NDArray[Any] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Refusal(f"{file} is damaged or no array of numbers ({error}): bring it again.") from error
+    return found
+
+
+def _pairs(path: Path, arrays: Mapping[str, Any], target: str | None) -> dict[int, tuple[str, str]]:
+    """Part -> the names of its inputs and answers."""
+    pairs: dict[int, tuple[str, str]] = {}
+    for end, part in {"": UNSPLIT, **_PARTS}.items():
+        x, y = (_named(arrays, names, end) for names in (_INPUTS, (target.lower(),) if target else _ANSWERS))
+        if (x is None) != (y is None) and (end or not pairs):
+            if not end:
+                continue
+            raise Refusal(f"{path} holds {x or y} without its partner: inputs and answers come in pairs.")
+        if x is not None and y is not None:
+            if part in pairs:
+                raise Refusal(f"{path} holds {pairs[part][0]} and {x} for one part: leave one of them.")
+            pairs[part] = (x, y)
+    if not pairs or (UNSPLIT in pairs and len(pairs) > 1) or (UNSPLIT not in pairs and TRAIN not in pairs):
+        held = ", ".join(arrays) or "nothing"
+        raise Refusal(
+            f"{path} holds {held}: call the arrays x and y, or x_train, y_train, x_test and y_test, or set "
+            "data.target to the name of the answers."
+        )
+    return pairs
+
+
+def _named(arrays: Mapping[str, Any], names: tuple[str, ...], end: str) -> str | None:
+    spelt = (f"{name}_{end}" if end else name for name in names)
+    turned = (f"{end}_{name}" for name in names if end)
+    return next((name for name in (*spelt, *turned) if name in arrays), None)
+
+
+def _shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    if values.dtype.kind not in "fiub" or not 1 <= values.ndim <= 4 or values.size == 0:
+        raise Refusal(
+            f"{path}: {name} is {values.dtype} of {list(values.shape)}; inputs are numbers of (N, ...)."
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise Refusal(f"{path}: {name} holds values that are not finite, the first in example {row}.")
+    if values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] > _MOST_CHANNELS:
+        values = np.moveaxis(values, -1, 1)
+        notes.append(f"the channels came last in {name.partition('_')[0]} and are put first")
+    elif values.ndim == 3 and min(values.shape[1:]) > _MOST_CHANNELS and values.dtype == np.uint8:
+        values = values[:, None]  # (N, H, W): grey pictures
+    elif values.ndim < 3:
+        values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else values.astype(np.float32))

@@ -1,0 +1,81 @@
+"""Any folder or file of text as bytes, for a language model: each target is the byte after its input."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reading.decoded import PARTS, TEST, TRAIN, VAL, Decoded
+from reading.digest import walk
+from reading.layout import SHOWN, own_parts
+from reading.stretches import TextFile, held_out
+from refusal import Refusal
+
+_LOOKED_AT = 8192
+"""first bytes of a file that tell text from other things: those hold a 0 byte"""
+
+
+def read(
+    path: Path,
+    folder: Path,
+    *,
+    length: int = 128,
+    val_share: float = 0.02,
+    test_share: float = 0.02,
+    split_seed: int = 0,
+) -> Decoded:
+    """Inputs and targets (N, length) uint8; blocks run on from file to file of one part.
+
+    Folders train, val and test stay what they are. Else whole files are held out by `split_seed` up to the
+    shares of all bytes; where files are too few or too large for that, the end of the largest is, which is
+    told. Files that are the same go to one part. Raises `Refusal` where a part has less than one block.
+    """
+    if not isinstance(length, int) or length < 1:
+        raise Refusal(f"data.length {length} must be a number of bytes of 1 or more.")
+    notes: list[str] = []
+    places = own_parts(path) if path.is_dir() else {}
+    if places and {TRAIN, VAL, TEST} - places.keys():
+        raise Refusal(f"data.path: {path} has some of train, val and test: bring all three or none.")
+    if places:
+        texts = {part: [one.text for one in _pieces(place, notes)] for part, place in places.items()}
+    else:
+        shares = {TEST: test_share, VAL: val_share}
+        texts = held_out(_pieces(path, notes), shares, split_seed, notes)
+    blocks = {part: _blocks(b"".join(texts[part]), length, PARTS[part]) for part in (TRAIN, VAL, TEST)}
+    numbers = np.concatenate([np.full(len(one), part, np.int8) for part, one in blocks.items()])
+    whole = np.concatenate(list(blocks.values()))
+    about = {"task": "language", "classes": 256, "vocabulary": 256, "tokenizer": {"kind": "bytes"}}
+    about |= {"notes": notes, "drawn": "fixed" if places else "anew"}
+    return Decoded(np.array(whole[:, :-1]), np.array(whole[:, 1:]), numbers, about)
+
+
+def _pieces(path: Path, notes: list[str]) -> list[TextFile]:
+    """Every text under `path` by its name; what is no text is told."""
+    found, other = [], []
+    for file in walk(path):
+        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+        if any(part.startswith(".") for part in Path(name).parts):
+            continue
+        text = file.read_bytes()
+        if b"\0" in text[:_LOOKED_AT]:
+            other.append(name)
+        elif text:
+            found.append(TextFile(name, text))
+    if other:
+        named = ", ".join(other[:SHOWN]) + (f" and {len(other) - SHOWN} more" if len(other) > SHOWN else "")
+        notes.append(f"no text, so left out: {named}")
+    if not found:
+        raise Refusal(f"data.path: {path} holds no text.")
+    return found
+
+
+def _blocks(text: bytes, length: int, part: str) -> NDArray[np.uint8]:
+    """(N, length + 1): the last byte of a block is the first of the next."""
+    count = (len(text) - 1) // length
+    if count < 1:
+        raise Refusal(
+            f"the {part} split holds {len(text)} bytes, less than one block of {length + 1}: give more text, "
+            "a larger share or a shorter data.length."
+        )
+    stream = np.frombuffer(text, np.uint8)
+    return np.lib.stride_tricks.sliding_window_view(stream, length + 1)[::length][:count]

@@ -1,0 +1,94 @@
+"""MNIST's own format: `*-images-idx3-ubyte` and `*-labels-idx1-ubyte`, packed by gzip or not.
+
+Source: LeCun et al. (1998), http://yann.lecun.com/exdb/mnist: two zero bytes, the type of the values, the
+number of axes, the length of each as big-endian 32 bits, the values.
+"""
+
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded
+from reading.labels import check_parts, classes_of
+from refusal import Refusal
+
+_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_NAME = re.compile(r"(?i)^(.*?)[-_.](images|labels)[-_.]idx[1-4][-_.]ubyte(?:\.gz)?$")
+_PARTS = {"train": TRAIN, "t10k": TEST, "test": TEST, "val": VAL, "valid": VAL}
+
+
+def read(path: Path, folder: Path) -> Decoded:
+    """The pairs of files in `path`: train, t10k (or test), val; one pair of another name is one pool.
+
+    Inputs (N, 1, H, W) or (N, 1, L), uint8 where the file's are. Raises `Refusal` for a pair that is not
+    whole, and for a file that is shorter or longer than it says.
+    """
+    pairs = _pairs(path)
+    inputs, labels, parts = [], [], []
+    for stem, (images, answers) in pairs.items():
+        values, own = array(images), array(answers)
+        if values.ndim < 2 or own.ndim != 1 or len(values) != len(own):
+            raise Refusal(f"{images} holds {list(values.shape)} and {answers} {list(own.shape)}: no pair.")
+        inputs.append(values[:, None])
+        labels.append(own)
+        parts.append(np.full(len(own), _part(stem, len(pairs)), np.int8))
+    if len({one.shape[1:] for one in inputs}) > 1:
+        raise Refusal(
+            f"{path}: the files hold examples of {[list(one.shape[2:]) for one in inputs]}: one size."
+        )
+    together = np.concatenate(labels)
+    names, targets = classes_of([str(int(one)) for one in together], str(path))
+    notes: list[str] = []
+    check_parts(names, targets, np.concatenate(parts), notes)
+    about = {"task": "classification", "classes": len(names), "names": names, "notes": notes}
+    whole = np.concatenate(inputs)
+    plain = whole if whole.dtype == np.uint8 else whole.astype(np.float32)
+    return Decoded(plain, targets, np.concatenate(parts), about)
+
+
+def array(file: Path) -> NDArray[Any]:
+    """All values of one file in their shape."""
+    try:
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError) as error:
+        raise Refusal(f"{file} is damaged ({error}): bring it again.") from error
+    kind, axes = (content[2], content[3]) if len(content) > 3 and content[:2] == b"\0\0" else (0, 0)
+    if kind not in _TYPES or len(content) < 4 + 4 * axes or not axes:
+        raise Refusal(f"{file} does not begin as an idx file does: bring MNIST's own format.")
+    shape = np.frombuffer(content, ">i4", axes, 4)
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(_TYPES[kind]).itemsize
+    if (shape < 1).any() or len(content) != 4 + 4 * axes + size:
+        raise Refusal(f"{file} is damaged: it tells of {shape.tolist()} values in {len(content)} bytes.")
+    return np.frombuffer(content, _TYPES[kind], offset=4 + 4 * axes).reshape(shape)
+
+
+def _pairs(path: Path) -> dict[str, tuple[Path, Path]]:
+    """By the stem of their names, images and labels."""
+    if not path.is_dir():
+        raise Refusal(f"data.path: {path} is a file; data=idx wants the folder of images and labels.")
+    found: dict[str, dict[str, Path]] = {}
+    for file in sorted(path.iterdir()):
+        match = _NAME.match(file.name)
+        if match is None:
+            continue
+        pair = found.setdefault(match[1], {})
+        if match[2].lower() in pair:
+            raise Refusal(f"{file} and {pair[match[2].lower()].name} hold the same: leave one of them.")
+        pair[match[2].lower()] = file
+    if not found:
+        raise Refusal(f"data.path: {path} holds no *-images-idx3-ubyte and *-labels-idx1-ubyte, .gz or not.")
+    alone = [next(iter(pair.values())) for pair in found.values() if len(pair) < 2]
+    if alone:
+        raise Refusal(f"{alone[0]} has no partner: images and labels come in pairs of the same name.")
+    return {stem: (pair["images"], pair["labels"]) for stem, pair in found.items()}
+
+
+def _part(stem: str, pairs: int) -> int:
+    part = _PARTS.get(stem.lower().rpartition("-")[2])
+    if part is None and pairs > 1:
+        raise Refusal(f"'{stem}' is no name of a part: call the pairs train, val and t10k or test.")
+    return UNSPLIT if part is None or pairs == 1 else part

@@ -1,0 +1,286 @@
+"""A goal's text as phrases that are known: names, quantities, metrics, words of change, and the unknown."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from refusal import Refusal
+from research.goal.lexicon import CONCEPTS, MULTIPLES, Adjective, Concept, Lexeme, Noun, phrases
+from research.goal.names import Names
+from research.goal.outside import reasons
+from research.goal.quantities import NUMBER, Piece, Quantity, amount
+from research.metrics import METRICS, VALIDATION, words
+
+_ALIKE = str.maketrans(
+    {
+        "’": "'", "‘": "'", "ʼ": "'", "−": "-", "‐": "-", "‑": "-", "–": "-", "—": ";", "×": "x", "µ": "u",
+        "μ": "u", "“": " ", "”": " ", '"': " ", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
+        "\N{THIN SPACE}": " ", "\N{IDEOGRAPHIC SPACE}": " ", "\t": " ", "\n": " ", "\r": " ",
+        "＞": ">", "＜": "<", "％": "%", "₂": "2", "⩾": "≥", "⩽": "≤",
+    }
+)  # fmt: skip
+"""signs that are written in several ways; each stands for one, so that places in the text stay"""
+_GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters", "²": "2"}
+_BETWEEN = " \t\r\n,;()|"
+_LONGEST = 6
+
+
+@cache
+def _scanner(names: str) -> re.Pattern[str]:
+    keys = "|".join(sorted(map(re.escape, [*METRICS, *VALIDATION]), key=len, reverse=True))
+    return re.compile(
+        rf"(?P<name>(?<![\w/-])(?:{names})(?![\w-]|\.[0-9]))|(?P<key>(?<![\w/])(?:{keys})(?!\w))"
+        rf"|(?P<number>{NUMBER})|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*(?:[0-9]+(?![0-9]*[.,]?[0-9]))?)"
+        r"|(?P<symbol>>=|=>|<=|=<|==|\S)",
+        re.IGNORECASE,
+    )
+
+
+def lexemes(text: str, names: Names) -> list[Lexeme]:
+    """The phrases of a text, longest first at each place; filler is left out.
+
+    Raises `Refusal` for characters that move a terminal's cursor and for a number that has two readings.
+    """
+    hidden = next(
+        (letter for letter in text if not letter.isprintable() and letter not in "\t\n\r\xa0"), None
+    )
+    if hidden is not None and not hidden.isspace():
+        raise Refusal(f"the goal holds the control character {hidden!a}: leave it out")
+    plain = text.translate(_ALIKE)
+    for glyph, said in _GLYPHS.items():
+        plain = plain.replace(glyph, f" {said} ")
+    return merged(_phrased(_pieces(plain, names), names))
+
+
+def chunk(text: str, lexeme: Lexeme) -> str:
+    """What was written around a phrase, without spaces: `ResNet-50` for its part `resnet`."""
+    start = end = min(lexeme.start, len(text))
+    while start > max(0, lexeme.start - 40) and text[start - 1] not in _BETWEEN:
+        start -= 1
+    while end < min(len(text), start + 40) and text[end] not in _BETWEEN:
+        end += 1
+    said = text[start:end].strip(".:!?'\"") or text[lexeme.start : lexeme.end]
+    return said if said.isprintable() else said.encode("unicode_escape").decode("ascii")
+
+
+def _pieces(text: str, names: Names) -> list[Piece]:
+    found: list[Piece] = []
+    for match in _scanner(names.pattern).finditer(text):
+        kind, raw = str(match.lastgroup), match[0]
+        said = raw.lower().removesuffix("'s") if kind == "word" else raw.lower()
+        piece = Piece(said, raw, match.start(), match.end(), kind)
+        if raw == "+" and found and found[-1].end == piece.start and not text[piece.end :][:1].isdecimal():
+            at = -2 if found[-1].text == "%" and len(found) > 1 else -1
+            found[at:at] = [piece._replace(text=word) for word in ("at", "least")]
+        elif kind == "symbol" and raw in "-_'?":
+            found += _joint(text, piece, found)
+        else:
+            found.append(piece)
+    return found
+
+
+def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
+    """What a hyphen is: part of a word, between two numbers a range, before one its sign."""
+    if piece.raw != "-":
+        return []
+    left, right = text[piece.start - 1 : piece.start], text[piece.end : piece.end + 1]
+    last = before[-1] if before else None
+    if left.isspace() and right.isspace() and last is not None and last.kind == "word":
+        return [piece._replace(text="minus" if last.text in ("control", "baseline") else ";")]
+    numbers = last is not None and (last.kind == "number" or last.text in ("%", "percent"))
+    if numbers and (right.isdecimal() or right.isspace()):
+        return [piece._replace(text="range")]
+    if right.isdecimal() and not left.isalnum():
+        return [piece._replace(text="minus")]
+    return []
+
+
+def _phrased(pieces: Sequence[Piece], names: Names) -> list[Lexeme]:
+    found: list[Lexeme] = []
+    at = 0
+    while at < len(pieces):
+        lexeme, at = _next(pieces, at, names)
+        if lexeme is not None:
+            found.append(lexeme)
+    return found
+
+
+def _next(pieces: Sequence[Piece], at: int, names: Names) -> tuple[Lexeme | None, int]:
+    piece = pieces[at]
+    if piece.kind == "name":
+        return Lexeme("N", piece.start, piece.end, names.option(piece.raw)), at + 1
+    if piece.kind == "key":
+        return Lexeme("m", piece.start, piece.end, Noun(_keyed(piece.text))), at + 1
+    times = _multiple(pieces, at)
+    if times is not None:
+        return times
+    phrase = _phrase(pieces, at)
+    counted = amount(pieces, at) if phrase is None or phrase[1] == at + 1 else None
+    if counted is not None:
+        return counted
+    if phrase is not None:
+        return phrase
+    sign = {"range": "R", "minus": "-", "+": "+"}.get(piece.text, "?")
+    return Lexeme(sign, piece.start, piece.end, piece.raw), at + 1
+
+
+def _multiple(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
+    """`twice`, `tenfold` and `factor of 2`."""
+    piece = pieces[at]
+    if piece.text in MULTIPLES:
+        return Lexeme("x", piece.start, piece.end, MULTIPLES[piece.text]), at + 1
+    if piece.text != "factor" or [other.text for other in pieces[at + 1 : at + 2]] != ["of"]:
+        return None
+    factor = amount(pieces, at + 2) if at + 2 < len(pieces) else None
+    if factor is None or not isinstance(factor[0].value, Quantity):
+        return None
+    return Lexeme("x", piece.start, factor[0].end, factor[0].value.value), factor[1]
+
+
+def _keyed(key: str) -> Concept:
+    """A metric's own key as a concept; one of the validation split has no key that a goal may ask for."""
+    return Concept(words(key), {} if key in VALIDATION else {None: key}, typed=True)
+
+
+def _phrase(pieces: Sequence[Piece], at: int) -> tuple[Lexeme | None, int] | None:
+    """The longest known phrase at a piece; None for none."""
+    known, outside = phrases(), reasons()
+    for length in range(min(_LONGEST, len(pieces) - at), 0, -1):
+        said = tuple(piece.text for piece in pieces[at : at + length])
+        start, end = pieces[at].start, pieces[at + length - 1].end
+        if " ".join(said) in outside:
+            return Lexeme("!", start, end, outside[" ".join(said)]), at + length
+        meant = known.get(said)
+        if meant is None or (length > 1 and said[-1] == "than" and _compares(pieces, at + length)):
+            continue
+        return (Lexeme(meant[0], start, end, meant[1]) if meant[0] else None), at + length
+    return None
+
+
+def _compares(pieces: Sequence[Piece], at: int) -> bool:
+    """Whether the control follows: `less than the baseline` compares, `less than 20 J` bounds."""
+    after = [piece.text for piece in pieces[at : at + 2] if piece.text not in ("the", "a", "its", "our")]
+    return bool(after) and phrases().get((after[0],), ("",))[0] == "c"
+
+
+_CHANGES = "ZUDYHzud"
+_PLACES = ("above", "over", "below", "under", "beyond")
+_Build = Callable[[list[Lexeme]], list[Lexeme]]
+
+
+def signs(found: Sequence[Lexeme]) -> str:
+    """The signs of phrases as one text."""
+    return "".join(lexeme.sign for lexeme in found)
+
+
+def merged(found: list[Lexeme]) -> list[Lexeme]:
+    """Negations turned into the bound that they say, and parts of a trial put to what they belong to."""
+    found = [_lost(found, at) for at in range(len(found))]
+    for pattern, build in _MERGES:
+        found = _rewritten(found, pattern, build)
+    return found
+
+
+def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
+    """The loss of something where it is no cross-entropy: `1 % accuracy loss`, `no loss`."""
+    lexeme = found[at]
+    if lexeme.sign != "m" or lexeme.value.concept.name != "loss" or lexeme.value.key != "test/loss":
+        return lexeme
+    before = next((other for other in found[max(0, at - 3) : at][::-1] if other.sign not in "oi"), None)
+    after = [other for other in found[at + 1 : at + 4] if other.sign not in "oigly="][:1]
+    shares = ("share", "points")
+    lost = before is not None and (
+        before.sign == "n"
+        or (before.sign == "m" and before.value.key is not None)
+        or (before.sign == "q" and before.value.dimension in shares)
+    )
+    of = found[at + 1].sign in "oi" if at + 1 < len(found) else False
+    lost = lost or any(
+        (of and other.sign == "m" and other.value.key is not None)
+        or (other.sign == "q" and other.value.dimension == "points")
+        for other in after
+    )
+    return lexeme._replace(sign="Z", value="bad") if lost else lexeme
+
+
+def _rewritten(found: list[Lexeme], pattern: str, build: _Build) -> list[Lexeme]:
+    made: list[Lexeme] = []
+    end = 0
+    for match in re.finditer(pattern, signs(found)):
+        made += [*found[end : match.start()], *build(found[match.start() : match.end()])]
+        end = match.end()
+    return made + found[end:]
+
+
+def _turned(found: list[Lexeme]) -> list[Lexeme]:
+    """A bound without its `not`, the other way round."""
+    *kept, bound = found[1:]
+    if any(lexeme.sign == "s" and not lexeme.value.startswith("us") for lexeme in kept):
+        return found
+    turned = {"g": "l", "l": "g", "h": "="}[bound.sign]
+    if any(lexeme.sign in _CHANGES for lexeme in kept):
+        if bound.value in _PLACES:  # `don't reduce accuracy below 95 %`
+            kept = [lexeme for lexeme in kept if lexeme.sign == "m"]
+        elif bound.sign == "l":
+            return found
+    kept = [] if turned == "=" else kept
+    return [*kept, bound._replace(sign=turned, start=found[0].start if not kept else bound.start, value=None)]
+
+
+def _parted(found: list[Lexeme]) -> list[Lexeme]:
+    """A metric, an adjective or a quantity in the part of a trial's life that stands beside it."""
+    part = next(lexeme.value for lexeme in found if lexeme.sign in "pP")
+    said = next(lexeme for lexeme in found if lexeme.sign in "maAq")
+    value = _placed(said.value, part)
+    if value is None:
+        return found
+    return [Lexeme(said.sign, found[0].start, found[-1].end, value)]
+
+
+def _placed(value: Any, part: str) -> Any:
+    if isinstance(value, Adjective):
+        noun = _placed(value.noun, part)
+        return noun and value._replace(noun=noun)
+    if isinstance(value, Quantity):
+        noun = value.noun and _placed(_of_time(value.noun), part)
+        return noun and value._replace(noun=noun)
+    if value.part is not None:
+        return None
+    known = part in value.concept.keys or (part in ("train", "val") and "test" in value.concept.keys)
+    known = known or (part == "infer" and value.concept.name == "memory")
+    return value._replace(part=part) if known else None
+
+
+def _of_time(noun: Noun) -> Noun:
+    """Milliseconds are a latency until they are said to be the training's."""
+    return Noun(CONCEPTS["time"]) if noun.concept.name == "latency" else noun
+
+
+def _fallen(found: list[Lexeme]) -> list[Lexeme]:
+    """`a drop below 1 point` is a loss that is bounded, once no `not` stands before it."""
+    said, quantity = found
+    if quantity.value.dimension != "points" or not str(said.value).startswith(("drop", "fall", "dip")):
+        return found
+    return [said._replace(sign="Z", value="down"), said._replace(value="below"), quantity]
+
+
+def _all_but(found: list[Lexeme]) -> list[Lexeme]:
+    """`any network but a cnn` excludes it; `fewer joules, but on digits` does not."""
+    return [found[0]._replace(sign="n"), found[1]] if found[0].value == "but" else found
+
+
+_MERGES: tuple[tuple[str, _Build], ...] = (
+    (rf"n(?:[{_CHANGES}][oi]*m?y?)[gl]", _turned),
+    (r"n[kis]?m?[gl]", _turned),
+    (r"nzh(?=[lg]?q)", _turned),
+    (r"sN", _all_but),
+    (r"lq", _fallen),
+    (r"[mqaA][oi]*P", _parted),
+    (r"p[o]?m", _parted),
+    (r"m[oir]p", _parted),
+    (r"mp(?![ti=]*[gl]?q)", _parted),
+    (r"[aA][oit]*p", _parted),
+    (r"pj?[aA]", _parted),
+    (r"q[oir]*p", _parted),
+)

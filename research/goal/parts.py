@@ -1,0 +1,130 @@
+"""What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+from research.goal.lexicon import Lexeme
+from research.goal.lexing import chunk, lexemes, signs
+from research.goal.names import Names
+from research.goal.phrases import EXCLUDED
+from research.goal.rules import Stretch, heard
+from research.goal.saying import Meaning, Problem, Wish
+from research.types import Constraint
+
+_MUTE = "sito"
+"""signs that may be left over: they join phrases"""
+_TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
+
+
+@final
+class HeardGoal(NamedTuple):
+    """What was heard in a goal, sorted, with what stands in the way of it."""
+
+    wishes: list[Wish]
+    bounds: list[Constraint]
+    named: list[tuple[str, str]]
+    problems: list[tuple[int, str, Problem]]
+    """rank, the words that it is about, and why"""
+
+
+def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
+    """All that a text says, and all that was not understood of it."""
+    found = lexemes(text, names)
+    parts = HeardGoal([], [], [], [])
+    read, rest = heard(found, typed)
+    for stretch in read:
+        _take(parts, text, found, stretch)
+    alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
+    if (
+        alone
+        and len([bound for bound in parts.bounds if bound.of_control is None and _is_accuracy(bound)]) > 1
+    ):
+        said = _words(text, found, alone[0])
+        parts.problems.append(
+            (2, said, Problem("does not say of what: another figure is accuracy's already"))
+        )
+    for at in rest:
+        _left(parts, text, found[at], signs(found[max(0, at - 1) : at]), signs(found[at + 1 : at + 6]))
+    unknown = [found[at] for at in rest if found[at].sign == "?"]
+    if unknown:
+        listed = "', '".join(dict.fromkeys(chunk(text, word) for word in unknown[:4]))
+        parts.problems.append((1, listed, _unknown(len(unknown), len(found))))
+    return parts
+
+
+def _words(text: str, found: Sequence[Lexeme], stretch: Stretch) -> str:
+    """What was written, without the words that only join it to the next."""
+    places = range(stretch.start, stretch.end)
+    last = max((at for at in places if found[at].sign not in _MUTE), default=stretch.start)
+    return text[found[stretch.start].start : found[last].end].strip(" ,;")
+
+
+def _take(parts: HeardGoal, text: str, found: Sequence[Lexeme], stretch: Stretch) -> None:
+    """What one rule made of a stretch, with the names in it."""
+    matched = found[stretch.start : stretch.end]
+    for meaning in stretch.meanings:
+        told = _TWOFOLD if _may_bound(found, stretch) else meaning
+        _sort(parts, told, _words(text, found, stretch))
+    if EXCLUDED not in stretch.meanings:
+        parts.named.extend(lexeme.value for lexeme in matched if lexeme.sign == "N")
+
+
+def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
+    """Whether `90 %` stands for a bound on accuracy without a word of it."""
+    quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
+    return quantity is not None and quantity.dimension == "share" and set(signs(matched)) <= set("glq=")
+
+
+def _is_accuracy(bound: Constraint) -> bool:
+    return bound.metric == "test/accuracy"
+
+
+def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
+    """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
+    matched = found[stretch.start : stretch.end]
+    place = matched[0].sign == "g" and matched[0].value in ("above", "over", ">", ">=")
+    share = next((lexeme for lexeme in matched[place : place + 1] if lexeme.sign == "q"), None)
+    if (
+        share is None
+        or share.value.dimension != "share"
+        or signs(matched[place + 1 : place + 2]) not in tuple("dua")
+    ):
+        return False
+    before = found[stretch.start - 1].sign if stretch.start else "s"
+    return bool(share.value.value > 0.85 and (place or before in "Ni"))
+
+
+def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:
+    if isinstance(meaning, Wish):
+        parts.wishes.append(meaning)
+    elif isinstance(meaning, Constraint):
+        parts.bounds.append(meaning)
+    else:
+        parts.problems.append((2, said, meaning))
+
+
+def _left(parts: HeardGoal, text: str, lexeme: Lexeme, before: str, after: str) -> None:
+    """What no rule took: a name, a word that joins, or why the goal is refused."""
+    said = text[lexeme.start : lexeme.end]
+    if lexeme.sign == "N":
+        parts.named.append(lexeme.value)
+    elif lexeme.sign == "!":
+        parts.problems.append((0, said, Problem(lexeme.value)))
+    elif lexeme.sign not in _MUTE + "?" and said != ":" and not _is_idle(lexeme, said.lower(), before, after):
+        parts.problems.append((3, said, Problem("says nothing of a metric or a bound where it stands")))
+
+
+def _unknown(unknown: int, all_of_it: int) -> Problem:
+    said = "was not understood: it is" if unknown == 1 else "were not understood: they are"
+    language = ", and goals are read in English" if 2 * unknown > all_of_it else ""
+    return Problem(f"in the goal {said} neither a data set, a network, nor a bound on a metric{language}")
+
+
+def _is_idle(lexeme: Lexeme, said: str, before: str, after: str) -> bool:
+    """Whether a word says nothing by itself: as in `train a CNN`, `keep ... above`, `on the digits data`."""
+    if lexeme.sign == "k":
+        return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
+    if lexeme.sign == "X":
+        return before in ("", *"NXsio") or after[:1] == "N"
+    idle = said in ("train", "trained", "test") or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
+    return lexeme.sign == "p" and idle

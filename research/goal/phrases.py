@@ -1,0 +1,299 @@
+"""What each kind of phrase in a goal means: a change, a bound, a part of what the control has."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
+from research.goal.meanings import changed, limited, multiplied, of_control
+from research.goal.quantities import Quantity
+from research.goal.saying import Meaning, Problem, Wish, said_of
+
+
+@final
+class Matched:
+    """The phrases that one rule matched."""
+
+    def __init__(self, found: Sequence[Lexeme], typed: bool) -> None:
+        self.found, self.typed = found, typed
+
+    def first(self, wanted: str) -> Lexeme | None:
+        """The first phrase with one of these signs."""
+        return next((lexeme for lexeme in self.found if lexeme.sign in wanted), None)
+
+    @property
+    def op(self) -> str | None:
+        """At least or at most, as its sign; None where no bound is said."""
+        said = self.first("gl")
+        return said.sign if said else None
+
+    @property
+    def amount(self) -> tuple[str, object] | None:
+        """The quantity, fraction or multiple."""
+        said = self.first("qfx")
+        return (said.sign, said.value) if said else None
+
+    @property
+    def quantity(self) -> Quantity:
+        """The quantity of a rule that has one."""
+        said = self.first("q")
+        assert said is not None
+        value: Quantity = said.value
+        return value
+
+    @property
+    def noun(self) -> Noun | None:
+        """The metric, or what an adjective, or a quantity, is about by itself."""
+        said = self.first("m")
+        if said is not None:
+            noun: Noun = said.value
+            return noun
+        word = self.first("aA")
+        return word.value.noun if word is not None else None
+
+    def placed(self, noun: Noun | None) -> Noun | None:
+        """A metric in the part of a trial's life that stands beside it."""
+        part = self.first("p")
+        if noun is None or part is None or noun.part is not None or part.value not in noun.concept.keys:
+            return noun
+        return noun._replace(part=part.value)
+
+
+Rule = Callable[[Matched], Meaning | list[Meaning] | None]
+
+
+def typed_bound(heard: Matched) -> Meaning | None:
+    """`test/accuracy >= control - 0.01`."""
+    noun, minus, said = heard.noun, heard.first("-"), heard.first("q")
+    assert noun is not None
+    if said is None:
+        if not heard.typed:
+            return UNSAID
+        if (noun.key or "").startswith("test/"):
+            return of_control(noun, heard.op, 0.0, "difference", typed=True)
+        return of_control(noun, heard.op, 1.0, typed=True)
+    size = heard.quantity.value * (-1 if minus else 1)
+    return of_control(noun, heard.op, size, "difference", typed=heard.typed)
+
+
+def times_control(heard: Matched) -> Meaning | None:
+    """`at most 1.02 times the control's energy`."""
+    amount, noun = heard.amount, heard.noun
+    if amount is None or noun is None:
+        return None
+    times = float(str(amount[1]))
+    if heard.op is None and not heard.first("="):
+        return multiplied(noun, times, None)
+    return of_control(noun, heard.op, times, typed=heard.typed)
+
+
+def beside_control(heard: Matched) -> Meaning | None:
+    """`within 2 % of the baseline accuracy`; `at least 98 % of the baseline accuracy` is a part of it."""
+    noun, quantity, op = heard.noun, heard.quantity, heard.first("gl")
+    if noun is None and quantity.dimension not in ("share", "points"):
+        return None
+    if op is not None and op.value == "within":
+        return changed(noun or ACCURACY, "bad", ("q", quantity), "l")
+    if noun is None:
+        return Problem("does not say of what of the control: name the metric")
+    if quantity.dimension != "share":
+        return None
+    if op is None and heard.first("k") is None and not (noun.key or "").startswith("test/"):
+        return multiplied(noun, quantity.value, None)
+    return of_control(noun, heard.op, quantity.value)
+
+
+def off_control(heard: Matched) -> Meaning | None:
+    """`at most 1 point below the control`, `energy 30 % under the baseline`."""
+    ops = [lexeme for lexeme in heard.found if lexeme.sign in "gl"]
+    noun = heard.noun or (ACCURACY if heard.quantity.dimension in ("points", "share") else None)
+    if noun is None:
+        return None
+    way = "down" if ops[-1].sign == "l" else "up"
+    said = heard.first("=")
+    no_worse = said is not None and said.value is None
+    op = ops[0].sign if len(ops) > 1 else "l" if no_worse else None
+    return changed(noun, way, heard.amount, op)
+
+
+def beaten(heard: Matched) -> Meaning:
+    """`beat the baseline by 2 points`."""
+    return changed(heard.noun or ACCURACY, "good", heard.amount, None)
+
+
+def as_much(heard: Matched) -> Meaning | None:
+    """`half as many parameters`, `twice as fast`: old times a multiple, or over it where few is the word."""
+    word, amount = heard.first("eduaA"), heard.amount
+    if word is None or amount is None:
+        return None
+    noun, way = heard.noun, str(word.value)
+    if isinstance(word.value, Adjective):
+        noun, way = heard.placed(word.value.noun), word.value.way
+    if noun is None:
+        return None
+    times = float(str(amount[1]))
+    times = times if way == "up" else 1 / times
+    return _asking(word, noun, lambda noun: multiplied(noun, times, heard.op))
+
+
+def _asking(word: Lexeme, noun: Noun, made: Callable[[Noun], Meaning]) -> Meaning:
+    """The meaning, or that `faster` does not say of what, with what it would be of training."""
+    adjective = word.value
+    if isinstance(adjective, Adjective) and adjective.asks and noun == adjective.noun and noun.part is None:
+        return Problem(
+            "does not say of what, training or inference", said_of(made(noun._replace(part="train")))
+        )
+    return made(noun)
+
+
+def change(heard: Matched) -> Meaning | None:
+    """All that names a change: an amount, a word for its way, and a metric."""
+    word, amount = heard.first("dDuUbBzZaAYHe"), heard.amount
+    if word is None:
+        return None
+    noun = heard.placed(heard.noun) or _implied(word, amount)
+    if noun is None:
+        nearest = "30 % less training energy" if amount else ""
+        return None if heard.first("p") else Problem("does not say of what: name the metric", nearest)
+    if amount is None and word.sign in "zZ":
+        return UNSAID
+    way = word.value.way if isinstance(word.value, Adjective) else str(word.value)
+    lost = word.sign == "Z"
+    return _asking(word, noun, lambda noun: changed(noun, way, amount, heard.op, lost=lost))
+
+
+def _implied(word: Lexeme, amount: tuple[str, object] | None) -> Noun | None:
+    """What `2 points better` and `1 % lost` are about; joules are about energy."""
+    quantity = amount[1] if amount else None
+    if not isinstance(quantity, Quantity) or word.sign not in "zZbBduD":
+        return None
+    if quantity.dimension == "share":
+        return ACCURACY if word.sign in "zZ" else None
+    return ACCURACY if quantity.dimension == "points" else quantity.noun
+
+
+def halved(heard: Matched) -> Meaning | None:
+    """`halve the energy`, `throughput doubled`."""
+    word, noun = heard.first("w"), heard.noun
+    assert word is not None
+    return None if noun is None else multiplied(noun, float(word.value), None)
+
+
+def part_of(heard: Matched) -> Meaning | None:
+    """`half the energy`, `a third of the parameters`, `30 % of the joules`."""
+    amount, noun = heard.amount, heard.placed(heard.noun)
+    if amount is None or noun is None:
+        return None
+    if isinstance(amount[1], Quantity):
+        key = noun.key
+        if amount[1].dimension != "share" or (key or "test/").startswith("test/"):
+            return None
+        return multiplied(noun, amount[1].value, heard.op)
+    return multiplied(noun, float(str(amount[1])), heard.op)
+
+
+def to_level(heard: Matched) -> list[Meaning] | None:
+    """`reduce energy to 20 J`, `to half`, `raise accuracy to 95 %`."""
+    word, noun, amount = heard.first("DUBduYHZwe"), heard.noun, heard.amount
+    if word is None or noun is None or amount is None:
+        return None
+    wish = changed(noun, str(word.value), None, None)
+    if isinstance(wish, Problem):
+        return [wish]
+    if not isinstance(amount[1], Quantity):
+        return [multiplied(noun, float(str(amount[1])), None)]
+    if amount[1].dimension == "share" and not str(noun.key).startswith("test/"):
+        return [multiplied(noun, amount[1].value, None)]
+    limit = limited(noun, heard.op, amount[1], typed=heard.typed)
+    return None if limit is None else [wish, limit]
+
+
+def signed(heard: Matched) -> Meaning | None:
+    """`-30 % energy`, `+2 points accuracy`."""
+    noun, minus = heard.noun or None, heard.first("-")
+    if noun is None:
+        return None
+    return changed(noun, "down" if minus else "up", heard.amount, None)
+
+
+def figure(heard: Matched) -> Meaning | None:
+    """A metric and a quantity in either order; declined where the quantity is of something else."""
+    noun, quantity = heard.noun, heard.quantity
+    assert noun is not None
+    said = quantity.noun
+    if said is not None and said.part and noun.part is None and said.part in noun.concept.keys:
+        noun = noun._replace(part=said.part)
+    made = limited(noun, heard.op, quantity, typed=heard.typed)
+    if made is None and quantity.dimension is None and noun.key is not None:
+        return Problem("needs a unit, as 2 ms, 20 J or 95 %")
+    if made is None and quantity.dimension == "share" and heard.found[-1].sign == "m":
+        return Problem("is a share of a cost: say '30 % less' of it, or give accuracy a bound of its own")
+    return made
+
+
+def accurate(heard: Matched) -> Meaning | None:
+    """`97 % accurate`."""
+    noun = heard.noun
+    return figure(heard) if noun is not None and noun == ACCURACY else None
+
+
+def bound_of_part(heard: Matched) -> Meaning | None:
+    """`inference under 2 ms`, `train in 30 seconds`."""
+    part, noun = heard.first("p"), heard.quantity.noun
+    if part is None or noun is None or noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
+        return None
+    concept = CONCEPTS["time"] if noun.concept.name == "latency" else noun.concept
+    return limited(Noun(concept, part.value), heard.op, heard.quantity, typed=heard.typed)
+
+
+def bound_alone(heard: Matched) -> Meaning | None:
+    """`under 20 J`, `above 95 %`: the unit says of what."""
+    quantity = heard.quantity
+    if quantity.noun is None:
+        return Problem("does not say of what: name the metric and the unit, as 0.9 accuracy or 20 J")
+    if quantity.dimension == "points":
+        return Problem("is no bound: points are a difference; say 95 %, or at most 1 point lost")
+    noun = quantity.noun
+    if noun.concept.name == "time" and noun.part is None:
+        noun = noun._replace(part="train")
+    made = limited(noun, heard.op, quantity, typed=heard.typed)
+    return made._replace(instead="") if isinstance(made, Problem) else made
+
+
+def best(heard: Matched) -> Meaning:
+    """`best model`: the usual score of the data's task."""
+    return Wish(None)
+
+
+def extreme(heard: Matched) -> Meaning | None:
+    """`min energy`, `maximum accuracy`, where no figure follows."""
+    said, noun = heard.found[0], heard.noun
+    if noun is None or str(said.value)[:3] not in ("min", "max"):
+        return None
+    return changed(noun, "down" if str(said.value).startswith("min") else "up", None, None)
+
+
+def bare(heard: Matched) -> Meaning | None:
+    """A score alone is to be the best; a cost alone may be meant either way."""
+    noun = heard.noun
+    assert noun is not None
+    if not noun.concept.inverse and (noun.key or "").startswith("test/"):
+        return Wish(noun.key)
+    made = changed(noun, "down", None, None)
+    said = isinstance(made, Problem) and noun.key is None
+    return made if said else Problem("does not say whether less of it is wanted or a bound is meant")
+
+
+UNSAID = Problem(
+    "names no figure: say how much may be lost, as 'at most 1 point of accuracy lost', or give a bound",
+    "at most 1 point of accuracy lost",
+)
+NOT = Problem("says what must not be, which no objective can hold but as a bound: at least, at most")
+EXCLUDED = Problem(
+    "excludes an option, which no objective can say: name what is to be used, or leave it open"
+)
+RANGE = Problem("is a range: give the one bound that counts, at least or at most")
+
+
+def because(problem: Problem) -> Rule:
+    """A rule that refuses."""
+    return lambda heard: problem

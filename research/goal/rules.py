@@ -1,0 +1,123 @@
+"""The grammar of goals: patterns over the signs of `lexicon.py`, in the order in which they are tried."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+from research.goal import phrases as says
+from research.goal.lexicon import Lexeme
+from research.goal.lexing import signs
+from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Matched, Rule, because
+from research.goal.saying import Meaning
+
+_TRAIL = "(?:[gl](?![qfxmcRN]))?"
+"""`20 J at most`"""
+_COMPARED = "(?:hcm?|hom|jcm?|[io]c)?"
+"""`... than the baseline`"""
+_UNBOUNDED = "(?![=kio]*[gl]?[=o]*q)"
+_BARE = "(?![=ko]*[gl]?[=o]*q)"
+"""a metric that no figure bounds"""
+_SAME = (
+    r"j?[eduaA][oi]*m?jc|n[ios]*ahc|k[gl]?qo+m|[gl](?:cm?|moc)|[bz]hcm?|kjc|kc|mk" + _UNBOUNDED
+    + r"|k[oi]*c?m" + _UNBOUNDED + r"|n[ios]*[ZzYDdHUu][oi]*m?|nm[ZzD]"
+)  # fmt: skip
+"""`same accuracy`, `as accurate as the control`, `without losing accuracy`: no figure"""
+
+
+_RULES: tuple[tuple[str, Rule], ...] = (
+    (r"n[ios]*N", because(EXCLUDED)),
+    (r"m?q?Rq?m?|[gl]?qtqm?", because(RANGE)),
+    (r"gcm?yq(?:o?m)?", says.beaten),
+    (r"m[gl=]xc", says.times_control),
+    (r"m[gl]c(?:[-+]q)?", says.typed_bound),
+    (r"(?:[km][iok=m]*)?[gl]?qo+cm?", says.beside_control),
+    (r"m?[=o]?[gl]?q[gl]cm?", says.off_control),
+    (r"m[=ok]*[gl]?[fx]o*c|[gl]?xo*cm", says.times_control),
+    (r"p?m?[gl]?[fx]j[eduaA](?:[oi]*m" + _BARE + ")?(?:jcm?)?", says.as_much),
+    (r"[gl]?[qfx]o?m(?:[YH](?!m)|D(?![oi]*[mp]))" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?qo?mZ(?![oi]*[mp]|[o=y]*[gl][qfx]|[oy]+[qfx])" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx]a(?:[oi]*m" + _BARE + ")?" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][duzb][oi]*m?" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][oi]*(?:[YHZ](?:[oi]+m|z)?|D[oi]+m)" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][pm]a" + _TRAIL + _COMPARED, says.change),
+    (r"[mp][gl]?[qfx][duazb](?![oi]*m)" + _TRAIL + _COMPARED, says.change),
+    (r"[mp][eduDU]o?t[gl]?[qfx]", says.to_level),
+    (r"[DUBduYH][oi]*mt[gl]?[qfx]", says.to_level),
+    (r"(?:m[DUBduYHZzba][oiN]*|[DUBduYHZzba][oi]*[mp][oiN]*)y[gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
+    (r"[DUBduYHZzba][oi]*y[gl]?[qfx](?:[oi]*m)?" + _TRAIL + _COMPARED, says.change),
+    (r"p?a[yo][gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
+    (r"(?:m[ZYH]|[ZYH][oi]*m|mD(?=o))[o=]*[gl]?[qfx]" + _TRAIL, says.change),
+    (r"[ZYH][o=]*[gl]?[qfx](?:[oi]*m)?" + _TRAIL, says.change),
+    (r"(?:mD|[Da][oi]*m?)x(?![duazjoc]|[oi]*m)" + _TRAIL, says.change),
+    (r"[gl=]?qA(?![oi]*m)", says.accurate),
+    (r"[DUZY][gl]?[qfx][oi]*m?" + _TRAIL + _COMPARED, says.change),
+    (r"[DY][oi]*m[oi]+f|[DY][oi]+f[oi]*m", says.part_of),
+    (r"w[oi]*m|mw", says.halved),
+    (r"[-+]qo?m", says.signed),
+    (r"m[-+]q", says.signed),
+    (r"(?:pi?)?[gl]?[fx]o*c?m(?:oc)?", says.part_of),
+    (r"[gl]?qo+m", says.part_of),
+    (_SAME, because(UNSAID)),
+    (r"[gl]m[=o]*q(?!o?m)", says.figure),
+    (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, says.figure),
+    (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
+    (r"[gl=]?qo?m" + _TRAIL, says.figure),
+    (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
+    (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
+    (r"[DUB](?:j[eu][oi]*m|[oi]*mj[eu])" + _COMPARED, says.change),
+    (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
+    (r"[YH][oi]*m" + _COMPARED, says.change),
+    (r"[gl]m", says.extreme),
+    (r"mj?[eud](?![oi]*m)" + _COMPARED, says.change),
+    (r"j?[aA](?:[oi]*m" + _BARE + ")?" + _COMPARED, says.change),
+    (r"v|b(?=N)", says.best),
+    (r"n", because(NOT)),
+    (r"m", says.bare),
+)  # fmt: skip
+_ALL = re.compile("|".join(f"(?P<r{at}>{pattern})" for at, (pattern, _) in enumerate(_RULES)))
+_EACH = [re.compile(pattern) for pattern, _ in _RULES]
+
+
+@final
+class Stretch(NamedTuple):
+    """What one stretch of phrases means, with the first and last of them."""
+
+    meanings: tuple[Meaning, ...]
+    start: int
+    end: int
+
+
+def heard(found: Sequence[Lexeme], typed: bool) -> tuple[list[Stretch], list[int]]:
+    """What the rules make of phrases, left to right, and the places of those that no rule took."""
+    line, at = signs(found), 0
+    read: list[Stretch] = []
+    rest: list[int] = []
+    while at < len(found):
+        made = _at(line, at, found, typed)
+        if made is None:
+            rest.append(at)
+            at += 1
+            continue
+        read.append(made)
+        at = made.end
+    return read, rest
+
+
+def _of_two(matched: Sequence[Lexeme]) -> bool:
+    """Whether a rule would take two metrics for one, and so lose one of them."""
+    return len({lexeme.value.key for lexeme in matched if lexeme.sign == "m"}) > 1
+
+
+def _at(line: str, at: int, found: Sequence[Lexeme], typed: bool) -> Stretch | None:
+    """The first rule that takes what begins at a place."""
+    match = _ALL.match(line, at)
+    if match is None:
+        return None
+    for place in range(int(str(match.lastgroup)[1:]), len(_RULES)):
+        match = _EACH[place].match(line, at)
+        if match is None or match.end() == at or _of_two(found[at : match.end()]):
+            continue
+        made = _RULES[place][1](Matched(found[at : match.end()], typed))
+        if made is not None:
+            return Stretch(tuple(made) if isinstance(made, list) else (made,), at, match.end())
+    return None

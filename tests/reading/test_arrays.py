@@ -1,0 +1,115 @@
+"""Arrays: the names that people use, every layout of axes, and nothing that is not a number."""
+
+import numpy as np
+import pytest
+
+from reading.decoded import TEST, TRAIN, UNSPLIT
+from reading.kept import decoded
+from refusal import Refusal
+
+X, Y = np.arange(24.0).reshape(6, 4), np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(file=None, **arrays):
+        options = {key: arrays.pop(key) for key in ("target", "task") if key in arrays}
+        path = file or tmp_path / "data.npz"
+        if file is None:
+            np.savez(path, **arrays)
+        return decoded({"source": "arrays", "path": str(path), "cache": str(tmp_path / "cache"), **options})
+
+    return read
+
+
+@pytest.mark.parametrize(("x", "y"), [("x", "y"), ("X", "Y"), ("data", "labels"), ("images", "label")])
+def test_inputs_and_answers_have_the_usual_names(read, x, y):
+    data = read(**{x: X, y: Y})
+    assert data.shape == (4, 1) and data.inputs[:, :, 0].tolist() == X.tolist()
+    assert data.targets.tolist() == Y.tolist() and set(data.parts.tolist()) == {UNSPLIT}
+
+
+@pytest.mark.parametrize("names", ["x_train y_train x_test y_test", "train_x train_y test_x test_y"])
+def test_parts_are_taken_as_they_are(read, names):
+    data = read(**dict(zip(names.split(), (X, Y, X[:3], Y[:3]), strict=True)))
+    assert data.parts.tolist() == [TRAIN] * 6 + [TEST] * 3
+
+
+def test_a_folder_holds_one_array_a_file(read, tmp_path):
+    (tmp_path / "own").mkdir()
+    np.save(tmp_path / "own" / "x.npy", X)
+    np.save(tmp_path / "own" / "y.npy", Y)
+    assert read(tmp_path / "own").targets.tolist() == Y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "note"),
+    [
+        (np.zeros((6, 3, 8, 9), np.uint8), (3, 8, 9), []),
+        (np.zeros((6, 8, 9, 3), np.uint8), (3, 8, 9), ["the channels came last in x and are put first"]),
+        (np.zeros((6, 8, 9), np.uint8), (1, 8, 9), []),
+        (np.zeros((6, 2, 50)), (2, 50), []),
+        (np.zeros(6), (1, 1), []),
+    ],
+)
+def test_axes_are_put_in_the_order_that_networks_read(read, values, shape, note):
+    data = read(x=values, y=Y)
+    assert data.shape == shape and data.about["notes"] == note
+
+
+def test_one_row_of_ones_is_a_class_and_words_are_names(read):
+    assert read(x=X, y=np.eye(3)[Y]).targets.tolist() == Y.tolist()
+    data = read(x=X, y=np.array(["no", "yes", "no", "no", "yes", "no"]))
+    assert data.about["names"] == ["no", "yes"] and data.targets.tolist() == [0, 1, 0, 0, 1, 0]
+
+
+def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(read):
+    values = np.linspace(0, 1, 6)
+    data = read(x=X, y=values)
+    assert data.task == "regression" and data.targets[:, 0].tolist() == values.astype(np.float32).tolist()
+    assert read(x=X, y=Y, task="regression").targets.dtype == np.float32
+    with pytest.raises(Refusal, match=r"are fractions, so data\.task=classification"):
+        read(x=X, y=values, task="classification")
+    with pytest.raises(Refusal, match="set it to classification or regression"):
+        read(x=X, y=values, task="language")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": X}, "holds x without its partner|holds x: call"),
+        ({"a": X, "b": Y}, "holds a, b: call the arrays x and y"),
+        ({"x": X[:5], "y": Y}, "x holds 5 examples and y 6 answers"),
+        ({"x": np.where(X == 9, np.nan, X), "y": Y}, "not finite, the first in example 2"),
+        ({"x": X, "y": np.array([0, 1, -1, 0, 1, 0])}, "1 examples have the label '-1'"),
+        ({"x": X, "y": np.array([0, 1, np.nan, 0, 1, 0])}, "the answer of example 2 is missing"),
+        ({"x": X, "y": np.zeros(6, int)}, "all examples are of one class"),
+        ({"x": np.array(["a"] * 6), "y": Y}, "inputs are numbers"),
+        ({"x": X.astype(object), "y": Y}, "numbers alone"),
+        ({"x": X * 1j, "y": Y}, "inputs are numbers"),
+        ({"x": np.zeros((6, 0)), "y": Y}, "inputs are numbers"),
+        ({"x": X, "y": Y, "x_train": X, "y_train": Y}, "call the arrays"),
+        ({"x_test": X, "y_test": Y}, "call the arrays"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
+            r"the parts hold \[4, 1\] and \[2, 1\]",
+        ),
+        ({"x": X, "y": np.zeros((6, 2, 2))}, "one class or value of each example"),
+    ],
+)
+def test_what_does_not_fit_is_refused(read, arrays, said):
+    with pytest.raises(Refusal, match=said):
+        read(**arrays)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"hello", b"\x93NUMPY\1\0"])
+def test_a_damaged_file_is_named(read, tmp_path, content):
+    (tmp_path / "own.npz").write_bytes(content)
+    with pytest.raises(Refusal, match=r"own\.npz is damaged"):
+        read(tmp_path / "own.npz")
+
+
+def test_one_array_alone_has_no_answers(read, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(Refusal, match="one array without answers"):
+        read(tmp_path / "x.npy")

@@ -1,0 +1,113 @@
+"""Tables: numbers, words and gaps as columns, answers as classes or values; nothing guessed in silence."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reading.decoded import TEST, TRAIN
+from reading.kept import decoded
+from refusal import Refusal
+
+pandas = pytest.importorskip("pandas")
+TEXT = "size,colour,kind\n1,red,cat\n2.5,blue,dog\n,,cat\n4,red,dog\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text=TEXT, name="own.csv", **options):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        place = {"path": str(tmp_path / name), "cache": str(tmp_path / "cache")}
+        return decoded({"source": "table", "target": "kind", **place, **options})
+
+    return read
+
+
+def test_numbers_words_and_gaps_become_columns(read):
+    data = read()
+    table = data.inputs[:, :, 0]
+    assert np.isnan(table[2, 0]) and table[[0, 1, 3], 0].tolist() == [1, 2.5, 4]
+    assert table[:, 1].tolist() == [0, 0, 1, 0], "where the size is missing"
+    assert table[:, 2:].tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]], "?, blue, red"
+    assert data.about["columns"] == [
+        {"name": "size", "gaps": True},
+        {"name": "colour", "categories": ["?", "blue", "red"]},
+    ]
+    assert data.about["names"] == ["cat", "dog"] and data.targets.tolist() == [0, 1, 0, 1]
+
+
+def test_the_same_table_in_other_formats_is_the_same(read, tmp_path):
+    plain = read()
+    frame = pandas.DataFrame({"size": [1, 2.5, None, 4], "colour": ["red", "blue", None, "red"]})
+    frame["kind"] = ["cat", "dog", "cat", "dog"]
+    frame.to_parquet(tmp_path / "x.parquet")
+    rows = [
+        {key: None if value != value else value for key, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    lines = "\n".join(json.dumps(row) for row in rows)
+    others = [
+        read(TEXT.replace(",", ";"), "semicolons.csv"),
+        read(TEXT.replace(",", "\t"), "tabs.tsv"),
+        read(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode(), "windows.csv"),
+        read((tmp_path / "x.parquet").read_bytes(), "again.parquet"),
+        read(lines, "lines.jsonl"),
+    ]
+    for other in others:
+        np.testing.assert_array_equal(other.inputs, plain.inputs)
+        assert other.targets.tolist() == plain.targets.tolist()
+
+
+def test_words_that_look_like_nothing_are_words(read):
+
+    data = read("a,kind\nnull,x\nNone,y\n,x\n")
+    assert data.about["columns"][0]["categories"] == ["?", "None", "null"]
+
+
+def test_numbers_as_answers_are_values_or_classes(read):
+    few = "a,kind\n" + "\n".join(f"{row},{row % 3}" for row in range(9))
+    many = "a,kind\n" + "\n".join(f"{row},{row}" for row in range(100))
+    assert read(few).task == "classification" and read(many).task == "regression"
+    assert read(few, task="regression").targets[:, 0].tolist() == [row % 3 for row in range(9)]
+    assert read(many, task="classification").about["classes"] == 100
+
+
+def test_a_folder_has_parts(tmp_path):
+    (tmp_path / "own").mkdir()
+    for part in ("train", "test"):
+        (tmp_path / "own" / f"{part}.csv").write_text(TEXT)
+    place = {"path": str(tmp_path / "own"), "cache": str(tmp_path / "cache")}
+    data = decoded({"source": "table", "target": "kind", **place})
+    assert sorted(data.parts.tolist()) == [TRAIN] * 4 + [TEST] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        (TEXT, {"target": "colours"}, r"has the columns size, colour, kind: set data\.target"),
+        (TEXT, {"target": None}, r"set data\.target to one of them"),
+        (TEXT, {"leave_out": ["sise"]}, "leave_out names 'sise'"),
+        (TEXT, {"leave_out": ["size", "colour"]}, "no column beside kind"),
+        (TEXT, {"most_categories": 2}, "colour has 3 different words such as '\\?'"),
+        (TEXT + "5,red,\n", {}, "1 rows have no kind, the first in row 5"),
+        (TEXT + "inf,red,cat\n", {}, "size is not finite in row 5"),
+        ("1,2,3\n4,5,6\n", {}, "begins with values"),
+        ("a,a,kind\n1,2,x\n", {}, "two columns called 'a'"),
+        ("a,kind\n", {}, "has no rows"),
+        ("", {}, "own.csv"),
+        ("a,kind\n1,x\n2,x\n", {}, "all examples are of one class, 'x'"),
+        (b"a,kind\n\xff\xfe,x\n", {}, "no table that can be read"),
+        ("a,kind\n1,x\n2,y,3\n", {}, "line 3 has 3 values under 2 names"),
+        ("a,kind\n1,x\n2\n", {}, "line 3 has 1 values under 2 names"),
+        ('a,kind\n1,"x\n', {}, "no table that can be read|one class"),
+        ("a,kind\n1,-1\n2,0\n3,1\n", {}, "label '-1'"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(read, text, options, said):
+    with pytest.raises(Refusal, match=said):
+        read(text, **options)
+
+
+def test_another_kind_of_file_is_refused(read):
+    with pytest.raises(Refusal, match=r"own\.xlsx is no table"):
+        read(b"PK\3\4", "own.xlsx")

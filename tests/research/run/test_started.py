@@ -1,0 +1,49 @@
+"""What no trial could start with is one sentence before anything is trained."""
+
+import pytest
+
+from refusal import Refusal
+from research.run.row import check_numbers, check_wandb
+
+WANDB = {"logger": {"wandb": {"_target_": "models.training.loggers.wandb"}}}
+
+
+@pytest.mark.parametrize("seed", [1e20, 10**20, 1.5, None, "x", True, -(10**20)])
+def test_a_seed_is_a_whole_number(seed: object) -> None:
+    with pytest.raises(Refusal, match=r"^seed=.* is no whole number from .*: write seed=1\.$"):
+        check_numbers({"seed": seed})
+
+
+@pytest.mark.parametrize("name", ["threads", "jobs"])
+@pytest.mark.parametrize("value", [0, -1, 1e20, 10**11, 2.5, "two"])
+def test_threads_and_jobs_are_counts(name: str, value: object) -> None:
+    with pytest.raises(Refusal, match=f"launcher.{name}=.* is no whole number from 1 to"):
+        check_numbers({"seed": 0, "launcher": {name: value}})
+
+
+def test_usual_numbers_pass() -> None:
+    check_numbers({"seed": -1, "launcher": {"threads": None, "jobs": 3, "timeout_s": None}})
+    check_numbers({"seed": 2**40})
+
+
+@pytest.mark.parametrize("mode", ["off", "Online", "none", "0", "true"])
+def test_a_bad_mode_of_wandb_is_told_with_the_good_ones(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    with pytest.raises(Refusal, match=f"WANDB_MODE={mode} is no mode .* online, offline or disabled"):
+        check_wandb(WANDB)
+    check_wandb({"logger": {"csv": {}}})
+    check_wandb({"logger": None})
+
+
+@pytest.mark.parametrize("url", ["junk", "api.wandb.ai", "http://", "ftp://x"])
+def test_a_bad_address_of_wandb_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    with pytest.raises(Refusal, match="WANDB_BASE_URL is no address"):
+        check_wandb(WANDB)
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled", "dryrun", ""])
+def test_what_wandb_takes_passes(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://api.wandb.ai")
+    check_wandb(WANDB)

@@ -1,0 +1,95 @@
+"""The one grammar of claims is read as it is spelt, and nothing else is read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from research.metrics import METRICS
+from research.stats.claims import KINDS, Part, refutation
+from research.types import Objective
+
+CLAIMED = sorted(name for name, row in METRICS.items() if row.claimed)
+
+
+@given(
+    st.sampled_from(CLAIMED),
+    st.sampled_from(KINDS),
+    st.integers(1, 10**6).map(lambda number: number / 1000),
+    st.sampled_from(["", " %", "x"]),
+)
+def test_what_is_spelt_is_read_back(metric: str, kind: str, number: float, unit: str) -> None:
+    bound = kind in ("at_most", "at_least")
+    size = number if bound else f"{1 + number:g}x" if unit == "x" else f"{number:g}{unit}"
+    part = Part.model_validate({"metric": metric, kind: float(f"{number:g}") if bound else size})
+    assert Part.read(part.words) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("test/accuracy less by 0.01", "test/accuracy less by 0.01"),
+        ("`train/energy_j` not less by 10%.", "train/energy_j not less by 10 %"),
+        ("Train/energy_j  Less By 2x", "train/energy_j less by 2x"),
+        ("test/accuracy >= 0.95", "test/accuracy at least 0.95"),
+        ("size/bytes <= 1e5", "size/bytes at most 100000"),
+        ("train/energy_j more", "train/energy_j more"),
+        ("test/accuracy less", "test/accuracy less"),
+        ("val/accuracy equal within 0.005", "val/accuracy equal within 0.005"),
+    ],
+)
+def test_a_claim_as_people_type_it(text: str, words: str) -> None:
+    assert Part.read(text).words == words
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "words", "unit"),
+    [
+        ("train/energy_j", "min", "train/energy_j more", "%"),
+        ("val/accuracy", "max", "test/accuracy less", ""),
+        ("val/loss", "min", "test/loss more", ""),
+    ],
+)
+def test_an_improvement_is_refuted_by_the_opposite(
+    metric: str, direction: str, words: str, unit: str
+) -> None:
+    found = refutation(Objective(metric=metric, direction=direction))
+    assert found == words and Part.read(found).size.unit == unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "as many joules",
+        "an interval that excludes it",
+        "train/energy_j",
+        "train/energy_j less by",
+        "train/energy_j less by much",
+        "train/energy_j lower by 10 %",
+        "train/energie less by 10 %",
+        "train/energy_standing_j less by 10 %",
+        "test/accuracy less by 0.01 and size/bytes less",
+        "test/accuracy at least 95 %",
+        "test/accuracy less 0.01",
+        "test/accuracy less by 0.5x",
+        "test/accuracy not less by 0",
+        "test/accuracy less by -0.01",
+        "test/accuracy at most nan",
+    ],
+)
+def test_what_is_no_claim_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ValueError) as fault:
+        Part.read(text)
+    assert "\n" not in str(fault.value) and len(str(fault.value)) < 160
+
+
+@given(
+    st.text(max_size=60)
+    | st.sampled_from(CLAIMED).flatmap(lambda m: st.text(max_size=20).map(f"{m} ".__add__))
+)
+def test_any_text_is_a_claim_or_a_value_error(text: str) -> None:
+    try:
+        part = Part.read(text)
+    except ValueError:
+        return
+    assert Part.read(part.words) == part

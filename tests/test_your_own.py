@@ -1,0 +1,56 @@
+"""What docs/your-own.md says of a person's own data, typed as it stands on files that the test makes."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import own_data
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "your-own.md").read_text()
+BLOCKS = dict(re.findall(r"<!-- block: (\w+) -->\n```bash\n(.*?)```", PAGE, re.DOTALL))
+FILES: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
+    # Block -> what its lines call the files, and what makes them.
+    "folder": ("pets", own_data.folder),
+    "idx": ("/usr/share/datasets/fashion-mnist", own_data.idx),
+    "arrays": ("signals.npz", own_data.arrays),
+    "table": ("flowers.csv", own_data.table),
+    "text": ("reviews.jsonl", own_data.text),
+    "corpus": ("books", own_data.corpus),
+    "values": ("houses.csv", own_data.values),
+}
+SMALL = ["budget.steps=10", "data.batch_size=16"]
+BRIEF = {"train.py": ["logger=none", *SMALL], "agent.py": ["budget.trials=1", "budget.seconds=30"]}
+"""what makes a line end soon; the trials of a campaign are made small in its base"""
+
+
+def typed(name: str, folder: Path) -> list[list[str]]:
+    """The lines of a block, with the place of the files that were made for it."""
+    called, make = FILES[name]
+    made = next(text for text in make(folder / "made") if text.startswith("data.path="))
+    lines = BLOCKS[name].replace(called, made.removeprefix("data.path="))
+    return [shlex.split(line) for line in lines.strip().splitlines()]
+
+
+def test_every_source_has_its_block_and_every_block_its_test() -> None:
+    assert BLOCKS.keys() == FILES.keys()
+    shown = set(re.findall(r"data=(\w+)", PAGE))
+    assert shown == set(own_data.MADE), "sources without a block"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_a_block_runs_as_it_is_typed(name: str, tmp_path: Path) -> None:
+    for python, script, *words in typed(name, tmp_path):
+        assert python == "python"
+        words = [word.replace("base=[", f"base=[{','.join(SMALL)},") for word in words]
+        line = [sys.executable, str(ROOT / script), *words, *BRIEF[script]]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{script} {' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+        told = "test/" if script == "train.py" else "control   seed 0"
+        assert told in done.stdout, done.stdout
