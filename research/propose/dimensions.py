@@ -119,6 +119,28 @@ class Dimension:
         except ValueError:
             return False
 
+    @property
+    def listed(self) -> list[str]:
+        """The values from the least to the most where all of more than two are numbers; else none."""
+        try:
+            ordered = sorted(self.values, key=float)
+        except ValueError:
+            return []
+        return ordered if len(ordered) > 2 else []
+
+    def place(self, text: str) -> float:
+        """Where a number lies in its range, on the range's scale: 0 at its low end, 1 at its high end."""
+        value, low, high = float(text), self.low, self.high
+        if self.log:
+            value, low, high = math.log(value), math.log(low), math.log(high)
+        return (value - low) / (high - low) if high > low else 0.0
+
+    def at(self, place: float) -> str:
+        """The number at a place of the range."""
+        if self.log:
+            return self.text(self.low * (self.high / self.low) ** place)
+        return self.text(self.low + (self.high - self.low) * place)
+
     def picked(self, given: Mapping[str, str]) -> str:
         """What overrides (key -> text) say of this dimension; the default where they say nothing."""
         if self.key not in given:

@@ -89,8 +89,7 @@ def _wants_less(state: State) -> bool:
 
 def _listed(axis: Dimension) -> list[float]:
     """The values of a size that takes only some, such as a width that its heads must divide; else none."""
-    digits = [float(value) for value in axis.values if value.isdigit()]
-    return sorted(digits) if len(digits) == len(axis.values) > 2 else []
+    return [float(value) for value in axis.listed] if all(value.isdigit() for value in axis.values) else []
 
 
 def _times(axis: Dimension, text: str, factor: float) -> str:
