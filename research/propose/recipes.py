@@ -7,7 +7,7 @@ from typing import Any, final
 import yaml
 
 from research.compose.override import flat, spelt, values_of
-from research.propose.dimensions import Idle
+from research.propose.idle import Idle
 from research.propose.proposer import Proposer, State
 from research.propose.random import claim
 from research.types import Proposal

@@ -38,7 +38,7 @@ class Trees:
         while (inner := self.feature[node] >= 0).any():
             right = points[row, self.feature[node]] >= self.cut[node]
             node = np.where(inner, self.child[node] + right, node)
-        return self.value[node]  # type: ignore[no-any-return]
+        return self.value[node]
 
 
 def grown(points: "ndarray[Any, Any]", values: "ndarray[Any, Any]", count: int, seed: int) -> Trees:
@@ -63,7 +63,8 @@ def grown(points: "ndarray[Any, Any]", values: "ndarray[Any, Any]", count: int, 
         node = (child[group] + ~left)[goes_on]
         rows = rows[goes_on]
         first, width = first + width, 2 * int(inner.sum())
-    return Trees(*(np.concatenate(parts) for parts in zip(*levels, strict=True)), count)
+    feature, cut, child, value = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+    return Trees(feature, cut, child, value, count)
 
 
 def _split(points: Any, values: Any, starts: Any, sizes: Any, rng: Any) -> tuple[Any, Any, Any, Any]:

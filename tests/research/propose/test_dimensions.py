@@ -16,7 +16,8 @@ from research.compose.grammar import scalar
 from research.compose.override import keys_of, override, values_of
 from research.compose.yaml import parsed, text_of
 from research.metrics import rank
-from research.propose.dimensions import Dimensions, Idle, typed
+from research.propose.dimensions import Dimensions, typed
+from research.propose.idle import Idle
 from research.propose.pattern import Pattern
 from research.propose.portfolio import Portfolio
 from research.propose.proposer import Proposer, Seen, State
