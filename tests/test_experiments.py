@@ -65,4 +65,10 @@ def test_an_experiment_runs_to_its_report_and_takes_what_is_known(tmp_path: Path
     assert "| control | nothing (`optimizer=adam`) |" in text and "| control | 10 |" in text
     assert re.search(r"optimizer_bytes -(49\.9\d*|50(\.0\d*)?) %", text), "half of the state"
     again = command("agent.py", *line, cwd=tmp_path)
-    assert again.stdout.count("(known)") == 30 and path.read_text() == text
+    assert again.stdout.count("(known)") == 30
+    assert settled(path.read_text()) == settled(text)
+
+
+def settled(report: str) -> str:
+    """What is the same whenever it is typed: what a neighbour disturbed is run again then, and told."""
+    return report[report.index("## Arms") : report.index("## Figures")] if "disturbed" in report else report

@@ -32,6 +32,7 @@ NETS = {
 OPTIONS = {
     path.stem: yaml.safe_load(path.read_text())
     for path in sorted((Path(__file__).parents[3] / "conf" / "model").glob("*.yaml"))
+    if path.stem != "bag"  # one table: nothing in it is worth computing again
 }
 
 

@@ -250,7 +250,7 @@ def test_train_py_plans_it_and_agent_py_lists_it(conf: Path, tmp_path: Path) -> 
     lab = tmp_path / "lab"
     path = written(conf, claim=claimed())
     shutil.copytree(conf, lab / "conf")
-    for name in ("research", "models", "power", "hydra_plugins"):
+    for name in ("research", "models", "power", "reading", "hydra_plugins"):
         shutil.copytree(ROOT / name, lab / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path_of in ROOT.glob("*.py"):
         shutil.copy(path_of, lab / path_of.name)
