@@ -139,12 +139,12 @@ def _sprint(store: "Store", wanted: Reference) -> Shown:
     return Shown(
         kind="sprint",
         id=wanted.number,
-        about={"asked": _asked(row), **about, "proposals": dict(counts)},
+        about={"asked": asked_of(row), **about, "proposals": dict(counts)},
         related={"insights": insights, "facts": _but(row["facts"], "charter")},
     )
 
 
-def _asked(row: Mapping[str, Any]) -> str | None:
+def asked_of(row: Mapping[str, Any]) -> str | None:
     """The goal of a campaign's sprint as it was understood; an experiment asks its own question."""
     charter = row["facts"].get("charter") or {}
     return recalled(charter, Objective.model_validate(row["objective"])) if "goal" in charter else None

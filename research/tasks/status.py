@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.campaign import Campaign
 from research.tasks.answer import Answer, pairs, short, table
+from research.tasks.show import asked_of
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class SprintLine(Record):
     id: int
     number: int | None
     goal: str
+    asked: str | None
+    """the goal as it was understood; None for a recipe, which asks its own question"""
     status: str
     proposals: dict[str, int]
     folder: str | None
@@ -89,7 +92,9 @@ class Status(Answer):
             (str(sprint.id), sprint.status, _counted(sprint.proposals) or "-", short(sprint.goal, 60))
             for sprint in self.sprints
         ]
-        return ["", *table(("sprint", "status", "proposals", "goal"), rows)] if rows else []
+        asked = next((sprint.asked for sprint in self.sprints[:1] if sprint.asked), None)
+        told = ["", f"the newest asks: {asked}"] if asked else []
+        return ["", *table(("sprint", "status", "proposals", "goal"), rows), *told] if rows else []
 
     def _running(self) -> list[str]:
         rows = [(str(trial.id), f"{trial.seconds:.0f}", " ".join(trial.overrides)) for trial in self.running]
@@ -123,6 +128,7 @@ def _line(row: Mapping[str, Any], counts: dict[str, int]) -> SprintLine:
         id=row["id"],
         number=row["facts"].get("number"),
         goal=row["goal"],
+        asked=asked_of(row),
         status=row["status"],
         proposals=counts,
         folder=row["folder"],

@@ -10,6 +10,8 @@ import yaml
 from command_lab import Room
 from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
+from research.goal.goal import read
+from research.goal.saying import sentence
 from research.tasks.line import settings
 from research.tasks.task import perform
 from research.types import Comparison, Insight, Proposal, Verdict
@@ -46,6 +48,19 @@ def test_status_counts_what_is_there(room: Room) -> None:
     own = yaml.safe_load((CONF / "part" / "budget.yaml").read_text())["budget"]
     assert found.budget == own and own["trials"] > 0 and own["seconds"] > 0
     assert "1 queued for task=run" in found.text() and json.loads(found.document())["trials"] == {"done": 1}
+
+
+def test_status_says_what_the_newest_sprint_asks_as_it_was_understood(room: Room) -> None:
+    goal = "at most 1 % accuracy loss, 30 % fewer joules"
+    understood = read(goal, CONF)
+    asked = understood.objective.model_dump(mode="json")
+    charter = {"goal": understood.model_dump(mode="json")}
+    room.store.add_sprint("a recipe", facts={})
+    room.store.add_sprint(goal, objective=asked, facts={"charter": charter})
+    found = room.ask("status")
+    assert [sprint.asked for sprint in found.sprints] == [sentence(understood), None]
+    assert f"the newest asks: {sentence(understood)}" in found.text()
+    assert "by at least 30 % of the control's, with accuracy at most 1 point below" in found.text()
 
 
 def test_status_tells_joules_and_running_trials_by_the_database(room: Room) -> None:
