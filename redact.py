@@ -38,7 +38,7 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
 )
 _OTHERS = re.compile(
-    r"\b(?:sk|pk|rk|hf|gsk|xai|pplx|r8|nvapi|wandb_v\d|ghp|github_pat|gl[a-z]{2,5}|xox[a-z]|xapp|ya29|GOCSPX)[-_.]"
+    r"\b(?:sk|pk|rk|hf|gsk|xai|pplx|r8|nvapi|wandb_v\d|ghp|github_pat|gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|ffct|wt)|xox[a-z]|xapp|ya29|GOCSPX)[-_.]"
     r"(?:(?=[\w.-]*\d)[A-Za-z0-9_.-]{16,}|[A-Za-z]{16,})"
     r"|\bAIza[A-Za-z0-9_-]{30,}|\beyJ[\w=-]{8,}\.[\w=-]+(?:\.[\w=-]*)?"
 )
