@@ -37,13 +37,16 @@ class Metric(NamedTuple):
 
 _joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
 _time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
-_ANSWERS = ("classification", "language", "recall")
+_ANSWERS = ("classification", "multilabel", "language", "recall")
+_CLASSES = ("classification", "multilabel")
 METRICS: dict[str, Metric] = {
     "test/accuracy": Metric("score", "max", "share", "accuracy", tasks=_ANSWERS),
-    "test/f1": Metric("score", "max", "share", "F1 score", tasks=("classification",)),
-    "test/precision": Metric("score", "max", "share", "precision", tasks=("classification",)),
-    "test/recall": Metric("score", "max", "share", "recall", tasks=("classification",)),
-    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=("classification",)),
+    "test/f1": Metric("score", "max", "share", "F1 score", tasks=_CLASSES),
+    "test/precision": Metric("score", "max", "share", "precision", tasks=_CLASSES),
+    "test/recall": Metric("score", "max", "share", "recall", tasks=_CLASSES),
+    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=_CLASSES),
+    "test/f1_micro": Metric("score", "max", "share", "micro F1 score", tasks=("multilabel",)),
+    "test/average_precision": Metric("score", "max", "share", "average precision", tasks=("multilabel",)),
     "test/loss": Metric("score", "min", "nats", "loss"),
     "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", tasks=("language",)),
     "test/rmse": Metric("score", "min", "unit", "root of the mean squared error", tasks=("regression",)),

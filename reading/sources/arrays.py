@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import answers
-from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed
 from reading.labels import check_parts
 from refusal import Refusal
 
@@ -32,7 +32,7 @@ def read(path: Path, folder: Path, *, target: str | None = None, task: str | Non
     for part, (x, y) in _pairs(path, arrays, target).items():
         if len(arrays[x]) != len(arrays[y]):
             raise Refusal(f"{path}: {x} holds {len(arrays[x])} examples and {y} {len(arrays[y])} answers.")
-        inputs.append(_shaped(path, x, arrays[x], notes))
+        inputs.append(shaped(path, x, arrays[x], notes))
         labels.append(arrays[y])
         parts.append(np.full(len(arrays[y]), part, np.int8))
     if len({(one.shape[1:], one.dtype) for one in inputs}) > 1:
@@ -40,9 +40,8 @@ def read(path: Path, folder: Path, *, target: str | None = None, task: str | Non
     if len({one.shape[1:] for one in labels}) > 1:
         raise Refusal(f"{path}: the answers of the parts have different shapes.")
     together = np.concatenate(parts)
-    targets, about = answers(np.concatenate(labels), task, str(path))
-    if about["task"] == "classification":
-        check_parts(about["names"], targets, together, notes)
+    targets, about = answers(np.concatenate(labels), task, str(path), notes)
+    check_parts(about, targets, together, notes)
     return Decoded(np.concatenate(inputs), targets, together, about | {"notes": list(dict.fromkeys(notes))})
 
 
@@ -98,7 +97,8 @@ def _named(arrays: Mapping[str, Any], names: tuple[str, ...], end: str) -> str |
     return next((name for name in (*spelt, *turned) if name in arrays), None)
 
 
-def _shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    """Inputs as the network takes them, of what `name` holds; see `read`."""
     if values.dtype.kind not in "fiub" or not 1 <= values.ndim <= 4 or values.size == 0:
         raise Refusal(
             f"{path}: {name} is {values.dtype} of {list(values.shape)}; inputs are numbers of (N, ...)."
@@ -113,4 +113,4 @@ def _shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> ND
         values = values[:, None]  # (N, H, W): grey pictures
     elif values.ndim < 3:
         values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
-    return np.ascontiguousarray(values if values.dtype == np.uint8 else values.astype(np.float32))
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else narrowed(values, f"{path}: {name}"))

@@ -70,7 +70,7 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
     assert read(x=X, y=Y, task="regression").targets.dtype == np.float32
     with pytest.raises(Refusal, match=r"are fractions, so data\.task=classification"):
         read(x=X, y=values, task="classification")
-    with pytest.raises(Refusal, match="set it to classification or regression"):
+    with pytest.raises(Refusal, match="set it to one of classification, multilabel, regression"):
         read(x=X, y=values, task="language")
 
 
