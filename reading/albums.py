@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.cell import Damaged, File
-from reading.decoded import blank, passing
+from reading.decoded import blank, let_go, passing
 from reading.layout import SHOWN
 from reading.pictures import Header, Wanted, header, pixels, scaled
 from reading.signals import signal
@@ -57,25 +57,29 @@ def signals(
     files: Sequence[File], folder: Any, notes: list[str], *, crop: Any, damaged: str
 ) -> tuple[list[int], NDArray[np.float32]]:
     """The same of signals, (N, C, L) or (N, C, H, W) float32."""
-    values: list[NDArray[np.float32]] = []
+    inputs: NDArray[np.float32] = np.empty((0, 1, 1), np.float32)
     kept: list[int] = []
+    shapes: dict[tuple[int, ...], File] = {}
 
     def add(at: int) -> None:
-        values.append(_shortened(signal(files[at]), crop, files[at]))
-        kept.append(at)
+        nonlocal inputs
+        own = _shortened(signal(files[at]), crop, files[at])
+        if not shapes:
+            inputs = blank(folder, (len(files), *own.shape), np.float32)
+        shapes[own.shape] = files[at]
+        if len(shapes) == 1:
+            inputs[len(kept)] = own
+            kept.append(at)
+            let_go(inputs)
 
     _each(files, damaged, notes, add)
-    shapes = {own.shape: files[at] for own, at in zip(values, kept, strict=True)}
     if len(shapes) > 1:
         (least, short), (most, long) = min(shapes.items()), max(shapes.items())
         raise Refusal(
             f"The signals have {len(shapes)} shapes, from {list(least)} ({short}) to {list(most)} ({long}): "
             "cut them to one length by data.crop=LENGTH."
         )
-    inputs = blank(folder, (len(values), *next(iter(shapes), (1, 1))), np.float32)
-    for place, own in enumerate(values):
-        inputs[place] = own
-    return kept, inputs
+    return kept, inputs if len(kept) == len(files) else np.array(inputs[: len(kept)])
 
 
 def _check(key: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -16,7 +16,7 @@ _WHOLE = {"picture": "pictures", "sound": "sounds", "list": "lists", "text": "te
 
 
 @final
-class Columns:
+class SavedColumns:
     """The columns of the data set that lies at `path`.
 
     A column of more than `most_categories` different words is text.

@@ -108,13 +108,19 @@ def twins_of(inputs: NDArray[Any]) -> NDArray[np.int64]:
     return twins
 
 
-def passing(array: NDArray[Any], places: Iterable[int]) -> Iterator[int]:
-    """The places one by one, while pages of a mapped array that were touched do not stay resident."""
-    each = max(1, _LET_GO // max(1, array[:1].nbytes))
+def passing(array: NDArray[Any], places: Iterable[int], rows: int = 1) -> Iterator[int]:
+    """The places one by one, `rows` of a mapped array at each, while its pages do not stay resident."""
+    each = max(1, _LET_GO // max(1, rows * array[:1].nbytes))
     for count, place in enumerate(places, start=1):
         yield place
-        if count % each == 0 and isinstance(array, np.memmap):
-            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # written pages keep their content
+        if count % each == 0:
+            let_go(array)
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Give pages of a mapped array back; the file keeps what was written."""
+    if isinstance(array, np.memmap):
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def narrowed(values: NDArray[Any], where: str) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from models.nets.padding import PADDING, mean_of, present
+from models.nets.padding import PADDING, mean_of
 from models.nets.shapes import one_answer, positive, probability, sizes
 from refusal import Refusal
 
@@ -44,4 +44,4 @@ class Bag(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits for a batch."""
-        return self.head(self.dropout(mean_of(self.embedding(x), present(x))))
+        return self.head(self.dropout(mean_of(self.embedding(x), x != PADDING)))

@@ -68,12 +68,12 @@ class GRU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits for a batch."""
         there = present(x).unflatten(1, (-1, self.stride)).any(-1) if self.texts else None
-        x = self._embedded(x)  # (B, T, features)
+        x = self._sequence(x)  # (B, T, features)
         for layer in self.layers:
             x = layer(x, there)  # (B, T, width * ways)
         return self.head(x if self.tokens else self._read(x, there))
 
-    def _embedded(self, x: Tensor) -> Tensor:
+    def _sequence(self, x: Tensor) -> Tensor:
         if self.tokens:
             return self.embedding(x)
         x = self.embedding(x) if self.texts else x.transpose(1, 2).flatten(2)  # (B, T, C * W)

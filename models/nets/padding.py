@@ -15,4 +15,4 @@ def present(tokens: Tensor) -> Tensor:
 def mean_of(states: Tensor, there: Tensor) -> Tensor:
     """(B, width), the mean of (B, T, width) over the places that are `there` (B, T)."""
     weights = there.unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(1) / weights.sum(1)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1)

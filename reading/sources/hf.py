@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reading import albums
 from reading.answers import of_columns
-from reading.columns import Columns
+from reading.columns import SavedColumns
 from reading.decoded import Decoded, blank
 from reading.frames import joined
 from reading.labels import check_parts
@@ -50,7 +50,7 @@ def read(
     several with a class each; without it the only one of classes, or one of a usual name. Raises `Refusal`
     as those sources and `reading.saved.saved` do.
     """
-    known = Columns(path, saved(path, splits, folder), most_categories)
+    known = SavedColumns(path, saved(path, splits, folder), most_categories)
     answers = known.answers(target)
     what, chosen, unread = known.inputs(answers, columns)
     notes = [f"columns that are not read: {', '.join(unread)}"] if unread else []
@@ -61,13 +61,8 @@ def read(
         if what == "table":
             found = table.of_parts(frames, *asked, (), most_categories, order)
         else:
-            how: dict[str, Any] = {
-                "length": length,
-                "tokenizer": tokenizer,
-                "tokens": tokens,
-                "lowercase": lowercase,
-            }
-            found = text.of_parts(frames, *asked, chosen[0], order=order, **how)
+            how: dict[str, Any] = {"length": length, "tokenizer": tokenizer, "tokens": tokens}
+            found = text.of_parts(frames, *asked, chosen[0], order=order, lowercase=lowercase, **how)
         return replace(found, about=found.about | {"notes": notes + found.about["notes"]})
     cells = known.cells(chosen[0])
     if what == "list":
@@ -75,13 +70,10 @@ def read(
     elif what == "sound":
         places, inputs = albums.signals(cells, folder, notes, crop=crop, damaged=damaged)
     else:
-        look: dict[str, Any] = {
-            "channels": channels,
-            "resize": resize,
-            "crop": crop,
-            "background": background,
-        }
-        places, inputs = albums.pictures(cells, folder, notes, animated=animated, damaged=damaged, **look)
+        look: dict[str, Any] = {"channels": channels, "resize": resize, "background": background}
+        places, inputs = albums.pictures(
+            cells, folder, notes, crop=crop, animated=animated, damaged=damaged, **look
+        )
     if not places:
         raise Refusal(f"data.path: no {what} of {path} can be read.")
     where, rows, parts = joined(known.frames(answers))
@@ -91,7 +83,7 @@ def read(
     return Decoded(inputs, targets, parts[places], about | {"notes": notes})
 
 
-def _lists(known: Columns, name: str, folder: Path, notes: list[str]) -> NDArray[Any]:
+def _lists(known: SavedColumns, name: str, folder: Path, notes: list[str]) -> NDArray[Any]:
     """A column of lists, or of lists of lists, as one array of the shape that `data=arrays` would give it."""
     inputs, start = None, 0
     told: list[str] = []
