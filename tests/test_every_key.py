@@ -56,6 +56,8 @@ SILENT: dict[str, Any] = {
     "trainer.steps_per_call": 2,
     "data.drawn": "once",
     "data.cache": "elsewhere",
+    "data.memory_bytes": 0,
+    "data.workers": 3,
 }
 TOLD = {"meter.country", "meter.grid_g_per_kwh"}
 """computed anew for a known trial, as tests/research/run/test_retold.py shows"""
@@ -237,7 +239,7 @@ def test_what_is_not_in_the_identity_changes_no_figure_by_a_bit(
     monkeypatch.chdir(tmp_path)
     value = SILENT[dotted]
     here = list(SMALL)
-    if dotted == "data.cache":  # which only one's own data has
+    if dotted in ("data.cache", "data.memory_bytes", "data.workers"):  # which only own data has
         here += own_data.line("table", tmp_path)
         usual = learnt(resolve(*here))
         here.append("force=true")

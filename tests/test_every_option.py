@@ -41,6 +41,8 @@ def line(group: str, name: str, place: Path) -> list[str]:
     """Overrides for a trial with this option on data that fit it."""
     if name == "squared_error":
         return own_data.values(place / "own")
+    if name == "binary_cross_entropy":
+        return own_data.several(place / "own")
     if name == "bag":
         return own_data.line("text", place / "own")
     if group == "decoder":

@@ -22,6 +22,8 @@ FILES: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
     "table": ("flowers.csv", own_data.table),
     "text": ("reviews.jsonl", own_data.text),
     "corpus": ("books", own_data.corpus),
+    "hf": ("saved", own_data.hf),
+    "several": ("films.csv", own_data.several),
     "values": ("houses.csv", own_data.values),
 }
 SMALL = ["budget.steps=10", "data.batch_size=16"]

@@ -25,6 +25,7 @@ def load(
     drawn: str = "anew",
     val_share: float = 0.2,
     test_share: float = 0.2,
+    augment: Sequence[str] = (),
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs (N, 1, 8, 8) float32, targets (N,). `packages` and `drawn` are for who reads the config.
@@ -36,7 +37,7 @@ def load(
     inputs = table[:, :-1].float().view(-1, 1, 8, 8)
     splits = three_way(inputs, table[:, -1], val_share=val_share, test_share=test_share, seed=split_seed)
     train, val, test = standardise(*splits)
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size)
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, augment=tuple(augment))
 
 
 def _file() -> Path:

@@ -39,6 +39,7 @@ def load(
     label: str = "label",
     cache: str | None = None,
     val_share: float = 0.1,
+    augment: Sequence[str] = (),
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs (N, C, H, W) float32, targets (N,): the published test set, and the folder's validation
@@ -64,7 +65,7 @@ def load(
     own = parts.get("validation")
     learnt = (parts["train"], own) if own else hold_out(parts["train"], val_share, split_seed)
     train, val, test = standardise(*learnt, parts["test"])
-    return Dataset(train, val, test, task, sizes, classes, batch_size)
+    return Dataset(train, val, test, task, sizes, classes, batch_size, augment=tuple(augment))
 
 
 def _library() -> Any:

@@ -115,7 +115,9 @@ def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None)
     return Lit(
         net=parts.net,
         objective=parts.objective,
-        batches=Batches(parts.data.train, parts.data.batch_size, parts.seed),
+        batches=Batches(
+            parts.data.train, parts.data.batch_size, parts.seed, augment=parts.data.changes(parts.seed)
+        ),
         optimizer=parts.optimizer,
         scheduler=parts.scheduler,
         settings=parts.settings,

@@ -22,6 +22,8 @@ INERT = (
     "hydra",
     "data.path",
     "data.cache",
+    "data.memory_bytes",
+    "data.workers",
     "data.drawn",
     "budget.ceilings",
     "callbacks.checkpoint",
