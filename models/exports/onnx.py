@@ -1,5 +1,6 @@
-"""Networks in ONNX, the format that most other runtimes read (https://onnx.ai, opset 18 or later)."""
+"""Networks in ONNX (https://onnx.ai), which most runtimes read, and by way of it in OpenVINO's format."""
 
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from refusal import Refusal
 
 INPUTS, OUTPUTS = "inputs", "outputs"
 """what a session calls them"""
-NEEDS = ("onnx", "onnxscript", "onnxruntime")
+_ONNX = ("onnx", "onnxscript")
+_OPENVINO = ("openvino", *_ONNX)
 
 
 def needed(packages: tuple[str, ...], extra: str) -> None:
@@ -33,7 +35,7 @@ def to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
     Raises:
         Refusal: a package is missing, the network has no one graph, or an operation that ONNX lacks.
     """
-    needed(NEEDS[:2], "onnx")
+    needed(_ONNX, "onnx")
     made = program(network, example, "onnx")
     _clamp(made.graph_module)
     pair = example.cpu()[:2] if len(example) > 1 else torch.cat([example, example]).cpu()
@@ -76,3 +78,26 @@ def _clamp(graph: torch.fx.GraphModule) -> None:
         held.meta = dict(x.meta)
         node.args = (held, scale, zero, whole.min, whole.max, dtype)
     graph.recompile()
+
+
+def to_openvino(network: nn.Module, example: Tensor, path: Path) -> None:
+    """Write `path`, which ends in .xml, with its weights in .bin beside it, in the types that they have.
+
+    By way of ONNX, which OpenVINO reads itself. Arguments as `to_onnx` takes them.
+
+    Raises:
+        Refusal: a package is missing, or the network cannot be written so.
+    """
+    needed(_OPENVINO, "openvino")
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        between = Path(folder) / "model.onnx"
+        to_onnx(network, example, between)
+        try:
+            with quiet():
+                openvino.save_model(openvino.convert_model(between), path, compress_to_fp16=False)
+        except Exception as error:  # OpenVINO's are plain RuntimeErrors and its own
+            raise Refusal(
+                f"OpenVINO does not take {type(network).__name__} ({first_line(error)}): choose format=onnx."
+            ) from error
