@@ -37,8 +37,10 @@ def program(network: nn.Module, example: Tensor, form: str) -> torch.export.Expo
             f"format={form} needs {type(network).__name__} as one graph, and torch makes none "
             f"({first_line(error)}): export a network whose path no data changes."
         ) from error
-    # Torch would write it as a pickle, and it is a person's data.
+    # Torch would pickle it, and it is a person's data; of each node it notes where its source lies here.
     made.example_inputs = None
+    for node in made.graph.nodes:
+        node.meta.pop("stack_trace", None)
     return made
 
 
