@@ -1,6 +1,5 @@
 """One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
-import json
 import platform
 import random
 import time
@@ -26,6 +25,7 @@ from models.energy.meter import Meter
 from models.inference import Figures, check, inference
 from models.measure import cost, peak
 from models.measure.constant import constant
+from models.own.beginning import Beginning
 from models.pipeline import Pipeline
 from models.training import loggers
 from models.training.evaluate import evaluate
@@ -111,6 +111,7 @@ def train_and_measure(
     compress: dict[str, Compression],
     model: nn.Module,
     trainer: Settings,
+    beginning: Beginning | None = None,
     unmeasured: Sequence[str] = (),
     spent_s: float = 0.0,
     **parts: Any,
@@ -124,10 +125,12 @@ def train_and_measure(
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
     parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
+    begun = (beginning or Beginning()).begin(model, data)
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
+    begun.check(pipeline.net, list(pipeline.steps))
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    notes: list[str] = fitted.facts.pop("notes", [])
+    notes: list[str] = begun.notes + fitted.facts.pop("notes", [])
     example = pipeline.context.example[:1]
     nothing: Figures = ({}, {})
     counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), nothing, notes)
@@ -153,7 +156,7 @@ def train_and_measure(
     # Of the whole process, as its start is what a short training costs most.
     metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.told(fitted.net)
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)
@@ -162,10 +165,8 @@ def train_and_measure(
 
 def described(data: Dataset, folder: Path) -> dict[str, Any]:
     """The facts of the data; what a network needs of them beside its weights is left in `data.json`."""
-    about = {key: value for key, value in data.about.items() if key != "notes"}
-    known = {"task": data.task, "shape": list(data.shape), "classes": data.classes}
-    (folder / "data.json").write_text(json.dumps(known | about, ensure_ascii=False, indent=1))
-    names = about.get("names")
+    (folder / "data.json").write_text(data.spelt())
+    names = data.about.get("names")
     sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
     found = {"examples_of": sizes, "baseline": constant(data)}
     return found | ({"classes": names[:_NAMED]} if names else {})
@@ -291,10 +292,5 @@ def brief(added: Energy) -> bool:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What the numbers were taken on."""
-    return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
