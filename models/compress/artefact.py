@@ -65,9 +65,7 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(net: nn.Module) -> dict[str, Any]:
-    # A compiled network's own weights are its eager form's.
-    state = getattr(net, "eager", net).state_dict()
-    return {OURS: {"format": _FORMAT}, "weights": pack(state)}
+    return {OURS: {"format": _FORMAT}, "weights": pack(net.state_dict())}
 
 
 def _identity(value: Any) -> Any:

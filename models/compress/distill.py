@@ -88,12 +88,12 @@ class Distill(Compression):
             raise Refusal(
                 "compress.distill teaches the shares of classes: leave it out where values are asked."
             )
+        if len(context.names) == 1 and (self._self or context.given is not None):
+            raise Refusal(
+                f"compress=[{context.names[0]}] alone fine-tunes nothing: put a step before it that does, as "
+                f"compress=[structured,{context.names[0]}]."
+            )
         if self._self:
-            if len(context.names) == 1:
-                raise Refusal(
-                    "compress=[distill_self] alone fine-tunes nothing: put a step before it that does, as "
-                    "compress=[structured,distill_self]."
-                )
             return
         assert self._teacher is not None
         self._adopt(self._teacher, context)
