@@ -22,9 +22,11 @@ TENSORS = {"torch", "lightning", "torchmetrics", "models", "train", "agent"}
 DECISIONS = {"hydra", "omegaconf", "research", "sqlalchemy", "optuna", "litellm", "train", "agent"}
 FLOORS = {
     "models": [
-        ["startup", "trial"],
+        ["delivery", "startup", "trial"],
         ["inference", "pipeline"],
+        ["backends"],
         ["measure"],
+        ["exports"],
         ["compress"],
         ["training"],
         ["energy"],
