@@ -38,6 +38,8 @@ RENAMED = {
 _OURS = ("models", "torch.optim")
 _SAID = {"_target_", "_partial_", "_recursive_", "_args_"}
 """what a node says of its call; any other `_word_` is left to Hydra"""
+_BEGINS = ("weights", "freeze")
+"""keys of a network that are no argument of its constructor, but how it begins (`models/own/beginning.py`)"""
 _MISSING = re.compile(r"Error locating target '([^']*)'")
 _CONF = Path(__file__).resolve().parent / "conf"
 _WRITTEN = re.compile(r"_target_[\"']?\s*[:=]\s*[\"']?([^\W\d][\w.]*)")
@@ -177,11 +179,18 @@ def build(node: Any, *, recursive: bool = True) -> Any:
     return _built(node, recursive)
 
 
+def beginning(model: Mapping[str, Any]) -> dict[str, Any]:
+    """How the network of a `model` group begins; a config of before such keys has none of them."""
+    return {key: model[key] for key in _BEGINS if key in model}
+
+
 def _built(node: Any, recursive: bool) -> Any:
     if isinstance(node, list):
         return [_built(item, recursive) for item in node]
     if not isinstance(node, dict):
         return node
+    if len(beginning(node)) == len(_BEGINS):
+        node = {key: value for key, value in node.items() if key not in _BEGINS}
     recursive = node.get("_recursive_", recursive)
     if "_target_" not in node:
         return {key: _built(value, recursive) for key, value in node.items()}

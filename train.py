@@ -64,7 +64,8 @@ def trial(
         elif row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
-            begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
+            weights = row.files.get("model.weights", {}).get("sha256")
+            begun = with_teacher.config | {"ckpt_path": row.ckpt_path, "weights_sha256": weights}
             measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
             row.finish(*found, measured.curve)
@@ -83,10 +84,13 @@ def measure(
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
     from models import trial
+    from models.own import beginning
     from models.training import loggers
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
+    own = construct.beginning(config["model"])
+    parts["beginning"] = beginning.Beginning(**own, sha256=config.get("weights_sha256"))
     if sweep is None and sys.stderr.isatty():
         from models.training.callbacks.progress import ProgressLine
 

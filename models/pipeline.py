@@ -94,7 +94,8 @@ class Pipeline:
         self._objective: TrainingObjective = objective(parts["loss"])
         for step in self.steps.values():
             self._objective = step.objective(self._objective, self.context)
-        self._net = net
+        self.net = net
+        """the network that is trained"""
 
     def fit(self, loggers: Sequence[Any]) -> Fitted:
         """Train the network that the steps made of the given one, unless it is to stay as it is."""
@@ -104,7 +105,7 @@ class Pipeline:
         for step in self.steps.values():
             callbacks |= step.callbacks()
         own = {"loss": self._objective, "callbacks": callbacks, "loggers": loggers}
-        fitted = fit(net=self._net, **(self._parts | own))
+        fitted = fit(net=self.net, **(self._parts | own))
         # What was measured to settle how the training runs holds for all that comes after it.
         self._parts["settings"] = fitted.settings
         self.context = replace(self.context, precision=fitted.settings.precision)

@@ -24,6 +24,7 @@ from models.energy.figures import Energy
 from models.energy.meter import Meter
 from models.inference import Figures, check, inference
 from models.measure import cost, peak
+from models.own.beginning import Beginning
 from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
@@ -104,6 +105,7 @@ def train_and_measure(
     compress: dict[str, Any],
     model: nn.Module,
     trainer: Settings,
+    beginning: Beginning | None = None,
     unmeasured: Sequence[str] = (),
     spent_s: float = 0.0,
     **parts: Any,
@@ -117,10 +119,12 @@ def train_and_measure(
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
     parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
+    begun = (beginning or Beginning()).begin(model, data)
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
+    begun.check(pipeline.net, list(pipeline.steps))
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    notes: list[str] = fitted.facts.pop("notes", [])
+    notes: list[str] = begun.notes + fitted.facts.pop("notes", [])
     example = pipeline.context.example[:1]
     nothing: Figures = ({}, {})
     counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), nothing, notes)
@@ -146,7 +150,7 @@ def train_and_measure(
     # Of the whole process, as its start is what a short training costs most.
     metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.told(fitted.net)
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)
@@ -254,10 +258,5 @@ def doubts(training: Energy, added: Energy | None) -> list[str]:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What the numbers were taken on."""
-    return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
