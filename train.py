@@ -55,8 +55,10 @@ def trial(
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
     construct.refuse_untrusted(config)
+    from research.report.card import leave
     from research.run.row import claimed
     from research.run.teachers import taught
+    from research.types import Result
 
     with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
         if row.status == "partial":
@@ -68,6 +70,7 @@ def trial(
             begun = with_teacher.config | {"ckpt_path": row.ckpt_path, "weights_sha256": weights}
             measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
+            leave(row.trial, Result(trial_id=row.trial_id, metrics=found[0], facts=found[1]))
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
 
@@ -112,6 +115,18 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
         part: build(config.get(part) or {}) for part in ("data", "model", "compress", "trainer", "meter")
     }
     return inference.later(folder, facts, **parts)
+
+
+def deliver(config: dict[str, Any], folder: Path, to: Path, form: str, threads: int | None) -> dict[str, Any]:
+    """Write the network of a finished trial into the folder `to`, proven to run without the lab."""
+    construct.refuse_untrusted(config)
+    from models.startup import lean  # noqa: F401 - lean comes first
+    from models import delivery, trial
+
+    delivery.check(form, config.get("compress") or {})
+    trial.seed_everything(config["seed"], threads)
+    parts = {part: build(config.get(part) or {}) for part in ("data", "model", "compress")}
+    return vars(delivery.deliver(folder, to, form, **parts))
 
 
 def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
@@ -166,6 +181,7 @@ def main() -> None:
 if __name__ == "__main__":
     from research.compose.defaults import Files
     from research.compose.typed import quoted
+    from research.run.begun import spelt_out
     from research.run.given import spelled
     from research.tasks.foreign import refuse_campaigns
     from research.tasks.line import helps, manual, refuse_flags
@@ -176,7 +192,7 @@ if __name__ == "__main__":
         # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
         words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
         refusal.refuse_secrets(words)
-        words = spelled(words)
+        words = spelled(spelt_out(words, CONF))
         refuse_flags(words, CONF)
         refuse_campaigns(words, CONF)
         sys.argv[1:] = quoted(words)

@@ -1,6 +1,5 @@
 """One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
-import json
 import platform
 import random
 import time
@@ -159,10 +158,8 @@ def train_and_measure(
 
 def described(data: Dataset, folder: Path) -> dict[str, Any]:
     """The facts of the data; what a network needs of them beside its weights is left in `data.json`."""
-    about = {key: value for key, value in data.about.items() if key != "notes"}
-    known = {"task": data.task, "shape": list(data.shape), "classes": data.classes}
-    (folder / "data.json").write_text(json.dumps(known | about, ensure_ascii=False, indent=1))
-    names = about.get("names")
+    (folder / "data.json").write_text(data.spelt())
+    names = data.about.get("names")
     sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
     return {"examples_of": sizes} | ({"classes": names[:_NAMED]} if names else {})
 

@@ -12,6 +12,7 @@ from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
+from research.tasks.delivered import Delivered
 from research.tasks.doctor import Examined
 from research.tasks.execute import Ran
 from research.tasks.export import Exported
@@ -28,6 +29,7 @@ from research.tasks.status import Status
 from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
+from research.tasks.zoo import Zoo
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -135,6 +137,16 @@ class Lab:
     def export(self, path: str | Path, status: str | None = None) -> Exported:
         """All trials to a .json or .parquet file."""
         return self._do("export", Exported, path=path, status=status)
+
+    def deliver(
+        self, row: int, path: str | Path, format: str = "safetensors", licence: str | None = None
+    ) -> Delivered:
+        """A trial's network in the folder `path`, proven to answer there without the lab."""
+        return self._do("export", Delivered, id=row, path=path, format=format, licence=licence)
+
+    def zoo(self, data: str | None = None, bound: Sequence[str] = ()) -> Zoo:
+        """The best networks at hand of each data set and bound."""
+        return self._do("zoo", Zoo, data=data, bound=list(bound))
 
     def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
         """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""

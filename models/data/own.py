@@ -49,6 +49,7 @@ def load(
     scale = None if _tokens(data) else _scale(data.inputs, rows["train"])
     if scale is not None:
         about |= {"mean": scale.mean.flatten().tolist(), "deviation": scale.deviation.flatten().tolist()}
+        about |= {"gaps": True} if scale.gaps else {}
     values = _scale(data.targets, rows["train"]) if data.task == "regression" else None
     if values is not None:
         about |= {"answer_mean": values.mean.item(), "answer_deviation": values.deviation.item()}

@@ -40,7 +40,7 @@ class _NoLab(MetaPathFinder):
 
 
 def main(folder: str, inputs: str, outputs: str) -> dict[str, Any]:
-    """Ask for all of `inputs`, by batches of several sizes; write the answers, tell how long single calls take."""
+    """Ask for all of `inputs`, by batches of several sizes; write the answers, tell how long calls take."""
     sys.meta_path.insert(0, _NoLab())
     sys.dont_write_bytecode = True
     began = time.perf_counter()

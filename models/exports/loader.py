@@ -101,10 +101,8 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
         lines.append(f"    x = (x - {mean}) / {deviation}")
     if about.get("gaps"):
         lines.append("    x = x.nan_to_num(0.0)" if torch else "    x = np.nan_to_num(x, nan=0.0)")
-    if about.get("answer_mean") is None:
-        unit = ""
-    else:
-        unit = ' * ABOUT["answer_deviation"] + ABOUT["answer_mean"]'
+    values = about.get("answer_mean") is not None
+    unit = ' * ABOUT["answer_deviation"] + ABOUT["answer_mean"]' if values else ""
     if not torch:
         return [*lines, f"    return {_ASKED[form]}{unit}", ""]
     return [*lines, "    with torch.inference_mode():", f"        return {_ASKED[form]}{unit}", ""]

@@ -31,7 +31,7 @@ def to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
     runtimes join into int8 kernels; weights stay int8 in the file.
 
     Raises:
-        Refusal: a package is missing, the network has no one graph, or an operation that ONNX has no word for.
+        Refusal: a package is missing, the network has no one graph, or an operation that ONNX lacks.
     """
     needed(NEEDS[:2], "onnx")
     made = program(network, example, "onnx")

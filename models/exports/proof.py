@@ -1,4 +1,4 @@
-"""The proof of an export: a process without the lab loads it, and answers as the network of the trial does."""
+"""The proof of an export: a process without the lab loads it and answers as the trial's network does."""
 
 import json
 import os
@@ -23,8 +23,8 @@ _LONGEST_S = 900
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 """of the environment, which has nothing of the lab in that process"""
 _EXACT, _ROUNDED = (1e-3, 0.002), (0.1, 0.02)
-"""largest relative error of the answers (root mean square), and change of a score, of networks in 32 bits and of
-rounded ones, whose products backends sum in their own ways"""
+"""largest relative error of the answers (root mean square), and change of a score, of networks in 32 bits and
+of rounded ones, whose products backends sum in their own ways"""
 _SCORES = ("accuracy", "bits_per_byte", "rmse")
 
 
@@ -42,7 +42,7 @@ class Proof:
 
 
 def prove(network: nn.Module, folder: Path, data: Dataset, about: dict[str, Any], *, rounded: bool) -> Proof:
-    """Ask `load.py` in `folder` for the test split, in a fresh process, and hold its answers beside `network`'s.
+    """Ask `load.py` in `folder` for the test split, in a fresh process; hold its answers beside `network`'s.
 
     Raises:
         Refusal: it does not load or answer there, or answers otherwise.
@@ -105,7 +105,8 @@ def _compared(
 ) -> Proof:
     if found.shape != expected.shape or not bool(torch.isfinite(found).all()):
         raise Refusal(
-            f"The export answers {list(found.shape)} where the trial's network answers {list(expected.shape)}."
+            f"The export answers {list(found.shape)} where the trial's network answers "
+            f"{list(expected.shape)}, all finite, so it was not kept."
         )
     spread = float(expected.double().square().mean().sqrt()) or 1.0
     error = float((found.double() - expected.double()).square().mean().sqrt()) / spread
@@ -121,8 +122,8 @@ def _compared(
         allowed = max(change * max(1.0, abs(here[name])), 1.01 / len(data.test))
         if abs(there[name] - here[name]) > allowed:
             raise Refusal(
-                f"The export has test/{name} {there[name]:.4f} where the trial's network has {here[name]:.4f}, so it "
-                "was not kept."
+                f"The export has test/{name} {there[name]:.4f} where the trial's network has "
+                f"{here[name]:.4f}, so it was not kept."
             )
     return Proof({f"test/{name}": value for name, value in there.items()}, error, figures)
 

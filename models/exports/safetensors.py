@@ -27,9 +27,9 @@ _TYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-_KNOWN = {"torch", "inf", "nan", "device", "NoneType"}
+_KNOWN = {"torch", "inf", "nan", "device", "NoneType", "fx_pytree", "pytree"}
 """what a generated source may name beside its own"""
-_SOURCE = '''"""The network whose weights are in model.safetensors, in plain operations of torch, written from its graph."""
+_SOURCE = '''"""The network of model.safetensors in plain operations of torch, written from its graph."""
 
 import json
 from math import inf, nan  # noqa: F401

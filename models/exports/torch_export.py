@@ -12,7 +12,7 @@ from refusal import Refusal
 
 
 def to_torch_export(network: nn.Module, example: Tensor, path: Path) -> None:
-    """Write the graph of `network` with its weights, for batches of any size, as `torch.export.load` reads it.
+    """Write the graph of `network` with its weights, for batches of any size; `torch.export.load` reads it.
 
     Raises:
         Refusal: the network has no one graph, or torch would write a part of it as a pickle.

@@ -23,6 +23,7 @@ from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
+from research.types import Trial
 
 POLL_S = 0.5
 _WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
@@ -50,6 +51,12 @@ class Row:
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
+
+    @property
+    def trial(self) -> Trial:
+        """The row itself, as it stands in the database."""
+        assert self._store is not None
+        return self._store.trials(ids=[self.trial_id])[0]
 
     def finish(
         self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
