@@ -1,10 +1,10 @@
 """Int8 of models that one has, by three backends side by side: times as fast at batch 1 and 64, points lost.
 
-    python benchmarks/given_model.py [--only resnet18,bert] [--steps 300] [--rounds 3] [--threads 1] [--batches 16]
+    python benchmarks/given_model.py [--only resnet18,bert] [--steps 300] [--rounds 3]
 
 Twelve networks, ours and those of timm and transformers (made from their configurations: no weights are
 fetched), are trained for `--steps` steps on Fashion-MNIST (`/usr/share/datasets/fashion-mnist`, of Debian's
-package dataset-fashion-mnist; for timm's the pictures are enlarged, in three channels), on MNIST-1D, or on
+`dataset-fashion-mnist`; for timm's the pictures are enlarged, in three channels), on MNIST-1D, or on
 drawn tokens, and then given away: static int8 by inductor, ONNX Runtime and OpenVINO, and `auto`, each with
 scales from the same batches. The 32-bit network (torch, eager) and all int8 ones are called in turns in one
 process, `--rounds` times; each figure is the median call's over the 32-bit one's. Scores are of the test part.

@@ -153,7 +153,7 @@ class Pipeline:
         energy = meter.energy(Tally())
         facts = {"energy_method": energy.label, "energy_basis": energy.basis, "disturbed": {}}
         facts |= {"energy": energy.facts(), "precision": settings.precision, "trained": False}
-        net = self._net.to(self.context.device)
+        net = self.net.to(self.context.device)
         return Fitted(net, 0, 0.0, energy, [], {}, facts, settings)
 
     def _train(self, net: nn.Module, steps: int, lr_factor: float) -> nn.Module:

@@ -43,8 +43,3 @@ def _is(name: str, value: np.ndarray, weights: dict[str, np.ndarray]) -> bool:
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool(np.array_equal(one, other))
-
-
-def attends(model: Any) -> bool:
-    """Whether a graph has attention: a softmax between two products."""
-    return any(node.op_type == "Softmax" for node in model.graph.node)

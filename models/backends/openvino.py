@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backends.layers import attends, operations
+from models.backends.layers import operations
 from models.backends.onnx import check, written
 from models.backends.served import Served
 from models.compress.backend import Backend, Made, Rounding
@@ -28,8 +28,9 @@ _GRAPH, _WEIGHTS = "openvino.xml", "openvino.bin"
 class OpenVino(Backend):
     """NNCF's post-training quantization with fast bias correction, and OpenVINO's compiled models.
 
-    Weights are symmetric with a scale per output; activations are asymmetric in networks with attention, of
-    whose products NNCF leaves some alone, else as NNCF chooses. Where the processor lacks VNNI weights have
+    Weights are symmetric with a scale per output, activations asymmetric with one per tensor. Not NNCF's model
+    type for transformers: on AVX2 OpenVINO 2026.4 answers such graphs wrongly, by as much as the answers
+    themselves, unless its int8 is switched off. Where the processor lacks VNNI weights have
     7 bits, as sums of two products would be cut off at 16 bits. Source: Kozlov et al. (2020), arXiv
     2002.08679; docs.openvino.ai, "Quantizing models post-training". Facts of int8: `weight_bits`,
     `instructions`, layers that were `kept`. Raises `Refusal` where a package is missing, off the CPU, for a
@@ -61,7 +62,6 @@ class OpenVino(Backend):
                 graph,
                 nncf.Dataset(batches),
                 subset_size=len(batches),
-                model_type=nncf.ModelType.TRANSFORMER if attends(model) else None,
                 preset=nncf.QuantizationPreset.MIXED,
                 ignored_scope=nncf.IgnoredScope(patterns=scope, validate=False) if scope else None,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),

@@ -32,7 +32,7 @@ def check_tolerance(tolerance: Any) -> None:
 def held(net: nn.Module, context: Context, batches: int, make: Make) -> Made:
     """The int8 form of `net` that loses at most `context.tolerance` on validation, if there is one.
 
-    Layers are ordered by what each does alone (`sensitivities`), and the worst that is left is kept in 32 bits
+    Layers are ordered by what each does alone (`sensitivities`); the worst that is left is kept in 32 bits
     until the validation score holds, by the int8 network itself. Facts: `raised`, a row for each layer that
     is kept, with the score from then on, and `scores` of 32 bits and of int8 before any is. Where not even
     the last layer is enough, the network with the best score comes out, and `missed` says so.

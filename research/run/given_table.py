@@ -40,9 +40,14 @@ def caption(compared: Sequence[SweepRow]) -> str:
     """How to read the table, and how its joules were taken."""
     methods = sorted({method for row in compared for method in row.methods})
     joules = f"; joules: {', '.join(methods)}" if methods else ""
+    held = [why for row in compared for why in row.arm.disturbed("infer/latency_s_p50")]
+    of = sum(len(row.arm.results) for row in compared)
+    busy = (
+        f"\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} ({held[0]})" if held else ""
+    )
     return (
         "score ± 95 % interval over the test's examples; lost: beside the given model, by example; times as "
-        f"fast as the given model, called in turns{joules}"
+        f"fast as the given model, called in turns{joules}{busy}"
     )
 
 
@@ -103,7 +108,9 @@ def _pair(row: SweepRow, *metrics: str) -> str:
 
 def _ratio(row: SweepRow, metric: str) -> str:
     told = row.arm.of(metric)
-    return f"{told.mean:.2f}" if told.n else ""
+    if not told.n:
+        return "disturbed" if row.arm.disturbed(metric) else ""
+    return f"{told.mean:.2f}"
 
 
 def _bytes(row: SweepRow) -> str:
