@@ -6,8 +6,9 @@ Twelve networks, ours and those of timm and transformers (made from their config
 fetched), are trained for `--steps` steps on Fashion-MNIST (`/usr/share/datasets/fashion-mnist`, of Debian's
 `dataset-fashion-mnist`; for timm's the pictures are enlarged, in three channels), on MNIST-1D, or on
 drawn tokens, and then given away: static int8 by inductor, ONNX Runtime and OpenVINO, and `auto`, each with
-scales from the same batches. The 32-bit network (torch, eager) and all int8 ones are called in turns in one
-process, `--rounds` times; each figure is the median call's over the 32-bit one's. Scores are of the test part.
+scales from the same batches. The 32-bit network (torch, eager) and all int8 ones are called in turns in
+one process, `--rounds` times; each figure is the median call's over the 32-bit one's. Scores are of the test
+part.
 
 Targets: geometric means of the best backend of at least 2.5 at batch 1 and 4 at batch 64, at most 0.5 points
 lost; `auto` at least 1.2 times as fast as inductor alone (geometric mean of both batches).

@@ -10,12 +10,11 @@ from models.compress.compression import Compression
 from models.compress.number_format import FORMATS as ROUNDED
 from models.data.batches import sequential
 from models.data.dataset import Dataset
+from models.exports.graph import to_torch_export
 from models.exports.loader import FORMATS, NEEDS, loader
-from models.exports.onnx import needed, to_onnx
-from models.exports.openvino import to_openvino
+from models.exports.onnx import needed, to_onnx, to_openvino
 from models.exports.proof import Proof, prove
 from models.exports.safetensors import to_safetensors
-from models.exports.torch_export import to_torch_export
 from models.inference import restore
 from refusal import Refusal
 

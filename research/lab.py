@@ -144,9 +144,9 @@ class Lab:
         """A trial's network in the folder `path`, proven to answer there without the lab."""
         return self._do("export", Delivered, id=row, path=path, format=format, licence=licence)
 
-    def zoo(self, data: str | None = None, bound: Sequence[str] = ()) -> Zoo:
+    def zoo(self, of: str | None = None, bound: Sequence[str] = ()) -> Zoo:
         """The best networks at hand of each data set and bound."""
-        return self._do("zoo", Zoo, data=data, bound=list(bound))
+        return self._do("zoo", Zoo, of=of, bound=list(bound))
 
     def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
         """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""

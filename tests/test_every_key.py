@@ -110,7 +110,7 @@ def having(config: dict[str, Any], dotted: str, value: Any, part: bool = False) 
 
 def clocked(config: dict[str, Any]) -> set[str]:
     """The keys that its kind of budget has in the identity."""
-    joules, seconds = (config["budget"][name] is not None for name in ("joules", "seconds"))
+    joules, seconds = (config["budget"].get(name) is not None for name in ("joules", "seconds"))
     return (CLOCKED["seconds"] if joules or seconds else set()) | (CLOCKED["joules"] if joules else set())
 
 

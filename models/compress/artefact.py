@@ -65,7 +65,9 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(net: nn.Module) -> dict[str, Any]:
-    return {OURS: {"format": _FORMAT}, "weights": pack(net.state_dict())}
+    # A compiled network's own weights are its eager form's; what another runtime answers is that runtime's files.
+    own = net if hasattr(net, "files") else getattr(net, "eager", net)
+    return {OURS: {"format": _FORMAT}, "weights": pack(own.state_dict())}
 
 
 def _identity(value: Any) -> Any:

@@ -1,6 +1,8 @@
-"""A network as one graph of plain operations that any machine has, with its weights."""
+"""A network as one graph of plain operations that any machine has, with its weights; a .pt2 is torch's."""
 
 import copy
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,8 +37,10 @@ def program(network: nn.Module, example: Tensor, form: str) -> torch.export.Expo
             f"format={form} needs {type(network).__name__} as one graph, and torch makes none "
             f"({first_line(error)}): export a network whose path no data changes."
         ) from error
-    # Torch would write it as a pickle, and it is a person's data.
+    # Torch would pickle it, and it is a person's data; of each node it notes where its source lies here.
     made.example_inputs = None
+    for node in made.graph.nodes:
+        node.meta.pop("stack_trace", None)
     return made
 
 
@@ -57,3 +61,24 @@ def rounds(graph: torch.fx.GraphModule) -> bool:
 
 def _namespace(target: Any) -> str:
     return str(getattr(target, "namespace", ""))
+
+
+def to_torch_export(network: nn.Module, example: Tensor, path: Path) -> None:
+    """Write the graph of `network` with its weights, for batches of any size; `torch.export.load` reads it.
+
+    Raises:
+        Refusal: the network has no one graph, or torch would write a part of it as a pickle.
+    """
+    made = program(network, example, "torch_export")
+    with quiet():
+        torch.export.save(made, path)
+    with zipfile.ZipFile(path) as archive:
+        odd = [name for name in archive.namelist() if _pickled(archive.read(name))]
+    if odd:
+        path.unlink()
+        raise Refusal(f"torch writes {odd[0]} of this network as a pickle, which no export holds.")
+
+
+def _pickled(content: bytes) -> bool:
+    """Torch pickles into an archive of its own, Python by its protocol's mark and a stop."""
+    return content.startswith(b"PK\x03\x04") or (content[:1] == b"\x80" and content.endswith(b"."))

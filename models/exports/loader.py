@@ -7,15 +7,13 @@ _TORCH = """import torch
 {imports}
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "data.json").read_text())
-network = {network}
-"""
+network = {network}"""
 _NUMPY = """import numpy as np
 import {backend}
-
+{imports}
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "data.json").read_text())
-{network}
-"""
+{network}"""
 _ROUNDED = "import torch.ao.quantization.fx._decomposed  # noqa: F401 - the operations of int8\n"
 _HEADS = {
     "torch_export": _TORCH.replace("{network}", 'torch.export.load(HERE / "model.pt2").module()'),
@@ -52,13 +50,21 @@ def loader(form: str, about: Mapping[str, Any], *, rounded: bool) -> str:
     imports += _ROUNDED if rounded and form == "torch_export" else ""
     head = _HEADS[form].replace("{imports}", imports)
     head = head.replace("CONFIG", '{"INFERENCE_PRECISION_HINT": "f32"}')
-    if not torch and imports:
-        head = head.replace("\n\nHERE", f"\n{imports}\nHERE", 1)
     first = ["json", *(["runpy"] if form == "safetensors" else [])]
     needs = NEEDS[form] + (" and tokenizers" if kind == "bpe" else "")
     lines = [f'"""Loads and asks the network of this folder; it needs {needs} alone."""', ""]
     lines += [*(f"import {name}" for name in first), "from pathlib import Path", "", head]
+    lines += _scale(about, torch=torch)
     return "\n".join([*lines, *_tokens(about), *_predict(form, about, torch=torch)])
+
+
+def _scale(about: Mapping[str, Any], *, torch: bool) -> list[str]:
+    """The lines that hold the scale of the inputs, where they have one."""
+    if about.get("mean") is None:
+        return []
+    shape = ", ".join(["1", "-1", *("1" for _ in about["shape"][1:])])
+    made = ("torch.tensor({}, dtype=torch.float32)" if torch else "np.array({}, np.float32)") + ".reshape({})"
+    return [f"{name.upper()} = " + made.format(f'ABOUT["{name}"]', shape) for name in ("mean", "deviation")]
 
 
 def _tokens(about: Mapping[str, Any]) -> list[str]:
@@ -72,7 +78,7 @@ def _tokens(about: Mapping[str, Any]) -> list[str]:
     lower = ["    texts = [text.lower() for text in texts]"] if about.get("lowercase") else []
     made = ['tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))', "", ""]
     return [
-        *(made if kind == "bpe" else [""]),
+        *(made if kind == "bpe" else ["", ""]),
         "def tokens(texts):",
         f'    """Texts -> rows of {length} tokens: what is longer is cut, what is shorter filled with 0."""',
         *lower,
@@ -95,10 +101,7 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
         lines.append("    inputs = tokens(inputs) if isinstance(inputs[0], str) else inputs")
     lines.append(f"    x = {array}(inputs, dtype={wide}.{kind})")
     if about.get("mean") is not None:
-        shape = (1, -1, *(1 for _ in about["shape"][1:]))
-        made = f"{wide}.{'tensor' if torch else 'array'}"
-        mean, deviation = (f'{made}(ABOUT["{name}"], dtype={wide}.float32).reshape{shape}' for name in _SCALE)
-        lines.append(f"    x = (x - {mean}) / {deviation}")
+        lines.append("    x = (x - MEAN) / DEVIATION")
     if about.get("gaps"):
         lines.append("    x = x.nan_to_num(0.0)" if torch else "    x = np.nan_to_num(x, nan=0.0)")
     values = about.get("answer_mean") is not None
@@ -106,9 +109,6 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
     if not torch:
         return [*lines, f"    return {_ASKED[form]}{unit}", ""]
     return [*lines, "    with torch.inference_mode():", f"        return {_ASKED[form]}{unit}", ""]
-
-
-_SCALE = ("mean", "deviation")
 
 
 def _reads_tokens(about: Mapping[str, Any]) -> bool:

@@ -141,26 +141,27 @@ class Card(NamedTuple):
 
     def _figures(self) -> list[str]:
         rows = [self._row(key) for key in _SHOWN if key in self.result.metrics]
-        note = "An interval of one trial is over its test examples; of several, over their seeds."
-        return ["## Figures", "", *table(("figure", "this network", "95 % interval", "of"), rows), "", note]
+        note = "Intervals are of 95 %, over the seeds of the configuration, or over the test examples of one."
+        return ["## Figures", "", *table(("figure", "value"), rows), "", note]
 
-    def _row(self, key: str) -> tuple[str, str, str, str]:
-        value = quantity(key, self.result.metrics[key])
-        held = disturbed(key, self.result)
-        value = f"{value} (disturbed)" if held else value
-        return (code(key), value, *self._interval(key))
+    def _row(self, key: str) -> tuple[str, str]:
+        held = " (disturbed)" if disturbed(key, self.result) else ""
+        return code(key), f"{quantity(key, self.result.metrics[key])}{self._interval(key)}{held}"
 
-    def _interval(self, key: str) -> tuple[str, str]:
-        """Mean and half-width over the seeds of its configuration, else over its test examples."""
+    def _interval(self, key: str) -> str:
+        """Mean and half-width over the seeds of its configuration, else half-width over its test examples."""
         values = [one.metrics[key] for one in self.arm if key in one.metrics and disturbed(key, one) is None]
         over = f"{len(values)} seeds"
         if len(values) < 2:
             values = list(outcomes(key, self.result) or ())
             over = f"{len(values)} examples"
         told = summary(values)
-        if told.half_width is None:
-            return "-", "one trial"
-        return f"{quantity(key, told.mean)} ± {_half(key, told.mean, told.half_width)}", over
+        if not told.half_width:
+            return ""
+        half = f"± {_half(key, told.mean, told.half_width)}"
+        return (
+            f"; {quantity(key, told.mean)} {half}, {over}" if over.endswith("seeds") else f" {half}, {over}"
+        )
 
     def _elsewhere(self) -> list[str]:
         if self.form is None:

@@ -18,7 +18,6 @@ from research.tasks.listing import STATUSES
 
 if TYPE_CHECKING:
     from research.store.store import Store
-    from research.tasks.delivered import Delivered
 
 _AT_ONCE = 500
 
@@ -44,7 +43,7 @@ def export(
     id: int | str | None,
     format: str | None,
     licence: str | None,
-) -> "Exported | Delivered":
+) -> Answer:
     """The network of the trial `id` in a folder, or without it all trials in a file.
 
     Raises `Refusal` as `rows` and `research.tasks.delivered.deliver` do, and for keys of the other kind.

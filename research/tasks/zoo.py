@@ -96,7 +96,7 @@ class _Arm(NamedTuple):
         return math.fsum(values) / len(values) if values else math.nan
 
 
-def zoo(campaign: Campaign, data: str | None, bound: list[Any]) -> Zoo:
+def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
     """Look at all finished trials. Raises `Refusal` for a bound that is none, or data that no trial has."""
     from research.goal.goal import read
 
@@ -110,14 +110,12 @@ def zoo(campaign: Campaign, data: str | None, bound: list[Any]) -> Zoo:
         first = arm.trials[0]
         sets.setdefault((option(first, "data"), data_alone(first.key)), []).append(arm)
     names = sorted({name for name, _ in sets})
-    if data is not None and data not in names:
-        raise Refusal(
-            f"data={data}: no network at hand learnt from it; there are {', '.join(names) or 'none'}."
-        )
+    if of is not None and of not in names:
+        raise Refusal(f"of={of}: no network at hand learnt from it; there are {', '.join(names) or 'none'}.")
     kept = [
         one
         for (name, _), arms in sorted(sets.items())
-        if data in (None, name)
+        if of in (None, name)
         for one in _best(name, arms, bounds)
     ]
     return Zoo(kept=tuple(kept), networks=sum(map(len, sets.values())), gone=len(trials) - len(there))

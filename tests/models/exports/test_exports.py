@@ -18,11 +18,11 @@ from models.data.batches import sequential
 from models.data.dataset import Dataset, Scale, Split
 from models.delivery import check
 from models.exports import fresh
+from models.exports.graph import to_torch_export
 from models.exports.loader import FORMATS, loader
 from models.exports.onnx import to_onnx
 from models.exports.proof import prove
 from models.exports.safetensors import to_safetensors, write
-from models.exports.torch_export import to_torch_export
 from models.nets.bag import Bag
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
