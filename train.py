@@ -23,6 +23,7 @@ PARTS = (
     "optimizer",
     "scheduler",
     "compress",
+    "backend",
     "callbacks",
     "trainer",
     "budget",
@@ -181,6 +182,7 @@ if __name__ == "__main__":
     from research.compose.defaults import Files
     from research.compose.typed import quoted
     from research.run.begun import spelt_out
+    from research.run.given import spelled
     from research.tasks.foreign import refuse_campaigns
     from research.tasks.line import helps, manual, refuse_flags
 
@@ -190,7 +192,7 @@ if __name__ == "__main__":
         # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
         words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
         refusal.refuse_secrets(words)
-        words = spelt_out(words, CONF)
+        words = spelled(spelt_out(words, CONF))
         refuse_flags(words, CONF)
         refuse_campaigns(words, CONF)
         sys.argv[1:] = quoted(words)

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from models.compress import artefact
-from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
@@ -26,7 +25,7 @@ from models.inference import Figures, check, inference
 from models.measure import cost, peak
 from models.measure.constant import constant
 from models.own.beginning import Beginning
-from models.pipeline import Pipeline
+from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
@@ -35,13 +34,8 @@ from models.training.settings import Settings
 from models.training.side import taken
 from refusal import Refusal
 
-_BRIEF_S = 0.1
-"""a window below the tick of a counter, of which joules may be taken by the training's mean power"""
 _NAMED = 1000
 """names of classes that a row holds at most"""
-_ENERGY = ("train/energy_j", "train/co2_kg")
-_ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
-"""what a compression adds to a training in any case: metric -> figure of a window"""
 
 
 @final
@@ -108,7 +102,7 @@ def train_and_measure(
     opened: list[Any],
     folder: Path,
     *,
-    compress: dict[str, Compression],
+    compress: dict[str, Any],
     model: nn.Module,
     trainer: Settings,
     beginning: Beginning | None = None,
@@ -242,32 +236,6 @@ def compressed(
     return gained | {"compress/accuracy_lost": lost}
 
 
-def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
-    """The training's metrics, with the seconds, joules and carbon that its compression added.
-
-    What is too short for a counter takes the training's mean power; `doubts` says so in a note. Validations
-    and checkpoints of a fine-tuning are added to `harness/`.
-    """
-    added, around = pipeline.energy, pipeline.harness
-    if added is None or around is None:
-        return metrics
-    share = added.seconds / metrics["train/seconds"]
-    found = {key: getattr(added, name) for key, name in _ADDED.items() if f"train/{key}" in metrics}
-    for key, value in (("energy_j", added.joules), ("co2_kg", added.co2_kg)):
-        mean = metrics.get(f"train/{key}")
-        if mean is not None and ((value is not None and added.valid) or brief(added)):
-            found[key] = value if value is not None and added.valid else mean * share
-    kept = {key: value for key, value in metrics.items() if key not in _ENERGY or key[6:] in found}
-    totals = {f"train/{key}": kept[f"train/{key}"] + value for key, value in found.items()}
-    beside = {"seconds": around.seconds, "cpu_seconds": around.cpu_seconds, "energy_j": around.joules}
-    totals |= {
-        f"harness/{key}": kept[f"harness/{key}"] + value
-        for key, value in beside.items()
-        if value is not None and f"harness/{key}" in kept
-    }
-    return kept | totals | {f"compress/{key}": value for key, value in found.items()}
-
-
 def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, str]:
     """Why windows were disturbed; the training's holds its compression."""
     if added is None or added.disturbed is None or "train" in others:
@@ -276,18 +244,15 @@ def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, 
 
 
 def doubts(training: Energy, added: Energy | None) -> list[str]:
-    """What must be said of the joules."""
+    """What must be said of the joules; a network that was given has no training's."""
+    if not training.seconds:
+        return []
     if added is not None and brief(added):
         took = f"joules of the compression are its {1000 * added.seconds:.0f} ms at the training's power"
         return doubts(training, None) + ([took] if added.seconds > 0.001 else [])
     unsound = [energy.note for energy in (training, added) if energy is not None and not energy.valid]
     calibration = training.hardware.get("calibration")
     return [f"no joules of the training: {note}" for note in unsound] + ([calibration] if calibration else [])
-
-
-def brief(added: Energy) -> bool:
-    """Whether a compression was too short to be measured, and too short to matter."""
-    return not added.valid and added.seconds < _BRIEF_S
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from research.metrics import is_timed
 from research.run.teachers import key
 from research.space import contents, identity
 from research.space.gate import Space
-from research.space.signature import signature
+from research.space.signature import signature, steps_of
 from research.stats.comparable import comparable
 from research.store.store import Store
 
@@ -112,7 +112,7 @@ def having(config: dict[str, Any], dotted: str, value: Any, part: bool = False) 
 
 def clocked(config: dict[str, Any]) -> set[str]:
     """The keys that its kind of budget has in the identity."""
-    joules, seconds = (config["budget"][name] is not None for name in ("joules", "seconds"))
+    joules, seconds = (config["budget"].get(name) is not None for name in ("joules", "seconds"))
     return (CLOCKED["seconds"] if joules or seconds else set()) | (CLOCKED["joules"] if joules else set())
 
 
@@ -153,8 +153,11 @@ def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
         other = having(config, dotted, taken(dotted) if dotted in idle else turned(value))
         same = key(other, signature(other)) == before
         silent = dotted in idle or (
-            within(dotted, SILENT.keys() | TOLD | COMPARED | {"meter"})
-            and not within(dotted, clocked(config))
+            (
+                within(dotted, SILENT.keys() | TOLD | COMPARED | {"meter"})
+                and not within(dotted, clocked(config))
+            )
+            or (within(dotted, {"backend"}) and not steps_of(config))
         )
         assert same == silent, f"{dotted} of {group}={name} is {'not ' * same}in the identity"
 

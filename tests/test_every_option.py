@@ -57,7 +57,7 @@ def line(group: str, name: str, place: Path) -> list[str]:
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
     """No fine-tuning longer than two steps."""
     for step in (config.get("compress") or {}).values():
-        if "finetune_steps" in step:
+        if "finetune_steps" in (step or {}):
             step["finetune_steps"] = 2
     return config
 

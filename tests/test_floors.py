@@ -24,6 +24,10 @@ FLOORS = {
     "models": [
         ["delivery", "startup", "trial"],
         ["inference", "pipeline"],
+<<<<<<< HEAD
+        ["backends"],
+=======
+>>>>>>> h-export
         ["measure", "own"],
         ["exports"],
         ["compress"],

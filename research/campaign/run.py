@@ -25,6 +25,7 @@ from research.report import goal
 from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
+from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
 from research.store.store import Store
 from research.types import ProposalFacts, SprintFacts
@@ -197,6 +198,10 @@ def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     for note in charter.notes:
         lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
+    if charter.team.get("domain") == GIVEN:
+        lines.say(
+            "given      nothing is trained, and compress alone is searched (base=[...,budget=default] trains)"
+        )
     if not model:
         lines.say(NONE)
 

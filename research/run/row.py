@@ -17,6 +17,7 @@ from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers
+from research.run.given import check_given
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
@@ -155,6 +156,7 @@ def claimed(
     check_score(config["score"], config["data"].get("task"))
     check_numbers(config)
     check_wandb(config)
+    check_given(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
