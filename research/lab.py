@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
+from research.tasks.backup import BackedUp
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
 from research.tasks.doctor import Examined
@@ -158,6 +159,10 @@ class Lab:
     def doctor(self) -> Examined:
         """What is installed and reachable here."""
         return self._do("doctor", Examined)
+
+    def backup(self, path: str | Path | None = None) -> BackedUp:
+        """The whole database copied to a new file; None is one of this moment under `root`."""
+        return self._do("backup", BackedUp, path=None if path is None else str(path))
 
     def calibrate(
         self,

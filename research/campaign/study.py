@@ -54,8 +54,8 @@ def conduct(campaign: Campaign, name: str) -> Path:
 def _runner(campaign: Campaign, composed: Mapping[str, Any], name: str) -> Runner:
     """The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else."""
     typed, own = campaign.config["launcher"], composed["launcher"]
-    settings = [typed.get(key) or own.get(key) for key in ("jobs", "threads", "timeout_s")]
-    return Runner(*settings, logs=campaign.root / "experiments" / name / "logs")
+    settings = {key: typed.get(key) or own.get(key) for key in own}
+    return Runner(**settings, logs=campaign.root / "experiments" / name / "logs")
 
 
 @final

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
 from research.store import index
+from research.store.outage import at_once
 from research.store.schema import clock, config_sha, trial
 from research.types import Key, Trial
 
@@ -225,7 +226,8 @@ def _keep(
 ) -> None:
     while not stop.wait(lease_s / 3):
         try:
-            renew(lease_s)
+            with at_once():  # whoever joins this thread waits himself
+                renew(lease_s)
         except Lost:
             lost.set()
             return

@@ -1,8 +1,7 @@
 """The database as one class with few verbs: claim a trial, finish or fail it, and read what is known."""
 
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,15 +12,15 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research.store import claims, index, queries
 from research.store.claims import Lost, TrialClaim, kept
-from research.store.connection import Database, Unreachable, exists
+from research.store.connection import Database, exists
 from research.store.journal import Journal
+from research.store.outage import insist
 from research.store.schema import FINAL, batches, clock, config_sha, metric, spoken, trial
 from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
 
 _AXES = ("step", "second", "joule")
-_PAUSES = (1, 2, 4, 8, 16)  # seconds
 
 
 @final
@@ -48,13 +47,13 @@ class Store(Journal):
     Every verb is one transaction and raises `Refusal` when the database cannot be used.
     """
 
-    def __init__(self, url: str, *, foreign: bool = False, late: bool = False) -> None:
+    def __init__(self, url: str, *, foreign: bool = False, late: bool = False, patient: bool = False) -> None:
         """`foreign`: another project's database, of which nothing is changed, its schema included.
 
         `late`: it is opened, and made where there is none, by the first verb: what is refused before that
-        leaves no empty file behind.
+        leaves no empty file behind. `patient`: it is waited for also when it never answered yet.
         """
-        self._url, self._foreign = url, foreign
+        self._url, self._opened = url, {"foreign": foreign, "patient": patient}
         self.is_new = not exists(url)
         """whether there was no file"""
         if not late:
@@ -62,7 +61,7 @@ class Store(Journal):
 
     @cached_property
     def _database(self) -> Database:
-        return Database(self._url, foreign=self._foreign)
+        return Database(self._url, **self._opened)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
@@ -71,6 +70,10 @@ class Store(Journal):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
         return self._database.write()
+
+    def snapshot(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that only reads, all of it of one moment."""
+        return self._database.snapshot()
 
     def close(self) -> None:
         """Close every connection."""
@@ -140,7 +143,7 @@ class Store(Journal):
                     connection.execute(sa.insert(metric), rows)
                 index.of_trial(connection, claim.trial_id)
 
-        _insist(write)
+        insist(write, twice=True)
 
     def complete(self, trial_id: int, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> Result:
         """Add what a finished trial left unmeasured, all or nothing; returns what stands then.
@@ -165,7 +168,7 @@ class Store(Journal):
                 claims.owned(connection, claim, failed)
                 index.of_trial(connection, claim.trial_id)
 
-        _insist(write)
+        insist(write, twice=True)
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Result]:
         """What is done among `keys`; of several replicates the first that nobody disturbed."""
@@ -237,16 +240,6 @@ class Store(Journal):
                 axes = {axis: _number(getattr(row, axis)) for axis in _AXES}
                 points.setdefault(row.point, axes)[row.key] = _number(row.value)
         return list(points.values())
-
-
-def _insist(write: Callable[[], None]) -> None:
-    """Outlast the restart of a server: what a trial measured cost more than half a minute of waiting."""
-    for pause in _PAUSES:
-        try:
-            return write()
-        except Unreachable:
-            time.sleep(pause)
-    return write()
 
 
 def _standing(connection: sa.Connection, trial_id: int) -> Known | Busy:
