@@ -1,13 +1,12 @@
 """A campaign run to its end: sprint after sprint, until their number, the budget or the target ends it."""
 
-import fcntl
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
+from research.campaign.alone import alone
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -56,7 +55,7 @@ def research(campaign: Campaign) -> Path:
         seed = charter.seed + 1_000_003 * (number - 1)
         return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
-    with campaign.running(charter.name) as run, alone(campaign.folder):
+    with campaign.running(charter.name) as run, alone(campaign, f"campaign {charter.name}", campaign.folder):
         # All that can be refused without it has been: from here on there is a database.
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
@@ -118,29 +117,6 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
     # A screened pair, promoted and confirmed on as few seeds as can decide anything.
     short = spend.short(spend.usual(2 + len(charter.promote.seeds) + ENOUGH))
     return None if short is None else f"the budget is spent: {short}"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold `folder`/.lock while the body runs; `Refusal` when another process of this host holds it.
-
-    The kernel takes the lock back however the process ends.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise Refusal(
-            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Refusal(
-                f"This campaign runs already, in {folder}: wait for it, or give another goal, seed or budget."
-            ) from None
-        yield
 
 
 def settled(campaign: Campaign) -> Campaign:

@@ -15,7 +15,7 @@ from research.store import queries
 from research.store.connection import Connection
 from research.store.index import turned
 from research.store.store import Store
-from research.types import STOPPED, Objective, Result
+from research.types import BROKEN, Objective, Result
 
 _SHOWN = (
     "val/accuracy",
@@ -163,7 +163,7 @@ class _Told:
         ended = next(
             (word for begin, word in _NOT_FAILED.items() if (trial.reason or "").startswith(begin)), None
         )
-        return ended if ended and trial.status == "failed" else str(trial.status)
+        return ended if ended and trial.status in BROKEN else str(trial.status)
 
     def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
@@ -188,7 +188,7 @@ class _Told:
         return self._proposals.get(self._insights[about.number].proposal_id)
 
 
-_NOT_FAILED = {STOPPED: "stopped", "interrupted": "interrupted", "refused": "refused"}
+_NOT_FAILED = {"interrupted": "interrupted", "refused": "refused"}
 """beginning of the reason of a failed trial -> what came of it, that says nothing against a configuration"""
 
 
@@ -225,7 +225,7 @@ def runs(
             row.task,
             tuple(text for text in typed[number] if override(text).key not in idle.get(number, ())),
             row.seed,
-            row.status == "failed",
+            row.status in BROKEN,
             measured.get(number, {}),
             row.hardware,
             taken.get(number, ""),
@@ -246,11 +246,11 @@ def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dic
 
 def counts(status: str, reason: str | None) -> bool:
     """Whether how a trial ended says something of its configuration."""
-    return status == "done" or (status == "failed" and not (reason or "").startswith(tuple(_NOT_FAILED)))
+    return status == "done" or (status in BROKEN and not (reason or "").startswith(tuple(_NOT_FAILED)))
 
 
 def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:
     """Resolved configs of the newest trials that ended, oldest first, and whether each failed."""
     with store.read() as connection:
         rows = queries.newest_configs(connection, most)
-    yield from ((row.config, row.status == "failed") for row in rows[::-1] if counts(row.status, row.reason))
+    yield from ((row.config, row.status in BROKEN) for row in rows[::-1] if counts(row.status, row.reason))

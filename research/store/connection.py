@@ -72,9 +72,12 @@ class Database:
             self.close()
             raise
 
+    @property
+    def _is_file(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
     def _is_missing(self) -> bool:
-        sqlite = self.url.get_backend_name() == "sqlite"
-        return sqlite and not Path(str(self.url.database)).is_file()
+        return self._is_file and not Path(str(self.url.database)).is_file()
 
     def _version(self) -> int:
         with self.read() as connection:
@@ -90,10 +93,16 @@ class Database:
     def _migrate(self) -> None:
         if self._version() == migrations.VERSION:
             return
-        with self.write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            migrations.migrate(connection)
+        with self._sentences(), self._writer.connect() as connection:
+            sqlite: Any = connection.connection.driver_connection if self._is_file else None
+            if sqlite is not None:  # a table that is made anew is gone for a moment, and others refer to it
+                sqlite.execute("PRAGMA foreign_keys = OFF")
+            with connection.begin():
+                if sqlite is None:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                migrations.migrate(connection)
+            if sqlite is not None:
+                sqlite.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

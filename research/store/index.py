@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from research.compose.override import values_of
 from research.space.signature import INERT
 from research.store.schema import clock, episode, insight, proposal, sprint, trial
+from research.types import OPEN
 
 Row = Mapping[str, Any]
 _HARNESS = ("seed", "data.split_seed", *INERT)
@@ -91,7 +92,7 @@ def install(connection: sa.Connection) -> None:
     for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
         connection.execute(sa.text(statement))
     for table, add in ((proposal, of_proposal), (insight, of_insight), (trial, of_trial)):
-        ended = sa.true() if table is not trial else trial.c.status != "running"
+        ended = sa.true() if table is not trial else trial.c.status.not_in(OPEN)
         for number in connection.execute(sa.select(table.c.id).where(ended).order_by(table.c.id)).scalars():
             add(connection, number)
 

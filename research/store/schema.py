@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from research.types import STOPPED
+from research.types import OPEN
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -111,10 +111,18 @@ def _table(name: str, *columns: sa.schema.SchemaItem, **options: Any) -> sa.Tabl
     return sa.Table(name, metadata, *columns, **options)
 
 
+_ONCE = {"sqlite_autoincrement": True}
+"""an id is never used again, whatever was deleted: SQLite would use the highest one anew"""
+
+
 def _row(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     """A table of rows that are only appended to: an id, when it was written, free facts."""
     first = (sa.Column("id", sa.Integer, primary_key=True), sa.Column("created", Number, nullable=False))
-    return _table(name, *first, *columns, sa.Column("facts", Json, nullable=False))
+    return _table(name, *first, *columns, sa.Column("facts", Json, nullable=False), **_ONCE)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
 
 
 def _link(table: str, nullable: bool = True) -> sa.Column[int]:
@@ -192,15 +200,65 @@ trial = _table(
     sa.Column("sweep", Words, index=True),
     sa.Column("source", Words, nullable=False),
     sa.Column("folder", Words),
-    sa.Column("token", sa.Integer, nullable=False),
+    # What a worker must have to take it: `cpu` or `gpu`.
+    sa.Column("needs", Words, nullable=False, server_default="cpu"),
+    _count("priority"),
+    # By the database's clock; what is held back by a person waits for ever.
+    sa.Column("not_before", Number, nullable=False, server_default="0"),
+    # Whether whoever runs it is to end it.
+    _count("cancel"),
+    # Random, and of one attempt alone: what it does not go with is not written.
+    sa.Column("token", Words, unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("lease_until", Number, nullable=False),
+    # While it is queued, since when.
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),
     # NULL where a version wrote the row that took no digest.
     sa.Column("config_sha", Words),
     sa.UniqueConstraint("signature", "code", "data", "hardware", "replicate"),
+    sa.CheckConstraint("(status IN ('leased', 'running')) = (token IS NOT NULL)", name="held_by_a_token"),
+    **_ONCE,
+)
+_open = trial.c.status.in_(OPEN)
+sa.Index("ix_trial_open", trial.c.status, sqlite_where=_open, postgresql_where=_open)
+attempt = _table(
+    "attempt",
+    sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("token", Words, nullable=False, unique=True),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("engine", Words, nullable=False),
+    sa.Column("started", Number, nullable=False),
+    sa.Column("seen", Number, nullable=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("ended", Number),
+    sa.Column("outcome", Words),
+    sa.Column("reason", Words),
+    # What it has spent so far, by its last sign of life; joules with how they are known.
+    sa.Column("seconds", Number),
+    sa.Column("cpu_seconds", Number),
+    sa.Column("joules", Number),
+    sa.Column("joules_method", Words),
+)
+# At most one at a time, and at most one result.
+for _name, _one in (("open", attempt.c.ended.is_(None)), ("done", attempt.c.outcome == "done")):
+    _only: Any = {"unique": True, "sqlite_where": _one, "postgresql_where": _one}
+    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only)
+pause = _table(
+    "pause",
+    # A sweep or campaign whose queued trials wait until a person says so; `all` is everything.
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("created", Number, nullable=False),
+)
+lease = _table(
+    "lease",
+    # What is run by one process at a time though it is no trial: `campaign NAME`, `proposal 7`.
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("token", Words, nullable=False),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("until", Number, nullable=False),
 )
 metric = _table(
     "metric",
@@ -214,12 +272,6 @@ metric = _table(
     sa.Column("joule", Number),
     sqlite_with_rowid=False,
 )
-
-
-def spoken() -> sa.Case[str]:
-    """A trial's status as `Trial.word` has it, for a query."""
-    stopped = (trial.c.status == "failed") & trial.c.reason.contains(STOPPED)
-    return sa.case((stopped, "stopped"), else_=trial.c.status)
 
 
 FINAL = -1
