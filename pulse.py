@@ -1,7 +1,7 @@
 """A trial's sign of life and what it has spent so far, where both outlast its process.
 
 Whoever watches a process reads its steps from memory that the two share (`watched`). What it has spent lies
-in a file of the trial's folder (`spending`), written as it goes: a process that is killed cannot tell, and
+in a file of the trial's folder (`Spending`), written as it goes: a process that is killed cannot tell, and
 those joules are paid all the same. Below both wings; standard library only.
 """
 
@@ -9,8 +9,8 @@ import json
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple, final
@@ -22,9 +22,6 @@ _EVERY_S = 0.5
 """between two looks at a meter: one at a GPU's takes a millisecond"""
 _RECORD = struct.Struct("=QqddB63s")
 _memory: mmap | None = None
-_ledgers: list["_Ledger"] = []
-
-Figures = dict[str, float]
 
 
 class Life(NamedTuple):
@@ -80,64 +77,41 @@ def beat(doing: str, step: int | None = None) -> None:
 
 
 @final
-class _Ledger:
-    """The figures of one attempt, without those that its checkpoint has from earlier ones."""
+class Spending:
+    """What one attempt has spent so far, in a file of its trial's folder under the attempt's own name."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._looked, self._file = folder / FILE, 0.0, -1
-        self._base: Figures = {}
-        self.own: Figures = {}
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path, self._name = folder / FILE, name
+        self._looked, self._file = -_EVERY_S, -1
 
-    def count(self, used: Callable[[], Mapping[str, float]], first: bool) -> None:
+    def write(self, used: Callable[[], Mapping[str, float]], *, last: bool = False) -> None:
+        """Write down what was used by now, twice a second at most but for the `last` time.
+
+        What is handed to the kernel survives the process; a disk that is full ends no training here.
+        """
         now = time.monotonic()
-        if not first and now - self._looked < _EVERY_S:
+        if not last and now - self._looked < _EVERY_S:
             return
-        self._looked, figures = now, dict(used())
-        if first:
-            # A training within the trial, as a fine-tuning, counts on from what there is.
-            self._base = {key: value - self.own.get(key, 0.0) for key, value in figures.items()}
-        self.own |= {key: value - self._base.get(key, 0.0) for key, value in figures.items()}
-        # What is handed to the kernel survives the process; a disk that is full ends no training here.
+        self._looked = now
+        text = json.dumps({"attempt": self._name, **used()})
         with suppress(OSError):
             if self._file < 0:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.pwrite(self._file, json.dumps(self.own).ljust(SIZE).encode(), 0)
+            os.pwrite(self._file, text.ljust(SIZE).encode(), 0)
 
     def close(self) -> None:
+        """Nothing more is written."""
         if self._file >= 0:
             os.close(self._file)
+            self._file = -1
 
 
-@contextmanager
-def spending(folder: Path) -> Iterator[None]:
-    """What is `spent` meanwhile is this attempt's, kept in its folder."""
-    ledger = _Ledger(folder)
-    _ledgers.append(ledger)
-    try:
-        yield
-    finally:
-        _ledgers.remove(ledger)
-        ledger.close()
-
-
-def spent(used: Callable[[], Mapping[str, float]], *, first: bool = False) -> None:
-    """Write down what the training has used by now: seconds, joules, twice a second at most.
-
-    With `first` it is what its checkpoint had: an earlier attempt has written that down.
-    """
-    if _ledgers:
-        _ledgers[-1].count(used, first)
-
-
-def own() -> Figures:
-    """What this attempt has spent by its last look; empty where nobody counts."""
-    return dict(_ledgers[-1].own) if _ledgers else {}
-
-
-def left(folder: Path) -> Figures:
-    """What the last attempt in a folder had spent, also if it was killed; empty where that is not known."""
+def left(folder: Path, name: str) -> dict[str, float]:
+    """What an attempt had spent, also one that was killed; empty where that is not known."""
     try:
         figures = json.loads((folder / FILE).read_bytes())
+        if figures.pop("attempt") != name:
+            return {}
         return {str(key): float(value) for key, value in figures.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

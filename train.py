@@ -44,10 +44,12 @@ def trial(
     source: str = "person",
     threads: int | None = None,
     spent_s: float = 0.0,
+    leased: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Run the trial of a resolved config, or return what is known of it; its row is written either way.
 
-    `spent_s`: CPU seconds that this process has spent on others before.
+    `spent_s`: CPU seconds that this process has spent on others before. `leased`: id and token of the row
+    that this process was started for.
 
     Raises:
         Refusal: bad input, or a part of the machine that is missing.
@@ -57,14 +59,15 @@ def trial(
     from research.run.row import claimed
     from research.run.teachers import taught
 
-    with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
+    with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))
         elif row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
             begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
-            measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
+            given = (overrides, sweep, threads, spent_s, row.heart)
+            measured = measure(begun, row.folder, row.digest, *given)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
@@ -78,6 +81,7 @@ def measure(
     sweep: str | None,
     threads: int | None,
     spent_s: float = 0.0,
+    heart: Any = None,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
@@ -86,6 +90,10 @@ def measure(
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
+    if heart is not None and parts["trainer"].devices == 1:
+        from models.training.callbacks.pulse import Pulse
+
+        parts["callbacks"] = {**(parts["callbacks"] or {}), "pulse": Pulse(heart.beat)}
     if sweep is None and sys.stderr.isatty():
         from models.training.callbacks.progress import ProgressLine
 

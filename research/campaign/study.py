@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.campaign.alone import alone
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
@@ -46,7 +47,8 @@ def conduct(campaign: Campaign, name: str) -> Path:
     lines.say(f"claim      {study.claim}")
     with _runner(campaign, composed, name) as runner:
         experiment = Experiment(campaign, name, study, fixed, campaign.given_run or runner.run)
-        path = experiment.run(study.at_hand(composed))
+        with alone(campaign, f"recipe {experiment.folder}", experiment.folder):
+            path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")
     return path
 

@@ -15,7 +15,7 @@ from research.store import faults, queries
 from research.store.connection import Connection
 from research.store.index import turned
 from research.store.store import Store
-from research.types import Objective, Result
+from research.types import BROKEN, Objective, Result
 
 _SHOWN = (
     "val/accuracy",
@@ -160,7 +160,7 @@ class _Told:
         if about.kind == "proposal":
             return str(self._proposals[about.number].status)
         trial = self._trials[about.number]
-        return _came(trial.reason) if trial.status == "failed" else str(trial.status)
+        return _came(trial.reason) if trial.status in BROKEN else str(trial.status)
 
     def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
@@ -226,7 +226,7 @@ def runs(
             row.task,
             tuple(text for text in typed[number] if override(text).key not in idle.get(number, ())),
             row.seed,
-            row.status == "failed",
+            row.status in BROKEN,
             measured.get(number, {}),
             row.hardware,
             taken.get(number, ""),
@@ -247,11 +247,11 @@ def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dic
 
 def counts(status: str, reason: str | None) -> bool:
     """Whether how a trial ended says something of its configuration."""
-    return status == "done" or (status == "failed" and _came(reason) == "failed")
+    return status == "done" or (status in BROKEN and _came(reason) == "failed")
 
 
 def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:
     """Resolved configs of the newest trials that ended, oldest first, and whether each failed."""
     with store.read() as connection:
         rows = queries.newest_configs(connection, most)
-    yield from ((row.config, row.status == "failed") for row in rows[::-1] if counts(row.status, row.reason))
+    yield from ((row.config, row.status in BROKEN) for row in rows[::-1] if counts(row.status, row.reason))

@@ -102,9 +102,9 @@ class Forks:
         """Send every child SIGINT, and SIGKILL to those that still live `grace_s` seconds later."""
         self._send("interrupt", grace_s)
 
-    def report(self) -> Report | None:
-        """Wait until a child ends; None when the server itself is gone."""
-        return self._reports.get()
+    def report(self, patience_s: float | None = None) -> Report | None:
+        """Wait until a child ends; None when the server itself is gone. Raises `queue.Empty` in the end."""
+        return self._reports.get(timeout=patience_s)
 
     def close(self) -> None:
         """End the server and its children, and wait for it: no zombie, and its CPU time becomes ours."""

@@ -19,7 +19,7 @@ from research.memory.records import Query
 from research.memory.retrieval import Nearest
 from research.store import migrations, schema
 from research.store.claims import refuse_edited
-from research.store.schema import Json, Words
+from research.store.columns import Json, Words
 from research.store.store import Store
 
 HERE = sa.create_engine("sqlite://").dialect
