@@ -192,7 +192,7 @@ def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dic
     measured = dict(
         map(tuple, connection.execute(sa.select(_C.id, metric.c.value).join(metric).where(*own, taken)))
     )
-    tried = sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(_A).where(*own).order_by(_C.id, _A.n)
+    tried = sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
     failed = sa.select(_C.id, _C.facts).where(*own, _C.status.in_(FAILED))
     told = {
         row.id: (row.facts.get("spent") or {}).get("train/energy_j") for row in connection.execute(failed)
