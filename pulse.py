@@ -1,7 +1,7 @@
 """A trial's sign of life and what it has spent so far, where both outlast its process.
 
 Whoever watches a process reads its steps from memory that the two share (`watched`). What it has spent lies
-in a file of the trial's folder (`Spending`), written as it goes: a process that is killed cannot tell, and
+in a file of the trial's folder (`spending`), written as it goes: a process that is killed cannot tell, and
 those joules are paid all the same. Below both wings; standard library only.
 """
 
@@ -9,8 +9,8 @@ import json
 import os
 import struct
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple, final
@@ -22,6 +22,10 @@ _EVERY_S = 0.5
 """between two looks at a meter: one at a GPU's takes a millisecond"""
 _RECORD = struct.Struct("=QqddB63s")
 _memory: mmap | None = None
+_ledgers: list["_Ledger"] = []
+_hearing: list[Callable[[int | None], None]] = []
+
+Figures = dict[str, float]
 
 
 class Life(NamedTuple):
@@ -65,8 +69,20 @@ def is_watched() -> bool:
     return _memory is not None
 
 
+@contextmanager
+def heard(by: Callable[[int | None], None]) -> Iterator[None]:
+    """Each sign meanwhile calls `by` with its step as well, which may raise what is to end the training."""
+    _hearing.append(by)
+    try:
+        yield
+    finally:
+        _hearing.remove(by)
+
+
 def beat(doing: str, step: int | None = None) -> None:
     """One sign of life: a step of a training, or what is done beside one; 2 us."""
+    for hear in _hearing:
+        hear(step)
     if _memory is None:
         return
     now, life = time.monotonic(), read(_memory)
@@ -77,36 +93,63 @@ def beat(doing: str, step: int | None = None) -> None:
 
 
 @final
-class Spending:
-    """What one attempt has spent so far, in a file of its trial's folder under the attempt's own name."""
+class _Ledger:
+    """The figures of one attempt, without those that its checkpoint has from earlier ones."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._path, self._name = folder / FILE, name
-        self._looked, self._file = -_EVERY_S, -1
+        self._path, self._name, self._looked, self._file = folder / FILE, name, 0.0, -1
+        self._base: Figures = {}
+        self.own: Figures = {}
 
-    def write(self, used: Callable[[], Mapping[str, float]], *, last: bool = False) -> None:
-        """Write down what was used by now, twice a second at most but for the `last` time.
-
-        What is handed to the kernel survives the process; a disk that is full ends no training here.
-        """
+    def count(self, used: Callable[[], Mapping[str, float]], first: bool, last: bool) -> None:
         now = time.monotonic()
-        if not last and now - self._looked < _EVERY_S:
+        if not (first or last) and now - self._looked < _EVERY_S:
             return
-        self._looked = now
-        text = json.dumps({"attempt": self._name, **used()})
+        self._looked, figures = now, dict(used())
+        if first:
+            # A training within the trial, as a fine-tuning, counts on from what there is.
+            self._base = {key: value - self.own.get(key, 0.0) for key, value in figures.items()}
+        self.own |= {key: value - self._base.get(key, 0.0) for key, value in figures.items()}
+        # What is handed to the kernel survives the process; a disk that is full ends no training here.
         with suppress(OSError):
             if self._file < 0:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            text = json.dumps({"attempt": self._name, **self.own})
             os.pwrite(self._file, text.ljust(SIZE).encode(), 0)
 
     def close(self) -> None:
-        """Nothing more is written."""
         if self._file >= 0:
             os.close(self._file)
-            self._file = -1
 
 
-def left(folder: Path, name: str) -> dict[str, float]:
+@contextmanager
+def spending(folder: Path, name: str) -> Iterator[None]:
+    """What is `spent` meanwhile is this attempt's, kept in its folder under its name."""
+    ledger = _Ledger(folder, name)
+    _ledgers.append(ledger)
+    try:
+        yield
+    finally:
+        _ledgers.remove(ledger)
+        ledger.close()
+
+
+def spent(used: Callable[[], Mapping[str, float]], *, first: bool = False, last: bool = False) -> None:
+    """Write down what the training has used by now: seconds, joules, twice a second at most.
+
+    With `first` it is what its checkpoint had: an earlier attempt has written that down. The `last` time it
+    is written in any case.
+    """
+    if _ledgers:
+        _ledgers[-1].count(used, first, last)
+
+
+def own() -> Figures:
+    """What this attempt has spent by its last look; empty where nobody counts."""
+    return dict(_ledgers[-1].own) if _ledgers else {}
+
+
+def left(folder: Path, name: str) -> Figures:
     """What an attempt had spent, also one that was killed; empty where that is not known."""
     try:
         figures = json.loads((folder / FILE).read_bytes())

@@ -51,8 +51,6 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """what the training begins from, by key, with the SHA-256 of each"""
-    heart: Heart | None = None
-    """of a training that runs"""
     _store: Store | None = None
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
@@ -224,11 +222,8 @@ def claimed(
             _tell_damaged(begun, damaged)
             files = identity.files(config | {"ckpt_path": pinned})
             folder = _own(store, got, folder)
-            heart = Heart(store, got, folder=folder)
-            row = Row(
-                got.trial_id, folder, digest, pinned, files=files, heart=heart, _store=store, _claim=got
-            )
-            with heart.beating(), _failing(row):
+            row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
+            with Heart(store, got).beating(), _failing(row), pulse.spending(folder, got.token):
                 row.deliver_what_waits()
                 yield row
     finally:

@@ -30,6 +30,7 @@ _BACK_OFF_S = (2, 300)
 _WINDOW = 500
 """ids that one statement is given"""
 _SPENT = ("step", "seconds", "cpu_seconds", "joules", "joules_method")
+_OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
 _C, _A = trial.c, attempt.c
 
 
@@ -164,17 +165,22 @@ def _count(connection: sa.Connection, number: int, outcomes: Sequence[str]) -> i
 
 
 def _close(
-    connection: sa.Connection, number: int, outcome: str, reason: str | None, spent: Mapping[str, Any] | None
+    connection: sa.Connection, number: int, outcome: str, reason: str | None, used: Mapping[str, Any] | None
 ) -> None:
     last = (_A.trial_id == number) & _A.ended.is_(None)
     query = sa.select(_A.token, _C.folder).join(trial, _C.id == _A.trial_id).where(last)
     row = connection.execute(query).first()
     # What it wrote itself, where its files are: a process that is killed tells nothing, and it is this
     # attempt's alone.
-    own = pulse.left(Path(row.folder), row.token) if row is not None and row.folder else {}
-    told = {**own, **(spent or {}), **{name: own[name] for name in ("joules",) if name in own}}
+    own = spent(pulse.left(Path(row.folder), row.token)) if row is not None and row.folder else {}
+    told = {**own, **(used or {}), **{name: own[name] for name in ("joules",) if name in own}}
     values = {"ended": clock(), "outcome": outcome, "reason": reason, **_spent(told)}
     connection.execute(sa.update(attempt).where(last).values(**values))
+
+
+def spent(figures: Mapping[str, float]) -> dict[str, float]:
+    """What a row of an attempt says of a training's figures."""
+    return {name: figures[key] for name, key in _OF.items() if key in figures}
 
 
 def _spent(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +198,9 @@ def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dic
     measured = dict(
         map(tuple, connection.execute(sa.select(_C.id, metric.c.value).join(metric).where(*own, taken)))
     )
-    tried = sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
+    tried = (
+        sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
+    )
     failed = sa.select(_C.id, _C.facts).where(*own, _C.status.in_(FAILED))
     told = {
         row.id: (row.facts.get("spent") or {}).get("train/energy_j") for row in connection.execute(failed)

@@ -117,10 +117,8 @@ def of_sweep(connection: sa.Connection, name: str) -> list[int]:
 
 def trained(connection: sa.Connection, campaign: str) -> tuple[int, float]:
     """How many trials a campaign has, and the joules that they trained for, killed attempts among them."""
-    count = connection.execute(
-        sa.select(sa.func.count(trial.c.id)).where(trial.c.sweep == campaign)
-    ).scalar_one()
-    return int(count), sum(joules(connection, campaign).values())
+    count = sa.select(sa.func.count(trial.c.id)).where(trial.c.sweep == campaign)
+    return int(connection.execute(count).scalar_one()), sum(joules(connection, campaign).values())
 
 
 def lost(connection: sa.Connection, sweep: str) -> dict[Key, dict[str, float]]:

@@ -19,7 +19,6 @@ from research.store.schema import FINAL, attempt, batches, clock, metric, pause,
 from research.types import HELD, AttemptOutcome, Key, Result, Trial
 
 AXES = ("step", "second", "joule")
-_USED = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
 _C = trial.c
 
 
@@ -180,7 +179,7 @@ class Work(Journal, ABC):
         What becomes of the trial follows from `outcome`. Raises `Lost` when another took over.
         """
         used = (facts or {}).get("spent") or {}
-        told = {name: used[key] for name, key in _USED.items() if key in used} | dict(spent or {})
+        told = attempts.spent(used) | dict(spent or {})
 
         def write() -> None:
             with self.write() as connection:

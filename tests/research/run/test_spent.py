@@ -20,16 +20,23 @@ TASK = """
 
     def trial(config, *, overrides, sweep, source, threads, leased=None):
         pulse._EVERY_S = 0.0
+        used = {}
         tries = Path(config["root"]) / "tries"
         with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
             row.folder.mkdir(parents=True, exist_ok=True)
             begun = tries.read_text().count("x") if tries.exists() else 0
             tries.write_text("x" * (begun + 1))
+            used["train/energy_j"] = 100.0  # of the checkpoint that it goes on from
+            pulse.spent(lambda: used, first=True)
             for step in range(1, 9):
-                row.heart.beat(step, lambda: {"joules": 3.0 * step, "seconds": 0.1 * step})
+                used["train/energy_j"] = 100.0 + 3.0 * step
+                pulse.beat("training", step)
+                pulse.spent(lambda: used)
             if begun < 5:
                 os.kill(os.getpid(), signal.SIGKILL)
-            row.heart.beat(None, lambda: {"joules": 30.0, "seconds": 1.0})
+            used["train/energy_j"] = 130.0
+            pulse.spent(lambda: used, last=True)
+            pulse.beat("the training")
             row.finish({"train/energy_j": 31.0, "val/accuracy": 0.9}, {}, [])
         return row.answer("val/accuracy")
 """
@@ -57,17 +64,25 @@ def test_five_kills_record_what_they_spent(
 
 
 def test_what_an_attempt_spent_is_its_own(tmp_path: Path) -> None:
-    first, second = pulse.Spending(tmp_path, "a"), pulse.Spending(tmp_path, "b")
-    assert pulse.left(tmp_path, "a") == {}
-    first.write(lambda: {"joules": 2.5})
-    first.write(lambda: {"joules": 99.0})  # too soon to look again
-    assert pulse.left(tmp_path, "a") == {"joules": 2.5} and pulse.left(tmp_path, "b") == {}
-    first.write(lambda: {"joules": 4.0}, last=True)
-    assert pulse.left(tmp_path, "a") == {"joules": 4.0}
-    second.write(lambda: {"joules": 1.0})
-    assert pulse.left(tmp_path, "a") == {} and pulse.left(tmp_path, "b") == {"joules": 1.0}
-    for one in (first, second):
-        one.close()
+    def joules(of: str) -> float | None:
+        return pulse.left(tmp_path, of).get("train/energy_j")
+
+    assert pulse.left(tmp_path, "a") == {} == pulse.own()
+    with pulse.spending(tmp_path, "a"):
+        pulse.spent(lambda: {"train/energy_j": 10.0}, first=True)
+        pulse.spent(lambda: {"train/energy_j": 99.0})  # too soon to look again
+        assert joules("a") == 0.0
+        pulse.spent(lambda: {"train/energy_j": 14.0}, last=True)
+        assert joules("a") == 4.0 == pulse.own()["train/energy_j"] and pulse.left(tmp_path, "b") == {}
+        # A fine-tuning counts on from there.
+        pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
+        pulse.spent(lambda: {"train/energy_j": 1.5}, last=True)
+        assert joules("a") == 5.5
+        with pulse.spending(tmp_path / "teacher", "t"):
+            pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
+    with pulse.spending(tmp_path, "b"):
+        pulse.spent(lambda: {"train/energy_j": 3.0}, first=True)
+    assert joules("a") is None and joules("b") == 0.0
     for text in ("", "[]", "{}", '{"attempt": "b", "joules": null}'):
         (tmp_path / pulse.FILE).write_text(text)
         assert pulse.left(tmp_path, "b") == {}
