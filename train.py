@@ -45,10 +45,12 @@ def trial(
     source: str = "person",
     threads: int | None = None,
     spent_s: float = 0.0,
+    leased: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Run the trial of a resolved config, or return what is known of it; its row is written either way.
 
-    `spent_s`: CPU seconds that this process has spent on others before.
+    `spent_s`: CPU seconds that this process has spent on others before. `leased`: id and token of the row
+    that this process was started for.
 
     Raises:
         Refusal: bad input, or a part of the machine that is missing.
@@ -60,7 +62,7 @@ def trial(
     from research.run.teachers import taught
     from research.types import Result
 
-    with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
+    with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))
         elif row.status != "known":
