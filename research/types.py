@@ -277,6 +277,8 @@ class SprintFacts(RowFacts):
     steered: dict[str, int] = {}  # line of the person -> proposals that had run when it was first read
     memory: dict[str, Any] = {}
     literature: dict[str, Any] = {}
+    worthless: str | None = None
+    """why nothing that could still be proposed is worth its CPU seconds; None where something is"""
     ended: str | None = None
     """why no sprint comes after it"""
 

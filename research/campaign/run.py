@@ -110,6 +110,9 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
         return "all its sprints are done"
     if stopped(campaign.folder / FILE):
         return ENDED
+    worthless = SprintFacts.of(rows_of(campaign.store, charter.name)[number]).worthless
+    if worthless and not insights:  # else the next one asks otherwise, or of others
+        return worthless
     rows = campaign.store.proposals(sprint_id=sprint.id)
     own = [row for row in rows if not harness(row) and ProposalFacts.of(row).carried is None]
     if not own and not insights:
