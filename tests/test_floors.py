@@ -31,7 +31,7 @@ FLOORS = {
         ["data", "nets", "optim"],
     ],
     "research": [
-        ["lab"],
+        ["lab", "notebook"],
         ["tasks"],
         ["campaign"],
         ["report", "team"],

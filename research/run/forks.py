@@ -18,6 +18,8 @@ _BOOT = (
     "import json, sys; descriptor, sys.path[:] = json.loads(sys.argv[1]); "
     "from research.run.server import main; main(descriptor)"
 )
+_CLONE = str(Path(__file__).resolve().parents[2])
+"""whose modules its processes have first, whatever lies in the folder of a notebook"""
 _CLOSING_S = 10.0
 LET_THROUGH = "JOULELAB_LET_THROUGH"
 """variable that names others, with commas between, which trials are to have too, as `HF_TOKEN,DATA_*`"""
@@ -46,7 +48,7 @@ class Forks:
         ours, theirs = socket.socketpair()
         written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with theirs, os.fdopen(written, "ab") as output:
-            boot = json.dumps([theirs.fileno(), sys.path])
+            boot = json.dumps([theirs.fileno(), [_CLONE, *sys.path]])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, boot],
                 pass_fds=[theirs.fileno()],
