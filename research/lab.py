@@ -88,7 +88,7 @@ class Lab:
         given: dict[str, Any] = {"llm": llm, "domain": domain, **more}
         given |= {"goal": goal} if goal is not None else {}
         given |= {"base": list(base)} if base else {}
-        self._typed = [*_database(store), *overrides(given), *typed]
+        self._typed = [*database(store), *overrides(given), *typed]
         settings(self._typed, CONF)  # what does not compose is refused here, not in the first method
 
     def run(self) -> Researched:
@@ -195,7 +195,8 @@ class Lab:
         return answer
 
 
-def _database(store: str | Path) -> list[str]:
+def database(store: str | Path) -> list[str]:
+    """An option of conf/store, the URL of a database or the path of a SQLite file, as overrides."""
     text = str(store)
     if isinstance(store, Path):
         return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]

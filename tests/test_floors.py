@@ -24,10 +24,7 @@ FLOORS = {
     "models": [
         ["delivery", "startup", "trial"],
         ["inference", "pipeline"],
-<<<<<<< HEAD
         ["backends"],
-=======
->>>>>>> h-export
         ["measure", "own"],
         ["exports"],
         ["compress"],
@@ -36,7 +33,7 @@ FLOORS = {
         ["data", "nets", "optim"],
     ],
     "research": [
-        ["lab"],
+        ["lab", "notebook"],
         ["tasks"],
         ["campaign"],
         ["report", "team"],
