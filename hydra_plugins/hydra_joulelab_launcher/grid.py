@@ -80,18 +80,16 @@ class Grid(BasicSweeper):
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Every job's overrides in batches, with recipes expanded; Hydra's own `sweep` asks here as well."""
-        from hydra_plugins.hydra_joulelab_launcher.points import only_folder
+        from hydra_plugins.hydra_joulelab_launcher.points import composer_of
         from research.campaign.recipe import expanded
-        from research.compose.compose import Composer
 
         assert self.config is not None
         (split,) = BasicSweeper.split_arguments(overrides, None)
         typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
         jobs = [[_as_typed(text, typed) for text in job] for job in split]
-        folder = only_folder(self.config)
-        if folder is not None:
-            root = str(self.config.hydra.job.config_name)
-            jobs = expanded(jobs, folder, lambda job: Composer(folder, root).resolve(job).config)
+        composer = composer_of(self.config)
+        if composer is not None:
+            jobs = expanded(jobs, composer.files.folder, lambda job: composer.resolve(job).config)
         return [list(chunk) for chunk in BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size)]
 
 
