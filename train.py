@@ -133,12 +133,14 @@ def deliver(config: dict[str, Any], folder: Path, to: Path, form: str, threads: 
 
 def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    from research.compose.trees import unspaced
+
     learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
     for key, value in learnt.items():
         cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     construct.trust_composed(resolved, HydraConfig.get())
-    return resolved, redact(list(HydraConfig.get().overrides.task))
+    return unspaced(resolved), redact(list(HydraConfig.get().overrides.task))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -190,6 +192,7 @@ if __name__ == "__main__":
 
     if helps(sys.argv[1:]):
         sys.exit(print(manual(Files(CONF), "train")))
+    construct.look_here()
     with refusal.told():
         # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
         words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]

@@ -105,7 +105,7 @@ class Campaign:
         """The search space of the configuration folder."""
         from research.space.gate import Space
 
-        return Space(self.conf, self.conf / "space.yaml")
+        return Space(self.conf, self.conf / "space.yaml", own=self.config.get("config_dir"))
 
     @cached_property
     def store(self) -> "Store":
