@@ -1,5 +1,6 @@
 """What a loader returns: three splits that live as tensors, checked once against the config that asked."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, final
@@ -150,6 +151,16 @@ class Dataset:
     def changes(self, seed: int) -> Augment | None:
         """What makes the training batches of a run with this seed never twice the same."""
         return Augment(self.augment, self.classes, seed) if self.augment else None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What a network needs of its data beside its weights: shape, classes and names, scale, tokenizer."""
+        about = {key: value for key, value in self.about.items() if key != "notes"}
+        return {"task": self.task, "shape": list(self.shape), "classes": self.classes} | about
+
+    def spelt(self) -> str:
+        """The same as it lies in `data.json`."""
+        return json.dumps(self.known, ensure_ascii=False, indent=1)
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same data on `device`."""

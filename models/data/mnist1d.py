@@ -68,8 +68,8 @@ def load(
         raise Refusal("data.train_size, data.val_size and data.test_size must be 10 or more, one per class.")
     sizes = (train_size, val_size, test_size)
     splits = [_draw(size, np.random.default_rng([split_seed, part])) for part, size in enumerate(sizes)]
-    train, val, test = standardise(*splits)
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, augment=tuple(augment))
+    (train, val, test), scale = standardise(*splits)
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, scale, tuple(augment))
 
 
 def templates() -> Floats:

@@ -53,6 +53,7 @@ def load(
     scale = None if _tokens(data) else _scale(data.inputs, data.moments(rows["train"]))
     if scale is not None:
         about |= {"mean": scale.mean.flatten().tolist(), "deviation": scale.deviation.flatten().tolist()}
+        about |= {"gaps": True} if scale.gaps else {}
     values = None
     if data.task == "regression":
         values = _scale(data.targets, moments(data.targets, rows["train"]))
