@@ -19,6 +19,7 @@ beside those of the same data mapped into memory (to reach: 0.9), taken in turns
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import statistics
@@ -143,7 +144,12 @@ def config_of(path: str, place: str, seed: int) -> dict[str, Any]:
 
 def cached(options: argparse.Namespace, place: str) -> None:
     import train
+    from models import trial  # noqa: F401 - as the process that a sweep's trials are forked from has it
+    from research.run import row, teachers  # noqa: F401
+    from research.store import store  # noqa: F401
 
+    gc.collect()
+    gc.freeze()
     # Forked before anything is trained here, as a sweep's trials are.
     alone, together = (shared_by(count, options, place) for count in (1, 4))
     for name, one, four in zip(("all memory", "the pictures"), alone, together, strict=True):

@@ -2,12 +2,12 @@
 
     python benchmarks/text_sections.py [--rows 0] [--seeds 3] [--steps 1200]
 
-The texts are apt's own index on this machine (`apt-cache dumpavail`; some 63,000 packages in 57 sections); none
-are kept here. A tenth each is for validation and test, equal descriptions together. Ours is `data=text
-model=bag` with the options below; the peer is scikit-learn's TfidfVectorizer and LogisticRegression with their
-defaults (and iterations enough to converge), on the same texts as they are. CPU seconds are of all that comes
-after the texts lie in a table: tokens or counts, training, and the test's answers; one thread, each in a process
-of its own whose imports are left out; turns alternate.
+The texts are apt's own index on this machine (`apt-cache dumpavail`; some 63,000 packages in 57 sections);
+none are kept here. A tenth each is for validation and test, equal descriptions together. Ours is `data=text
+model=bag` with the options below; the peer is scikit-learn's TfidfVectorizer and LogisticRegression with
+their defaults (and iterations enough to converge), on the same texts as they are. CPU seconds are of all that
+comes after the texts lie in a table: tokens or counts, training, and the test's answers; one thread, each in
+a process of its own whose imports are left out; turns alternate.
 
 To reach: macro F1 on the test within 2 points of the peer's, at no more CPU seconds.
 """
@@ -153,12 +153,9 @@ def main() -> None:
                 print(f"{who:5s} macro F1 {score:.4f}   {seconds:7.1f} CPU s", flush=True)
     mean = {who: statistics.mean(score for score, _ in own) for who, own in found.items()}
     spent = {who: statistics.median(seconds for _, seconds in own) for who, own in found.items()}
-    print(
-        f"macro F1 {mean['ours']:.4f} beside {mean['peer']:.4f}: {100 * (mean['ours'] - mean['peer']):+.1f} points"
-    )
-    print(
-        f"CPU seconds {spent['ours']:.1f} beside {spent['peer']:.1f}: {spent['ours'] / spent['peer']:.2f} of it"
-    )
+    gap, ratio = 100 * (mean["ours"] - mean["peer"]), spent["ours"] / spent["peer"]
+    print(f"macro F1 {mean['ours']:.4f} beside {mean['peer']:.4f}: {gap:+.1f} points")
+    print(f"CPU seconds {spent['ours']:.1f} beside {spent['peer']:.1f}: {ratio:.2f} of it")
 
 
 if __name__ == "__main__":
