@@ -66,8 +66,7 @@ def trial(
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
             begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
-            given = (overrides, sweep, threads, spent_s, row.heart)
-            measured = measure(begun, row.folder, row.digest, *given)
+            measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
@@ -81,7 +80,6 @@ def measure(
     sweep: str | None,
     threads: int | None,
     spent_s: float = 0.0,
-    heart: Any = None,
 ) -> Any:
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
@@ -90,10 +88,6 @@ def measure(
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
-    if heart is not None and parts["trainer"].devices == 1:
-        from models.training.callbacks.pulse import Pulse
-
-        parts["callbacks"] = {**(parts["callbacks"] or {}), "pulse": Pulse(heart.beat)}
     if sweep is None and sys.stderr.isatty():
         from models.training.callbacks.progress import ProgressLine
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
+from research.tasks.backup import BackedUp
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
 from research.tasks.doctor import Examined
@@ -19,6 +20,7 @@ from research.tasks.forget import Forgot
 from research.tasks.line import overrides, settings
 from research.tasks.listing import Listing
 from research.tasks.planned import Planned
+from research.tasks.queue import Waiting
 from research.tasks.report import Reported
 from research.tasks.reproduce import Reproduced
 from research.tasks.research import Researched
@@ -112,6 +114,20 @@ class Lab:
         """Run one queued proposal beside its control; None runs all until interrupted, as a daemon does."""
         return self._do("run", Ran, id=proposal, daemon=proposal is None)
 
+    def queue(
+        self,
+        *,
+        cancel: str | None = None,
+        pause: str | None = None,
+        resume: str | None = None,
+        first: str | None = None,
+        priority: int = 1,
+        limit: int = 20,
+    ) -> Waiting:
+        """What waits and runs, after one of: `cancel`, `pause`, `resume`, `first` with a `priority`."""
+        wishes = {"cancel": cancel, "pause": pause, "resume": resume, "first": first}
+        return self._do("queue", Waiting, **wishes, priority=priority, limit=limit)
+
     def status(self) -> Status:
         """Sprints, queue, trials and what is spent."""
         return self._do("status", Status)
@@ -158,6 +174,10 @@ class Lab:
     def doctor(self) -> Examined:
         """What is installed and reachable here."""
         return self._do("doctor", Examined)
+
+    def backup(self, path: str | Path | None = None) -> BackedUp:
+        """The whole database copied to a new file; None is one of this moment under `root`."""
+        return self._do("backup", BackedUp, path=None if path is None else str(path))
 
     def calibrate(
         self,

@@ -294,7 +294,7 @@ class Campaign:
         from research.run.runner import Runner
 
         limits, seconds = self.config["launcher"], self.config["budget"]["seconds"]
-        longest = limits["timeout_s"] or share(seconds)
-        jobs, logs = 1 if alone else limits["jobs"], self.root / "agent" / name / "logs"
-        with Runner(jobs, threads or limits["threads"], longest, logs=logs) as runner:
+        own = {"threads": threads or limits["threads"], "timeout_s": limits["timeout_s"] or share(seconds)}
+        own |= {"jobs": 1} if alone else {}
+        with Runner(**limits | own, logs=self.root / "agent" / name / "logs") as runner:
             yield runner.run

@@ -2,12 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
+import pulse
 from refusal import Ended, Refusal
+from research.store import attempts
 from research.store.attempts import Lost, TrialClaim
+from research.store.outage import at_once
 from research.store.store import Store
 from research.store.work import LEASE_S
 
@@ -26,7 +29,7 @@ class Cancelled(Ended):
 
 @final
 class Heart:
-    """Keeps one claim; `beat` is called by the training after its steps.
+    """Keeps one claim while `beating`; each step of the training is a beat.
 
     Before the first step and after the last there is nothing to count, so the lease is kept there by the
     clock alone: data are read, networks compiled and measured.
@@ -34,28 +37,27 @@ class Heart:
 
     def __init__(self, store: Store, mine: TrialClaim, lease_s: float = LEASE_S) -> None:
         self._store, self._mine, self._lease_s = store, mine, lease_s
-        self._began, self._moved, self._usual_s = time.monotonic(), None, 0.0
-        self._moved: float | None
+        self._began, self._usual_s = time.monotonic(), 0.0
+        self._moved: float | None = None
+        self._step: int | None = None
         self._ended: Ended | None = None
-        self._asked, self._spent = True, dict[str, Any]()
         self._over = threading.Event()
 
-    def beat(self, step: int | None, spent: Callable[[], Mapping[str, float]] = dict) -> None:
-        """Tell that the training has come to `step`; None when no steps follow for now.
+    def beat(self, step: int | None) -> None:
+        """Hear that the training has come to `step`; None when no steps follow for now.
 
-        `spent` is asked now and then for what this attempt has used: seconds, cpu_seconds, joules. Raises
-        `Lost` when another took the trial over, and `Cancelled` when it is to end.
+        Raises `Lost` when another took the trial over, and `Cancelled` when it is to end.
         """
+        now = time.monotonic()
+        if step is None:
+            self._moved = None
+            return
         if self._ended is not None:
             raise self._ended
-        now = time.monotonic()
-        if step is not None and self._moved is not None:
-            self._usual_s = (
-                0.9 * self._usual_s + 0.1 * (now - self._moved) if self._usual_s else now - self._moved
-            )
-        self._moved = None if step is None else now
-        if self._asked:
-            self._asked, self._spent = False, {**spent(), "step": step}
+        if self._moved is not None:
+            took = now - self._moved
+            self._usual_s = 0.9 * self._usual_s + 0.1 * took if self._usual_s else took
+        self._moved, self._step = now, step
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -63,24 +65,28 @@ class Heart:
         thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         thread.start()
         try:
-            yield
+            with pulse.heard(self.beat):
+                yield
         finally:
             self._over.set()
             thread.join()
+
+    def _spent(self) -> dict[str, Any]:
+        return {**attempts.spent(pulse.own()), "step": self._step}
 
     def _keep(self) -> None:
         due = 1.0
         while not self._over.wait(min(LOOK_S, self._lease_s / 3)):
             now = time.monotonic()
+            if self._stalled(now):
+                continue
             try:
-                if self._stalled(now):
-                    continue
-                if now - self._began >= due:
-                    due = min(due * _SOONER, due + self._lease_s / 3)
-                    goes_on = self._store.beat(self._mine, self._spent, self._lease_s)
-                    self._asked = True
-                else:
-                    goes_on = self._store.wanted(self._mine)
+                with at_once():  # whoever joins this thread waits himself
+                    if now - self._began >= due:
+                        due = min(due * _SOONER, due + self._lease_s / 3)
+                        goes_on = self._store.beat(self._mine, self._spent(), self._lease_s)
+                    else:
+                        goes_on = self._store.wanted(self._mine)
             except Lost as lost:
                 self._ended = lost
                 return

@@ -3,11 +3,10 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, final
 
 from redact import redact
-
-Status = Literal["done", "known", "failed", "died", "timeout", "interrupted"]
+from research.run.ends import Status
 
 
 @final

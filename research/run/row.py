@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+import pulse
 from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
@@ -23,9 +24,10 @@ from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
+from research.store import faults
 from research.store.claims import wanted
+from research.store.states import AttemptOutcome
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
-from research.types import AttemptOutcome
 
 POLL_S = 0.5
 _WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
@@ -49,8 +51,6 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """what the training begins from, by key, with the SHA-256 of each"""
-    heart: Heart | None = None
-    """of a training that runs"""
     _store: Store | None = None
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
@@ -141,9 +141,11 @@ def check_score(score: str, task: str | None = None) -> None:
 
 def _outcome(error: BaseException) -> AttemptOutcome:
     """How an attempt is written down that ended by this."""
-    if isinstance(error, Cancelled):
-        return "cancelled"
-    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "configuration"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "interrupted"
+    fault = None if isinstance(error, Cancelled) else faults.of_error(error)
+    stopped = isinstance(error, Ended) and not isinstance(error, Cancelled)
+    return faults.POLICIES[fault].outcome if fault else "configuration" if stopped else "cancelled"
 
 
 @contextmanager
@@ -204,11 +206,8 @@ def claimed(
             _tell_damaged(begun, damaged)
             files = identity.files(config | {"ckpt_path": pinned})
             folder = _own(store, got, folder)
-            heart = Heart(store, got)
-            row = Row(
-                got.trial_id, folder, digest, pinned, files=files, heart=heart, _store=store, _claim=got
-            )
-            with heart.beating(), _failing(row):
+            row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
+            with Heart(store, got).beating(), _failing(row), pulse.spending(folder):
                 yield row
     finally:
         store.close()

@@ -1,11 +1,9 @@
 """Trials in processes, some at a time: each can fail, hang or die without harm to the others."""
 
 import contextlib
-import json
 import math
 import queue
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -18,12 +16,13 @@ from typing import Any, Self, final
 
 from construct import is_trusted, targets, trusted
 from refusal import Refusal
-from research.run import machine, turns
+from research.run import ends, machine, turns
+from research.run.disk import FULL, Floor, written
 from research.run.forks import Forks, needs
 from research.run.handout import Handout
-from research.run.job import Job, Outcome, Status
+from research.run.job import Job, Outcome
+from research.store import faults
 from research.store.store import TrialClaim
-from research.types import AttemptOutcome
 
 __all__ = ["Job", "Outcome", "Runner"]
 
@@ -37,7 +36,6 @@ PRELOAD = (
     "research.run.warm",
 )
 _SERVER_LOG = "forkserver.log"
-_OVER = "the time for it was over; the same command goes on with it"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
 _ENDLESS = 1e9  # seconds whose end nobody sees
 _GRACE_S = 3.0  # in which an interrupted trial may close its loggers before it is killed
@@ -58,9 +56,10 @@ class Runner:
     """Runs jobs in children of one process that has imported everything; use it as a context manager.
 
     `jobs` at a time (default: what the machine holds), each with `threads` threads (default: cores / jobs)
-    and for at most `timeout_s` seconds. What a child prints goes to a file under `logs`, which a failure
-    names; without `logs` only the files of failures are kept, in the system's temporary folder. A child takes
-    up to `turns` trials, where none can reach the next: see `research/run/turns.py`.
+    and for at most `timeout_s` seconds, or `stall_s` without a sign of life (`research/run/silence.py`). None
+    is started while a disk has less than `disk_floor_gib` free. What a child prints goes to a file under
+    `logs`, which a failure names; without `logs` only the files of failures are kept, in the system's
+    temporary folder. A child takes up to `turns` trials, where none can reach the next: see `turns.py`.
     """
 
     def __init__(
@@ -68,17 +67,21 @@ class Runner:
         jobs: int | None = None,
         threads: int | None = None,
         timeout_s: float | None = None,
+        stall_s: float | None = None,
+        disk_floor_gib: float | None = None,
         *,
         task: str = "train:trial",
         preload: Sequence[str] = PRELOAD,
         logs: Path | None = None,
         turns: int = 32,
     ) -> None:
-        for name, value in (("jobs", jobs), ("threads", threads), ("timeout_s", timeout_s)):
+        limits = {"jobs": jobs, "threads": threads, "timeout_s": timeout_s, "stall_s": stall_s}
+        for name, value in limits.items():
             if value is not None and not 0 < value < _ENDLESS:
                 raise Refusal(f"launcher.{name}={value}: give a number above 0, below 1e9, or null.")
-        self._jobs, self._threads, self._timeout_s = jobs, threads, timeout_s
+        self._jobs, self._threads, self._timeout_s, self._stall_s = jobs, threads, timeout_s, stall_s
         self._task, self._preload = task, (*preload, task.partition(":")[0])
+        self._floor = Floor(disk_floor_gib)
         self._kept, self._logs, self._turns = logs is not None, logs, turns
         self._forks: Forks | None = None
         self._started = 0
@@ -138,9 +141,12 @@ class Runner:
         """Start what is handed out until nothing waits and nothing runs."""
         threads = self._threads or machine.threads(max(1, len(free)))
         while len(work) or running:
-            yield from (Outcome(job, "interrupted", _OVER) for job in work.late())
-            for job, claim in work.take(len(free)):
-                self._start(running, job, claim, free.popleft(), threads)
+            yield from (Outcome(job, "interrupted", ends.OVER) for job in work.late())
+            if len(work) and self._floor.holds(written(work.jobs()[0].config)):
+                for job, claim in work.take(len(free)):
+                    self._start(running, job, claim, free.popleft(), threads)
+            given_up = self._floor.given_up(deque(work.jobs()), beside=len(running))
+            yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(given_up))
             for one, about in self._ended(running):
                 free.append(one.place)
                 yield from self._outcome(one, about)
@@ -159,7 +165,12 @@ class Runner:
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, claim, place, self._log(job))
-        named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
+        named: dict[str, Any] = {
+            "overrides": job.overrides,
+            "sweep": job.sweep,
+            "source": job.source,
+            "threads": threads,
+        }
         named |= {} if claim is None else {"leased": [claim.trial_id, claim.token]}
         request = {
             "task": self._task,
@@ -172,7 +183,8 @@ class Runner:
             "turns": self._turns,
         }
         longest = min(job.left_s, math.inf if self._timeout_s is None else self._timeout_s)
-        forks.fork(self._started, request, None if math.isinf(longest) else max(longest, 0.01))
+        longest_s = None if math.isinf(longest) else max(longest, 0.01)
+        forks.fork(self._started, request, longest_s, self._stall_s)
 
     def _open(self, threads: int) -> Forks:
         if self._logs is None:
@@ -203,15 +215,15 @@ class Runner:
         if report is not None:
             return [(running.pop(report[0]), report[1])]
         self._forks.close()
-        self._forks = None
+        silent, self._forks = self._forks.silent, None
         log = (self._logs / _SERVER_LOG).rename(self._logs / "forkserver-died.log")
         left = list(running.values())
         running.clear()
-        return [(one, {"server": log}) for one in left]
+        return [(one, {"server": log, "silent": silent}) for one in left]
 
     def _outcome(self, one: _Running, about: dict[str, Any]) -> Iterator[Outcome]:
         """How a job ended; nothing where its trial waits for another attempt."""
-        answer = _answer(about.get("answer", b""))
+        answer = ends.answer(about.get("answer", b""))
         figures = {name: about[name] for name in ("wall_s", "cpu_s", "peak_bytes") if name in about}
         printed = one.log.exists() and one.log.stat().st_size > 0
         if not printed or ("result" in answer and not self._kept):
@@ -223,10 +235,11 @@ class Runner:
             told = answer["result"]
             yield Outcome(one.job, **{name: told[name] for name in _TOLD if name in told}, **figures)
             return
-        status, reason = _end(about, answer, one.job, self._timeout_s)
+        status, reason = ends.told(about, answer, one.job.left_s <= 0, self._timeout_s)
         spent = {"seconds": about.get("wall_s"), "cpu_seconds": about.get("cpu_s")}
-        said = f"{status}: {reason}" if status != "failed" else reason
-        trouble = self._work.failed(one.claim, said, _attempt(status, about), spent)
+        said = reason if status == "failed" else ends.kept(status, reason)
+        outcome = "interrupted" if status == "interrupted" else faults.outcome(said)
+        trouble = self._work.failed(one.claim, said, outcome, spent)
         if status != "interrupted" and self._work.again(one.job, one.claim):
             return
         where = f" [printed: {one.log}]" if printed else ""
@@ -237,45 +250,3 @@ class Runner:
 def _metered(config: dict[str, Any], beside: dict[str, int]) -> dict[str, Any]:
     """The config with a meter that knows of the jobs beside it, since counters are shared."""
     return config | {"meter": config["meter"] | beside} if isinstance(config.get("meter"), dict) else config
-
-
-def _answer(text: bytes) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(text)
-    except ValueError:  # nothing, or cut off by its death
-        return {}
-    return answer
-
-
-def _end(
-    about: dict[str, Any], answer: dict[str, Any], job: Job, timeout_s: float | None
-) -> tuple[Status, str]:
-    if about.get("ended_by") == "timeout" and job.left_s <= 0:
-        return "interrupted", _OVER
-    if about.get("ended_by") == "timeout":
-        return "timeout", f"it did not end within launcher.timeout_s={timeout_s:g} and was killed"
-    if about.get("ended_by") == "interrupted" or "interrupted" in answer:
-        return "interrupted", "stopped before its end; the same command finishes it"
-    if "refused" in answer or "failed" in answer:
-        return "failed", answer.get("refused") or answer["failed"]
-    return "died", _death(about)
-
-
-def _death(about: dict[str, Any]) -> str:
-    if about.get("server"):
-        return (
-            f"the process that forks the trials ended, and its children with it [printed: {about['server']}]"
-        )
-    if about["code"] >= 0:
-        return f"its process exited with code {about['code']} and no result"
-    name = signal.Signals(-about["code"]).name
-    held = f"it held {about['peak_bytes'] / 2**30:.1f} GiB"
-    hint = ", perhaps by the kernel for want of memory: try fewer launcher.jobs" if name == "SIGKILL" else ""
-    return f"its process was killed by {name} while {held}{hint}"
-
-
-def _attempt(status: Status, about: dict[str, Any]) -> AttemptOutcome:
-    """How the attempt of a process that has not written its own end is written down."""
-    if status in ("timeout", "interrupted"):
-        return status
-    return "lost" if about.get("server") else "configuration"

@@ -8,15 +8,18 @@ nobody holds any more, by the lease or because its process on this host is gone,
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import sqlalchemy as sa
 
+import pulse
 from refusal import Ended
 from research.store import index
 from research.store.owners import dead, owner
 from research.store.schema import attempt, clock, pause, trial
-from research.types import HELD, STOPPED, AttemptOutcome
+from research.store.states import HELD, AttemptOutcome
+from research.types import STOPPED
 
 MOST_OWN, MOST_OTHERS = 3, 20
 """attempts that fail by themselves, and that are lost or meet a broken machine, after which it is dead"""
@@ -26,9 +29,11 @@ _BACK_OFF_S = (2, 300)
 _WINDOW = 500
 """ids that one statement is given"""
 _SPENT = ("step", "seconds", "cpu_seconds", "joules", "joules_method")
+_OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
 _C, _A = trial.c, attempt.c
 
 
+@final
 class Lost(Ended):
     """Another process took it over: what this one measured is not written."""
 
@@ -81,7 +86,7 @@ def take(
     lease_s: float,
     engine: str,
 ) -> list[TrialClaim]:
-    """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent and oldest first."""
+    """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent and oldest."""
     held_back = sa.select(pause.c.name)
     query = sa.select(_C.id).where(
         _C.status == "queued",
@@ -165,6 +170,11 @@ def _close(
     connection.execute(sa.update(attempt).where(_A.trial_id == number, _A.ended.is_(None)).values(**values))
 
 
+def spent(figures: Mapping[str, float]) -> dict[str, float]:
+    """What a row of an attempt says of a training's figures."""
+    return {name: figures[key] for name, key in _OF.items() if key in figures}
+
+
 def _spent(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in _SPENT if told.get(name) is not None}
 
@@ -173,7 +183,7 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Queue again what nobody holds any more, of these ids or of all; returns how many it was."""
     if ids is not None and not ids:
         return 0
-    query = sa.select(_C.id, _C.owner, _C.cancel, (_C.lease_until < clock()).label("over"))
+    query = sa.select(_C.id, _C.owner, _C.cancel, _C.folder, (_C.lease_until < clock()).label("over"))
     query = query.where(_C.status.in_(HELD)).order_by(_C.id).with_for_update(skip_locked=True)
     wanted = None if ids is None else set(ids)
     held = [row for row in connection.execute(query) if wanted is None or row.id in wanted]
@@ -181,7 +191,9 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     for row in gone:
         reason = "its lease ended" if row.over else "its process is gone"
         status = "cancelled" if row.cancel else _after(connection, row.id, "lost", reason)
-        _close(connection, row.id, "lost", reason, None)
+        # On another host there is no such folder: what was told with the last beat stands.
+        left = spent(pulse.left(Path(row.folder))) if row.folder and dead(row.owner) else {}
+        _close(connection, row.id, "lost", reason, left)
         if status == "dead":
             reason = f"it was lost {MOST_OTHERS} times: {reason}"
         values = {"status": status, "token": None, "reason": reason, "finished": clock()}

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +16,9 @@ from sqlalchemy.engine import URL, make_url
 import redact
 from refusal import Refusal
 from research.store import migrations
+from research.store.outage import Outage, Unreachable, first_line, passes
+
+__all__ = ["Connection", "Database", "Unreachable"]
 
 Connection = sa.Connection
 """a transaction that is open, for those who ask `queries`"""
@@ -26,7 +29,7 @@ _WRITE = "joulelab_write"
 _EXTRAS = {"postgresql": "pip install .[postgresql]"}
 _RIGHTS = ("permission denied", "no schema has been selected")
 _ADVICE = {
-    "locked": "another process held the database for more than 30 s: stop it, or use PostgreSQL",
+    "locked": "another process held the database for too long: stop it, or use PostgreSQL",
     "full": "the disk is full: free some space and type the command again",
     "no space left": "the disk is full: free some space and type the command again",
     "no such module": "this build of SQLite lacks FTS5: install another Python, or use PostgreSQL",
@@ -47,17 +50,16 @@ _ENGINES: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 @final
-class Unreachable(Refusal):
-    """The server does not answer now; the same verb may succeed in a moment."""
-
-
-@final
 class Database:
     """One engine; `read` and `write` are transactions, and a write on SQLite locks before it looks."""
 
-    def __init__(self, url: str, *, foreign: bool = False) -> None:
-        """A `foreign` database is only read: neither made nor brought to the newest version."""
-        self.url = _parse(url)
+    def __init__(self, url: str, *, foreign: bool = False, patient: bool = False) -> None:
+        """A `foreign` database is only read: neither made nor brought to the newest version.
+
+        One that was reached before is waited for when it does not answer; a `patient` one from the start.
+        """
+        self.url, self._patient = _parse(url), patient
+        self._file: tuple[int, int] | None = None
         self._shown = _told(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
@@ -68,6 +70,7 @@ class Database:
         _ENGINES.add(self._engine)
         try:
             self._check() if foreign else self._migrate()
+            self._patient, self._file = True, _file_of(self.url)
         except BaseException:
             self.close()
             raise
@@ -107,14 +110,58 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads; raises `Refusal` when the database cannot be used."""
-        with self._sentences(), self._engine.begin() as connection:
+        with self._transaction(self._engine) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that is written whole or not at all; raises `Refusal` as `read` does."""
-        with self._sentences(), self._writer.begin() as connection:
+        with self._transaction(self._writer) as connection:
             yield connection
+
+    def snapshot(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that only reads, and sees what there was at its first look whatever is written."""
+        if self.url.get_backend_name() == "sqlite":
+            return self.read()
+        return self._transaction(self._engine.execution_options(isolation_level="REPEATABLE READ"))
+
+    @contextmanager
+    def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        unsure = False
+        try:
+            with self._sentences(), ExitStack() as stack:
+                yield self._entered(engine, stack)
+                unsure = True  # what follows is the commit
+        except Unreachable as error:
+            error.unsure = unsure
+            raise
+
+    def _entered(self, engine: sa.Engine, stack: ExitStack) -> sa.Connection:
+        """A transaction that has begun, after a database that was away for a moment was waited for."""
+        outage = Outage(self._shown)
+        while True:
+            self._refuse_vanished()
+            try:
+                connection = stack.enter_context(engine.begin())
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # takes the lock
+                outage.over()
+                return connection
+            except exc.OperationalError as error:
+                stack.close()
+                waits = passes(error) and (self._patient or "locked" in str(error.orig))
+                if not waits or not outage.outlasts(first_line(error)):
+                    refusal = self._refusal(error)
+                    refusal.waited = waits
+                    raise refusal from error
+
+    def _refuse_vanished(self) -> None:
+        """Raise `Refusal` where the file is not the one that was opened: a new one would be made silently."""
+        if self._file is not None and _file_of(self.url) != self._file:
+            raise Refusal(
+                f"The database {self._shown} vanished while it was in use, or another file took its place, "
+                "and none is made anew: bring it back, from a backup if need be, and type the command again."
+            )
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -123,18 +170,28 @@ class Database:
         except exc.DBAPIError as error:
             if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
                 raise
-            gone = error.connection_invalidated or "connection" in str(error.orig)
-            raise (Unreachable if gone else Refusal)(self._sentence(error)) from error
+            raise self._refusal(error) from error
 
-    def _sentence(self, error: exc.DBAPIError) -> str:
-        said = str(error.orig).strip()
-        advice = next((text for word, text in _ADVICE.items() if word in said.lower()), None)
-        first = said.splitlines()[0] if said else type(error.orig).__name__
-        return f"The database {self._shown} cannot be used ({first}): {advice or 'check store.url'}."
+    def _refusal(self, error: exc.DBAPIError) -> Any:
+        said = str(error.orig).lower()
+        advice = next((text for word, text in _ADVICE.items() if word in said), "check store.url")
+        sentence = f"The database {self._shown} cannot be used ({first_line(error)}): {advice}."
+        return (Unreachable if passes(error) else Refusal)(sentence)
 
     def close(self) -> None:
         """Close every connection; the next transaction opens a new one."""
         self._engine.dispose()
+
+
+def _file_of(url: URL) -> tuple[int, int] | None:
+    """Device and number of the file that a database is, zeros where it is gone; None for a server."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    try:
+        about = Path(str(url.database)).stat()
+    except OSError:
+        return 0, 0
+    return about.st_dev, about.st_ino
 
 
 def _make_private(path: str) -> None:

@@ -28,7 +28,8 @@ from research.store.schema import (
     sprint,
     trial,
 )
-from research.types import BROKEN, FAILED, HELD, OPEN, Key, Result, Trial
+from research.store.states import BROKEN, FAILED, HELD, OPEN
+from research.types import Key, Result, Trial
 
 if TYPE_CHECKING:
     from research.store.store import Store

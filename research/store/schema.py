@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from research.types import OPEN
+from research.store.states import OPEN
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -211,7 +211,6 @@ trial = _table(
     sa.Column("token", Words, unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("lease_until", Number, nullable=False),
-    # While it is queued, since when.
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),

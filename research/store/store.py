@@ -13,8 +13,9 @@ from research.store.attempts import Lost, TrialClaim
 from research.store.connection import Database, exists
 from research.store.owners import dead
 from research.store.schema import FINAL, batches, clock, metric, trial
+from research.store.states import HELD
 from research.store.work import AXES, Busy, Known, Work, figure
-from research.types import HELD, Key, Result, Trial
+from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
 
@@ -26,13 +27,13 @@ class Store(Work):
     Every verb is one transaction and raises `Refusal` when the database cannot be used.
     """
 
-    def __init__(self, url: str, *, foreign: bool = False, late: bool = False) -> None:
+    def __init__(self, url: str, *, foreign: bool = False, late: bool = False, patient: bool = False) -> None:
         """`foreign`: another project's database, of which nothing is changed, its schema included.
 
         `late`: it is opened, and made where there is none, by the first verb: what is refused before that
-        leaves no empty file behind.
+        leaves no empty file behind. `patient`: it is waited for also when it never answered yet.
         """
-        self._url, self._foreign = url, foreign
+        self._url, self._opened = url, {"foreign": foreign, "patient": patient}
         self.guard: Callable[[sa.Connection], None] | None = None
         """asked in each transaction that writes: raises `Lost` where this process may not any more"""
         self.is_new = not exists(url)
@@ -42,7 +43,7 @@ class Store(Work):
 
     @cached_property
     def _database(self) -> Database:
-        return Database(self._url, foreign=self._foreign)
+        return Database(self._url, **self._opened)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
@@ -55,6 +56,10 @@ class Store(Work):
             if self.guard is not None:
                 self.guard(connection)
             yield connection
+
+    def snapshot(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that only reads, all of it of one moment."""
+        return self._database.snapshot()
 
     def close(self) -> None:
         """Close every connection."""

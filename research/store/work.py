@@ -1,7 +1,6 @@
 """The verbs by which trials are handed out: enqueue, claim, beat, finish, fail, cancel, pause."""
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research.store import attempts, claims
 from research.store.attempts import TrialClaim
-from research.store.claims import Asked
-from research.store.connection import Unreachable
+from research.store.claims import WantedTrial
 from research.store.journal import Journal
+from research.store.outage import insist
 from research.store.owners import dead
 from research.store.schema import FINAL, attempt, batches, clock, metric, pause, trial
-from research.types import HELD, AttemptOutcome, Key, Result, Trial
+from research.store.states import HELD, AttemptOutcome
+from research.types import Key, Result, Trial
 
 LEASE_S = 60.0
 AXES = ("step", "second", "joule")
-_USED = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
-_PAUSES = (1, 2, 4, 8, 16)  # seconds
 _C = trial.c
 
 
@@ -64,7 +62,9 @@ class Work(Journal, ABC):
         wanted = claims.wanted(key, **asked)
         return self._claimed(lambda connection: claims.claim(connection, wanted, lease_s))
 
-    def begin(self, mine: TrialClaim, wanted: Asked, lease_s: float = LEASE_S) -> TrialClaim | Known | Busy:
+    def begin(
+        self, mine: TrialClaim, wanted: WantedTrial, lease_s: float = LEASE_S
+    ) -> TrialClaim | Known | Busy:
         """Go on with what was leased, in the process that trains; answers as `claim`. Raises `Lost`."""
         return self._claimed(lambda connection: claims.begin(connection, mine, wanted, lease_s))
 
@@ -84,7 +84,7 @@ class Work(Journal, ABC):
             return Busy(standing)
         return Known(standing, self.results([got])[got])
 
-    def enqueue(self, wanted: Sequence[Asked]) -> list[int]:
+    def enqueue(self, wanted: Sequence[WantedTrial]) -> list[int]:
         """Have all these trials queued that are not done, dead or held; returns the row of each."""
         with self.write() as connection:
             return claims.enqueue(connection, wanted)
@@ -168,7 +168,7 @@ class Work(Journal, ABC):
                 if rows:
                     connection.execute(sa.insert(metric), rows)
 
-        _insist(write)
+        insist(write, twice=True)
 
     def fail(
         self,
@@ -182,14 +182,13 @@ class Work(Journal, ABC):
 
         What becomes of the trial follows from `outcome`. Raises `Lost` when another took over.
         """
-        used = (facts or {}).get("spent") or {}
-        told = {name: used[key] for name, key in _USED.items() if key in used} | dict(spent or {})
+        told = attempts.spent((facts or {}).get("spent") or {}) | dict(spent or {})
 
         def write() -> None:
             with self.write() as connection:
                 attempts.end(connection, claim, outcome, reason=reason, facts=facts, spent=told)
 
-        _insist(write)
+        insist(write, twice=True)
 
     def states(self, ids: Sequence[int]) -> dict[int, tuple[str, str | None]]:
         """Id -> status and reason of the trials that there are."""
@@ -215,7 +214,7 @@ class Work(Journal, ABC):
         with self.write() as connection:
             attempts.recover(connection, ids)
             waits = sa.update(trial).where(_C.id.in_(ids), _C.status == "queued")
-            gone = connection.execute(waits.values(status="cancelled", reason=reason, finished=clock()))
+            gone = connection.execute(waits.values(status="cancelled", reason=reason))
             runs = sa.update(trial).where(_C.id.in_(ids), _C.status.in_(HELD))
             return gone.rowcount, connection.execute(runs.values(cancel=1)).rowcount
 
@@ -236,16 +235,6 @@ class Work(Journal, ABC):
             connection.execute(sa.delete(pause).where(pause.c.name == name))
             if on:
                 connection.execute(sa.insert(pause).values(name=name, created=clock()))
-
-
-def _insist(write: Callable[[], None]) -> None:
-    """Outlast the restart of a server: what a trial measured cost more than half a minute of waiting."""
-    for pause_s in _PAUSES:
-        try:
-            return write()
-        except Unreachable:
-            time.sleep(pause_s)
-    return write()
 
 
 def figure(trial_id: int, point: int, key: str, value: Any, axes: Mapping[str, Any] = {}) -> dict[str, Any]:

@@ -70,10 +70,10 @@ class Waiting(Answer):
 
 def queue(
     campaign: Campaign,
-    cancel: int | str | None,
+    cancel: str | None,
     pause: str | None,
     resume: str | None,
-    first: int | str | None,
+    first: str | None,
     priority: int,
     limit: int,
 ) -> Waiting:
@@ -83,13 +83,13 @@ def queue(
     """
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
-    wishes: dict[str, tuple[int | str | None, Callable[[Store, str], str]]] = {
+    wishes: dict[str, tuple[str | None, Callable[[Store, str], str]]] = {
         "cancel": (cancel, _cancel),
         "pause": (pause, lambda store, name: _pause(store, name, on=True)),
         "resume": (resume, lambda store, name: _pause(store, name, on=False)),
         "first": (first, lambda store, name: _first(store, name, priority)),
     }
-    asked = [(str(given), do) for given, do in wishes.values() if given is not None]
+    asked = [(given, do) for given, do in wishes.values() if given is not None]
     if len(asked) > 1:
         raise Refusal(f"task=queue takes one of {', '.join(wishes)} at a time.")
     store = campaign.known

@@ -10,7 +10,7 @@ import pytest
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.store import connection
+from research.store import connection, outage
 from research.store.connection import journal
 from research.store.store import Store
 
@@ -60,6 +60,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_row_as_it_was(
 
 def test_a_database_that_stays_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_BUSY_MS", 50)
+    monkeypatch.setattr(outage, "PATIENCE_S", 0)
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     other = sqlite3.connect(tmp_path / "lab.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -231,7 +231,12 @@ def test_a_kept_database_of_version_6_opens_with_all_that_it_holds(tmp_path: Pat
     with closing(Store(f"sqlite:///{tmp_path}/lab.db")) as kept:
         assert laid_out(kept) == fresh
         rows = kept.trials()
-        assert [(row.id, row.word) for row in rows] == [(1, "done"), (2, "failed"), (3, "stopped"), (4, "lost")]
+        assert [(row.id, row.word) for row in rows] == [
+            (1, "done"),
+            (2, "failed"),
+            (3, "stopped"),
+            (4, "lost"),
+        ]
         assert kept.results([1])[1].metrics == {"train/energy_j": 2.0, "val/accuracy": 0.9}
         assert len(kept.proposals()) == len(kept.insights()) == len(kept.reviews()) == 1
         refuse_edited(rows[0])
