@@ -96,14 +96,14 @@ def beat(doing: str, step: int | None = None) -> None:
 class _Ledger:
     """The figures of one attempt, without those that its checkpoint has from earlier ones."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._looked, self._file = folder / FILE, 0.0, -1
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path, self._name, self._looked, self._file = folder / FILE, name, 0.0, -1
         self._base: Figures = {}
         self.own: Figures = {}
 
-    def count(self, used: Callable[[], Mapping[str, float]], first: bool) -> None:
+    def count(self, used: Callable[[], Mapping[str, float]], first: bool, last: bool) -> None:
         now = time.monotonic()
-        if not first and now - self._looked < _EVERY_S:
+        if not (first or last) and now - self._looked < _EVERY_S:
             return
         self._looked, figures = now, dict(used())
         if first:
@@ -114,7 +114,8 @@ class _Ledger:
         with suppress(OSError):
             if self._file < 0:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.pwrite(self._file, json.dumps(self.own).ljust(SIZE).encode(), 0)
+            text = json.dumps({"attempt": self._name, **self.own})
+            os.pwrite(self._file, text.ljust(SIZE).encode(), 0)
 
     def close(self) -> None:
         if self._file >= 0:
@@ -122,9 +123,9 @@ class _Ledger:
 
 
 @contextmanager
-def spending(folder: Path) -> Iterator[None]:
-    """What is `spent` meanwhile is this attempt's, kept in its folder."""
-    ledger = _Ledger(folder)
+def spending(folder: Path, name: str) -> Iterator[None]:
+    """What is `spent` meanwhile is this attempt's, kept in its folder under its name."""
+    ledger = _Ledger(folder, name)
     _ledgers.append(ledger)
     try:
         yield
@@ -133,13 +134,14 @@ def spending(folder: Path) -> Iterator[None]:
         ledger.close()
 
 
-def spent(used: Callable[[], Mapping[str, float]], *, first: bool = False) -> None:
+def spent(used: Callable[[], Mapping[str, float]], *, first: bool = False, last: bool = False) -> None:
     """Write down what the training has used by now: seconds, joules, twice a second at most.
 
-    With `first` it is what its checkpoint had: an earlier attempt has written that down.
+    With `first` it is what its checkpoint had: an earlier attempt has written that down. The `last` time it
+    is written in any case.
     """
     if _ledgers:
-        _ledgers[-1].count(used, first)
+        _ledgers[-1].count(used, first, last)
 
 
 def own() -> Figures:
@@ -147,10 +149,12 @@ def own() -> Figures:
     return dict(_ledgers[-1].own) if _ledgers else {}
 
 
-def left(folder: Path) -> Figures:
-    """What the last attempt in a folder had spent, also if it was killed; empty where that is not known."""
+def left(folder: Path, name: str) -> Figures:
+    """What an attempt had spent, also one that was killed; empty where that is not known."""
     try:
         figures = json.loads((folder / FILE).read_bytes())
+        if figures.pop("attempt") != name:
+            return {}
         return {str(key): float(value) for key, value in figures.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -204,4 +204,6 @@ def _database(store: str | Path) -> list[str]:
         return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]
     if "://" not in text:
         return [f"store={text}"]
-    return [f"store={'postgresql' if text.startswith('postgres') else 'sqlite'}", f"store.url={text}"]
+    kinds = {"postgres": "postgresql", "mariadb": "mariadb", "mysql": "mariadb"}
+    kind = next((option for begin, option in kinds.items() if text.startswith(begin)), "sqlite")
+    return [f"store={kind}", f"store.url={text}"]

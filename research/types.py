@@ -15,8 +15,7 @@ TrialStatus = Literal["queued", "leased", "running", "done", "failed", "stopped"
 VerdictWord = Literal["supported", "refuted", "open"]
 Values = Mapping[int, float]
 """what one arm measured of a metric: seed -> value, NaN where the trial failed or did not measure it"""
-STOPPED = "stopped early"
-"""how the reason of a `stopped` trial begins: it was ended because it could not win, which is no failure"""
+STOPPED = "stopped early"  # how the reason of a `stopped` trial begins: it could not win, which is no failure
 
 
 class Record(BaseModel):

@@ -126,7 +126,7 @@ class Lit(LightningModule):
     def on_train_end(self) -> None:
         """Stop the clock, after the callbacks' last validation and checkpoint, which are the harness's."""
         self.clock.finish()
-        pulse.spent(self.clock.metrics)
+        pulse.spent(self.clock.metrics, last=True)
         pulse.beat("the training")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

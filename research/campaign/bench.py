@@ -262,9 +262,9 @@ class Bench:
         """Count what was run; a known trial costs nothing, nor does one that never began."""
         if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
             return
-        paid = self._figures(outcome.trial_id) if outcome.ok else self.lost(arm, seed)
+        key = self._key((arm, seed))
         arm.seconds.append(outcome.wall_s)
-        self.spend.add(outcome.wall_s, paid.get("train/energy_j", 0.0))
+        self.spend.pay(key, outcome.wall_s, self.store.joules(self._sweep, key).get(key, 0.0))
 
     def _report(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Tell a trial that has ended in one line."""

@@ -125,14 +125,14 @@ class Campaign:
     @cached_property
     def exists(self) -> bool:
         """Whether there is a database to read; a server is taken to be there until it is asked."""
-        from research.store.connection import is_there
+        from research.store.address import is_there
 
         return is_there(self.config["store"]["url"])
 
     @property
     def address(self) -> str:
         """The database's URL without its password."""
-        from research.store.connection import shown
+        from research.store.address import shown
 
         return shown(self.config["store"]["url"])
 

@@ -25,6 +25,7 @@ from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
 from research.stats.decide import ENOUGH
+from research.store.states import OPEN
 from research.store.store import Store
 from research.types import ProposalFacts, SprintFacts
 
@@ -158,13 +159,11 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
 
 def _restore(store: Store, charter: Charter, spend: Spend) -> None:
     """Count what an interrupted run of the campaign has trained: its budget is one, however often typed."""
-    rows = [row for row in store.trials(sweep=charter.name) if row.finished is not None]
-    results, lost = store.results([row.id for row in rows]), store.lost(charter.name)
-    for row in rows:
-        if (row.reason or "").startswith("interrupted"):
-            continue
-        metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
-        spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
+    joules = store.joules(charter.name)
+    for row in store.trials(sweep=charter.name):
+        ended = row.status not in OPEN and not (row.reason or "").startswith("interrupted")
+        seconds = (row.finished or row.started) - row.started if ended else None
+        spend.pay(row.key, seconds, joules.get(row.key, 0.0))
 
 
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:

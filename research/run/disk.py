@@ -3,18 +3,14 @@
 import shutil
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 from refusal import Refusal
 
 PATIENCE_S = 600.0
-_LOOK_S = 1.0
 FULL = "the disk was full and nobody freed space on it; the same command runs it"
-
-T = TypeVar("T")
 
 
 @final
@@ -43,19 +39,9 @@ class Floor:
             self._say("there is room on the disk again: trials are started")
         return not low
 
-    def given_up(self, waiting: deque[T], beside: int) -> list[T]:
-        """Wait a second for room, or give up all that waits for it when that has taken too long.
-
-        Not while anything runs `beside`: its end is looked at sooner.
-        """
-        if beside or not waiting or self._since is None:
-            return []
-        if time.monotonic() - self._since < PATIENCE_S:
-            time.sleep(_LOOK_S)
-            return []
-        left = list(waiting)
-        waiting.clear()
-        return left
+    def gives_up(self) -> bool:
+        """Whether there has been no room for too long."""
+        return self._since is not None and time.monotonic() - self._since >= PATIENCE_S
 
     def _say(self, what: str) -> None:
         print(what, file=sys.stderr, flush=True)

@@ -2,11 +2,11 @@
 
 import json
 import signal
-from typing import Any, Literal
+from typing import Any
 
+from research.run.job import Status
 from research.store.faults import Fault
 
-Status = Literal["done", "known", "failed", "died", "hung", "timeout", "interrupted"]
 OVER = "the time for it was over; the same command goes on with it"
 _LOST = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
 """signals that others send; no arithmetic of its own ends a process by them"""
@@ -55,8 +55,10 @@ def _death(about: dict[str, Any]) -> str:
     return f"its process was killed by {name} while {held}{hint}"
 
 
-def kept(status: Status, reason: str) -> str:
+def kept(status: Status, reason: str, answered: dict[str, Any]) -> str:
     """The reason as a row keeps it: its class comes first, see `research/store/faults.py`."""
+    if status == "failed":
+        return f"refused: {reason}" if "refused" in answered else reason
     return f"{_fault(reason) if status == 'died' else status}: {reason}"
 
 

@@ -3,11 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, final
 
 from refusal import Refusal
 from research.run import lookup
 from research.run.job import Job, Outcome
+from research.store.outage import Unreachable, at_once
 from research.store.states import FAILED, OPEN, AttemptOutcome
 from research.store.store import Lost, Store, TrialClaim
 from research.store.work import LEASE_S
@@ -32,6 +34,7 @@ class Handout:
         url = next(filter(None, urls), None)
         self._plain = deque(job for job, own in zip(jobs, urls, strict=True) if own != url or url is None)
         self._store = None if url is None else Store(url)
+        self.first = jobs[0].config if jobs else None
         self._waiting: dict[int, list[Job]] = {}
         """row -> the jobs that it answers"""
         self._leased: list[TrialClaim] = []
@@ -144,8 +147,10 @@ class Handout:
         if self._store is None:
             return
         try:
-            if self._waiting:
-                self._store.withdraw(list(self._waiting))
+            # A command that ends does not wait for a database that is away: what is queued stays so.
+            with at_once(), suppress(Unreachable):
+                if self._waiting:
+                    self._store.withdraw(list(self._waiting))
         finally:
             self._store.close()
 

@@ -3,10 +3,11 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Literal, final
 
 from redact import redact
-from research.run.ends import Status
+
+Status = Literal["done", "known", "failed", "died", "hung", "timeout", "interrupted"]
 
 
 @final

@@ -18,7 +18,7 @@ import pulse
 from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
-from research.run import teachers
+from research.run import teachers, undelivered
 from research.run.heart import Cancelled, Heart
 from research.run.lookup import lacking
 from research.run.retold import retold
@@ -68,8 +68,23 @@ class Row:
         facts = facts | ({"files": self.files} if self.files else {})
         # What each example came to is packed numbers, where letters may stand as in a key.
         facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
-        self._store.finish(self._claim, metrics, facts, curve)
+        undelivered.keep(self.folder, self.digest, undelivered.Undelivered(metrics, facts, list(curve)))
+        self._deliver(metrics, facts, curve)
+
+    def _deliver(
+        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
+    ) -> None:
+        store, claim = self._store, self._claim
+        assert store is not None and claim is not None
+        undelivered.deliver(self.folder, lambda: store.finish(claim, metrics, facts, curve))
         self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def deliver_what_waits(self) -> None:
+        """Write the result that an earlier attempt measured and could not write: nothing is to do then."""
+        waits = undelivered.left(self.folder, self.digest)
+        if waits is not None:
+            self._deliver(*waits)
+            self.status = "known"
 
     def complete(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
         """Add what was left unmeasured to a row that is done; the row is what stands then."""
@@ -141,11 +156,11 @@ def check_score(score: str, task: str | None = None) -> None:
 
 def _outcome(error: BaseException) -> AttemptOutcome:
     """How an attempt is written down that ended by this."""
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "interrupted"
-    fault = None if isinstance(error, Cancelled) else faults.of_error(error)
-    stopped = isinstance(error, Ended) and not isinstance(error, Cancelled)
-    return faults.POLICIES[fault].outcome if fault else "configuration" if stopped else "cancelled"
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return (
+        "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else faults.outcome(reason(error))
+    )
 
 
 @contextmanager
@@ -179,7 +194,8 @@ def claimed(
     values: dict[str, Any] = {"overrides": redact(list(overrides)), "folder": str(folder)}
     values |= {"config": redact(config), "seed": config["seed"], "name": config.get("name")}
     values |= {"sweep": sweep, "source": source}
-    store = Store(config["store"]["url"])
+    # A trial that another process waits for outlasts an outage; a person who has just typed it does not.
+    store = Store(config["store"]["url"], patient=pulse.is_watched())
     try:
         asked = wanted(key, force=force, **values)
         first = None if leased is None else store.begin(TrialClaim(*leased), asked)
@@ -207,7 +223,8 @@ def claimed(
             files = identity.files(config | {"ckpt_path": pinned})
             folder = _own(store, got, folder)
             row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
-            with Heart(store, got).beating(), _failing(row), pulse.spending(folder):
+            with Heart(store, got).beating(), _failing(row), pulse.spending(folder, got.token):
+                row.deliver_what_waits()
                 yield row
     finally:
         store.close()
@@ -247,6 +264,7 @@ def _claim(
         if not waited:
             print(f"trial {got.trial.id} runs in another process: waiting for its result", file=sys.stderr)
         waited, got = True, None
+        pulse.beat("a look whether another process has ended")
         time.sleep(POLL_S)
     return got
 

@@ -22,6 +22,7 @@ from research.run.forks import Forks, needs
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
 from research.store import faults
+from research.store.outage import at_once
 from research.store.store import TrialClaim
 
 __all__ = ["Job", "Outcome", "Runner"]
@@ -80,8 +81,8 @@ class Runner:
             if value is not None and not 0 < value < _ENDLESS:
                 raise Refusal(f"launcher.{name}={value}: give a number above 0, below 1e9, or null.")
         self._jobs, self._threads, self._timeout_s, self._stall_s = jobs, threads, timeout_s, stall_s
-        self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._floor = Floor(disk_floor_gib)
+        self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._kept, self._logs, self._turns = logs is not None, logs, turns
         self._forks: Forks | None = None
         self._started = 0
@@ -126,9 +127,10 @@ class Runner:
         except KeyboardInterrupt:
             if self._forks is not None:
                 self._forks.interrupt(_GRACE_S)
-            while running:
-                for one, about in self._ended(running):
-                    yield from self._outcome(one, about)
+            with at_once():
+                while running:
+                    for one, about in self._ended(running):
+                        yield from self._outcome(one, about)
             raise
         finally:
             if running:
@@ -140,13 +142,14 @@ class Runner:
     ) -> Iterator[Outcome]:
         """Start what is handed out until nothing waits and nothing runs."""
         threads = self._threads or machine.threads(max(1, len(free)))
+        folders = written(work.first) if work.first is not None else []
         while len(work) or running:
             yield from (Outcome(job, "interrupted", ends.OVER) for job in work.late())
-            if len(work) and self._floor.holds(written(work.jobs()[0].config)):
-                for job, claim in work.take(len(free)):
-                    self._start(running, job, claim, free.popleft(), threads)
-            given_up = self._floor.given_up(deque(work.jobs()), beside=len(running))
-            yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(given_up))
+            room = self._floor.holds(folders)
+            if not running and self._floor.gives_up():
+                yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(work.jobs()))
+            for job, claim in work.take(len(free) if room else 0):
+                self._start(running, job, claim, free.popleft(), threads)
             for one, about in self._ended(running):
                 free.append(one.place)
                 yield from self._outcome(one, about)
@@ -237,9 +240,8 @@ class Runner:
             return
         status, reason = ends.told(about, answer, one.job.left_s <= 0, self._timeout_s)
         spent = {"seconds": about.get("wall_s"), "cpu_seconds": about.get("cpu_s")}
-        said = reason if status == "failed" else ends.kept(status, reason)
-        outcome = "interrupted" if status == "interrupted" else faults.outcome(said)
-        trouble = self._work.failed(one.claim, said, outcome, spent)
+        said = ends.kept(status, reason, answer)
+        trouble = self._work.failed(one.claim, said, faults.outcome(said), spent)
         if status != "interrupted" and self._work.again(one.job, one.claim):
             return
         where = f" [printed: {one.log}]" if printed else ""

@@ -7,14 +7,17 @@ the row, not the training. Whoever claims the same trial next delivers what wait
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from research.store.attempts import Lost
+
 FILE = "undelivered.json"
 
 
-class Figures(NamedTuple):
+class Undelivered(NamedTuple):
     """What a trial measured, as `Row.finish` takes it."""
 
     metrics: dict[str, float]
@@ -22,7 +25,7 @@ class Figures(NamedTuple):
     curve: list[dict[str, float]]
 
 
-def keep(folder: Path, digest: str, figures: Figures) -> None:
+def keep(folder: Path, digest: str, figures: Undelivered) -> None:
     """Write them down; a folder that takes no file now leaves the database as the only place for them."""
     body = json.dumps([digest, *figures], default=_plain)
     text = json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body})
@@ -34,19 +37,31 @@ def keep(folder: Path, digest: str, figures: Figures) -> None:
         temporary.replace(folder / FILE)
 
 
-def left(folder: Path, digest: str) -> Figures | None:
+def left(folder: Path, digest: str) -> Undelivered | None:
     """What waits in a folder of this very trial; None where nothing does, or it is damaged."""
     try:
         kept = json.loads((folder / FILE).read_text())
         whose, *figures = json.loads(kept["body"])
         whole = hashlib.sha256(kept["body"].encode()).hexdigest() == kept["sha256"]
-        return Figures(*figures) if whole and whose == digest else None
+        return Undelivered(*figures) if whole and whose == digest else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def delivered(folder: Path) -> None:
-    """It stands in the database."""
+def deliver(folder: Path, write: Callable[[], None]) -> None:
+    """Write them to the database, and take the file away once they stand there.
+
+    Raises `Lost` where another measures the trial by now: then they are nobody's any more.
+    """
+    try:
+        write()
+    except Lost:
+        _forget(folder)
+        raise
+    _forget(folder)
+
+
+def _forget(folder: Path) -> None:
     with suppress(OSError):
         (folder / FILE).unlink()
 

@@ -15,15 +15,17 @@ import sqlalchemy as sa
 
 import pulse
 from refusal import Ended
-from research.store import index
+from research.store import address, index, outage
+from research.store.faults import OTHERS
 from research.store.owners import dead, owner
-from research.store.schema import attempt, clock, pause, trial
-from research.store.states import HELD, AttemptOutcome
-from research.types import STOPPED
+from research.store.schema import FINAL, attempt, clock, metric, pause, trial
+from research.store.states import FAILED, HELD, AttemptOutcome
+from research.types import STOPPED, Key
 
+LEASE_S = 60.0
 MOST_OWN, MOST_OTHERS = 3, 20
 """attempts that fail by themselves, and that are lost or meet a broken machine, after which it is dead"""
-_OWN, _OTHERS = ("configuration", "hung", "timeout"), ("lost", "infrastructure")
+_OWN, _OTHERS = ("configuration", "hung", "timeout"), OTHERS
 _BACK_OFF_S = (2, 300)
 """first and longest wait after a failure of the machine"""
 _WINDOW = 500
@@ -86,7 +88,7 @@ def take(
     lease_s: float,
     engine: str,
 ) -> list[TrialClaim]:
-    """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent and oldest."""
+    """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
     held_back = sa.select(pause.c.name)
     query = sa.select(_C.id).where(
         _C.status == "queued",
@@ -105,12 +107,13 @@ def take(
 def beat(connection: sa.Connection, mine: TrialClaim, spent: Mapping[str, Any], lease_s: float) -> bool:
     """Hold on to a trial, and write what it has spent; whether it may go on. Raises `Lost`."""
     own = sa.update(trial).where(_C.id == mine.trial_id, _C.token == mine.token)
-    held = connection.execute(own.values(lease_until=clock() + lease_s).returning(_C.cancel)).first()
-    if held is None:
+    # Not by RETURNING, which MariaDB has for no update.
+    if connection.execute(own.values(lease_until=clock() + lease_s)).rowcount != 1:
         raise taken_over(mine)
+    cancelled = connection.execute(sa.select(_C.cancel).where(_C.id == mine.trial_id)).scalar_one()
     told = {"seen": clock(), **_spent(spent)}
     connection.execute(sa.update(attempt).where(_A.token == mine.token).values(**told))
-    return not held.cancel
+    return not cancelled
 
 
 def finished(connection: sa.Connection, mine: TrialClaim) -> bool:
@@ -164,10 +167,17 @@ def _count(connection: sa.Connection, number: int, outcomes: Sequence[str]) -> i
 
 
 def _close(
-    connection: sa.Connection, number: int, outcome: str, reason: str | None, spent: Mapping[str, Any] | None
+    connection: sa.Connection, number: int, outcome: str, reason: str | None, used: Mapping[str, Any] | None
 ) -> None:
-    values = {"ended": clock(), "outcome": outcome, "reason": reason, **_spent(spent or {})}
-    connection.execute(sa.update(attempt).where(_A.trial_id == number, _A.ended.is_(None)).values(**values))
+    last = (_A.trial_id == number) & _A.ended.is_(None)
+    query = sa.select(_A.token, _C.folder).join(trial, _C.id == _A.trial_id).where(last)
+    row = connection.execute(query).first()
+    # What it wrote itself, where its files are: a process that is killed tells nothing, and it is this
+    # attempt's alone.
+    own = spent(pulse.left(Path(row.folder), row.token)) if row is not None and row.folder else {}
+    told = {**own, **(used or {}), **{name: own[name] for name in ("joules",) if name in own}}
+    values = {"ended": clock(), "outcome": outcome, "reason": reason, **_spent(told)}
+    connection.execute(sa.update(attempt).where(last).values(**values))
 
 
 def spent(figures: Mapping[str, float]) -> dict[str, float]:
@@ -179,6 +189,32 @@ def _spent(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in _SPENT if told.get(name) is not None}
 
 
+def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dict[Key, float]:
+    """What the trials of a sweep were trained for, over all attempts, those that were killed among them.
+
+    Where nobody wrote down what an attempt spent, it is what its trial measured, or said when it failed.
+    """
+    parts, own = [_C[part] for part in Key._fields], [_C.sweep == sweep]
+    own += [] if key is None else [_C[part] == value for part, value in key._asdict().items()]
+    taken = (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
+    measured = dict(
+        map(tuple, connection.execute(sa.select(_C.id, metric.c.value).join(metric).where(*own, taken)))
+    )
+    tried = (
+        sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
+    )
+    failed = sa.select(_C.id, _C.facts).where(*own, _C.status.in_(FAILED))
+    told = {
+        row.id: (row.facts.get("spent") or {}).get("train/energy_j") for row in connection.execute(failed)
+    }
+    spent: dict[Key, float] = {}
+    for number, ended, used, *of in connection.execute(tried):
+        if used is None and ended in ("done", None):
+            used = measured.get(number, told.get(number))
+        spent[Key(*of)] = spent.get(Key(*of), 0.0) + (used or 0.0)
+    return spent
+
+
 def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Queue again what nobody holds any more, of these ids or of all; returns how many it was."""
     if ids is not None and not ids:
@@ -187,7 +223,9 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     query = query.where(_C.status.in_(HELD)).order_by(_C.id).with_for_update(skip_locked=True)
     wanted = None if ids is None else set(ids)
     held = [row for row in connection.execute(query) if wanted is None or row.id in wanted]
-    gone = [row for row in held if row.over or dead(row.owner)]
+    # Where the database was away nobody could hold on to anything: whoever lives is given time to do so.
+    patient = outage.lately(address.told(connection.engine.url), LEASE_S)
+    gone = [row for row in held if (row.over and not patient) or dead(row.owner)]
     for row in gone:
         reason = "its lease ended" if row.over else "its process is gone"
         status = "cancelled" if row.cancel else _after(connection, row.id, "lost", reason)

@@ -13,12 +13,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from refusal import Refusal
 from research.store.attempts import TrialClaim, end, hold, recover, taken_over
 from research.store.owners import owner
-from research.store.schema import attempt, batches, clock, config_sha, trial
+from research.store.schema import attempt, batches, clock, config_sha, schema_version, trial
 from research.store.states import FAILED, HELD
 from research.types import Key, Trial
 
 _AGAIN = (*FAILED, "cancelled")
-INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _C = trial.c
 
 
@@ -85,6 +85,8 @@ def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int
 
     What is queued or held already is shared by all who ask for it. With `force` a row of its own is queued.
     """
+    if connection.dialect.name == "mariadb":
+        connection.execute(sa.select(schema_version.c.version).with_for_update())
     if connection.dialect.name == "postgresql":
         # Two that insert the same keys at once would wait for each other.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x7175657565)))
@@ -161,9 +163,16 @@ def _open(connection: sa.Connection, asked: WantedTrial, replicate: int) -> int 
     """A new row that is queued; None where another process has just made it."""
     row = {"replicate": replicate, "status": "queued", "owner": "", "lease_until": 0, "facts": {}}
     row |= asked.key._asdict() | dict(asked.values) | {"started": clock()}
-    insert = INSERT[connection.dialect.name](trial).values(**row)
-    opened = connection.execute(insert.on_conflict_do_nothing().returning(_C.id)).scalar()
+    opened = connection.execute(new_only(connection, trial, row).returning(_C.id)).scalar()
     return None if opened is None else int(opened)
+
+
+def new_only(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> Any:
+    """An insert that does nothing, and returns nothing, where another row has the key already."""
+    insert = _INSERT.get(connection.dialect.name)
+    if insert is None:
+        return sa.insert(table).values(**row).prefix_with("IGNORE")
+    return insert(table).values(**row).on_conflict_do_nothing()
 
 
 def begin(

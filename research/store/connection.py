@@ -1,7 +1,6 @@
 """A connection to the database that `store.url` names, and its failures as sentences."""
 
 import os
-import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
@@ -11,11 +10,10 @@ from typing import Any, final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
-import redact
 from refusal import Refusal
-from research.store import migrations
+from research.store import address, migrations
 from research.store.outage import Outage, Unreachable, first_line, passes
 
 __all__ = ["Connection", "Database", "Unreachable"]
@@ -24,9 +22,13 @@ Connection = sa.Connection
 """a transaction that is open, for those who ask `queries`"""
 _BUSY_MS = 30_000
 _SYNCHRONOUS = "FULL"  # what was committed survives a power cut
-_LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
+# By any number, the same in every process: "joule". MariaDB's is given back with the connection.
+_ALONE = {
+    "postgresql": f"SELECT pg_advisory_xact_lock({0x6A6F756C65})",
+    "mariadb": f"SELECT GET_LOCK('{0x6A6F756C65}', 60)",
+}
 _WRITE = "joulelab_write"
-_EXTRAS = {"postgresql": "pip install .[postgresql]"}
+_EXTRAS = {kind: f"pip install .[{kind}]" for kind in ("postgresql", "mariadb")}
 _RIGHTS = ("permission denied", "no schema has been selected")
 _ADVICE = {
     "locked": "another process held the database for too long: stop it, or use PostgreSQL",
@@ -58,9 +60,9 @@ class Database:
 
         One that was reached before is waited for when it does not answer; a `patient` one from the start.
         """
-        self.url, self._patient = _parse(url), patient
+        self.url, self._patient = address.parsed(url), patient
         self._file: tuple[int, int] | None = None
-        self._shown = _told(self.url)
+        self._shown = address.told(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
         if self._is_missing():
@@ -70,7 +72,7 @@ class Database:
         _ENGINES.add(self._engine)
         try:
             self._check() if foreign else self._migrate()
-            self._patient, self._file = True, _file_of(self.url)
+            self._patient, self._file = True, address.file_of(self.url)
         except BaseException:
             self.close()
             raise
@@ -102,10 +104,12 @@ class Database:
                 sqlite.execute("PRAGMA foreign_keys = OFF")
             with connection.begin():
                 if sqlite is None:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                    connection.execute(sa.text(_ALONE[self.url.get_backend_name()]))
                 migrations.migrate(connection)
             if sqlite is not None:
                 sqlite.execute("PRAGMA foreign_keys = ON")
+            elif connection.dialect.name == "mariadb":
+                connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -157,7 +161,7 @@ class Database:
 
     def _refuse_vanished(self) -> None:
         """Raise `Refusal` where the file is not the one that was opened: a new one would be made silently."""
-        if self._file is not None and _file_of(self.url) != self._file:
+        if self._file is not None and address.file_of(self.url) != self._file:
             raise Refusal(
                 f"The database {self._shown} vanished while it was in use, or another file took its place, "
                 "and none is made anew: bring it back, from a backup if need be, and type the command again."
@@ -183,113 +187,28 @@ class Database:
         self._engine.dispose()
 
 
-def _file_of(url: URL) -> tuple[int, int] | None:
-    """Device and number of the file that a database is, zeros where it is gone; None for a server."""
-    if url.get_backend_name() != "sqlite":
-        return None
-    try:
-        about = Path(str(url.database)).stat()
-    except OSError:
-        return 0, 0
-    return about.st_dev, about.st_ino
-
-
 def _make_private(path: str) -> None:
     """An empty file that nobody else may read; SQLite gives its journals the same rights."""
     with suppress(OSError):  # SQLite will say what is wrong
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def exists(url: str) -> bool:
-    """Whether there is a database to read; a server is taken to be there until it is asked.
-
-    Raises `Refusal` for what is no URL of a database, and for one whose folder is not there.
-    """
-    parsed = _parse(url)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
-
-
-def is_there(url: str) -> bool:
-    """Whether there is a database to read; True where only opening it tells, or says what is wrong."""
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        return True
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        return True
-    return Path(str(parsed.database)).expanduser().exists()
-
-
-def shown(url: str) -> str:
-    """The URL without its password. Raises `Refusal` where nobody knows what the password is."""
-    _refuse_ambiguous(url)
-    return _told(make_url(url))
-
-
-def _told(url: URL) -> str:
-    """A file's name stays as it was typed: SQLAlchemy would spell an ä as %C3%A4."""
-    if url.get_backend_name() == "sqlite":
-        return f"{url.drivername}:///{url.database or ''}"
-    # SQLAlchemy hides the password before the host, and none among the parameters.
-    return redact.url(url.render_as_string(hide_password=True))
-
-
-def _parse(url: str) -> URL:
-    """The URL read; what is wrong with one is told without it, for it may hold a password."""
-    _refuse_ambiguous(url)
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError, TypeError):
-        raise Refusal(
-            "store.url is no database URL: write sqlite:///joulelab.db, or postgresql://USER@HOST:5432/NAME."
-        ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise Refusal(
-            f"store.url names '{parsed.get_backend_name()}': the store runs on sqlite or postgresql."
-        )
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    return _file(parsed) if parsed.get_backend_name() == "sqlite" else parsed
-
-
-def _refuse_ambiguous(url: Any) -> None:
-    """Raise `Refusal` for a server's URL whose password ends nobody knows where, as in `u:p@ss/w@host/db`."""
-    scheme, _, rest = str(url).partition("://")
-    if scheme.startswith("sqlite"):
-        return
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if rest.count("@") != authority.count("@") or authority.count("@") > 1 or re.search(r"\s", authority):
-        raise Refusal(
-            "store.url holds a sign in its user or password that a URL reads otherwise: write %40 for @, %2F "
-            "for /, %3F for ?, %23 for # and %20 for a blank, or leave the password out and set PGPASSWORD."
-        )
-
-
-def _file(url: URL) -> URL:
-    if url.database in (None, "", ":memory:"):
-        raise Refusal("A database in memory is lost with its process: use a file, sqlite:///joulelab.db.")
-    path = Path(str(url.database)).expanduser().absolute()
-    if not path.parent.is_dir():
-        raise Refusal(
-            f"The folder {path.parent} of store.url does not exist: create it, or correct store.url."
-        )
-    if path.is_dir():
-        raise Refusal(f"store.url names the folder {path}: name a file, for example {path}/joulelab.db.")
-    return url.set(database=str(path))
-
-
 def _engine(url: URL, foreign: bool = False) -> sa.Engine:
-    postgres = url.get_backend_name() == "postgresql"
-    server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
-    if foreign:
+    kind = url.get_backend_name()
+    # READ COMMITTED: a claim looks again after it waited for a lock.
+    server: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    server["connect_args"] = {"connect_timeout": 10}
+    if foreign and kind == "postgresql":
         server["connect_args"]["options"] = "-c default_transaction_read_only=on"
-    server["isolation_level"] = "READ COMMITTED"  # a claim looks again after it waited for a lock
+    if kind == "mariadb":
+        only = "SET SESSION TRANSACTION READ ONLY" if foreign else "SET sql_mode = 'STRICT_ALL_TABLES'"
+        server["connect_args"] |= {"charset": "utf8mb4", "init_command": only}
     try:
-        engine = sa.create_engine(url, **(server if postgres else {}))
+        engine = sa.create_engine(url, **({} if kind == "sqlite" else server))
     except ModuleNotFoundError as error:
         how = _EXTRAS.get(url.get_backend_name(), "another store.url")
         raise Refusal(f"store.url needs the package '{error.name}': {how}.") from error
-    if not postgres:
+    if kind == "sqlite":
         sa.event.listen(engine, "connect", _only_read_sqlite if foreign else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -2,7 +2,7 @@
 
 The class is read from the reason that its row holds, so it is known of rows of any age and of whatever
 process wrote them. Which attempts are made again, what a trial is buried for, and what memory learns from,
-all ask the one table here. Standard library only.
+all ask the one table here.
 """
 
 import re
@@ -20,28 +20,35 @@ class Policy(NamedTuple):
     """What follows from a fault."""
 
     outcome: AttemptOutcome
-    again: bool
-    """the next attempt may end otherwise, so there is one without being asked for"""
+    """how the attempt is written down"""
     teaches: bool
     """it says something of the configuration: memory learns from it"""
-    own: bool
-    """it is the trial's own: several of them bury it; others have a cap of their own"""
+
+    @property
+    def own(self) -> bool:
+        """It is the trial's own: three of them bury it, and none is tried again without being asked for.
+
+        The machine's are tried again, later and later, under a cap of their own.
+        """
+        return self.outcome not in OTHERS
 
 
+OTHERS: tuple[AttemptOutcome, ...] = ("lost", "infrastructure")
+"""outcomes that are nobody's fault but the machine's"""
 POLICIES: dict[Fault, Policy] = {
-    "oom": Policy("configuration", again=False, teaches=True, own=True),
-    "diverged": Policy("configuration", again=False, teaches=True, own=True),
-    "invalid": Policy("configuration", again=False, teaches=True, own=True),
-    "crashed": Policy("configuration", again=True, teaches=True, own=True),
+    "oom": Policy("configuration", teaches=True),
+    "diverged": Policy("configuration", teaches=True),
+    "invalid": Policy("configuration", teaches=True),
+    "crashed": Policy("configuration", teaches=True),
     # It lacks data, a device or a file as often as it is wrong by itself.
-    "refused": Policy("configuration", again=False, teaches=False, own=True),
-    "hung": Policy("hung", again=True, teaches=False, own=True),
-    # With the same limit it would end in the same way; the limit is a person's, not the configuration's.
-    "timeout": Policy("timeout", again=False, teaches=False, own=True),
-    "lost": Policy("lost", again=True, teaches=False, own=False),
-    "infrastructure": Policy("infrastructure", again=True, teaches=False, own=False),
+    "refused": Policy("configuration", teaches=False),
+    # A limit is a person's, and a machine hangs as well as a network does.
+    "hung": Policy("hung", teaches=False),
+    "timeout": Policy("timeout", teaches=False),
+    "lost": Policy("lost", teaches=False),
+    "infrastructure": Policy("infrastructure", teaches=False),
 }
-NO_FAULT = ("stopped", "interrupted")
+NO_FAULT = ("stopped", "interrupted", "cancelled", "SystemExit")
 """how the reason of a trial begins that somebody ended, or that could not win: nothing is wrong with it"""
 _OUTSIDE = re.compile(
     r"The database .* cannot be used|No space left on device|Disk quota exceeded|File too large|disk is full"
@@ -106,6 +113,9 @@ def teaches(reason: str | None) -> bool:
 
 
 def outcome(reason: str | None) -> AttemptOutcome:
-    """How an attempt that ended for this reason is written down."""
+    """How an attempt that ended for this reason is written down; what could not win has its own status."""
     fault = of(reason)
-    return "cancelled" if fault is None else POLICIES[fault].outcome
+    if fault is not None:
+        return POLICIES[fault].outcome
+    word = (reason or "").partition(":")[0]
+    return "cancelled" if word == "cancelled" else "configuration" if "stopped" in word else "interrupted"

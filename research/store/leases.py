@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from refusal import Refusal
 from research.store.attempts import Lost
-from research.store.claims import INSERT
+from research.store.claims import new_only
+from research.store.outage import at_once
 from research.store.owners import dead, owner
 from research.store.schema import clock, lease, proposal
 from research.store.store import Store
@@ -44,7 +45,7 @@ def take(connection: sa.Connection, name: str, lease_s: float = LEASE_S) -> Leas
     if row is not None:
         connection.execute(sa.update(lease).where(_C.name == name).values(**values))
         return mine
-    new = INSERT[connection.dialect.name](lease).values(name=name, **values).on_conflict_do_nothing()
+    new = new_only(connection, lease, {"name": name, **values})
     return mine if connection.execute(new.returning(_C.name)).first() else "another"
 
 
@@ -88,14 +89,15 @@ def held(store: Store, mine: Lease, lease_s: float = LEASE_S) -> Iterator[thread
     finally:
         stop.set()
         thread.join()
-        with suppress(Refusal), store.write() as connection:
+        with at_once(), suppress(Refusal), store.write() as connection:
             connection.execute(sa.delete(lease).where(_C.name == mine.name, _C.token == mine.token))
 
 
 def _keep(renew: Callable[[], None], lease_s: float, stop: threading.Event, lost: threading.Event) -> None:
     while not stop.wait(lease_s / 3):
         try:
-            renew()
+            with at_once():  # whoever holds it waits for this thread at the end
+                renew()
         except Lost:
             lost.set()
             return

@@ -72,7 +72,7 @@ def handed_out(connection: sa.Connection) -> None:
     """
     name = connection.dialect.name
     old = "needs" not in _columns(connection, trial)
-    random = f"CASE WHEN status = 'running' THEN {_RANDOM[name]} END"
+    random = f"CASE WHEN status = 'running' THEN {_RANDOM.get(name)} END"
     if name == "sqlite":
         for table in metadata.sorted_tables:
             _number_once(connection, table, {"token": random} if old and table is trial else {})

@@ -24,6 +24,8 @@ _PASSES = re.compile(
 _LASTS = re.compile(r'password|role "|does not exist|unknown database|denied')
 """what no waiting mends: the URL, the user or the database is wrong"""
 _here = threading.local()
+_back: dict[str, float] = {}
+"""database -> when its last outage was over, by `time.monotonic`"""
 T = TypeVar("T")
 
 
@@ -45,6 +47,11 @@ def at_once() -> Iterator[None]:
         yield
     finally:
         _here.hurries = False
+
+
+def lately(shown: str, seconds: float) -> bool:
+    """Whether this process has waited for this database, and it came back within the last `seconds`."""
+    return shown in _back and time.monotonic() - _back[shown] < seconds
 
 
 def passes(error: exc.DBAPIError) -> bool:
@@ -83,6 +90,7 @@ class Outage:
     def over(self) -> None:
         """It answers."""
         if self._tries:
+            _back[self._shown] = time.monotonic()
             self._say(f"answers again, after {time.monotonic() - self._since:.0f} s")
 
     def _say(self, what: str) -> None:

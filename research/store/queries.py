@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from research.compose.override import override
+from research.store.attempts import joules
 from research.store.claims import same
 from research.store.owners import dead
 from research.store.schema import (
@@ -95,8 +96,8 @@ def running(connection: sa.Connection, limit: int) -> Sequence[Any]:
     """Trials that run now, the newest first: id, overrides, and for how many seconds."""
     c, left = trial.c, gone(connection)
     query = sa.select(c.id, c.overrides, (clock() - c.started).label("seconds"))
-    rows = connection.execute(query.where(c.status.in_(HELD)).order_by(c.id.desc()))
-    return [row for row in rows if row.id not in left][:limit]
+    held = connection.execute(query.where(c.status.in_(HELD)).order_by(c.id.desc()))
+    return [row for row in held if row.id not in left][:limit]
 
 
 def waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:
@@ -109,22 +110,10 @@ def waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:
     return connection.execute(query.limit(limit)).all()
 
 
-def of_sweep(connection: sa.Connection, name: str) -> list[int]:
-    """The trials of a sweep or campaign that have not ended."""
-    query = sa.select(trial.c.id).where(trial.c.sweep == name, trial.c.status.in_(OPEN))
-    return list(connection.execute(query.order_by(trial.c.id)).scalars())
-
-
 def trained(connection: sa.Connection, campaign: str) -> tuple[int, float]:
-    """How many trials a campaign has, and the joules that they trained for, those that failed among them."""
-    own = trial.c.sweep == campaign
-    count = connection.execute(sa.select(sa.func.count()).select_from(trial).where(own)).scalar_one()
-    joules = sa.select(sa.func.sum(metric.c.value)).join(trial, trial.c.id == metric.c.trial_id)
-    taken = (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
-    done = connection.execute(joules.where(own, taken)).scalar() or 0.0
-    return int(count), float(done) + sum(
-        one.get("train/energy_j", 0.0) for one in lost(connection, campaign).values()
-    )
+    """How many trials a campaign has, and the joules that they trained for, killed attempts among them."""
+    count = sa.select(sa.func.count(trial.c.id)).where(trial.c.sweep == campaign)
+    return int(connection.execute(count).scalar_one()), sum(joules(connection, campaign).values())
 
 
 def lost(connection: sa.Connection, sweep: str) -> dict[Key, dict[str, float]]:

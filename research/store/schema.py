@@ -1,9 +1,7 @@
-"""The tables, the column types that make SQLite and PostgreSQL agree, and the database's own clock."""
+"""The tables, and the database's own clock."""
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar, final
@@ -12,52 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from research.store.columns import Json, Number, Words, marked
 from research.store.states import OPEN
-
-# PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_MARK = "$float"
-
-
-@final
-class Words(sa.types.TypeDecorator[str]):
-    """Text from anywhere; what a database cannot hold (NUL, half a surrogate pair) becomes U+FFFD."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        """Replace the characters that one of the databases refuses."""
-        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
-
-
-@final
-class Number(sa.types.TypeDecorator[float]):
-    """A float; NaN is stored as NULL, which is what SQLite does with it anyway."""
-
-    impl = sa.Double
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
-        """Any number as a float, NaN and None as NULL."""
-        number = math.nan if value is None else float(value)
-        return None if math.isnan(number) else number
-
-
-@final
-class Json(sa.types.TypeDecorator[Any]):
-    """JSON in ASCII text, the same bytes in both databases; NaN and infinities survive as marked strings."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
-        """Encode; numpy and torch scalars and arrays become numbers and lists."""
-        return json.dumps(_mark(value), allow_nan=False)
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        """Decode what `process_bind_param` wrote."""
-        return None if value is None else json.loads(value, object_hook=_unmark)
 
 
 def config_sha(signature: str, config: Any) -> str:
@@ -66,23 +20,8 @@ def config_sha(signature: str, config: Any) -> str:
     It tells a config that was damaged, edited or moved from another row. Who can write rows can write this as
     well: it is no permission to call what a config names.
     """
-    text = json.dumps([signature, _mark(config)], sort_keys=True, allow_nan=False)
+    text = json.dumps([signature, marked(config)], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _mark(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _mark(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_mark(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {_MARK: str(value)}
-    return _mark(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def _unmark(value: dict[str, Any]) -> Any:
-    marked = value.get(_MARK) if len(value) == 1 else None
-    return float(marked) if marked in ("nan", "inf", "-inf") else value
 
 
 @final
@@ -102,6 +41,13 @@ def _sqlite_clock(element: clock, compiler: Any, **kw: Any) -> str:
 def _postgresql_clock(element: clock, compiler: Any, **kw: Any) -> str:
     # now() is the start of the transaction, which may have waited for a lock.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
+
+
+@compiles(clock, "mysql")
+@compiles(clock, "mariadb")
+def _mariadb_clock(element: clock, compiler: Any, **kw: Any) -> str:
+    # NOW() is the start of the statement.
+    return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS DOUBLE)"
 
 
 metadata = sa.MetaData()
@@ -162,7 +108,7 @@ interaction = _row(
     sa.Column("model", Words, nullable=False),
     sa.Column("prompt", Words, nullable=False),
     # sha256 of what was asked of which model and how: equal digests may share a reply.
-    sa.Column("digest", Words, index=True),
+    sa.Column("digest", Words(180), index=True),
     sa.Column("reply", Words),
     sa.Column("outcome", Words, nullable=False),
     sa.Column("tokens_in", sa.Integer),
@@ -181,23 +127,23 @@ insight = _row(
 comparison = _row(
     "comparison",
     # What is asked of which data: its comparisons share one error rate, whatever sprints are forgotten.
-    sa.Column("question", Words, nullable=False, index=True),
-    sa.Column("name", Words, nullable=False),
+    sa.Column("question", Words(500), nullable=False, index=True),
+    sa.Column("name", Words(180), nullable=False),
     sa.Column("word", Words, nullable=False),
     sa.UniqueConstraint("question", "name"),
 )
 trial = _table(
     "trial",
     sa.Column("id", sa.Integer, primary_key=True),
-    *(sa.Column(part, Words, nullable=False) for part in ("signature", "code", "data", "hardware")),
+    *(sa.Column(part, Words(180), nullable=False) for part in ("signature", "code", "data", "hardware")),
     sa.Column("replicate", sa.Integer, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("overrides", Json, nullable=False),
     sa.Column("config", Json, nullable=False),
-    sa.Column("status", Words, nullable=False),
+    sa.Column("status", Words(180), nullable=False),
     sa.Column("reason", Words),
     sa.Column("name", Words),
-    sa.Column("sweep", Words, index=True),
+    sa.Column("sweep", Words(180), index=True),
     sa.Column("source", Words, nullable=False),
     sa.Column("folder", Words),
     # What a worker must have to take it: `cpu` or `gpu`.
@@ -208,7 +154,7 @@ trial = _table(
     # Whether whoever runs it is to end it.
     _count("cancel"),
     # Random, and of one attempt alone: what it does not go with is not written.
-    sa.Column("token", Words, unique=True),
+    sa.Column("token", Words(180), unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("lease_until", Number, nullable=False),
     sa.Column("started", Number, nullable=False),
@@ -226,7 +172,7 @@ attempt = _table(
     "attempt",
     sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
     sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("token", Words, nullable=False, unique=True),
+    sa.Column("token", Words(180), nullable=False, unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("engine", Words, nullable=False),
     sa.Column("started", Number, nullable=False),
@@ -244,17 +190,18 @@ attempt = _table(
 # At most one at a time, and at most one result.
 for _name, _one in (("open", attempt.c.ended.is_(None)), ("done", attempt.c.outcome == "done")):
     _only: Any = {"unique": True, "sqlite_where": _one, "postgresql_where": _one}
-    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only)
+    # MariaDB has no index of some rows: there the tokens alone see to it.
+    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only).ddl_if(dialect=("sqlite", "postgresql"))
 pause = _table(
     "pause",
     # A sweep or campaign whose queued trials wait until a person says so; `all` is everything.
-    sa.Column("name", Words, primary_key=True),
+    sa.Column("name", Words(180), primary_key=True),
     sa.Column("created", Number, nullable=False),
 )
 lease = _table(
     "lease",
     # What is run by one process at a time though it is no trial: `campaign NAME`, `proposal 7`.
-    sa.Column("name", Words, primary_key=True),
+    sa.Column("name", Words(180), primary_key=True),
     sa.Column("token", Words, nullable=False),
     sa.Column("owner", Words, nullable=False),
     sa.Column("until", Number, nullable=False),
@@ -264,7 +211,7 @@ metric = _table(
     sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
     # -1 is the trial's final figure; 0, 1, 2, ... are the points of its learning curve.
     sa.Column("point", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", Words, primary_key=True),
+    sa.Column("key", Words(180), primary_key=True),
     sa.Column("value", Number),
     sa.Column("step", sa.BigInteger),
     sa.Column("second", Number),
@@ -282,7 +229,7 @@ episode = _table(
     _link("trial"),
     _link("proposal"),
     _link("insight"),
-    sa.Column("task", Words, index=True),
+    sa.Column("task", Words(180), index=True),
     sa.Column("metric", Words),
     sa.Column("overrides", Json, nullable=False),
     sa.Column("terms", Words, nullable=False),

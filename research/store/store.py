@@ -8,9 +8,10 @@ from typing import Any, final
 
 import sqlalchemy as sa
 
-from research.store import claims, queries
+from research.store import attempts, claims, queries
+from research.store.address import exists
 from research.store.attempts import Lost, TrialClaim
-from research.store.connection import Database, exists
+from research.store.connection import Database
 from research.store.owners import dead
 from research.store.schema import FINAL, batches, clock, metric, trial
 from research.store.states import HELD
@@ -133,6 +134,11 @@ class Store(Work):
         """What each failed trial of a sweep had spent, as `queries.lost` tells it."""
         with self.read() as connection:
             return queries.lost(connection, sweep)
+
+    def joules(self, sweep: str, key: Key | None = None) -> dict[Key, float]:
+        """What the trials of a sweep, or one of them, were trained for, as `attempts.joules` tells it."""
+        with self.read() as connection:
+            return attempts.joules(connection, sweep, key)
 
     def server(self) -> dict[str, str]:
         """Which database answers, and its version."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from refusal import Refusal
 from research.store import attempts, claims
-from research.store.attempts import TrialClaim
+from research.store.attempts import LEASE_S, TrialClaim
 from research.store.claims import WantedTrial
 from research.store.journal import Journal
 from research.store.outage import insist
@@ -19,7 +19,6 @@ from research.store.schema import FINAL, attempt, batches, clock, metric, pause,
 from research.store.states import HELD, AttemptOutcome
 from research.types import Key, Result, Trial
 
-LEASE_S = 60.0
 AXES = ("step", "second", "joule")
 _C = trial.c
 
@@ -182,7 +181,8 @@ class Work(Journal, ABC):
 
         What becomes of the trial follows from `outcome`. Raises `Lost` when another took over.
         """
-        told = attempts.spent((facts or {}).get("spent") or {}) | dict(spent or {})
+        used = (facts or {}).get("spent") or {}
+        told = attempts.spent(used) | dict(spent or {})
 
         def write() -> None:
             with self.write() as connection:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.store import leases, queries
+from research.store.states import OPEN
 from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.types import Record
 
@@ -148,8 +149,7 @@ def _rows(store: "Store", given: str) -> tuple[Reference | None, list[int]]:
             if queries.row(connection, wanted.kind, wanted.number) is None:
                 raise absent(wanted)
         return wanted, [wanted.number] if wanted.kind == "trial" else []
-    with store.read() as connection:
-        ids = queries.of_sweep(connection, given)
+    ids = [trial.id for trial in store.trials(sweep=given, status=OPEN)]
     if not ids:
         raise Refusal(f"Nothing of {given[:80]!a} waits or runs: task=queue lists what does.")
     return None, ids

@@ -44,12 +44,12 @@ def test_a_copy_has_every_row_and_is_a_database(store: Store, tmp_path: Path) ->
     to = tmp_path / "copies" / "one.db"
     counts = backup.backup(store, to)
     assert counts["trial"] == 7 and counts["sprint"] == 1 and counts["episode"] == 7
+    assert to.stat().st_mode & 0o777 == 0o600 and [path.name for path in to.parent.iterdir()] == ["one.db"]
     copy = Store(f"sqlite:///{to}")
     assert repr(rows(copy)) == repr(rows(store))
     assert copy.known(keys(7)).keys() == store.known(keys(7)).keys()
     mine(ask(copy, KEY._replace(signature="new")))
     copy.close()
-    assert to.stat().st_mode & 0o777 == 0o600 and [path.name for path in to.parent.iterdir()] == ["one.db"]
 
 
 def test_nothing_is_replaced_and_a_folder_that_takes_none_is_a_sentence(store: Store, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_database_of_every_earlier_version_becomes_todays(script: Path, tmp_pa
     (proposal,) = store.proposals()
     assert proposal["proposal"].overrides == ("optimizer=lion",)
     assert len(store.reviews(proposal_id=proposal["id"])) == len(store.interactions()) == 1
-    assert [one.id for one in Nearest(store).find(Query(words="lion"))]
+    assert Nearest()(store, Query(words="lion"))
     again = mine(ask(store, first.key._replace(signature="s4"))) if words["s4"] == "lost" else None
     new = mine(ask(store, KEY))
     store.finish(new, {"a": 1.0})

@@ -19,7 +19,7 @@ def test_unreadable_urls_and_files_are_refused_with_a_sentence(tmp_path: Path) -
     (tmp_path / "text.db").write_text("no database at all, but long enough to be read as one " * 50)
     cases = {
         "no url": "no database URL",
-        "mysql://localhost/x": "sqlite or postgresql",
+        "oracle://localhost/x": "sqlite, postgresql or mariadb",
         "sqlite://": "in memory",
         f"sqlite:///{tmp_path}/none/lab.db": "does not exist: create it",
         f"sqlite:///{tmp_path}": "names the folder",
@@ -119,6 +119,6 @@ def test_a_password_is_in_no_sentence_in_part_or_whole(url: str) -> None:
 
 
 def test_a_file_is_told_as_it_is_called(tmp_path: Path) -> None:
-    from research.store.connection import shown
+    from research.store.address import shown
 
     assert shown(f"sqlite:///{tmp_path}/mä b.db") == f"sqlite:///{tmp_path}/mä b.db"

@@ -24,7 +24,7 @@ def died(code: int, **more: object) -> str:
         "silent": "no sign of life for 60 s",
         **more,
     }
-    return ends.kept(*ends.told(about, {}, False, 9.0))
+    return ends.kept(*ends.told(about, {}, False, 9.0), {})
 
 
 CASES = {
@@ -89,7 +89,23 @@ def test_each_class_has_one_policy_and_an_outcome_that_the_database_knows() -> N
     assert teaching == {"oom", "diverged", "crashed", "invalid"}
     assert {faults.POLICIES[fault].outcome for fault in teaching} == {"configuration"}
     others = {fault for fault, policy in faults.POLICIES.items() if not policy.own}
-    assert others == {"lost", "infrastructure"} and all(faults.POLICIES[fault].again for fault in others)
+    assert others == {"lost", "infrastructure"}
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        (reason(KeyboardInterrupt()), "interrupted"),
+        (reason(SystemExit(143)), "interrupted"),
+        ("cancelled: somebody asked for it", "cancelled"),
+        ("stopped early: it could not win", "configuration"),
+        (died(-9), "lost"),
+        (died(-11), "configuration"),
+        (reason(ConnectionResetError(104, "Connection reset by peer")), "infrastructure"),
+    ],
+)
+def test_an_attempt_is_written_down_by_its_reason(said: str, outcome: str) -> None:
+    assert faults.outcome(said) == outcome
 
 
 def config(rate: float) -> dict:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from claiming import KEY, ask, mine
+from claiming import KEY, ask, elsewhere, end_lease, mine
 from refusal import Refusal
-from research.store import connection, outage
+from research.store import attempts, connection, outage
 from research.store.outage import Unreachable, at_once, insist
-from research.store.store import Store
+from research.store.store import Busy, Store
 from research.types import Key
 
 VERBS: dict[str, Callable[[Store], object]] = {
@@ -153,3 +153,20 @@ def test_a_server_that_never_answered_is_refused_at_once_unless_one_is_patient(r
     starting.start()
     Store(url, patient=True).close()
     starting.join()
+
+
+def test_after_an_outage_nobody_is_lost_by_the_clock_alone(
+    locked: Callable[[float], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lives could keep no lease meanwhile, and does so again in a moment."""
+    before = Store(f"sqlite:///{tmp_path}/lab.db")
+    alive = mine(ask(before))
+    elsewhere(before, alive.trial_id)
+    end_lease(before, alive.trial_id)
+    before.close()
+    store = locked(0.5)
+    store.trials()
+    assert isinstance(ask(store), Busy)
+    monkeypatch.setattr(attempts, "LEASE_S", 0.0)
+    assert mine(ask(store)) != alive
+    store.close()

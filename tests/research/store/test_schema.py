@@ -20,7 +20,7 @@ from research.memory.records import Query
 from research.memory.retrieval import Nearest
 from research.store import migrations, promises, schema
 from research.store.claims import refuse_edited
-from research.store.schema import Json, Words
+from research.store.columns import Json, Words
 from research.store.store import Store
 
 HERE = sa.create_engine("sqlite://").dialect
@@ -72,6 +72,14 @@ def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
         store.close()
 
 
+@pytest.fixture
+def aged(store_url: str) -> None:
+    """No version before this one had a MariaDB, which undoes no change of a table either."""
+    if store_url.startswith("mariadb"):
+        pytest.skip("there is no earlier database of that kind")
+
+
+@pytest.mark.usefixtures("aged")
 def test_migrations_run_in_order_once_and_whole(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +114,7 @@ def test_migrations_run_in_order_once_and_whole(
     later.close()
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_url: str) -> None:
     first = Store(store_url)
     with first.write() as connection:
@@ -183,6 +192,7 @@ def age_to_version_4(store: Store) -> None:
 LINKED = ("review", "insight", "episode")
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_database_of_version_4_learns_to_say_proposal_and_keeps_all(store: Store, store_url: str) -> None:
     fresh, number = laid_out(store), sprint(store)
     about = proposed(store, number, ["optimizer=lion"], "Signs are cheap")
@@ -202,6 +212,7 @@ def test_a_database_of_version_4_learns_to_say_proposal_and_keeps_all(store: Sto
     again.close()
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_server_where_another_program_has_that_name_stays_as_it_is(store: Store, store_url: str) -> None:
     proposed(store, None, ["optimizer=lion"])
     age_to_version_4(store)

@@ -161,7 +161,7 @@ def test_so_is_it_in_a_sweep(typed: list[str]) -> None:
         (["task=calibrate", "seconds=long"], "seconds=long is no number"),
         (["task=calibrate", "readings=3"], "readings="),
         (["objective=3"], "objective takes metric, direction and constraints: write objective.metric=VALUE."),
-        (["launcher=null"], "launcher takes jobs, threads and timeout_s: write launcher.jobs=VALUE."),
+        (["launcher=null"], "launcher takes jobs, threads, timeout_s, stall_s and"),
         (["~goal"], "~goal takes away what the task needs: leave it out."),
         (["screen.stop=0.5"], "screen.stop takes keep, rungs, "),
     ],
