@@ -9,10 +9,10 @@ from typing import Any, final
 from refusal import Refusal
 from research.run import lookup
 from research.run.job import Job, Outcome
+from research.store.attempts import LEASE_S
 from research.store.outage import Unreachable, at_once
+from research.store.states import FAILED, OPEN, AttemptOutcome
 from research.store.store import Lost, Store, TrialClaim
-from research.store.work import LEASE_S
-from research.types import FAILED, OPEN, AttemptOutcome
 
 _WAIT_S = 0.5
 """how often it is looked whether others have ended what this process waits for"""
@@ -28,7 +28,9 @@ class Handout:
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        urls = [(job.config.get("store") or {}).get("url") for job in jobs]
+        urls = [
+            job.config["store"]["url"] if {"store", "data"} <= job.config.keys() else None for job in jobs
+        ]
         url = next(filter(None, urls), None)
         self._plain = deque(job for job, own in zip(jobs, urls, strict=True) if own != url or url is None)
         self._store = None if url is None else Store(url)
@@ -65,17 +67,25 @@ class Handout:
             taken.append((first, mine))
         return taken
 
-    def withdrawn(self) -> list[Job]:
-        """Take back all that waits."""
-        left = self._all()
-        self._drop(left)
-        return left
+    def jobs(self) -> list[Job]:
+        """All that wait."""
+        return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
 
-    def late(self) -> list[Job]:
+    def late(self) -> Sequence[Job]:
         """Jobs whose time is over: they wait no more."""
-        over = [job for job in self._all() if job.left_s <= 0]
-        self._drop(over)
-        return over
+        return self.dropped([job for job in self.jobs() if job.left_s <= 0])
+
+    def dropped(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """These, which wait no more from now on."""
+        gone = set(map(id, jobs))
+        if not gone:
+            return jobs
+        self._plain = deque(job for job in self._plain if id(job) not in gone)
+        left = {number: [job for job in own if id(job) not in gone] for number, own in self._waiting.items()}
+        if self._store is not None:
+            self._store.withdraw([number for number, own in left.items() if not own])
+        self._waiting = {number: own for number, own in left.items() if own}
+        return jobs
 
     def elsewhere(self) -> Iterator[Outcome]:
         """Outcomes of what others have ended meanwhile, asked for twice a second at most."""
@@ -156,19 +166,6 @@ class Handout:
             else:
                 self._waiting.setdefault(number, []).append(job)
 
-    def _all(self) -> list[Job]:
-        return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
-
-    def _drop(self, jobs: Sequence[Job]) -> None:
-        gone = set(map(id, jobs))
-        if not gone:
-            return
-        self._plain = deque(job for job in self._plain if id(job) not in gone)
-        left = {number: [job for job in own if id(job) not in gone] for number, own in self._waiting.items()}
-        if self._store is not None:
-            self._store.withdraw([number for number, own in left.items() if not own])
-        self._waiting = {number: own for number, own in left.items() if own}
-
     def _extend(self) -> None:
         """Hold on to what was leased and has not begun: a process that imports everything takes its time."""
         if self._store is None or time.monotonic() - self._extended < LEASE_S / 3:
@@ -180,7 +177,7 @@ class Handout:
     def _tell_paused(self) -> None:
         assert self._store is not None
         paused = set() if self._told else set(self._store.paused())
-        names = {job.sweep for job in self._all()} & paused or ({"all"} & paused)
+        names = {str(job.sweep) for job in self.jobs()} & paused or ({"all"} & paused)
         if names:
             self._told = True
             print(f"paused: python agent.py task=queue resume={min(names)} hands out the rest", flush=True)

@@ -27,6 +27,7 @@ from research.space import identity, profiles
 from research.space.signature import signature
 from research.store import faults
 from research.store.claims import wanted
+from research.store.states import AttemptOutcome
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
 from research.types import AttemptOutcome, Trial
 

@@ -147,7 +147,7 @@ class Runner:
             yield from (Outcome(job, "interrupted", ends.OVER) for job in work.late())
             room = self._floor.holds(folders)
             if not running and self._floor.gives_up():
-                yield from (Outcome(job, "interrupted", FULL) for job in work.withdrawn())
+                yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(work.jobs()))
             for job, claim in work.take(len(free) if room else 0):
                 self._start(running, job, claim, free.popleft(), threads)
             for one, about in self._ended(running):
@@ -168,7 +168,12 @@ class Runner:
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, claim, place, self._log(job))
-        named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
+        named: dict[str, Any] = {
+            "overrides": job.overrides,
+            "sweep": job.sweep,
+            "source": job.source,
+            "threads": threads,
+        }
         named |= {} if claim is None else {"leased": [claim.trial_id, claim.token]}
         request = {
             "task": self._task,

@@ -19,7 +19,8 @@ from research.store import address, index, outage
 from research.store.faults import OTHERS
 from research.store.owners import dead, owner
 from research.store.schema import FINAL, attempt, clock, metric, pause, trial
-from research.types import FAILED, HELD, STOPPED, AttemptOutcome, Key
+from research.store.states import FAILED, HELD, AttemptOutcome
+from research.types import STOPPED, Key
 
 LEASE_S = 60.0
 MOST_OWN, MOST_OTHERS = 3, 20
@@ -34,6 +35,7 @@ _OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules":
 _C, _A = trial.c, attempt.c
 
 
+@final
 class Lost(Ended):
     """Another process took it over: what this one measured is not written."""
 
