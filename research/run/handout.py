@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, final
 
@@ -24,14 +24,21 @@ _WINDOW = 200
 class Handout:
     """Jobs that wait; `take` leases them, `elsewhere` tells those that others have ended.
 
-    A job without a database, or with another than the first, is handed out as it comes.
+    A job without a database, or with another than the first, is handed out as it comes. With a `source` the
+    jobs are whatever it finds in the database at `url`, for as long as it finds any: a worker's.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        source: Callable[[Store, int], dict[int, Job]] | None = None,
+        url: str | None = None,
+        engine: str = "local",
+    ) -> None:
         urls = [
             job.config["store"]["url"] if {"store", "data"} <= job.config.keys() else None for job in jobs
         ]
-        url = next(filter(None, urls), None)
+        url = url or next(filter(None, urls), None)
         self._plain = deque(job for job, own in zip(jobs, urls, strict=True) if own != url or url is None)
         self._store = None if url is None else Store(url)
         self.first = jobs[0].config if jobs else None
@@ -40,6 +47,8 @@ class Handout:
         self._leased: list[TrialClaim] = []
         self._looked = self._extended = time.monotonic()
         self._told = False
+        self._source, self._engine = source, engine
+        self._look()
         if self._store is not None:
             self._enqueue([job for job, own in zip(jobs, urls, strict=True) if own == url])
 
@@ -57,15 +66,23 @@ class Handout:
         taken: list[tuple[Job, TrialClaim | None]] = []
         while self._plain and len(taken) < most:
             taken.append((self._plain.popleft(), None))
+        if most > len(taken) and not self._waiting:
+            self._look()
         if self._store is None or not self._waiting or len(taken) == most:
             return taken
-        for mine in self._store.take(list(self._waiting)[:_WINDOW], most - len(taken)):
+        asked = list(self._waiting)[:_WINDOW]
+        for mine in self._store.take(asked, most - len(taken), engine=self._engine):
             first, *others = self._waiting.pop(mine.trial_id)
             if others:
                 self._waiting[mine.trial_id] = others
             self._leased.append(mine)
             taken.append((first, mine))
         return taken
+
+    def own(self) -> list[Job]:
+        """Those that no other may run: they are known already but for what was left unmeasured."""
+        own, self._plain = list(self._plain), deque()
+        return own
 
     def jobs(self) -> list[Job]:
         """All that wait."""
@@ -93,6 +110,8 @@ class Handout:
         if self._store is None or time.monotonic() - self._looked < _WAIT_S:
             return
         self._looked = time.monotonic()
+        if self._source is not None:
+            return self._look()
         states = self._store.states(list(self._waiting))
         self._enqueue(
             [job for number in self._waiting.keys() - states.keys() for job in self._waiting.pop(number)]
@@ -149,10 +168,15 @@ class Handout:
         try:
             # A command that ends does not wait for a database that is away: what is queued stays so.
             with at_once(), suppress(Unreachable):
-                if self._waiting:
+                if self._waiting and self._source is None:
                     self._store.withdraw(list(self._waiting))
         finally:
             self._store.close()
+
+    def _look(self) -> None:
+        """What waits in the database now, where that is what is worked on."""
+        if self._source is not None and self._store is not None:
+            self._waiting = {number: [job] for number, job in self._source(self._store, _WINDOW).items()}
 
     def _enqueue(self, jobs: Sequence[Job]) -> None:
         assert self._store is not None

@@ -112,7 +112,7 @@ class Runner:
         """The environments of the trials that will run at a time; their number is the width of the sweep."""
         return machine.places([job.config for job in jobs], self._jobs)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], work: Handout | None = None) -> Iterator[Outcome]:
         """Run all jobs and yield how each ended, as they end; what others run of them is waited for.
 
         On Ctrl-C the running ones are ended and yielded as `interrupted`, then KeyboardInterrupt goes on.
@@ -120,7 +120,7 @@ class Runner:
         places = self.places(jobs) if jobs else []
         self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
-        work = self._work = Handout(jobs)
+        work = self._work = work or Handout(jobs)
         running: dict[int, _Running] = {}
         try:
             yield from self._drained(work, running, deque(places))

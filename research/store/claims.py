@@ -47,9 +47,14 @@ def wanted(
     """A trial with what its row says of it: its resolved config, and where it comes from."""
     values: dict[str, Any] = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
     values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
-    device = (config.get("trainer") or {}).get("accelerator") if config else None
-    values["needs"] = "gpu" if device in ("gpu", "cuda") else "cpu"
+    values["needs"] = need_of(config)
     return WantedTrial(key, values | {"config_sha": config_sha(key.signature, config)}, force)
+
+
+def need_of(config: Mapping[str, Any]) -> str:
+    """What a worker must have to run a trial of this config."""
+    device = (config.get("trainer") or {}).get("accelerator")
+    return "gpu" if device in ("gpu", "cuda") else "cpu"
 
 
 @final

@@ -107,6 +107,13 @@ class Work(Journal, ABC):
                 got = attempts.take(connection, ids, needs, most, lease_s, engine)
         return got
 
+    def offered(self, needs: Sequence[str], most: int) -> list[Trial]:
+        """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
+        with self.write() as connection:
+            attempts.recover(connection)
+            ids = list(connection.execute(attempts.waiting(needs).limit(most)).scalars())
+        return self.trials(ids=ids)
+
     def extend(self, leased: Sequence[TrialClaim], lease_s: float = LEASE_S) -> None:
         """Hold on to what was leased and has not begun; what has begun holds itself."""
         tokens = [mine.token for mine in leased]
