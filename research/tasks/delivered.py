@@ -46,7 +46,7 @@ class Delivered(Answer):
     """seconds of one example and of a batch, median and 95th percentile"""
     batch: int
 
-    def told(self) -> dict[str, str]:
+    def measured(self) -> dict[str, str]:
         """What it measured, in words."""
         score = next((key for key in _SCORES if key in self.scores), "test/loss")
         row = (
@@ -66,7 +66,7 @@ class Delivered(Answer):
     def text(self) -> str:
         """Where it lies, what it measured there, and how it is asked."""
         head = f"trial {self.trial} as {self.format} in {self.path}: it answers without the lab"
-        return "\n".join([head, *pairs(self.told(), "  "), "  card      README.md; ask it by load.py"])
+        return "\n".join([head, *pairs(self.measured(), "  "), "  card      README.md; ask it by load.py"])
 
 
 def deliver(
@@ -91,7 +91,7 @@ def deliver(
     try:
         found = _proven(trial, result, new, form, to)
         _agrees(found)
-        card = _card(store, trial, result)._replace(form=form, measured=found.told(), licence=licence)
+        card = _card(store, trial, result)._replace(form=form, measured=found.measured(), licence=licence)
         put(card.text(), new, "README.md")
         put(configuration(trial), new, "config.json")
         for file in new.rglob("*"):
