@@ -45,6 +45,8 @@ class Delivered(Answer):
     latency: dict[str, float]
     """seconds of one example and of a batch, median and 95th percentile"""
     batch: int
+    size: float
+    """bytes of the weights in the trial's own folder"""
 
     def measured(self) -> dict[str, str]:
         """What it measured, in words."""
@@ -58,7 +60,8 @@ class Delivered(Answer):
                 quantity("infer/latency_s_p50", self.latency[f"{p}{name}"]) for p in ("p50", "p95")
             )
             told[f"latency of {what}"] = f"{median}, 95th percentile {late}"
-        return told | {"bytes of the network": f"{sum(self._network().values()):,}"}
+        size = f"{sum(self._network().values()):,}; the trial's weights: {self.size:,.0f}"
+        return told | {"bytes of the network": size}
 
     def _network(self) -> dict[str, int]:
         return {name: size for name, size in self.files.items() if name.startswith("model.")}
@@ -152,6 +155,7 @@ def _proven(trial: Trial, result: Result, new: Path, form: str, to: Path) -> Del
         error=found["error"],
         latency={key: value for key, value in figures.items() if key.startswith("p")},
         batch=int(figures["batch"]),
+        size=result.metrics.get("size/bytes", math.nan),
     )
 
 
