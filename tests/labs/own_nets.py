@@ -1,9 +1,13 @@
 """Networks, losses and options of a person's own, written where a test says, and typed from there."""
 
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 from torch import nn
 
 import construct
@@ -71,11 +75,35 @@ class Flat(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(in_features, classes))
 
 
-LINES = {"own": ["model.target=own_nets.Flat"]}
+_KERNELS = """
+    nms qnms roi_align qroi_align _roi_align_backward ps_roi_align _ps_roi_align_backward roi_pool
+    _roi_pool_backward ps_roi_pool _ps_roi_pool_backward deform_conv2d _deform_conv2d_backward
+"""
+LINES = {
+    "own": ["model.target=own_nets.Flat"],
+    "timm": ["model.name=resnet10t"],
+    "torchvision": ["model.name=resnet18"],
+    "hf": ["model.type=bert"],
+}
 """option of conf/model that a person must name something to -> what it needs"""
 BROUGHT = {*own_data.MADE, *LINES}
 """options that need something of a person's"""
 construct.trust({}, [text for line in LINES.values() for text in line])
+
+
+def torchvision() -> None:
+    """Have torchvision imported beside a build of torch that its wheel is not for, which lacks its kernels.
+
+    What it looks for as it is imported is defined, and computes nothing. Skips the test where it is missing.
+    """
+    if not all(map(importlib.util.find_spec, ("timm", "torchvision"))):
+        pytest.skip("timm is not installed")
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in _KERNELS.split():
+            torch.library.define(f"torchvision::{name}", "(Tensor x) -> Tensor")
+        importlib.import_module("torchvision")
 
 
 def written(folder: Path) -> Path:
