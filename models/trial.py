@@ -1,6 +1,5 @@
 """One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
-import json
 import platform
 import random
 import time
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from models.compress import artefact
-from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
@@ -25,8 +23,9 @@ from models.energy.figures import Energy
 from models.energy.meter import Meter
 from models.inference import Figures, check, inference
 from models.measure import cost, peak
+from models.measure.constant import constant
 from models.own.beginning import Beginning
-from models.pipeline import Pipeline
+from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
@@ -35,13 +34,8 @@ from models.training.settings import Settings
 from models.training.side import taken
 from refusal import Refusal
 
-_BRIEF_S = 0.1
-"""a window below the tick of a counter, of which joules may be taken by the training's mean power"""
 _NAMED = 1000
 """names of classes that a row holds at most"""
-_ENERGY = ("train/energy_j", "train/co2_kg")
-_ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
-"""what a compression adds to a training in any case: metric -> figure of a window"""
 
 
 @final
@@ -108,7 +102,7 @@ def train_and_measure(
     opened: list[Any],
     folder: Path,
     *,
-    compress: dict[str, Compression],
+    compress: dict[str, Any],
     model: nn.Module,
     trainer: Settings,
     beginning: Beginning | None = None,
@@ -149,7 +143,8 @@ def train_and_measure(
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
-        metrics |= compressed(pipeline, net, metrics, notes)
+        gained, uneven = compressed(pipeline, net, metrics, notes)
+        metrics, facts["disturbed"] = metrics | gained, facts["disturbed"] | uneven
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
@@ -165,12 +160,11 @@ def train_and_measure(
 
 def described(data: Dataset, folder: Path) -> dict[str, Any]:
     """The facts of the data; what a network needs of them beside its weights is left in `data.json`."""
-    about = {key: value for key, value in data.about.items() if key != "notes"}
-    known = {"task": data.task, "shape": list(data.shape), "classes": data.classes}
-    (folder / "data.json").write_text(json.dumps(known | about, ensure_ascii=False, indent=1))
-    names = about.get("names")
+    (folder / "data.json").write_text(data.spelt())
+    names = data.about.get("names")
     sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
-    return {"examples_of": sizes} | ({"classes": names[:_NAMED]} if names else {})
+    found = {"examples_of": sizes, "baseline": constant(data)}
+    return found | ({"classes": names[:_NAMED]} if names else {})
 
 
 def final_numbers(
@@ -186,7 +180,7 @@ def final_numbers(
     batch = next(sequential(data.test, data.batch_size))[0]
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         # What a search may look at is all that the test has; only the test's facts are kept.
-        detailed = data.task == "classification"
+        detailed = data.task in ("classification", "multilabel")
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = taken("the network's own metrics", lambda: _own(net), dict[str, float](), notes)
@@ -220,53 +214,28 @@ def fraction_of_peak(fitted: Fitted, counted: dict[str, float], context: Context
 
 def compressed(
     pipeline: Pipeline, net: nn.Module, metrics: dict[str, float], notes: list[str]
-) -> dict[str, float]:
-    """The `compress/` keys: the final network beside the dense one of the same configuration.
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The `compress/` keys, of the final network beside the dense one, and why their window is disturbed.
 
     `compress/accuracy_lost` is by validation, what came after the training lost (in bits per byte for a
     language), and `numerics/error_vs_fp32` how far its answers moved from those of the trained network.
     """
     context = pipeline.context
 
-    def beside() -> dict[str, float]:
+    def beside() -> tuple[dict[str, float], dict[str, str]]:
         batch = next(sequential(context.data.test, context.batch_size))[0]
         dense = pipeline.dense.to(context.device)
         dtype = AUTOCAST.get(context.precision)
         with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-            gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
+            gained, uneven = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
             gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
         notes.extend(shortfalls(gained))
-        return gained
+        return gained, {"compress": uneven} if uneven else {}
 
-    gained = taken("compress/bytes_ratio and compress/speedup", beside, dict[str, float](), notes)
+    nothing: tuple[dict[str, float], dict[str, str]] = ({}, {})
+    gained, uneven = taken("compress/bytes_ratio and compress/speedup", beside, nothing, notes)
     lost = context.score(pipeline.trained) - context.score(net)
-    return gained | {"compress/accuracy_lost": lost}
-
-
-def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
-    """The training's metrics, with the seconds, joules and carbon that its compression added.
-
-    What is too short for a counter takes the training's mean power; `doubts` says so in a note. Validations
-    and checkpoints of a fine-tuning are added to `harness/`.
-    """
-    added, around = pipeline.energy, pipeline.harness
-    if added is None or around is None:
-        return metrics
-    share = added.seconds / metrics["train/seconds"]
-    found = {key: getattr(added, name) for key, name in _ADDED.items() if f"train/{key}" in metrics}
-    for key, value in (("energy_j", added.joules), ("co2_kg", added.co2_kg)):
-        mean = metrics.get(f"train/{key}")
-        if mean is not None and ((value is not None and added.valid) or brief(added)):
-            found[key] = value if value is not None and added.valid else mean * share
-    kept = {key: value for key, value in metrics.items() if key not in _ENERGY or key[6:] in found}
-    totals = {f"train/{key}": kept[f"train/{key}"] + value for key, value in found.items()}
-    beside = {"seconds": around.seconds, "cpu_seconds": around.cpu_seconds, "energy_j": around.joules}
-    totals |= {
-        f"harness/{key}": kept[f"harness/{key}"] + value
-        for key, value in beside.items()
-        if value is not None and f"harness/{key}" in kept
-    }
-    return kept | totals | {f"compress/{key}": value for key, value in found.items()}
+    return gained | {"compress/accuracy_lost": lost}, uneven
 
 
 def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, str]:
@@ -277,18 +246,15 @@ def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, 
 
 
 def doubts(training: Energy, added: Energy | None) -> list[str]:
-    """What must be said of the joules."""
+    """What must be said of the joules; a network that was given has no training's."""
+    if not training.seconds:
+        return []
     if added is not None and brief(added):
         took = f"joules of the compression are its {1000 * added.seconds:.0f} ms at the training's power"
         return doubts(training, None) + ([took] if added.seconds > 0.001 else [])
     unsound = [energy.note for energy in (training, added) if energy is not None and not energy.valid]
     calibration = training.hardware.get("calibration")
     return [f"no joules of the training: {note}" for note in unsound] + ([calibration] if calibration else [])
-
-
-def brief(added: Energy) -> bool:
-    """Whether a compression was too short to be measured, and too short to matter."""
-    return not added.valid and added.seconds < _BRIEF_S
 
 
 def machine(device: torch.device) -> dict[str, Any]:

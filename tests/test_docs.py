@@ -14,6 +14,7 @@ PAGES = {
     "docs/your-own.md": 180,
     "docs/log.md": 80,
     "docs/security.md": 80,
+    "docs/reliability.md": 90,
 }
 FOLDERS = ("benchmarks", "conf", "docs", "models", "power", "reading", "research", "tests")
 

@@ -42,8 +42,13 @@ def line(group: str, name: str, place: Path) -> list[str]:
     """Overrides for a trial with this option on data that fit it."""
     if name == "squared_error":
         return own_data.values(place / "own")
+    if name == "binary_cross_entropy":
+        return own_data.several(place / "own")
     if group == "model" and name in own_nets.LINES:
-        return [f"model={name}", *own_nets.LINES[name], *SIGNALS]
+        own_nets.at_hand(name)
+        texts = own_data.line("text", place / "own") if name == "hf" else []
+        data = [text for text in texts if text != "model=bag"] or (SIGNALS if name == "own" else [])
+        return [*data, f"model={name}", *own_nets.LINES[name]]
     if name == "bag":
         return own_data.line("text", place / "own")
     if group == "decoder":
@@ -58,7 +63,7 @@ def line(group: str, name: str, place: Path) -> list[str]:
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
     """No fine-tuning longer than two steps."""
     for step in (config.get("compress") or {}).values():
-        if "finetune_steps" in step:
+        if "finetune_steps" in (step or {}):
             step["finetune_steps"] = 2
     return config
 

@@ -38,8 +38,12 @@ FILES: dict[str, tuple[str, Callable[[Path], list[str]]] | None] = {
     "table": ("flowers.csv", own_data.table),
     "text": ("reviews.jsonl", own_data.text),
     "corpus": ("books", own_data.corpus),
+    "hf": ("saved", own_data.hf),
+    "several": ("films.csv", own_data.several),
     "values": ("houses.csv", own_data.values),
 }
+ELSEWHERE = {"elsewhere": "answers without the lab", "begun": "test/accuracy"}
+"""blocks on data of the lab's own -> what their last line tells"""
 SMALL = ["budget.steps=10", "data.batch_size=16"]
 BRIEF = {"train.py": ["logger=none", *SMALL], "agent.py": ["budget.trials=1", "budget.seconds=30"]}
 """what makes a line end soon; the trials of a campaign are made small in its base"""
@@ -59,7 +63,7 @@ def typed(name: str, folder: Path) -> list[list[str]]:
 
 
 def test_every_source_has_its_block_and_every_block_its_test() -> None:
-    assert BLOCKS.keys() == FILES.keys()
+    assert BLOCKS.keys() == FILES.keys() | ELSEWHERE.keys()
     shown = set(re.findall(r"data=(\w+)", PAGE))
     assert shown == set(own_data.MADE), "sources without a block"
 
@@ -79,3 +83,15 @@ def test_a_block_runs_as_it_is_typed(name: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{script} {' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
         told = "test/" if script == "train.py" else "control   seed 0"
         assert told in done.stdout, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_network_goes_elsewhere_as_it_is_typed(name: str, tmp_path: Path) -> None:
+    for line in BLOCKS[name].strip().splitlines():
+        _, script, *words = shlex.split(line)
+        more = ["logger=none", "budget.steps=10"] if script == "train.py" else []
+        typed = [sys.executable, str(ROOT / script), *words, *more]
+        done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+    assert ELSEWHERE[name] in done.stdout, done.stdout

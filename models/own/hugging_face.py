@@ -65,10 +65,12 @@ def build(
     if getattr(config, "vocab_size", math.inf) < tokens:
         raise Refusal(
             f"the network knows {config.vocab_size} tokens and the data has {tokens}: set "
-            f"data.tokens={config.vocab_size}, or model.args.vocab_size={tokens}."
+            f"data.tokens={config.vocab_size}."
         )
     net, notes = _made(getattr(library, head), config, folder)
-    name = f"{config.model_type} of {'its type' if folder is None else folder}"
+    if vocabulary is not None and folder is not None and _has_weights(folder):
+        notes.append(f"tokens are those of data.tokenizer, not those that the weights in {folder} learnt")
+    name = f"{config.model_type}{'' if folder is None else f' of {folder}'}"
     return described(Answers(net, argument, padded=vocabulary is not None), f"hf {name}", notes=notes)
 
 
@@ -78,11 +80,12 @@ def _head(
     """Which of their classes has the head, what its input is called, and what its configuration must say."""
     if task in TOKEN_TASKS:
         return "AutoModelForCausalLM", "input_ids", {"vocab_size": classes}
-    labels = {"num_labels": classes}
+    labels: dict[str, Any] = {"num_labels": classes}
     if task == "regression":
         labels["problem_type"] = "regression"
     if vocabulary is not None:
-        return "AutoModelForSequenceClassification", "input_ids", labels | {"pad_token_id": _PADDING}
+        labels |= {"pad_token_id": _PADDING, "vocab_size": vocabulary}
+        return "AutoModelForSequenceClassification", "input_ids", labels
     if len(shape) == 3:
         return "AutoModelForImageClassification", "pixel_values", labels
     raise Refusal(f"model=hf takes texts and pictures, and the data has shape {list(shape)}: try model=own.")
@@ -107,11 +110,14 @@ def _config(library: ModuleType, folder: Path | None, kind: str | None, known: d
         raise Refusal(f"model=hf: {one_line(error)[:200]}.") from error
 
 
+def _has_weights(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in _WEIGHTS)
+
+
 def _made(auto: Any, config: Any, folder: Path | None) -> tuple[nn.Module, list[str]]:
     """The network, and what must be said of its weights."""
-    weights = folder is not None and any(any(folder.glob(pattern)) for pattern in _WEIGHTS)
     try:
-        if not weights:
+        if folder is None or not _has_weights(folder):
             return auto.from_config(config), []
         net, found = auto.from_pretrained(
             folder,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from refusal import Refusal
@@ -103,7 +104,7 @@ def _value(value: str) -> str:
     """A value with those of its elements in quotes that need them: what is swept or listed stays so."""
     if "${" in value or value.startswith("{") or _is_quoted(value) or _FUNCTION.fullmatch(value):
         return value
-    if value.startswith("[") and value.endswith("]"):
+    if _is_list(value):
         return f"[{_value(value[1:-1])}]"
     apart = parts(value)
     if len(apart) > 1:
@@ -111,6 +112,12 @@ def _value(value: str) -> str:
         return value if read == apart else ",".join(read)
     text = _at_home(value)
     return text if _BARE.fullmatch(text) else _quotation(text)
+
+
+def _is_list(value: str) -> bool:
+    """Whether a value is one list, and not several of which the first begins and the last ends it."""
+    depths = list(accumulate((letter == "[") - (letter == "]") for letter in value))
+    return bool(depths) and value[0] == "[" and 0 not in depths[:-1] and depths[-1] == 0
 
 
 def parts(text: str) -> list[str]:

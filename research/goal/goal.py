@@ -140,7 +140,8 @@ def _usual_metric(bounds: Sequence[Constraint], task: str) -> str:
 
 
 def _best(task: str) -> str:
-    return {"language": "test/bits_per_byte", "regression": "test/rmse"}.get(task, "test/accuracy")
+    usual = {"language": "test/bits_per_byte", "regression": "test/rmse", "multilabel": "test/f1"}
+    return usual.get(task, "test/accuracy")
 
 
 def _direction(metric: str, asked: str | None) -> Direction:

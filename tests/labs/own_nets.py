@@ -75,6 +75,7 @@ class Flat(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(in_features, classes))
 
 
+SMALL = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32"
 _KERNELS = """
     nms qnms roi_align qroi_align _roi_align_backward ps_roi_align _ps_roi_align_backward roi_pool
     _roi_pool_backward ps_roi_pool _ps_roi_pool_backward deform_conv2d _deform_conv2d_backward
@@ -83,7 +84,7 @@ LINES = {
     "own": ["model.target=own_nets.Flat"],
     "timm": ["model.name=resnet10t"],
     "torchvision": ["model.name=resnet18"],
-    "hf": ["model.type=bert"],
+    "hf": ["model.type=bert", f"model.args={{{SMALL}}}"],
 }
 """option of conf/model that a person must name something to -> what it needs"""
 BROUGHT = {*own_data.MADE, *LINES}
@@ -104,6 +105,14 @@ def torchvision() -> None:
         for name in _KERNELS.split():
             torch.library.define(f"torchvision::{name}", "(Tensor x) -> Tensor")
         importlib.import_module("torchvision")
+
+
+def at_hand(name: str) -> None:
+    """Skip the test where the package of an option is not installed."""
+    if name in ("timm", "torchvision"):
+        torchvision()
+    if name == "hf":
+        pytest.importorskip("transformers")
 
 
 def written(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from refusal import Refusal
 from research.compose import compose as module
 from research.compose.compose import Composer
 from research.compose.trees import Unusual
-from research.space.signature import signature
+from research.space.signature import signature, steps_of
 
 ROOT = Path(__file__).parents[3]
 GATE = ROOT / "tests" / "gate" / "conf"
@@ -296,5 +296,5 @@ def test_the_order_of_compression_is_part_of_an_identity_and_no_other_order_is()
     assert signed("compress=[]") == signed() != signed("compress=prune50") == signed("compress=[prune50]")
     assert signed("callbacks=[divergence,checkpoint]") == signed("callbacks=[checkpoint,divergence]")
     config = composer.resolve([there]).config
-    inside = {name: dict(reversed(step.items())) for name, step in config["compress"].items()}
+    inside = {name: dict(reversed(step.items())) for name, step in steps_of(config).items()}
     assert signature(dict(reversed(config.items())) | {"compress": inside}) == signature(config)
