@@ -1,7 +1,5 @@
 """Networks, losses and options of a person's own, written where a test says, and typed from there."""
 
-import importlib
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +10,7 @@ from torch import nn
 
 import construct
 import own_data
+from models.startup import lean  # noqa: F401 - first: it makes Lightning load less
 
 ROOT = Path(__file__).parents[2]
 NETS = '''"""Networks of a person's own."""
@@ -68,6 +67,17 @@ def number():
 '''
 
 
+def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Lin et al. (2017), arXiv 1708.02002, without weights of classes."""
+    each = nn.functional.cross_entropy(logits, targets, reduction="none")
+    return ((1 - torch.exp(-each)) ** gamma * each).mean()
+
+
+def top2(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Share of examples whose class is among the two best."""
+    return (logits.topk(2).indices == targets[:, None]).any(1).float().mean()
+
+
 class Flat(nn.Sequential):
     """One layer, for tests of all options."""
 
@@ -75,11 +85,8 @@ class Flat(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(in_features, classes))
 
 
+PACKAGES = {"timm": ("timm",), "torchvision": ("torchvision",), "hf": ("transformers",)}
 SMALL = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32"
-_KERNELS = """
-    nms qnms roi_align qroi_align _roi_align_backward ps_roi_align _ps_roi_align_backward roi_pool
-    _roi_pool_backward ps_roi_pool _ps_roi_pool_backward deform_conv2d _deform_conv2d_backward
-"""
 LINES = {
     "own": ["model.target=own_nets.Flat"],
     "timm": ["model.name=resnet10t"],
@@ -87,32 +94,18 @@ LINES = {
     "hf": ["model.type=bert", f"model.args={{{SMALL}}}"],
 }
 """option of conf/model that a person must name something to -> what it needs"""
+JUDGES = {("loss", "own"): ["loss.target=own_nets.focal"], ("metric", "own"): ["metric.target=own_nets.top2"]}
+"""group and option that a person must name something to -> what it needs"""
+NEEDS = JUDGES | {("model", name): line for name, line in LINES.items()}
 BROUGHT = {*own_data.MADE, *LINES}
 """options that need something of a person's"""
-construct.trust({}, [text for line in LINES.values() for text in line])
-
-
-def torchvision() -> None:
-    """Have torchvision imported beside a build of torch that its wheel is not for, which lacks its kernels.
-
-    What it looks for as it is imported is defined, and computes nothing. Skips the test where it is missing.
-    """
-    if not all(map(importlib.util.find_spec, ("timm", "torchvision"))):
-        pytest.skip("timm is not installed")
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in _KERNELS.split():
-            torch.library.define(f"torchvision::{name}", "(Tensor x) -> Tensor")
-        importlib.import_module("torchvision")
+construct.trust({}, [text for line in NEEDS.values() for text in line])
 
 
 def at_hand(name: str) -> None:
     """Skip the test where the package of an option is not installed."""
-    if name in ("timm", "torchvision"):
-        torchvision()
-    if name == "hf":
-        pytest.importorskip("transformers")
+    for package in PACKAGES.get(name, ()):
+        pytest.importorskip(package)
 
 
 def written(folder: Path) -> Path:

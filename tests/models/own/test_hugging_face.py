@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+import own_nets
 from models.own import hugging_face
 from refusal import Refusal
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True, scope="module")
 def theirs() -> Any:
-    return pytest.importorskip("transformers")
+    own_nets.at_hand("hf")
 
 
 def tokens(length: int = 8) -> torch.Tensor:

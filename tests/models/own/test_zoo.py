@@ -16,7 +16,7 @@ PICTURES = {"shape": (1, 8, 8), "classes": 3, "task": "classification"}
 
 @pytest.fixture(params=["timm", "torchvision"])
 def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    own_nets.torchvision()
+    own_nets.at_hand(request.param)
     return {"timm": zoo.timm, "torchvision": zoo.torchvision}[request.param]
 
 
@@ -32,7 +32,7 @@ def test_it_is_made_for_the_channels_and_classes_of_the_data(make: Callable[...,
 
 @pytest.mark.slow
 def test_grey_is_shown_to_torchvision_as_colour() -> None:
-    own_nets.torchvision()
+    own_nets.at_hand("torchvision")
     net = zoo.torchvision("resnet18", **PICTURES).eval()
     grey = torch.randn(2, 1, 8, 8)
     shown = net(grey)
