@@ -129,7 +129,7 @@ def chosen(group: str, name: str, place: Path) -> dict[str, Any]:
     if group == "data" and name in own_data.MADE:
         return SPACE.resolve(own_data.line(name, place))
     several = group in ("compress", "callbacks")
-    needs = own_nets.LINES.get(name, []) if group == "model" else []
+    needs = own_nets.NEEDS.get((group, name), [])
     return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}", *needs])
 
 

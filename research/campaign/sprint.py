@@ -192,6 +192,7 @@ class Sprint:
             screening.start(beside)
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(promotion.short, promotion.last_resort)
+            self._heard(screening.asking.told())
             contenders = self._contenders(screening, promotion, left, rows)
         self._notes += [told(self._shortest, screening.objective)] if self._shortest else []
         self._notes += [*screening.notes, *promotion.notes, *screening.busy]
