@@ -24,10 +24,7 @@ FLOORS = {
     "models": [
         ["delivery", "startup", "trial"],
         ["inference", "pipeline"],
-<<<<<<< HEAD
         ["backends"],
-=======
->>>>>>> h-export
         ["measure", "own"],
         ["exports"],
         ["compress"],
