@@ -45,10 +45,12 @@ def trial(
     source: str = "person",
     threads: int | None = None,
     spent_s: float = 0.0,
+    leased: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Run the trial of a resolved config, or return what is known of it; its row is written either way.
 
-    `spent_s`: CPU seconds that this process has spent on others before.
+    `spent_s`: CPU seconds that this process has spent on others before. `leased`: id and token of the row
+    that this process was started for.
 
     Raises:
         Refusal: bad input, or a part of the machine that is missing.
@@ -60,7 +62,7 @@ def trial(
     from research.run.teachers import taught
     from research.types import Result
 
-    with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
+    with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))
         elif row.status != "known":
@@ -131,12 +133,14 @@ def deliver(config: dict[str, Any], folder: Path, to: Path, form: str, threads: 
 
 def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    from research.compose.trees import unspaced
+
     learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
     for key, value in learnt.items():
         cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     construct.trust_composed(resolved, HydraConfig.get())
-    return resolved, redact(list(HydraConfig.get().overrides.task))
+    return unspaced(resolved), redact(list(HydraConfig.get().overrides.task))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -188,6 +192,7 @@ if __name__ == "__main__":
 
     if helps(sys.argv[1:]):
         sys.exit(print(manual(Files(CONF), "train")))
+    construct.look_here()
     with refusal.told():
         # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
         words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]

@@ -189,10 +189,12 @@ def _refuse_training(steps: Mapping[str, Compression]) -> None:
 
 def _check_reads(net: nn.Module, data: Dataset) -> None:
     """Raise `Refusal` for texts with a class each where the network has no table of tokens."""
-    tokens = data.task == "classification" and not data.train.inputs.is_floating_point()
+    tokens = data.task not in ("language", "recall") and not data.train.inputs.is_floating_point()
     tables = (nn.Embedding, nn.EmbeddingBag)
     if tokens and data.train.scale is None and not any(isinstance(one, tables) for one in net.modules()):
-        raise Refusal("The data are tokens, which this network takes for numbers: set model=bag.")
+        raise Refusal(
+            "The data are tokens, which this network takes for numbers: set model=bag, gru or transformer."
+        )
 
 
 def slowed(optimizer: Callable[..., Any], factor: float) -> Callable[..., Any]:

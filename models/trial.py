@@ -23,6 +23,7 @@ from models.energy.figures import Energy
 from models.energy.meter import Meter
 from models.inference import Figures, check, inference
 from models.measure import cost, peak
+from models.measure.constant import constant
 from models.own.beginning import Beginning
 from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
@@ -161,7 +162,8 @@ def described(data: Dataset, folder: Path) -> dict[str, Any]:
     (folder / "data.json").write_text(data.spelt())
     names = data.about.get("names")
     sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
-    return {"examples_of": sizes} | ({"classes": names[:_NAMED]} if names else {})
+    found = {"examples_of": sizes, "baseline": constant(data)}
+    return found | ({"classes": names[:_NAMED]} if names else {})
 
 
 def final_numbers(
@@ -177,7 +179,7 @@ def final_numbers(
     batch = next(sequential(data.test, data.batch_size))[0]
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         # What a search may look at is all that the test has; only the test's facts are kept.
-        detailed = data.task == "classification"
+        detailed = data.task in ("classification", "multilabel")
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = taken("the network's own metrics", lambda: _own(net), dict[str, float](), notes)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import own_data
+import own_nets
 import train
 from research.metrics import is_timed
 from research.run.teachers import key
@@ -56,6 +57,8 @@ SILENT: dict[str, Any] = {
     "trainer.steps_per_call": 2,
     "data.drawn": "once",
     "data.cache": "elsewhere",
+    "data.memory_bytes": 0,
+    "data.workers": 3,
 }
 TOLD = {"meter.country", "meter.grid_g_per_kwh"}
 """computed anew for a known trial, as tests/research/run/test_retold.py shows"""
@@ -126,7 +129,8 @@ def chosen(group: str, name: str, place: Path) -> dict[str, Any]:
     if group == "data" and name in own_data.MADE:
         return SPACE.resolve(own_data.line(name, place))
     several = group in ("compress", "callbacks")
-    return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}"])
+    needs = own_nets.LINES.get(name, []) if group == "model" else []
+    return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}", *needs])
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +191,7 @@ def test_a_key_of_a_users_network_is_never_idle() -> None:
     assert signature(theirs) != signature(having(theirs, "model.growth", 2))
 
 
-@pytest.mark.parametrize("name", sorted(SPACE.composer.files.options("model")))
+@pytest.mark.parametrize("name", sorted({*SPACE.composer.files.options("model")} - own_nets.LINES.keys()))
 def test_what_is_idle_of_a_network_builds_the_same_network(name: str) -> None:
     tokens = SPACE.resolve([f"model={name}"])["model"]["_target_"].split(".")[-1] in ("GPT", "MoEGPT")
     config = SPACE.resolve([f"model={name}", "data=mqar" if tokens else "data=mnist1d"])
@@ -240,7 +244,7 @@ def test_what_is_not_in_the_identity_changes_no_figure_by_a_bit(
     monkeypatch.chdir(tmp_path)
     value = SILENT[dotted]
     here = list(SMALL)
-    if dotted == "data.cache":  # which only one's own data has
+    if dotted in ("data.cache", "data.memory_bytes", "data.workers"):  # which only own data has
         here += own_data.line("table", tmp_path)
         usual = learnt(resolve(*here))
         here.append("force=true")

@@ -84,9 +84,10 @@ class Distill(Compression):
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Ask teacher and student the same, and compare what they answer."""
-        if context.data.task == "regression":
+        if context.data.task in ("regression", "multilabel"):
             raise Refusal(
-                "compress.distill teaches the shares of classes: leave it out where values are asked."
+                "compress.distill teaches the shares of classes that exclude each other: leave it out where "
+                "values or several classes are asked."
             )
         if len(context.names) == 1 and (self._self or context.given is not None):
             raise Refusal(

@@ -39,6 +39,7 @@ def load(
     label: str = "label",
     cache: str | None = None,
     val_share: float = 0.1,
+    augment: Sequence[str] = (),
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs (N, C, H, W) float32, targets (N,): the published test set, and the folder's validation
@@ -65,9 +66,8 @@ def load(
     learnt = (parts["train"], own) if own else hold_out(parts["train"], val_share, split_seed)
     (train, val, test), scale = standardise(*learnt, parts["test"])
     names = _names(tables["train"], label)
-    return Dataset(
-        train, val, test, task, sizes, classes, batch_size, scale | ({"names": names} if names else {})
-    )
+    about = scale | ({"names": names} if names else {})
+    return Dataset(train, val, test, task, sizes, classes, batch_size, about, tuple(augment))
 
 
 def _library() -> Any:

@@ -9,6 +9,8 @@ from typing import Any, final
 from torch import nn
 
 from models.data.dataset import Dataset
+from models.own import fits
+from models.own.network import DESCRIBED
 from models.own.weights import load
 from refusal import Refusal
 
@@ -25,15 +27,20 @@ class Beginning:
     def begin(self, net: nn.Module, data: Dataset) -> "Begun":
         """Give `net` its weights, and hold what is to be held.
 
+        One that a person brought is tried on a batch first.
+
         Raises:
-            Refusal: as `load` and `freeze` do.
+            Refusal: as `fits.check`, `load` and `freeze` do.
         """
         facts: dict[str, Any] = {}
         notes: list[str] = []
+        if DESCRIBED in vars(net):
+            fits.check(net, data)
+            facts["network"] = vars(net)[DESCRIBED]
         if self.weights is not None:
             path = Path(str(self.weights)).expanduser()
             loaded = load(net, path, classes=data.classes, sha256=self.sha256)
-            facts, notes = {"weights": loaded.facts}, loaded.notes
+            facts["weights"], notes = loaded.facts, loaded.notes
         return Begun(freeze(net, self.freeze or ()), facts, notes)
 
 

@@ -22,6 +22,7 @@ from models.energy.meter import Meter
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
 from models.training.callbacks.target import Reached
+from models.training.checkpoint import healed
 from models.training.clock import Clock
 from models.training.devices import Group, together
 from models.training.fitted import Fitted, facts_of, metrics_of
@@ -60,14 +61,21 @@ def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **par
     settings, net = given.settings, given.net
     settings.check()
     path = None if ckpt_path is None else Path(ckpt_path)
+    anew = healed(given.folder / "checkpoints")
     found, named = begins(given.folder, path, owned=given.signature is not None)
     given = replace(given, folder=given.folder.absolute())
     job = partial(_train, given, found=found, named=named)
     if settings.devices == 1:
-        return job(group=Group(), loggers=loggers)
-    fitted: Fitted = together(job, settings.devices, loggers)
+        return _told(job(group=Group(), loggers=loggers), anew)
+    fitted: Fitted = _told(together(job, settings.devices, loggers), anew)
     net.load_state_dict(fitted.net.state_dict())
     return replace(fitted, net=net.to(settings.device()))
+
+
+def _told(fitted: Fitted, anew: str | None) -> Fitted:
+    if anew is not None:
+        fitted.facts["notes"] = [*fitted.facts.get("notes", ()), anew]
+    return fitted
 
 
 def _train(
@@ -125,7 +133,9 @@ def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None)
     return Lit(
         net=parts.net,
         objective=parts.objective,
-        batches=Batches(parts.data.train, parts.data.batch_size, parts.seed),
+        batches=Batches(
+            parts.data.train, parts.data.batch_size, parts.seed, augment=parts.data.changes(parts.seed)
+        ),
         optimizer=parts.optimizer,
         scheduler=parts.scheduler,
         settings=parts.settings,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from refusal import Refusal
 from research.compose.grammar import scalar
-from research.compose.override import override
+from research.compose.override import is_open, override
 
 _SPOKEN = ("goal", "focus")
 """what people say: nothing in it is looked up or escaped"""
@@ -34,13 +34,20 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
     Raises `Refusal` for the home folder of somebody whom this machine does not know, and for broken letters.
     """
-    read = [_argument(argument) for argument in arguments]
+    read = [_opened(_argument(argument)) for argument in arguments]
     # Hydra's own parser takes a flag between overrides for their end, and tells a page of usage.
     return sorted(read, key=lambda argument: argument not in _SWEEPS)
 
 
+def _opened(argument: str) -> str:
+    """A key of a mapping in which any may be, as Hydra takes one that is not there."""
+    opened = is_open(override(argument).key) and not argument.startswith(("~", "-"))
+    return f"++{argument.lstrip('+')}" if opened else argument
+
+
 def as_typed(argument: str) -> str:
-    """An override as a person types it: without the quotes that `quoted` would put around it."""
+    """An override as a person types it: without what `quoted` would put around and before it."""
+    argument = argument.removeprefix("++") if is_open(override(argument).key) else argument
     key, value, _ = override(argument)
     bare = f"{key}={value[1:-1]}" if value is not None and _is_quoted(value) else argument
     return bare if quoted([bare]) == [argument] else argument

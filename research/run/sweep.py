@@ -54,7 +54,7 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
     settings = first["launcher"]
-    runner = Runner(settings["jobs"], settings["threads"], settings["timeout_s"], task=task, logs=logs)
+    runner = Runner(**settings, task=task, logs=logs)
     interrupted = False
     try:
         with runner, Progress(jobs, bar=launch is None) as progress:

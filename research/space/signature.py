@@ -22,6 +22,8 @@ INERT = (
     "hydra",
     "data.path",
     "data.cache",
+    "data.memory_bytes",
+    "data.workers",
     "data.drawn",
     "budget.ceilings",
     "callbacks.checkpoint",
@@ -32,7 +34,7 @@ INERT = (
 _BY_THE_CLOCK = {
     "callbacks.checkpoint": (),
     "trainer.steps_per_call": (),
-    "launcher": ("launcher.timeout_s",),
+    "launcher": ("launcher.timeout_s", "launcher.stall_s", "launcher.disk_floor_gib"),
 }
 """what decides how many steps a budget of seconds or joules holds -> what of it does not"""
 _BY_JOULES = {

@@ -95,7 +95,7 @@ def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]
         some = trials[first : first + _AT_ONCE]
         results = store.results([trial.id for trial in some])
         for trial in some:
-            row = trial.model_dump(exclude={"key", "config"}) | trial.key._asdict()
+            row = trial.model_dump(exclude={"key", "config", "lost"}) | trial.key._asdict()
             row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
             result = results.get(trial.id)
             row |= how_taken(result)

@@ -31,7 +31,7 @@ def test_a_true_description_is_taken_and_its_shape_becomes_a_tuple():
         ({"classes": 2}, r"set data\.classes=3"),
         ({"classes": 4}, r"set data\.classes=3"),
         ({"task": "regression"}, "answers ask for classification"),
-        ({"task": "guessing"}, "classification, regression, language, recall"),
+        ({"task": "guessing"}, "classification, multilabel, regression, language, recall"),
         ({"batch_size": 7}, "between 1 and 6"),
         ({"batch_size": 0}, "between 1 and 6"),
         ({"val": split(count=0)}, "val split holds 0"),
