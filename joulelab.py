@@ -10,6 +10,7 @@ and all other names to the notebook; trials, which are processes of their own, l
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ def _find() -> None:
 
 
 _find()
+# Of tqdm, which Optuna imports: it draws no bar here.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 def train(*typed: str, store: str | Path = "sqlite", **keys: Any) -> "TrialView":
@@ -144,7 +147,7 @@ def _jobs(typed: Sequence[str], store: str | Path, keys: dict[str, Any]) -> "lis
     words = quoted([*own, *typed, *overrides(keys)])
     refusal.refuse_secrets(words)
     refuse_flags(words, CONF)
-    refuse_campaigns(words, CONF)
+    refuse_campaigns(["-m", *words], CONF)
     said, composer = read(words), Composer(CONF, "train")
     points = combinations(said, CONF, "train")
     configs = [composer.resolve(point).config for point in points]
