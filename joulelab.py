@@ -149,7 +149,7 @@ def _jobs(typed: Sequence[str], store: str | Path, keys: dict[str, Any]) -> "lis
     refuse_flags(words, CONF)
     refuse_campaigns(["-m", *words], CONF)
     said, composer = read(words), Composer(CONF, "train")
-    points = combinations(said, CONF, "train")
+    points = combinations(said, composer)
     configs = [composer.resolve(point).config for point in points]
     trust(configs, words)
     swept = [str(one.key_or_group) for one in said if one.is_sweep_override()]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -17,6 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from refusal import Refusal
+
+if TYPE_CHECKING:
+    from research.compose.compose import Composer
 
 
 @final
@@ -76,10 +79,10 @@ class Grid(BasicSweeper):
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Every job's overrides in batches, with recipes expanded; Hydra's own `sweep` asks here as well."""
-        from hydra_plugins.hydra_joulelab_launcher.points import only_folder
+        from hydra_plugins.hydra_joulelab_launcher.points import composer_of
 
         assert self.config is not None
-        jobs = combinations(overrides, only_folder(self.config), str(self.config.hydra.job.config_name))
+        jobs = combinations(overrides, composer_of(self.config))
         return [list(chunk) for chunk in BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size)]
 
 
@@ -92,13 +95,12 @@ def read(words: Sequence[str], loader: Any = None) -> list[Any]:
         raise Refusal(str(error).strip().splitlines()[0]) from error
 
 
-def combinations(overrides: Sequence[Any], folder: Path | None, root: str) -> list[list[str]]:
+def combinations(overrides: Sequence[Any], composer: "Composer | None") -> list[list[str]]:
     """Every combination of the swept values as typed, recipes as the arms of their study over its seeds.
 
-    `folder` has the files of the root config, None where other places are searched too.
+    `composer` resolves them, None where places are searched that it does not know.
     """
     from research.campaign.recipe import expanded
-    from research.compose.compose import Composer
 
     try:
         (split,) = BasicSweeper.split_arguments(list(overrides), None)
@@ -106,9 +108,9 @@ def combinations(overrides: Sequence[Any], folder: Path | None, root: str) -> li
         raise Refusal(str(error).strip().splitlines()[0]) from error
     typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
     jobs = [[_as_typed(text, typed) for text in job] for job in split]
-    if folder is None:
+    if composer is None:
         return jobs
-    return expanded(jobs, folder, lambda job: Composer(folder, root).resolve(job).config)
+    return expanded(jobs, composer.files.folder, lambda job: composer.resolve(job).config)
 
 
 def _as_typed(text: str, typed: Mapping[str, str]) -> str:

@@ -3,6 +3,8 @@
 import copy
 import statistics
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -17,19 +19,24 @@ _AS_FAST = 0.97
 
 
 def speedup(dense: nn.Module, final: nn.Module, inputs: Tensor) -> float:
-    """Seconds of a call of `dense` over those of `final`: medians of calls that take turns, for `inputs`.
+    """Seconds of a call of `dense` over those of `final`, as `medians` has them, for `inputs`."""
+    before, after = medians([dense, final], inputs)
+    return before / after
 
-    In turns, so that other work on the machine slows both alike.
-    """
-    taken: tuple[list[float], list[float]] = ([], [])
-    with evaluating(dense), evaluating(final), torch.inference_mode():
-        for net in (dense, final) * 3:
+
+def medians(nets: Sequence[nn.Module], inputs: Tensor) -> list[float]:
+    """Median seconds of a call of each for `inputs`, in turns, so that other work slows all alike."""
+    taken: list[list[float]] = [[] for _ in nets]
+    with ExitStack() as modes, torch.inference_mode():
+        for net in nets:
+            modes.enter_context(evaluating(net))
+        for net in list(nets) * 3:
             net(inputs)
-        end = time.perf_counter() + _SECONDS
+        end = time.perf_counter() + _SECONDS * len(nets) / 2
         while len(taken[0]) < _FEWEST or time.perf_counter() < end:
-            for net, seconds in zip((dense, final), taken, strict=True):
+            for net, seconds in zip(nets, taken, strict=True):
                 seconds.append(_call(net, inputs))
-    return statistics.median(taken[0]) / statistics.median(taken[1])
+    return [statistics.median(seconds) for seconds in taken]
 
 
 def _call(net: nn.Module, inputs: Tensor) -> float:

@@ -20,7 +20,7 @@ from research.types import Objective, Proposal
 _TRIES = 12
 """proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
 _SILENT = 3
-"""turns without a proposal after which a proposer is no longer asked"""
+"""turns without a proposal after which a proposer is no longer asked, until something better was found"""
 
 
 @final
@@ -106,11 +106,13 @@ class Asking:
                 self.refused[admitted.reason] += 1
                 self.tell(proposal, admitted.status, {}, admitted.reason, (proposer,))
         except (LlmUnavailable, CapReached) as reason:
-            self._leave(proposer, str(reason))
+            self._turns.leave(proposer)
+            self._noted(proposer, str(reason))
             return None
         self._silent[proposer.name] += 1
         if self._silent[proposer.name] >= _SILENT:
-            self._leave(proposer, "it has nothing new")
+            self._turns.rest(proposer)
+            self._noted(proposer, "it has nothing new")
         return None
 
     def tell(
@@ -138,8 +140,7 @@ class Asking:
         for proposer in self._proposers if proposers is None else proposers:
             proposer.tell(proposal, seen)
 
-    def _leave(self, proposer: Proposer, reason: str) -> None:
-        self._turns.leave(proposer)
+    def _noted(self, proposer: Proposer, reason: str) -> None:
         self._notes.append(f"{proposer.name} stopped proposing: {reason}")
 
 

@@ -12,7 +12,7 @@ from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.steering import Steering
-from research.campaign.stopping import Stopping
+from research.campaign.stopping import Stopping, Worth
 from research.campaign.talk import Talk
 from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
@@ -40,15 +40,17 @@ class Screening:
         admission: Admission,
         who: Proposers,
         settings: Screen,
+        worth: Worth,
         goal: str,
         judges: Judges,
         bill: ModelAccount,
         talk: Talk,
         steering: Steering,
     ) -> None:
-        """`talk` is the discussion that may go on beside the trials, `steering` what the person says."""
+        """`worth` may end it, `talk` is what may be said meanwhile, `steering` what the person says."""
         self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
+        self._worth = worth
         self._steering, self._stopping = steering, dict[Lane, Stopping]()
         self.asked: Objective | None = None  # with what is relative to the control as such
         self.early = Early(who, talk)
@@ -129,6 +131,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
+            short = short or (None if self._who.waiting(lane) else self._worth.short(lane, self.state()))
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())

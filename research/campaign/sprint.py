@@ -25,6 +25,7 @@ from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.steering import FILE, Steerable, Steering
 from research.campaign.stopped_control import Shortest, told
+from research.campaign.stopping import Worth
 from research.campaign.talk import Talk
 from research.propose.lanes import represented
 from research.propose.proposer import Proposer
@@ -45,6 +46,7 @@ class Sprint:
         self._number = number
         self._notes = list[str]()
         self._screening: Screening | None = None
+        self._worth: Worth | None = None
         self._meeting: Meeting | None = None
         self._talk = Talk(campaign.client)
         self._apart = campaign.client is None or campaign.client.computes_here  # on cores that train
@@ -117,6 +119,7 @@ class Sprint:
         pruned, meeting = self._screening.pruned if self._screening else {}, self._meeting
         more: dict[str, Any] = {} if self._question is None else self._question.facts()
         more |= {"pruned": pruned} if pruned else {}
+        more |= {"worthless": why} if self._worth and (why := self._worth.over) else {}
         more |= {"steered": since} if (since := self._steering.since) else {}
         more |= {"team": campaign.team.facts()} if campaign.team else {}
         more |= {"literature": campaign.library.facts()} if campaign.library else {}
@@ -157,7 +160,8 @@ class Sprint:
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        given = (charter.screen, charter.goal.text, judges, bill, self._talk, self._steering)
+        worth = self._worth = Worth(charter.search.worth, dict.fromkeys(who.bandits, who.all))
+        given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         screening.asked, screening.early.allowed = self._campaign.objective, not self._apart
         with self._talk:

@@ -131,13 +131,15 @@ _PROVEN = 5
 class Bandit:
     """Shares the turns among proposers; all follows from the shares, what was learnt, and the seed.
 
-    A share of 0 leaves a proposer out. One that has nothing more to say leaves its turns to the others.
+    A share of 0 leaves a proposer out. One that has nothing more to say leaves its turns to the others, and
+    one that has nothing new rests until something better was found: from there it may have.
     Raises `Refusal` when nobody has a share.
     """
 
     def __init__(self, proposers: Sequence[Proposer], shares: Mapping[str, float], *, seed: int = 0) -> None:
         self._shares = {proposer.name: float(shares.get(proposer.name, 0.0)) for proposer in proposers}
         self._here = {proposer.name: proposer for proposer in proposers if self._shares[proposer.name] > 0}
+        self._resting: dict[str, Proposer] = {}
         if any(not 0 <= share < math.inf for share in self._shares.values()) or not self._here:
             raise Refusal(f"proposer.shares={dict(shares)} gives nobody a turn: set one of them above 0.")
         lot = random.Random(seed)
@@ -180,11 +182,18 @@ class Bandit:
         self._here.pop(proposer.name, None)
         self.taken[proposer.name] -= 1
 
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new; as `leave`, until a turn of anybody brings a gain."""
+        self._resting[proposer.name] = proposer
+        self.leave(proposer)
+
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn of `name` brought (`account.gain`), and the joules of its trials.
 
         Where joules were not measured (0 or NaN) the turn counts as a usual one.
         """
+        if gain > 0:
+            self._here, self._resting = self._here | self._resting, {}
         usual, measured = self._all().each, 0 < joules < math.inf
         self._measured = self._measured or measured
         for account in self._accounts.values():

@@ -70,6 +70,10 @@ class InLane(Proposer):
         if lane_of(seen.proposer) == lane_of(self.name):
             self._proposer.tell(proposal, seen)
 
+    def promise(self, state: State) -> float | None:
+        """What the proposer expects of its lane."""
+        return self._proposer.promise(view(state, self.name))
+
     def spent(self) -> dict[str, Any]:
         """What the proposer spent."""
         return self._proposer.spent()
@@ -107,6 +111,10 @@ class Lanes:
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say in its lane; the turn it just took is not counted."""
         self.bandits[lane_of(proposer.name)].leave(proposer)
+
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new in its lane until something better is found there."""
+        self.bandits[lane_of(proposer.name)].rest(proposer)
 
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""

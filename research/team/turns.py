@@ -16,6 +16,9 @@ class TurnOrder(Protocol):
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say."""
 
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new until something better is found."""
+
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost."""
 

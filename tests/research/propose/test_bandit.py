@@ -172,6 +172,15 @@ def test_who_leaves_gives_its_turns_to_the_others() -> None:
     assert one.next() is None and one.facts()["b"]["part"] == 0.0
 
 
+def test_who_has_nothing_new_rests_until_something_better_is_found() -> None:
+    one = bandit({"a": 0.9, "b": 0.1})
+    one.rest(one.next())
+    one.learn("b", 0.0, 1.0)
+    assert {one.next().name for _ in range(5)} == {"b"}
+    one.learn("b", 0.2, 1.0)
+    assert "a" in {one.next().name for _ in range(3)}
+
+
 def test_a_model_alone_has_all_turns() -> None:
     one = bandit({"llm": 0.3, "tpe": 0.7})
     names = {one.next() for _ in range(3)}
