@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, final
 from refusal import Refusal
 from research.metrics import quantity
 from research.page import in_html
+from research.run import given_table, sweep_table
+from research.run.given import is_given
 from research.run.lines import rows as told_of
 from research.run.runner import Job, Outcome
-from research.run.sweep_table import arms, caption
-from research.run.sweep_table import rows as table_of
+from research.run.sweep_table import arms
 from research.store.store import Store
 from research.tasks.research import Researched
 from research.types import Trial
@@ -89,9 +90,10 @@ class SweepView:
     def _repr_html_(self) -> str:
         if not self.outcomes:
             return in_html(f"sweep {self.name}: nothing was run", [], [])
-        compared = arms(self.outcomes)
-        heads, texts = table_of(compared, self.outcomes[0].job.config["score"])
-        return in_html(f"sweep {self.name}", heads, texts, caption(compared))
+        compared, config = arms(self.outcomes), self.outcomes[0].job.config
+        table = given_table if is_given(config) else sweep_table
+        heads, texts = table.rows(compared, config["score"])
+        return in_html(f"sweep {self.name}", heads, texts, table.caption(compared))
 
 
 @final
