@@ -283,7 +283,6 @@ class ProposalFacts(RowFacts):
     review: dict[str, Any] = {}
     """`score`, `round`, `by` and the `first` score"""
     changed: str | None = None
-    """what an improvement has changed"""
     charter: dict[str, Any] = {}
     """what it was proposed under, where that is no sprint's"""
     screened: tuple[int | None, ...] = ()
@@ -291,7 +290,6 @@ class ProposalFacts(RowFacts):
     confirmed: tuple[int | None, ...] = ()
     """its trials of each stage"""
     looks: int = 0
-    """how often it was looked at"""
     carried: int | None = None
     """the proposal of an earlier sprint that it goes on with"""
     stopped: bool = False
