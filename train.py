@@ -23,6 +23,7 @@ PARTS = (
     "optimizer",
     "scheduler",
     "compress",
+    "backend",
     "callbacks",
     "trainer",
     "budget",
@@ -44,28 +45,34 @@ def trial(
     source: str = "person",
     threads: int | None = None,
     spent_s: float = 0.0,
+    leased: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Run the trial of a resolved config, or return what is known of it; its row is written either way.
 
-    `spent_s`: CPU seconds that this process has spent on others before.
+    `spent_s`: CPU seconds that this process has spent on others before. `leased`: id and token of the row
+    that this process was started for.
 
     Raises:
         Refusal: bad input, or a part of the machine that is missing.
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
     construct.refuse_untrusted(config)
+    from research.report.card import leave
     from research.run.row import claimed
     from research.run.teachers import taught
+    from research.types import Result
 
-    with claimed(config, overrides=overrides, sweep=sweep, source=source) as row:
+    with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
         if row.status == "partial":
             row.complete(*complete(config, row.folder, row.facts))
         elif row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
-            begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
+            weights = row.files.get("model.weights", {}).get("sha256")
+            begun = with_teacher.config | {"ckpt_path": row.ckpt_path, "weights_sha256": weights}
             measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
+            leave(row.trial, Result(trial_id=row.trial_id, metrics=found[0], facts=found[1]))
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
 
@@ -82,10 +89,13 @@ def measure(
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
     from models import trial
+    from models.own import beginning
     from models.training import loggers
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
+    own = construct.beginning(config["model"])
+    parts["beginning"] = beginning.Beginning(**own, sha256=config.get("weights_sha256"))
     if sweep is None and sys.stderr.isatty():
         from models.training.callbacks.progress import ProgressLine
 
@@ -109,14 +119,28 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
     return inference.later(folder, facts, **parts)
 
 
+def deliver(config: dict[str, Any], folder: Path, to: Path, form: str, threads: int | None) -> dict[str, Any]:
+    """Write the network of a finished trial into the folder `to`, proven to run without the lab."""
+    construct.refuse_untrusted(config)
+    from models.startup import lean  # noqa: F401 - lean comes first
+    from models import delivery, trial
+
+    delivery.check(form, config.get("compress") or {})
+    trial.seed_everything(config["seed"], threads)
+    parts = {part: build(config.get(part) or {}) for part in ("data", "model", "compress")}
+    return vars(delivery.deliver(folder, to, form, **parts))
+
+
 def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    from research.compose.trees import unspaced
+
     learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
     for key, value in learnt.items():
         cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     construct.trust_composed(resolved, HydraConfig.get())
-    return resolved, redact(list(HydraConfig.get().overrides.task))
+    return unspaced(resolved), redact(list(HydraConfig.get().overrides.task))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -161,15 +185,19 @@ def main() -> None:
 if __name__ == "__main__":
     from research.compose.defaults import Files
     from research.compose.typed import quoted
+    from research.run.begun import spelt_out
+    from research.run.given import spelled
     from research.tasks.foreign import refuse_campaigns
     from research.tasks.line import helps, manual, refuse_flags
 
     if helps(sys.argv[1:]):
         sys.exit(print(manual(Files(CONF), "train")))
+    construct.look_here()
     with refusal.told():
         # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
         words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
         refusal.refuse_secrets(words)
+        words = spelled(spelt_out(words, CONF))
         refuse_flags(words, CONF)
         refuse_campaigns(words, CONF)
         sys.argv[1:] = quoted(words)

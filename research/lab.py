@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
+from research.tasks.backup import BackedUp
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
+from research.tasks.delivered import Delivered
 from research.tasks.doctor import Examined
 from research.tasks.execute import Ran
 from research.tasks.export import Exported
@@ -28,6 +30,7 @@ from research.tasks.status import Status
 from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
+from research.tasks.zoo import Zoo
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -85,7 +88,7 @@ class Lab:
         given: dict[str, Any] = {"llm": llm, "domain": domain, **more}
         given |= {"goal": goal} if goal is not None else {}
         given |= {"base": list(base)} if base else {}
-        self._typed = [*_database(store), *overrides(given), *typed]
+        self._typed = [*database(store), *overrides(given), *typed]
         settings(self._typed, CONF)  # what does not compose is refused here, not in the first method
 
     def run(self) -> Researched:
@@ -136,6 +139,16 @@ class Lab:
         """All trials to a .json or .parquet file."""
         return self._do("export", Exported, path=path, status=status)
 
+    def deliver(
+        self, row: int, path: str | Path, format: str = "safetensors", licence: str | None = None
+    ) -> Delivered:
+        """A trial's network in the folder `path`, proven to answer there without the lab."""
+        return self._do("export", Delivered, id=row, path=path, format=format, licence=licence)
+
+    def zoo(self, of: str | None = None, bound: Sequence[str] = ()) -> Zoo:
+        """The best networks at hand of each data set and bound."""
+        return self._do("zoo", Zoo, of=of, bound=list(bound))
+
     def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
         """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""
         return self._do("report", Reported, id=row, sweep=sweep, to=to)
@@ -159,6 +172,10 @@ class Lab:
         """What is installed and reachable here."""
         return self._do("doctor", Examined)
 
+    def backup(self, path: str | Path | None = None) -> BackedUp:
+        """The whole database copied to a new file; None is one of this moment under `root`."""
+        return self._do("backup", BackedUp, path=None if path is None else str(path))
+
     def calibrate(
         self,
         readings: Sequence[str] = (),
@@ -178,10 +195,13 @@ class Lab:
         return answer
 
 
-def _database(store: str | Path) -> list[str]:
+def database(store: str | Path) -> list[str]:
+    """An option of conf/store, the URL of a database or the path of a SQLite file, as overrides."""
     text = str(store)
     if isinstance(store, Path):
         return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]
     if "://" not in text:
         return [f"store={text}"]
-    return [f"store={'postgresql' if text.startswith('postgres') else 'sqlite'}", f"store.url={text}"]
+    kinds = {"postgres": "postgresql", "mariadb": "mariadb", "mysql": "mariadb"}
+    kind = next((option for begin, option in kinds.items() if text.startswith(begin)), "sqlite")
+    return [f"store={kind}", f"store.url={text}"]

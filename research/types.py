@@ -11,12 +11,23 @@ Scale = Literal["absolute", "relative"]
 """how a change is told: in the unit of the metric, or in percent of the control, by logarithms"""
 Over = Literal["splits", "examples", "seeds"]
 """what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
-TrialStatus = Literal["running", "done", "failed"]
+TrialStatus = Literal["queued", "leased", "running", "done", "failed", "stopped", "cancelled", "dead"]
+HELD = ("leased", "running")
+"""statuses of a trial that somebody holds: taken, and training"""
+OPEN = ("queued", *HELD)
+"""statuses of a trial that has not ended"""
+BROKEN = ("failed", "dead")
+FAILED = (*BROKEN, "stopped")
+"""statuses of a trial that ended without figures; `dead` is one that is not tried again"""
+AttemptOutcome = Literal[
+    "done", "configuration", "infrastructure", "lost", "hung", "timeout", "cancelled", "interrupted"
+]
+"""how an attempt at a trial ends; only `configuration` says anything of what was tried"""
 VerdictWord = Literal["supported", "refuted", "open"]
 Values = Mapping[int, float]
 """what one arm measured of a metric: seed -> value, NaN where the trial failed or did not measure it"""
 STOPPED = "stopped early"
-"""how the reason of a failed trial begins that was ended because it could not win: it is no failure"""
+"""how the reason of a `stopped` trial begins: it was ended because it could not win, which is no failure"""
 
 
 class Record(BaseModel):
@@ -135,11 +146,13 @@ class Trial(Record):
     finished: float | None
     config_sha: str | None = None
     """of the config as it was written; None in rows of versions that took none"""
+    lost: bool = False
+    """whether whoever held it is gone, or let the lease end"""
 
     @property
     def word(self) -> str:
-        """Its status as people read it: what was ended because it could not win is `stopped`, not failed."""
-        return "stopped" if self.status == "failed" and STOPPED in (self.reason or "") else self.status
+        """Its status as people read it: what nobody holds any more does not run, it is `lost`."""
+        return "lost" if self.lost else self.status
 
 
 class Result(Record):

@@ -11,9 +11,10 @@ PAGES = {
     "README.md": 120,
     "CONTRIBUTING.md": 50,
     "docs/architecture.md": 80,
-    "docs/your-own.md": 120,
+    "docs/your-own.md": 180,
     "docs/log.md": 80,
     "docs/security.md": 80,
+    "docs/reliability.md": 90,
 }
 FOLDERS = ("benchmarks", "conf", "docs", "models", "power", "reading", "research", "tests")
 

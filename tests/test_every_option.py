@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import own_data
+import own_nets
 import train
 from models.data.batches import sequential
 from models.inference import restore
@@ -41,6 +42,10 @@ def line(group: str, name: str, place: Path) -> list[str]:
     """Overrides for a trial with this option on data that fit it."""
     if name == "squared_error":
         return own_data.values(place / "own")
+    if name == "binary_cross_entropy":
+        return own_data.several(place / "own")
+    if group == "model" and name in own_nets.LINES:
+        return [f"model={name}", *own_nets.LINES[name], *SIGNALS]
     if name == "bag":
         return own_data.line("text", place / "own")
     if group == "decoder":
@@ -55,7 +60,7 @@ def line(group: str, name: str, place: Path) -> list[str]:
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
     """No fine-tuning longer than two steps."""
     for step in (config.get("compress") or {}).values():
-        if "finetune_steps" in step:
+        if "finetune_steps" in (step or {}):
             step["finetune_steps"] = 2
     return config
 

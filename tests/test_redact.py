@@ -19,7 +19,7 @@ from redact import MASK
 from research.page import put
 from research.run.runner import Job
 from research.space.gate import Space
-from research.store import connection
+from research.store import address
 
 ROOT = Path(__file__).parent.parent
 CHANCE = random.Random(3)
@@ -246,7 +246,7 @@ def test_a_job_tells_no_password(tmp_path: Path) -> None:
 
 def test_a_database_is_shown_without_passwords() -> None:
     url = "postgresql+psycopg://joe:hunter2@host/lab?sslpassword=hunter3&connect_timeout=3"
-    shown = connection.shown(url)
+    shown = address.shown(url)
     assert "hunter" not in shown and "@host/lab?connect_timeout=3&" in shown
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, final
@@ -17,6 +18,10 @@ OURS = "joulelab"
 """key of what this lab adds to Lightning's checkpoint"""
 MANIFEST = "manifest.json"
 """file name -> SHA-256 and optimizer step of the finished checkpoints beside it"""
+
+
+class Damaged(Refusal):
+    """No checkpoint of a folder can be gone on from."""
 
 
 @final
@@ -80,7 +85,7 @@ def tensors(path: Path, sha256: str | None = None, map_location: Any = "cpu") ->
     except pickle.UnpicklingError as error:
         raise Refusal(
             f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain "
-            "data, and code in a file is never run. Name a file that a trial of this lab has left."
+            "data, and code in a file is never run: save a network's state_dict(), or name a file of a trial."
         ) from error
     except Exception as error:  # a file that anybody wrote may break torch's reader anywhere
         raise Refusal(f"{path} cannot be read as a checkpoint: name a file that a trial left.") from error
@@ -95,7 +100,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal(f"{path} cannot be read: delete the folder to start anew.") from error
+        raise Damaged(f"{path} cannot be read: delete the folder to start anew.") from error
 
 
 def sound(path: Path) -> bool:
@@ -113,7 +118,7 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     """The newest sound checkpoint of a folder, and the damaged ones that are newer than it.
 
     Raises:
-        Refusal: there are checkpoints, and all of them are damaged.
+        Damaged: there are checkpoints, and all of them are damaged, or the manifest is.
     """
     damaged: list[Path] = []
     for name in reversed(read_manifest(folder)):
@@ -121,8 +126,25 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
             return folder / name, damaged
         damaged.append(folder / name)
     if damaged:
-        raise Refusal(f"all checkpoints in {folder} are damaged: delete the folder to start anew.")
+        raise Damaged(f"all checkpoints in {folder} are damaged: delete the folder to start anew.")
     return None, []
+
+
+def healed(folder: Path) -> str | None:
+    """Move a trial's own checkpoints aside where all are damaged; a sentence that says so, for its facts.
+
+    Nobody is asked: the same trial from the start is the same result, and one that refuses never heals.
+    """
+    try:
+        newest(folder)
+    except Damaged as damage:
+        aside = folder.with_name(f"{folder.name}-damaged")
+        if aside.exists():
+            shutil.rmtree(aside)
+        folder.rename(aside)
+        why = str(damage).partition(":")[0]
+        return f"{why}: the training started anew, and they lie in {aside}"
+    return None
 
 
 def prepare(folder: Path) -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+import pulse
 from models.data.batches import Batches
 from models.optim.groups import optimizer_for
 from models.training.budget import Budget
@@ -85,6 +86,7 @@ class Lit(LightningModule):
         self._per_call = self._most if self._alone else 1
         if self._rng is not None:
             restore_random(self._rng)
+        pulse.spent(self.clock.metrics, first=True)
         self.clock.start(needs_joules=self.budget.joules is not None)
         self._look()
 
@@ -124,6 +126,8 @@ class Lit(LightningModule):
     def on_train_end(self) -> None:
         """Stop the clock, after the callbacks' last validation and checkpoint, which are the harness's."""
         self.clock.finish()
+        pulse.spent(self.clock.metrics, last=True)
+        pulse.beat("the training")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that a resumed training needs to be the uninterrupted one."""
@@ -176,6 +180,8 @@ class Lit(LightningModule):
             if step_seconds:
                 self._per_call = max(1, min(self._most, int(_CALL_SECONDS / step_seconds)))
         self.now = now
+        pulse.beat("training", self.trainer.global_step)
+        pulse.spent(self.clock.metrics)
         if self.budget.spent(now.second, now.joule):
             self.trainer.should_stop = True
 

@@ -22,7 +22,7 @@ from research.stats.arms import Arm
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.store.store import Store
-from research.types import Key, Result, Trial
+from research.types import FAILED, Key, Result, Trial
 
 __all__ = ["Arm", "Bench", "Pair", "Run"]
 
@@ -261,9 +261,9 @@ class Bench:
         """Count what was run; a known trial costs nothing, nor does one that never began."""
         if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
             return
-        paid = self._figures(outcome.trial_id) if outcome.ok else self.lost(arm, seed)
+        key = self._key((arm, seed))
         arm.seconds.append(outcome.wall_s)
-        self.spend.add(outcome.wall_s, paid.get("train/energy_j", 0.0))
+        self.spend.pay(key, outcome.wall_s, self.store.joules(self._sweep, key).get(key, 0.0))
 
     def _report(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Tell a trial that has ended in one line."""
@@ -288,7 +288,7 @@ class Bench:
     def _known_to_end(self, arm: Arm, seed: int, job: Job) -> bool:
         """A trial of this campaign that diverged, or was stopped by the same bars, is not paid for twice."""
         if self._ended is None:
-            self._ended = {row.key: row for row in self.store.trials(sweep=self._sweep, status="failed")}
+            self._ended = {row.key: row for row in self.store.trials(sweep=self._sweep, status=FAILED)}
         row = self._ended.get(self._key((arm, seed))) if self._ended else None
         if row is None or not ends_alike(row, job):
             return False

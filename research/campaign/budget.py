@@ -13,7 +13,7 @@ from research.propose.bandit import NOTHING, Asked
 from research.space import identity
 from research.stats.costs import Case, Costs, Forecast
 from research.store.store import Store
-from research.types import Result, Trial
+from research.types import Key, Result, Trial
 
 
 class Price(NamedTuple):
@@ -62,6 +62,7 @@ class Spend:
         self._began = clock()
         self._seconds: list[float] = []
         self._joules: list[float] = []
+        self._paid: dict[Key, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -88,10 +89,12 @@ class Spend:
         """Joules of all of them."""
         return sum(self._joules)
 
-    def add(self, seconds: float, joules: float) -> None:
-        """Count a trial that was run; known ones cost nothing and are not counted."""
-        self._seconds.append(seconds)
-        self._joules.append(joules)
+    def pay(self, key: Key, seconds: float | None, joules: float) -> None:
+        """Count what all attempts at a trial come to, less what was counted; without `seconds` it goes on."""
+        more = max(0.0, joules - self._paid.get(key, 0.0))
+        self._paid[key] = self._paid.get(key, 0.0) + more
+        self._seconds += [] if seconds is None else [seconds]
+        self._joules.append(more)
 
     def usual(self, trials: int, at_once: int = 1) -> Price:
         """What so many trials cost when they are like those before."""
@@ -285,11 +288,8 @@ class Expected:
     def _known(self) -> dict[int, Case]:
         if self._cases is None:
             rows, hardware = self._store.trials(status="done", limit=_LOOKED_AT), self._hardware()
-            before = [
-                row
-                for row in rows
-                if row.key.hardware == hardware and (row.finished or self._opened) < self._opened
-            ]
+            begun = self._opened
+            before = [r for r in rows if r.key.hardware == hardware and (r.finished or begun) < begun]
             results = self._store.results([row.id for row in before])
             found = {row.id: Case.of(row, results[row.id]) for row in before if row.id in results}
             self._cases = {number: case for number, case in found.items() if case is not None}

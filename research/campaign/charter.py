@@ -172,6 +172,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
         direction=asked["direction"],
         constraints=asked["constraints"],
         fixed=base,
+        own=config.get("config_dir"),
     )
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & keys_of(fixed):

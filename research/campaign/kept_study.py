@@ -14,7 +14,7 @@ from research.stats.draws import shared
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, claim_word
 from research.store.store import Store
-from research.types import ProposalFacts
+from research.types import FAILED, ProposalFacts
 
 Row = Mapping[str, Any]
 
@@ -81,7 +81,7 @@ def _verdicts(study: Study, arms: Mapping[str, Arm], looks: Sequence[int]) -> tu
 
 def _failures(store: Store, sweep: str, study: Study, arms: Any) -> tuple[tuple[int, str, str], ...]:
     """Seed, overrides and reason of each trial of an arm that has none."""
-    failed = store.trials(sweep=sweep, status="failed")
+    failed = store.trials(sweep=sweep, status=FAILED)
     return tuple(
         (trial.seed, " ".join(arm.overrides), str(trial.reason))
         for arm in arms

@@ -1,13 +1,12 @@
 """A campaign run to its end: sprint after sprint, until their number, the budget or the target ends it."""
 
-import fcntl
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
+from research.campaign.alone import alone
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -25,9 +24,10 @@ from research.report import goal
 from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
+from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
 from research.store.store import Store
-from research.types import ProposalFacts, SprintFacts
+from research.types import OPEN, ProposalFacts, SprintFacts
 
 Propose = Callable[[int, bool], Sequence[Proposer]]
 """the proposers of a sprint by its number, with the model or without"""
@@ -56,7 +56,7 @@ def research(campaign: Campaign) -> Path:
         seed = charter.seed + 1_000_003 * (number - 1)
         return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
-    with campaign.running(charter.name) as run, alone(campaign.folder):
+    with campaign.running(charter.name) as run, alone(campaign, f"campaign {charter.name}", campaign.folder):
         # All that can be refused without it has been: from here on there is a database.
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
@@ -123,29 +123,6 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
     return None if short is None else f"the budget is spent: {short}"
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold `folder`/.lock while the body runs; `Refusal` when another process of this host holds it.
-
-    The kernel takes the lock back however the process ends.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise Refusal(
-            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Refusal(
-                f"This campaign runs already, in {folder}: wait for it, or give another goal, seed or budget."
-            ) from None
-        yield
-
-
 def settled(campaign: Campaign) -> Campaign:
     """The campaign on this code, data and hardware, its model within its budget, ready to search.
 
@@ -185,13 +162,11 @@ def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
 
 def _restore(store: Store, charter: Charter, spend: Spend) -> None:
     """Count what an interrupted run of the campaign has trained: its budget is one, however often typed."""
-    rows = [row for row in store.trials(sweep=charter.name) if row.finished is not None]
-    results, lost = store.results([row.id for row in rows]), store.lost(charter.name)
-    for row in rows:
-        if (row.reason or "").startswith("interrupted"):
-            continue
-        metrics = results[row.id].metrics if row.id in results else lost.get(row.key, {})
-        spend.add((row.finished or row.started) - row.started, metrics.get("train/energy_j", 0.0))
+    joules = store.joules(charter.name)
+    for row in store.trials(sweep=charter.name):
+        ended = row.status not in OPEN and not (row.reason or "").startswith("interrupted")
+        seconds = (row.finished or row.started) - row.started if ended else None
+        spend.pay(row.key, seconds, joules.get(row.key, 0.0))
 
 
 def _announce(charter: Charter, lines: Lines, model: bool) -> None:
@@ -200,6 +175,10 @@ def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     for note in charter.notes:
         lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
+    if charter.team.get("domain") == GIVEN:
+        lines.say(
+            "given      nothing is trained, and compress alone is searched (base=[...,budget=default] trains)"
+        )
     if not model:
         lines.say(NONE)
 

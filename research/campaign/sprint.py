@@ -49,6 +49,7 @@ class Sprint:
         self._worth: Worth | None = None
         self._meeting: Meeting | None = None
         self._talk = Talk(campaign.client)
+        self._apart = campaign.client is None or campaign.client.computes_here  # on cores that train
         self._questions: Box = "discuss"
         spend = campaign.spend
         self._boxes = Timeboxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
@@ -150,24 +151,23 @@ class Sprint:
         return Question(store, key, charter.alpha, place, data, before)
 
     def _research(self, who: Proposers) -> None:
-        charter, bench, before = self._charter, self.bench, self._before
-        left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
+        charter, bench = self._charter, self.bench
+        left = earlier(self._store, self._before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
         doubted = self._campaign.recall.doubted
         admission = Admission(bench, rows, charter.review, self._trains_s, doubted, self._outside)
         client = self._campaign.client
-        if who.queue is not None and client is not None:
-            # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
-            client.prepare()
-            client.left_s = self._asks_s
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
         worth = self._worth = Worth(charter.search.worth, who.bandits)
         given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
-        screening.asked = self._campaign.objective
+        screening.asked, screening.early.allowed = self._campaign.objective, not self._apart
         with self._talk:
+            if who.queue is not None and client is not None:
+                client.left_s = self._asks_s
+                self._talk.prepare()  # while the trials' processes import, before the first of them trains
             control, stopped, contenders = self._implemented(screening, admission, left, who)
             self._questions = "validate"
             with self._box("validate"):
@@ -181,6 +181,7 @@ class Sprint:
         self._notes += charter.notes
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
+            self._talk.over()
             admission.objective = wanted_of(charter, bench, control, self._notes, self._before)
             screening.open(control, left)
             self._meet(screening, admission, left, who)
@@ -203,7 +204,7 @@ class Sprint:
             return
         meeting = self._meeting = Meeting(self._campaign, screening, admission, queue, self._talk)
         meeting.recall(self._known, left)
-        queue.asking = lambda: None if self._talk.on else box("discuss")
+        queue.asking = lambda: None if screening.early.discussing else box("discuss")
         screening.promised = max(queue.accepted, meeting.payable(len(who.bandits)))
         if self._steering.look(0):
             return
@@ -277,12 +278,16 @@ class Sprint:
         for arm in contenders:
             finding = confirmation.judge(control, arm, claimed, held)
             findings.append(finding)
-            conclusions.keep(control, finding, held)
+            self._talk.over()
+            written = conclusions.keep(control, finding, held)
+            # Its words decide nothing, so trainings need not wait for them.
+            written() if self._apart else self._talk.begin(written)
             if finding.verdict.word == "supported":
                 break
         own = OwnClaims(bench, charter.confirm, self._question, self._boxes.short)
         arms = self._screening.arms if self._screening else []
         own.judge(self._store.proposals(sprint_id=self.id), control, findings, arms)
+        self._talk.over()
         self._notes += [*conclusions.notes, *own.notes]
 
     def _conclusions(self) -> Conclusions:

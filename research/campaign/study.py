@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.campaign.alone import alone
 from research.campaign.bench import Arm, Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
@@ -46,7 +47,8 @@ def conduct(campaign: Campaign, name: str) -> Path:
     lines.say(f"claim      {study.claim}")
     with _runner(campaign, composed, name) as runner:
         experiment = Experiment(campaign, name, study, fixed, campaign.given_run or runner.run)
-        path = experiment.run(study.at_hand(composed))
+        with alone(campaign, f"recipe {experiment.folder}", experiment.folder):
+            path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")
     return path
 
@@ -54,8 +56,8 @@ def conduct(campaign: Campaign, name: str) -> Path:
 def _runner(campaign: Campaign, composed: Mapping[str, Any], name: str) -> Runner:
     """The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else."""
     typed, own = campaign.config["launcher"], composed["launcher"]
-    settings = [typed.get(key) or own.get(key) for key in ("jobs", "threads", "timeout_s")]
-    return Runner(*settings, logs=campaign.root / "experiments" / name / "logs")
+    settings = {key: typed.get(key) or own.get(key) for key in own}
+    return Runner(**settings, logs=campaign.root / "experiments" / name / "logs")
 
 
 @final

@@ -43,6 +43,7 @@ def read(
     direction: str | None = None,
     constraints: Iterable[str] | None = None,
     fixed: Iterable[str] = (),
+    own: str | Path | None = None,
 ) -> Goal:
     """Read a goal; explicit metric, direction and constraints win over its words.
 
@@ -54,6 +55,7 @@ def read(
         constraints: bounds in the words of a goal, and bounds that no words say: `test/accuracy >= 0.9`,
             `under 50k parameters`, `test/accuracy >= control - 0.01`, `test/accuracy <= 0.5`.
         fixed: overrides that the person fixed, which win over what the words name.
+        own: the person's folder of options, which `fixed` may choose.
 
     Raises:
         Refusal: the text is empty, not understood in each of its words, or contradicts itself; the sentence
@@ -62,7 +64,7 @@ def read(
     _check_length(text, empty_is_fine=metric is not None)
     fixed, typed = tuple(fixed), None if constraints is None else [str(line) for line in constraints]
     names = names_of(conf)
-    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed)
+    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed, own)
     try:
         parts = heard_in(text, names)
     except Refusal as refusal:
@@ -84,6 +86,7 @@ class _Asked(NamedTuple):
     direction: str | None = None
     bounds: list[Constraint] | None = None
     fixed: tuple[str, ...] = ()
+    own: str | Path | None = None
 
 
 def _refused(said: str, nearest: str) -> Refusal:
@@ -97,7 +100,7 @@ def _refused(said: str, nearest: str) -> Refusal:
 def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
     overrides = names.chosen(parts.named, asked.fixed)
     bounds = parts.bounds if asked.bounds is None else asked.bounds
-    task = task_of(names.conf, (*overrides, *asked.fixed))
+    task = task_of(names.conf, (*overrides, *asked.fixed), asked.own)
     wish = _chosen(parts.wishes, task) if asked.metric is None else None
     if not (wish or bounds or overrides or asked.metric):
         raise Refusal(f"the goal '{text.strip()[:60]}' was not understood: it names nothing that is measured")
@@ -137,7 +140,8 @@ def _usual_metric(bounds: Sequence[Constraint], task: str) -> str:
 
 
 def _best(task: str) -> str:
-    return {"language": "test/bits_per_byte", "regression": "test/rmse"}.get(task, "test/accuracy")
+    usual = {"language": "test/bits_per_byte", "regression": "test/rmse", "multilabel": "test/f1"}
+    return usual.get(task, "test/accuracy")
 
 
 def _direction(metric: str, asked: str | None) -> Direction:

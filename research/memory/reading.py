@@ -11,11 +11,11 @@ from research.memory.records import Episode, Kind
 from research.metrics import is_carbon, is_test, is_timed, screening_objective
 from research.space.knobs import own
 from research.stats.comparable import instrument, sound
-from research.store import queries
+from research.store import faults, queries
 from research.store.connection import Connection
 from research.store.index import turned
 from research.store.store import Store
-from research.types import STOPPED, Objective, Result
+from research.types import BROKEN, Objective, Result
 
 _SHOWN = (
     "val/accuracy",
@@ -160,10 +160,7 @@ class _Told:
         if about.kind == "proposal":
             return str(self._proposals[about.number].status)
         trial = self._trials[about.number]
-        ended = next(
-            (word for begin, word in _NOT_FAILED.items() if (trial.reason or "").startswith(begin)), None
-        )
-        return ended if ended and trial.status == "failed" else str(trial.status)
+        return _came(trial.reason) if trial.status in BROKEN else str(trial.status)
 
     def said(self, about: IndexRow) -> str:
         """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
@@ -188,8 +185,12 @@ class _Told:
         return self._proposals.get(self._insights[about.number].proposal_id)
 
 
-_NOT_FAILED = {STOPPED: "stopped", "interrupted": "interrupted", "refused": "refused"}
-"""beginning of the reason of a failed trial -> what came of it, that says nothing against a configuration"""
+def _came(reason: str | None) -> str:
+    """What came of a failed trial: `failed` only where that says something against its configuration."""
+    fault = faults.of(reason)
+    if fault is not None:
+        return "failed" if faults.POLICIES[fault].teaches else fault
+    return next((word for word in faults.NO_FAULT if (reason or "").startswith(word)), "failed")
 
 
 @final
@@ -225,7 +226,7 @@ def runs(
             row.task,
             tuple(text for text in typed[number] if override(text).key not in idle.get(number, ())),
             row.seed,
-            row.status == "failed",
+            row.status in BROKEN,
             measured.get(number, {}),
             row.hardware,
             taken.get(number, ""),
@@ -246,11 +247,11 @@ def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dic
 
 def counts(status: str, reason: str | None) -> bool:
     """Whether how a trial ended says something of its configuration."""
-    return status == "done" or (status == "failed" and not (reason or "").startswith(tuple(_NOT_FAILED)))
+    return status == "done" or (status in BROKEN and _came(reason) == "failed")
 
 
 def configs(store: Store, most: int) -> Iterator[tuple[dict[str, Any], bool]]:
     """Resolved configs of the newest trials that ended, oldest first, and whether each failed."""
     with store.read() as connection:
         rows = queries.newest_configs(connection, most)
-    yield from ((row.config, row.status == "failed") for row in rows[::-1] if counts(row.status, row.reason))
+    yield from ((row.config, row.status in BROKEN) for row in rows[::-1] if counts(row.status, row.reason))

@@ -46,7 +46,10 @@ class Episode(Record):
 
 
 NOTHING_CAME = frozenset(
-    ("queued", "proposed", "running", "dropped", "refused", "repeat", "interrupted", "waiting")
+    (
+        *("queued", "proposed", "running", "dropped", "refused", "repeat", "interrupted", "waiting"),
+        *("infrastructure", "lost", "hung", "timeout"),
+    )
 )
 """words of episodes of which nothing came: what waits or was never run teaches nothing"""
 

@@ -171,6 +171,14 @@ class Bandit:
         self.taken[name] += 1
         return self._here[name]
 
+    def due(self, promised: str | None = None) -> Proposer | None:
+        """Whose turn `next` would tell, which is not taken."""
+        owed, taken = dict(self._owed), dict(self.taken)
+        try:
+            return self.next(promised)
+        finally:
+            self._owed, self.taken = owed, taken
+
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say; the turn it just took is not counted."""
         self._here.pop(proposer.name, None)

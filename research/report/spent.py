@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from research.report.findings import STAGES, Findings, ids, number_of
-from research.types import STOPPED, Result, SprintFacts
+from research.types import FAILED, Result, SprintFacts
 
 
 @final
@@ -37,7 +37,7 @@ def used(found: Findings) -> Cost:
     results, keys = found.store.results([trial.id for trial in ran]), {trial.key for trial in ran}
     lost = [figures for key, figures in found.store.lost(sweep).items() if key in keys]
     known = {number for row in found.experiments for stage in STAGES for number in ids(row, stage)}
-    ends = [STOPPED in (trial.reason or "") for trial in ran if trial.status == "failed"]
+    ends = [trial.status == "stopped" for trial in ran if trial.status in FAILED]
     calls = found.interactions
     dollars = [row["dollars"] for row in calls]
     return Cost(

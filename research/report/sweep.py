@@ -1,5 +1,6 @@
 """report.md of a sweep of `train.py -m`: which arm is best, how sure that is, and what it cost."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import PartVerdict
 from research.store.store import Store
-from research.types import Trial
+from research.types import FAILED, Trial
 
 _ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")
 _SHOWN = 30
@@ -171,14 +172,13 @@ def _failed(trials: Sequence[Trial]) -> list[str]:
     lines = [
         f"- {code(' '.join(trial.overrides))}: {plain(str(trial.reason).split(' [printed:')[0])}"
         for trial in trials
-        if trial.status == "failed"
+        if trial.status in FAILED
     ]
     return capped(lines, 10, "trials that failed")
 
 
 def _cost(arms: Sequence[Arm], trials: Sequence[Trial]) -> list[str]:
-    ended = ("done", "failed", "running")
-    counts = {status: sum(trial.status == status for trial in trials) for status in ended}
+    counts = Counter(trial.word for trial in trials)
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     spent = quantity("train/energy_j", joules(arms))

@@ -3,9 +3,11 @@
 import atexit
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import gc
 import importlib
+import io
 import json
 import os
 import resource
@@ -14,20 +16,26 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from mmap import mmap
 from multiprocessing.connection import Connection
-from typing import IO, Any
+from typing import IO, Any, TextIO, final
 
+import pulse
 import redact
 from construct import trust
 from refusal import Ended, Refusal
 from research.run.turns import Turns, spent_s
 
+STACKS, ORPHANED = signal.SIGUSR2, signal.SIGUSR1
+"""at which a child writes the stacks of its threads down; which tells the server that its parent is gone"""
 _SET_DEATH_SIGNAL = 1
 _LONGEST_REASON = 500
 _OWN = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
-def run(request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connection[Any, Any]") -> None:
+def run(
+    request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connection[Any, Any]", memory: mmap
+) -> None:
     """Call the task that `request` names and write its answer as JSON on `sheet`.
 
     The answer has one key of `result`, `refused`, `failed` and `interrupted`, and beside a result the
@@ -36,11 +44,13 @@ def run(request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connectio
     """
     os.setpgid(0, 0)
     _die_with(server)
-    faulthandler.enable()
+    faulthandler.enable(2)
+    faulthandler.register(STACKS, 2)  # also of one that waits in C and gives nobody the interpreter
     # Python looks for cycles at 700 new objects; without any look a trial took 6 to 7 % less (3 pairs).
     gc.set_threshold(20_000, 20, 20)
     atexit._clear()
-    _begin(request)
+    sys.stdout, sys.stderr = _Lossy.text(1), _Lossy.text(2)
+    _begin(request, memory)
     turns = Turns(request["task"], request.get("turns", 1) if request.get("kin") else 1)
     before: dict[str, Any] = {}
     while _turn(request, before, sheet) and turns.fit():
@@ -48,12 +58,14 @@ def run(request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connectio
         if following is None:
             break
         request, before = following, {"spent_s": spent_s()}
-        _begin(request)
+        _begin(request, memory)
     atexit._run_exitfuncs()
     _flush()
 
 
-def _begin(request: dict[str, Any]) -> None:
+def _begin(request: dict[str, Any], memory: mmap) -> None:
+    pulse.watched(memory)
+    pulse.beat("set-up")
     _redirect(request["log"])
     os.environ.update(request["environment"])
     sys.argv[:] = request["argv"]
@@ -133,21 +145,47 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _die_with(server: int) -> None:
-    """Ask the kernel for SIGKILL when the server is gone, however it went.
+@final
+class _Lossy(io.FileIO):
+    """A log on a disk that may be full: what finds no room there is lost, and ends no training."""
 
-    Linux only: elsewhere a server that is killed itself leaves its children to finish alone.
-    """
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            return len(data)
+
+    @classmethod
+    def text(cls, descriptor: int) -> TextIO:
+        raw = cls(descriptor, "w", closefd=False)
+        return io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True, errors="backslashreplace")
+
+
+def signal_with_parent(number: int) -> None:
+    """Ask the kernel for a signal when the parent is gone, however it went. Linux only."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != server:
-            os._exit(1)
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, number)
+
+
+def _die_with(server: int) -> None:
+    """End when the server does; elsewhere than on Linux its children finish alone when it is killed."""
+    signal_with_parent(signal.SIGKILL)
+    if os.getppid() != server:  # it was gone before the kernel was asked
+        os._exit(1)
 
 
 def _redirect(log: str) -> None:
-    """Nothing is read from the terminal, and all output goes to the file `log`."""
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    """Nothing is read from the terminal, and all output goes to the file `log`.
+
+    Where a full disk takes no such file, what is said is lost and the trial is not.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        written = os.dup(nothing)
     for source, target in ((nothing, 0), (written, 1), (written, 2)):
         os.dup2(source, target)
     os.close(nothing)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redact import redact
 from research.run import teachers
+from research.run.job import Job, Outcome
 from research.run.retold import retold
-from research.run.runner import Job, Outcome
 from research.space import profiles
 from research.space.signature import signature
+from research.store.claims import Asked, wanted
 from research.store.store import Store
 from research.types import Key, Result
 
@@ -20,6 +22,14 @@ def keys(jobs: Sequence[Job]) -> list[Key]:
     for job in jobs:
         profiles.refuse(job.config)
     return [teachers.key(job.config, signature(job.config)) for job in jobs]
+
+
+def wanted_of(job: Job) -> Asked:
+    """What the row of a job is to say."""
+    config, (key,) = job.config, keys([job])
+    values = {"overrides": list(job.overrides), "config": redact(config), "seed": config.get("seed", 0)}
+    values |= {"name": config.get("name"), "sweep": job.sweep, "source": job.source}
+    return wanted(key, force=bool(config.get("force")), **values)
 
 
 def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:
@@ -53,12 +63,12 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
             store.close()
     results = [None if key is None else found.get(key) for key in asked]
     return [
-        None if result is None or lacking(result.facts, job.config) else _outcome(job, result)
+        None if result is None or lacking(result.facts, job.config) else outcome(job, result)
         for job, result in zip(jobs, results, strict=True)
     ]
 
 
-def _outcome(job: Job, result: Result) -> Outcome:
+def outcome(job: Job, result: Result) -> Outcome:
     """A known trial, its joules and carbon told as this job asks for them."""
     told = retold(result, job.config.get("meter"))
     score = told.metrics.get(job.config["score"])

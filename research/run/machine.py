@@ -25,6 +25,17 @@ def memory_bytes() -> int:
     return max(0, min(left, _available()))
 
 
+def oom_kills() -> int:
+    """How many processes the kernel has killed here for want of memory; 0 where it does not say."""
+    for text in [_read(folder / "memory.events") for folder in _folders("memory")] + [
+        _read(Path("/proc/vmstat"))
+    ]:
+        counts = dict(line.split() for line in text.splitlines() if line.startswith("oom_kill "))
+        if counts:
+            return int(counts["oom_kill"])
+    return 0
+
+
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Names by which CUDA_VISIBLE_DEVICES calls the GPUs that this process may use; none without a driver."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+import pulse
 from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
-from research.run import teachers
+from research.run import teachers, undelivered
+from research.run.given import check_given
+from research.run.heart import Cancelled, Heart
 from research.run.lookup import lacking
 from research.run.retold import retold
 from research.space import identity, profiles
 from research.space.signature import signature
+from research.store import faults
+from research.store.claims import wanted
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
+from research.types import AttemptOutcome, Trial
 
 POLL_S = 0.5
 _WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
@@ -50,6 +57,12 @@ class Row:
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
 
+    @property
+    def trial(self) -> Trial:
+        """The row itself, as it stands in the database."""
+        assert self._store is not None
+        return self._store.trials(ids=[self.trial_id])[0]
+
     def finish(
         self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
     ) -> None:
@@ -62,8 +75,23 @@ class Row:
         facts = facts | ({"files": self.files} if self.files else {})
         # What each example came to is packed numbers, where letters may stand as in a key.
         facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
-        self._store.finish(self._claim, metrics, facts, curve)
+        undelivered.keep(self.folder, self.digest, undelivered.Undelivered(metrics, facts, list(curve)))
+        self._deliver(metrics, facts, curve)
+
+    def _deliver(
+        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
+    ) -> None:
+        store, claim = self._store, self._claim
+        assert store is not None and claim is not None
+        undelivered.deliver(self.folder, lambda: store.finish(claim, metrics, facts, curve))
         self.status, self.metrics, self.facts = "done", metrics, facts
+
+    def deliver_what_waits(self) -> None:
+        """Write the result that an earlier attempt measured and could not write: nothing is to do then."""
+        waits = undelivered.left(self.folder, self.digest)
+        if waits is not None:
+            self._deliver(*waits)
+            self.status = "known"
 
     def complete(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
         """Add what was left unmeasured to a row that is done; the row is what stands then."""
@@ -76,7 +104,7 @@ class Row:
         assert self._store is not None and self._claim is not None
         try:
             spent = error.spent if isinstance(error, Ended) else None
-            self._store.fail(self._claim, reason(error), {"spent": spent} if spent else None)
+            self._store.fail(self._claim, reason(error), {"spent": spent} if spent else None, _outcome(error))
         except (Refusal, Lost) as trouble:
             error.add_note(f"and its row could not be written: {trouble}")
 
@@ -133,14 +161,29 @@ def check_score(score: str, task: str | None = None) -> None:
         raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
 
 
+def _outcome(error: BaseException) -> AttemptOutcome:
+    """How an attempt is written down that ended by this."""
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return (
+        "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else faults.outcome(reason(error))
+    )
+
+
 @contextmanager
 def claimed(
-    config: dict[str, Any], *, overrides: Sequence[str], sweep: str | None, source: str
+    config: dict[str, Any],
+    *,
+    overrides: Sequence[str],
+    sweep: str | None,
+    source: str,
+    leased: Sequence[Any] | None = None,
 ) -> Iterator[Row]:
     """Hold the row of `config`; a known trial comes with its numbers and status `known`: nothing is to do.
 
-    One that left something unmeasured that is asked for has status `partial`, and its weights in its folder;
-    where those are gone it is run again, as a replicate.
+    `leased` is a row's id and its token, where this process was started for it. One that left something
+    unmeasured that is asked for has status `partial`, and its weights in its folder; where those are gone it
+    is run again, as a replicate.
 
     What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
@@ -148,6 +191,7 @@ def claimed(
     check_score(config["score"], config["data"].get("task"))
     check_numbers(config)
     check_wandb(config)
+    check_given(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
@@ -155,11 +199,15 @@ def claimed(
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))
     folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
-    values = {"overrides": redact(list(overrides)), "config": redact(config), "folder": str(folder)}
-    values |= {"seed": config["seed"], "name": config.get("name"), "sweep": sweep, "source": source}
-    store = Store(config["store"]["url"])
+    values: dict[str, Any] = {"overrides": redact(list(overrides)), "folder": str(folder)}
+    values |= {"config": redact(config), "seed": config["seed"], "name": config.get("name")}
+    values |= {"sweep": sweep, "source": source}
+    # A trial that another process waits for outlasts an outage; a person who has just typed it does not.
+    store = Store(config["store"]["url"], patient=pulse.is_watched())
     try:
-        got = _claim(lambda: store.claim(key, force=force, **values))
+        asked = wanted(key, force=force, **values)
+        first = None if leased is None else store.begin(TrialClaim(*leased), asked)
+        got = _claim(lambda: store.claim(key, force=force, **values), first)
         partial = isinstance(got, Known) and bool(lacking(got.result.facts, config))
         if isinstance(got, Known) and partial and not _weights(got):
             folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
@@ -181,8 +229,10 @@ def claimed(
         else:
             _tell_damaged(begun, damaged)
             files = identity.files(config | {"ckpt_path": pinned})
+            folder = _own(store, got, folder)
             row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
-            with store.keep(got), _failing(row):
+            with Heart(store, got).beating(), _failing(row), pulse.spending(folder, got.token):
+                row.deliver_what_waits()
                 yield row
     finally:
         store.close()
@@ -198,13 +248,31 @@ def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
         print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
 
 
-def _claim(claim: Callable[[], TrialClaim | Known | Busy]) -> TrialClaim | Known:
-    """TrialClaim the row, waiting while another process runs the same trial."""
+def _own(store: Store, mine: TrialClaim, folder: Path) -> Path:
+    """The folder of this attempt: its own where an earlier one may still write to the trial's.
+
+    What that one has saved is taken along; the checkpoints' digests tell what was cut off.
+    """
+    if not store.may_live(mine):
+        return folder
+    own = folder.with_name(f"{folder.name}-{mine.token[:6]}")
+    saved = folder / "checkpoints"
+    if saved.is_dir():
+        shutil.copytree(saved, own / "checkpoints", dirs_exist_ok=True)
+    store.place(mine, str(own))
+    return own
+
+
+def _claim(
+    claim: Callable[[], TrialClaim | Known | Busy], got: TrialClaim | Known | Busy | None = None
+) -> TrialClaim | Known:
+    """Claim the row unless it was `got`, waiting while another process runs the same trial."""
     waited = False
-    while isinstance(got := claim(), Busy):
+    while isinstance(got := got or claim(), Busy):
         if not waited:
             print(f"trial {got.trial.id} runs in another process: waiting for its result", file=sys.stderr)
-        waited = True
+        waited, got = True, None
+        pulse.beat("a look whether another process has ended")
         time.sleep(POLL_S)
     return got
 

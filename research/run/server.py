@@ -1,45 +1,37 @@
 """A process that imports once and forks a child for every trial; standard library only.
 
 multiprocessing has such a server too. This one differs where a trial needs it: it reports the CPU seconds,
-memory and signal of each child, ends a child with all that it started, learns new imports while it runs,
-and leaves nothing alive when its parent is killed. A child that is fit for it (`turns`) rests after its trial
-and takes the next one of its kin; so every trial has an end, a clock and a deadline of its own, and only the
-one at hand dies with a process.
+memory and signal of each child, ends a child with all that it started, also one that gives no sign of life,
+learns new imports while it runs, and leaves nothing alive when its parent is killed. A child that is fit for
+it (`turns`) rests after its trial and takes the next one of its kin; so every trial has an end, a clock and a
+deadline of its own, and only the one at hand dies with a process.
 """
 
 import contextlib
-import gc
-import importlib
 import os
-import re
 import selectors
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from mmap import mmap
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import IO, Any, final
 
-from research.run import child
+import pulse
+from research.run import child, imports, machine
+from research.run.silence import Silence
 
 _LOOK_AROUND_S = 1.0
 _REST_S = 20.0
 """how long a child waits for another trial"""
-_NOT_THEIRS = (
-    {"construct", "models", "power", "redact", "refusal", "research"}
-    | {"agent", "train"}
-    | sys.stdlib_module_names
-)
-"""the lab's own, of which what is imported holds for the whole sweep, and the standard library"""
-_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
-_seen: set[str] = set()
-_users: dict[str, tuple[str, int, int]] = {}
-"""modules of a user's own -> file, time of change and size when they were imported"""
+_TELLING_S = 1.0
+"""in which a child that hangs writes its stacks down"""
 
 
 @final
@@ -48,6 +40,8 @@ class _Child:
     kin: str | None
     sheet: IO[bytes]
     line: "Connection[Any, Any]"
+    memory: mmap
+    silence: Silence
     number: int = 0
     started: float = 0.0
     deadline: float | None = None
@@ -55,11 +49,13 @@ class _Child:
     rests: bool = False
     told_s: float = 0.0
     """CPU seconds of its trials before"""
+    oom_kills: int = 0
 
-    def begin(self, number: int, timeout_s: float | None) -> None:
+    def begin(self, number: int, timeout_s: float | None, stall_s: float | None) -> None:
         self.number, self.rests, self.ended_by = number, False, None
         self.started = time.monotonic()
         self.deadline = None if timeout_s is None else self.started + timeout_s
+        self.silence, self.oom_kills = Silence(stall_s), machine.oom_kills()
 
     def free_for(self, kin: str | None) -> bool:
         # One whose time is over may have been killed a moment ago, and not be dead yet.
@@ -82,6 +78,8 @@ class _Child:
         return {
             "code": code,
             "ended_by": self.ended_by,
+            "out_of_memory": code == -signal.SIGKILL and machine.oom_kills() > self.oom_kills,
+            "silent": self.silence.told(pulse.read(self.memory)),
             "wall_s": time.monotonic() - self.started,
             "cpu_s": used,
             "peak_bytes": peak_bytes,
@@ -93,9 +91,8 @@ class _Child:
 class _Server:
     """Serves one parent until its connection closes; requests are tuples (verb, *arguments)."""
 
-    def __init__(self, parent: "Connection[Any, Any]") -> None:
-        self._parent = parent
-        self._parent_id = os.getppid()
+    def __init__(self, parent: "Connection[Any, Any]", parent_id: int) -> None:
+        self._parent, self._parent_id = parent, parent_id
         self._children: dict[int, _Child] = {}
         self._selector = selectors.DefaultSelector()
         self._wake, wake = os.pipe()
@@ -103,6 +100,11 @@ class _Server:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Also while it imports, which may take half a minute: it hears nobody else then.
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(child.ORPHANED, self._orphaned)
+        child.signal_with_parent(child.ORPHANED)
+        self._looked = time.monotonic()
         self._selector.register(parent.fileno(), selectors.EVENT_READ, self._request)
         self._selector.register(self._wake, selectors.EVENT_READ, self._reap)
 
@@ -110,9 +112,11 @@ class _Server:
         """Serve until the parent hangs up or dies; then no child is left."""
         try:
             while os.getppid() == self._parent_id:
+                pulse.beat("serving")
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
                 self._end_late()
+                self._end_silent()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             pass
         finally:
@@ -120,29 +124,41 @@ class _Server:
                 _kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
+    def _orphaned(self, *about: Any) -> None:
+        # A thread of the parent's that ends sends the signal too.
+        if os.getppid() != self._parent_id:
+            self._end()
+
+    def _end(self, *about: Any) -> None:
+        for pid in list(self._children):
+            _kill(pid, signal.SIGKILL)
+        os._exit(1)
+
     def _request(self) -> None:
         verb, *arguments = self._parent.recv()
         verbs: dict[str, Callable[..., None]]
-        verbs = {"preload": preload, "fork": self._fork, "interrupt": self._interrupt}
+        verbs = {"preload": imports.preload, "fork": self._fork, "interrupt": self._interrupt}
         verbs[verb](*arguments)
 
-    def _fork(self, number: int, request: dict[str, Any], timeout_s: float | None) -> None:
+    def _fork(
+        self, number: int, request: dict[str, Any], timeout_s: float | None, stall_s: float | None
+    ) -> None:
         for one in self._children.values():
             if one.free_for(request.get("kin")) and one.take(request):
-                return one.begin(number, timeout_s)
-        sheet, (ours, theirs) = _sheet(), Pipe()
+                return one.begin(number, timeout_s, stall_s)
+        sheet, (ours, theirs), memory = _sheet(), Pipe(), pulse.memory()
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
             # Held here as well, they would keep others waiting for a server that is gone.
             for connection in (self._parent, ours, *(other.line for other in self._children.values())):
                 connection.close()
-            _hand_over(request, sheet, server, theirs)
+            _hand_over(request, sheet, server, theirs, memory)
         theirs.close()
         with contextlib.suppress(OSError):  # the child does the same: whoever comes first
             os.setpgid(pid, pid)
-        self._children[pid] = _Child(request.get("kin"), sheet, ours)
-        self._children[pid].begin(number, timeout_s)
+        self._children[pid] = _Child(request.get("kin"), sheet, ours, memory, Silence(stall_s))
+        self._children[pid].begin(number, timeout_s, stall_s)
         self._selector.register(ours, selectors.EVENT_READ, partial(self._rested, pid))
 
     def _rested(self, pid: int) -> None:
@@ -177,6 +193,21 @@ class _Server:
                 one.ended_by, one.deadline = one.ended_by or "timeout", None
                 _kill(pid, signal.SIGKILL)
 
+    def _end_silent(self) -> None:
+        """Have those that hang write their stacks down, and end them a second later."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_AROUND_S:
+            return
+        # Where this process was stopped itself, so were they, perhaps: that time says nothing of them.
+        passed, self._looked = min(now - self._looked, 2 * _LOOK_AROUND_S), now
+        for pid, one in self._children.items():
+            if one.rests or one.ended_by or not one.silence.hangs(pid, pulse.read(one.memory), passed):
+                continue
+            one.ended_by, one.deadline = "hung", now + _TELLING_S
+            for number in (child.STACKS, signal.SIGCONT):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
@@ -190,7 +221,7 @@ class _Server:
         _, status, used = os.wait4(pid, 0)
         with contextlib.suppress(KeyError):
             self._selector.unregister(one.line)
-        with one.sheet, one.line:
+        with one.sheet, one.line, one.memory:
             if not one.rests:
                 code, cpu_s = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
                 self._parent.send((one.number, one.facts(code, cpu_s, used.ru_maxrss * 1024)))
@@ -203,16 +234,18 @@ def _sheet() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _hand_over(request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connection[Any, Any]") -> None:
+def _hand_over(
+    request: dict[str, Any], sheet: IO[bytes], server: int, line: "Connection[Any, Any]", memory: mmap
+) -> None:
     """Never returns: what is left of the server in this process ends with the trial."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
+        for number in (signal.SIGCHLD, signal.SIGTERM, child.ORPHANED):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        forget_changed()
-        child.run(request, sheet, server, line)
+        imports.forget_changed()
+        child.run(request, sheet, server, line, memory)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -227,66 +260,10 @@ def _kill(pid: int, number: int) -> None:
             return
 
 
-def preload(modules: Iterable[str], targets: Iterable[str]) -> None:
-    """Import `modules`, and the module of each dotted target; what fails will fail again in its trial.
-
-    Collected and frozen afterwards: a collection in a child would copy every page that it looks at.
-    """
-    gc.disable()
-    for name in modules:
-        _import(name)
-    for target in targets:
-        parts = target.split(".")
-        any(_import(".".join(parts[:end])) for end in range(len(parts) - 1, 0, -1))
-    _look_at_new()
-    gc.enable()
-    gc.collect()
-    gc.freeze()
-
-
-def forget_changed() -> None:
-    """Have a user's modules imported anew when one's source has changed: a trial runs what is there.
-
-    All of them, because those that did not change may hold what they imported from those that did.
-    """
-    if any(_state(was[0]) != was for was in _users.values()):
-        for name in _users:
-            sys.modules.pop(name, None)
-
-
-def _look_at_new() -> None:
-    for name in sys.modules.keys() - _seen:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and name.partition(".")[0] not in _NOT_THEIRS and not _INSTALLED.search(file):
-            _users[name] = _state(file)
-    _seen.update(sys.modules)
-
-
-def _state(file: str) -> tuple[str, int, int]:
-    try:
-        about = os.stat(file)  # noqa: PTH116 - the standard library's smallest: this runs in every child
-    except OSError:
-        return file, 0, 0
-    return file, about.st_mtime_ns, about.st_size
-
-
-def _import(name: str) -> bool:
-    """Whether there is such a module; one that cannot be imported is told in the server's log."""
-    if name in sys.modules:
-        return True
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and name.startswith(error.name):
-            return False
-        traceback.print_exc()
-    except Exception:
-        traceback.print_exc()
-    return True
-
-
-def main(descriptor: int) -> None:
-    """Serve the parent at the other end of the socket `descriptor`."""
+def main(descriptor: int, tick: int, parent: int) -> None:
+    """Serve the parent at the other end of the socket `descriptor`; it looks for our signs in `tick`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    _Server(Connection(descriptor)).serve()
+    pulse.watched(mmap(tick, pulse.SIZE))
+    os.close(tick)
+    _Server(Connection(descriptor), parent).serve()

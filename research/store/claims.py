@@ -1,62 +1,122 @@
-"""Who may run a trial: claims with fencing tokens, so that none is run twice and none is lost.
+"""Which row stands for a trial that is wanted: the one that is done, held or waits, or a new one.
 
-Also who that is, whether that process still lives, and the thread that keeps its lease.
+Every function works inside the write transaction of its caller; `work.py` has the verbs.
 """
 
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
-from research.store import index
-from research.store.schema import clock, config_sha, trial
-from research.types import Key, Trial
+from research.store.attempts import TrialClaim, end, hold, recover, taken_over
+from research.store.owners import owner
+from research.store.schema import attempt, batches, clock, config_sha, schema_version, trial
+from research.types import FAILED, HELD, Key, Trial
 
+_AGAIN = (*FAILED, "cancelled")
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_C = trial.c
 
 
 @final
 @dataclass(frozen=True)
-class TrialClaim:
-    """The right to run one trial; the token grows with each owner, and only the newest may write."""
+class Asked:
+    """A trial that is wanted: what its row says beside its key."""
 
-    trial_id: int
-    token: int
+    key: Key
+    values: Mapping[str, Any]
+    force: bool = False
+
+
+def wanted(
+    key: Key,
+    *,
+    config: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    name: str | None = None,
+    sweep: str | None = None,
+    source: str = "person",
+    folder: str | None = None,
+    force: bool = False,
+) -> Asked:
+    """A trial with what its row says of it: its resolved config, and where it comes from."""
+    values: dict[str, Any] = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
+    values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
+    device = (config.get("trainer") or {}).get("accelerator") if config else None
+    values["needs"] = "gpu" if device in ("gpu", "cuda") else "cpu"
+    return Asked(key, values | {"config_sha": config_sha(key.signature, config)}, force)
+
+
+@final
+@dataclass
+class _Row:
+    id: int
+    status: str
+    replicate: int
 
 
 def same(key: Key) -> sa.ColumnElement[bool]:
     """The condition that a row of the trial table has this key, whatever its replicate."""
-    return sa.and_(*(trial.c[part] == value for part, value in key._asdict().items()))
+    return sa.and_(*(_C[part] == value for part, value in key._asdict().items()))
 
 
-def claim(
-    connection: sa.Connection, key: Key, values: dict[str, Any], force: bool, lease_s: float
-) -> TrialClaim | int | None:
-    """Claim a run of `key` inside a write transaction.
+def claim(connection: sa.Connection, asked: Asked, lease_s: float) -> TrialClaim | int | None:
+    """Claim a run of one key.
 
-    Returns the claim, or the id of the row that stands in the way (done, or running under a live lease),
-    or None when another process was faster and the caller should look again. A run that failed, or whose
-    owner died or let the lease end, is taken over before a new replicate is opened.
+    Returns the claim, or the id of the row that stands in the way (done, dead, or held by another), or None
+    when another process was faster and the caller should look again. A run that failed, waits, or was lost
+    is taken over before a new replicate is opened.
     """
-    rows = _rows(connection, key)
-    done = [row for row in rows if row.status == "done"]
+    rows = _rows(connection, [asked.key]).get(asked.key, [])
+    standing, free = _choose(connection, rows, asked.force)
+    if standing is not None:
+        return standing
+    number = free.id if free is not None else _open(connection, asked, _next(rows))
+    return None if number is None else hold(connection, number, lease_s, "running", asked.values)
+
+
+def enqueue(connection: sa.Connection, asked: Sequence[Asked]) -> list[int]:
+    """Have every trial queued that is not done, dead or held; returns the row of each.
+
+    What is queued or held already is shared by all who ask for it. With `force` a row of its own is queued.
+    """
+    if connection.dialect.name == "mariadb":
+        connection.execute(sa.select(schema_version.c.version).with_for_update())
+    if connection.dialect.name == "postgresql":
+        # Two that insert the same keys at once would wait for each other.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x7175657565)))
+    rows = _rows(connection, [one.key for one in asked])
+    numbers: list[int] = []
+    for one in asked:
+        own = [row for row in rows.get(one.key, []) if not one.force or row.id not in numbers]
+        number, free = _choose(connection, own, one.force)
+        if free is not None:
+            number = free.id
+            if free.status != "queued":
+                again = {"status": "queued", "not_before": 0, "cancel": 0, "token": None}
+                connection.execute(sa.update(trial).where(_C.id == number).values(**{**one.values, **again}))
+                free.status = "queued"
+        elif number is None:
+            all_of_it = rows.setdefault(one.key, [])
+            number = _open(connection, one, _next(all_of_it))
+            assert number is not None  # nobody else opens any meanwhile
+            all_of_it.append(_Row(number, "queued", _next(all_of_it)))
+        numbers.append(number)
+    return numbers
+
+
+def _choose(connection: sa.Connection, rows: Sequence[_Row], force: bool) -> tuple[int | None, _Row | None]:
+    """Of the rows of a key the one that stands in the way, or else the one that may be run, if any."""
+    done = [row.id for row in rows if row.status == "done"]
     if done and not force:
-        return int(preferred(connection, [row.id for row in done]))
-    free = next((row for row in rows if row.status != "done" and _free(row)), None)
-    if free is not None:
-        return _take(connection, free, values, lease_s)
-    if rows and not force:
-        return int(rows[0].id)
-    return _open(connection, key, len(rows), values, lease_s)
+        return preferred(connection, done), None
+    may = {"queued", *_AGAIN} - (set() if force else {"dead"})
+    free = next((row for row in rows if row.status in may), None)
+    return (rows[0].id if rows and not force and free is None else None), free
 
 
 def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
@@ -67,7 +127,7 @@ def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
     """
     if len(ids) == 1:
         return ids[0]
-    rows = connection.execute(sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(ids)))
+    rows = connection.execute(sa.select(_C.id, _C.facts).where(_C.id.in_(ids)))
     facts = {row.id: row.facts for row in rows}
     held = {number: told.get("disturbed") or {} for number, told in facts.items()}
     # A training is dearer than an inference: rather the one whose training is sound.
@@ -76,51 +136,63 @@ def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
     )
 
 
-def _rows(connection: sa.Connection, key: Key) -> list[Any]:
-    c = trial.c
-    columns = (c.id, c.status, c.token, c.owner, c.replicate, (c.lease_until < clock()).label("ended"))
-    rows = sa.select(*columns).where(same(key)).order_by(c.replicate).with_for_update()
-    return list(connection.execute(rows))
+def _looked() -> sa.Select[Any]:
+    return sa.select(_C.id, _C.status, _C.replicate, *(_C[part] for part in Key._fields)).with_for_update()
 
 
-def _free(row: Any) -> bool:
-    return row.status == "failed" or bool(row.ended) or dead(row.owner)
+def _next(rows: Sequence[_Row]) -> int:
+    """The replicate that comes after these: one of them may have been taken back."""
+    return max((row.replicate + 1 for row in rows), default=0)
 
 
-def _now(values: dict[str, Any], lease_s: float) -> dict[str, Any]:
-    running: dict[str, Any] = {"status": "running", "reason": None, "owner": owner(), "facts": {}}
-    return values | running | {"started": clock(), "finished": None, "lease_until": clock() + lease_s}
+def _rows(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, list[_Row]]:
+    """The rows of keys by their replicate, after what nobody holds any more was queued again."""
+    rows: dict[Key, list[_Row]] = {}
+    for some in batches(sorted({key.signature for key in keys})):
+        query = _looked().where(_C.signature.in_(some)).order_by(_C.replicate, _C.id)
+        found = connection.execute(query).all()
+        if recover(connection, [row.id for row in found if row.status in HELD]):
+            found = connection.execute(query).all()
+        for row in found:
+            rows.setdefault(Key(*row[3:]), []).append(_Row(row.id, row.status, row.replicate))
+    return rows
 
 
-def _take(connection: sa.Connection, row: Any, values: dict[str, Any], lease_s: float) -> TrialClaim:
-    token = row.token + 1
-    update = sa.update(trial).where(trial.c.id == row.id).values(token=token, **_now(values, lease_s))
-    connection.execute(update)
-    return TrialClaim(row.id, token)
+def _open(connection: sa.Connection, asked: Asked, replicate: int) -> int | None:
+    """A new row that is queued; None where another process has just made it."""
+    row = {"replicate": replicate, "status": "queued", "owner": "", "lease_until": 0, "facts": {}}
+    row |= asked.key._asdict() | dict(asked.values) | {"started": clock()}
+    opened = connection.execute(new_only(connection, trial, row).returning(_C.id)).scalar()
+    return None if opened is None else int(opened)
 
 
-def _open(
-    connection: sa.Connection, key: Key, replicate: int, values: dict[str, Any], lease_s: float
-) -> TrialClaim | None:
-    row = key._asdict() | {"replicate": replicate, "token": 1} | _now(values, lease_s)
-    insert = _INSERT[connection.dialect.name](trial).values(**row)
-    opened = connection.execute(insert.on_conflict_do_nothing().returning(trial.c.id)).scalar()
-    return None if opened is None else TrialClaim(opened, 1)
+def new_only(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> Any:
+    """An insert that does nothing, and returns nothing, where another row has the key already."""
+    insert = _INSERT.get(connection.dialect.name)
+    if insert is None:
+        return sa.insert(table).values(**row).prefix_with("IGNORE")
+    return insert(table).values(**row).on_conflict_do_nothing()
 
 
-def buried(connection: sa.Connection, key: Key, reason: str) -> list[int]:
-    """Write as failed the running rows of a key whose process is gone, and return their ids.
+def begin(
+    connection: sa.Connection, mine: TrialClaim, asked: Asked, lease_s: float
+) -> TrialClaim | int | None:
+    """Go on with what was leased, in the process that trains, and return what `claim` does.
 
-    A row that lives, here or on another host, is left alone. The token grows, as with any new owner.
+    The kind of machine and the code are known there only: where they make it another trial, the row becomes
+    that one, unless there is a row of it already.
     """
-    columns = sa.select(trial.c.id, trial.c.owner, trial.c.token)
-    rows = columns.where(same(key), trial.c.status == "running").order_by(trial.c.id).with_for_update()
-    left = [row for row in connection.execute(rows) if dead(row.owner)]
-    for row in left:
-        values = {"status": "failed", "reason": reason, "token": row.token + 1, "finished": clock()}
-        connection.execute(sa.update(trial).where(trial.c.id == row.id).values(**values))
-        index.of_trial(connection, row.id)
-    return [row.id for row in left]
+    row = connection.execute(_looked().where(_C.id == mine.trial_id, _C.token == mine.token)).first()
+    if row is None:
+        raise taken_over(mine)
+    if Key(*row[3:]) != asked.key and connection.execute(_looked().where(same(asked.key))).first():
+        end(connection, mine, "cancelled", reason="the code or the machine made it another trial")
+        return claim(connection, asked, lease_s)
+    own = {"status": "running", "owner": owner(), "lease_until": clock() + lease_s, **asked.key._asdict()}
+    connection.execute(sa.update(trial).where(_C.id == mine.trial_id).values(**{**asked.values, **own}))
+    seen = {"owner": owner(), "seen": clock()}
+    connection.execute(sa.update(attempt).where(attempt.c.token == mine.token).values(**seen))
+    return mine
 
 
 def refuse_edited(of: Trial) -> None:
@@ -135,99 +207,16 @@ def refuse_edited(of: Trial) -> None:
         )
 
 
-def finished(connection: sa.Connection, mine: TrialClaim) -> bool:
-    """True when this very claim is written as done: its answer was lost on the way, not its figures."""
-    query = sa.select(trial.c.token, trial.c.status).where(trial.c.id == mine.trial_id).with_for_update()
-    return connection.execute(query).one() == (mine.token, "done")
-
-
-def owned(connection: sa.Connection, mine: TrialClaim, values: dict[str, Any]) -> None:
-    """Update the row of a running trial; raises `Lost` when the token is no longer the newest."""
-    c = trial.c
-    current = (c.id == mine.trial_id) & (c.token == mine.token) & (c.status == "running")
-    if connection.execute(sa.update(trial).where(current).values(**values)).rowcount != 1:
-        raise Lost(f"Trial {mine.trial_id} was taken over: nothing of this run is written.")
-
-
 def completed(connection: sa.Connection, number: int, facts: Mapping[str, Any]) -> bool:
     """Add to the facts of a finished trial that left something unmeasured; False when somebody else has.
 
     The row is locked from the look to the write, so of several who measured only the first is heard. A row
-    that is done is never run again, so its token stays.
+    that is done is never run again.
     """
-    c = trial.c
-    query = sa.select(c.status, c.facts).where(c.id == number).with_for_update()
+    query = sa.select(_C.status, _C.facts).where(_C.id == number).with_for_update()
     row = connection.execute(query).first()
     if row is None or row.status != "done" or not row.facts.get("unmeasured"):
         return False
     told = {key: value for key, value in {**row.facts, **facts}.items() if key != "unmeasured"}
-    connection.execute(sa.update(trial).where(c.id == number).values(facts=told))
+    connection.execute(sa.update(trial).where(_C.id == number).values(facts=told))
     return True
-
-
-class Lost(Exception):
-    """Another process took the trial over: what this one measured is not written."""
-
-
-@cache
-def place() -> str:
-    """Where process ids mean something: host, boot and process namespace; empty where it cannot be told.
-
-    Containers of one host share the boot id and may share the name; their process ids do not compare.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def owner() -> str:
-    """Name this process: host, boot id, process namespace, process id, start time in clock ticks."""
-    return f"{place()} {os.getpid()} {_started(os.getpid())}"
-
-
-def dead(who: str) -> bool:
-    """True when `who` ran on this host and is surely gone; False means alive or unknown."""
-    where, process, started = who.rsplit(" ", 2)
-    return bool(where) and where == place() and _started(int(process)) != started
-
-
-def _started(process: int) -> str:
-    """Start time in clock ticks since boot, "-" when there is no such process or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return "-"
-    fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks and brackets
-    return "-" if fields[0] in "ZX" else fields[19]
-
-
-@contextmanager
-def kept(renew: Callable[[float], None], lease_s: float) -> Iterator[threading.Event]:
-    """Call `renew(lease_s)` every third of the lease while the body runs.
-
-    Yields an event that is set when another process took over. A database that cannot be reached for a
-    moment is tried again: writing checks the token in any case.
-    """
-    stop, lost = threading.Event(), threading.Event()
-    thread = threading.Thread(target=_keep, args=(renew, lease_s, stop, lost), name="lease", daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _keep(
-    renew: Callable[[float], None], lease_s: float, stop: threading.Event, lost: threading.Event
-) -> None:
-    while not stop.wait(lease_s / 3):
-        try:
-            renew(lease_s)
-        except Lost:
-            lost.set()
-            return
-        except Refusal:
-            continue

@@ -1,32 +1,37 @@
 """A connection to the database that `store.url` names, and its failures as sentences."""
 
 import os
-import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
-import redact
 from refusal import Refusal
-from research.store import migrations
+from research.store import address, migrations
+from research.store.outage import Outage, Unreachable, first_line, passes
+
+__all__ = ["Connection", "Database", "Unreachable"]
 
 Connection = sa.Connection
 """a transaction that is open, for those who ask `queries`"""
 _BUSY_MS = 30_000
 _SYNCHRONOUS = "FULL"  # what was committed survives a power cut
-_LOCK = 0x6A6F756C65  # any number, the same in every process: "joule"
+# By any number, the same in every process: "joule". MariaDB's is given back with the connection.
+_ALONE = {
+    "postgresql": f"SELECT pg_advisory_xact_lock({0x6A6F756C65})",
+    "mariadb": f"SELECT GET_LOCK('{0x6A6F756C65}', 60)",
+}
 _WRITE = "joulelab_write"
-_EXTRAS = {"postgresql": "pip install .[postgresql]"}
+_EXTRAS = {kind: f"pip install .[{kind}]" for kind in ("postgresql", "mariadb")}
 _RIGHTS = ("permission denied", "no schema has been selected")
 _ADVICE = {
-    "locked": "another process held the database for more than 30 s: stop it, or use PostgreSQL",
+    "locked": "another process held the database for too long: stop it, or use PostgreSQL",
     "full": "the disk is full: free some space and type the command again",
     "no space left": "the disk is full: free some space and type the command again",
     "no such module": "this build of SQLite lacks FTS5: install another Python, or use PostgreSQL",
@@ -47,18 +52,17 @@ _ENGINES: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 @final
-class Unreachable(Refusal):
-    """The server does not answer now; the same verb may succeed in a moment."""
-
-
-@final
 class Database:
     """One engine; `read` and `write` are transactions, and a write on SQLite locks before it looks."""
 
-    def __init__(self, url: str, *, foreign: bool = False) -> None:
-        """A `foreign` database is only read: neither made nor brought to the newest version."""
-        self.url = _parse(url)
-        self._shown = _told(self.url)
+    def __init__(self, url: str, *, foreign: bool = False, patient: bool = False) -> None:
+        """A `foreign` database is only read: neither made nor brought to the newest version.
+
+        One that was reached before is waited for when it does not answer; a `patient` one from the start.
+        """
+        self.url, self._patient = address.parsed(url), patient
+        self._file: tuple[int, int] | None = None
+        self._shown = address.told(self.url)
         if foreign and self.url.database and self._is_missing():
             raise Refusal(f"There is no database {self._shown} to read: correct memory.store.url.")
         if self._is_missing():
@@ -68,13 +72,17 @@ class Database:
         _ENGINES.add(self._engine)
         try:
             self._check() if foreign else self._migrate()
+            self._patient, self._file = True, address.file_of(self.url)
         except BaseException:
             self.close()
             raise
 
+    @property
+    def _is_file(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
     def _is_missing(self) -> bool:
-        sqlite = self.url.get_backend_name() == "sqlite"
-        return sqlite and not Path(str(self.url.database)).is_file()
+        return self._is_file and not Path(str(self.url.database)).is_file()
 
     def _version(self) -> int:
         with self.read() as connection:
@@ -90,22 +98,74 @@ class Database:
     def _migrate(self) -> None:
         if self._version() == migrations.VERSION:
             return
-        with self.write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            migrations.migrate(connection)
+        with self._sentences(), self._writer.connect() as connection:
+            sqlite: Any = connection.connection.driver_connection if self._is_file else None
+            if sqlite is not None:  # a table that is made anew is gone for a moment, and others refer to it
+                sqlite.execute("PRAGMA foreign_keys = OFF")
+            with connection.begin():
+                if sqlite is None:
+                    connection.execute(sa.text(_ALONE[self.url.get_backend_name()]))
+                migrations.migrate(connection)
+            if sqlite is not None:
+                sqlite.execute("PRAGMA foreign_keys = ON")
+            elif connection.dialect.name == "mariadb":
+                connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads; raises `Refusal` when the database cannot be used."""
-        with self._sentences(), self._engine.begin() as connection:
+        with self._transaction(self._engine) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that is written whole or not at all; raises `Refusal` as `read` does."""
-        with self._sentences(), self._writer.begin() as connection:
+        with self._transaction(self._writer) as connection:
             yield connection
+
+    def snapshot(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that only reads, and sees what there was at its first look whatever is written."""
+        if self.url.get_backend_name() == "sqlite":
+            return self.read()
+        return self._transaction(self._engine.execution_options(isolation_level="REPEATABLE READ"))
+
+    @contextmanager
+    def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        unsure = False
+        try:
+            with self._sentences(), ExitStack() as stack:
+                yield self._entered(engine, stack)
+                unsure = True  # what follows is the commit
+        except Unreachable as error:
+            error.unsure = unsure
+            raise
+
+    def _entered(self, engine: sa.Engine, stack: ExitStack) -> sa.Connection:
+        """A transaction that has begun, after a database that was away for a moment was waited for."""
+        outage = Outage(self._shown)
+        while True:
+            self._refuse_vanished()
+            try:
+                connection = stack.enter_context(engine.begin())
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # takes the lock
+                outage.over()
+                return connection
+            except exc.OperationalError as error:
+                stack.close()
+                waits = passes(error) and (self._patient or "locked" in str(error.orig))
+                if not waits or not outage.outlasts(first_line(error)):
+                    refusal = self._refusal(error)
+                    refusal.waited = waits
+                    raise refusal from error
+
+    def _refuse_vanished(self) -> None:
+        """Raise `Refusal` where the file is not the one that was opened: a new one would be made silently."""
+        if self._file is not None and address.file_of(self.url) != self._file:
+            raise Refusal(
+                f"The database {self._shown} vanished while it was in use, or another file took its place, "
+                "and none is made anew: bring it back, from a backup if need be, and type the command again."
+            )
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -114,14 +174,13 @@ class Database:
         except exc.DBAPIError as error:
             if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
                 raise
-            gone = error.connection_invalidated or "connection" in str(error.orig)
-            raise (Unreachable if gone else Refusal)(self._sentence(error)) from error
+            raise self._refusal(error) from error
 
-    def _sentence(self, error: exc.DBAPIError) -> str:
-        said = str(error.orig).strip()
-        advice = next((text for word, text in _ADVICE.items() if word in said.lower()), None)
-        first = said.splitlines()[0] if said else type(error.orig).__name__
-        return f"The database {self._shown} cannot be used ({first}): {advice or 'check store.url'}."
+    def _refusal(self, error: exc.DBAPIError) -> Any:
+        said = str(error.orig).lower()
+        advice = next((text for word, text in _ADVICE.items() if word in said), "check store.url")
+        sentence = f"The database {self._shown} cannot be used ({first_line(error)}): {advice}."
+        return (Unreachable if passes(error) else Refusal)(sentence)
 
     def close(self) -> None:
         """Close every connection; the next transaction opens a new one."""
@@ -134,96 +193,22 @@ def _make_private(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def exists(url: str) -> bool:
-    """Whether there is a database to read; a server is taken to be there until it is asked.
-
-    Raises `Refusal` for what is no URL of a database, and for one whose folder is not there.
-    """
-    parsed = _parse(url)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
-
-
-def is_there(url: str) -> bool:
-    """Whether there is a database to read; True where only opening it tells, or says what is wrong."""
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        return True
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        return True
-    return Path(str(parsed.database)).expanduser().exists()
-
-
-def shown(url: str) -> str:
-    """The URL without its password. Raises `Refusal` where nobody knows what the password is."""
-    _refuse_ambiguous(url)
-    return _told(make_url(url))
-
-
-def _told(url: URL) -> str:
-    """A file's name stays as it was typed: SQLAlchemy would spell an ä as %C3%A4."""
-    if url.get_backend_name() == "sqlite":
-        return f"{url.drivername}:///{url.database or ''}"
-    # SQLAlchemy hides the password before the host, and none among the parameters.
-    return redact.url(url.render_as_string(hide_password=True))
-
-
-def _parse(url: str) -> URL:
-    """The URL read; what is wrong with one is told without it, for it may hold a password."""
-    _refuse_ambiguous(url)
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError, TypeError):
-        raise Refusal(
-            "store.url is no database URL: write sqlite:///joulelab.db, or postgresql://USER@HOST:5432/NAME."
-        ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise Refusal(
-            f"store.url names '{parsed.get_backend_name()}': the store runs on sqlite or postgresql."
-        )
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    return _file(parsed) if parsed.get_backend_name() == "sqlite" else parsed
-
-
-def _refuse_ambiguous(url: Any) -> None:
-    """Raise `Refusal` for a server's URL whose password ends nobody knows where, as in `u:p@ss/w@host/db`."""
-    scheme, _, rest = str(url).partition("://")
-    if scheme.startswith("sqlite"):
-        return
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if rest.count("@") != authority.count("@") or authority.count("@") > 1 or re.search(r"\s", authority):
-        raise Refusal(
-            "store.url holds a sign in its user or password that a URL reads otherwise: write %40 for @, %2F "
-            "for /, %3F for ?, %23 for # and %20 for a blank, or leave the password out and set PGPASSWORD."
-        )
-
-
-def _file(url: URL) -> URL:
-    if url.database in (None, "", ":memory:"):
-        raise Refusal("A database in memory is lost with its process: use a file, sqlite:///joulelab.db.")
-    path = Path(str(url.database)).expanduser().absolute()
-    if not path.parent.is_dir():
-        raise Refusal(
-            f"The folder {path.parent} of store.url does not exist: create it, or correct store.url."
-        )
-    if path.is_dir():
-        raise Refusal(f"store.url names the folder {path}: name a file, for example {path}/joulelab.db.")
-    return url.set(database=str(path))
-
-
 def _engine(url: URL, foreign: bool = False) -> sa.Engine:
-    postgres = url.get_backend_name() == "postgresql"
-    server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
-    if foreign:
+    kind = url.get_backend_name()
+    # READ COMMITTED: a claim looks again after it waited for a lock.
+    server: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    server["connect_args"] = {"connect_timeout": 10}
+    if foreign and kind == "postgresql":
         server["connect_args"]["options"] = "-c default_transaction_read_only=on"
-    server["isolation_level"] = "READ COMMITTED"  # a claim looks again after it waited for a lock
+    if kind == "mariadb":
+        only = "SET SESSION TRANSACTION READ ONLY" if foreign else "SET sql_mode = 'STRICT_ALL_TABLES'"
+        server["connect_args"] |= {"charset": "utf8mb4", "init_command": only}
     try:
-        engine = sa.create_engine(url, **(server if postgres else {}))
+        engine = sa.create_engine(url, **({} if kind == "sqlite" else server))
     except ModuleNotFoundError as error:
         how = _EXTRAS.get(url.get_backend_name(), "another store.url")
         raise Refusal(f"store.url needs the package '{error.name}': {how}.") from error
-    if not postgres:
+    if kind == "sqlite":
         sa.event.listen(engine, "connect", _only_read_sqlite if foreign else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -6,7 +6,10 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
+from research.store import leases
+from research.store.queries import gone
 from research.store.schema import (
+    attempt,
     batches,
     episode,
     insight,
@@ -18,7 +21,7 @@ from research.store.schema import (
     trial,
 )
 from research.store.store import Store
-from research.types import Record
+from research.types import HELD, Record
 
 _STAGES = ("screened", "promoted", "confirmed")
 
@@ -79,11 +82,15 @@ class _Plan:
     def __init__(self, connection: sa.Connection, asked: Forget) -> None:
         self._connection, self._asked = connection, asked
         sprints = [row for row in self._all(sprint) if self._matches(row)]
-        running = [row.id for row in sprints if row.status == "running"]
+        held = leases.holders(connection)
+        running = [row.id for row in sprints if leases.of_sprint(row) in held]
         if running:
             raise Refusal(f"Sprint {running[0]} is running: stop it before it is forgotten.")
         self._sprints = {row.id for row in sprints}
         self._proposals = {row.id for row in self._all(proposal) if self._hangs(row)}
+        taken = [number for number in sorted(self._proposals) if f"proposal {number}" in held]
+        if taken:
+            raise Refusal(f"Proposal {taken[0]} is run by a task=run: stop it before it is forgotten.")
         self._insights = {row.id for row in self._all(insight) if self._goes(row)}
         self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
         c = interaction.c
@@ -141,7 +148,7 @@ class _Plan:
         columns = (trial.c.id, trial.c.started, trial.c.status)
         rows = {row.id: row for row in self._connection.execute(sa.select(*columns))}
         wanted = {n for n in rows if n in wanted or self._is_old(rows[n].started)}
-        running = {n for n in wanted if rows[n].status == "running"}
+        running = {n for n in wanted if rows[n].status in HELD} - gone(connection=self._connection).keys()
         return wanted - needed - running, (wanted & needed) | running
 
     def _references(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -165,7 +172,8 @@ class _Plan:
             self._connection.execute(sa.update(proposal).where(proposal.c.id == number).values(proposal=told))
         for table in (trial, proposal, insight):
             self._delete(episode.c[f"{table.name}_id"], self._gone[table])
-        self._delete(metric.c.trial_id, self._trials)
+        for column in (metric.c.trial_id, attempt.c.trial_id):
+            self._delete(column, self._trials)
         for table, ids in self._gone.items():
             self._delete(table.c.id, ids)
 

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from research.compose.override import values_of
 from research.space.signature import INERT
 from research.store.schema import clock, episode, insight, proposal, sprint, trial
+from research.types import OPEN
 
 Row = Mapping[str, Any]
 _HARNESS = ("seed", "data.split_seed", *INERT)
@@ -48,6 +49,13 @@ _POSTGRESQL = (
     "$$ BEGIN RAISE EXCEPTION 'an episode is never rewritten'; END $$",
     "CREATE TRIGGER episode_kept BEFORE UPDATE ON episode FOR EACH ROW EXECUTE FUNCTION episode_kept()",
 )
+_MARIADB = (
+    "CREATE INDEX ix_episode_terms ON episode (created)",
+    "CREATE TRIGGER episode_kept BEFORE UPDATE ON episode FOR EACH ROW "
+    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'an episode is never rewritten'",
+)
+"""its own index of words leaves out short ones, so here every episode is looked through"""
+_STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL, "mariadb": _MARIADB}
 _MERGE = sa.text("INSERT INTO episode_terms(episode_terms) VALUES ('optimize')")
 _OFTEN = 256
 """episodes after which a small index is merged into one segment; a large one, where it has grown by 3 %"""
@@ -59,6 +67,8 @@ _MATCH = {
     "postgresql": "SELECT * FROM (SELECT id FROM episode "
     "WHERE array_to_tsvector(string_to_array(terms, ' ')) @@ CAST(:asked{} AS tsquery) "
     "ORDER BY id + 0 DESC LIMIT :most) AS found{}",
+    "mariadb": "SELECT * FROM (SELECT id FROM episode WHERE terms RLIKE :asked{} "
+    "ORDER BY id DESC LIMIT :most) AS found{}",
 }
 _COLUMNS = "id, trial_id, proposal_id, insight_id, task, metric, overrides, terms"
 _AND = {"sqlite": " AND ", "postgresql": " & "}
@@ -88,10 +98,10 @@ def install(connection: sa.Connection) -> None:
     ):
         return
     episode.create(connection, checkfirst=True)
-    for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
+    for statement in _STATEMENTS[connection.dialect.name]:
         connection.execute(sa.text(statement))
     for table, add in ((proposal, of_proposal), (insight, of_insight), (trial, of_trial)):
-        ended = sa.true() if table is not trial else trial.c.status != "running"
+        ended = sa.true() if table is not trial else trial.c.status.not_in(OPEN)
         for number in connection.execute(sa.select(table.c.id).where(ended).order_by(table.c.id)).scalars():
             add(connection, number)
 
@@ -120,6 +130,8 @@ def _found(parts: str) -> sa.TextClause:
 
 def _expression(name: str, parts: Iterable[Term]) -> str:
     """A query of the index; terms are letters and digits, so that quoting is all it takes."""
+    if name == "mariadb":  # a word at any place for each part
+        return "".join(f"(?=.*(?<![0-9a-z])(?:{'|'.join(part)})(?![0-9a-z]))" for part in parts)
     quoted = (_OR[name].join(f'"{term}"' if name == "sqlite" else term for term in part) for part in parts)
     return _AND[name].join(f"({part})" for part in quoted)
 

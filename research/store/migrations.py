@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research.store import index
 from research.store.schema import (
+    attempt,
     clock,
     episode,
     insight,
@@ -20,9 +21,10 @@ from research.store.schema import (
     schema_version,
     trial,
 )
+from research.types import STOPPED
 
 Step = Callable[[sa.Connection], None]
-VERSION = 6
+VERSION = 7
 """grows with every step, so that a database that is up to date is known by one number"""
 
 
@@ -59,7 +61,70 @@ def config_shas(connection: sa.Connection) -> None:
         connection.execute(sa.text("ALTER TABLE trial ADD COLUMN config_sha TEXT"))
 
 
-STEPS: tuple[Step, ...] = (proposals, tables, digests, config_shas, index.install)
+_NEW = ("needs", "priority", "not_before", "cancel")
+_RANDOM = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "md5(random()::text || id)"}
+
+
+def handed_out(connection: sa.Connection) -> None:
+    """Version 7 has random tokens, attempts, and ids that are never used again.
+
+    What runs under a number as its token may not write any more: its lease, or its process, ends it.
+    """
+    name = connection.dialect.name
+    old = "needs" not in _columns(connection, trial)
+    random = f"CASE WHEN status = 'running' THEN {_RANDOM.get(name)} END"
+    if name == "sqlite":
+        for table in metadata.sorted_tables:
+            _number_once(connection, table, {"token": random} if old and table is trial else {})
+        if wrong := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            raise Refusal(
+                f"The database refers to rows that are not there ({wrong[0]}): restore a copy of it."
+            )
+    elif old:
+        _on_server(connection, random)
+    if not old:
+        return
+    c = trial.c
+    stopped = sa.update(trial).where(c.status == "failed", c.reason.contains(STOPPED))
+    connection.execute(stopped.values(status="stopped"))
+    runs = sa.select(c.id, sa.literal(1), c.token, c.owner, sa.literal("local"), c.started, c.started)
+    names = ["trial_id", "n", "token", "owner", "engine", "started", "seen"]
+    connection.execute(sa.insert(attempt).from_select(names, runs.where(c.status == "running")))
+
+
+def _on_server(connection: sa.Connection, random: str) -> None:
+    """The new columns by PostgreSQL's own commands."""
+    for column in (trial.c[name] for name in _NEW):
+        made = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE trial ADD COLUMN {made}"))
+    connection.execute(sa.text("ALTER TABLE trial ALTER COLUMN token DROP NOT NULL"))
+    connection.execute(sa.text(f"ALTER TABLE trial ALTER COLUMN token TYPE TEXT USING {random}"))
+    connection.execute(sa.text("ALTER TABLE trial ADD UNIQUE (token)"))
+    held = next(one for one in trial.constraints if one.name == "held_by_a_token")
+    connection.execute(sa.schema.AddConstraint(held))
+    _index(trial, "status").create(connection)
+
+
+def _number_once(connection: sa.Connection, table: sa.Table, instead: dict[str, str]) -> None:
+    """Make a table anew whose ids SQLite would use again; `instead` is SQL for columns of another kind."""
+    told = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+    sql = str(connection.execute(told, {"name": table.name}).scalar_one())
+    if not table.dialect_options["sqlite"]["autoincrement"] or "AUTOINCREMENT" in sql:
+        return
+    present = _columns(connection, table)
+    kept = [column.name for column in table.columns if column.name in present]
+    made = str(sa.schema.CreateTable(table).compile(dialect=connection.dialect))
+    connection.exec_driver_sql(made.replace(f"TABLE {table.name}", f"TABLE {table.name}_anew", 1))
+    read = ", ".join(instead.get(name, name) for name in kept)
+    copy = f"INSERT INTO {table.name}_anew ({', '.join(kept)}) SELECT {read} FROM {table.name}"  # noqa: S608
+    connection.execute(sa.text(copy))
+    table.drop(connection)
+    connection.execute(sa.text(f"ALTER TABLE {table.name}_anew RENAME TO {table.name}"))
+    for one in table.indexes:
+        one.create(connection)
+
+
+STEPS: tuple[Step, ...] = (proposals, tables, digests, config_shas, handed_out, index.install)
 """in order: what has another name by now is renamed before what is missing is made"""
 
 

@@ -5,15 +5,19 @@ answers are of one moment. What memory asks often stands ready: putting a statem
 running it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from research.compose.override import override
+from research.store.attempts import joules
 from research.store.claims import same
+from research.store.owners import dead
 from research.store.schema import (
     FINAL,
+    attempt,
     batches,
     clock,
     episode,
@@ -22,11 +26,10 @@ from research.store.schema import (
     metadata,
     metric,
     proposal,
-    spoken,
     sprint,
     trial,
 )
-from research.types import Key, Result, Trial
+from research.types import BROKEN, FAILED, HELD, OPEN, Key, Result, Trial
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -51,10 +54,21 @@ def rows(connection: sa.Connection, table: str, limit: int | None = None, **wher
 
 def statuses(connection: sa.Connection, table: str) -> dict[str, int]:
     """How many rows of a table have each status, a trial's as people read it."""
-    rows = metadata.tables[table]
-    word: sa.ColumnElement[str] = spoken().label("word") if rows is trial else rows.c.status
-    counts = connection.execute(sa.select(word, sa.func.count(rows.c.id)).group_by(word)).all()
-    return dict(sorted((str(status), int(count)) for status, count in counts))
+    c = metadata.tables[table].c
+    rows = connection.execute(sa.select(c.status, sa.func.count(c.id)).group_by(c.status))
+    counts = Counter({str(status): int(count) for status, count in rows})
+    for status in gone(connection).values() if table == "trial" else ():
+        counts[status] -= 1
+        counts["lost"] += 1
+    return {status: counts[status] for status in sorted(counts) if counts[status]}
+
+
+def gone(connection: sa.Connection) -> dict[int, str]:
+    """Trial -> its status, of those that somebody held who is gone, or who let the lease end."""
+    c = trial.c
+    query = sa.select(c.id, c.status, c.owner, (c.lease_until < clock()).label("over"))
+    held = connection.execute(query.where(c.status.in_(HELD)))
+    return {row.id: row.status for row in held if row.over or dead(row.owner)}
 
 
 def statuses_by_sprint(connection: sa.Connection, sprint_ids: Sequence[int]) -> dict[int, dict[str, int]]:
@@ -79,27 +93,38 @@ def disturbed(connection: sa.Connection) -> int:
 
 def running(connection: sa.Connection, limit: int) -> Sequence[Any]:
     """Trials that run now, the newest first: id, overrides, and for how many seconds."""
-    c = trial.c
+    c, left = trial.c, gone(connection)
     query = sa.select(c.id, c.overrides, (clock() - c.started).label("seconds"))
-    return connection.execute(query.where(c.status == "running").order_by(c.id.desc()).limit(limit)).all()
+    held = connection.execute(query.where(c.status.in_(HELD)).order_by(c.id.desc()))
+    return [row for row in held if row.id not in left][:limit]
+
+
+def waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:
+    """Trials that have not ended, those that somebody holds first, then in the order of their turns."""
+    c, a = trial.c, attempt.c
+    tries = sa.select(sa.func.count()).where(a.trial_id == c.id).scalar_subquery()
+    columns = (c.id, c.status, c.priority, c.sweep, c.overrides, c.cancel, c.reason)
+    query = sa.select(*columns, tries.label("attempts"), (clock() - c.started).label("seconds"))
+    query = query.where(c.status.in_(OPEN)).order_by(c.status == "queued", c.priority.desc(), c.id)
+    return connection.execute(query.limit(limit)).all()
+
+
+def of_sweep(connection: sa.Connection, name: str) -> list[int]:
+    """The trials of a sweep or campaign that have not ended."""
+    query = sa.select(trial.c.id).where(trial.c.sweep == name, trial.c.status.in_(OPEN))
+    return list(connection.execute(query.order_by(trial.c.id)).scalars())
 
 
 def trained(connection: sa.Connection, campaign: str) -> tuple[int, float]:
-    """How many trials a campaign has, and the joules that they trained for, those that failed among them."""
-    own = trial.c.sweep == campaign
-    count = connection.execute(sa.select(sa.func.count()).select_from(trial).where(own)).scalar_one()
-    joules = sa.select(sa.func.sum(metric.c.value)).join(trial, trial.c.id == metric.c.trial_id)
-    taken = (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
-    done = connection.execute(joules.where(own, taken)).scalar() or 0.0
-    return int(count), float(done) + sum(
-        one.get("train/energy_j", 0.0) for one in lost(connection, campaign).values()
-    )
+    """How many trials a campaign has, and the joules that they trained for, killed attempts among them."""
+    count = sa.select(sa.func.count(trial.c.id)).where(trial.c.sweep == campaign)
+    return int(connection.execute(count).scalar_one()), sum(joules(connection, campaign).values())
 
 
 def lost(connection: sa.Connection, sweep: str) -> dict[Key, dict[str, float]]:
     """What each failed trial of a sweep had spent: joules, seconds, share of its budget, where known."""
     columns = [*(trial.c[part] for part in Key._fields), trial.c.facts]
-    failed = (trial.c.status == "failed") & (trial.c.sweep == sweep)
+    failed = trial.c.status.in_(FAILED) & (trial.c.sweep == sweep)
     rows = connection.execute(sa.select(*columns).where(failed).order_by(trial.c.id))
     return {Key(*key): told["spent"] for *key, told in rows if told.get("spent")}
 
@@ -166,7 +191,7 @@ def ended(connection: sa.Connection, *, task: str | None, but: str | None, most:
     query = (
         sa.select(c.id, e.task, c.overrides, c.seed, c.status, c.reason, c.hardware)
         .select_from(episode.join(trial, e.trial_id == c.id))
-        .where(c.status != "running", *wanted)
+        .where(c.status.not_in(OPEN), *wanted)
     )
     return connection.execute(query.order_by(e.id.desc()).limit(most)).all()
 
@@ -174,7 +199,7 @@ def ended(connection: sa.Connection, *, task: str | None, but: str | None, most:
 def newest_configs(connection: sa.Connection, most: int) -> Sequence[Any]:
     """Config, status and reason of the newest trials that ended, newest first."""
     c = trial.c
-    query = sa.select(c.config, c.status, c.reason).where(c.status != "running").order_by(c.id.desc())
+    query = sa.select(c.config, c.status, c.reason).where(c.status.not_in(OPEN)).order_by(c.id.desc())
     return connection.execute(query.limit(most)).all()
 
 
@@ -188,7 +213,7 @@ def ended_since(connection: sa.Connection, last: int) -> tuple[int, int]:
 
 def diverged(connection: sa.Connection, key: Key) -> Any | None:
     """The first trial of a key that diverged: its id and reason."""
-    lost = (trial.c.status == "failed") & trial.c.reason.like("diverged%")
+    lost = trial.c.status.in_(BROKEN) & trial.c.reason.like("diverged%")
     query = sa.select(trial.c.id, trial.c.reason).where(same(key), lost).order_by(trial.c.id)
     return connection.execute(query).first()
 

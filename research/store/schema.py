@@ -1,9 +1,7 @@
-"""The tables, the column types that make SQLite and PostgreSQL agree, and the database's own clock."""
+"""The tables, and the database's own clock."""
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar, final
@@ -12,52 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from research.types import STOPPED
-
-# PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_MARK = "$float"
-
-
-@final
-class Words(sa.types.TypeDecorator[str]):
-    """Text from anywhere; what a database cannot hold (NUL, half a surrogate pair) becomes U+FFFD."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        """Replace the characters that one of the databases refuses."""
-        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
-
-
-@final
-class Number(sa.types.TypeDecorator[float]):
-    """A float; NaN is stored as NULL, which is what SQLite does with it anyway."""
-
-    impl = sa.Double
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
-        """Any number as a float, NaN and None as NULL."""
-        number = math.nan if value is None else float(value)
-        return None if math.isnan(number) else number
-
-
-@final
-class Json(sa.types.TypeDecorator[Any]):
-    """JSON in ASCII text, the same bytes in both databases; NaN and infinities survive as marked strings."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
-        """Encode; numpy and torch scalars and arrays become numbers and lists."""
-        return json.dumps(_mark(value), allow_nan=False)
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        """Decode what `process_bind_param` wrote."""
-        return None if value is None else json.loads(value, object_hook=_unmark)
+from research.store.columns import Json, Number, Words, marked
+from research.types import OPEN
 
 
 def config_sha(signature: str, config: Any) -> str:
@@ -66,23 +20,8 @@ def config_sha(signature: str, config: Any) -> str:
     It tells a config that was damaged, edited or moved from another row. Who can write rows can write this as
     well: it is no permission to call what a config names.
     """
-    text = json.dumps([signature, _mark(config)], sort_keys=True, allow_nan=False)
+    text = json.dumps([signature, marked(config)], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _mark(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _mark(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_mark(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {_MARK: str(value)}
-    return _mark(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def _unmark(value: dict[str, Any]) -> Any:
-    marked = value.get(_MARK) if len(value) == 1 else None
-    return float(marked) if marked in ("nan", "inf", "-inf") else value
 
 
 @final
@@ -104,6 +43,13 @@ def _postgresql_clock(element: clock, compiler: Any, **kw: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
 
 
+@compiles(clock, "mysql")
+@compiles(clock, "mariadb")
+def _mariadb_clock(element: clock, compiler: Any, **kw: Any) -> str:
+    # NOW() is the start of the statement.
+    return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS DOUBLE)"
+
+
 metadata = sa.MetaData()
 
 
@@ -111,10 +57,18 @@ def _table(name: str, *columns: sa.schema.SchemaItem, **options: Any) -> sa.Tabl
     return sa.Table(name, metadata, *columns, **options)
 
 
+_ONCE = {"sqlite_autoincrement": True}
+"""an id is never used again, whatever was deleted: SQLite would use the highest one anew"""
+
+
 def _row(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     """A table of rows that are only appended to: an id, when it was written, free facts."""
     first = (sa.Column("id", sa.Integer, primary_key=True), sa.Column("created", Number, nullable=False))
-    return _table(name, *first, *columns, sa.Column("facts", Json, nullable=False))
+    return _table(name, *first, *columns, sa.Column("facts", Json, nullable=False), **_ONCE)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
 
 
 def _link(table: str, nullable: bool = True) -> sa.Column[int]:
@@ -154,7 +108,7 @@ interaction = _row(
     sa.Column("model", Words, nullable=False),
     sa.Column("prompt", Words, nullable=False),
     # sha256 of what was asked of which model and how: equal digests may share a reply.
-    sa.Column("digest", Words, index=True),
+    sa.Column("digest", Words(180), index=True),
     sa.Column("reply", Words),
     sa.Column("outcome", Words, nullable=False),
     sa.Column("tokens_in", sa.Integer),
@@ -173,53 +127,98 @@ insight = _row(
 comparison = _row(
     "comparison",
     # What is asked of which data: its comparisons share one error rate, whatever sprints are forgotten.
-    sa.Column("question", Words, nullable=False, index=True),
-    sa.Column("name", Words, nullable=False),
+    sa.Column("question", Words(500), nullable=False, index=True),
+    sa.Column("name", Words(180), nullable=False),
     sa.Column("word", Words, nullable=False),
     sa.UniqueConstraint("question", "name"),
 )
 trial = _table(
     "trial",
     sa.Column("id", sa.Integer, primary_key=True),
-    *(sa.Column(part, Words, nullable=False) for part in ("signature", "code", "data", "hardware")),
+    *(sa.Column(part, Words(180), nullable=False) for part in ("signature", "code", "data", "hardware")),
     sa.Column("replicate", sa.Integer, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("overrides", Json, nullable=False),
     sa.Column("config", Json, nullable=False),
-    sa.Column("status", Words, nullable=False),
+    sa.Column("status", Words(180), nullable=False),
     sa.Column("reason", Words),
     sa.Column("name", Words),
-    sa.Column("sweep", Words, index=True),
+    sa.Column("sweep", Words(180), index=True),
     sa.Column("source", Words, nullable=False),
     sa.Column("folder", Words),
-    sa.Column("token", sa.Integer, nullable=False),
+    # What a worker must have to take it: `cpu` or `gpu`.
+    sa.Column("needs", Words, nullable=False, server_default="cpu"),
+    _count("priority"),
+    # By the database's clock; what is held back by a person waits for ever.
+    sa.Column("not_before", Number, nullable=False, server_default="0"),
+    # Whether whoever runs it is to end it.
+    _count("cancel"),
+    # Random, and of one attempt alone: what it does not go with is not written.
+    sa.Column("token", Words(180), unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("lease_until", Number, nullable=False),
+    # While it is queued, since when.
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),
     # NULL where a version wrote the row that took no digest.
     sa.Column("config_sha", Words),
     sa.UniqueConstraint("signature", "code", "data", "hardware", "replicate"),
+    sa.CheckConstraint("(status IN ('leased', 'running')) = (token IS NOT NULL)", name="held_by_a_token"),
+    **_ONCE,
+)
+_open = trial.c.status.in_(OPEN)
+sa.Index("ix_trial_open", trial.c.status, sqlite_where=_open, postgresql_where=_open)
+attempt = _table(
+    "attempt",
+    sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("token", Words(180), nullable=False, unique=True),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("engine", Words, nullable=False),
+    sa.Column("started", Number, nullable=False),
+    sa.Column("seen", Number, nullable=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("ended", Number),
+    sa.Column("outcome", Words),
+    sa.Column("reason", Words),
+    # What it has spent so far, by its last sign of life; joules with how they are known.
+    sa.Column("seconds", Number),
+    sa.Column("cpu_seconds", Number),
+    sa.Column("joules", Number),
+    sa.Column("joules_method", Words),
+)
+# At most one at a time, and at most one result.
+for _name, _one in (("open", attempt.c.ended.is_(None)), ("done", attempt.c.outcome == "done")):
+    _only: Any = {"unique": True, "sqlite_where": _one, "postgresql_where": _one}
+    # MariaDB has no index of some rows: there the tokens alone see to it.
+    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only).ddl_if(dialect=("sqlite", "postgresql"))
+pause = _table(
+    "pause",
+    # A sweep or campaign whose queued trials wait until a person says so; `all` is everything.
+    sa.Column("name", Words(180), primary_key=True),
+    sa.Column("created", Number, nullable=False),
+)
+lease = _table(
+    "lease",
+    # What is run by one process at a time though it is no trial: `campaign NAME`, `proposal 7`.
+    sa.Column("name", Words(180), primary_key=True),
+    sa.Column("token", Words, nullable=False),
+    sa.Column("owner", Words, nullable=False),
+    sa.Column("until", Number, nullable=False),
 )
 metric = _table(
     "metric",
     sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),
     # -1 is the trial's final figure; 0, 1, 2, ... are the points of its learning curve.
     sa.Column("point", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", Words, primary_key=True),
+    sa.Column("key", Words(180), primary_key=True),
     sa.Column("value", Number),
     sa.Column("step", sa.BigInteger),
     sa.Column("second", Number),
     sa.Column("joule", Number),
     sqlite_with_rowid=False,
 )
-
-
-def spoken() -> sa.Case[str]:
-    """A trial's status as `Trial.word` has it, for a query."""
-    stopped = (trial.c.status == "failed") & trial.c.reason.contains(STOPPED)
-    return sa.case((stopped, "stopped"), else_=trial.c.status)
 
 
 FINAL = -1
@@ -231,7 +230,7 @@ episode = _table(
     _link("trial"),
     _link("proposal"),
     _link("insight"),
-    sa.Column("task", Words, index=True),
+    sa.Column("task", Words(180), index=True),
     sa.Column("metric", Words),
     sa.Column("overrides", Json, nullable=False),
     sa.Column("terms", Words, nullable=False),

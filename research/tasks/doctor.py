@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.compose.yaml import parsed, text_of
+from research.store.backup import complaints
 from research.tasks.answer import Answer, pairs
 
 PACKAGES = (
@@ -225,7 +226,14 @@ def _database(campaign: Campaign) -> dict[str, Any]:
         about |= store.server()
     except Refusal as refusal:
         return about | {"error": str(refusal)}
-    return about | {"answers in": f"{1000 * (time.perf_counter() - began):.0f} ms"}
+    about |= {"answers in": f"{1000 * (time.perf_counter() - began):.0f} ms"}
+    try:
+        with store.read() as connection:
+            wrong = complaints(connection)
+    except Refusal as refusal:
+        return about | {"error": str(refusal)}
+    told = f"{wrong[0]}; {len(wrong)} in all" if wrong else "sound"
+    return about | {"integrity": told, "damaged": bool(wrong)}
 
 
 def _advice(
@@ -238,4 +246,8 @@ def _advice(
         advice.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
     if "error" in database:
         advice.append(str(database["error"]))
+    if database.get("damaged"):
+        advice.append(
+            "the database is damaged: stop what writes to it, and bring back a file of task=backup."
+        )
     return advice

@@ -11,8 +11,9 @@ from research.campaign.bench import Arm
 from research.campaign.campaign import Campaign
 from research.goal.saying import sentence
 from research.metrics import is_timed, quantity, untested
-from research.store.claims import Lost
-from research.store.queue import ProposalClaim, Queue
+from research.store import leases
+from research.store.leases import Lease
+from research.store.store import Lost
 from research.tasks.answer import Answer, Reference, reference
 from research.tasks.line import stoppable
 from research.tasks.show import row_of
@@ -65,59 +66,59 @@ def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
     if daemon == (id is not None):
         raise Refusal("task=run takes one of the two: id=proposal:3, or daemon=true for all that is queued.")
     campaign.spend  # noqa: B018  a budget of zero is refused before anything is taken
-    queue, store = Queue(campaign.known), campaign.known
+    store = campaign.known
     with stoppable():
-        done = (
-            _all(campaign, queue) if daemon else [_one(campaign, queue, reference(id, "id", ("proposal",)))]
-        )
+        done = _all(campaign) if daemon else [_one(campaign, reference(id, "id", ("proposal",)))]
     answer = Ran(proposals=tuple(done), left=len(store.proposals(status="queued")))
     campaign.lines.say(answer.text())
     return answer
 
 
-def _one(campaign: Campaign, queue: Queue, wanted: Reference) -> ScreenedProposal:
+def _one(campaign: Campaign, wanted: Reference) -> ScreenedProposal:
     row = row_of(campaign.known, wanted)
-    taken = queue.take(wanted.number)
+    taken = leases.next_proposal(campaign.known, wanted.number)
     if taken is None:
         status = "running in another process" if row["status"] == "running" else row["status"]
         raise Refusal(
             f"{wanted} is {status}: only what is queued is run; "
             "task=list what=proposals status=queued lists it."
         )
-    return _held(campaign, queue, taken)
+    return _held(campaign, wanted, taken)
 
 
-def _all(campaign: Campaign, queue: Queue) -> list[ScreenedProposal]:
+def _all(campaign: Campaign) -> list[ScreenedProposal]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
     done: list[ScreenedProposal] = []
     with suppress(KeyboardInterrupt):
         campaign.lines.say("waiting for proposals: Ctrl-C ends it, and what runs goes back to the queue")
         while True:
-            taken = queue.take()
+            taken = leases.next_proposal(campaign.known)
             if taken is None:
                 time.sleep(POLL_S)
                 continue
+            number = int(taken.name.partition(" ")[2])
             with suppress(Refusal, Lost):
-                done.append(_held(campaign, queue, taken))
+                done.append(_held(campaign, Reference("proposal", number), taken))
     return done
 
 
-def _held(campaign: Campaign, queue: Queue, taken: ProposalClaim) -> ScreenedProposal:
+def _held(campaign: Campaign, wanted: Reference, taken: Lease) -> ScreenedProposal:
     """Run what was taken under its lease; interrupted, it goes back to the queue."""
-    row = row_of(campaign.known, Reference("proposal", taken.id))
-    try:
-        with queue.keep(taken):
-            screened = _screened(campaign, row)
-    except Refusal as refusal:
-        queue.finish(taken, "failed", {"reasons": [str(refusal)]})
-        campaign.lines.say(f"experiment {taken.id} failed: {refusal}", style="yellow")
-        raise
-    except BaseException:
-        with suppress(Lost):
-            queue.give_back(taken)
-        raise
-    reasons = [screened.reason] if screened.reason else []
-    queue.finish(taken, screened.status, {"screened": list(screened.trials), "reasons": reasons})
+    store = campaign.known
+    with leases.held(store, taken):
+        try:
+            screened = _screened(campaign, row_of(store, wanted))
+        except Refusal as refusal:
+            leases.end_proposal(store, taken, "failed", {"reasons": [str(refusal)]})
+            campaign.lines.say(f"{wanted} failed: {refusal}", style="yellow")
+            raise
+        except BaseException:
+            with suppress(Lost):
+                leases.end_proposal(store, taken, "queued", {})
+            raise
+        reasons = [screened.reason] if screened.reason else []
+        told = {"screened": list(screened.trials), "reasons": reasons}
+        leases.end_proposal(store, taken, screened.status, told)
     return screened
 
 

@@ -16,7 +16,7 @@ PROPOSAL_STATUSES = (
 )
 STATUSES: dict[str, tuple[str, ...]] = {
     "proposals": PROPOSAL_STATUSES,
-    "trials": (*get_args(TrialStatus), "stopped"),
+    "trials": (*get_args(TrialStatus), "lost"),
     "insights": get_args(VerdictWord),
     "recipes": (),
 }

@@ -75,7 +75,7 @@ def _trial(store: "Store", wanted: Reference) -> Shown:
     if not rows:
         raise absent(wanted)
     trial, results = rows[0], store.results([wanted.number])
-    about = trial.model_dump(exclude={"id", "key", "config"}) | trial.key._asdict()
+    about = trial.model_dump(exclude={"id", "key", "config", "lost"}) | trial.key._asdict()
     about["seconds"] = None if trial.finished is None else trial.finished - trial.started
     about["status"] = trial.word
     facts = results[trial.id].facts if results else {}

@@ -22,12 +22,27 @@ def postgres() -> Iterator["Server"]:  # noqa: F821
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator["MariaServer"]:  # noqa: F821
+    """A MariaDB server of the session's own."""
+    from mariadb_server import MISSING, is_there, running
+
+    if not is_there():
+        pytest.skip(MISSING)
+    with running() as server:
+        yield server
+
+
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/lab.db"
-    return request.getfixturevalue("postgres").url(f"lab{next(NAMES)}")
+    server = "postgres" if request.param == "postgresql" else request.param
+    return request.getfixturevalue(server).url(f"lab{next(NAMES)}")
 
 
 @pytest.fixture

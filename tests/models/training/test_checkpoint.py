@@ -68,6 +68,26 @@ def test_a_manifest_that_cannot_be_read_is_refused(tmp_path, text):
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["both", "manifest"])
+def test_a_trial_whose_checkpoints_are_all_damaged_starts_anew_and_says_so(train, tmp_path, damage):
+    def weights(fitted):
+        return torch.cat([part.flatten() for part in fitted.net.parameters()])
+
+    own = {"callbacks": {"checkpoint": Checkpoint(None, every_steps=15)}}
+    whole = train(folder=tmp_path / "other", **own)
+    train(**own)
+    place = tmp_path / "trial" / "checkpoints"
+    spoilt = [place / MANIFEST] if damage == "manifest" else list(place.glob("step_*.ckpt"))
+    for path in spoilt:
+        path.write_bytes(path.read_bytes()[:-7])
+    again = train(**own)
+    (note,) = [one for one in again.facts["notes"] if "started anew" in one]
+    assert "checkpoints-damaged" in note and (tmp_path / "trial" / "checkpoints-damaged").is_dir()
+    assert torch.equal(weights(again), weights(whole)) and again.facts["sessions"] == 1
+    assert newest(place)[0].name == "step_40.ckpt"
+    assert "notes" not in train(**own).facts
+
+
 def test_left_overs_of_a_kill_are_cleared_and_nothing_else(tmp_path):
     save(tmp_path, 3)
     for name in (".step_9.ckpt.77.tmp", "step_9.ckpt", "notes.txt"):

@@ -19,7 +19,7 @@ from research.llm.ledger import LlmSpent
 from research.propose.bandit import NOTHING, Asked
 from research.run.runner import Job, Outcome
 from research.team.judges import Judges
-from research.types import Proposal
+from research.types import Key, Proposal
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_too_long_a_trial_is_refused_before_it_starts(lab: Lab) -> None:
 def test_what_was_accepted_keeps_its_place_when_the_gate_refuses_it_now(lab: Lab) -> None:
     agreed = lab.charter(energy(None))
     bench, left = lab.sprint(agreed).bench, [100.0]
-    bench.spend.add(8.0, 1.0)
+    bench.spend.pay(Key("a", "c", "d", "h"), 8.0, 1.0)
     rows = Rows(lab.store, lab.store.sprints()[0]["id"])
     admission = Admission(bench, rows, agreed.review, lambda: left[0])
     proposal = Proposal(hypothesis="h", overrides=("budget.steps=700",), proposer="llm", refuted_by="r")
@@ -104,7 +104,7 @@ def test_half_a_trial_is_refused_and_no_limit_is_none() -> None:
 def test_a_price_is_short_where_any_limit_is_passed() -> None:
     spend = Spend(trials=10, seconds=100, joules=50, clock=lambda: 0.0)
     for _ in range(4):
-        spend.add(2.0, 5.0)
+        spend.pay(Key(str(len(spend._seconds)), "c", "d", "h"), 2.0, 5.0)
     assert spend.usual(4, at_once=2) == Price(4, 4.0, 20.0)
     assert spend.short(Price(6, 0, 0)) is None and "trials=10" in spend.short(Price(7, 0, 0))
     assert spend.short(Price(0, 0, 30.0)) is None and "joules=50" in spend.short(Price(0, 0, 31.0))
@@ -127,7 +127,7 @@ def test_at_most_half_of_a_limit_is_kept_back() -> None:
 def test_one_trial_that_hung_does_not_spoil_the_prediction() -> None:
     spend = Spend()
     for seconds in (1.0, 1.0, 120.0):
-        spend.add(seconds, 1.0)
+        spend.pay(Key(str(len(spend._seconds)), "c", "d", "h"), seconds, 1.0)
     assert spend.each_s == 1.0 and spend.trials == 3 and spend.joules == 3.0
 
 

@@ -11,7 +11,6 @@ from research.run.plan import Prediction, Predictor, show, total
 from research.run.runner import Job
 from research.space import identity
 from research.space.signature import signature
-from research.store.queue import record
 from research.store.store import Store, TrialClaim
 
 
@@ -94,18 +93,3 @@ def test_force_is_never_known(store: Store, resolve: Callable[..., dict[str, Any
     first, *others = lookup.known(jobs)
     assert first is not None and (first.trial_id, first.score, first.status) == (number, 0.9, "known")
     assert others == [None, None]
-
-
-def test_the_row_of_a_dead_process_gets_its_reason_and_a_living_one_is_left(
-    store: Store, resolve: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = resolve("seed=0")
-    assert record(config, "died: nobody ran it") is None
-    claim = store.claim(identity.key(config, signature(config)), config=config)
-    assert isinstance(claim, TrialClaim)
-    assert record(config, "died: it did not") is None
-    assert [row.status for row in store.trials()] == ["running"]
-    monkeypatch.setattr("research.store.claims.dead", lambda _: True)
-    assert record(config, "died: SIGKILL") == claim.trial_id
-    (row,) = store.trials()
-    assert (row.status, row.reason) == ("failed", "died: SIGKILL")

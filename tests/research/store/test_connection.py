@@ -10,7 +10,7 @@ import pytest
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.store import connection
+from research.store import connection, outage
 from research.store.connection import journal
 from research.store.store import Store
 
@@ -19,7 +19,7 @@ def test_unreadable_urls_and_files_are_refused_with_a_sentence(tmp_path: Path) -
     (tmp_path / "text.db").write_text("no database at all, but long enough to be read as one " * 50)
     cases = {
         "no url": "no database URL",
-        "mysql://localhost/x": "sqlite or postgresql",
+        "oracle://localhost/x": "sqlite, postgresql or mariadb",
         "sqlite://": "in memory",
         f"sqlite:///{tmp_path}/none/lab.db": "does not exist: create it",
         f"sqlite:///{tmp_path}": "names the folder",
@@ -60,6 +60,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_row_as_it_was(
 
 def test_a_database_that_stays_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_BUSY_MS", 50)
+    monkeypatch.setattr(outage, "PATIENCE_S", 0)
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     other = sqlite3.connect(tmp_path / "lab.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -118,6 +119,6 @@ def test_a_password_is_in_no_sentence_in_part_or_whole(url: str) -> None:
 
 
 def test_a_file_is_told_as_it_is_called(tmp_path: Path) -> None:
-    from research.store.connection import shown
+    from research.store.address import shown
 
     assert shown(f"sqlite:///{tmp_path}/mä b.db") == f"sqlite:///{tmp_path}/mä b.db"

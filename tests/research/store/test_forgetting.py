@@ -9,7 +9,7 @@ from past import insight, proposed, sprint, trial
 from refusal import Refusal
 from research.memory.memory import opened
 from research.memory.records import Query
-from research.store import schema
+from research.store import leases, schema
 from research.store.forgetting import Forget, Forgotten, forget
 from research.store.store import Store
 
@@ -50,6 +50,11 @@ def test_forgetting_everything_old_keeps_trials_unless_asked_and_refuses_what_ru
     assert forgotten(store, before=1.0).proposals == () and forgotten(store, campaign="none").sprints == ()
     assert forgotten(store, before=1e11).trials == () and store.proposals() == []
     assert forgotten(store, before=1e11, trials=True).trials == (old,) and store.trials() == []
-    running = store.add_sprint("now")
+    running = store.add_sprint("now", facts={"campaign": "c"})
+    with store.write() as connection:
+        leases.take(connection, "campaign c")
     with pytest.raises(Refusal, match="running"):
         forgotten(store, ids=(running,))
+    with store.write() as connection:
+        connection.execute(sa.update(schema.lease).values(until=0))
+    assert forgotten(store, ids=(running,)).sprints == (running,), "its process is gone"

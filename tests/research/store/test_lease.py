@@ -1,5 +1,6 @@
 """A trial belongs to a process that lives: killed, paused and other hosts' owners."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import sqlalchemy as sa
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.store import claims
-from research.store.schema import metric, trial
-from research.store.store import Busy, Store, TrialClaim
+from research.run import heart as heart_module
+from research.run.heart import Cancelled, Heart
+from research.store import owners
+from research.store.schema import attempt, metric, trial
+from research.store.store import Busy, Lost, Store
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,11 +38,11 @@ def test_a_trial_whose_process_was_killed_is_taken_over_at_once(store: Store, st
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "TrialClaim(trial_id=1, token=1)\n"
+        assert other.stdout is not None and other.stdout.readline().startswith("TrialClaim(trial_id=1,")
         assert isinstance(ask(store), Busy)
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, but still a zombie: nobody reaped it
-        assert ask(store) == TrialClaim(1, 2)
+        assert mine(ask(store)).trial_id == 1
 
 
 WORK = """
@@ -82,45 +85,91 @@ def test_workers_killed_at_any_moment_double_and_lose_nothing(store: Store, stor
     assert set(figures.values()) == {2} and len(figures) == 40
 
 
-def test_the_lease_is_kept_while_the_body_runs_and_its_loss_is_told(store: Store) -> None:
+def until(store: Store) -> float:
+    with store.read() as opened:
+        return opened.execute(sa.select(trial.c.lease_until)).scalar_one()
+
+
+def test_the_lease_is_kept_while_the_body_runs_and_its_loss_ends_the_training(store: Store) -> None:
     claim = mine(ask(store, lease_s=5))
-
-    def until() -> float:
-        with store.read() as opened:
-            return opened.execute(sa.select(trial.c.lease_until)).scalar_one()
-
-    first, end, others = until(), time.monotonic() + 20, set(threading.enumerate())
-    with store.keep(claim, 0.3) as lost:
-        while until() == first:
+    first, end, others = until(store), time.monotonic() + 20, set(threading.enumerate())
+    heart = Heart(store, claim, 30)
+    with heart.beating():
+        heart.beat(1)
+        while until(store) == first:
             assert time.monotonic() < end
             time.sleep(0.02)
-        assert not lost.is_set()
         with store.write() as opened:
-            opened.execute(sa.update(trial).values(token=claim.token + 1))
-        assert lost.wait(20)
+            opened.execute(sa.update(trial).values(token="another"))
+        with pytest.raises(Lost, match="taken over"):
+            steps(heart, end)
     assert "lease" not in {thread.name for thread in set(threading.enumerate()) - others}
 
 
-def test_a_database_out_of_reach_does_not_end_the_lease() -> None:
+def steps(heart: Heart, end: float) -> None:
+    for step in itertools.count(2):
+        assert time.monotonic() < end
+        heart.beat(step)
+        time.sleep(0.02)
+
+
+def test_a_cancelled_training_ends_at_its_next_step_and_what_it_spent_is_known(store: Store) -> None:
+    claim = mine(ask(store))
+    heart, end = Heart(store, claim), time.monotonic() + 20
+    with heart.beating(), pytest.raises(Cancelled, match="cancelled"):
+        heart.beat(1)
+        assert store.cancel([claim.trial_id], "by a person") == (0, 1)
+        steps(heart, end)
+    store.fail(claim, "cancelled: x", {"spent": {"train/energy_j": 4.0, "train/seconds": 7.5}}, "cancelled")
+    with store.read() as opened:
+        (row,) = opened.execute(sa.select(attempt)).all()
+    assert (row.outcome, row.joules, row.seconds) == ("cancelled", 4.0, 7.5) and row.ended is not None
+    assert store.trials()[0].status == "cancelled"
+
+
+def test_without_steps_a_lease_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heart_module, "STALL_S", 0.2)
+    claim = mine(ask(store, lease_s=30))
+    heart = Heart(store, claim, 1.5)
+    with heart.beating():
+        heart.beat(5)
+        time.sleep(0.4)  # it hangs: from now on the lease is left alone
+        before = until(store)
+        time.sleep(2.0)
+        assert until(store) == before
+        heart.beat(None)  # the steps are over: what follows has none
+        end = time.monotonic() + 20
+        while until(store) == before:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_a_database_out_of_reach_does_not_end_the_training(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tries, enough = [], threading.Event()
 
-    def renew(seconds: float) -> None:
-        tries.append(seconds)
+    def refuse(*about: object) -> bool:
+        tries.append(about)
         if len(tries) == 3:
             enough.set()
         raise Refusal("no server answers")
 
-    with claims.kept(renew, 0.03) as lost:
-        assert enough.wait(20) and not lost.is_set()
-    assert set(tries) == {0.03}
+    claim = mine(ask(store))
+    monkeypatch.setattr(Store, "wanted", refuse)
+    monkeypatch.setattr(Store, "beat", refuse)
+    heart = Heart(store, claim, 0.1)
+    with heart.beating():
+        assert enough.wait(20)
+        heart.beat(1)
 
 
 def test_owners_of_other_places_are_never_called_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    me = claims.owner()
-    assert not claims.dead(me)
+    me = owners.owner()
+    assert not owners.dead(me)
     place, process, started = me.rsplit(" ", 2)
-    assert claims.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
-    assert claims.dead(f"{place} 99999999 1")
-    assert not claims.dead(f"{place}x 99999999 1")
-    monkeypatch.setattr(claims, "place", lambda: "")
-    assert not claims.dead(" 99999999 1")
+    assert owners.dead(f"{place} {process} {int(started) - 1}")  # the id was used again
+    assert owners.dead(f"{place} 99999999 1")
+    assert not owners.dead(f"{place}x 99999999 1")
+    monkeypatch.setattr(owners, "place", lambda: "")
+    assert not owners.dead(" 99999999 1")

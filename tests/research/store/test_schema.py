@@ -1,6 +1,7 @@
 """Both databases keep the same values, and one schema is made and grown, whole and once."""
 
 import math
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,14 +13,14 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claiming import ask, mine
+from claiming import ask, keys, mine
 from past import insight, proposed, sprint
 from refusal import Refusal
 from research.memory.records import Query
 from research.memory.retrieval import Nearest
-from research.store import migrations, schema
+from research.store import migrations, promises, schema
 from research.store.claims import refuse_edited
-from research.store.schema import Json, Words
+from research.store.columns import Json, Words
 from research.store.store import Store
 
 HERE = sa.create_engine("sqlite://").dialect
@@ -71,6 +72,14 @@ def test_many_first_starts_at_once_make_one_schema(store_url: str) -> None:
         store.close()
 
 
+@pytest.fixture
+def aged(store_url: str) -> None:
+    """No version before this one had a MariaDB, which undoes no change of a table either."""
+    if store_url.startswith("mariadb"):
+        pytest.skip("there is no earlier database of that kind")
+
+
+@pytest.mark.usefixtures("aged")
 def test_migrations_run_in_order_once_and_whole(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +114,7 @@ def test_migrations_run_in_order_once_and_whole(
     later.close()
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_database_of_version_1_learns_to_find_an_exchange_by_its_digest(store_url: str) -> None:
     first = Store(store_url)
     with first.write() as connection:
@@ -182,6 +192,7 @@ def age_to_version_4(store: Store) -> None:
 LINKED = ("review", "insight", "episode")
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_database_of_version_4_learns_to_say_proposal_and_keeps_all(store: Store, store_url: str) -> None:
     fresh, number = laid_out(store), sprint(store)
     about = proposed(store, number, ["optimizer=lion"], "Signs are cheap")
@@ -201,6 +212,7 @@ def test_a_database_of_version_4_learns_to_say_proposal_and_keeps_all(store: Sto
     again.close()
 
 
+@pytest.mark.usefixtures("aged")
 def test_a_server_where_another_program_has_that_name_stays_as_it_is(store: Store, store_url: str) -> None:
     proposed(store, None, ["optimizer=lion"])
     age_to_version_4(store)
@@ -220,3 +232,59 @@ def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"'song' that joulelab did not make"):
         Store(f"sqlite:///{tmp_path / 'songs.db'}")
     assert (tmp_path / "songs.db").read_bytes() == before
+
+
+def test_a_kept_database_of_version_6_opens_with_all_that_it_holds(tmp_path: Path) -> None:
+    """Its ids were used again, tokens counted, and nothing was known of attempts."""
+    shutil.copy(Path(__file__).with_name("version_6.sqlite"), tmp_path / "lab.db")
+    with closing(Store(f"sqlite:///{tmp_path}/new.db")) as new:
+        fresh = laid_out(new)
+    with closing(Store(f"sqlite:///{tmp_path}/lab.db")) as kept:
+        assert laid_out(kept) == fresh
+        rows = kept.trials()
+        assert [(row.id, row.word) for row in rows] == [
+            (1, "done"),
+            (2, "failed"),
+            (3, "stopped"),
+            (4, "lost"),
+        ]
+        assert kept.results([1])[1].metrics == {"train/energy_j": 2.0, "val/accuracy": 0.9}
+        assert len(kept.proposals()) == len(kept.insights()) == len(kept.reviews()) == 1
+        refuse_edited(rows[0])
+        with kept.write() as connection:
+            assert promises.broken(connection) == []
+        (again,) = kept.take([4])
+        kept.fail(again, "diverged: x")
+        assert [row.status for row in kept.trials()] == ["done", "failed", "stopped", "failed"]
+        with kept.write() as connection:
+            for table in (schema.attempt, schema.episode):
+                connection.execute(sa.delete(table).where(table.c.trial_id == 4))
+            connection.execute(sa.delete(schema.trial).where(schema.trial.c.id == 4))
+            assert promises.broken(connection) == []
+        assert mine(ask(kept)).trial_id == 5, "an id was used again"
+
+
+@pytest.mark.slow
+def test_a_server_of_version_6_is_brought_on(postgres: Any) -> None:
+    url = postgres.url("version6")
+    with closing(Store(url)) as store:
+        store.finish(mine(ask(store)), {"a": 1.0})
+        store.fail(mine(ask(store, keys(2)[0])), "stopped early: it could not win")
+        ask(store, keys(2)[1], lease_s=0.0)
+        with store.write() as connection:
+            for statement in (
+                "DROP TABLE attempt, lease, pause",
+                "DROP INDEX ix_trial_open",
+                "ALTER TABLE trial DROP CONSTRAINT held_by_a_token",
+                *(f"ALTER TABLE trial DROP COLUMN {name}" for name in (*migrations._NEW, "token")),
+                "ALTER TABLE trial ADD COLUMN token INTEGER NOT NULL DEFAULT 1",
+                "UPDATE trial SET status = 'failed' WHERE status = 'stopped'",
+                "UPDATE schema_version SET version = 6",
+            ):
+                connection.execute(sa.text(statement))
+    with closing(Store(url)) as kept:
+        assert [row.word for row in kept.trials()] == ["done", "stopped", "lost"]
+        (again,) = kept.take([3])
+        kept.finish(again, {"a": 2.0})
+        with kept.read() as connection:
+            assert promises.broken(connection) == []

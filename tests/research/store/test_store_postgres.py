@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from refusal import Refusal
+from research.store import outage
 from research.store.store import Store, TrialClaim
 from research.types import Key
 
@@ -25,12 +26,13 @@ def restarting() -> Iterator["Server"]:  # noqa: F821
         yield server
 
 
-def test_a_result_outlasts_the_restart_of_the_server(restarting) -> None:
+def test_a_result_outlasts_the_restart_of_the_server(restarting, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(restarting.url("lab"))
     claim = store.claim(KEY, config={})
     assert isinstance(claim, TrialClaim)
     restarting.stop()
-    with pytest.raises(Refusal, match="cannot be used"):
+    with monkeypatch.context() as hurried, pytest.raises(Refusal, match="cannot be used"):
+        hurried.setattr(outage, "PATIENCE_S", 0)
         store.trials()
     threading.Timer(1.5, restarting.start).start()
     store.finish(claim, {"a": 1.0}, {}, [{"step": 1, "a": 0.5}])

@@ -1,0 +1,186 @@
+"""The jobs of one run as their database hands them out: whoever asks for the same trials shares the work."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, final
+
+from refusal import Refusal
+from research.run import lookup
+from research.run.job import Job, Outcome
+from research.store.outage import Unreachable, at_once
+from research.store.store import Lost, Store, TrialClaim
+from research.store.work import LEASE_S
+from research.types import FAILED, OPEN, AttemptOutcome
+
+_WAIT_S = 0.5
+"""how often it is looked whether others have ended what this process waits for"""
+_WINDOW = 200
+"""trials that are asked for at a time"""
+
+
+@final
+class Handout:
+    """Jobs that wait; `take` leases them, `elsewhere` tells those that others have ended.
+
+    A job without a database, or with another than the first, is handed out as it comes.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        urls = [(job.config.get("store") or {}).get("url") for job in jobs]
+        url = next(filter(None, urls), None)
+        self._plain = deque(job for job, own in zip(jobs, urls, strict=True) if own != url or url is None)
+        self._store = None if url is None else Store(url)
+        self.first = jobs[0].config if jobs else None
+        self._waiting: dict[int, list[Job]] = {}
+        """row -> the jobs that it answers"""
+        self._leased: list[TrialClaim] = []
+        self._looked = self._extended = time.monotonic()
+        self._told = False
+        if self._store is not None:
+            self._enqueue([job for job, own in zip(jobs, urls, strict=True) if own == url])
+
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return len(self._plain) + sum(map(len, self._waiting.values()))
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long an end of one's own may be waited for; None where nothing else is."""
+        return _WAIT_S if self._waiting else LEASE_S / 3 if self._leased else None
+
+    def take(self, most: int) -> list[tuple[Job, TrialClaim | None]]:
+        """Up to `most` jobs to begin now, with their claims."""
+        taken: list[tuple[Job, TrialClaim | None]] = []
+        while self._plain and len(taken) < most:
+            taken.append((self._plain.popleft(), None))
+        if self._store is None or not self._waiting or len(taken) == most:
+            return taken
+        for mine in self._store.take(list(self._waiting)[:_WINDOW], most - len(taken)):
+            first, *others = self._waiting.pop(mine.trial_id)
+            if others:
+                self._waiting[mine.trial_id] = others
+            self._leased.append(mine)
+            taken.append((first, mine))
+        return taken
+
+    def withdrawn(self) -> list[Job]:
+        """Take back all that waits."""
+        left = self._all()
+        self._drop(left)
+        return left
+
+    def late(self) -> list[Job]:
+        """Jobs whose time is over: they wait no more."""
+        over = [job for job in self._all() if job.left_s <= 0]
+        self._drop(over)
+        return over
+
+    def elsewhere(self) -> Iterator[Outcome]:
+        """Outcomes of what others have ended meanwhile, asked for twice a second at most."""
+        self._extend()
+        if self._store is None or time.monotonic() - self._looked < _WAIT_S:
+            return
+        self._looked = time.monotonic()
+        states = self._store.states(list(self._waiting))
+        self._enqueue(
+            [job for number in self._waiting.keys() - states.keys() for job in self._waiting.pop(number)]
+        )
+        self._tell_paused()
+        done = [number for number, (status, _) in states.items() if status == "done"]
+        results = self._store.results(done)
+        for number, (status, reason) in states.items():
+            if status not in ("done", "cancelled", *FAILED):
+                continue
+            for job in self._waiting.pop(number):
+                if status != "done":
+                    yield Outcome(job, "failed", reason or status, number)
+                elif lookup.lacking(results[number].facts, job.config):
+                    self._plain.append(job)
+                else:
+                    yield lookup.outcome(job, results[number])
+
+    def over(self, mine: TrialClaim | None) -> None:
+        """What was begun here has ended."""
+        self._leased = [one for one in self._leased if one != mine]
+
+    def failed(
+        self, mine: TrialClaim | None, reason: str, outcome: AttemptOutcome, spent: Mapping[str, Any]
+    ) -> str:
+        """Write how what was begun here has failed, unless it has itself; returns what is to be added."""
+        self.over(mine)
+        if self._store is None or mine is None:
+            return ""
+        try:
+            self._store.fail(mine, reason, outcome=outcome, spent=spent)
+        except Lost:
+            pass
+        except Refusal as refusal:
+            return f", and its row could not be written: {refusal}"
+        return ""
+
+    def again(self, job: Job, mine: TrialClaim | None) -> bool:
+        """Whether a trial that failed here is tried again, by whomever: then its job waits for that."""
+        if self._store is None or mine is None:
+            return False
+        try:
+            status, _ = self._store.states([mine.trial_id]).get(mine.trial_id, ("", None))
+        except Refusal:
+            return False
+        if status in OPEN:
+            self._waiting.setdefault(mine.trial_id, []).append(job)
+        return status in OPEN
+
+    def close(self) -> None:
+        """Take back what was not begun, and let go of the database."""
+        if self._store is None:
+            return
+        try:
+            # A command that ends does not wait for a database that is away: what is queued stays so.
+            with at_once(), suppress(Unreachable):
+                if self._waiting:
+                    self._store.withdraw(list(self._waiting))
+        finally:
+            self._store.close()
+
+    def _enqueue(self, jobs: Sequence[Job]) -> None:
+        assert self._store is not None
+        if not jobs:
+            return
+        numbers = self._store.enqueue([lookup.wanted_of(job) for job in jobs])
+        states = self._store.states(numbers)
+        for job, number in zip(jobs, numbers, strict=True):
+            if states.get(number, ("", None))[0] == "done":
+                self._plain.append(job)  # its process adds what was left unmeasured, or answers
+            else:
+                self._waiting.setdefault(number, []).append(job)
+
+    def _all(self) -> list[Job]:
+        return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
+
+    def _drop(self, jobs: Sequence[Job]) -> None:
+        gone = set(map(id, jobs))
+        if not gone:
+            return
+        self._plain = deque(job for job in self._plain if id(job) not in gone)
+        left = {number: [job for job in own if id(job) not in gone] for number, own in self._waiting.items()}
+        if self._store is not None:
+            self._store.withdraw([number for number, own in left.items() if not own])
+        self._waiting = {number: own for number, own in left.items() if own}
+
+    def _extend(self) -> None:
+        """Hold on to what was leased and has not begun: a process that imports everything takes its time."""
+        if self._store is None or time.monotonic() - self._extended < LEASE_S / 3:
+            return
+        self._extended = time.monotonic()
+        if self._leased:
+            self._store.extend(self._leased)
+
+    def _tell_paused(self) -> None:
+        assert self._store is not None
+        paused = set() if self._told else set(self._store.paused())
+        names = {job.sweep for job in self._all()} & paused or ({"all"} & paused)
+        if names:
+            self._told = True
+            print(f"paused: python agent.py task=queue resume={min(names)} hands out the rest", flush=True)

@@ -1,0 +1,98 @@
+"""What killed trainings spent is counted, so that killing a command and typing it again passes no budget."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pulse
+from research.campaign.budget import Spend
+from research.run.runner import Job, Runner
+from research.store.store import Store
+from research.types import Key
+
+TASK = """
+    import os, signal
+    from pathlib import Path
+    import pulse
+    from research.run.row import claimed
+
+    def trial(config, *, overrides, sweep, source, threads, leased=None):
+        pulse._EVERY_S = 0.0
+        used = {}
+        tries = Path(config["root"]) / "tries"
+        with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
+            row.folder.mkdir(parents=True, exist_ok=True)
+            begun = tries.read_text().count("x") if tries.exists() else 0
+            tries.write_text("x" * (begun + 1))
+            used["train/energy_j"] = 100.0  # of the checkpoint that it goes on from
+            pulse.spent(lambda: used, first=True)
+            for step in range(1, 9):
+                used["train/energy_j"] = 100.0 + 3.0 * step
+                pulse.beat("training", step)
+                pulse.spent(lambda: used)
+            if begun < 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            used["train/energy_j"] = 130.0
+            pulse.spent(lambda: used, last=True)
+            pulse.beat("the training")
+            row.finish({"train/energy_j": 31.0, "val/accuracy": 0.9}, {}, [])
+        return row.answer("val/accuracy")
+"""
+
+
+@pytest.mark.slow
+def test_five_kills_record_what_they_spent(
+    resolve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 120 to 135 J that five killed trainings had used 32 were recorded."""
+    (tmp_path / "spending.py").write_text(textwrap.dedent(TASK))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    with Runner(1, 1, task="spending:trial", preload=("research.run.row",), logs=tmp_path / "logs") as runner:
+        (end,) = runner.run([Job(resolve(), ["seed=0"], sweep="one")])
+    assert end.status == "done"
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    assert list(store.joules("one").values()) == [pytest.approx(5 * 24.0 + 30.0)]
+    with store.read() as connection:
+        assert store.joules("another") == {}
+        from research.store import queries
+
+        assert queries.trained(connection, "one") == (1, pytest.approx(150.0))
+    store.close()
+
+
+def test_what_an_attempt_spent_is_its_own(tmp_path: Path) -> None:
+    def joules(of: str) -> float | None:
+        return pulse.left(tmp_path, of).get("train/energy_j")
+
+    assert pulse.left(tmp_path, "a") == {} == pulse.own()
+    with pulse.spending(tmp_path, "a"):
+        pulse.spent(lambda: {"train/energy_j": 10.0}, first=True)
+        pulse.spent(lambda: {"train/energy_j": 99.0})  # too soon to look again
+        assert joules("a") == 0.0
+        pulse.spent(lambda: {"train/energy_j": 14.0}, last=True)
+        assert joules("a") == 4.0 == pulse.own()["train/energy_j"] and pulse.left(tmp_path, "b") == {}
+        # A fine-tuning counts on from there.
+        pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
+        pulse.spent(lambda: {"train/energy_j": 1.5}, last=True)
+        assert joules("a") == 5.5
+        with pulse.spending(tmp_path / "teacher", "t"):
+            pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
+    with pulse.spending(tmp_path, "b"):
+        pulse.spent(lambda: {"train/energy_j": 3.0}, first=True)
+    assert joules("a") is None and joules("b") == 0.0
+    for text in ("", "[]", "{}", '{"attempt": "b", "joules": null}'):
+        (tmp_path / pulse.FILE).write_text(text)
+        assert pulse.left(tmp_path, "b") == {}
+
+
+def test_a_budget_counts_every_attempt_once() -> None:
+    spend, key = Spend(joules=100.0), Key("s", "c", "d", "h")
+    spend.pay(key, None, 40.0)  # it was killed, and waits
+    assert (spend.trials, spend.joules) == (0, 40.0)
+    spend.pay(key, 3.0, 65.0)  # it went on, and ended
+    assert (spend.trials, spend.joules) == (1, 65.0)
+    spend.pay(key._replace(signature="t"), 3.0, 30.0)
+    assert spend.joules == 95.0 and spend.short(spend.usual(1)) is not None

