@@ -50,7 +50,7 @@ class Campaign:
         lines: "Lines | None" = None,
         **parts: Any,
     ) -> None:
-        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in, `parts`
+        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes of trials, `parts`
         are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
         self.config, self.conf, self.given_run = taken_up(config, conf), conf, run
