@@ -21,12 +21,12 @@ class Pattern(Proposer):
     """Hooke and Jeeves (1961), "Direct search solution of numerical and statistical problems", JACM 8(2).
 
     Moves start from the incumbent, so what has just paid is tried again from where it led, which is their
-    pattern move. Changed: moves are factors, of lengths alone (the keys of the budget): for all else a local
-    search needs no strides. Where the goal is a cost a length only shrinks, at first alone, then with a
-    learning rate that rises by the same factor, because fewer steps need longer ones, and by its square,
-    because a rate may have been too low before; while the incumbent misses a bound it only grows, for what
-    trains shorter misses it by more. Every move that was proposed before, by anybody, is left out. When the
-    shortest stride has nothing left it is silent.
+    pattern move. Changed: moves are factors, and of lengths alone (the keys of the budget), for a local
+    search of all else needs no strides. Where the goal is a cost a length only shrinks, at first alone, then
+    with a learning rate that rises by the same factor, because fewer steps need longer ones, and by its
+    square, because a rate may have been too low before; while the incumbent misses a bound it only grows, for
+    what trains shorter misses it by more. Every move that was proposed before, by anybody, is left out. When
+    the shortest stride has nothing left it is silent.
     """
 
     name = "pattern"
