@@ -9,10 +9,10 @@ from typing import Any, final
 from refusal import Refusal
 from research.run import lookup
 from research.run.job import Job, Outcome
+from research.store.attempts import LEASE_S
 from research.store.outage import Unreachable, at_once
 from research.store.states import FAILED, OPEN, AttemptOutcome
 from research.store.store import Lost, Store, TrialClaim
-from research.store.work import LEASE_S
 
 _WAIT_S = 0.5
 """how often it is looked whether others have ended what this process waits for"""

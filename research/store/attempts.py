@@ -234,9 +234,7 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     for row in gone:
         reason = "its lease ended" if row.over else "its process is gone"
         status = "cancelled" if row.cancel else _after(connection, row.id, "lost", reason)
-        # On another host there is no such folder: what was told with the last beat stands.
-        left = spent(pulse.left(Path(row.folder))) if row.folder and dead(row.owner) else {}
-        _close(connection, row.id, "lost", reason, left)
+        _close(connection, row.id, "lost", reason, None)
         if status == "dead":
             reason = f"it was lost {MOST_OTHERS} times: {reason}"
         values = {"status": status, "token": None, "reason": reason, "finished": clock()}
