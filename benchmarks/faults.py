@@ -1,13 +1,13 @@
-"""Runners killed, at random or at a named point, or stopped for longer than their lease: is a trial lost or doubled?
+"""Runners killed, at random or at a named point, or stopped for longer than a lease: is anything doubled?
 
-    python benchmarks/faults.py --kills 3000                                   # SQLite
-    python benchmarks/faults.py --kills 3000 --database postgresql             # a server of its own
-    python benchmarks/faults.py --kills 200 --point before-commit              # taken begun beaten before-commit after-commit
-    python benchmarks/faults.py --stops 1000                                   # SIGSTOP for 1.5 leases
-    python benchmarks/faults.py --stops 100 --without token                    # the guard removed: must be found out
+    python benchmarks/faults.py --kills 3000
+    python benchmarks/faults.py --kills 3000 --database postgresql          # a server of its own
+    python benchmarks/faults.py --kills 200 --point before-commit           # or another of POINTS
+    python benchmarks/faults.py --stops 1000                                # SIGSTOP for 1.5 leases
+    python benchmarks/faults.py --stops 100 --without token                 # must find something: no guard
 
-Trials are stubs of some milliseconds. After each round `research.store.promises` looks at every row, and what
-the runners say that they wrote is held against what stands. Ends with code 1 where anything is wrong.
+Trials are stubs of some milliseconds. Afterwards `research.store.promises` looks at every row, and what the
+runners say that they wrote is held against what stands. Ends with code 1 where anything is wrong.
 """
 
 import argparse
@@ -21,7 +21,6 @@ import traceback
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -51,6 +50,7 @@ class Runner:
         self.finishing = asked.point != "before-commit"
 
     def work(self) -> None:
+        """Until the parent is gone."""
         while os.getppid() == self.asked.parent:
             taken = self.store.take(lease_s=self.asked.lease)
             if not taken:
@@ -59,6 +59,7 @@ class Runner:
                 self.run(mine)
 
     def run(self, mine: TrialClaim) -> None:
+        """One stub of a trial, from its lease to its figure."""
         self.at("taken")
         try:
             (row,) = self.store.trials(ids=[mine.trial_id])
@@ -86,10 +87,12 @@ class Runner:
             return str(connection.execute(query.order_by(attempt.c.n.desc()).limit(1)).scalar_one())
 
     def at(self, point: str) -> None:
+        """Die here, perhaps, where this is the point to die at."""
         if point == self.asked.point:
             self.perhaps_die()
 
     def perhaps_die(self) -> None:
+        """Every fifth time."""
         if self.finishing and self.random.random() < 0.2:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -116,34 +119,34 @@ def harm(asked: argparse.Namespace, url: str, folder: Path) -> tuple[int, int]:
     chance, store, log = random.Random(asked.seed), Store(url), folder / "log"
     runners = [spawn(asked, url, log, seed) for seed in range(asked.runners)]
     done = made = 0
-    enough = asked.stops or asked.kills
-    while done < enough:
+    while done < (asked.stops or asked.kills):
         if store_waits(store) < ROUND // 2:
             store.enqueue([wanted(Key(f"s{made + at}", "c", "d", "h"), config={}) for at in range(ROUND)])
             made += ROUND
         if asked.stops:
             done += pause(asked, runners, chance)
-        elif asked.point is None:
-            time.sleep(chance.expovariate(asked.rate))
+            continue
+        time.sleep(0.01 if asked.point else chance.expovariate(asked.rate))
+        if not asked.point:
             os.kill(chance.choice(runners), signal.SIGKILL)
         for at, pid in enumerate(runners):
             if os.waitpid(pid, os.WNOHANG)[0]:
-                done += 0 if asked.stops else 1
-                runners[at] = spawn(asked, url, log, asked.runners + done + at * 100_000)
-        if asked.point is not None:
-            time.sleep(0.01)
+                done += 1
+                runners[at] = spawn(asked, url, log, asked.runners + done)
     asked.point = None
-    for pid in runners:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    end(runners)
     last = [spawn(asked, url, log, 10**9 + at) for at in range(asked.runners)]
     while store_waits(store, held=True):
         time.sleep(0.2)
-    for pid in last:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    end(last)
     store.close()
     return done, made
+
+
+def end(runners: list[int]) -> None:
+    for pid in runners:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def pause(asked: argparse.Namespace, runners: list[int], chance: random.Random) -> int:
@@ -174,11 +177,8 @@ def faults(url: str, folder: Path, made: int) -> tuple[list[str], Counter[str]]:
         figures: dict[int, list[float]] = {}
         for number, figure in connection.execute(sa.select(metric.c.trial_id, metric.c.value)):
             figures.setdefault(number, []).append(figure)
-        won: dict[int, Any] = {}
-        for number, token in connection.execute(
-            sa.select(attempt.c.trial_id, attempt.c.token).where(attempt.c.outcome == "done")
-        ):
-            won[number] = token
+        done = sa.select(attempt.c.trial_id, attempt.c.token).where(attempt.c.outcome == "done")
+        won = {row.trial_id: row.token for row in connection.execute(done)}
     store.close()
     lost = made - sum(statuses.values())
     wrong += [f"{lost} trials are lost"] if lost else []
@@ -223,9 +223,8 @@ def main() -> None:
         harmed, made = harm(asked, url, folder)
         wrong, ends = faults(url, folder, made)
     what = f"{harmed} {'stops' if asked.stops else 'kills'} of {asked.runners} runners on {asked.database}"
-    print(
-        f"{what}: {made} trials in {time.monotonic() - began:.0f} s, attempts {dict(ends)}, {len(wrong)} wrong"
-    )
+    took = time.monotonic() - began
+    print(f"{what}: {made} trials in {took:.0f} s, attempts {dict(ends)}, {len(wrong)} wrong")
     print("\n".join(wrong[:20]))
     sys.exit(1 if wrong else 0)
 

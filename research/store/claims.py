@@ -58,7 +58,7 @@ def need_of(config: Mapping[str, Any]) -> str:
 
 
 @final
-@dataclass
+@dataclass(eq=False)
 class _Row:
     id: int
     status: str
