@@ -224,7 +224,7 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Queue again what nobody holds any more, of these ids or of all; returns how many it was."""
     if ids is not None and not ids:
         return 0
-    query = sa.select(_C.id, _C.owner, _C.cancel, _C.folder, (_C.lease_until < clock()).label("over"))
+    query = sa.select(_C.id, _C.owner, _C.cancel, (_C.lease_until < clock()).label("over"))
     query = query.where(_C.status.in_(HELD)).order_by(_C.id).with_for_update(skip_locked=True)
     wanted = None if ids is None else set(ids)
     held = [row for row in connection.execute(query) if wanted is None or row.id in wanted]
