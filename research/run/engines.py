@@ -104,6 +104,9 @@ class Slurm(Engine):
     def start(self, n: int, needs: Sequence[str], url: str) -> None:
         """Submit them."""
         submitit = _needed("submitit", "launchers")
+        # What it sends is unpickled there, before anything of this project has run.
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
         executor = submitit.AutoExecutor(folder=self._folder, cluster=self._cluster)
         executor.update_parameters(name="joulelab", **self._options)
         with executor.batch():

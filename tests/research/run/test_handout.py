@@ -70,9 +70,7 @@ def test_what_was_not_begun_leaves_no_row_and_another_queues_it_again(jobs: list
     other.close()
 
 
-def test_a_trial_that_failed_elsewhere_is_told_and_one_that_was_lost_waits(
-    jobs: list[Job], store: Store
-) -> None:
+def test_what_failed_elsewhere_is_told_and_what_was_lost_waits(jobs: list[Job], store: Store) -> None:
     one, other = Handout(jobs[:2]), Handout(jobs[:2])
     (_, bad), (_, gone) = (claim for claim in taken(other, 2))
     store.fail(bad, "diverged: the loss is nan")
