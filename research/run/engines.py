@@ -25,6 +25,7 @@ from research.store.claims import need_of
 _ROOT = Path(__file__).resolve().parents[2]
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from research.run.drain import main; main()"
 _LOOK_S = 0.5
+_PATIENCE = 20
 _STARTS = 3
 """times that workers are started again which all ended though something waits"""
 
@@ -203,6 +204,10 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
             before = len(work)
             yield from work.elsewhere()
             starts = 0 if len(work) < before else starts
+        for _ in range(_PATIENCE):  # nothing is left for them: they end by themselves
+            if not engine.alive():
+                break
+            time.sleep(_LOOK_S)
     finally:
         engine.stop()
         work.close()
