@@ -18,7 +18,7 @@ def by_hydra() -> list[dict[str, Any]]:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig, OmegaConf
 
-    from construct import trust_composed
+    from construct import own_folder, trust_composed
     from research.tasks.line import arguments
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="agent")
@@ -26,6 +26,7 @@ def by_hydra() -> list[dict[str, Any]]:
         """Keep the configuration: what is done with it runs outside Hydra, which words errors its own way."""
         config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         trust_composed(config, HydraConfig.get())
+        config["config_dir"] = own_folder(HydraConfig.get()) or config["config_dir"]
         READ.append(config)
 
     sys.argv[1:] = arguments(sys.argv[1:])
@@ -37,8 +38,10 @@ def by_hydra() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line and do each task that it asks for."""
+    from construct import look_here
     from research.tasks import line
 
+    look_here()
     typed = sys.argv[1:]
     as_json = line.as_document(typed)
     with line.told(as_json) as out, refusal.private():

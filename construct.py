@@ -11,6 +11,7 @@ import functools
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,18 @@ RENAMED = {
 _OURS = ("models", "torch.optim")
 _SAID = {"_target_", "_partial_", "_recursive_", "_args_"}
 """what a node says of its call; any other `_word_` is left to Hydra"""
+_BEGINS = ("weights", "freeze")
+"""keys of a network that are no argument of its constructor, but how it begins (`models/own/beginning.py`)"""
 _MISSING = re.compile(r"Error locating target '([^']*)'")
 _CONF = Path(__file__).resolve().parent / "conf"
 _WRITTEN = re.compile(r"_target_[\"']?\s*[:=]\s*[\"']?([^\W\d][\w.]*)")
 """a target in YAML, or in an override"""
+_BROUGHT = re.compile(r"\btarget[\"']?\s*[:=]\s*[\"']?([^\W\d]\w*(?:\.\w+)+)")
+"""the same of what a person brings: model.target=nets.Tiny"""
+_COMMENT = re.compile(r"(?m)^\s*#.*$")
 _FINDERS = "hydra.utils.get_"
+_OWN = "models.own."
+"""what makes something of what a person has named as its `target`"""
 _INTERPOLATED = "${"
 _trusted: set[str] = set()
 """beside those of `conf/`: of this command's own options and of what was typed, as they are called now"""
@@ -67,13 +75,16 @@ def _now(target: str) -> str:
 def targets(node: Any) -> Iterator[Any]:
     """Every `_target_` in a plain config, in its order, of whatever type it is.
 
-    What `hydra.utils.get_method` and its like are to find by its name is one as well.
+    What `hydra.utils.get_method` and its like are to find by its name is one as well, and so is the `target`
+    of what a person brings (`models/own`).
     """
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield node["_target_"]
             if str(node["_target_"]).startswith(_FINDERS):
                 yield from _texts([value for key, value in node.items() if key != "_target_"])
+            if str(node["_target_"]).startswith(_OWN) and "target" in node:
+                yield node["target"]
         node = list(node.values())
     if isinstance(node, list | tuple):
         for item in node:
@@ -87,15 +98,33 @@ def trust(config: Any, typed: Iterable[str] = ()) -> None:
     Never to be given what was read from a database.
     """
     _trusted.update(_now(name) for name in targets(config) if isinstance(name, str))
-    _trusted.update(_now(name) for text in typed for name in _WRITTEN.findall(text))
+    _trusted.update(_now(name) for text in typed for name in _written(text))
 
 
 def trust_composed(config: Any, hydra: Any) -> None:
     """`trust` for what Hydra has composed, with all that its folders of options name (`--config-dir`)."""
     trust(config, hydra.overrides.task)
-    for source in hydra.runtime.config_sources:
-        if source.schema == "file" and source.provider not in ("hydra", "schema"):
-            _trusted.update(_named_in(Path(str(source.path))))
+    for _, folder in _folders(hydra):
+        trust_folder(folder)
+
+
+def trust_folder(folder: Path) -> None:
+    """Let everything be called that the options in a folder of the person's name."""
+    _trusted.update(_named_in(folder))
+
+
+def own_folder(hydra: Any) -> str | None:
+    """The folder of options that was typed as `--config-dir`."""
+    return next((str(folder) for provider, folder in _folders(hydra) if provider == "command-line"), None)
+
+
+def _folders(hydra: Any) -> list[tuple[str, Path]]:
+    sources = hydra.runtime.config_sources
+    return [
+        (source.provider, Path(str(source.path)))
+        for source in sources
+        if source.schema == "file" and source.provider not in ("hydra", "schema")
+    ]
 
 
 def trusted() -> list[str]:
@@ -118,6 +147,13 @@ def own() -> frozenset[str]:
     return _named_in(_CONF) | {"models.compress.teacher.load"}
 
 
+def look_here() -> None:
+    """Have Python look for modules in the folder where the command was typed too, after all other places."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def refuse_untrusted(config: Any) -> None:
     """Raise `Refusal` for the first target in a config, however deep, that may not be called."""
     wrong = [target for target in targets(config) if not is_trusted(target)]
@@ -131,7 +167,7 @@ def refuse_untrusted(config: Any) -> None:
         )
     raise Refusal(
         f"{name!a} is not called, for no option of conf/ names it: if you mean it, name it in an option of "
-        "your own and give its folder by --config-dir=FOLDER, or type it as GROUP._target_=NAME."
+        "your own and give its folder by --config-dir=FOLDER, or type it as model.target=NAME."
     )
 
 
@@ -140,16 +176,27 @@ def called(target: Any) -> Any:
     refuse_untrusted({"_target_": target})
     try:
         return pkgutil.resolve_name(_now(target))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Refusal(f"{target} cannot be found: {error}.") from error
+    except Exception as error:
+        # A module of a person's own may end in anything when it is imported.
+        kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+        whose = f": {_now(target).partition('.')[0]} is the lab's own, so call yours otherwise" * _within(
+            target
+        )
+        looked = "" if whose else f", looked for in {Path.cwd()} and in what is installed"
+        raise Refusal(
+            f"{target} cannot be imported: {kind}{' '.join(str(error).split())}{whose}{looked}."
+        ) from error
 
 
 def _named_in(folder: Path) -> frozenset[str]:
     """What the options in a folder name; not its recipes, which the lab writes too, with a model's words."""
     files = [path for path in folder.rglob("*.yaml") if "experiment" not in path.relative_to(folder).parts]
-    return frozenset(
-        _now(name) for path in files for name in _WRITTEN.findall(path.read_text("utf-8", "replace"))
-    )
+    texts = (_COMMENT.sub("", path.read_text("utf-8", "replace")) for path in files)
+    return frozenset(_now(name) for text in texts for name in _written(text))
+
+
+def _written(text: str) -> list[str]:
+    return [*_WRITTEN.findall(text), *_BROUGHT.findall(text)]
 
 
 def _texts(node: Any) -> Iterator[str]:
@@ -177,11 +224,18 @@ def build(node: Any, *, recursive: bool = True) -> Any:
     return _built(node, recursive)
 
 
+def beginning(model: Mapping[str, Any]) -> dict[str, Any]:
+    """How the network of a `model` group begins; a config of before such keys has none of them."""
+    return {key: model[key] for key in _BEGINS if key in model}
+
+
 def _built(node: Any, recursive: bool) -> Any:
     if isinstance(node, list):
         return [_built(item, recursive) for item in node]
     if not isinstance(node, dict):
         return node
+    if len(beginning(node)) == len(_BEGINS):
+        node = {key: value for key, value in node.items() if key not in _BEGINS}
     recursive = node.get("_recursive_", recursive)
     if "_target_" not in node:
         return {key: _built(value, recursive) for key, value in node.items()}
@@ -191,6 +245,8 @@ def _built(node: Any, recursive: bool) -> Any:
     # A target may change what it is given; the config is still to be written down.
     made: Callable[[Any], Any] = functools.partial(_built, recursive=True) if recursive else copy.deepcopy
     own = {key: made(value) for key, value in node.items() if key not in _SAID}
+    if str(node["_target_"]).startswith(_OWN) and isinstance(own.get("target"), str):
+        own["target"] = called(own["target"])
     args = [made(value) for value in node.get("_args_", ())]
     return functools.partial(target, *args, **own) if node.get("_partial_") else target(*args, **own)
 

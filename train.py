@@ -15,14 +15,17 @@ import refusal
 from construct import build
 from reading.learnt import found
 from redact import redact
+from refusal import Refusal
 
 PARTS = (
     "data",
     "model",
     "loss",
+    "metric",
     "optimizer",
     "scheduler",
     "compress",
+    "backend",
     "callbacks",
     "trainer",
     "budget",
@@ -32,6 +35,8 @@ PARTS = (
 CONF = Path(__file__).parent / "conf"
 READ: list[tuple[dict[str, Any], list[str]]] = []
 """the configuration of a trial by itself, and what was typed for it"""
+OWN = {"own_loss": "loss", "own_score": "metric", "own_error": "metric"}
+"""figures that a person brings -> the group that they are of"""
 TURNS = "models.training.leftovers:state"
 """what must be after a trial as it was before, so that its process may run another"""
 
@@ -56,8 +61,11 @@ def trial(
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
     construct.refuse_untrusted(config)
+    refuse_unjudged(config)
+    from research.report.card import leave
     from research.run.row import claimed
     from research.run.teachers import taught
+    from research.types import Result
 
     with claimed(config, overrides=overrides, sweep=sweep, source=source, leased=leased) as row:
         if row.status == "partial":
@@ -65,11 +73,21 @@ def trial(
         elif row.status != "known":
             teach = functools.partial(trial, source=source, threads=threads)
             with_teacher = taught(config, lambda own, recipe: teach(own, overrides=recipe))
-            begun = with_teacher.config | {"ckpt_path": row.ckpt_path}
+            weights = row.files.get("model.weights", {}).get("sha256")
+            begun = with_teacher.config | {"ckpt_path": row.ckpt_path, "weights_sha256": weights}
             measured = measure(begun, row.folder, row.digest, overrides, sweep, threads, spent_s)
             found = measured.metrics | with_teacher.metrics, measured.facts | with_teacher.facts
+            leave(row.trial, Result(trial_id=row.trial_id, metrics=found[0], facts=found[1]))
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
+
+
+def refuse_unjudged(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for a score that only a loss or a metric of the person's has, where there is none."""
+    score = config["score"]
+    group = OWN.get(score.partition("/")[2])
+    if group and not (config.get(group) or {}).get("target"):
+        raise Refusal(f"score={score} is of your own {group}: add {group}=own {group}.target=module.name.")
 
 
 def measure(
@@ -84,10 +102,13 @@ def measure(
     """Build every part from its group, train, and measure the final network."""
     from models.startup import lean  # noqa: F401 - lean comes first: it makes Lightning load less
     from models import trial
+    from models.own import beginning
     from models.training import loggers
 
     trial.prepare(folder, config["seed"], threads)
     parts = {part: build(config.get(part) or {}) for part in PARTS}
+    own = construct.beginning(config["model"])
+    parts["beginning"] = beginning.Beginning(**own, sha256=config.get("weights_sha256"))
     if sweep is None and sys.stderr.isatty():
         from models.training.callbacks.progress import ProgressLine
 
@@ -111,14 +132,28 @@ def complete(config: dict[str, Any], folder: Path, facts: dict[str, Any]) -> Any
     return inference.later(folder, facts, **parts)
 
 
+def deliver(config: dict[str, Any], folder: Path, to: Path, form: str, threads: int | None) -> dict[str, Any]:
+    """Write the network of a finished trial into the folder `to`, proven to run without the lab."""
+    construct.refuse_untrusted(config)
+    from models.startup import lean  # noqa: F401 - lean comes first
+    from models import delivery, trial
+
+    delivery.check(form, config.get("compress") or {})
+    trial.seed_everything(config["seed"], threads)
+    parts = {part: build(config.get(part) or {}) for part in ("data", "model", "compress")}
+    return vars(delivery.deliver(folder, to, form, **parts))
+
+
 def composed(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """What Hydra has composed as a plain config, its targets trusted, and its overrides as they are told."""
+    from research.compose.trees import unspaced
+
     learnt = found(OmegaConf.to_container(cfg.data, resolve=True))
     for key, value in learnt.items():
         cfg.data[key] = value
     resolved: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     construct.trust_composed(resolved, HydraConfig.get())
-    return resolved, redact(list(HydraConfig.get().overrides.task))
+    return unspaced(resolved), redact(list(HydraConfig.get().overrides.task))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -162,17 +197,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     from research.compose.defaults import Files
-    from research.compose.typed import quoted
-    from research.tasks.foreign import refuse_campaigns
-    from research.tasks.line import helps, manual, refuse_flags
+    from research.tasks.line import helps, manual, training
 
     if helps(sys.argv[1:]):
         sys.exit(print(manual(Files(CONF), "train")))
+    construct.look_here()
     with refusal.told():
-        # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
-        words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
-        refusal.refuse_secrets(words)
-        refuse_flags(words, CONF)
-        refuse_campaigns(words, CONF)
-        sys.argv[1:] = quoted(words)
+        sys.argv[1:] = training(sys.argv[1:], CONF)
     main()

@@ -4,8 +4,9 @@
 
 A/A: 1,000 simulated campaigns of 50 comparisons each in which no arm is any better than its control, judged
 by the lab's own `judge`, `as_good_as` and, for a bound relative to the control beside a cost that does fall,
-its own claims, at the rates of its own `AlphaLedger`. A finding is a claim that is
-`supported` or `refuted`, for both name a difference that is not there; the `supported` alone stand beside it.
+its own claims, at the rates of its own `AlphaLedger`; in the last rows also what proposals say of themselves,
+in campaigns of 20 comparisons (`false_own_claims.py`). A finding is a claim that is `supported` or `refuted`,
+for both name a difference that is not there; the `supported` alone stand beside it.
 Then, on the same streams: a t-test at 5 % for each comparison, and keep-if-better, which keeps whatever has a
 higher mean than the best before.
 Power: how often an effect of 1, 2 or 3 SD (of a pair's difference) is found by the first look at n = 3, 5, 8
@@ -26,6 +27,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from false_own_claims import PLAIN, SIZED, Effect, any_false
 
 from research.stats.alpha import AlphaLedger, Errors
 from research.stats.claims import Claim
@@ -187,6 +190,11 @@ def worse_by_the_margin(draw: Draw, rng: np.random.Generator, n: int) -> Stream:
     return stream
 
 
+def own_claims(said: tuple[str, ...], effect: Effect, rng: np.random.Generator, n: int) -> Stream:
+    """What proposals say of themselves is judged beside the campaign's claims, and arm against arm."""
+    return Stream(found=any_false(said, effect, rng, n))
+
+
 SETTINGS: list[tuple[str, Callable[..., Stream], tuple[int, ...]]] = [
     ("normal, each its control", partial(each_its_control, normal), PAIRS),
     ("normal, one control", partial(one_control, normal), (3,)),
@@ -198,6 +206,8 @@ SETTINGS: list[tuple[str, Callable[..., Stream], tuple[int, ...]]] = [
     ("as good as, worse by the margin", partial(worse_by_the_margin, normal), (3, 5)),
     ("cheaper, worse by the margin", partial(misses_a_bound, normal), PAIRS),
     ("k/360, worse by the margin", partial(misses_a_bound, coarse), (5,)),
+    ("own claims, no effect", partial(own_claims, PLAIN, Effect()), (3, 5)),
+    ("own claims of exactly the effect", partial(own_claims, SIZED, Effect(-0.01, 0.9)), (3, 5)),
 ]
 """name, procedure, and the seeds of a look; in those with a margin, refuting the claim would be right"""
 
@@ -217,7 +227,8 @@ def false_findings(campaigns: int) -> bool:
             found = sum(one.found or (one.refuted and not margin) for one in streams)
             ends = binomtest(found, campaigns).proportion_ci(method="exact")
             share = f"{found / campaigns:5.1%} [{ends.low:.1%}, {ends.high:.1%}]"
-            print(f"{name:32} {n}  {share:19}{'' if margin else _beside(streams)}", flush=True)
+            beside = "" if margin or name.startswith("own") else _beside(streams)
+            print(f"{name:32} {n}  {share:19}{beside}", flush=True)
             good &= ends.low <= ALPHA
     print(f"\nAt most {ALPHA:.0%} in every row, up to chance: {'yes' if good else 'NO'}")
     return good

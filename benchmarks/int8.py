@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402  the script runs from any folder
 from torch import nn  # noqa: E402
 
+from models.backends.inductor import Inductor  # noqa: E402
 from models.compress.artefact import measure  # noqa: E402
 from models.compress.compiled import Compile  # noqa: E402
 from models.compress.compression import Compression  # noqa: E402
@@ -96,7 +97,7 @@ def pipeline(case: Case, steps: dict[str, Compression], seed: int, folder: str) 
 def speeds(case: Case, rounds: int) -> None:
     """A row per option: bytes, and times as fast at both batch sizes."""
     dense = case.net().eval()
-    context = Context(case.data, "cpu", 0, "32-true", Path(), lambda net, *_: net)
+    context = Context(case.data, "cpu", 0, "32-true", Path(), lambda net, *_: net, backends=(Inductor(),))
     inputs = case.data.train.inputs[:BATCH]
     print(
         f"\n{case.name}, n = {rounds} rounds   bytes, times as fast at batch {BATCH}, at batch 1, compiling"

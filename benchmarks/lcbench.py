@@ -106,7 +106,8 @@ def shared(
         for one in proposers:
             one.tell(proposal, seen)
         best = state.incumbent is None or metrics["val/accuracy"] > state.incumbent.metrics["val/accuracy"]
-        state = state.model_copy(update={"incumbent": seen} if best else {})
+        known: dict[str, Any] = {"seen": (*state.seen, seen)}
+        state = state.model_copy(update=known | ({"incumbent": seen} if best else {}))
     return trials + 1
 
 

@@ -60,6 +60,14 @@ def optuna_gp(search: Search, trials: int) -> None:
     optuna_study(study, search, trials)
 
 
+def optuna_cmaes(search: Search, trials: int) -> None:
+    """Optuna's CmaEsSampler, which draws what is no number independently and knows no bounds."""
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.CmaEsSampler(seed=search.seed))
+    optuna_study(study, search, trials)
+
+
 def optuna_study(study: Any, search: Search, trials: int) -> None:
     """Ask and tell; a known configuration is told its known figures, which is how its users cache."""
     import optuna
@@ -103,11 +111,12 @@ def lab(
     state = State(goal="", objective=search.question.objective, fixed=(), control=control, incumbent=control)
     silent: dict[str, int] = {}
     while len(search.done) < trials and (proposer := bandit.next()):
+        search.promises |= {len(search.done): promise} if (promise := bandit.promise) is not None else {}
         seen, state = turn(proposer, search, state)
         silent[proposer.name] = 0 if seen else silent.get(proposer.name, 0) + 1
         if seen is None:
             if silent[proposer.name] >= 3:
-                bandit.leave(proposer)
+                bandit.rest(proposer)
             continue
         bandit.learn(proposer.name, gain(state, seen), seen.metrics["train/seconds"])
         for source in proposers:
@@ -142,9 +151,9 @@ def sources(names: Sequence[str], search: Search, memory: bool) -> Iterator[Prop
     """The named sources of conf/proposer/auto.yaml, and the portfolio where there is a memory."""
     from hydra.utils import get_class
 
-    have = {"vocabulary": search.table.vocabulary(), "fixed": (), "seed": search.seed}
-    if memory:
-        known = Earlier(remembered(search))
+    known = Earlier(remembered(search)) if memory else None
+    have = {"vocabulary": search.table.vocabulary(), "fixed": (), "seed": search.seed, "memory": known}
+    if known:
         yield Portfolio(known, search.table.vocabulary(), ())  # type: ignore[arg-type]
     for name in names:
         make: Any = get_class(SOURCES[name])
@@ -188,7 +197,12 @@ def auto(memory: bool) -> Arm:
 
 def arm(name: str) -> Arm:
     """The arm of a name: a peer, `auto`, `auto+memory`, or one of the lab's sources alone."""
-    peers: dict[str, Arm] = {"uniform": by_lot, "optuna": optuna_tpe, "optuna_gp": optuna_gp}
+    peers: dict[str, Arm] = {
+        "uniform": by_lot,
+        "optuna": optuna_tpe,
+        "optuna_gp": optuna_gp,
+        "optuna_cmaes": optuna_cmaes,
+    }
     if name in peers:
         return peers[name]
     if name in ("auto", "auto+memory"):

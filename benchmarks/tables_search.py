@@ -13,8 +13,10 @@ sys.path.insert(0, str(ROOT))
 
 from tables_data import Cell, Figures, Table  # noqa: E402
 
+from research.campaign.charter import WORTH, Promote  # noqa: E402
 from research.metrics import rank  # noqa: E402
 from research.propose.proposer import Seen  # noqa: E402
+from research.stats.racing import Race  # noqa: E402
 from research.types import Constraint, Objective  # noqa: E402
 
 TOP, SLACK = 0.01, 0.005
@@ -41,6 +43,13 @@ class Run(NamedTuple):
     """the same of what the search would pick by its one seed"""
     feasible: float
     """whether that pick keeps the bound by its mean"""
+    raced: float
+    raced_feasible: float
+    """the same of the pick of a race of the best over further seeds"""
+    saved: float
+    """share of the seconds that stopping by itself saves; NaN for who cannot tell"""
+    lost: float
+    """what the best evaluated loses by it, in points of the score, for a loss of the way from the median"""
     repeats: int
     cpu: float
     """CPU seconds of proposing"""
@@ -71,6 +80,8 @@ class Search:
     seed: int
     done: dict[Cell, Figures] = field(default_factory=dict)
     repeats: int = 0
+    promises: dict[int, float] = field(default_factory=dict)
+    """trials -> what the coming ones promise, as `research.campaign.stopping.Worth` asks"""
 
     def seen(self, overrides: Sequence[str], proposer: str) -> Seen:
         """Train it, or say that it is known."""
@@ -94,17 +105,35 @@ class Search:
             if cell in tops:
                 reached = place
                 break
-        cheapest, pick, feasible = self._cheap()
-        return Run(reached, seconds, self._regret(), cheapest, pick, feasible, self.repeats, cpu)
+        own = (self._regret(list(self.done)), *self._cheap(), *self._stopped())
+        return Run(reached, seconds, *own, self.repeats, cpu)
 
-    def _regret(self) -> float:
+    def _regret(self, cells: Sequence[Cell]) -> float:
         best, median = span(self.table)
-        least = min(self.table.sign * self.table.truth[cell].score for cell in self.done)
+        least = min(self.table.sign * self.table.truth[cell].score for cell in cells)
         return (least - best) / (median - best)
 
-    def _cheap(self) -> tuple[float, float, float]:
+    def _stopped(self) -> tuple[float, float]:
+        """What ending it at the first promise below `WORTH` saves and loses."""
+        if not self.promises:
+            return math.nan, math.nan
+        trials = next((at for at, promise in self.promises.items() if promise < WORTH), len(self.done))
+        cells, spent = list(self.done), [figures.seconds for figures in self.done.values()]
+        saved = 1 - sum(spent[:trials]) / sum(spent)
+        if self.question.name == "cheap":
+            kept = [
+                [self.table.truth[cell].seconds for cell in some if cell in _feasible(self.table)]
+                for some in (cells[:trials], cells)
+            ]
+            dearest = max(_feasible(self.table).values())
+            return saved, math.log(min(kept[0], default=dearest) / min(kept[1], default=dearest))
+        best, median = span(self.table)
+        points = 100 * (median - best) if self.table.sign < 0 else 100
+        return saved, points * (self._regret(cells[:trials]) - self._regret(cells))
+
+    def _cheap(self) -> tuple[float, float, float, float, float]:
         if self.question.name != "cheap":
-            return math.nan, math.nan, math.nan
+            return (math.nan,) * 5
         truth, oracle = self.table.truth, min(_feasible(self.table).values())
         kept = [truth[cell].seconds for cell in self.done if cell in _feasible(self.table)]
         dearest = max(_feasible(self.table).values())
@@ -113,7 +142,24 @@ class Search:
             min(kept, default=dearest) / oracle,
             truth[picked].seconds / oracle,
             float(picked in _feasible(self.table)),
+            truth[raced := self._raced()].seconds / oracle,
+            float(raced in _feasible(self.table)),
         )
+
+    def _raced(self) -> Cell:
+        """The pick of a race, as `research.campaign.promotion` runs it."""
+        objective, promote = self.question.objective, Promote()
+        cells = sorted(self.done, key=lambda cell: rank(objective, self.told(self.done[cell])))[
+            : promote.arms
+        ]
+        ran = [[self.told(self.done[cell])] for cell in cells]
+        for _ in range(promote.trials):
+            may = [place for place, own in enumerate(ran) if len(own) < self.table.seeds]
+            if not may:
+                break
+            place = Race(objective, ran).next(may)
+            ran[place].append(self.told(self.table.measured(cells[place], self.seed + len(ran[place]))))
+        return cells[Race(objective, ran).order()[0]]
 
 
 @cache

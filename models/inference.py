@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.backends import served
 from models.compress import artefact
 from models.compress.compression import Compression
 from models.data.batches import sequential
@@ -51,7 +52,7 @@ def later(
     *,
     data: Dataset,
     model: nn.Module,
-    compress: dict[str, Compression],
+    compress: dict[str, Any],
     trainer: Settings,
     meter: Meter,
 ) -> Figures:
@@ -79,15 +80,20 @@ def later(
     return metrics, found | {"disturbed": held, "notes": notes}
 
 
-def restore(net: nn.Module, steps: Mapping[str, Compression], path: Path, example: Tensor) -> nn.Module:
+def restore(net: nn.Module, steps: Mapping[str, Any], path: Path, example: Tensor) -> nn.Module:
     """A fresh `net` of the same configuration with the structure and the weights in `path`, ready to answer.
 
     `steps` are the entries of the trial's `compress=[...]`, in order; `example` is one input, (1, *shape).
+    What another runtime than torch answered is read from that runtime's own files.
+
 
     Raises:
         Refusal: the file is damaged, or of another network or another list of compressions.
     """
     state = artefact.load(path)
+    if (answering := served.restored(net, state)) is not None:
+        return answering
+    steps = {name: step for name, step in steps.items() if isinstance(step, Compression)}
     for step in steps.values():
         net = step.rebuild(net, state, example)
     try:

@@ -1,6 +1,5 @@
 """One trial from its parts to its numbers: fit, then score, cost, latency and energy of one final network."""
 
-import json
 import platform
 import random
 import time
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from models.compress import artefact
-from models.compress.compression import Compression
 from models.compress.context import Context
 from models.compress.gains import error, error_vs_fp32, gains, shortfalls
 from models.data.batches import sequential
@@ -25,7 +23,10 @@ from models.energy.figures import Energy
 from models.energy.meter import Meter
 from models.inference import Figures, check, inference
 from models.measure import cost, peak
-from models.pipeline import Pipeline
+from models.measure.constant import constant
+from models.own.beginning import Beginning
+from models.own.judged import scores
+from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
@@ -34,13 +35,8 @@ from models.training.settings import Settings
 from models.training.side import taken
 from refusal import Refusal
 
-_BRIEF_S = 0.1
-"""a window below the tick of a counter, of which joules may be taken by the training's mean power"""
 _NAMED = 1000
 """names of classes that a row holds at most"""
-_ENERGY = ("train/energy_j", "train/co2_kg")
-_ADDED = {"seconds": "seconds", "cpu_seconds": "cpu_seconds", "energy_standing_j": "standing_j"}
-"""what a compression adds to a training in any case: metric -> figure of a window"""
 
 
 @final
@@ -107,9 +103,11 @@ def train_and_measure(
     opened: list[Any],
     folder: Path,
     *,
-    compress: dict[str, Compression],
+    compress: dict[str, Any],
     model: nn.Module,
     trainer: Settings,
+    beginning: Beginning | None = None,
+    metric: Any = None,
     unmeasured: Sequence[str] = (),
     spent_s: float = 0.0,
     **parts: Any,
@@ -123,10 +121,14 @@ def train_and_measure(
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")
     started = time.perf_counter()
     parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
+    begun = (beginning or Beginning()).begin(model, data)
+    # What a person brought to judge by is tried before anything trains.
+    scores(model, data.val, data.batch_size, parts["loss"], metric)
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
+    begun.check(pipeline.net, list(pipeline.steps))
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
-    notes: list[str] = fitted.facts.pop("notes", [])
+    notes: list[str] = begun.notes + fitted.facts.pop("notes", [])
     example = pipeline.context.example[:1]
     nothing: Figures = ({}, {})
     counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), nothing, notes)
@@ -142,31 +144,40 @@ def train_and_measure(
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, left_out, notes)
+    metrics |= own_scores(net, pipeline.context, parts["loss"], metric)
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
-        metrics |= compressed(pipeline, net, metrics, notes)
+        gained, uneven = compressed(pipeline, net, metrics, notes)
+        metrics, facts["disturbed"] = metrics | gained, facts["disturbed"] | uneven
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     # Of the whole process, as its start is what a short training costs most.
     metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.told(fitted.net)
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)
     return Measured(metrics, facts, fitted.curve)
 
 
+def own_scores(net: nn.Module, context: Context, *judges: Any) -> dict[str, float]:
+    """What a person's own loss and metric say of the final network on validation and test."""
+    data, dtype = context.data, AUTOCAST.get(context.precision)
+    with torch.autocast(torch.device(context.device).type, dtype, enabled=dtype is not None):
+        parts = {part: scores(net, getattr(data, part), data.batch_size, *judges) for part in ("val", "test")}
+    return {f"{part}/{key}": value for part, found in parts.items() for key, value in found.items()}
+
+
 def described(data: Dataset, folder: Path) -> dict[str, Any]:
     """The facts of the data; what a network needs of them beside its weights is left in `data.json`."""
-    about = {key: value for key, value in data.about.items() if key != "notes"}
-    known = {"task": data.task, "shape": list(data.shape), "classes": data.classes}
-    (folder / "data.json").write_text(json.dumps(known | about, ensure_ascii=False, indent=1))
-    names = about.get("names")
+    (folder / "data.json").write_text(data.spelt())
+    names = data.about.get("names")
     sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
-    return {"examples_of": sizes} | ({"classes": names[:_NAMED]} if names else {})
+    found = {"examples_of": sizes, "baseline": constant(data)}
+    return found | ({"classes": names[:_NAMED]} if names else {})
 
 
 def final_numbers(
@@ -182,7 +193,7 @@ def final_numbers(
     batch = next(sequential(data.test, data.batch_size))[0]
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         # What a search may look at is all that the test has; only the test's facts are kept.
-        detailed = data.task == "classification"
+        detailed = data.task in ("classification", "multilabel")
         val, _ = evaluate(net, data.val, data.task, data.batch_size, data.classes, detailed)
         test, facts = evaluate(net, data.test, data.task, data.batch_size, data.classes, detailed=True)
         own = taken("the network's own metrics", lambda: _own(net), dict[str, float](), notes)
@@ -216,53 +227,28 @@ def fraction_of_peak(fitted: Fitted, counted: dict[str, float], context: Context
 
 def compressed(
     pipeline: Pipeline, net: nn.Module, metrics: dict[str, float], notes: list[str]
-) -> dict[str, float]:
-    """The `compress/` keys: the final network beside the dense one of the same configuration.
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The `compress/` keys, of the final network beside the dense one, and why their window is disturbed.
 
     `compress/accuracy_lost` is by validation, what came after the training lost (in bits per byte for a
     language), and `numerics/error_vs_fp32` how far its answers moved from those of the trained network.
     """
     context = pipeline.context
 
-    def beside() -> dict[str, float]:
+    def beside() -> tuple[dict[str, float], dict[str, str]]:
         batch = next(sequential(context.data.test, context.batch_size))[0]
         dense = pipeline.dense.to(context.device)
         dtype = AUTOCAST.get(context.precision)
         with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-            gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
+            gained, uneven = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
             gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
         notes.extend(shortfalls(gained))
-        return gained
+        return gained, {"compress": uneven} if uneven else {}
 
-    gained = taken("compress/bytes_ratio and compress/speedup", beside, dict[str, float](), notes)
+    nothing: tuple[dict[str, float], dict[str, str]] = ({}, {})
+    gained, uneven = taken("compress/bytes_ratio and compress/speedup", beside, nothing, notes)
     lost = context.score(pipeline.trained) - context.score(net)
-    return gained | {"compress/accuracy_lost": lost}
-
-
-def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str, float]:
-    """The training's metrics, with the seconds, joules and carbon that its compression added.
-
-    What is too short for a counter takes the training's mean power; `doubts` says so in a note. Validations
-    and checkpoints of a fine-tuning are added to `harness/`.
-    """
-    added, around = pipeline.energy, pipeline.harness
-    if added is None or around is None:
-        return metrics
-    share = added.seconds / metrics["train/seconds"]
-    found = {key: getattr(added, name) for key, name in _ADDED.items() if f"train/{key}" in metrics}
-    for key, value in (("energy_j", added.joules), ("co2_kg", added.co2_kg)):
-        mean = metrics.get(f"train/{key}")
-        if mean is not None and ((value is not None and added.valid) or brief(added)):
-            found[key] = value if value is not None and added.valid else mean * share
-    kept = {key: value for key, value in metrics.items() if key not in _ENERGY or key[6:] in found}
-    totals = {f"train/{key}": kept[f"train/{key}"] + value for key, value in found.items()}
-    beside = {"seconds": around.seconds, "cpu_seconds": around.cpu_seconds, "energy_j": around.joules}
-    totals |= {
-        f"harness/{key}": kept[f"harness/{key}"] + value
-        for key, value in beside.items()
-        if value is not None and f"harness/{key}" in kept
-    }
-    return kept | totals | {f"compress/{key}": value for key, value in found.items()}
+    return gained | {"compress/accuracy_lost": lost}, uneven
 
 
 def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, str]:
@@ -273,7 +259,9 @@ def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, 
 
 
 def doubts(training: Energy, added: Energy | None) -> list[str]:
-    """What must be said of the joules."""
+    """What must be said of the joules; a network that was given has no training's."""
+    if not training.seconds:
+        return []
     if added is not None and brief(added):
         took = f"joules of the compression are its {1000 * added.seconds:.0f} ms at the training's power"
         return doubts(training, None) + ([took] if added.seconds > 0.001 else [])
@@ -282,17 +270,7 @@ def doubts(training: Energy, added: Energy | None) -> list[str]:
     return [f"no joules of the training: {note}" for note in unsound] + ([calibration] if calibration else [])
 
 
-def brief(added: Energy) -> bool:
-    """Whether a compression was too short to be measured, and too short to matter."""
-    return not added.valid and added.seconds < _BRIEF_S
-
-
 def machine(device: torch.device) -> dict[str, Any]:
     """What the numbers were taken on."""
-    return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}

@@ -1,27 +1,116 @@
-"""What a column or an array of answers asks for: a class of each example, or a value."""
+"""What a column or an array of answers asks for: a class of each example, several of them, or a value."""
 
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.labels import classes_of
+from reading.decoded import narrowed
+from reading.frames import column, plain
+from reading.labels import ANSWERS, classes_of, mark, ordered, parted
 from refusal import Refusal
 
 _MOST_CLASSES = 64
 """different whole numbers above which answers are values, unless a person says data.task=classification"""
+_TASKS = (None, "classification", "multilabel", "regression")
+_SHOWN = 5
+
+Answers = tuple[NDArray[Any], dict[str, Any]]
+"""targets, and what is known of them: task, how many classes and their names"""
 
 
-def answers(values: NDArray[Any], task: str | None, where: str) -> tuple[NDArray[Any], dict[str, Any]]:
-    """(targets, what is known of them: task, how many classes and their names).
+def answers(
+    values: NDArray[Any], task: str | None, where: str, notes: list[str], order: Sequence[str] = ()
+) -> Answers:
+    """Of an array.
 
-    Words, true and false, and up to 64 different whole numbers are classes; other numbers are values, unless
-    `task` says which of the two they are. One row of ones and zeros each is read as the class of its one.
-    Values are float32 (N, 1). Raises `Refusal` for an answer that is missing or not finite.
+    Words, true and false, and up to 64 different whole numbers are classes, (N,) int64; other numbers are
+    values, float32 (N, 1), unless `task` says which of the two they are. Rows of ones and zeros are several
+    classes at once, (N, K) bool, unless each has a single one, which is its class then. Raises `Refusal` for
+    an answer that is missing or not finite.
     """
-    if task not in (None, "classification", "regression"):
-        raise Refusal(f"data.task {task} does not fit {where}: set it to classification or regression.")
-    values = _of_one_axis(values, task, where)
+    _check(task, where)
+    if values.ndim == 2 and values.shape[1] > 1 and task != "regression" and _marks(values):
+        if task == "multilabel" or not (values.sum(1) == 1).all():
+            return _several(values.astype(bool), [str(at) for at in range(values.shape[1])], where, notes)
+        values = np.asarray(values.argmax(1))
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1:
+        raise Refusal(
+            f"{where}: the answers are {list(values.shape)}: give one class or value of each example, or a "
+            "column of ones and zeros for each of several classes."
+        )
+    if task == "multilabel":
+        raise Refusal(
+            f"{where}: each example has one answer; for several set data.separator to what stands between "
+            "them, or data.target to a list of columns of ones and zeros."
+        )
+    return _one_each(values, task, where, notes, order)
+
+
+def of_labels(
+    labels: Sequence[str | tuple[str, ...]],
+    task: str | None,
+    where: str,
+    notes: list[str],
+    order: Sequence[str] = (),
+) -> Answers:
+    """Of words as they were written, or several for each example; numbers only where `task` wants values."""
+    if any(isinstance(one, tuple) for one in labels):
+        return _of_sets(
+            [own if isinstance(own, tuple) else (own,) for own in labels], task, where, notes, order
+        )
+    if task != "regression":
+        return answers(np.array(labels, object), task, where, notes)
+    try:
+        return answers(np.array(labels, float), task, where, notes)
+    except ValueError as error:
+        raise Refusal(
+            f"{where}: the answers are no numbers, so data.task=regression does not fit."
+        ) from error
+
+
+def of_columns(
+    frame: Any,
+    target: Any,
+    separator: str | None,
+    task: str | None,
+    where: Any,
+    notes: list[str],
+    order: Sequence[str] = (),
+) -> tuple[NDArray[Any], dict[str, Any], list[str]]:
+    """Of a pandas frame, and the columns that they are of.
+
+    `target` names one column, or several with a class each; with a `separator`, or where a cell holds a list,
+    an example has as many classes of one column as are there. `order` is that of the names of the classes.
+    """
+    names = [str(name) for name in frame.columns]
+    listed = list(target) if isinstance(target, list | tuple) else [target]
+    if len(listed) > 1:
+        return *_of_marked(frame, listed, task, where, notes), listed
+    answer = column(where, names, listed[0] if listed else None, ANSWERS, "target")
+    values, said = frame[answer], f"{where}, column {answer}"
+    cells = values.astype(object).where(values.notna(), None).tolist()
+    sets = _as_sets(cells, separator)
+    if sets is not None:
+        return *_of_sets(sets, task, said, notes, order), [answer]
+    return *answers(plain(values, answer, where), task, said, notes, order), [answer]
+
+
+def _as_sets(cells: Sequence[Any], separator: str | None) -> list[tuple[str, ...]] | None:
+    """The classes of each cell, where there may be several; None where each has one."""
+    if separator is not None:
+        return [parted("" if cell is None else str(cell), separator) for cell in cells]
+    if any(isinstance(cell, tuple) for cell in cells):
+        return [cell if isinstance(cell, tuple) else () for cell in cells]
+    return None
+
+
+def _one_each(
+    values: NDArray[Any], task: str | None, where: str, notes: list[str], order: Sequence[str]
+) -> Answers:
     number = values.dtype.kind in "fiu"
     if number and not np.isfinite(values.astype(np.float64)).all():
         row = int(np.flatnonzero(~np.isfinite(values.astype(np.float64)))[0])
@@ -33,25 +122,64 @@ def answers(values: NDArray[Any], task: str | None, where: str) -> tuple[NDArray
     if (task or ("classification" if few or not number else "regression")) == "regression":
         if not number:
             raise Refusal(f"{where}: the answers are no numbers, so data.task=regression does not fit them.")
-        return values.astype(np.float32)[:, None], {"task": "regression", "classes": 1}
+        return narrowed(values, where)[:, None], {"task": "regression", "classes": 1}
     if number and not whole:
         raise Refusal(f"{where}: the answers are fractions, so data.task=classification does not fit them.")
-    names, targets = classes_of([str(int(one)) if number else str(one) for one in values.tolist()], where)
+    labels = [str(int(one)) if number else str(one) for one in values.tolist()]
+    names, targets = classes_of(labels, where, order)
+    absent = [name for name in order if name not in names]
+    if absent:
+        notes.append(f"no example is of the classes {', '.join(absent[:_SHOWN])}: they are left out")
     return targets, {"task": "classification", "classes": len(names), "names": names}
 
 
-def _of_one_axis(values: NDArray[Any], task: str | None, where: str) -> NDArray[Any]:
-    if values.ndim == 2 and values.shape[1] == 1:
-        return values[:, 0]
-    if values.ndim == 2 and task != "regression" and _one_hot(values):
-        return np.asarray(values.argmax(1))
-    if values.ndim != 1:
-        raise Refusal(
-            f"{where}: the answers are {list(values.shape)}: give one class or value of each example."
-        )
-    return values
+def _of_sets(
+    sets: Sequence[Collection[str]], task: str | None, where: str, notes: list[str], order: Sequence[str] = ()
+) -> Answers:
+    _check_several(task, where)
+    found = ordered(list(chain.from_iterable(sets)), where, order)
+    names = list(order) if set(found) <= set(order) else found
+    places = {name: at for at, name in enumerate(names)}
+    marked = np.zeros((len(sets), len(names)), bool)
+    for row, own in zip(marked, sets, strict=True):
+        row[[places[name] for name in own]] = True
+    return _several(marked, names, where, notes)
 
 
-def _one_hot(values: NDArray[Any]) -> bool:
-    numbers = values.dtype.kind in "fiub"
-    return numbers and bool(np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all())
+def _of_marked(frame: Any, columns: list[str], task: str | None, where: Any, notes: list[str]) -> Answers:
+    _check_several(task, str(where))
+    marked = np.zeros((len(frame), len(columns)), bool)
+    for at, name in enumerate(columns):
+        cells = frame[column(where, list(frame.columns), name, (), "target")]
+        marked[:, at] = [
+            mark(str(cell), f"{where}, row {row}: {name}") for row, cell in enumerate(cells.tolist(), start=1)
+        ]
+    return _several(marked, columns, str(where), notes)
+
+
+def _several(marked: NDArray[np.bool_], names: list[str], where: str, notes: list[str]) -> Answers:
+    if len(set(names)) < max(2, len(names)):
+        raise Refusal(f"{where}: there is one class, '{names[0]}', or one twice: name two or more.")
+    without = int((~marked).all(1).sum())
+    if without:
+        notes.append(f"{without} of {len(marked)} examples have none of the {len(names)} classes")
+    flat = [name for name, own in zip(names, marked.T, strict=True) if own.all() or not own.any()]
+    if flat:
+        notes.append(f"all examples or none have {', '.join(flat[:_SHOWN])}, which tells nothing")
+    return marked, {"task": "multilabel", "classes": len(names), "names": names}
+
+
+def _check(task: str | None, where: str) -> None:
+    if task not in _TASKS:
+        named = ", ".join(str(one) for one in _TASKS[1:])
+        raise Refusal(f"data.task {task} does not fit {where}: set it to one of {named}.")
+
+
+def _check_several(task: str | None, where: str) -> None:
+    _check(task, where)
+    if task not in (None, "multilabel"):
+        raise Refusal(f"{where}: examples have several classes each, so data.task={task} does not fit them.")
+
+
+def _marks(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "fiub" and bool(np.isin(values, (0, 1)).all())

@@ -1,13 +1,20 @@
 """What a source of data holds once it is read: plain arrays, mapped from the files that keep them."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+import mmap
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reading.moments import moments
+from refusal import Refusal
 
 TRAIN, VAL, TEST, UNSPLIT = 0, 1, 2, -1
 """the part that an example belongs to; the last is for who holds parts out"""
@@ -23,13 +30,15 @@ class Decoded:
     inputs: NDArray[Any]
     """(N, *shape): uint8 pixels, float32 values, or integer tokens, as the files have them: on no scale"""
     targets: NDArray[Any]
-    """(N,) int64 class, (N, 1) float32 value, or (N, T) next token"""
+    """(N,) int64 class, (N, K) bool, (N, 1) float32 value, or (N, T) next token"""
     parts: NDArray[np.int8]
     """(N,) `TRAIN`, `VAL`, `TEST`, or `UNSPLIT`"""
     about: dict[str, Any] = field(default_factory=dict)
     """task, names of the classes, and the sentences that a person must be told (`notes`)"""
     twins: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """(N,) the first example whose input holds the same"""
+    place: Path | None = None
+    """the folder that it is mapped from"""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,8 +47,22 @@ class Decoded:
 
     @property
     def task(self) -> str:
-        """`classification`, `regression` or `language`."""
+        """`classification`, `multilabel`, `regression` or `language`."""
         return str(self.about["task"])
+
+    def moments(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """`reading.moments` of these rows, taken once for each set of them and kept beside the inputs."""
+        named = hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
+        file = None if self.place is None else self.place / f"moments-{named}.json"
+        if file is not None and file.is_file():
+            return dict(json.loads(file.read_text()))
+        found = moments(self.inputs, rows)
+        if file is not None:
+            with suppress(OSError), tempfile.NamedTemporaryFile("w", dir=self.place, delete=False) as new:
+                new.write(json.dumps(found))
+                new.flush()
+                Path(new.name).replace(file)
+        return found
 
     def facts(self) -> dict[str, Any]:
         """What a config leaves to the data: its keys under `data`, with what was found."""
@@ -63,7 +86,7 @@ def kept(folder: Path) -> Decoded:
     arrays: Mapping[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS
     }
-    return Decoded(about=json.loads((folder / "about.json").read_text()), **arrays)
+    return Decoded(about=json.loads((folder / "about.json").read_text()), place=folder, **arrays)
 
 
 def blank(folder: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -71,12 +94,41 @@ def blank(folder: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return np.lib.format.open_memmap(folder / "inputs.npy", mode="w+", dtype=dtype, shape=shape)
 
 
+_LET_GO = 2**26
+"""bytes of a mapped array that are touched before its pages are given back"""
+
+
 def twins_of(inputs: NDArray[Any]) -> NDArray[np.int64]:
     """(N,) the first example with the same bytes, itself where there is none before."""
-    import hashlib
-
     first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(np.ascontiguousarray(one).data, digest_size=16).digest() for one in inputs)
-    return np.fromiter(
-        (first.setdefault(digest, place) for place, digest in enumerate(digests)), np.int64, len(inputs)
-    )
+    twins = np.empty(len(inputs), np.int64)
+    for place in passing(inputs, range(len(inputs))):
+        digest = hashlib.blake2b(np.ascontiguousarray(inputs[place]).data, digest_size=16).digest()
+        twins[place] = first.setdefault(digest, place)
+    return twins
+
+
+def passing(array: NDArray[Any], places: Iterable[int], rows: int = 1) -> Iterator[int]:
+    """The places one by one, `rows` of a mapped array at each, while its pages do not stay resident."""
+    each = max(1, _LET_GO // max(1, rows * array[:1].nbytes))
+    for count, place in enumerate(places, start=1):
+        yield place
+        if count % each == 0:
+            let_go(array)
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Give pages of a mapped array back; the file keeps what was written."""
+    if isinstance(array, np.memmap):
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+def narrowed(values: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """Numbers as float32, which gaps may be among. Raises `Refusal` for one that is too large for it."""
+    with np.errstate(over="ignore"):
+        found: NDArray[np.float32] = values.astype(np.float32)
+    if values.dtype.kind == "f" and (np.isinf(found) & np.isfinite(values)).any():
+        raise Refusal(
+            f"{where} holds values beyond 3e38, which float32 cannot: divide them all by one number."
+        )
+    return found

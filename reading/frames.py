@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,17 @@ def frame(file: Path) -> Any:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise Refusal(f"{file} is no table that can be read ({reason}): save it anew, in UTF-8.") from error
     found.columns = [str(name) for name in found.columns]
+    twice = found.columns[found.columns.duplicated()]
+    if len(twice):
+        raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
+    for name in found.columns:
+        found[name] = without_lists(found[name])
     if not len(found):
         raise Refusal(f"{file} has no rows.")
     return found
 
 
-def column(where: Path, names: list[str], asked: str | None, usual: tuple[str, ...], key: str) -> str:
+def column(where: Any, names: list[str], asked: str | None, usual: tuple[str, ...], key: str) -> str:
     """The column that `asked` names, else the one with a usual name. Raises `Refusal` where none is told."""
     if asked is not None and asked in names:
         return asked
@@ -80,7 +86,7 @@ def column(where: Path, names: list[str], asked: str | None, usual: tuple[str, .
     return told
 
 
-def plain(values: Any, name: str, where: Path) -> NDArray[Any]:
+def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
     """Answers as numbers or words. Raises `Refusal` for one that is missing."""
     missing = np.flatnonzero(values.isna().to_numpy())
     if len(missing):
@@ -131,7 +137,7 @@ def _from_lines(pandas: Any, file: Path) -> Any:
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             row = json.loads(line) if line.strip() else {}
-            if not isinstance(row, dict) or any(isinstance(one, dict | list) for one in row.values()):
+            if not isinstance(row, dict) or any(isinstance(value, dict) for value in row.values()):
                 raise Refusal(f"{file}, line {number} is no object of plain values: write one in each line.")
             rows += [row] if row else []
     return pandas.DataFrame(rows)
@@ -151,3 +157,22 @@ def _pandas() -> Any:
     except ImportError as missing:
         raise Refusal("Tables need pandas: pip install -e '.[data]'.") from missing
     return pandas
+
+
+def without_lists(values: Any) -> Any:
+    """A column whose cells hold lists has tuples of words instead, which are the several classes of a row."""
+    if values.dtype != object or not any(isinstance(value, list | np.ndarray) for value in values):
+        return values
+    return values.map(
+        lambda value: tuple(str(item) for item in value) if isinstance(value, list | np.ndarray) else value
+    )
+
+
+def joined(parts: Mapping[int, tuple[Any, Any]]) -> tuple[Any, Any, NDArray[np.int8]]:
+    """(what a sentence calls the first part, all rows as one pandas frame, the part of each row)."""
+    import pandas
+
+    frames = [own for _, own in parts.values()]
+    whole = pandas.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0].reset_index(drop=True)
+    numbers = np.repeat(np.array(list(parts), np.int8), [len(own) for own in frames])
+    return next(iter(parts.values()))[0], whole, numbers

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.digest import walk
@@ -21,32 +21,43 @@ class Example(NamedTuple):
     """One file, its label, and the part that its folder says."""
 
     file: Path
-    label: str
+    label: str | tuple[str, ...]
     part: int
 
 
-def examples_of(path: Path, target: str | None, notes: list[str]) -> Iterator[Example]:
+def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]) -> Iterator[Example]:
     """All files under `path` with their labels; what is left out, as no data, is added to `notes`.
 
     Raises `Refusal` for a layout that can be read in two ways, and for a file without a label.
     """
     folders = _folders(path)
     own = {one: _PARTS[one.name.lower()] for one in folders if one.name.lower() in _PARTS}
-    if TRAIN not in own.values():
-        yield from _labelled(path, path, target, UNSPLIT, notes)
+    answer = target, separator
+    if not own:
+        yield from _labelled(path, answer, UNSPLIT, notes)
         return
     others = [one.name for one in folders if one not in own]
     if others or len(set(own.values())) < len(own):
+        first = next((one.name for one, part in own.items() if part == TRAIN), min(own).name)
         beside = others[0] if others else sorted(one.name for one in own)
         raise Refusal(
-            f"data.path: {path} has a folder train and beside it {beside}: name one folder for each of "
-            "train, val and test, and set data.path to the folder that holds only these."
+            f"data.path: {path} has a folder {first} and beside it {beside}: name one folder for each of "
+            "train, val and test, and set data.path to the folder that holds only these; a class needs "
+            "another name."
         )
+    if TRAIN not in own.values():
+        raise Refusal(f"data.path: {path} has a folder {min(own).name} and none called train: add it.")
     loose = [file for file in _files(path) if _is_data(file)]
     if loose:
         raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
+    sheet = _sheet(path, *answer)
+    if sheet is not None:  # one for all parts, with names such as train/0.png
+        files = [file for one in own for file in _data(one, notes)]
+        parts = [part for one, part in own.items() for _ in _data(one, [])]
+        yield from map(Example, files, sheet.labels(files), parts)
+        return
     for one, part in sorted(own.items(), key=lambda item: item[1]):
-        yield from _labelled(one, path, target, part, notes)
+        yield from _labelled(one, answer, part, notes)
 
 
 def own_parts(path: Path) -> dict[int, Path]:
@@ -55,15 +66,12 @@ def own_parts(path: Path) -> dict[int, Path]:
     return own if TRAIN in own else {}
 
 
-def _labelled(place: Path, whole: Path, target: str | None, part: int, notes: list[str]) -> Iterator[Example]:
+def _labelled(place: Path, answer: tuple[Any, str | None], part: int, notes: list[str]) -> Iterator[Example]:
     """What lies in one part's folder: by the CSV beside it, else by its folders."""
-    files = [file for file in walk(place) if not _hidden(file, place)]
-    data = [file for file in files if _is_data(file)]
-    _tell_left_out([file for file in files if not _is_data(file) and file.suffix != ".csv"], notes)
-    sheet = _sheet(place, target, notes)
+    sheet = _sheet(place, *answer)
+    data = _data(place, notes, None if sheet is None else sheet.file)
     if sheet is not None:
-        labels = sheet.labels(data)
-        yield from (Example(file, label, part) for file, label in zip(data, labels, strict=True))
+        yield from (Example(file, label, part) for file, label in zip(data, sheet.labels(data), strict=True))
         return
     loose = [file for file in data if file.parent == place]
     if loose:
@@ -78,7 +86,7 @@ def _labelled(place: Path, whole: Path, target: str | None, part: int, notes: li
         yield from (Example(file, one.name, part) for file in inside)
 
 
-def _sheet(place: Path, target: str | None, notes: list[str]) -> Sheet | None:
+def _sheet(place: Path, target: Any, separator: str | None) -> Sheet | None:
     """The CSV of labels in a folder, if there is one; several are refused unless one has the usual name."""
     files = sorted(place.glob("*.csv"))
     usual = [file for file in files if file.name in ("metadata.csv", "labels.csv")]
@@ -88,7 +96,7 @@ def _sheet(place: Path, target: str | None, notes: list[str]) -> Sheet | None:
             f"{place} holds {' and '.join(file.name for file in chosen)}: leave one CSV of labels, or call "
             "it labels.csv."
         )
-    return Sheet(chosen[0], target) if chosen else None
+    return Sheet(chosen[0], target, separator) if chosen else None
 
 
 def _folders(place: Path) -> list[Path]:
@@ -97,6 +105,13 @@ def _folders(place: Path) -> list[Path]:
 
 def _files(place: Path) -> list[Path]:
     return sorted(one for one in place.iterdir() if one.is_file() and not one.name.startswith("."))
+
+
+def _data(place: Path, notes: list[str], sheet: Path | None = None) -> list[Path]:
+    """The pictures and signals under a folder; what is neither, nor its CSV of labels, is told."""
+    files = [file for file in walk(place) if not _hidden(file, place) and file != sheet]
+    _tell_left_out([file for file in files if not _is_data(file)], notes)
+    return [file for file in files if _is_data(file)]
 
 
 def _hidden(file: Path, place: Path) -> bool:

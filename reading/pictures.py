@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reading.cell import File, Undecodable, opened
 from refusal import Refusal
 
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -44,7 +44,7 @@ class Wanted(NamedTuple):
     """the colour behind what is seen through, as Pillow knows it"""
 
 
-def header(file: Path, animated: str) -> Header:
+def header(file: File, animated: str) -> Header:
     """Read no pixel. Raises `Refusal` for what is no picture, or several in one file that nobody chose of."""
     with _opened(file) as picture:
         frames = getattr(picture, "n_frames", 1)
@@ -65,7 +65,7 @@ def header(file: Path, animated: str) -> Header:
         return Header(*size, colour, _depth(picture.mode), seen_through, narrowed)
 
 
-def pixels(file: Path, wanted: Wanted, deep: bool) -> NDArray[Any]:
+def pixels(file: File, wanted: Wanted, deep: bool) -> NDArray[Any]:
     """(C, H, W) uint8, or float32 where the files are `deep`. Raises `Refusal` for a damaged file."""
     from PIL import ImageOps
 
@@ -80,17 +80,20 @@ def pixels(file: Path, wanted: Wanted, deep: bool) -> NDArray[Any]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _opened(file: File) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(file) as picture:
+        with opened(file) as content, Image.open(content) as picture:
             yield picture
     except UnidentifiedImageError as error:
-        raise Refusal(f"{file} is no picture that Pillow reads: save it as PNG or take it out.") from error
+        raise Undecodable(
+            f"{file} is no picture that Pillow reads: save it as PNG, take it out, or set data.damaged=skip "
+            "to leave out what cannot be read."
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Refusal(
+        raise Undecodable(
             f"{file} is damaged ({reason}): bring it again, take it out, or set data.damaged=skip to leave "
             "out what cannot be read."
         ) from error
@@ -116,23 +119,23 @@ def _plain(picture: Any, wanted: Wanted, deep: bool) -> Any:
     return picture.convert(mode)
 
 
+def scaled(height: int, width: int, resize: tuple[int, int] | int | None) -> tuple[int, int]:
+    """(height, width) of a picture once it is resized, before it is cut."""
+    if not isinstance(resize, int):
+        return resize or (height, width)
+    shorter = min(height, width)
+    return max(resize, round(height * resize / shorter)), max(resize, round(width * resize / shorter))
+
+
 def _resized(picture: Any, resize: tuple[int, int] | int | None) -> Any:
     from PIL.Image import Resampling
 
-    if resize is None:
-        return picture
-    if isinstance(resize, int):
-        shorter = min(picture.size)
-        resize = (
-            max(resize, round(picture.height * resize / shorter)),
-            max(resize, round(picture.width * resize / shorter)),
-        )
-    height, width = resize
+    height, width = scaled(picture.height, picture.width, resize)
     same = (width, height) == picture.size
     return picture if same else picture.resize((width, height), Resampling.BILINEAR)
 
 
-def _cut(picture: Any, crop: tuple[int, int] | None, file: Path) -> Any:
+def _cut(picture: Any, crop: tuple[int, int] | None, file: File) -> Any:
     if crop is None:
         return picture
     top, left = picture.height - crop[0], picture.width - crop[1]

@@ -1,39 +1,43 @@
 """Signals as numbers: `.npy` arrays and `.wav` sound."""
 
 import wave
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reading.cell import File, Undecodable, opened
+from reading.decoded import narrowed
 from refusal import Refusal
 
 ENDINGS = (".npy", ".wav")
+_ARRAY = b"\x93NUMPY"
 
 
-def signal(file: Path) -> NDArray[np.float32]:
+def signal(file: File) -> NDArray[np.float32]:
     """(C, L) or (C, H, W) float32: an array as it is, sound as -1 to 1 for each channel.
 
     One axis is one channel. Raises `Refusal` for what holds no such numbers.
     """
     try:
-        values = _sound(file) if file.suffix.lower() == ".wav" else np.load(file, allow_pickle=False)
+        with opened(file) as content:
+            array = content.read(len(_ARRAY)) == _ARRAY
+            content.seek(0)
+            values = np.load(content, allow_pickle=False) if array else _sound(content)
     except (OSError, ValueError, EOFError, wave.Error) as error:
-        raise Refusal(
-            f"{file} is damaged or no {file.suffix} of numbers ({error}): bring it again, take it out, or "
-            "set data.damaged=skip to leave out what cannot be read."
+        raise Undecodable(
+            f"{file} is damaged or no .npy or .wav of numbers ({error}): bring it again, take it out, or set "
+            "data.damaged=skip to leave out what cannot be read."
         ) from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub" or not 1 <= values.ndim <= 3:
         raise Refusal(f"{file} holds no array of numbers with one to three axes: (L), (C, L) or (C, H, W).")
     if values.size == 0 or not np.isfinite(values).all():
         raise Refusal(f"{file} is empty or holds values that are not finite: mend it or take it out.")
-    plain: NDArray[np.float32] = np.atleast_2d(values).astype(np.float32)
-    return plain
+    return narrowed(np.atleast_2d(values), str(file))
 
 
-def _sound(file: Path) -> NDArray[Any]:
-    with wave.open(str(file), "rb") as sound:
+def _sound(content: BinaryIO) -> NDArray[Any]:
+    with wave.open(content, "rb") as sound:
         width, channels = sound.getsampwidth(), sound.getnchannels()
         frames = sound.readframes(sound.getnframes())
         if len(frames) < sound.getnframes() * width * channels:

@@ -62,7 +62,7 @@ def _hold_out(
     heads, first, inverse, sizes = np.unique(
         data.twins[free], return_index=True, return_inverse=True, return_counts=True
     )
-    labels = data.targets[free][first] if data.task == "classification" else np.zeros(len(heads), np.int64)
+    labels = _strata(data, free[first])
     at = np.empty(len(heads))
     for label in np.unique(labels):
         own = rng.permutation(np.flatnonzero(labels == label))
@@ -77,6 +77,18 @@ def _hold_out(
         chosen[order[(middle > start) & (middle <= stop) & (at[order] < 1)]] = True
         parts[free[chosen[inverse]]] = part
         start = stop
+
+
+def _strata(data: Decoded, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What each row is to be held out alike in: its class, or the rarest of its several."""
+    if data.task == "classification":
+        return np.asarray(data.targets[rows])
+    if data.task != "multilabel":
+        return np.zeros(len(rows), np.int64)
+    own = np.asarray(data.targets[rows])
+    counts = own.sum(0)
+    rarest = np.where(own, counts, len(rows) + 1).argmin(1)
+    return np.asarray(np.where(own.any(1), rarest, own.shape[1]))
 
 
 def _shared(twins: NDArray[np.int64], parts: NDArray[np.int8]) -> list[str]:

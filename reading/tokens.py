@@ -21,9 +21,9 @@ class Bytes:
 
     vocabulary = _BYTES + 1
 
-    def of(self, text: str) -> list[int]:
-        """All tokens of a text."""
-        return [value + 1 for value in text.encode()]
+    def all_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """All tokens of each text."""
+        return [[value + 1 for value in text.encode()] for text in texts]
 
     def about(self) -> dict[str, Any]:
         """What makes the same tokens elsewhere."""
@@ -49,10 +49,10 @@ class Pairs:
             self._made.train_from_iterator(texts, trainer)
         self.vocabulary = int(self._made.get_vocab_size())
 
-    def of(self, text: str) -> list[int]:
-        """All tokens of a text."""
+    def all_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """All tokens of each text."""
         with _in_one_thread():
-            return list(self._made.encode(text).ids)
+            return [made.ids for made in self._made.encode_batch_fast(list(texts))]
 
     def about(self) -> dict[str, Any]:
         """What makes the same tokens elsewhere: the file that `tokenizers.Tokenizer.from_str` reads."""

@@ -13,6 +13,7 @@ from research.tasks.answer import Answer
 from research.tasks.backup import BackedUp
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
+from research.tasks.delivered import Delivered
 from research.tasks.doctor import Examined
 from research.tasks.execute import Ran
 from research.tasks.export import Exported
@@ -30,6 +31,7 @@ from research.tasks.status import Status
 from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
+from research.tasks.zoo import Zoo
 
 if TYPE_CHECKING:
     from research.campaign.bench import Run
@@ -87,7 +89,7 @@ class Lab:
         given: dict[str, Any] = {"llm": llm, "domain": domain, **more}
         given |= {"goal": goal} if goal is not None else {}
         given |= {"base": list(base)} if base else {}
-        self._typed = [*_database(store), *overrides(given), *typed]
+        self._typed = [*database(store), *overrides(given), *typed]
         settings(self._typed, CONF)  # what does not compose is refused here, not in the first method
 
     def run(self) -> Researched:
@@ -152,6 +154,16 @@ class Lab:
         """All trials to a .json or .parquet file."""
         return self._do("export", Exported, path=path, status=status)
 
+    def deliver(
+        self, row: int, path: str | Path, format: str = "safetensors", licence: str | None = None
+    ) -> Delivered:
+        """A trial's network in the folder `path`, proven to answer there without the lab."""
+        return self._do("export", Delivered, id=row, path=path, format=format, licence=licence)
+
+    def zoo(self, of: str | None = None, bound: Sequence[str] = ()) -> Zoo:
+        """The best networks at hand of each data set and bound."""
+        return self._do("zoo", Zoo, of=of, bound=list(bound))
+
     def report(self, row: str | None = None, *, sweep: str | None = None, to: str | None = None) -> Reported:
         """The report of `sprint:1`, `campaign` or `campaign:NAME`, or of a sweep, written again."""
         return self._do("report", Reported, id=row, sweep=sweep, to=to)
@@ -198,7 +210,8 @@ class Lab:
         return answer
 
 
-def _database(store: str | Path) -> list[str]:
+def database(store: str | Path) -> list[str]:
+    """An option of conf/store, the URL of a database or the path of a SQLite file, as overrides."""
     text = str(store)
     if isinstance(store, Path):
         return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]

@@ -16,7 +16,7 @@ Kind = Literal["score", "energy", "cpu", "clock", "exact", "other"]
 """`score`: depends on which examples are tested. `energy`: joules and their carbon, which need one method and
 basis. `cpu`: time that the process itself worked. `clock`: wall time and rates, which neighbours distort too.
 `exact`: a network has it whatever the seed, so it has no spread."""
-Window = Literal["train", "infer", "harness"]
+Window = Literal["train", "infer", "compress", "harness"]
 TIMED: tuple[Kind, ...] = ("energy", "cpu", "clock")
 
 
@@ -35,20 +35,27 @@ class Metric(NamedTuple):
     """whether a goal may ask for it: the machine's standing draw and the harness are no training's merit"""
 
 
+_part = partial(Metric, "clock", "max", "share")
 _joules, _cpu = partial(Metric, "energy", "min", "joules"), partial(Metric, "cpu", "min", "seconds")
 _time, _rate = partial(Metric, "clock", "min", "seconds"), partial(Metric, "clock", "max", "per second")
-_ANSWERS = ("classification", "language", "recall")
+_CLASSES = ("classification", "multilabel")
+_ANSWERS = (*_CLASSES, "language", "recall")
 METRICS: dict[str, Metric] = {
     "test/accuracy": Metric("score", "max", "share", "accuracy", tasks=_ANSWERS),
-    "test/f1": Metric("score", "max", "share", "F1 score", tasks=("classification",)),
-    "test/precision": Metric("score", "max", "share", "precision", tasks=("classification",)),
-    "test/recall": Metric("score", "max", "share", "recall", tasks=("classification",)),
-    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=("classification",)),
+    "test/f1": Metric("score", "max", "share", "F1 score", tasks=_CLASSES),
+    "test/precision": Metric("score", "max", "share", "precision", tasks=_CLASSES),
+    "test/recall": Metric("score", "max", "share", "recall", tasks=_CLASSES),
+    "test/auroc": Metric("score", "max", "share", "AUROC", tasks=_CLASSES),
+    "test/f1_micro": Metric("score", "max", "share", "micro F1 score", tasks=("multilabel",)),
+    "test/average_precision": Metric("score", "max", "share", "average precision", tasks=("multilabel",)),
     "test/loss": Metric("score", "min", "nats", "loss"),
     "test/bits_per_byte": Metric("score", "min", "bits", "bits per byte", tasks=("language",)),
     "test/rmse": Metric("score", "min", "unit", "root of the mean squared error", tasks=("regression",)),
     "test/mae": Metric("score", "min", "unit", "mean absolute error", tasks=("regression",)),
     "test/r2": Metric("score", "max", "share", "R2", tasks=("regression",)),
+    "test/own_score": Metric("score", "max", "unit", "own metric"),
+    "test/own_error": Metric("score", "min", "unit", "own error"),
+    "test/own_loss": Metric("score", "min", "unit", "own loss"),
     "train/energy_j": _joules("training energy", "train"),
     "train/co2_kg": Metric("energy", "min", "kg", "carbon of training", "train"),
     "train/cpu_seconds": _cpu("CPU time of training", "train"),
@@ -61,16 +68,14 @@ METRICS: dict[str, Metric] = {
     "train/peak_bytes": Metric("other", "min", "bytes", "peak memory of training", "train"),
     "train/activation_bytes": Metric("exact", "min", "bytes", "memory held for the backward pass", "train"),
     "train/optimizer_bytes": Metric("exact", "min", "bytes", "state of the optimizer", "train"),
-    "train/fraction_of_peak": Metric(
-        "clock", "max", "share", "share of the machine's peak that training used", "train"
-    ),
+    "train/fraction_of_peak": _part("share of the machine's peak that training used", "train"),
     "step/energy_j": _joules("energy of a training step", "train"),
     "infer/latency_s_p50": _time("median latency of one example", "infer"),
     "infer/latency_s_p95": _time("95th percentile of the latency of one example", "infer"),
     "infer/samples_per_second": _rate("examples inferred per second", "infer"),
     "infer/energy_j_per_sample": _joules("energy of inferring one example", "infer"),
     "infer/cpu_seconds_per_sample": _cpu("CPU time of inferring one example", "infer"),
-    "compress/speedup": Metric("clock", "max", "ratio", "speed-up of inference by compression", "infer"),
+    "compress/speedup": Metric("clock", "max", "ratio", "speed-up of inference by compression", "compress"),
     "compress/bytes_ratio": Metric("other", "min", "ratio", "bytes on disk, of the uncompressed network's"),
     "size/bytes": Metric("exact", "min", "bytes", "size of the weights on disk"),
     "size/parameters": Metric("exact", "min", "count", "parameters"),
@@ -249,19 +254,14 @@ def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, flo
 
 def shown(constraint: Constraint) -> str:
     """A constraint as a person writes it: `size/parameters <= 50000`, `test/accuracy >= control - 0.01`."""
-    return (
-        constraint.words
-        if constraint.of_control
-        else f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-    )
+    alone = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
+    return constraint.words if constraint.of_control else alone
 
 
 _PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 _UNITS = {"joules": "J", "kg": "g", "per second": "/s", "seconds": "s", "bytes": "B", "flops": "FLOP"}
 _UNITS["count"] = ""
 """what stands behind the number; a unit that is not here is a share or a plain number"""
-
-
 _LONG = {86400.0: "d", 3600.0: "h", 60.0: "min"}
 """how long times are told, from two of a unit on"""
 

@@ -1,11 +1,12 @@
 """Texts as they leave: the files of a report whole or not at all, lines no wider than a terminal."""
 
+import html
 import os
 import re
 import shutil
 import stat
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,8 @@ from refusal import Refusal
 
 _HANGING = re.compile(r" *\S+ {2,}| *")
 """what stands in front of the text of a line, as a name and the gap behind it"""
+_BOX = 'style="max-width:100%;overflow-x:auto"'
+_CELL = 'style="text-align:left;vertical-align:top;overflow-wrap:anywhere"'
 
 
 def written(text: str, out: TextIO) -> str:
@@ -73,3 +76,18 @@ def put(text: str, folder: Path, name: str = "report.md") -> Path:
             f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
         ) from error
     return path
+
+
+def in_html(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
+    """A table for a notebook, in a box of its own: a wide one moves in it, and the page stays as it is."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag} {_CELL}>{_escaped(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    lines = [*([line(heads, "th")] if heads else []), *(line(row, "td") for row in rows)]
+    after = f"<p>{_escaped(below)}</p>" if below else ""
+    return f"<div {_BOX}><b>{_escaped(title)}</b><table>{''.join(lines)}</table>{after}</div>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(shown(text))

@@ -265,6 +265,8 @@ class SprintFacts(RowFacts):
     steered: dict[str, int] = {}  # line of the person -> proposals that had run when it was first read
     memory: dict[str, Any] = {}
     literature: dict[str, Any] = {}
+    worthless: str | None = None
+    """why nothing that could still be proposed is worth its CPU seconds; None where something is"""
     ended: str | None = None
     """why no sprint comes after it"""
 
@@ -281,7 +283,6 @@ class ProposalFacts(RowFacts):
     review: dict[str, Any] = {}
     """`score`, `round`, `by` and the `first` score"""
     changed: str | None = None
-    """what an improvement has changed"""
     charter: dict[str, Any] = {}
     """what it was proposed under, where that is no sprint's"""
     screened: tuple[int | None, ...] = ()
@@ -289,7 +290,6 @@ class ProposalFacts(RowFacts):
     confirmed: tuple[int | None, ...] = ()
     """its trials of each stage"""
     looks: int = 0
-    """how often it was looked at"""
     carried: int | None = None
     """the proposal of an earlier sprint that it goes on with"""
     stopped: bool = False

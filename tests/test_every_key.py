@@ -10,12 +10,13 @@ import pytest
 import torch
 
 import own_data
+import own_nets
 import train
 from research.metrics import is_timed
 from research.run.teachers import key
 from research.space import contents, identity
 from research.space.gate import Space
-from research.space.signature import signature
+from research.space.signature import signature, steps_of
 from research.stats.comparable import comparable
 from research.store.store import Store
 
@@ -37,6 +38,9 @@ SILENT: dict[str, Any] = {
     "logger": {"csv": {"_target_": "models.training.loggers.csv", "_partial_": True}},
     "launcher.jobs": 7,
     "launcher.timeout_s": 600,
+    "launcher.stall_s": 600,
+    "launcher.disk_floor_gib": 0.1,
+    "runner": {"_target_": "research.run.engines.Local", "workers": 2, "jobs": 1, "threads": None},
     "meter.sampling_s": 0.5,
     "meter.min_window_s": 0.2,
     "meter.concurrent": 3,
@@ -56,6 +60,8 @@ SILENT: dict[str, Any] = {
     "trainer.steps_per_call": 2,
     "data.drawn": "once",
     "data.cache": "elsewhere",
+    "data.memory_bytes": 0,
+    "data.workers": 3,
 }
 TOLD = {"meter.country", "meter.grid_g_per_kwh"}
 """computed anew for a known trial, as tests/research/run/test_retold.py shows"""
@@ -110,7 +116,7 @@ def having(config: dict[str, Any], dotted: str, value: Any, part: bool = False) 
 
 def clocked(config: dict[str, Any]) -> set[str]:
     """The keys that its kind of budget has in the identity."""
-    joules, seconds = (config["budget"][name] is not None for name in ("joules", "seconds"))
+    joules, seconds = (config["budget"].get(name) is not None for name in ("joules", "seconds"))
     return (CLOCKED["seconds"] if joules or seconds else set()) | (CLOCKED["joules"] if joules else set())
 
 
@@ -126,7 +132,8 @@ def chosen(group: str, name: str, place: Path) -> dict[str, Any]:
     if group == "data" and name in own_data.MADE:
         return SPACE.resolve(own_data.line(name, place))
     several = group in ("compress", "callbacks")
-    return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}"])
+    needs = own_nets.NEEDS.get((group, name), [])
+    return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}", *needs])
 
 
 @pytest.fixture(autouse=True)
@@ -151,8 +158,11 @@ def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
         other = having(config, dotted, taken(dotted) if dotted in idle else turned(value))
         same = key(other, signature(other)) == before
         silent = dotted in idle or (
-            within(dotted, SILENT.keys() | TOLD | COMPARED | {"meter"})
-            and not within(dotted, clocked(config))
+            (
+                within(dotted, SILENT.keys() | TOLD | COMPARED | {"meter"})
+                and not within(dotted, clocked(config))
+            )
+            or (within(dotted, {"backend"}) and not steps_of(config))
         )
         assert same == silent, f"{dotted} of {group}={name} is {'not ' * same}in the identity"
 
@@ -184,7 +194,7 @@ def test_a_key_of_a_users_network_is_never_idle() -> None:
     assert signature(theirs) != signature(having(theirs, "model.growth", 2))
 
 
-@pytest.mark.parametrize("name", sorted(SPACE.composer.files.options("model")))
+@pytest.mark.parametrize("name", sorted({*SPACE.composer.files.options("model")} - own_nets.LINES.keys()))
 def test_what_is_idle_of_a_network_builds_the_same_network(name: str) -> None:
     tokens = SPACE.resolve([f"model={name}"])["model"]["_target_"].split(".")[-1] in ("GPT", "MoEGPT")
     config = SPACE.resolve([f"model={name}", "data=mqar" if tokens else "data=mnist1d"])
@@ -237,7 +247,7 @@ def test_what_is_not_in_the_identity_changes_no_figure_by_a_bit(
     monkeypatch.chdir(tmp_path)
     value = SILENT[dotted]
     here = list(SMALL)
-    if dotted == "data.cache":  # which only one's own data has
+    if dotted in ("data.cache", "data.memory_bytes", "data.workers"):  # which only own data has
         here += own_data.line("table", tmp_path)
         usual = learnt(resolve(*here))
         here.append("force=true")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -17,6 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from refusal import Refusal
+
+if TYPE_CHECKING:
+    from research.compose.compose import Composer
 
 
 @final
@@ -71,28 +74,43 @@ class Grid(BasicSweeper):
 
     def _batches(self, arguments: list[str]) -> list[list[list[str]]]:
         assert self.hydra_context is not None
-        parser: Any = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        try:
-            overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-            return self.split_arguments(overrides, self.max_batch_size)
-        except HydraException as error:
-            raise Refusal(str(error).strip().splitlines()[0]) from error
+        overrides = read([*self._parse_config(), *arguments], self.hydra_context.config_loader)
+        return self.split_arguments(overrides, self.max_batch_size)
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Every job's overrides in batches, with recipes expanded; Hydra's own `sweep` asks here as well."""
-        from hydra_plugins.hydra_joulelab_launcher.points import only_folder
-        from research.campaign.recipe import expanded
-        from research.compose.compose import Composer
+        from hydra_plugins.hydra_joulelab_launcher.points import composer_of
 
         assert self.config is not None
-        (split,) = BasicSweeper.split_arguments(overrides, None)
-        typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
-        jobs = [[_as_typed(text, typed) for text in job] for job in split]
-        folder = only_folder(self.config)
-        if folder is not None:
-            root = str(self.config.hydra.job.config_name)
-            jobs = expanded(jobs, folder, lambda job: Composer(folder, root).resolve(job).config)
+        jobs = combinations(overrides, composer_of(self.config))
         return [list(chunk) for chunk in BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size)]
+
+
+def read(words: Sequence[str], loader: Any = None) -> list[Any]:
+    """Overrides as Hydra reads them. Raises `Refusal` for what it cannot read."""
+    parser: Any = OverridesParser.create(config_loader=loader)
+    try:
+        return list(parser.parse_overrides(list(words)))
+    except HydraException as error:
+        raise Refusal(str(error).strip().splitlines()[0]) from error
+
+
+def combinations(overrides: Sequence[Any], composer: "Composer | None") -> list[list[str]]:
+    """Every combination of the swept values as typed, recipes as the arms of their study over its seeds.
+
+    `composer` resolves them, None where places are searched that it does not know.
+    """
+    from research.campaign.recipe import expanded
+
+    try:
+        (split,) = BasicSweeper.split_arguments(list(overrides), None)
+    except HydraException as error:
+        raise Refusal(str(error).strip().splitlines()[0]) from error
+    typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
+    jobs = [[_as_typed(text, typed) for text in job] for job in split]
+    if composer is None:
+        return jobs
+    return expanded(jobs, composer.files.folder, lambda job: composer.resolve(job).config)
 
 
 def _as_typed(text: str, typed: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -13,30 +13,35 @@ from omegaconf.errors import OmegaConfBaseException
 from reading.learnt import found
 from refusal import Refusal
 
+if TYPE_CHECKING:
+    from research.compose.compose import Composer
+
 Config = dict[str, Any]
 
 
 def points(master: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str]]) -> list[Config]:
-    """One config for each job, in 3 ms instead of 130 where only this project's `conf/` is searched.
+    """One config for each job, in 3 ms instead of 130 where only `conf/` and --config-dir are searched.
 
     Raises `Refusal`, with the overrides of the job that cannot be composed.
     """
-    folder = only_folder(master)
-    if folder is None or any(text.startswith("hydra") for overrides in jobs for text in overrides):
+    composer = composer_of(master)
+    if composer is None or any(text.startswith("hydra") for overrides in jobs for text in overrides):
         return [_by_hydra(master, loader, list(overrides)) for overrides in jobs]
-    from research.compose.compose import Composer
-
-    composer = Composer(folder, str(master.hydra.job.config_name))
     return [_quickly(composer, list(overrides)) for overrides in jobs]
 
 
-def only_folder(master: DictConfig) -> Path | None:
-    """The folder of the root config; None when --config-dir or a search path adds another place to look."""
-    own = [
-        source for source in master.hydra.runtime.config_sources if source.provider not in ("hydra", "schema")
-    ]
-    ours = len(own) == 1 and own[0].provider == "main" and own[0].schema == "file"
-    return Path(str(own[0].path)) if ours else None
+def composer_of(master: DictConfig) -> "Composer | None":
+    """Ours, of the root config's folder and that of --config-dir; None when a search path adds another place.
+
+    Raises `Refusal` for an own option that has the name of one of ours.
+    """
+    from research.compose.compose import Composer
+
+    sources = [one for one in master.hydra.runtime.config_sources if one.provider not in ("hydra", "schema")]
+    folders = {one.provider: Path(str(one.path)) for one in sources if one.schema == "file"}
+    if len(folders) < len(sources) or not {"main"} <= folders.keys() <= {"main", "command-line"}:
+        return None
+    return Composer(folders["main"], str(master.hydra.job.config_name), folders.get("command-line"))
 
 
 def _quickly(composer: Any, overrides: list[str]) -> Config:
@@ -48,6 +53,8 @@ def _quickly(composer: Any, overrides: list[str]) -> Config:
 
 
 def _by_hydra(master: DictConfig, loader: ConfigLoader, overrides: list[str]) -> Config:
+    from research.compose.trees import unspaced
+
     before = HydraConfig.instance().cfg
     try:
         composed = loader.load_sweep_config(master, overrides)
@@ -61,5 +68,5 @@ def _by_hydra(master: DictConfig, loader: ConfigLoader, overrides: list[str]) ->
         raise Refusal(f"{' '.join(overrides)}: {first}") from error
     finally:
         HydraConfig.instance().cfg = before
-    config: Config = plain
+    config: Config = unspaced(plain)
     return config

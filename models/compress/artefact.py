@@ -65,9 +65,9 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(net: nn.Module) -> dict[str, Any]:
-    # A compiled network's own weights are its eager form's.
-    state = getattr(net, "eager", net).state_dict()
-    return {OURS: {"format": _FORMAT}, "weights": pack(state)}
+    # A compiled network's own weights are its eager form's; another runtime's are that runtime's files.
+    own = net if hasattr(net, "files") else getattr(net, "eager", net)
+    return {OURS: {"format": _FORMAT}, "weights": pack(own.state_dict())}
 
 
 def _identity(value: Any) -> Any:

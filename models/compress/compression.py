@@ -22,6 +22,11 @@ class Compression(ABC):  # noqa: B024 - no hook is one that each must have
         self.facts: dict[str, Any] = {}
         """what was done, and what was left out and why, in plain values"""
 
+    @property
+    def trains(self) -> bool:
+        """Whether it acts while the network is trained, so that it does nothing to one that is given."""
+        return type(self).callbacks is not Compression.callbacks
+
     def check(self, net: nn.Module, context: Context) -> None:
         """Raise `Refusal` when this cannot be done to `net` on this machine, before anything is trained."""
         return None

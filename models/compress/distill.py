@@ -84,16 +84,17 @@ class Distill(Compression):
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Ask teacher and student the same, and compare what they answer."""
-        if context.data.task == "regression":
+        if context.data.task in ("regression", "multilabel"):
             raise Refusal(
-                "compress.distill teaches the shares of classes: leave it out where values are asked."
+                "compress.distill teaches the shares of classes that exclude each other: leave it out where "
+                "values or several classes are asked."
+            )
+        if len(context.names) == 1 and (self._self or context.given is not None):
+            raise Refusal(
+                f"compress=[{context.names[0]}] alone fine-tunes nothing: put a step before it that does, as "
+                f"compress=[structured,{context.names[0]}]."
             )
         if self._self:
-            if len(context.names) == 1:
-                raise Refusal(
-                    "compress=[distill_self] alone fine-tunes nothing: put a step before it that does, as "
-                    "compress=[structured,distill_self]."
-                )
             return
         assert self._teacher is not None
         self._adopt(self._teacher, context)

@@ -37,17 +37,22 @@ def export(net: nn.Module, example: Tensor, name: str) -> torch.fx.GraphModule:
     `example` (B, *shape) or (B, T). Raises `Refusal`, with the reason, for a network whose path depends on
     its data; `name` is the option that asked.
     """
+    try:
+        with quiet(), torch.no_grad():
+            graph = program(net, example).module()
+    except Exception as error:  # whatever a network's own code raises when it is traced
+        raise Refusal(
+            f"{name} cannot turn {type(net).__name__} into a graph ({first_line(error)}): choose "
+            "compress=[bf16] or compress=[int8_weights], or a network whose path no data changes."
+        ) from error
+    return plain(graph)
+
+
+def program(net: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """Torch's own export of `net` in evaluation mode, for batches of any size; raises what that raises."""
     pair = example[:2] if len(example) > 1 else torch.cat([example, example])
     with evaluating(net), quiet(), torch.no_grad(), torch.autocast(example.device.type, enabled=False):
-        try:
-            program = torch.export.export(net, (pair,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-        except Exception as error:  # whatever a network's own code raises when it is traced
-            raise Refusal(
-                f"{name} cannot turn {type(net).__name__} into a graph ({_reason(error)}): choose "
-                "compress=[bf16] or compress=[int8_weights], or a network whose path no data changes."
-            ) from error
-        graph = program.module()
-    return _plain(graph)
+        return torch.export.export(net, (pair,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
 def one_mode(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
@@ -57,7 +62,7 @@ def one_mode(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     return graph
 
 
-def _plain(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
+def plain(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     """`graph` as a function of a tensor to a tensor, without checks of what it is called with."""
     for node in [node for node in graph.graph.nodes if node.target == "_guards_fn"]:
         graph.graph.erase_node(node)
@@ -69,7 +74,8 @@ def _plain(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     return one_mode(graph)
 
 
-def _reason(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160]
 

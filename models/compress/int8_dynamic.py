@@ -5,7 +5,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from models.compress import int8_static, pt2e
+from models.compress import int8_static
+from models.compress.backend import Rounding
 from models.compress.compression import Compression
 from models.compress.context import Context
 
@@ -20,13 +21,12 @@ class Int8Dynamic(Compression):
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Look for CPU and compiler, and try the int8 form of the untrained network."""
-        int8_static.check(net, context, "int8_dynamic", dynamic=True)
+        int8_static.check(net, context, Rounding("int8_dynamic"))
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The compiled int8 network."""
-        return int8_static.compiled(net, context, None, self.facts)
+        return int8_static.finished(net, context, Rounding("int8_dynamic"), self.facts)
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network."""
-        largest = pt2e.largest_in(state)
-        return pt2e.quantized(net, [example], "int8_dynamic", dynamic=True, largest=largest)
+        return int8_static.rebuilt(net, state, example, "int8_dynamic", dynamic=True)

@@ -1,17 +1,19 @@
 """Weights and activations of 8 bits with scales from training examples: the fastest numbers on x86 CPUs."""
 
 from collections.abc import Mapping
-from typing import final
+from dataclasses import replace
+from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
 from models.compress import pt2e
-from models.compress.attempt import Attempt
+from models.compress.backend import Backend, Made, Rounding, chosen
 from models.compress.compression import Compression
 from models.compress.context import Context
-from models.compress.exported import Compiled, compiler
-from models.compress.number_format import one_format
-from models.compress.processor import instructions, largest_activation
+from models.compress.number_format import able, one_format
+from models.compress.raising import held
+from models.compress.rounding import layers
 from refusal import Refusal
 
 
@@ -33,40 +35,46 @@ class Int8Static(Compression):
 
     def check(self, net: nn.Module, context: Context) -> None:
         """Look for CPU and compiler, and try the int8 form of the untrained network."""
-        check(net, context, "int8_static")
+        check(net, context, Rounding("int8_static", self.batches))
 
     def after(self, net: nn.Module, context: Context) -> nn.Module:
         """The compiled int8 network."""
-        return compiled(net, context, self.batches, self.facts)
+        return finished(net, context, Rounding("int8_static", self.batches), self.facts)
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The int8 graph of a fresh network, with the saved activation scales."""
-        largest = pt2e.largest_in(state)
-        graph = pt2e.quantized(net, [example], "int8_static", dynamic=False, largest=largest)
-        return pt2e.with_activations(graph, state)
+        return rebuilt(net, state, example, "int8_static")
 
 
-def check(net: nn.Module, context: Context, name: str, *, dynamic: bool = False) -> None:
-    """Raise `Refusal` where compiled int8 cannot be made of `net` or gains nothing, by making it."""
+def check(net: nn.Module, context: Context, how: Rounding) -> None:
+    """Raise `Refusal` where no backend can make int8 of `net`; one of several that cannot is left out."""
     one_format(context)
-    pt2e.x86(name, context.device)
-    compiler(name)
-    code = "int8_dynamic" if dynamic else "int8_static"
-    attempt = Attempt(name, net, context, "compress=[bf16] or compress=[int8_weights]", code)
-    if not attempt.proven:
-        graph = pt2e.quantized(net, [context.example[:2]], name, dynamic=dynamic)
-        attempt.run(lambda: Compiled(graph, graph, context.example), must_gain=True)
+    able(context, lambda backend: backend.check(net, context, how))
 
 
-def compiled(net: nn.Module, context: Context, batches: int | None, facts: dict[str, object]) -> Compiled:
-    """The int8 network; None for `batches` takes activations' scales from each input as it comes."""
-    inputs = context.calibration(batches or 1)
-    graph = pt2e.quantized(net, inputs, "int8", dynamic=batches is None)
-    made = Compiled(graph, graph, context.example)
-    facts |= {
-        "int8": pt2e.layers(graph),
-        "activation_bits": largest_activation().bit_length(),
-        "instructions": instructions(),
-        "compile_seconds": made.seconds,
-    }
+def rebuilt(
+    net: nn.Module, state: Mapping[str, Tensor], example: Tensor, name: str, *, dynamic: bool = False
+) -> nn.Module:
+    """The int8 graph of a fresh network with the saved scales; what is saved in 32 bits stays so."""
+    saved = {layer: state.get(f"{layer}.weight") for layer in layers(net)}
+    exact = {layer for layer, weight in saved.items() if weight is not None and weight.dtype != torch.int8}
+    kept = frozenset(layer for layer in exact if f"{layer}.weight_int8" not in state)
+    largest = pt2e.largest_in(state)
+    graph = pt2e.quantized(net, [example], name, dynamic=dynamic, largest=largest, kept=kept)
+    return pt2e.with_activations(graph, state)
+
+
+def finished(net: nn.Module, context: Context, how: Rounding, facts: dict[str, Any]) -> nn.Module:
+    """The int8 network in the code of the backend that was asked for, or of the fastest."""
+
+    def make(backend: Backend) -> Made:
+        def rounded(kept: frozenset[str]) -> Made:
+            return backend.rounded(net, context, replace(how, kept=kept))
+
+        made, told = held(net, context, how.batches or 1, rounded)
+        code, more = backend.code(made, context)
+        return code, told | more
+
+    made, told = chosen(net, context, make)
+    facts |= told
     return made

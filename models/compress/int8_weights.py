@@ -89,14 +89,16 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", rounded)  # (out, in)
         self.register_buffer("weight_scale", scale)
         self.bias = linear.bias
+        self.plain = False
+        """whether it is to do without kernels and types that this processor alone may have"""
 
     def forward(self, x: Tensor) -> Tensor:
         """Affine map of the last dimension."""
         rows = x.reshape(-1, x.shape[-1])
-        if len(rows) <= _FEW_ROWS and self._has_kernel(x.device):
+        if not self.plain and len(rows) <= _FEW_ROWS and self._has_kernel(x.device):
             out = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.weight_scale.bfloat16())
         else:
-            dtype = _product(x.device)
+            dtype = torch.float32 if self.plain else _product(x.device)
             out = functional.linear(rows.to(dtype), self.weight.to(dtype)) * self.weight_scale.to(dtype)
         out = out.to(x.dtype).unflatten(0, x.shape[:-1])
         return out if self.bias is None else out + self.bias

@@ -80,6 +80,11 @@ class Factorise(Compression):
         self.when, self.batches, self.skip = one_of("when", when, WHEN), batches, tuple(skip)
         self.finetune_steps, self.lr_factor = finetune_steps, lr_factor
 
+    @property
+    def trains(self) -> bool:
+        """Whether the factors are what is trained."""
+        return self.when == "before"
+
     def check(self, net: nn.Module, context: Context) -> None:
         """Refuse a network in which no layer would shrink, or not far enough."""
         refuse_deltas(net, "low_rank")

@@ -1,5 +1,8 @@
 """A network has one number format: which steps of a compression exclude each other."""
 
+from collections.abc import Callable
+
+from models.compress.backend import Backend
 from models.compress.context import Context
 from refusal import Refusal
 
@@ -30,3 +33,15 @@ def one_format(context: Context) -> None:
 
 def _list(names: tuple[str, ...] | list[str]) -> str:
     return f"[{','.join(names)}]"
+
+
+def able(context: Context, check: Callable[[Backend], None]) -> None:
+    """Raise the first `Refusal` of `check` where no backend of the trial passes it."""
+    refused: list[Refusal] = []
+    for backend in context.backends:
+        try:
+            check(backend)
+        except Refusal as error:
+            refused.append(error)
+    if len(refused) == len(context.backends):
+        raise refused[0]

@@ -29,21 +29,28 @@ def x86(name: str, device: str) -> None:
 
 
 def quantized(
-    net: nn.Module, inputs: Iterable[Tensor], name: str, *, dynamic: bool, largest: int | None = None
+    net: nn.Module,
+    inputs: Iterable[Tensor],
+    name: str,
+    *,
+    dynamic: bool,
+    largest: int | None = None,
+    kept: frozenset[str] = frozenset(),
 ) -> torch.fx.GraphModule:
     """`net` with int8 weights (symmetric, a scale per output) and 8-bit activations (a scale per tensor).
 
     `inputs` are batches (B, *shape) that static scales are taken from; with `dynamic`, each batch gets its
     own, for linear layers only. The weights keep their names, `NAME_scale` beside them; `net` keeps its own.
     Linear layers and the convolutions of `convolves`; the rest stays in 32 bits. Slow until compiled.
-    Activations lie between 0 and `largest`, which is this processor's own unless it is given.
+    Activations lie between 0 and `largest`, which is this processor's own unless it is given. The layers of
+    the names `kept` stay in 32 bits.
 
     Raises:
         Refusal: the network has no one graph, or nothing in it can be int8.
     """
     batches = iter(inputs)
     first = next(batches)
-    graph = _told(export(_widened(net), first, name))
+    graph = _told(export(_widened(net), first, name), kept)
     try:
         largest = largest or largest_activation()
         graph = _rounded(graph, chain([first], batches), dynamic=dynamic, reduced=largest < _FULL)
@@ -151,7 +158,7 @@ def _widened(net: nn.Module) -> nn.Module:
     return net
 
 
-def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
+def _told(graph: torch.fx.GraphModule, kept: frozenset[str]) -> torch.fx.GraphModule:
     """Say what the quantizer looks for: each layer's own reading of a weight, the kind of widened layers."""
     products = (torch.ops.aten.conv2d.default, torch.ops.aten.linear.default)
     for node in list(graph.graph.nodes):
@@ -162,13 +169,15 @@ def _told(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
             stack = dict(node.meta["nn_module_stack"])
             kind = stack[last := next(reversed(stack))][1]
             # A path of its own: a layer that is used twice in a row would be taken for one use.
-            stack[last] = (node.name, _kind(node, kind))
+            stack[last] = (node.name, _kind(node, kind, kept))
             node.meta["nn_module_stack"] = stack
     return graph
 
 
-def _kind(node: torch.fx.Node, kind: str) -> str:
-    """What the quantizer is told that the module of a product is: none that it knows for a single channel."""
+def _kind(node: torch.fx.Node, kind: str, kept: frozenset[str]) -> str:
+    """What the quantizer is told that the module of a product is: none that it knows where none is int8."""
+    if str(_read(node, 1).target).removesuffix(".weight") in kept:
+        return "kept"
     if node.target is torch.ops.aten.conv2d.default and _read(node).meta["val"].shape[1] == 1:
         return "one_channel"
     return "torch.nn.modules.conv.Conv2d" if kind.endswith("._Wide") else kind

@@ -20,8 +20,9 @@ def resize(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         for name, parameter in list(module.named_parameters(recurse=False)):
             saved = state.get(f"{path}.{name}" if path else name)
             if saved is not None and saved.shape != parameter.shape:
-                empty = torch.empty(saved.shape, dtype=parameter.dtype, device=parameter.device)
-                setattr(module, name, nn.Parameter(empty, parameter.requires_grad))
+                # Zeros: what comes next may run it before it has its weights, as int8 does.
+                zeros = torch.zeros(saved.shape, dtype=parameter.dtype, device=parameter.device)
+                setattr(module, name, nn.Parameter(zeros, parameter.requires_grad))
                 changed = True
         if changed:
             describe(module)

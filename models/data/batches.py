@@ -6,12 +6,13 @@ many batches are gathered at once and handed out as views, which costs microseco
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from models.data.augment import Augment
 from models.data.dataset import Split
 from refusal import Refusal
 
@@ -37,17 +38,29 @@ class Batches:
     Raises `Refusal` when a step wants more examples than the split holds.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        augment: Augment | None = None,
+    ) -> None:
         if not 1 <= batch_size * world <= len(split):
             raise Refusal(
                 f"a batch of {batch_size} for each of {world} processes does not fit {len(split)} examples: "
                 f"set data.batch_size between 1 and {len(split) // world}."
             )
         self.split, self.batch_size, self.seed, self.rank, self.world = split, batch_size, seed, rank, world
+        self._augment = augment
         self._stride = batch_size * world
         self._chunk = _batches_per_chunk(split, batch_size)
         self._drawn = 0
         self._ready: list[Batch] = []
+        self._ahead: tuple[int, Callable[[], Batch]] | None = None
+        """the chunk that begins at a place of the stream, while it is read from the disk"""
         self._permutation = (-1, torch.empty(0, dtype=torch.int64))
 
     @property
@@ -66,8 +79,10 @@ class Batches:
     def __next__(self) -> Batch:
         if not self._ready:
             self._gather()
+        place = self._drawn
         self._drawn += self._stride
-        return self._ready.pop()
+        batch = self._ready.pop()
+        return batch if self._augment is None else self._augment(*batch, place, self.rank, self.world)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, in plain numbers; equal on every rank."""
@@ -88,13 +103,24 @@ class Batches:
         self._drawn, self._ready = int(state["drawn"]), []
 
     def _gather(self) -> None:
-        order = self._order(self._drawn, self._drawn + self._chunk * self._stride)
-        rows = order.view(self._chunk, self.world, self.batch_size)[:, self.rank].flatten()
         inputs, targets = (
             tensor.unflatten(0, (self._chunk, self.batch_size)).unbind()
-            for tensor in self.split.taken(rows.to(self.split.inputs.device))
+            for tensor in self._chunk_at(self._drawn)
         )
         self._ready = list(zip(inputs, targets, strict=True))[::-1]
+
+    def _chunk_at(self, start: int) -> Batch:
+        """The examples of the next batches; where they are read from the disk, those after them are begun."""
+        ahead = self._ahead[1] if self._ahead is not None and self._ahead[0] == start else self._asked(start)
+        if self.split.stream is not None:
+            after = start + self._chunk * self._stride
+            self._ahead = after, self._asked(after)
+        return ahead()
+
+    def _asked(self, start: int) -> Callable[[], Batch]:
+        order = self._order(start, start + self._chunk * self._stride)
+        rows = order.view(self._chunk, self.world, self.batch_size)[:, self.rank].flatten()
+        return self.split.asked(rows.to(self.split.device))
 
     def _order(self, start: int, stop: int) -> Tensor:
         """(stop - start,) int64: these places of the stream, as rows of the split."""

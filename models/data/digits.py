@@ -25,6 +25,7 @@ def load(
     drawn: str = "anew",
     val_share: float = 0.2,
     test_share: float = 0.2,
+    augment: Sequence[str] = (),
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs (N, 1, 8, 8) float32, targets (N,). `packages` and `drawn` are for who reads the config.
@@ -35,8 +36,9 @@ def load(
     table = torch.from_numpy(np.loadtxt(_file(), delimiter=",", dtype=np.int64))
     inputs = table[:, :-1].float().view(-1, 1, 8, 8)
     splits = three_way(inputs, table[:, -1], val_share=val_share, test_share=test_share, seed=split_seed)
-    train, val, test = standardise(*splits)
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size)
+    (train, val, test), scale = standardise(*splits)
+    about = scale | {"names": [str(digit) for digit in range(10)]}
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, about, tuple(augment))
 
 
 def _file() -> Path:

@@ -39,6 +39,7 @@ def load(
     label: str = "label",
     cache: str | None = None,
     val_share: float = 0.1,
+    augment: Sequence[str] = (),
     split_seed: int = 0,
 ) -> Dataset:
     """Inputs (N, C, H, W) float32, targets (N,): the published test set, and the folder's validation
@@ -63,8 +64,10 @@ def load(
     parts = {name: _split(library, table, image, label, sizes) for name, table in tables.items()}
     own = parts.get("validation")
     learnt = (parts["train"], own) if own else hold_out(parts["train"], val_share, split_seed)
-    train, val, test = standardise(*learnt, parts["test"])
-    return Dataset(train, val, test, task, sizes, classes, batch_size)
+    (train, val, test), scale = standardise(*learnt, parts["test"])
+    names = _names(tables["train"], label)
+    about = scale | ({"names": names} if names else {})
+    return Dataset(train, val, test, task, sizes, classes, batch_size, about, tuple(augment))
 
 
 def _library() -> Any:
@@ -151,6 +154,13 @@ def _split(library: Any, table: Any, image: str, label: str, sizes: tuple[int, .
         raise Refusal(f"the column {label} does not hold class numbers: set data.label to one that does.")
     pictures = table.cast_column(image, library.Image(decode=False))[image]
     return Split(_pixels(pictures, sizes), torch.tensor(answers, dtype=torch.int64))
+
+
+def _names(table: Any, label: str) -> list[str] | None:
+    """Of the classes, where the table has them."""
+    kind = table.features.get(label) or table.features.get("label")
+    names = getattr(kind, "names", None)
+    return list(names) if names else None
 
 
 def _pixels(pictures: Any, sizes: tuple[int, ...]) -> Tensor:

@@ -54,6 +54,7 @@ def load(
     train_size: int = 4000,
     val_size: int = 1000,
     test_size: int = 1000,
+    augment: Sequence[str] = (),
     split_seed: int = 42,
 ) -> Dataset:
     """Inputs (N, 1, 40) float32, targets (N,), as many of each class as can be.
@@ -67,8 +68,8 @@ def load(
         raise Refusal("data.train_size, data.val_size and data.test_size must be 10 or more, one per class.")
     sizes = (train_size, val_size, test_size)
     splits = [_draw(size, np.random.default_rng([split_seed, part])) for part, size in enumerate(sizes)]
-    train, val, test = standardise(*splits)
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size)
+    (train, val, test), scale = standardise(*splits)
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, scale, tuple(augment))
 
 
 def templates() -> Floats:

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.data.dataset import Dataset, Scale, Split
+from models.data.stream import Stream, room
 from reading.decoded import PARTS, Decoded
 from reading.kept import decoded
+from reading.moments import moments
 from reading.splits import split
-
-_CHUNK = 1024
-"""examples summed at once: those of a large data set do not fit in memory as floats"""
+from refusal import Refusal
 
 
 def load(
@@ -24,6 +24,9 @@ def load(
     classes: int | None = None,
     task: str | None = None,
     drawn: str | None = None,
+    augment: Sequence[str] = (),
+    memory_bytes: float | None = None,
+    workers: int = 2,
     val_share: float = 0.1,
     test_share: float = 0.1,
     split_seed: int = 0,
@@ -34,7 +37,8 @@ def load(
     `shape`, `classes` and `task` are learnt from the data where they are None. `drawn` is for who reads the
     config; `options` are the source's own, with `path`, `cache` and `packages`. Inputs that are no tokens are
     put on the scale of the training part: less its mean, over its deviation, of each channel; so are values
-    to be regressed.
+    to be regressed. Decoded inputs of more than `memory_bytes` (None is half of what is free) are read from
+    the disk by `workers` threads while a network learns; the batches are the same.
 
     Raises:
         Refusal: the files cannot be taken as they are, or are not what the config says of them.
@@ -46,13 +50,20 @@ def load(
     rows, notes = split(data, val_share, test_share, split_seed)
     about = _named(data, notes)
     inputs, targets = torch.from_numpy(data.inputs), torch.from_numpy(data.targets)
-    scale = None if _tokens(data) else _scale(data.inputs, rows["train"])
+    scale = None if _tokens(data) else _scale(data.inputs, data.moments(rows["train"]))
     if scale is not None:
         about |= {"mean": scale.mean.flatten().tolist(), "deviation": scale.deviation.flatten().tolist()}
-    values = _scale(data.targets, rows["train"]) if data.task == "regression" else None
-    if values is not None:
+        about |= {"gaps": True} if scale.gaps else {}
+    values = None
+    if data.task == "regression":
+        values = _scale(data.targets, moments(data.targets, rows["train"]))
         about |= {"answer_mean": values.mean.item(), "answer_deviation": values.deviation.item()}
-    train, val, test = (Split(inputs, targets, torch.from_numpy(rows[part]), scale, values) for part in PARTS)
+    if not isinstance(workers, int) or workers < 1:
+        raise Refusal(f"data.workers {workers} must be a number of threads of 1 or more.")
+    stream = _stream(data, memory_bytes, workers)
+    train, val, test = (
+        Split(inputs, targets, torch.from_numpy(rows[part]), scale, values, stream) for part in PARTS
+    )
     return Dataset(
         train,
         val,
@@ -62,6 +73,7 @@ def load(
         classes or facts["classes"],
         batch_size,
         about,
+        tuple(augment),
     )
 
 
@@ -78,25 +90,14 @@ def _tokens(data: Decoded) -> bool:
     return data.about.get("vocabulary") is not None
 
 
-def _scale(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Scale:
-    """Mean and deviation of each channel over the training part, without what is missing, in one pass.
-
-    Chan, Golub and LeVeque (1979): sums of squares about their own means are joined chunk by chunk.
-    """
-    axes = tuple(axis for axis in range(inputs.ndim) if axis != 1)
-    count, mean, squares = (np.zeros(inputs.shape[1]) for _ in range(3))
-    for start in range(0, len(rows), _CHUNK):
-        chunk = np.asarray(inputs[rows[start : start + _CHUNK]], dtype=np.float64)
-        there = ~np.isnan(chunk)
-        own = there.sum(axes)
-        both = np.maximum(count + own, 1)
-        centre = np.where(there, chunk, 0).sum(axes) / np.maximum(own, 1)
-        wide = (1, -1) + (1,) * (chunk.ndim - 2)
-        squares += (np.where(there, chunk - centre.reshape(wide), 0) ** 2).sum(axes)
-        squares += (centre - mean) ** 2 * count * own / both
-        mean += (centre - mean) * own / both
-        count += own
-    deviation = np.sqrt(squares / np.maximum(1, count - 1)).clip(min=1e-6)
+def _scale(inputs: NDArray[Any], known: dict[str, Any]) -> Scale:
     shape = (1, -1) + (1,) * (inputs.ndim - 2)
-    middle, width = (torch.from_numpy(one.astype(np.float32)).reshape(shape) for one in (mean, deviation))
-    return Scale(middle, width, gaps=inputs.dtype.kind == "f" and bool(np.isnan(inputs).any()))
+    mean, deviation = (
+        torch.tensor(known[name], dtype=torch.float32).reshape(shape) for name in ("mean", "deviation")
+    )
+    return Scale(mean, deviation, gaps=known["gaps"])
+
+
+def _stream(data: Decoded, memory_bytes: float | None, workers: int) -> Stream | None:
+    larger = data.inputs.nbytes > (room() if memory_bytes is None else memory_bytes)
+    return Stream(data.inputs, workers) if larger and isinstance(data.inputs, np.memmap) else None

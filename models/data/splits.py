@@ -44,12 +44,14 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     return Split(split.inputs[train], split.targets[train]), Split(split.inputs[val], split.targets[val])
 
 
-def standardise(train: Split, *others: Split) -> tuple[Split, ...]:
+def standardise(train: Split, *others: Split) -> tuple[tuple[Split, ...], dict[str, list[float]]]:
     """Every split less the training split's mean, over its deviation; one of each per channel (dim 1).
 
+    Beside them `mean` and `deviation`, which are kept with a network: elsewhere inputs come as they are.
     One figure per channel and not per pixel: an image border that never varies has no deviation.
     """
     dims = [dim for dim in range(train.inputs.dim()) if dim != 1]
     scale, mean = torch.std_mean(train.inputs.float(), dims, keepdim=True)
     scale.clamp_min_(1e-6)
-    return tuple(Split((split.inputs - mean).div_(scale), split.targets) for split in (train, *others))
+    scaled = tuple(Split((split.inputs - mean).div_(scale), split.targets) for split in (train, *others))
+    return scaled, {"mean": mean.flatten().tolist(), "deviation": scale.flatten().tolist()}

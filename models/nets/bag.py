@@ -5,10 +5,9 @@ from typing import final
 
 from torch import Tensor, nn
 
+from models.nets.padding import PADDING, mean_of
 from models.nets.shapes import one_answer, positive, probability, sizes
 from refusal import Refusal
-
-_PADDING = 0
 
 
 @final
@@ -39,12 +38,10 @@ class Bag(nn.Module):
             )
         positive(classes=classes, width=width, vocabulary=vocabulary)
         probability(dropout=dropout)
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=_PADDING)
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits for a batch."""
-        there = (x != _PADDING).unsqueeze(-1)
-        total = (self.embedding(x) * there).sum(1)  # (B, width)
-        return self.head(self.dropout(total / there.sum(1).clamp(min=1)))
+        return self.head(self.dropout(mean_of(self.embedding(x), x != PADDING)))

@@ -31,9 +31,9 @@ class Block(nn.Module):
         self.feedforward = feedforward
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The stream after this block."""
-        x = x + self.drop(self.mixer(self.mixer_norm(x)))
+    def forward(self, x: Tensor, there: Tensor | None = None) -> Tensor:
+        """The stream after this block; `there` (B, T) says which positions are none of padding."""
+        x = x + self.drop(self.mixer(self.mixer_norm(x), there))
         return x + self.drop(self.feedforward(self.feedforward_norm(x)))
 
 

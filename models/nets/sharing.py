@@ -27,10 +27,10 @@ class Cycle(nn.Module):
         super().__init__()
         self.blocks, self.depth = nn.ModuleList(blocks), depth
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, there: Tensor | None = None) -> Tensor:
         """The stream after the last round."""
         for block in self.layers():
-            x = block(x)
+            x = block(x, there)
         return x
 
     def layers(self) -> list[nn.Module]:
@@ -58,10 +58,10 @@ class Relaxed(nn.Module):
             self.down[key] = nn.Parameter(torch.randn(depth, rank, columns) * columns**-0.5)
             self.up[key] = nn.Parameter(torch.zeros(depth, rows, rank))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, there: Tensor | None = None) -> Tensor:
         """The stream after the last layer."""
         for layer in range(self.depth):
-            x = functional_call(self.block, self._weights(layer), (x,))
+            x = functional_call(self.block, self._weights(layer), (x, there))
         return x
 
     def layers(self) -> list[nn.Module]:

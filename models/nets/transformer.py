@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.nets.block import stack
+from models.nets.padding import PADDING, mean_of, present
 from models.nets.shapes import one_answer, positive, sizes
 from refusal import Refusal
 
@@ -17,7 +18,9 @@ class Transformer(nn.Module):
     """Patches of `patch` points or `patch` x `patch` pixels, learned positions, blocks, mean, read-out.
 
     (B, C, L) or (B, C, H, W) float -> (B, classes). With shape (T,) and a `vocabulary` it reads (B, T) int64
-    tokens instead. `blocks` are the options of `stack`: mixers that see both ways, sharing, linear layers.
+    tokens instead, of which 0 is padding: nobody sees it and the mean leaves it out, so that an answer does
+    not depend on how far a text was padded. `blocks` are the options of `stack`: mixers that see both ways,
+    sharing, linear layers.
     Source: Dosovitskiy et al. (2020), ViT, arXiv 2010.11929, with the mean over patches in place of a class
     token. Raises `Refusal` when the patch does not divide the input, the task wants one answer per token, and
     as `stack` does.
@@ -49,7 +52,13 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits for a batch."""
         stream = self.embedding(self._cut(x)) + self.positions  # (B, T, width)
-        return self.head(self.blocks(stream).mean(1))
+        if self.dims:
+            return self.head(self.blocks(stream).mean(1))
+        there = present(x)
+        *layers, norm = self.blocks
+        for layer in layers:
+            stream = layer(stream, there)
+        return self.head(mean_of(norm(stream), there))
 
     def _cut(self, x: Tensor) -> Tensor:
         """(B, patches, values per patch), patches in reading order."""
@@ -76,7 +85,7 @@ def _embedding(dims: int, features: int, vocabulary: int | None, width: int) -> 
         return nn.Linear(features, width)
     if vocabulary is None:
         raise Refusal(
-            "model=transformer reads data with one axis as tokens: set model.vocabulary to how many there "
-            "are, or choose model=mlp for plain features."
+            "model=transformer reads data with one axis as tokens: choose data=text, or set "
+            "model.vocabulary to how many there are, or choose model=mlp for plain features."
         )
-    return nn.Embedding(vocabulary, width)
+    return nn.Embedding(vocabulary, width, padding_idx=PADDING)

@@ -116,3 +116,26 @@ class Budget:
         """Whether seconds or joules are used up; steps are counted by the trainer."""
         late = self.seconds is not None and second >= self.seconds
         return late or (self.joules is not None and joule is not None and joule >= self.joules)
+
+
+@final
+@dataclass(frozen=True)
+class Given:
+    """No training: the network is as its weights are, and only what a compression fine-tunes is trained.
+
+    Raises:
+        Refusal: a budget is no whole number, or too small.
+    """
+
+    calibration: int | None = None
+    """training batches from which activations' ranges are taken; None is what each compression says"""
+    finetune: int | None = None
+    """optimizer steps of each fine-tuning; None is what each compression says, 0 does none"""
+    ceilings: Mapping[str, Any] | None = None
+    """as a training's"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("calibration", 1), ("finetune", 0)):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and value >= least):
+                raise Refusal(f"budget.{name} must be a whole number from {least} on or null, not {value}.")

@@ -85,7 +85,7 @@ def tensors(path: Path, sha256: str | None = None, map_location: Any = "cpu") ->
     except pickle.UnpicklingError as error:
         raise Refusal(
             f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain "
-            "data, and code in a file is never run. Name a file that a trial of this lab has left."
+            "data, and code in a file is never run: save a network's state_dict(), or name a file of a trial."
         ) from error
     except Exception as error:  # a file that anybody wrote may break torch's reader anywhere
         raise Refusal(f"{path} cannot be read as a checkpoint: name a file that a trial left.") from error

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
+from models.training import multilabel
 from models.training.outcomes import each, means, packed
 
 
@@ -34,14 +35,15 @@ def evaluate(
     """
     if task == "regression":
         return _regressed(net, split, batch_size, detailed)
+    if task == "multilabel":
+        return _labelled(net, split, batch_size, classes, detailed)
     kept: list[tuple[Tensor, Tensor]] = []
     outcomes: list[Tensor] = []
     with evaluating(net), torch.inference_mode():
-        sums = torch.zeros(4, dtype=torch.float64, device=split.inputs.device)
+        sums = torch.zeros(4, dtype=torch.float64, device=split.device)
         for inputs, targets in sequential(split, batch_size):
             logits = net(inputs)
-            if logits.shape[-1] != classes:
-                raise ValueError(f"the network answers {logits.shape[-1]} classes, the data has {classes}")
+            _check_answers(logits, classes)
             sums += _sums(logits.flatten(0, -2), targets.flatten())
             if detailed:
                 outcomes.append(each(logits, targets))
@@ -77,6 +79,32 @@ def _regressed(
     if detailed:
         facts["examples"] = {"loss": means(error.square()), "mae": means(error.abs() * unit)}
     return scores, facts
+
+
+def _labelled(
+    net: nn.Module, split: Split, batch_size: int, classes: int, detailed: bool
+) -> tuple[dict[str, float], dict[str, Any]]:
+    kept: list[tuple[Tensor, Tensor]] = []
+    outcomes: list[Tensor] = []
+    with evaluating(net), torch.inference_mode():
+        for inputs, targets in sequential(split, batch_size):
+            logits = net(inputs)
+            _check_answers(logits, classes)
+            outcomes.append(multilabel.each(logits, targets))
+            kept += [(logits, targets)] if detailed else []
+    told = torch.cat(outcomes)
+    loss, right, _ = told.mean(0).tolist()
+    scores: dict[str, float] = {"loss": loss, "accuracy": right}
+    facts: dict[str, Any] = {"scored": len(told)}
+    if detailed:
+        more, per_class = multilabel.detail(*(torch.cat(part) for part in zip(*kept, strict=True)))
+        scores, facts = scores | more, facts | per_class | {"examples": packed(told)}
+    return scores, facts
+
+
+def _check_answers(logits: Tensor, classes: int) -> None:
+    if logits.shape[-1] != classes:
+        raise ValueError(f"the network answers {logits.shape[-1]} classes, the data has {classes}")
 
 
 @contextmanager
@@ -147,25 +175,9 @@ def auroc_per_class(logits: Tensor, targets: Tensor) -> list[float | None]:
     The chance that an example of the class ranks above one that is none, a tie being half a chance: Mann and
     Whitney (1947), from sums of mean ranks, of all classes at once.
     """
-    # In float64, since float32 rounds confident probabilities to ties that are none.
-    ordered, order = logits.double().softmax(-1).T.sort(-1)  # (C, N)
-    truth = targets[order] == torch.arange(len(order), device=targets.device)[:, None]
-    inside = truth.sum(-1)
-    pairs = inside * (truth.shape[1] - inside)
-    ranks = (_mean_ranks(ordered) * truth).sum(-1)
-    areas = (ranks - inside * (inside + 1) / 2) / pairs
-    return [area if some else None for area, some in zip(areas.tolist(), pairs.tolist(), strict=True)]
-
-
-def _mean_ranks(ordered: Tensor) -> Tensor:
-    """Ranks from 1 along the last axis of sorted values (C, N); equals have the mean of theirs."""
-    count = ordered.shape[-1]
-    place = torch.arange(count, device=ordered.device).expand_as(ordered)
-    steps, edge = ordered.diff() != 0, ordered.new_ones((len(ordered), 1), dtype=torch.bool)
-    first, last = torch.cat([edge, steps], -1), torch.cat([steps, edge], -1)
-    low = place.where(first, 0).cummax(-1).values
-    high = place.where(last, count).flip(-1).cummin(-1).values.flip(-1)
-    return (low + high).double() / 2 + 1
+    shares = logits.double().softmax(-1).T
+    truth = targets == torch.arange(len(shares), device=targets.device)[:, None]
+    return [None if math.isnan(area) else area for area in multilabel.areas(shares, truth).tolist()]
 
 
 def _confusion(logits: Tensor, targets: Tensor) -> Tensor:

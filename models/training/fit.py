@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.data.batches import Batches
 from models.data.dataset import UNSCORED, Dataset
@@ -82,7 +83,7 @@ def _train(
 ) -> Fitted:
     settings, device, meter = parts.settings, parts.settings.device(group.rank), parts.meter
     # Processes that were spawned share the memory of the network that they were given.
-    net = (parts.net if group.world == 1 else copy.deepcopy(parts.net)).train()
+    net = _training(parts.net if group.world == 1 else copy.deepcopy(parts.net))
     data = parts.data.to(device)
     parts = replace(parts, net=net, data=data, loss=parts.objective)
     micro, peak = _micro(settings, data, group), PeakMemory(device)
@@ -119,11 +120,22 @@ def _train(
     return Fitted(net, steps, seconds, energy, lit.record.curve, metrics, facts, ready.settings)
 
 
+def _training(net: nn.Module) -> nn.Module:
+    """In training mode, but for batch normalisations whose parameters are held, statistics and all."""
+    for module in net.train().modules():
+        own = list(module.parameters(recurse=False))
+        if isinstance(module, _BatchNorm) and own and not any(weight.requires_grad for weight in own):
+            module.eval()
+    return net
+
+
 def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None) -> Lit:
     return Lit(
         net=parts.net,
         objective=parts.objective,
-        batches=Batches(parts.data.train, parts.data.batch_size, parts.seed),
+        batches=Batches(
+            parts.data.train, parts.data.batch_size, parts.seed, augment=parts.data.changes(parts.seed)
+        ),
         optimizer=parts.optimizer,
         scheduler=parts.scheduler,
         settings=parts.settings,

@@ -18,7 +18,7 @@ from refusal import Refusal
 class CrossEntropy:
     """Softmax cross-entropy in nats, with label smoothing (Szegedy et al. 2016, arXiv 1512.00567, section 7).
 
-    (B, C) logits with (B,) targets, or (B, T, C) with (B, T), to a scalar.
+    (B, C) logits with (B,) targets or (B, C) shares of the classes, or (B, T, C) with (B, T), to a scalar.
 
     Raises:
         Refusal: `label_smoothing` is not in [0, 1).
@@ -31,6 +31,10 @@ class CrossEntropy:
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the positions whose target is not -100."""
+        if targets.dtype == torch.bool:
+            raise Refusal("The examples have several classes each: set loss=binary_cross_entropy.")
+        if targets.is_floating_point() and targets.shape == logits.shape and targets.shape[-1] > 1:
+            return F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         if targets.is_floating_point():
             raise Refusal("The answers of this data are values, no classes: set loss=squared_error.")
         return F.cross_entropy(
@@ -39,6 +43,32 @@ class CrossEntropy:
             ignore_index=UNSCORED,
             label_smoothing=self.label_smoothing,
         )
+
+
+@final
+class BinaryCrossEntropy:
+    """Cross-entropy of each class on its own (logistic, not softmax), in nats, for several classes at once.
+
+    (B, K) logits with (B, K) bool, or shares in [0, 1], to a scalar. With `label_smoothing` s a target t
+    counts as t (1 - s) + s / 2 (Szegedy et al. 2016, arXiv 1512.00567, section 7, for two classes).
+
+    Raises:
+        Refusal: `label_smoothing` is not in [0, 1), or each example has one class or value.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        if not 0.0 <= label_smoothing < 1.0:
+            raise Refusal(f"loss.label_smoothing {label_smoothing} must lie in [0, 1).")
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean over the batch and the classes."""
+        if targets.shape != logits.shape or targets.shape[-1] < 2:
+            raise Refusal("Each example has one answer: set loss=cross_entropy, or squared_error for values.")
+        wanted = targets.to(logits.dtype)
+        if self.label_smoothing:
+            wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, wanted)
 
 
 @final
@@ -60,7 +90,10 @@ class SquaredError:
     def __call__(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch."""
         if not targets.is_floating_point():
-            raise Refusal("The answers of this data are classes, no values: set loss=cross_entropy.")
+            raise Refusal(
+                "The answers of this data are classes, no values: set loss=cross_entropy, or "
+                "binary_cross_entropy where an example has several."
+            )
         if self.huber is None:
             return F.mse_loss(answers, targets)
         return F.huber_loss(answers, targets, delta=self.huber)

@@ -154,9 +154,11 @@ def build(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back two warnings of Lightning's that say nothing about a training."""
+    """Keep back warnings of Lightning's that say nothing about a training."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="GPU available but not used")
+        # What is held rests on purpose.
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
         # Lightning 2.6 looks at a pytree in the way that torch 2.13 is leaving.
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         yield

@@ -65,7 +65,7 @@ def _tried(parts: Parts, most: int) -> float:
 def _steps(parts: Parts, most: int) -> None:
     net, objective = parts.net, parts.objective
     # A stream of its own: the first draw of a process is dear as well.
-    batches = Batches(parts.data.train, parts.piece, seed=0)
+    batches = Batches(parts.data.train, parts.piece, seed=0, augment=parts.data.changes(0))
     optimizer = optimizer_for(parts.optimizer, net)
     moved: list[nn.Parameter] = [weight for group in optimizer.param_groups for weight in group["params"]]
     end = time.perf_counter() + _ENOUGH_S

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import answers
-from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing
 from reading.labels import check_parts
 from refusal import Refusal
 
@@ -17,6 +17,7 @@ _INPUTS = ("x", "inputs", "input", "data", "images", "features", "signals")
 _ANSWERS = ("y", "labels", "label", "targets", "target", "classes")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _MOST_CHANNELS = 4
+_PIECE_BYTES = 2**24
 
 
 def read(path: Path, folder: Path, *, target: str | None = None, task: str | None = None) -> Decoded:
@@ -30,20 +31,39 @@ def read(path: Path, folder: Path, *, target: str | None = None, task: str | Non
     notes: list[str] = []
     inputs, labels, parts = [], [], []
     for part, (x, y) in _pairs(path, arrays, target).items():
-        if len(arrays[x]) != len(arrays[y]):
-            raise Refusal(f"{path}: {x} holds {len(arrays[x])} examples and {y} {len(arrays[y])} answers.")
-        inputs.append(_shaped(path, x, arrays[x], notes))
+        if not (arrays[x].ndim and arrays[y].ndim) or len(arrays[x]) != len(arrays[y]):
+            raise Refusal(
+                f"{path}: {x} is {list(arrays[x].shape)} and {y} {list(arrays[y].shape)}: as many of each."
+            )
+        inputs.append((x, arrays[x]))
         labels.append(arrays[y])
         parts.append(np.full(len(arrays[y]), part, np.int8))
-    if len({(one.shape[1:], one.dtype) for one in inputs}) > 1:
-        raise Refusal(f"{path}: the parts hold {' and '.join(str(list(one.shape[1:])) for one in inputs)}.")
     if len({one.shape[1:] for one in labels}) > 1:
         raise Refusal(f"{path}: the answers of the parts have different shapes.")
     together = np.concatenate(parts)
-    targets, about = answers(np.concatenate(labels), task, str(path))
-    if about["task"] == "classification":
-        check_parts(about["names"], targets, together, notes)
-    return Decoded(np.concatenate(inputs), targets, together, about | {"notes": list(dict.fromkeys(notes))})
+    targets, about = answers(np.concatenate(labels), task, str(path), notes)
+    check_parts(about, targets, together, notes)
+    whole = _gathered(path, inputs, folder, notes)
+    return Decoded(whole, targets, together, about | {"notes": list(dict.fromkeys(notes))})
+
+
+def _gathered(
+    path: Path, parts: list[tuple[str, NDArray[Any]]], folder: Path, notes: list[str]
+) -> NDArray[Any]:
+    """All parts in one array on the disk, piece by piece, as those of a folder may be larger than memory."""
+    kinds = [shaped(path, name, values[:1], []) for name, values in parts]
+    if len({(one.shape[1:], one.dtype) for one in kinds}) > 1:
+        raise Refusal(f"{path}: the parts hold {' and '.join(str(list(one.shape[1:])) for one in kinds)}.")
+    inputs = blank(folder, (sum(len(values) for _, values in parts), *kinds[0].shape[1:]), kinds[0].dtype)
+    start = 0
+    for name, values in parts:
+        each = max(1, _PIECE_BYTES // max(1, values[:1].nbytes))
+        for first in passing(values, range(0, len(values), each), each):
+            piece = shaped(path, name, values[first : first + each], notes, first)
+            inputs[start + first : start + first + len(piece)] = piece
+            let_go(inputs)
+        start += len(values)
+    return inputs
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -64,7 +84,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _array(file: Path) -> NDArray[Any]:
     try:
-        found: NDArray[Any] = np.load(file, allow_pickle=False)
+        found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise Refusal(f"{file} is damaged or no array of numbers ({error}): bring it again.") from error
     return found
@@ -98,13 +118,14 @@ def _named(arrays: Mapping[str, Any], names: tuple[str, ...], end: str) -> str |
     return next((name for name in (*spelt, *turned) if name in arrays), None)
 
 
-def _shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str], first: int = 0) -> NDArray[Any]:
+    """Inputs as the network takes them, of what `name` holds from example `first` on; see `read`."""
     if values.dtype.kind not in "fiub" or not 1 <= values.ndim <= 4 or values.size == 0:
         raise Refusal(
             f"{path}: {name} is {values.dtype} of {list(values.shape)}; inputs are numbers of (N, ...)."
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        row = first + int(np.argwhere(~np.isfinite(values))[0][0])
         raise Refusal(f"{path}: {name} holds values that are not finite, the first in example {row}.")
     if values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] > _MOST_CHANNELS:
         values = np.moveaxis(values, -1, 1)
@@ -113,4 +134,4 @@ def _shaped(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> ND
         values = values[:, None]  # (N, H, W): grey pictures
     elif values.ndim < 3:
         values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
-    return np.ascontiguousarray(values if values.dtype == np.uint8 else values.astype(np.float32))
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else narrowed(values, f"{path}: {name}"))

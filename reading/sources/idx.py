@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed
 from reading.labels import check_parts, classes_of
 from refusal import Refusal
 
@@ -41,12 +41,14 @@ def read(path: Path, folder: Path) -> Decoded:
             f"{path}: the files hold examples of {[list(one.shape[2:]) for one in inputs]}: one size."
         )
     together = np.concatenate(labels)
-    names, targets = classes_of([str(int(one)) for one in together], str(path))
+    names, targets = classes_of([str(one) for one in together.tolist()], str(path))
     notes: list[str] = []
-    check_parts(names, targets, np.concatenate(parts), notes)
     about = {"task": "classification", "classes": len(names), "names": names, "notes": notes}
+    check_parts(about, targets, np.concatenate(parts), notes)
     whole = np.concatenate(inputs)
-    plain = whole if whole.dtype == np.uint8 else whole.astype(np.float32)
+    plain = whole if whole.dtype == np.uint8 else narrowed(whole, str(path))
+    if not np.isfinite(plain).all():
+        raise Refusal(f"{path} holds values that are not finite: mend them.")
     return Decoded(plain, targets, np.concatenate(parts), about)
 
 

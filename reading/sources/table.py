@@ -1,16 +1,16 @@
 """Tables: CSV, parquet or JSON lines with a column of answers; numbers, words and gaps become columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.answers import answers
-from reading.decoded import Decoded
-from reading.frames import column, plain, tables
-from reading.labels import ANSWERS, check_parts
+from reading.answers import of_columns
+from reading.decoded import Decoded, narrowed
+from reading.frames import joined, tables
+from reading.labels import check_parts
 from refusal import Refusal
 
 _MISSING = "?"
@@ -21,7 +21,8 @@ def read(
     path: Path,
     folder: Path,
     *,
-    target: str | None = None,
+    target: Any = None,
+    separator: str | None = None,
     task: str | None = None,
     leave_out: Sequence[str] = (),
     most_categories: int = 64,
@@ -29,40 +30,47 @@ def read(
     """Inputs (N, F, 1) float32: a number is a column, a word one column for each that occurs.
 
     What is missing of a number stays not a number here, which is the training part's mean once it is on the
-    scale, and has a column that says so; what is missing of a word is a word of its own. Raises `Refusal`
-    for a column that is neither, has too many words, or values that are not finite.
+    scale, and has a column that says so; what is missing of a word is a word of its own. `target` is one
+    column, or several with a class each; `separator` stands between the classes of one. Raises `Refusal` for
+    a column that is neither, has too many words, or values that are not finite.
     """
-    parts = tables(path)
-    where, first = next(iter(parts.values()))
-    names = [str(name) for name in first.columns]
-    answer = column(where, names, target, ANSWERS, "target")
+    return of_parts(tables(path), target, separator, task, leave_out, most_categories)
+
+
+def of_parts(
+    parts: Mapping[int, tuple[Any, Any]],
+    target: Any,
+    separator: str | None,
+    task: str | None,
+    leave_out: Sequence[str],
+    most_categories: int,
+    order: Sequence[str] = (),
+) -> Decoded:
+    """The same of part -> (what a sentence calls it, pandas frame); `order` is that of the classes."""
+    where, whole, numbers = joined(parts)
+    names = [str(name) for name in whole.columns]
     unknown = [name for name in leave_out if name not in names]
     if unknown:
         raise Refusal(f"data.leave_out names '{unknown[0]}', and {where} has the columns {', '.join(names)}.")
-    kept = [name for name in names if name != answer and name not in leave_out]
+    notes: list[str] = []
+    targets, about, answers = of_columns(whole, target, separator, task, where, notes, order)
+    kept = [name for name in names if name not in answers and name not in leave_out]
     if not kept:
-        raise Refusal(f"{where} has no column beside {answer}: bring what it is to be told from.")
-    import pandas
-
-    whole = pandas.concat([own for _, own in parts.values()], ignore_index=True)
-    numbers = np.repeat(np.array(list(parts), np.int8), [len(own) for _, own in parts.values()])
+        raise Refusal(f"{where} has no column beside {answers[0]}: bring what it is to be told from.")
     columns: list[NDArray[np.float32]] = []
     told: list[dict[str, Any]] = []
     for name in kept:
-        values, about = _numbers(whole[name], name, where, most_categories)
+        values, known = _numbers(whole[name], name, where, most_categories)
         columns.append(values)
-        told.append(about)
-    targets, about = answers(plain(whole[answer], answer, where), task, f"{where}, column {answer}")
-    notes: list[str] = []
-    if about["task"] == "classification":
-        check_parts(about["names"], targets, numbers, notes)
+        told.append(known)
+    check_parts(about, targets, numbers, notes)
     same = [one["name"] for values, one in zip(columns, told, strict=True) if (values == values[0]).all()]
     notes += [f"the columns {', '.join(same)} never change"] if same else []
     inputs = np.concatenate(columns, 1)[:, :, None]
-    return Decoded(inputs, targets, numbers, about | {"notes": notes, "columns": told, "answer": answer})
+    return Decoded(inputs, targets, numbers, about | {"notes": notes, "columns": told, "answer": answers[0]})
 
 
-def _numbers(values: Any, name: str, where: Path, most: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _numbers(values: Any, name: str, where: Any, most: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """((N, columns) float32, what a new row needs to become the same) of one column."""
     missing = values.isna().to_numpy()
     if values.dtype.kind in "fiu":
@@ -71,8 +79,15 @@ def _numbers(values: Any, name: str, where: Path, most: int) -> tuple[NDArray[np
             row = int(np.flatnonzero(np.isinf(plain))[0]) + 1
             raise Refusal(f"{where}: {name} is not finite in row {row}: mend it or leave the row empty.")
         own = [plain, missing.astype(np.float64)] if missing.any() else [plain]
-        return np.stack(own, 1).astype(np.float32), {"name": name, "gaps": bool(missing.any())}
-    words = values.astype(object).where(~missing, _MISSING).map(str).to_numpy(object)
+        return narrowed(np.stack(own, 1), f"{where}: {name}"), {"name": name, "gaps": bool(missing.any())}
+    cells = values.astype(object).where(~missing, _MISSING)
+    odd = next((value for value in cells if isinstance(value, tuple | dict | bytes)), None)
+    if odd is not None:
+        raise Refusal(
+            f"{where}: {name} holds {type(odd).__name__}s and neither numbers nor words: "
+            f"data.leave_out=[{name}] leaves it out."
+        )
+    words = cells.map(str).to_numpy(object)
     categories, found = np.unique(words.astype(str), return_inverse=True)
     if len(categories) > most:
         raise Refusal(

@@ -4,19 +4,59 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
-from research.campaign.admission import Admission, Admitted
+from research.campaign.admission import REPEAT, Admission, Admitted
+from research.campaign.bench import Arm, Bench
+from research.campaign.talk import Talk
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.metrics import untested
+from research.propose.lanes import view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.stats.intervals import summary
 from research.team.judges import Judges
-from research.team.turns import TurnOrder
-from research.types import Proposal
+from research.team.turns import Proposers, TurnOrder
+from research.types import Objective, Proposal
 
 _TRIES = 12
 """proposals that may be refused or repeated in one turn before the turn passes to the next proposer"""
 _SILENT = 3
-"""turns without a proposal after which a proposer is no longer asked"""
+"""turns without a proposal after which a proposer is no longer asked, until something better was found"""
+
+
+@final
+class Early:
+    """The team's next question, put while the other lane trains.
+
+    The team sees nothing of the other lane, so it is the same question as after that lane's round, and its
+    answer is taken in after it. A second question of one round must know what came of the first: it is put
+    where nothing trains.
+    """
+
+    def __init__(self, who: Proposers, talk: Talk) -> None:
+        self._who, self._talk, self._put = who, talk, False
+        self.allowed = False
+        """whether the model may be asked beside trainings, as it does not compute where they do"""
+
+    @property
+    def discussing(self) -> bool:
+        """Whether the team is discussing, and not only asked for one more proposal."""
+        return self._talk.on and not self._put
+
+    def put(self, promised: int, state: State) -> None:
+        """Put it if it is the model's turn and nothing of the team's waits; the turn itself is not taken."""
+        queue = self._who.queue
+        if not self.allowed or queue is None or queue.waiting or self._talk.on or self._put:
+            return
+        due = self._who.due("team", promised)
+        if due is not None and due.name == queue.name:
+            self._put, told = True, view(state, queue.name)
+            self._talk.begin(lambda: queue.ask_early(told))
+
+    def answered(self) -> None:
+        """Wait for the answer, which the proposer gives when it is asked."""
+        if self._put:
+            self._talk.over()
+            self._put = False
 
 
 @final
@@ -52,6 +92,16 @@ class Asking:
             if admitted is not None:
                 yield admitted
 
+    def told(self) -> list[str]:
+        """That proposals were refused, with the commonest reason; repeats are no fault of theirs."""
+        faults = {reason: count for reason, count in self.refused.items() if reason != REPEAT}
+        if not faults:
+            return []
+        reason, count = max(faults.items(), key=lambda item: item[1])
+        total = sum(faults.values())
+        often = f"{count} of {total}" if count < total else str(total)
+        return [f"refused    {often} proposals: {reason}"]
+
     def _turn(self, proposer: Proposer) -> Admitted | None:
         """One new, accepted proposal of a proposer; None when it has none, which may end its turns."""
         try:
@@ -66,11 +116,13 @@ class Asking:
                 self.refused[admitted.reason] += 1
                 self.tell(proposal, admitted.status, {}, admitted.reason, (proposer,))
         except (LlmUnavailable, CapReached) as reason:
-            self._leave(proposer, str(reason))
+            self._turns.leave(proposer)
+            self._noted(proposer, str(reason))
             return None
         self._silent[proposer.name] += 1
         if self._silent[proposer.name] >= _SILENT:
-            self._leave(proposer, "it has nothing new")
+            self._turns.rest(proposer)
+            self._noted(proposer, "it has nothing new")
         return None
 
     def tell(
@@ -98,6 +150,14 @@ class Asking:
         for proposer in self._proposers if proposers is None else proposers:
             proposer.tell(proposal, seen)
 
-    def _leave(self, proposer: Proposer, reason: str) -> None:
-        self._turns.leave(proposer)
+    def _noted(self, proposer: Proposer, reason: str) -> None:
         self._notes.append(f"{proposer.name} stopped proposing: {reason}")
+
+
+def spread(bench: Bench, control: Arm, objective: Objective) -> dict[str, float]:
+    """Of the control's figures over every seed that it was run with: what a difference must exceed."""
+    if len(control.trials) < 2:
+        return {}
+    seeds = sorted(control.trials)
+    found = {key: summary(bench.values(control, key, seeds).values()).std for key in objective.metrics}
+    return {key: std for key, std in found.items() if std}

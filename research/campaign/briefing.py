@@ -207,7 +207,7 @@ def _size(verdict: Verdict) -> str:
 def _header(campaign: "Campaign") -> Iterable[str]:
     """What the data's file says that it is, and how large."""
     chosen = campaign.space.composer.resolve(campaign.charter.fixed).choices.get("data")
-    path = campaign.conf / "data" / f"{chosen}.yaml"
+    path = campaign.space.composer.files.path(f"data/{chosen}")
     lines = [line.lstrip("# ").strip() for line in text_of(path).splitlines() if line.startswith("#")]
     own = [line for line in lines if not line.startswith("@")]
     return [line for line in own if line.startswith("Cost:") or line in own[:1]]

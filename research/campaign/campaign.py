@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from refusal import Refusal
 from research.compose.yaml import parsed, text_of
+from research.space.domain import Domain, Scope, taken_up
 from research.types import ProposalFacts, SprintFacts
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from research.llm.client import Client
     from research.memory.memory import Memory
     from research.run.lines import Lines
-    from research.space.domain import Domain, Scope
     from research.space.gate import Space
     from research.store.store import Store
     from research.team.review import Thresholds
@@ -54,7 +54,7 @@ class Campaign:
 
         `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
-        self.config, self.conf, self.given_run = config, conf, run
+        self.config, self.conf, self.given_run = taken_up(config, conf), conf, run
         self.root = Path(config["root"])
         self.discovered = None if config.get("discovered") is None else Path(str(config["discovered"]))
         """the folder that recipes of confirmed discoveries are written to; None for none"""
@@ -105,7 +105,7 @@ class Campaign:
         """The search space of the configuration folder."""
         from research.space.gate import Space
 
-        return Space(self.conf, self.conf / "space.yaml")
+        return Space(self.conf, self.conf / "space.yaml", own=self.config.get("config_dir"))
 
     @cached_property
     def store(self) -> "Store":

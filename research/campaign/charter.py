@@ -19,6 +19,9 @@ from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Constraint, Record
 
+WORTH = 0.1
+"""see `Search`"""
+
 
 @final
 class Stop(Record):
@@ -52,6 +55,15 @@ class Screen(Record):
 
 
 @final
+class Search(Record):
+    """When a search ends by itself."""
+
+    worth: float | None = Field(default=WORTH, gt=0)
+    """expected gain per joule of what could still be proposed, as a share of what it has been so far, below
+    which it ends; None goes on to its turns and budget"""
+
+
+@final
 class Ladder(Record):
     """How the control is stopped."""
 
@@ -61,13 +73,15 @@ class Ladder(Record):
 
 @final
 class Promote(Record):
-    """How contenders are promoted: the best `arms` and the control, over `seeds`.
+    """How contenders are promoted: the best `arms` race for `trials` over `seeds`, beside the control.
 
-    Other seeds than the screening's: the best of many was lucky in its seed as well.
+    Other seeds than the screening's, whose figures count too: the best of many was lucky in its seed as well.
     """
 
-    arms: int = Field(default=4, ge=1)
+    arms: int = Field(default=8, ge=1)
     seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+    trials: int = Field(default=12, ge=1)
+    """of all contenders together; where each can have every seed, each has"""
 
 
 @final
@@ -114,6 +128,7 @@ class Charter(Record):
     seed: int = 0
     alpha: float = Field(default=0.05, gt=0, lt=1)
     screen: Screen = Screen()
+    search: Search = Search()
     ladder: Ladder | None = Ladder()
     """how the control is stopped at the goal's bound; None holds no claim to it"""
     promote: Promote = Promote()
@@ -157,13 +172,25 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
         direction=asked["direction"],
         constraints=asked["constraints"],
         fixed=base,
+        own=config.get("config_dir"),
     )
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & keys_of(fixed):
         fixed.insert(0, f"data={DEFAULT_DATA}")
     if not isinstance(shares, Mapping):
         raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
-    named = ("screen", "ladder", "promote", "confirm", "seed", "alpha", "sprint", "review", "budget")
+    named = (
+        "screen",
+        "search",
+        "ladder",
+        "promote",
+        "confirm",
+        "seed",
+        "alpha",
+        "sprint",
+        "review",
+        "budget",
+    )
     stages = {name: config[name] for name in named if name in config}
     quiet = _without(config["quiet"], fixed)
     try:

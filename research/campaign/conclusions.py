@@ -50,10 +50,12 @@ class Conclusions:
         self._kept = {row["proposal_id"] for row in bench.store.insights(sprint_id=sprint_id)}
         self.notes: list[str] = []
 
-    def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> None:
-        """Write a finding down: the experiments' words, the trials behind it, and the insight.
+    def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> Callable[[], None]:
+        """Write a finding down: the experiments' words and the trials behind it.
 
-        `stopped` is the control stopped at the bound, where it was trained beside the two.
+        What is returned writes the insight, with the validator's words: it may wait for a server, and is to
+        be called before the next finding is kept. `stopped` is the control stopped at the bound, where it was
+        trained beside the two.
         """
         arm, seeds = finding.arm, finding.seeds
         sides = dict.fromkeys(side for side in (control, stopped, arm) if side is not None)
@@ -63,11 +65,18 @@ class Conclusions:
             more = {"looks": finding.looks} if side is arm else {}
             status = finding.verdict.word if side is arm else "control"
             self._bench.note(side, status, confirmed=confirmed, **more)
-        if arm.proposal_id not in self._kept:
-            insight = self._insight(control, finding)
-            facts = self._facts(control, finding, insight)
+        if arm.proposal_id in self._kept:
+            return lambda: None
+        insight = self._insight(control, finding)
+        facts, told = self._facts(control, finding, insight), self._told()
+
+        def write() -> None:
+            words = self._words(finding, insight, facts["rating"], told)
+            said = {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
             links = {"sprint_id": self._sprint_id, "proposal_id": arm.proposal_id}
-            self._bench.store.add_insight(insight, facts=facts, **links)
+            self._bench.store.add_insight(insight, facts=facts | said, **links)
+
+        return write
 
     def _insight(self, control: Arm, finding: Finding) -> Insight:
         asked, verdict = finding.claim, finding.verdict
@@ -105,8 +114,6 @@ class Conclusions:
                 for score, verdict in finding.alike.items()
             },
         }
-        words = self._words(finding, insight, rated)
-        facts |= {"words": {"text": words.text, "by": words.by, "cites": words.cites}, "next": words.next}
         return facts | {"recipe": self._recipe(control, finding, insight, rated)}
 
     def _estimated(self, control: Arm, finding: Finding) -> list[int]:
@@ -171,8 +178,8 @@ class Conclusions:
         unknown = [share for share in told if share.value is None]
         return unknown[0] if unknown else min(told, key=lambda share: share.value or 0.0)
 
-    def _words(self, finding: Finding, insight: Insight, rated: Rating) -> Worded:
-        """A validator's words that hold, else the computed sentence."""
+    def _words(self, finding: Finding, insight: Insight, rating: float, told: Sequence[str]) -> Worded:
+        """A validator's words that hold, else the computed sentence; `told` are lessons for its prompt."""
         verdict = finding.verdict
         rows = {f"trial {number}" for number in verdict.trial_ids}
         evidence = Quotable(
@@ -183,17 +190,17 @@ class Conclusions:
                 "size told": verdict.told_by or "by the seeds that decided",
                 "reason": verdict.reason,
                 "energy": finding.energy_method,
-                "rating": rated.score,
+                "rating": rating,
                 "seeds": len(finding.seeds),
             },
             rows=frozenset(rows),
         )
         asked = f"Objective: {sentence(self._charter.goal)}"
-        return worded(self._team, evidence, lambda: [asked, *self._told()])
+        return worded(self._team, evidence, lambda: [asked, *told])
 
     def _told(self) -> list[str]:
-        """Lessons as a marked block: others wrote what is in them."""
-        lessons = self._lessons()
+        """Lessons as a marked block, for others wrote what is in them; none where no model is told them."""
+        lessons = self._lessons() if self._team else ()
         return [data("\n".join(lessons), "lessons of earlier trials")] if lessons else []
 
     def _recipe(self, control: Arm, finding: Finding, insight: Insight, rated: Rating) -> str | None:

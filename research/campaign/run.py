@@ -24,6 +24,7 @@ from research.report import goal
 from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
+from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
 from research.store.states import OPEN
 from research.store.store import Store
@@ -110,6 +111,9 @@ def _over(campaign: Campaign, sprint: Sprint, number: int) -> str | None:
         return "all its sprints are done"
     if stopped(campaign.folder / FILE):
         return ENDED
+    worthless = SprintFacts.of(rows_of(campaign.store, charter.name)[number]).worthless
+    if worthless and not insights:  # else the next one asks otherwise, or of others
+        return worthless
     rows = campaign.store.proposals(sprint_id=sprint.id)
     own = [row for row in rows if not harness(row) and ProposalFacts.of(row).carried is None]
     if not own and not insights:
@@ -172,6 +176,10 @@ def _announce(charter: Charter, lines: Lines, model: bool) -> None:
     for note in charter.notes:
         lines.say(f"bound      {note}", style="yellow")
     lines.say(f"fixed      {' '.join(charter.fixed)}")
+    if charter.team.get("domain") == GIVEN:
+        lines.say(
+            "given      nothing is trained, and compress alone is searched (base=[...,budget=default] trains)"
+        )
     if not model:
         lines.say(NONE)
 

@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from research.campaign.admission import Admission
-from research.campaign.asking import Asking
+from research.campaign.asking import Asking, Early, spread
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
 from research.campaign.rows import Earlier
 from research.campaign.steering import Steering
-from research.campaign.stopping import Stopping
+from research.campaign.stopping import Stopping, Worth
 from research.campaign.talk import Talk
 from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import Lane, lane_of, view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.run.lookup import spared
-from research.stats.intervals import summary
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.team.turns import Proposers
@@ -41,17 +40,20 @@ class Screening:
         admission: Admission,
         who: Proposers,
         settings: Screen,
+        worth: Worth,
         goal: str,
         judges: Judges,
         bill: ModelAccount,
         talk: Talk,
         steering: Steering,
     ) -> None:
-        """`talk` is the discussion that may go on beside the trials, `steering` what the person says."""
+        """`worth` may end it, `talk` is what may be said meanwhile, `steering` what the person says."""
         self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
+        self._worth = worth
         self._steering, self._stopping = steering, dict[Lane, Stopping]()
         self.asked: Objective | None = None  # with what is relative to the control as such
+        self.early = Early(who, talk)
         self._held: tuple[Arm, ...] = ()
         self._done, self._ended = Counter[Lane](), dict[Lane, str]()
         self.promised = 0
@@ -63,7 +65,7 @@ class Screening:
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
         self._left_out: list[str] = []
         """why arms could not be compared"""
-        self._asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
+        self.asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
 
     @property
     def objective(self) -> Objective:
@@ -74,26 +76,29 @@ class Screening:
     def open(self, control: Arm, earlier: Earlier) -> None:
         """Take the control, whose trials are done, and what earlier sprints have left; a team may talk."""
         self._held, self.arms = (control,), [control, *earlier.arms]
-        for overrides, lane in itertools.product({(), control.overrides}, ("team", _CONTROL_LANE)):
-            self._admission.tried(self._bench.signature(overrides), lane)
+        self._tried({(), control.overrides})
         for arm in earlier.arms:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
         for proposal, seen in earlier.seen:
-            self._asking.remember(proposal, seen)
+            self.asking.remember(proposal, seen)
 
     def start(self, stopped: Arm | None = None) -> None:
         """Take the control stopped at the bound, which proposals must beat: now anything may be run."""
         self._held = (*self._held, *filter(None, [stopped]))
         own = {arm.overrides for arm in self._held}
         self.arms = [*self._held, *(arm for arm in self.arms if arm.overrides not in own)]
-        for overrides, lane in itertools.product(own, ("team", _CONTROL_LANE)):
-            self._admission.tried(self._bench.signature(overrides), lane)
+        self._tried(own)
         if self._settings.stop is not None:
             given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
             self._stopping = {lane: Stopping(*given, reference=self._held[-1]) for lane in self._who.bandits}
         for lane, stopping in self._stopping.items():
             for arm in self._arms_of(lane):
                 stopping.learn(arm)
+
+    def _tried(self, known: set[tuple[str, ...]]) -> None:
+        """Count configurations as tried in both lanes."""
+        for overrides, lane in itertools.product(known, ("team", _CONTROL_LANE)):
+            self._admission.tried(self._bench.signature(overrides), lane)
 
     def _arms_of(self, lane: Lane) -> list[Arm]:
         """The controls, and the arms of one lane: neither may profit from what the other has found."""
@@ -126,7 +131,10 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
+            short = short or (None if self._who.waiting(lane) else self._worth.short(lane))
             if short is None:
+                if lane != "team" and "team" not in self._ended and self._room("team") > 0:
+                    self.early.put(self.promised, self.state())
                 self._round(lane, size, short_of)
             else:
                 self._ended[lane] = short
@@ -135,6 +143,8 @@ class Screening:
 
     def _round(self, lane: Lane, size: int, short_of: Short) -> None:
         """Ask one lane, and run what it proposes: what comes of it is told before the lane is asked again."""
+        if lane == "team":
+            self.early.answered()
         admitted = self._ask(lane, size)
         if not admitted and not self._awaited(lane):
             self._ended[lane] = "nobody has a new one"
@@ -152,7 +162,7 @@ class Screening:
         """
         while True:
             lanes = [lane for lane in self._who.bandits if lane not in self._ended and self._room(lane) > 0]
-            if "team" in lanes and (self._filled() if self._talk.on else self._who.waiting("team")):
+            if "team" in lanes and (self._filled() if self.early.discussing else self._who.waiting("team")):
                 return "team"
             others = [lane for lane in lanes if not self._awaited(lane)]
             if others or not lanes:
@@ -164,14 +174,14 @@ class Screening:
 
     def _awaited(self, lane: Lane) -> bool:
         """Whether a lane's next proposals are being discussed."""
-        return lane == "team" and self._talk.on
+        return lane == "team" and self.early.discussing
 
     def _room(self, lane: Lane) -> int:
         """Turns that a lane has still: equal parts, and those promised first."""
         turns, lanes = self._settings.turns, len(self._who.bandits)
         most = (turns + (lane == "team")) // lanes if lanes > 1 else turns
         spoken = self._who.queue is not None and self._who.queue.accepted > 0
-        if lanes > 1 and (self._talk.on or (self.brief and spoken)):
+        if lanes > 1 and (self.early.discussing or (self.brief and spoken)):
             most = min(most, self.promised)
         return most - self._done[lane]
 
@@ -223,39 +233,26 @@ class Screening:
             stopped=held[1] if len(held) > 1 else None,
             incumbent=self._shown(best) if best else None,
             seen=tuple(self._admission.seen),
-            spread=self._spread(),
+            spread=spread(self._bench, self.arms[0], self.objective) if self.arms else {},
             person=self._steering.said,
         )
-
-    def _spread(self) -> dict[str, float]:
-        """Of the control's figures over every seed that it was run with: what a difference must exceed."""
-        control = self.arms[0] if self.arms else None
-        if control is None or len(control.trials) < 2:
-            return {}
-        wanted = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
-        values = {key: self._bench.values(control, key, sorted(control.trials)).values() for key in wanted}
-        spread = {key: summary(values[key]).std for key in wanted}
-        return {key: std for key, std in spread.items() if std}
 
     def _ask(self, lane: Lane, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""
         asked: list[tuple[Arm, Proposal]] = []
-        for admitted in itertools.islice(self._asking.admitted(lambda: self._whose(lane)), size):
-            assert admitted.arm is not None
-            self._billed(admitted.arm)
-            asked.append((admitted.arm, admitted.proposal))
+        for admitted in itertools.islice(self.asking.admitted(lambda: self._whose(lane)), size):
+            arm = admitted.arm
+            assert arm is not None
+            if arm.proposer == PROPOSER:  # in a continued sprint it pays as it did before
+                asked_for = self._admission.rows.paid(arm.proposal_id) or self._bill.part()
+                arm.facts["asked"] = asked_for.model_dump()
+            asked.append((arm, admitted.proposal))
         return asked
 
     def _whose(self, lane: Lane) -> Proposer | None:
         """Whose turn is next in a lane; nobody's while its proposals are being discussed and none waits."""
         pending = self._awaited(lane) and not self._who.waiting(lane)
         return None if pending else self._who.next(lane, self.promised)
-
-    def _billed(self, arm: Arm) -> None:
-        """What came of questions to the model pays for them; in a continued sprint as it did before."""
-        if arm.proposer == PROPOSER:
-            asked = self._admission.rows.paid(arm.proposal_id) or self._bill.part()
-            arm.facts["asked"] = asked.model_dump()
 
     def _pay(self, arm: Arm) -> None:
         self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
@@ -281,7 +278,7 @@ class Screening:
             self.arms.append(arm)
             if stopping is not None:
                 stopping.learn(arm)
-        seen = self._asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
+        seen = self.asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
         self._pay(arm)
 

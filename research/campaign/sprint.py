@@ -1,8 +1,7 @@
 """One sprint of a campaign: discuss beside implementing, validate, each in its box, then a report.
 
-Every figure that decides is read from the store, and what runs is the same path as `train.py`. The steps
-depend on the charter and the store only, so the same command typed again takes the same way: what is known
-costs nothing, what is missing is run, and no row is written twice. A sprint that is done is taken as it is.
+Its steps depend on the charter and the store alone: the same command takes the same way, what is known costs
+nothing, what is missing is run, and what is done is taken as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.steering import FILE, Steerable, Steering
 from research.campaign.stopped_control import Shortest, told
+from research.campaign.stopping import Worth
 from research.campaign.talk import Talk
 from research.propose.lanes import represented
 from research.propose.proposer import Proposer
@@ -45,8 +45,10 @@ class Sprint:
         self._number = number
         self._notes = list[str]()
         self._screening: Screening | None = None
+        self._worth: Worth | None = None
         self._meeting: Meeting | None = None
         self._talk = Talk(campaign.client)
+        self._apart = campaign.client is None or campaign.client.computes_here  # on cores that train
         self._questions: Box = "discuss"
         spend = campaign.spend
         self._boxes = Timeboxes(self._charter.sprint.minutes, spend.clock, spend.left_s())
@@ -68,18 +70,14 @@ class Sprint:
     @property
     def done(self) -> bool:
         """Whether it was finished before: then it is taken as it is."""
-        row = self._rows_of.get(self._number)
-        return row is not None and row["status"] == "done"
+        return (self._rows_of.get(self._number) or {}).get("status") == "done"
 
     def run(self, proposers: Sequence[Proposer], control: Sequence[Proposer] = ()) -> Path:
         """Run the sprint until its boxes or the budget end, and return the path of its report.
 
-        `control` are other objects of the same sources: with a model among `proposers` they are its control
-        lane.
-
-        Raises:
-            Refusal: the control cannot be run, or does not measure what the goal asks for.
-            KeyboardInterrupt: it was interrupted; the report of what is done was written before.
+        `control` are other objects of the same sources: with a model among `proposers` its control lane.
+        Raises `Refusal` where the control cannot be run, or does not measure what the goal asks for. Ctrl-C
+        goes through when the report of what is done is written.
         """
         if self.done:
             return leave(self._store, self.id, self.folder)
@@ -116,6 +114,7 @@ class Sprint:
         pruned, meeting = self._screening.pruned if self._screening else {}, self._meeting
         more: dict[str, Any] = {} if self._question is None else self._question.facts()
         more |= {"pruned": pruned} if pruned else {}
+        more |= {"worthless": why} if self._worth and (why := self._worth.over) else {}
         more |= {"steered": since} if (since := self._steering.since) else {}
         more |= {"team": campaign.team.facts()} if campaign.team else {}
         more |= {"literature": campaign.library.facts()} if campaign.library else {}
@@ -147,23 +146,23 @@ class Sprint:
         return Question(store, key, charter.alpha, place, data, before)
 
     def _research(self, who: Proposers) -> None:
-        charter, bench, before = self._charter, self.bench, self._before
-        left = earlier(self._store, before, bench, charter.screen.seeds, charter.confirm.looks)
+        charter, bench = self._charter, self.bench
+        left = earlier(self._store, self._before, bench, charter.screen.seeds, charter.confirm.looks)
         rows = Rows(self._store, self.id)
         doubted = self._campaign.recall.doubted
         admission = Admission(bench, rows, charter.review, self._trains_s, doubted, self._outside)
         client = self._campaign.client
-        if who.queue is not None and client is not None:
-            # Its first question costs 5 CPU seconds, which belong to no box and no trial that runs beside it.
-            client.prepare()
-            client.left_s = self._asks_s
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        given = (charter.screen, charter.goal.text, judges, bill, self._talk, self._steering)
+        worth = self._worth = Worth(charter.search.worth, who.bandits)
+        given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
-        screening.asked = self._campaign.objective
+        screening.asked, screening.early.allowed = self._campaign.objective, not self._apart
         with self._talk:
+            if who.queue is not None and client is not None:
+                client.left_s = self._asks_s
+                self._talk.prepare()  # while the trials' processes import, before the first of them trains
             control, stopped, contenders = self._implemented(screening, admission, left, who)
             self._questions = "validate"
             with self._box("validate"):
@@ -177,6 +176,7 @@ class Sprint:
         self._notes += charter.notes
         with self._box("implement"):
             control = control_arm(charter, bench, rows, self._baseline)
+            self._talk.over()
             admission.objective = wanted_of(charter, bench, control, self._notes, self._before)
             screening.open(control, left)
             self._meet(screening, admission, left, who)
@@ -187,6 +187,7 @@ class Sprint:
             screening.start(beside)
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(promotion.short, promotion.last_resort)
+            self._heard(screening.asking.told())
             contenders = self._contenders(screening, promotion, left, rows)
         self._notes += [told(self._shortest, screening.objective)] if self._shortest else []
         self._notes += [*screening.notes, *promotion.notes, *screening.busy]
@@ -199,7 +200,7 @@ class Sprint:
             return
         meeting = self._meeting = Meeting(self._campaign, screening, admission, queue, self._talk)
         meeting.recall(self._known, left)
-        queue.asking = lambda: None if self._talk.on else box("discuss")
+        queue.asking = lambda: None if screening.early.discussing else box("discuss")
         screening.promised = max(queue.accepted, meeting.payable(len(who.bandits)))
         if self._steering.look(0):
             return
@@ -273,12 +274,16 @@ class Sprint:
         for arm in contenders:
             finding = confirmation.judge(control, arm, claimed, held)
             findings.append(finding)
-            conclusions.keep(control, finding, held)
+            self._talk.over()
+            written = conclusions.keep(control, finding, held)
+            # Its words decide nothing, so trainings need not wait for them.
+            written() if self._apart else self._talk.begin(written)
             if finding.verdict.word == "supported":
                 break
         own = OwnClaims(bench, charter.confirm, self._question, self._boxes.short)
         arms = self._screening.arms if self._screening else []
         own.judge(self._store.proposals(sprint_id=self.id), control, findings, arms)
+        self._talk.over()
         self._notes += [*conclusions.notes, *own.notes]
 
     def _conclusions(self) -> Conclusions:

@@ -1,4 +1,4 @@
-"""Early stopping in a sprint: what its bars rest on is measured beside the trials; a sample is audited."""
+"""Early stopping: of trainings that cannot win, of which a sample is audited, and of the whole search."""
 
 import math
 import random
@@ -11,6 +11,8 @@ from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
+from research.propose.bandit import Bandit
+from research.propose.lanes import Lane
 from research.run.lookup import spared
 from research.types import STOPPED, Objective
 
@@ -144,3 +146,35 @@ class Stopping:
         """What a report says of it; `lost_joules` are those of audited trials before they were ended."""
         audit = {"audited": self._audited, "wrong": self._wrong, "lost_joules": self._lost_joules}
         return {**self._halving.facts(), **audit}
+
+
+@final
+class Worth:
+    """Whether what could still be proposed is worth its trials, by what the latest turns have brought.
+
+    A search that stops where the expected improvement per cost falls under a price is optimal for independent
+    options (Weitzman, 1979, Econometrica 47, 641-654); Xie et al. (2025), arXiv 2507.12453, show it for
+    Bayesian optimisation. Changed: expected is what the turns of late have gained per joule, for a surrogate
+    goes on to hope where nothing comes any more, and the price is a share of what a joule has gained so far.
+    """
+
+    def __init__(self, least: float | None, bandits: Mapping[Lane, Bandit]) -> None:
+        """`least` is the price, None for none."""
+        self._least, self._bandits = least, bandits
+        self._short: dict[Lane, str] = {}
+
+    def short(self, lane: Lane) -> str | None:
+        """Why nothing is; None where something may be."""
+        promise = self._bandits[lane].promise
+        if self._least is None or promise is None or promise >= self._least:
+            return None
+        self._short[lane] = (
+            f"a joule of what could still be proposed is expected to bring {promise:.2g} of what one has "
+            f"brought so far, less than search.worth={self._least:g}"
+        )
+        return self._short[lane]
+
+    @property
+    def over(self) -> str | None:
+        """Why nothing is in any lane; None where something may be."""
+        return next(iter(self._short.values())) if self._short.keys() >= self._bandits.keys() else None

@@ -1,4 +1,4 @@
-"""The team talks in a thread of its own, while trials train; both touch the campaign in turn.
+"""The model is asked in a thread of its own, while trials train; both touch the campaign in turn.
 
 One lock lets one of the two at a time at everything but the network and the trainings: whoever waits for a
 server or for a trial lets go of it. So nothing else in the laboratory need know of threads.
@@ -52,8 +52,21 @@ class Talk:
         """Whether there is a talk that has not ended."""
         return self._thread is not None
 
+    def prepare(self) -> None:
+        """Have the client import what it needs, 2 CPU seconds, beside what is done and trained meanwhile."""
+        assert self._client is not None
+        prepare = self._client.prepare
+
+        def work() -> None:
+            with self.let_go():
+                prepare()
+
+        self.begin(work)
+
     def begin(self, work: Callable[[], None]) -> None:
-        """Start a talk; what it raises is raised by the next `wait`, and at the end."""
+        """Start a talk when the one before is over; the next `wait`, or the end, raises what it raises."""
+        self.over()
+        self.ending = False
 
         def talk() -> None:
             with self._turn:
@@ -67,7 +80,6 @@ class Talk:
                     self._thread = None
                     self._turn.notify_all()
 
-        assert not self.on
         self._thread = threading.Thread(target=talk, daemon=True, name="talk")
         self._thread.start()
 
@@ -81,10 +93,14 @@ class Talk:
             self._turn.wait()
         self._raise()
 
+    def over(self) -> None:
+        """Wait until the talk has ended; raises what it has raised."""
+        self.wait(lambda: False)
+
     def finish(self) -> None:
         """Begin no more questions, and wait for the one that is asked."""
         self.ending = True
-        self.wait(lambda: False)
+        self.over()
 
     def beside(self, run: Run) -> Run:
         """The same way of running jobs, in whose trainings the talk goes on."""

@@ -12,20 +12,11 @@ from typing import Any, final
 
 from reading.learnt import found
 from refusal import Refusal
-from research.compose.defaults import (
-    MISSING,
-    Choice,
-    Composed,
-    Files,
-    Unusual,
-    Walk,
-    copied,
-    missing,
-    unchosen,
-)
+from research.compose.defaults import Choice, Composed, Files, Walk, unchosen
 from research.compose.grammar import Odd, read
 from research.compose.interpolation import resolved
-from research.compose.override import override
+from research.compose.override import is_open, override
+from research.compose.trees import MISSING, Unusual, copied, missing, unspaced
 
 _REMEMBERED = 4096
 """texts that were read"""
@@ -44,10 +35,10 @@ class Resolved:
 
 @final
 class Composer:
-    """The configs of one folder, composed from one root file."""
+    """The configs of one folder, composed from one root file, with a person's `own` folder of options."""
 
-    def __init__(self, folder: Path, root: str) -> None:
-        self.files = Files(folder)
+    def __init__(self, folder: Path, root: str, own: str | Path | None = None) -> None:
+        self.files = Files(folder, own)
         if root not in self.files.names:
             raise Refusal(f"There is no {folder / root}.yaml: name the root config of {folder}.")
         self.root = root
@@ -61,7 +52,7 @@ class Composer:
         try:
             return self._point([_setting(text, self.groups, self.chosen) for text in typed])
         except Unusual:
-            return _point(compose(self.files.folder, self.root, typed))
+            return _point(compose(self.files, self.root, typed))
 
     def sketch(self, overrides: Iterable[str] = ()) -> Resolved:
         """The config of options alone, with null for what nobody has set yet.
@@ -100,7 +91,7 @@ class Composer:
             return Walk(self.files, dict(choices)).tree(self.root)
         except Unusual:
             typed = [f"{group}={named(choice)}" for group, choice in choices.items()]
-            return compose(self.files.folder, self.root, typed)
+            return compose(self.files, self.root, typed)
 
 
 def _point(composed: Composed) -> Resolved:
@@ -126,13 +117,16 @@ def _filled(node: Any) -> Any:
 def assigned(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) -> dict[str, Any]:
     """`tree` with the value set at an existing key; shares with `tree` all that did not change."""
     first, *rest = parts
+    if first not in tree and is_open(key) and key.count(".") + 1 - len(parts) > 1:
+        return {**tree, first: assigned({}, rest, value, key) if rest else copied(value)}
     if first not in tree:
         raise Refusal(f"'{key}' is not a key of this configuration: see python train.py --cfg job.")
     old = tree[first]
     if not rest:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not is_open(key):
             raise Unusual(f"a dict for {key}")
-        return {**tree, first: copied(value)}
+        merged = isinstance(value, dict) and isinstance(old, dict)
+        return {**tree, first: {**old, **copied(value)} if merged else copied(value)}
     if isinstance(old, list | str):
         raise Unusual(f"{key} leads through a list or a link")
     if not isinstance(old, dict):
@@ -166,6 +160,8 @@ def _setting(text: str, groups: frozenset[str], chosen: frozenset[str]) -> tuple
     bare = text.strip(" ")
     if bare.startswith("+") and override(bare).key in chosen:
         text = bare[1:]  # `+experiment=x` means `experiment=x`, though Hydra refuses it
+    if bare.startswith("++") and is_open(override(bare).key):
+        text = bare[2:]
     try:
         assignment = read(text)
     except Odd:
@@ -193,7 +189,8 @@ def _by_hydras_parser(text: str) -> tuple[str, Any]:
     if override.is_sweep_override():
         raise Refusal(f"{text!a} is a sweep: add -m to run each of its values.")
     plain = override.type is OverrideType.CHANGE and override.package is None
-    if not plain or override.is_hydra_override() or isinstance(override.value(), dict):
+    dict_elsewhere = isinstance(override.value(), dict) and not is_open(key)
+    if not plain or override.is_hydra_override() or dict_elsewhere:
         raise Unusual(text)
     return key, override.value()
 
@@ -214,7 +211,7 @@ def named(choice: Choice) -> str:
     return f"[{','.join(choice)}]" if isinstance(choice, tuple) else str(choice)
 
 
-def compose(folder: Path, root: str, overrides: list[str]) -> Composed:
+def compose(files: Files, root: str, overrides: list[str]) -> Composed:
     """The unresolved plain config and the chosen options, in 75 to 400 ms. Raises `Refusal`."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -230,16 +227,21 @@ def compose(folder: Path, root: str, overrides: list[str]) -> Composed:
     before = versions.version_base
     base = "1.3" if running is None else str(before or "1.3")  # unset it is no version at all
     try:
-        with initialize_config_dir(str(folder.resolve()), job_name=job, version_base=base):
-            config = hydra_compose(root, overrides, return_hydra_config=True)
+        with initialize_config_dir(str(files.folder.resolve()), job_name=job, version_base=base):
+            config = hydra_compose(root, [*_searched(files.own), *overrides], return_hydra_config=True)
         tree: Any = OmegaConf.to_container(config)
     except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise Refusal(f"Hydra cannot compose {' '.join(overrides)}: {_reason(error)}.") from error
     finally:
         GlobalHydra.instance().hydra, versions.version_base = running, before
     choices = tree.pop("hydra")["runtime"]["choices"]
+    tree = unspaced(tree)
     plain = {group: _choice(choices[group]) for group in choices if "hydra/" not in group}
     return Composed(tree, plain, tuple(missing(tree)))
+
+
+def _searched(own: Path | None) -> list[str]:
+    return [] if own is None else [f"hydra.searchpath=['file://{own.resolve()}']"]
 
 
 def _choice(value: Any) -> Choice:

@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.compose.trees import MISSING, SPACE, Unusual, merged, missing
 from research.compose.yaml import parsed, text_of
 
 Choice = str | None | tuple[str, ...]
-MISSING = "???"
-_INNER = (dict, list)
-"""what nodes of a plain tree hold others; a name of its own, for `dict | list` is made anew in each call"""
-
-
-class Unusual(Exception):
-    """A config file uses a form that only Hydra itself composes."""
 
 
 @final
@@ -32,6 +26,8 @@ class File:
     defaults: tuple[Any, ...]
     package: str | None
     card: str
+    space: Any = None
+    """what its option of a person's own says of the ranges of its arguments"""
 
 
 @final
@@ -46,16 +42,42 @@ class Composed:
 
 @final
 class Files:
-    """The YAML files of one config folder, each read once; what appears later on disk is not seen."""
+    """The YAML files of one config folder, each read once; what appears later on disk is not seen.
 
-    def __init__(self, folder: Path) -> None:
+    With the options of `own`, a folder of a person's. Raises `Refusal` for a folder that is not there, and
+    for an own option that has the name of one of the others: Hydra would take that without a word.
+    """
+
+    def __init__(self, folder: Path, own: str | Path | None = None) -> None:
         if not folder.is_dir():
             raise Refusal(f"There is no config folder {folder}: give the path of conf/.")
-        names = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
-        self.names = frozenset(name.as_posix() for name in names)
-        self.folder = folder
+        self.folder, self.own = folder, None if own is None else Path(own).expanduser().absolute()
+        self._paths = _files(folder)
+        self._theirs: frozenset[str] = frozenset()
+        if self.own is not None:
+            self._add(self.own)
+        self.names = frozenset(self._paths)
         self._read: dict[str, File] = {}
         self._entries: dict[str, tuple[Entry, ...]] = {}
+
+    def _add(self, own: Path) -> None:
+        if not own.is_dir():
+            raise Refusal(
+                f"--config-dir={own} is no folder: give the one that holds your options, as model/."
+            )
+        theirs = {name: path for name, path in _files(own).items() if name != SPACE}
+        if taken := sorted(theirs.keys() & self._paths.keys()):
+            raise Refusal(f"{theirs[taken[0]]} has the name of an option that is there: call it otherwise.")
+        self._paths |= theirs
+        self._theirs = frozenset(theirs)
+
+    def is_own(self, name: str) -> bool:
+        """Whether a file is of the person's folder."""
+        return name in self._theirs
+
+    def path(self, name: str) -> Path:
+        """Where the file of a name lies, `group/option`."""
+        return self._paths.get(name, self.folder / f"{name}.yaml")
 
     def groups(self) -> frozenset[str]:
         """Names of all groups, nested ones as `a/b`."""
@@ -84,10 +106,15 @@ class Files:
         return self._entries[name]
 
     def _load(self, name: str) -> File:
-        path = self.folder / f"{name}.yaml"
+        path = self.path(name)
         text = text_of(path)
         content = parsed(text, path)
-        return File(content, tuple(content.pop("defaults", None) or ()), _package(text), card(text))
+        space = content.pop(SPACE, None) if self.is_own(name) else None
+        return File(content, tuple(content.pop("defaults", None) or ()), _package(text), card(text), space)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
 
 
 @final
@@ -218,39 +245,6 @@ def _plain(name: str) -> str:
 
 def _absolute(name: str, folder: str) -> str:
     return name[1:] if name.startswith("/") else "/".join(filter(None, (folder, name)))
-
-
-def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Both as OmegaConf merges them: dicts by key, all else replaced; shares what only one has."""
-    tree = dict(old)
-    for key, value in new.items():
-        before = tree.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            tree[key] = merged(before, value)
-        elif value == MISSING or (isinstance(value, dict) and isinstance(before, list | str)):
-            raise Unusual(f"the merge at {key}")
-        else:
-            tree[key] = value
-    return tree
-
-
-def copied(node: Any) -> Any:
-    """A copy of dicts and lists at every depth; what they hold is immutable."""
-    if isinstance(node, dict):
-        return {key: copied(value) for key, value in node.items()}
-    return [copied(value) for value in node] if isinstance(node, list) else node
-
-
-def missing(node: dict[str, Any] | list[Any], path: str = "") -> list[str]:
-    """The keys whose value is `???`, which somebody must set; `path` is where the node lies, with its dot."""
-    pairs = node.items() if isinstance(node, dict) else enumerate(node)
-    keys: list[str] = []
-    for name, item in pairs:
-        if isinstance(item, _INNER):
-            keys += missing(item, f"{path}{name}.")
-        elif item == MISSING:
-            keys.append(f"{path}{name}")
-    return keys
 
 
 def unchosen(choices: Mapping[str, Choice]) -> list[str]:

@@ -32,6 +32,11 @@ def override(text: str) -> Override:
     return Override(key.strip(" +"), value.strip(" ") if equals else None, text)
 
 
+def is_open(key: str) -> bool:
+    """Whether a key lies where any may: a server's own settings, arguments of what a person brings."""
+    return key == "llm.extra" or key.startswith("llm.extra.") or key.partition(".")[2].split(".")[0] == "args"
+
+
 def values_of(overrides: Iterable[str]) -> dict[str, str]:
     """What overrides set, key -> text: of two with the same key the last, and nothing for one without `=`."""
     return {given.key: given.value for given in map(override, overrides) if given.value is not None}

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from refusal import Refusal
 from research.compose.grammar import scalar
-from research.compose.override import override
+from research.compose.override import is_open, override
 
 _SPOKEN = ("goal", "focus")
 """what people say: nothing in it is looked up or escaped"""
@@ -33,13 +34,20 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
     Raises `Refusal` for the home folder of somebody whom this machine does not know, and for broken letters.
     """
-    read = [_argument(argument) for argument in arguments]
+    read = [_opened(_argument(argument)) for argument in arguments]
     # Hydra's own parser takes a flag between overrides for their end, and tells a page of usage.
     return sorted(read, key=lambda argument: argument not in _SWEEPS)
 
 
+def _opened(argument: str) -> str:
+    """A key of a mapping in which any may be, as Hydra takes one that is not there."""
+    opened = is_open(override(argument).key) and not argument.startswith(("~", "-"))
+    return f"++{argument.lstrip('+')}" if opened else argument
+
+
 def as_typed(argument: str) -> str:
-    """An override as a person types it: without the quotes that `quoted` would put around it."""
+    """An override as a person types it: without what `quoted` would put around and before it."""
+    argument = argument.removeprefix("++") if is_open(override(argument).key) else argument
     key, value, _ = override(argument)
     bare = f"{key}={value[1:-1]}" if value is not None and _is_quoted(value) else argument
     return bare if quoted([bare]) == [argument] else argument
@@ -96,7 +104,7 @@ def _value(value: str) -> str:
     """A value with those of its elements in quotes that need them: what is swept or listed stays so."""
     if "${" in value or value.startswith("{") or _is_quoted(value) or _FUNCTION.fullmatch(value):
         return value
-    if value.startswith("[") and value.endswith("]"):
+    if _is_list(value):
         return f"[{_value(value[1:-1])}]"
     apart = parts(value)
     if len(apart) > 1:
@@ -104,6 +112,12 @@ def _value(value: str) -> str:
         return value if read == apart else ",".join(read)
     text = _at_home(value)
     return text if _BARE.fullmatch(text) else _quotation(text)
+
+
+def _is_list(value: str) -> bool:
+    """Whether a value is one list, and not several of which the first begins and the last ends it."""
+    depths = list(accumulate((letter == "[") - (letter == "]") for letter in value))
+    return bool(depths) and value[0] == "[" and 0 not in depths[:-1] and depths[-1] == 0
 
 
 def parts(text: str) -> list[str]:

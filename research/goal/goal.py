@@ -12,11 +12,14 @@ from typing import NamedTuple, final
 from refusal import Refusal
 from research.goal.names import Names, names_of, task_of
 from research.goal.parts import HeardGoal, heard_in
+from research.goal.phrases import EITHER
 from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
 LONGEST = 1000
+NOT_TRAINED = "budget=given"
+"""the override of a network that is there already"""
 EXAMPLES = (
     "'90 % accuracy for fewer joules', 'smallest model above 95 % on mnist1d', "
     "'a CNN for digits with >= 0.97 accuracy under 50k parameters'"
@@ -43,6 +46,7 @@ def read(
     direction: str | None = None,
     constraints: Iterable[str] | None = None,
     fixed: Iterable[str] = (),
+    own: str | Path | None = None,
 ) -> Goal:
     """Read a goal; explicit metric, direction and constraints win over its words.
 
@@ -54,6 +58,7 @@ def read(
         constraints: bounds in the words of a goal, and bounds that no words say: `test/accuracy >= 0.9`,
             `under 50k parameters`, `test/accuracy >= control - 0.01`, `test/accuracy <= 0.5`.
         fixed: overrides that the person fixed, which win over what the words name.
+        own: the person's folder of options, which `fixed` may choose.
 
     Raises:
         Refusal: the text is empty, not understood in each of its words, or contradicts itself; the sentence
@@ -62,9 +67,11 @@ def read(
     _check_length(text, empty_is_fine=metric is not None)
     fixed, typed = tuple(fixed), None if constraints is None else [str(line) for line in constraints]
     names = names_of(conf)
-    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed)
+    asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed, own)
     try:
         parts = heard_in(text, names)
+        if parts.problems and NOT_TRAINED in fixed:
+            parts = heard_in(_of_answers(text, parts), names)
     except Refusal as refusal:
         raise _refused(str(refusal), "") from None
     try:
@@ -76,6 +83,13 @@ def read(
         raise _refused(str(refusal), _nearest(parts, names, asked.fixed)) from None
 
 
+def _of_answers(text: str, parts: HeardGoal) -> str:
+    """The text with `inference` where it does not say of what: a network that is given has no training."""
+    for _, said, problem in parts.problems:
+        text = text.replace(said, f"{said} inference") if said and problem.said == EITHER else text
+    return text
+
+
 @final
 class _Asked(NamedTuple):
     """What is typed beside the goal."""
@@ -84,6 +98,7 @@ class _Asked(NamedTuple):
     direction: str | None = None
     bounds: list[Constraint] | None = None
     fixed: tuple[str, ...] = ()
+    own: str | Path | None = None
 
 
 def _refused(said: str, nearest: str) -> Refusal:
@@ -97,7 +112,7 @@ def _refused(said: str, nearest: str) -> Refusal:
 def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
     overrides = names.chosen(parts.named, asked.fixed)
     bounds = parts.bounds if asked.bounds is None else asked.bounds
-    task = task_of(names.conf, (*overrides, *asked.fixed))
+    task = task_of(names.conf, (*overrides, *asked.fixed), asked.own)
     wish = _chosen(parts.wishes, task) if asked.metric is None else None
     if not (wish or bounds or overrides or asked.metric):
         raise Refusal(f"the goal '{text.strip()[:60]}' was not understood: it names nothing that is measured")
@@ -137,7 +152,8 @@ def _usual_metric(bounds: Sequence[Constraint], task: str) -> str:
 
 
 def _best(task: str) -> str:
-    return {"language": "test/bits_per_byte", "regression": "test/rmse"}.get(task, "test/accuracy")
+    usual = {"language": "test/bits_per_byte", "regression": "test/rmse", "multilabel": "test/f1"}
+    return usual.get(task, "test/accuracy")
 
 
 def _direction(metric: str, asked: str | None) -> Direction:

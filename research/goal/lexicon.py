@@ -8,7 +8,7 @@ o of, i in, y by, t to, h than, j as, r per, R range, + - signs, s separator, X 
 ! what is known and not to be had, ? what is not known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, final
 
@@ -60,6 +60,8 @@ class Adjective(NamedTuple):
     """down or up"""
     asks: bool = False
     """whether the part of a trial's life must be said: `cheaper` may be training or inference"""
+    whole: bool = False
+    """whether what it is said of stands in it, so that a figure behind it is another phrase's"""
 
 
 def _in(train: str, infer: str, usual: str | None = None) -> dict[str | None, str]:
@@ -104,6 +106,7 @@ MULTIPLES = {"twice": 2.0, "thrice": 3.0, "double": 2.0, "triple": 3.0, "quadrup
 MULTIPLES |= {"twofold": 2.0, "threefold": 3.0, "fourfold": 4.0, "fivefold": 5.0, "tenfold": 10.0}
 _HALVED = dict.fromkeys(("halve", "halves", "halving", "halved", "cut in half", "cutting in half"), 0.5)
 _HALVED |= {"doubling": 2.0, "doubled": 2.0, "doubles": 2.0, "tripled": 3.0, "tripling": 3.0}
+_NETS = ("model", "network", "net", "classifier")
 _Table = dict[str, tuple[str, Any]]
 
 
@@ -116,8 +119,29 @@ def phrases() -> dict[tuple[str, ...], tuple[str, Any]]:
     table |= _parts() | _nouns() | _adjectives()
     table |= {phrase: ("w", size) for phrase, size in _HALVED.items()}
     table |= {"order of magnitude": ("x", 10.0)}
-    table |= {f"best {net}": ("v", None) for net in ("model", "network", "net", "classifier")}
+    table |= {f"best {net}": ("v", None) for net in _NETS}
     return {tuple(phrase.split()): meant for phrase, meant in table.items()}
+
+
+def own_words(said: Sequence[str], length: int) -> int | None:
+    """How many of the first `length` words, which name a figure, are of it where another's name begins in it.
+
+    `p95 latency p50` is p95 and median latency. None where it may be read in two ways, as
+    `latency p95 latency`.
+    """
+    for cut in range(1, length):
+        for end in range(len(said), length, -1):
+            apart = _names(said[:cut], said[cut:end])
+            if apart is not None:
+                whole = _names(said[:length], said[length:end])
+                return cut if whole is None else length if whole == apart else None
+    return length
+
+
+def _names(*said: Sequence[str]) -> list[str] | None:
+    """The figures that phrases name; None where one of them names none."""
+    meant = [phrases().get(tuple(phrase), ("", None)) for phrase in said]
+    return [noun.concept.name for _, noun in meant] if all(sign == "m" for sign, _ in meant) else None
 
 
 def _parts() -> _Table:
@@ -129,8 +153,9 @@ def _parts() -> _Table:
 
 
 def _nouns() -> _Table:
+    units = split(words.UNITS)
     return {
-        phrase: ("m", Noun(concept))
+        phrase: ("m", Noun(concept._replace(typed=True) if phrase in units else concept))
         for name, concept in CONCEPTS.items()
         for phrase in split(words.CONCEPTS[name])
     }
@@ -140,8 +165,11 @@ def _adjectives() -> _Table:
     table: _Table = {}
     for name, way, asks, comparatives, others in words.COMPARED:
         word = Adjective(Noun(CONCEPTS[name]), way, asks)
-        table |= dict.fromkeys(split(comparatives), ("a", word))
-        table |= dict.fromkeys(split(others), ("A", word))
+        for sign, said in (("a", comparatives), ("A", others)):
+            table |= dict.fromkeys(split(said), (sign, word))
+            # Of a `smallest model energy` it is not the energy that is to be small.
+            nets = [f"{phrase} {net}" for phrase in split(said) for net in _NETS]
+            table |= dict.fromkeys(nets, (sign, word._replace(whole=True)))
     return table
 
 

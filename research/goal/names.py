@@ -36,6 +36,8 @@ _TRAINER = {
     "cpu": r"on (?:an? |the |my |one )?cpu",
 }
 
+_BROUGHT = ("own", "timm", "torchvision", "hf")
+"""networks that a person must name: the word in a goal means something else"""
 _WORDS = {"data": _DATA_WORDS, "model": _MODEL_WORDS, "trainer": _TRAINER}
 
 
@@ -47,7 +49,10 @@ class Names:
         self.conf = conf
         # One's own data need a path, and a goal that speaks of a table or a folder names none of them.
         data = [name for name in _options(conf, "data") if _content(conf, name).get("source") is None]
-        self.options = {"data": data, "model": _options(conf, "model")}
+        self.options = {
+            "data": data,
+            "model": [name for name in _options(conf, "model") if name not in _BROUGHT],
+        }
         said = [(option, group, word) for group, words in _WORDS.items() for option, word in words.items()]
         said += [
             (option, group, option.replace("_", "[-_ ]?"))
@@ -121,11 +126,11 @@ def _fitting(model: list[str], conf: Path, data: str) -> list[str]:
     return ["gpt"] if sequential and (not model or model == ["transformer"]) else model
 
 
-def task_of(conf: Path, overrides: Iterable[str]) -> str:
-    """The task of the data that overrides choose: classification, language or recall."""
+def task_of(conf: Path, overrides: Iterable[str], own: str | Path | None = None) -> str:
+    """The task of the data that overrides choose, which may be an option of a person's `own` folder."""
     typed = values_of(overrides)
     card = _content(conf, typed.get("data", DEFAULT_DATA))
-    if card.get("task") is None and card.get("source") is not None:
-        own = (text for text in overrides if override(text).group == "data")
-        return str(Composer(conf, "train").resolve(own).config["data"]["task"])
+    if own is not None or (card.get("task") is None and card.get("source") is not None):
+        said = (text for text in overrides if override(text).group == "data")
+        return str(Composer(conf, "train", own).resolve(said).config["data"]["task"])
     return str(card.get("task", "classification"))

@@ -6,9 +6,8 @@ from typing import NamedTuple, final
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import chunk, lexemes, signs
 from research.goal.names import Names
-from research.goal.phrases import EXCLUDED
 from research.goal.rules import Stretch, heard
-from research.goal.saying import Meaning, Problem, Wish
+from research.goal.saying import EXCLUDED, Meaning, Problem, Wish
 from research.types import Constraint
 
 _MUTE = "sito"

@@ -1,62 +1,14 @@
 """What each kind of phrase in a goal means: a change, a bound, a part of what the control has."""
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
+from research.goal.matched import Matched
 from research.goal.meanings import changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
-from research.goal.saying import Meaning, Problem, Wish, said_of
+from research.goal.saying import UNSAID, Meaning, Problem, Wish, said_of
 
-
-@final
-class Matched:
-    """The phrases that one rule matched."""
-
-    def __init__(self, found: Sequence[Lexeme], typed: bool) -> None:
-        self.found, self.typed = found, typed
-
-    def first(self, wanted: str) -> Lexeme | None:
-        """The first phrase with one of these signs."""
-        return next((lexeme for lexeme in self.found if lexeme.sign in wanted), None)
-
-    @property
-    def op(self) -> str | None:
-        """At least or at most, as its sign; None where no bound is said."""
-        said = self.first("gl")
-        return said.sign if said else None
-
-    @property
-    def amount(self) -> tuple[str, object] | None:
-        """The quantity, fraction or multiple."""
-        said = self.first("qfx")
-        return (said.sign, said.value) if said else None
-
-    @property
-    def quantity(self) -> Quantity:
-        """The quantity of a rule that has one."""
-        said = self.first("q")
-        assert said is not None
-        value: Quantity = said.value
-        return value
-
-    @property
-    def noun(self) -> Noun | None:
-        """The metric, or what an adjective, or a quantity, is about by itself."""
-        said = self.first("m")
-        if said is not None:
-            noun: Noun = said.value
-            return noun
-        word = self.first("aA")
-        return word.value.noun if word is not None else None
-
-    def placed(self, noun: Noun | None) -> Noun | None:
-        """A metric in the part of a trial's life that stands beside it."""
-        part = self.first("p")
-        if noun is None or part is None or noun.part is not None or part.value not in noun.concept.keys:
-            return noun
-        return noun._replace(part=part.value)
-
+EITHER = "does not say of what, training or inference"
 
 Rule = Callable[[Matched], Meaning | list[Meaning] | None]
 
@@ -139,9 +91,7 @@ def _asking(word: Lexeme, noun: Noun, made: Callable[[Noun], Meaning]) -> Meanin
     """The meaning, or that `faster` does not say of what, with what it would be of training."""
     adjective = word.value
     if isinstance(adjective, Adjective) and adjective.asks and noun == adjective.noun and noun.part is None:
-        return Problem(
-            "does not say of what, training or inference", said_of(made(noun._replace(part="train")))
-        )
+        return Problem(EITHER, said_of(made(noun._replace(part="train"))))
     return made(noun)
 
 
@@ -156,9 +106,17 @@ def change(heard: Matched) -> Meaning | None:
         return None if heard.first("p") else Problem("does not say of what: name the metric", nearest)
     if amount is None and word.sign in "zZ":
         return UNSAID
-    way = word.value.way if isinstance(word.value, Adjective) else str(word.value)
+    way = _way(word)
     lost = word.sign == "Z"
     return _asking(word, noun, lambda noun: changed(noun, way, amount, heard.op, lost=lost))
+
+
+def _way(word: Lexeme) -> str:
+    """Which way a word of change goes; a `faster latency` is a better one."""
+    if not isinstance(word.value, Adjective):
+        return str(word.value)
+    quick = word.value.noun.concept.name == "speed"
+    return {"up": "good", "down": "bad"}[word.value.way] if quick else word.value.way
 
 
 def _implied(word: Lexeme, amount: tuple[str, object] | None) -> Noun | None:
@@ -205,6 +163,18 @@ def to_level(heard: Matched) -> list[Meaning] | None:
         return [multiplied(noun, amount[1].value, None)]
     limit = limited(noun, heard.op, amount[1], typed=heard.typed)
     return None if limit is None else [wish, limit]
+
+
+def both(heard: Matched) -> list[Meaning] | None:
+    """`lowest p95 latency below 3 ms`, `cheapest inference under 2 mJ`: a wish and its own bound."""
+    word, noun, quantity = heard.first("eduDUBbaA"), heard.placed(heard.noun), heard.quantity
+    if word is None or noun is None or (heard.op is None and quantity.dimension is None):
+        return None
+    timed = noun._replace(concept=CONCEPTS["time"]) if noun.concept.name == "speed" else noun
+    if timed.key is None or (limit := limited(timed, heard.op, quantity, typed=heard.typed)) is None:
+        return None
+    way = _way(word)
+    return [_asking(word, noun, lambda noun: changed(noun, way, None, None)), limit]
 
 
 def signed(heard: Matched) -> Meaning | None:
@@ -281,17 +251,6 @@ def bare(heard: Matched) -> Meaning | None:
     made = changed(noun, "down", None, None)
     said = isinstance(made, Problem) and noun.key is None
     return made if said else Problem("does not say whether less of it is wanted or a bound is meant")
-
-
-UNSAID = Problem(
-    "names no figure: say how much may be lost, as 'at most 1 point of accuracy lost', or give a bound",
-    "at most 1 point of accuracy lost",
-)
-NOT = Problem("says what must not be, which no objective can hold but as a bound: at least, at most")
-EXCLUDED = Problem(
-    "excludes an option, which no objective can say: name what is to be used, or leave it open"
-)
-RANGE = Problem("is a range: give the one bound that counts, at least or at most")
 
 
 def because(problem: Problem) -> Rule:

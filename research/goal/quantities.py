@@ -165,8 +165,20 @@ def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
         return _lexeme("q", Quantity(value, "many" if many else None), pieces, at, end)
     value = _read_for(pieces[at], unit, value)
     noun = Noun(CONCEPTS[unit.concept]) if unit.concept else None
-    quantity = Quantity(float(f"{value * unit.factor:.12g}"), unit.dimension, noun)
+    more, after = _smaller(pieces, after, unit)
+    quantity = Quantity(float(f"{value * unit.factor + more:.12g}"), unit.dimension, noun)
     return _lexeme("q", quantity, pieces, at, after)
+
+
+def _smaller(pieces: Sequence[Piece], end: int, unit: Unit) -> tuple[float, int]:
+    """What of the next smaller unit follows, as in `1 h 30 min` and `two minutes and 30 s`, in seconds."""
+    start = end + (_text(pieces, end) == "and")
+    found = _counted(pieces, start) if unit.factor >= 60 and start < len(pieces) else None
+    other, after = _unit(pieces, found[1], False) if found and not found[2] else (None, end)
+    if found is None or other is None or other != unit._replace(factor=unit.factor / 60):
+        return 0.0, end
+    more, after = _smaller(pieces, after, other)
+    return found[0] * other.factor + more, after
 
 
 def _lexeme(sign: str, value: object, pieces: Sequence[Piece], at: int, end: int) -> tuple[Lexeme, int]:

@@ -7,8 +7,9 @@ from typing import NamedTuple, final
 from research.goal import phrases as says
 from research.goal.lexicon import Lexeme
 from research.goal.lexing import signs
-from research.goal.phrases import EXCLUDED, NOT, RANGE, UNSAID, Matched, Rule, because
-from research.goal.saying import Meaning
+from research.goal.matched import Matched
+from research.goal.phrases import Rule, because
+from research.goal.saying import EXCLUDED, NOT, RANGE, UNSAID, Meaning
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
 """`20 J at most`"""
@@ -64,6 +65,8 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl=]?qo?m" + _TRAIL, says.figure),
     (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
     (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
+    (r"(?:j?[eduDUBb][oi]*m|mj?[eud]|j?[aA](?:[oi]*m)?)[=ko]*[gl]?[=o]*q(?!o?[mc]|[oi]*[duzabYHZ])" + _TRAIL,
+     says.both),
     (r"[DUB](?:j[eu][oi]*m|[oi]*mj[eu])" + _COMPARED, says.change),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),

@@ -46,6 +46,16 @@ class Problem(NamedTuple):
 
 Meaning = Wish | Constraint | Problem
 
+UNSAID = Problem(
+    "names no figure: say how much may be lost, as 'at most 1 point of accuracy lost', or give a bound",
+    "at most 1 point of accuracy lost",
+)
+NOT = Problem("says what must not be, which no objective can hold but as a bound: at least, at most")
+EXCLUDED = Problem(
+    "excludes an option, which no objective can say: name what is to be used, or leave it open"
+)
+RANGE = Problem("is a range: give the one bound that counts, at least or at most")
+
 
 def said_of(meaning: Meaning) -> str:
     """A wish or a bound as a goal says it, in words that are read."""

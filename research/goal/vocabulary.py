@@ -146,9 +146,14 @@ FILLER = (
     "spend | spending | spent | still | take | takes | taking | target | targets | task | test results | "
     "that | the | their | then | there | these | they | this | those | tolerable | tolerate | tolerating | "
     "total | us | value | values | want | wanted | wants | we | which | who | whose | will | would | you | "
-    "your"
+    "your | fine | fit | fits | fitting"
 )
 """words that carry no condition"""
+UNITS = (
+    "joules | bytes | samples per second | examples per second | images per second | steps per second | "
+    "cpu seconds"
+)
+"""figures that are called by their unit, so that a number beside them needs none"""
 CONCEPTS = {
     "standing draw":
         "standing draw | idle draw | standing energy | idle energy | standing power | idle power | standing "
@@ -172,7 +177,7 @@ CONCEPTS = {
     "p95 latency":
         "p95 latency | latency p95 | 95th percentile latency | 95 th percentile latency | 95 percentile "
         "latency | tail latency | p95",
-    "latency": "latency | median latency | p50 latency | latency p50 | response time | delay",
+    "latency": "latency | median latency | p50 latency | latency p50 | p50 | response time | delay",
     "throughput": "throughput | samples per second | examples per second | images per second",
     "steps per second": "steps per second | steps per s",
     "nonzeros":

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from research.llm.endpoint import Endpoint, Way
 from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
-from research.llm.price import Usage
+from research.llm.price import Usage, is_free
 from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe
 from research.llm.replies import ReadReply
 from research.llm.settings import LlmSettings, line, other, settings
@@ -107,6 +107,11 @@ class Client:
     def settings(self) -> LlmSettings:
         """The settings of the first model."""
         return self._endpoints[0].settings
+
+    @property
+    def computes_here(self) -> bool:
+        """Whether a model may compute on this machine's own cores, where it would disturb what trains."""
+        return any(is_free(one.model, one.settings.api_base) for one in self._all())
 
     def close(self) -> None:
         """Close the connections."""

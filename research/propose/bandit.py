@@ -21,6 +21,8 @@ _KEPT = 0.95
 """of an earlier turn at each later one of anybody: what helped at the start may not help at the end"""
 _PRIOR = 3.0
 """turns of the usual gain and cost that each source is credited with before it had any"""
+_TELLING = 12
+"""turns before anything is said of those to come"""
 _NOTHING = 1e-9
 """a gain or a cost below which there was none"""
 
@@ -131,13 +133,15 @@ _PROVEN = 5
 class Bandit:
     """Shares the turns among proposers; all follows from the shares, what was learnt, and the seed.
 
-    A share of 0 leaves a proposer out. One that has nothing more to say leaves its turns to the others.
+    A share of 0 leaves a proposer out. One that has nothing more to say leaves its turns to the others, and
+    one that has nothing new rests until something better was found: from there it may have.
     Raises `Refusal` when nobody has a share.
     """
 
     def __init__(self, proposers: Sequence[Proposer], shares: Mapping[str, float], *, seed: int = 0) -> None:
         self._shares = {proposer.name: float(shares.get(proposer.name, 0.0)) for proposer in proposers}
         self._here = {proposer.name: proposer for proposer in proposers if self._shares[proposer.name] > 0}
+        self._resting: dict[str, Proposer] = {}
         if any(not 0 <= share < math.inf for share in self._shares.values()) or not self._here:
             raise Refusal(f"proposer.shares={dict(shares)} gives nobody a turn: set one of them above 0.")
         lot = random.Random(seed)
@@ -167,16 +171,31 @@ class Bandit:
         self.taken[name] += 1
         return self._here[name]
 
+    def due(self, promised: str | None = None) -> Proposer | None:
+        """Whose turn `next` would tell, which is not taken."""
+        owed, taken = dict(self._owed), dict(self.taken)
+        try:
+            return self.next(promised)
+        finally:
+            self._owed, self.taken = owed, taken
+
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say; the turn it just took is not counted."""
         self._here.pop(proposer.name, None)
         self.taken[proposer.name] -= 1
+
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new; as `leave`, until a turn of anybody brings a gain."""
+        self._resting[proposer.name] = proposer
+        self.leave(proposer)
 
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn of `name` brought (`account.gain`), and the joules of its trials.
 
         Where joules were not measured (0 or NaN) the turn counts as a usual one.
         """
+        if gain > 0:
+            self._here, self._resting = self._here | self._resting, {}
         usual, measured = self._all().each, 0 < joules < math.inf
         self._measured = self._measured or measured
         for account in self._accounts.values():
@@ -197,6 +216,17 @@ class Bandit:
         worth = {name: share * self._accounts[name].quality(everyone) for name, share in shares.items()}
         rest = (1 - FLOOR) / sum(worth.values())
         return self._capped({name: FLOOR * share + rest * worth[name] for name, share in shares.items()})
+
+    @property
+    def promise(self) -> float | None:
+        """What a joule of the coming turns may be expected to gain, of what one has gained in all so far.
+
+        Expected is what the latest turns have gained, older ones fading. None while little is known.
+        """
+        every = self._all()
+        if every.told < _TELLING or every.gained < _NOTHING or every.cost < _NOTHING or every.paid < _NOTHING:
+            return None
+        return every.gain / every.cost * every.paid / every.gained
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source: turns, gain and joules in all, the model's own among them, and its part of what comes.

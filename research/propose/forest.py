@@ -1,116 +1,247 @@
-"""A surrogate of all that was seen: randomised trees, and the candidate with the most to expect."""
+"""A surrogate of all that was seen: randomised trees, and the candidate that promises most for its cost."""
 
 import math
 import random
-from collections.abc import Iterator
-from typing import Any, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from research.compose.override import values_of
 from research.metrics import is_ratio, rank, shortfalls
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
 from research.propose.neighbour import neighbours
+from research.propose.portfolio import Regrets, elsewhere
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import claim
-from research.propose.trees import grown
+from research.propose.trees import Trees, grown
 from research.types import Proposal
 
-START = 8
-"""results below which it draws at random"""
+if TYPE_CHECKING:
+    from research.memory.memory import Memory
+
+START = 4
+"""results below which candidates are taken by lot"""
 _TREES = 30
-_UNIFORM, _AROUND, _NEAR = 100, 5, 40
+_UNIFORM, _AROUND, _NEAR = 60, 3, 60
 """candidates by lot; the best results whose neighbours are candidates too, and of each so many"""
-_TINY, _DOUBT = 1e-12, 0.05
+_TINY, _DOUBT = 1e-12, 0.15
 """of a standard deviation, what trees that agree may still be wrong by"""
 _ABSENT = -1.0
 """place of a dimension that a configuration lacks: trees cut it off from all that have it"""
+_COSTS = ("trial/cpu_seconds", "train/cpu_seconds", "train/seconds")
+"""what a trial costs, by the first of these that all results have"""
+_SHARE = 1.0
+"""power of the cost that a gain is divided by"""
+_ENOUGH = 12
+"""figures of other tasks below which they say nothing"""
+_BEST = 20
+"""configurations of other tasks that are candidates"""
+
+Read = Callable[[tuple[str, ...]], Mapping[str, float] | None]
+"""overrides -> places"""
+
+
+class Candidate(NamedTuple):
+    """What could be proposed."""
+
+    overrides: tuple[str, ...]
+    places: Mapping[str, float]
+    """feature -> place"""
+
+
+class Hope(NamedTuple):
+    """What to expect of a candidate."""
+
+    candidate: Candidate
+    gain: float
+    """expected improvement on the best so far, in the unit that is minimised: logarithms of a cost"""
+    cost: float
+    """CPU seconds"""
 
 
 @final
 class Forest(Proposer):
-    """Expected improvement times the chance to keep the bounds, by a forest of randomised trees.
+    """Expected improvement times the chance to keep the bounds per predicted cost, by randomised trees.
 
     SMAC's model and search (Hutter et al., 2011, LION 5, 507-523) with extremely randomised trees (Geurts et
-    al., 2006, Machine Learning 63, 3-42); constraints as Gelbart et al. (2014), arXiv 1403.5607. Costs are
-    modelled by their logarithms, and a score that is worse than the median counts as the median: how bad the
-    bad are says nothing of the good. The spread of the trees is the model's doubt.
+    al., 2006, Machine Learning 63, 3-42); constraints as Gelbart et al. (2014), arXiv 1403.5607; per cost as
+    Snoek et al. (2012), NeurIPS 25. Costs are modelled by their logarithms, and a score that is worse than
+    the median counts as the median: how bad the bad are says nothing of the good. The spread of the trees is
+    the model's doubt.
     """
 
     name = "forest"
 
-    def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
+    def __init__(
+        self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int, memory: "Memory | None" = None
+    ) -> None:
+        """`memory` is what other tasks have come to: a forest of it is one more feature of this one's."""
         self._dimensions = Dimensions(vocabulary, fixed)
+        self._memory, self._fixed = memory, values_of(fixed)
+        self._lore: Lore | None = None
         self._rng = random.Random(f"{self.name} {seed}")
         self._proposed: set[frozenset[str]] = set()
+        self._read: dict[tuple[str, ...], Mapping[str, float] | None] = {}
+        self._near: dict[tuple[str, ...], list[Candidate]] = {}
 
     def ask(self, state: State) -> Proposal | None:
         """The new candidate with the most to expect; None where nothing is left to turn."""
-        if not self._dimensions.default():
+        hopes = self._hopes(state)
+        if not hopes:
             return None
-        known = [
-            seen for seen in (state.control, state.stopped, *state.seen) if seen and seen.status == "done"
+        best = max(hopes, key=lambda hope: math.log(hope.gain + 1e-300) - _SHARE * math.log(hope.cost))
+        self._proposed.add(frozenset(best.candidate.overrides))
+        return claim(best.candidate.overrides, state, self.name)
+
+    def _told(self, state: State) -> list[Seen]:
+        """What has figures and can be said here."""
+        known = (state.control, state.stopped, *state.seen)
+        return [
+            seen
+            for seen in known
+            if seen and seen.status == "done" and self._places(seen.overrides) is not None
         ]
-        drawn = [(seen, read) for seen in known if (read := self._dimensions.read(seen.overrides))]
-        words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
-        if len(drawn) < START:
-            base = state.stopped.overrides if state.stopped else None
-            chosen = self._dimensions.vary(self._rng, state.objective.metric, base)
-            return claim((*typed(chosen), *words), state, self.name)
+
+    def _hopes(self, state: State) -> list[Hope]:
+        told = self._told(state)
+        self._remember(state)
         tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
+        tried |= {frozenset(held.overrides) for held in (state.control, state.stopped) if held}
         new = {
-            frozenset(overrides): candidate
-            for candidate in self._candidates(drawn, state)
-            if frozenset(overrides := (*typed(candidate), *words)) not in tried
+            key: candidate
+            for candidate in self._candidates(told, state)
+            if (key := frozenset(candidate.overrides)) not in tried
         }
-        if not new:
-            return None
-        best = max(
-            new, key=dict(zip(new, self._worth(list(new.values()), drawn, state), strict=True)).__getitem__
-        )
-        self._proposed.add(best)
-        return claim((*typed(new[best]), *words), state, self.name)
+        candidates = list(new.values())
+        if len(told) >= START and candidates:
+            return self._judged(candidates, told, state)
+        self._rng.shuffle(candidates)
+        lore = self._lore.told([each.places for each in candidates]) if self._lore and candidates else ()
+        return [
+            Hope(each, 1.0, 1.0 + cost)
+            for each, cost in zip(candidates, lore or range(len(candidates)), strict=True)
+        ]
 
-    def _candidates(self, drawn: list[tuple[Seen, Drawn]], state: State) -> Iterator[Drawn]:
+    def _remember(self, state: State) -> None:
+        """Grow the forest of other tasks, once."""
+        if self._memory is not None:
+            known = elsewhere(self._memory, self._dimensions, self._fixed, state.asked or state.objective)
+            self._lore, self._memory = Lore.of(known, self._places, self._rng.randrange(2**31)), None
+
+    def _places(self, overrides: tuple[str, ...]) -> Mapping[str, float] | None:
+        if overrides not in self._read:
+            drawn = self._dimensions.read(overrides)
+            self._read[overrides] = None if drawn is None else _places(drawn)
+        return self._read[overrides]
+
+    def _candidates(self, told: list[Seen], state: State) -> Iterator[Candidate]:
         """Neighbours of the best, and draws by lot."""
-        ordered = sorted(drawn, key=lambda known: rank(state.objective, known[0].metrics))
-        for _, best in ordered[:_AROUND]:
-            near = neighbours(self._dimensions, best, self._rng)
-            yield from (candidate for candidate, _ in zip(near, range(_NEAR), strict=False))
+        words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
+        ordered = sorted(told, key=lambda seen: rank(state.objective, seen.metrics))
+        for base in [seen.overrides for seen in ordered[:_AROUND]] or [()]:
+            yield from self._around(base, words)
         for _ in range(_UNIFORM):
-            yield self._dimensions.walk(lambda axis: axis.draw(self._rng))
+            drawn = self._dimensions.walk(lambda axis: axis.draw(self._rng))
+            yield Candidate((*typed(drawn), *words), _places(drawn))
+        for overrides in self._lore.best if self._lore else ():
+            yield Candidate((*overrides, *words), self._places(overrides) or {})
 
-    def _worth(self, candidates: list[Drawn], drawn: list[tuple[Seen, Drawn]], state: State) -> list[float]:
+    def _around(self, base: tuple[str, ...], words: tuple[str, ...]) -> list[Candidate]:
+        if base not in self._near:
+            drawn = self._dimensions.read(base) or self._dimensions.default()
+            near = islice(neighbours(self._dimensions, drawn, self._rng), _NEAR)
+            self._near[base] = [Candidate((*typed(moved), *words), _places(moved)) for moved in near]
+        return self._near[base]
+
+    def _judged(self, candidates: list[Candidate], told: list[Seen], state: State) -> list[Hope]:
         """Of each candidate the expected improvement; of the miss until something keeps the bounds."""
         import numpy as np
 
-        names = sorted(
-            {axis.name for each in (*candidates, *(read for _, read in drawn)) for axis, _ in each}
-        )
-        known = np.array([_row(read, names) for _, read in drawn])
-        aims = np.array([_aims(seen, state) for seen, _ in drawn])
+        read = [self._places(seen.overrides) or {} for seen in told]
+        names = sorted({name for places in (*read, *(each.places for each in candidates)) for name in places})
+        aims = np.array([_aims(seen, state) for seen in told])
+        costs = np.log([_cost(seen, told) for seen in told])[:, None]
         missed = np.maximum(aims[:, 1:], 0).sum(axis=1)
         if missed.all():
             aims = missed[:, None]
         elif not is_ratio(state.objective.metric):
             aims[:, 0] = np.minimum(aims[:, 0], np.median(aims[:, 0]))
         best = aims[missed == missed.min(), 0].min()
-        scale = aims.std(axis=0) + _TINY
-        trees = grown(known, aims / scale, _TREES, self._rng.randrange(2**31))
-        told = trees.predict(np.array([_row(candidate, names) for candidate in candidates]))
-        means, sds = told.mean(axis=0) * scale, (told.std(axis=0) + _DOUBT) * scale
+        known = np.concatenate([aims, costs], axis=1)
+        scale = known.std(axis=0) + _TINY
+        own, other = _rows(read, names), _rows([each.places for each in candidates], names)
+        if self._lore:
+            own = np.column_stack([own, self._lore.told(read)])
+            other = np.column_stack([other, self._lore.told([each.places for each in candidates])])
+        trees = grown(own, known / scale, _TREES, self._rng.randrange(2**31))
+        said = trees.predict(other)
+        means, sds = said.mean(axis=0) * scale, (said.std(axis=0) + _DOUBT) * scale
         z = (best - means[:, 0]) / sds[:, 0]
         density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        chance = _normal(-means[:, 1:] / sds[:, 1:]).prod(axis=1)
-        return list(sds[:, 0] * (z * _normal(z) + density) * chance)
+        chance = _normal(-means[:, 1:-1] / sds[:, 1:-1]).prod(axis=1)
+        gains = np.maximum(sds[:, 0] * (z * _normal(z) + density), 0.0) * chance
+        costs = np.exp(means[:, -1]).tolist()
+        return [Hope(*each) for each in zip(candidates, gains.tolist(), costs, strict=True)]
 
 
-def _row(drawn: Drawn, names: list[str]) -> list[float]:
-    places = {axis.name: _place(axis, text) for axis, text in drawn}
-    return [places.get(name, _ABSENT) for name in names]
+@final
+@dataclass(frozen=True)
+class Lore:
+    """What other tasks say of configurations: their regret there."""
+
+    trees: Trees
+    names: list[str]
+    best: list[tuple[str, ...]]
+    """the configurations that were best there"""
+
+    @staticmethod
+    def of(known: Regrets[tuple[str, ...]], places: Read, seed: int) -> "Lore | None":
+        """None where too little is known."""
+        import numpy as np
+
+        figures = [(name, regret) for task in known.values() for name, regret in task.items()]
+        rows = [places(name) or {} for name, _ in figures]
+        if len(rows) < _ENOUGH:
+            return None
+        names = sorted({name for row in rows for name in row})
+        trees = grown(_rows(rows, names), np.array([[regret] for _, regret in figures]), _TREES, seed)
+        best = dict.fromkeys(name for name, _ in sorted(figures, key=lambda figure: figure[1]))
+        return Lore(trees, names, list(best)[:_BEST])
+
+    def told(self, rows: Sequence[Mapping[str, float]]) -> list[float]:
+        """The regret to expect of each."""
+        said: list[float] = self.trees.predict(_rows(rows, self.names)).mean(axis=(0, 2)).tolist()
+        return said
+
+
+def _rows(places: Sequence[Mapping[str, float]], names: list[str]) -> Any:
+    import numpy as np
+
+    return np.array([[each.get(name, _ABSENT) for name in names] for each in places])
+
+
+def _places(drawn: Drawn) -> dict[str, float]:
+    """A draw as numbers: a listed or ranged one by its place, an option by one column for each."""
+    found: dict[str, float] = {}
+    for axis, text in drawn:
+        if axis.values and not axis.listed and len(axis.values) > 2:
+            found |= {f"{axis.name}={value}": float(value == text) for value in axis.values}
+        else:
+            found[axis.name] = _place(axis, text)
+    return found
 
 
 def _place(axis: Dimension, text: str) -> float:
     if axis.values:
         return (axis.listed or list(axis.values)).index(text) / max(1, len(axis.values) - 1)
     return axis.place(text)
+
+
+def _cost(seen: Seen, told: list[Seen]) -> float:
+    """CPU seconds of a trial; 1 where not all tell."""
+    name = next((name for name in _COSTS if all(name in each.metrics for each in told)), None)
+    return 1.0 if name is None else max(seen.metrics[name], 1e-9)
 
 
 def _aims(seen: Seen, state: State) -> list[float]:
@@ -124,7 +255,7 @@ def _aims(seen: Seen, state: State) -> list[float]:
 
 
 def _normal(z: Any) -> Any:
-    """The standard normal distribution function, by scipy's special functions."""
-    from scipy.special import ndtr
+    """The standard normal distribution function, by the standard library's: scipy takes long to import."""
+    import numpy as np
 
-    return ndtr(z)
+    return np.array([0.5 * math.erfc(-each / math.sqrt(2)) for each in z.ravel().tolist()]).reshape(z.shape)

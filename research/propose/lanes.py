@@ -108,6 +108,10 @@ class Lanes:
         """A proposer has nothing more to say in its lane; the turn it just took is not counted."""
         self.bandits[lane_of(proposer.name)].leave(proposer)
 
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new in its lane until something better is found there."""
+        self.bandits[lane_of(proposer.name)].rest(proposer)
+
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost; a gain is over the incumbent of its lane, see `view`."""
         self.bandits[lane_of(name)].learn(name, gain, joules)

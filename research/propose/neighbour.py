@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, final
 
+from research.metrics import rank
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
 from research.propose.proposer import Proposer, State
 from research.propose.random import claim
@@ -20,7 +21,7 @@ class Neighbour(Proposer):
     A step is another option, the next listed number either way, or a share of a range either way. From the
     first neighbour that is better the search goes on at once; White et al. (2021), arXiv 2005.02960, show
     that this alone is hard to beat on tables of networks. It goes on from what misses its bounds the least
-    until something keeps them. When no step is left it is silent.
+    until something keeps them. When no step is left from the best it goes on from the next best.
     """
 
     name = "neighbour"
@@ -31,18 +32,27 @@ class Neighbour(Proposer):
         self._proposed: set[frozenset[str]] = set()
 
     def ask(self, state: State) -> Proposal | None:
-        """The first step from the incumbent that nobody has made."""
-        incumbent = state.incumbent.overrides if state.incumbent else ()
-        best = self._dimensions.read(incumbent) or self._dimensions.default()
-        words = self._dimensions.carried(incumbent)
+        """The first step from the best that nobody has made; from the next best where that has none left."""
         tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
-        lot = random.Random(f"{self.name} {self._seed} {' '.join(incumbent)}")
-        for moved in neighbours(self._dimensions, best, lot):
-            overrides = (*typed(moved), *words)
-            if set(overrides) != set(incumbent) and frozenset(overrides) not in tried:
-                self._proposed.add(frozenset(overrides))
-                return claim(overrides, state, self.name)
+        tried |= {frozenset(held.overrides) for held in (state.control, state.stopped) if held}
+        for base in self._bases(state):
+            best = self._dimensions.read(base) or self._dimensions.default()
+            words = self._dimensions.carried(base)
+            lot = random.Random(f"{self.name} {self._seed} {' '.join(base)}")
+            for moved in neighbours(self._dimensions, best, lot):
+                overrides = (*typed(moved), *words)
+                if set(overrides) != set(base) and frozenset(overrides) not in tried:
+                    self._proposed.add(frozenset(overrides))
+                    return claim(overrides, state, self.name)
         return None
+
+    def _bases(self, state: State) -> Iterator[tuple[str, ...]]:
+        """What steps are made from: the incumbent, then the others, the best first."""
+        first = state.incumbent.overrides if state.incumbent else ()
+        yield first
+        done = [seen for seen in state.seen if seen.status == "done" and seen.overrides != first]
+        for seen in sorted(done, key=lambda seen: rank(state.objective, seen.metrics)):
+            yield seen.overrides
 
 
 def neighbours(dimensions: Dimensions, best: Drawn, lot: random.Random) -> Iterator[Drawn]:

@@ -59,25 +59,31 @@ class Portfolio(Proposer):
         return dict(self._known)
 
     def _chosen(self, objective: Objective) -> list[tuple[str, ...]]:
-        known: dict[str, dict[tuple[str, ...], float]] = {}
-        here = cache(self._here)  # tasks share configurations
-        for figure in self._memory.elsewhere(objective, self._fixed.get("data", "")):
-            overrides = here(tuple(figure.overrides))
-            if overrides:
-                known.setdefault(figure.task, {})[overrides] = figure.value
-        regrets = normalised(known, objective)
+        regrets = elsewhere(self._memory, self._dimensions, self._fixed, objective)
         helps = pays(regrets)
         self._known = {"tasks": len(regrets), "helps": helps}
         return portfolio(regrets) if helps else []
 
-    def _here(self, overrides: Sequence[str]) -> tuple[str, ...]:
-        """Overrides of another task as they are typed here; empty where they differ in what is fixed."""
+
+def elsewhere(
+    memory: "Memory", dimensions: Dimensions, fixed: Mapping[str, str], objective: Objective
+) -> dict[str, dict[tuple[str, ...], float]]:
+    """What memory knows of other tasks: task -> configuration, as it is typed here -> regret there."""
+
+    @cache
+    def here(overrides: tuple[str, ...]) -> tuple[str, ...]:
+        """Tasks share configurations; empty where one differs in what is fixed."""
         given = values_of(overrides)
-        if any(self._fixed.get(key, value) != value for key, value in given.items()):
+        if any(fixed.get(key, value) != value for key, value in given.items()):
             return ()
-        left = [f"{key}={value}" for key, value in given.items() if key not in self._fixed]
-        drawn = self._dimensions.read(left)
+        drawn = dimensions.read([f"{key}={value}" for key, value in given.items() if key not in fixed])
         return typed(drawn) if drawn else ()
+
+    known: dict[str, dict[tuple[str, ...], float]] = {}
+    for figure in memory.elsewhere(objective, fixed.get("data", "")):
+        if overrides := here(tuple(figure.overrides)):
+            known.setdefault(figure.task, {})[overrides] = figure.value
+    return normalised(known, objective)
 
 
 def portfolio(regrets: Regrets[Name], size: int = SIZE) -> list[Name]:

@@ -104,13 +104,21 @@ def _makers(sources: Mapping[str, Any], at_hand: Mapping[str, Any]) -> list[tupl
 
 
 def _wanted(make: Make, at_hand: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments that a constructor names; None when one of them is not at hand, as without a model."""
-    names = [
-        name
-        for name, parameter in inspect.signature(make).parameters.items()
-        if parameter.default is inspect.Parameter.empty
-    ]
+    """The arguments that a constructor names; None when one of them is not at hand, as without a model.
+
+    One whose default is None is what it can do without.
+    """
+    defaults = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()}
+    names = [name for name, default in defaults.items() if default is inspect.Parameter.empty]
+    more = {name: at_hand[name] for name in at_hand if name in defaults and defaults[name] is None}
     unknown = [name for name in names if name not in at_hand]
     if unknown:
         raise Refusal(f"A proposer asks for {unknown[0]}: it can have {', '.join(at_hand)}.")
-    return None if any(at_hand[name] is None for name in names) else {name: at_hand[name] for name in names}
+    return (
+        None
+        if any(at_hand[name] is None for name in names)
+        else {
+            **{name: at_hand[name] for name in names},
+            **more,
+        }
+    )

@@ -1,4 +1,4 @@
-"""Random search: a few knobs of the control turned at once, nothing learnt; the yardstick of the others."""
+"""Random search: a few knobs of the control turned at once, or all of them; the yardstick of the others."""
 
 import random
 from typing import Any, final
@@ -12,7 +12,7 @@ from research.types import Proposal
 
 @final
 class Random(Proposer):
-    """Uniform draws in the ranges of the space; Bergstra and Bengio (2012), JMLR 13, 281-305."""
+    """Uniform draws of a few dimensions, of all in a small space; Bergstra and Bengio (2012), JMLR 13."""
 
     name = "random"
 
@@ -27,6 +27,26 @@ class Random(Proposer):
         stopped = state.stopped.overrides if state.stopped else None
         drawn = self._dimensions.vary(self._rng, state.objective.metric, stopped)
         return claim((*typed(drawn), *self._dimensions.carried(stopped or ())), state, self.name)
+
+
+@final
+class Uniform(Proposer):
+    """Uniform draws of every dimension, whatever their number."""
+
+    name = "uniform"
+
+    def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
+        self._dimensions = Dimensions(vocabulary, fixed)
+        self._rng = random.Random(f"{self.name} {seed}")
+
+    def ask(self, state: State) -> Proposal | None:
+        """A new draw, whatever was seen; None where nothing is left to turn."""
+        if not self._dimensions.default():
+            return None
+        words = self._dimensions.carried(state.stopped.overrides if state.stopped else ())
+        return claim(
+            (*typed(self._dimensions.walk(lambda axis: axis.draw(self._rng))), *words), state, self.name
+        )
 
 
 def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:

@@ -21,8 +21,9 @@ _TINY = 1e-300
 class Sampler(Proposer, ABC):
     """Draws some dimensions anew by an Optuna sampler and keeps the others as the incumbent has them.
 
-    It is told what every proposer found, as long as its own dimensions can say it. A failure counts as the
-    worst value seen, with every bound missed by its whole size.
+    It is told what every proposer found, as long as its own dimensions can say it. A failure and a refusal
+    count as the worst value seen, with every bound missed by its whole size. After a repeat the model, which
+    would ask for the same again, has one dimension of its next draw drawn by lot.
     """
 
     joint = False
@@ -43,6 +44,7 @@ class Sampler(Proposer, ABC):
         self._worst: float | None = None
         self._asked: dict[tuple[str, ...], dict[str, Any]] = {}
         self._waiting: list[tuple[Drawn, Seen]] = []
+        self._repeated = False
         self._state: State | None = None
 
     @abstractmethod
@@ -76,9 +78,10 @@ class Sampler(Proposer, ABC):
         return claim((*typed(drawn), *self._dimensions.carried(base or ())), state, self.name)
 
     def tell(self, proposal: Proposal, seen: Seen) -> None:
-        """Keep a result for the next draw; what was refused or repeated says nothing of the objective."""
+        """Keep a result for the next draw; a repeat says no more than that it was one."""
+        self._repeated = seen.status == "repeat"
         drawn = self._dimensions.read(proposal.overrides)
-        if drawn and seen.status in ("done", "failed"):
+        if drawn and not self._repeated:
             self._waiting.append((drawn, seen))
 
     def _redrawn(self, state: State) -> Drawn:
@@ -93,7 +96,8 @@ class Sampler(Proposer, ABC):
                 lambda axis: draw(axis) if axis.name in chosen else texts.get(axis.name, axis.default)
             )
 
-        drawn = pick(lambda axis: _suggest(trial, axis))
+        lot = self._rng.choice(sorted(chosen)) if self._repeated else None
+        drawn = pick(lambda axis: axis.draw(self._rng) if axis.name == lot else _suggest(trial, axis))
         # What it asked comes back through tell like everybody's; the open trial is closed unused.
         closed = self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         words = self._dimensions.carried(state.incumbent.overrides) if state.incumbent else ()
@@ -145,7 +149,7 @@ class Sampler(Proposer, ABC):
         if is_ratio(state.objective.metric):
             value = math.log(max(value, _TINY))
         value = value if state.objective.direction == "min" else -value
-        if seen.status == "failed" or not math.isfinite(value):
+        if seen.status != "done" or not math.isfinite(value):
             return 0.0 if self._worst is None else self._worst
         self._worst = value if self._worst is None else max(value, self._worst)
         return value
@@ -161,7 +165,7 @@ def as_trial(drawn: Drawn) -> dict[str, Any]:
 
 def gaps(seen: Seen, state: State) -> dict[str, float]:
     """How far each bound is missed, as Optuna's constraints: above 0 is outside."""
-    failed = seen.status == "failed"
+    failed = seen.status != "done"
     missed = shortfalls(state.objective, seen.metrics)
     return {str(place): 1.0 if failed or math.isnan(gap) else gap for place, gap in enumerate(missed)}
 

@@ -25,6 +25,8 @@ _BOOT = (
     "import json, sys; *about, sys.path[:] = json.loads(sys.argv[1]); "
     "from research.run.server import main; main(*about)"
 )
+_CLONE = str(Path(__file__).resolve().parents[2])
+"""whose modules its processes have first, whatever lies in the folder of a notebook"""
 _CLOSING_S = 10.0
 _LOOK_S = 1.0
 _SILENT_S = 10.0
@@ -62,7 +64,7 @@ class Forks:
         """what is said of a server that was ended because it hung"""
         written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with theirs, os.fdopen(written, "ab") as output:
-            boot = json.dumps([theirs.fileno(), tick, os.getpid(), sys.path])
+            boot = json.dumps([theirs.fileno(), tick, os.getpid(), [_CLONE, *sys.path]])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, boot],
                 pass_fds=[theirs.fileno(), tick],

@@ -69,7 +69,17 @@ class Lines:
 
 _WEAKEST = 5
 """classes that a panel tells"""
-_SCORES = ("test/accuracy", "val/accuracy", "test/bits_per_byte", "test/rmse", "val/rmse", "test/r2")
+_SCORES = (
+    *(
+        "test/accuracy",
+        "val/accuracy",
+        "test/f1_micro",
+        "test/bits_per_byte",
+        "test/rmse",
+        "val/rmse",
+        "test/r2",
+    ),
+)
 
 
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -97,6 +107,7 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     lines = [
         ("known", known),
         ("score", _join(metrics, (*_SCORES, "test/loss"))),
+        ("baseline", _baseline(facts)),
         ("classes", _classes(facts)),
         ("size", _join(metrics, ("size/parameters", "size/bytes"))),
         ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
@@ -136,6 +147,15 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     lines += [("files", str(folder))] if folder.exists() else []
     lines += [("upload", f"wandb sync {offline}/offline-run-*")] if any(offline.glob("offline-run-*")) else []
     return [line for line in lines if line[1]] + [("next", _next(overrides))]
+
+
+def _baseline(facts: dict[str, Any]) -> str:
+    """What the best constant answer scores on the test split."""
+    known = dict(facts.get("baseline") or {})
+    answer = known.pop("answer", "")
+    return (
+        "   ".join(f"{name} {value:.4g}" for name, value in known.items()) + f" ({answer})" if known else ""
+    )
 
 
 def _classes(facts: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from redact import redact, shown, text
 from refusal import Ended, Refusal
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers, undelivered
+from research.run.given import check_given
 from research.run.heart import Cancelled, Heart
 from research.run.lookup import lacking
 from research.run.retold import retold
@@ -28,6 +29,7 @@ from research.store import faults
 from research.store.claims import wanted
 from research.store.states import AttemptOutcome
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
+from research.types import Trial
 
 POLL_S = 0.5
 _WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
@@ -55,6 +57,12 @@ class Row:
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
+
+    @property
+    def trial(self) -> Trial:
+        """The row itself, as it stands in the database."""
+        assert self._store is not None
+        return self._store.trials(ids=[self.trial_id])[0]
 
     def finish(
         self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
@@ -184,6 +192,7 @@ def claimed(
     check_score(config["score"], config["data"].get("task"))
     check_numbers(config)
     check_wandb(config)
+    check_given(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())

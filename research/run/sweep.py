@@ -11,7 +11,7 @@ from typing import Any
 
 from research.compose.override import values_of
 from research.page import written
-from research.run import engines, lookup, sweep_table
+from research.run import engines, given, given_table, lookup, sweep_table
 from research.run.progress import Progress
 from research.run.row import check_numbers, check_score, check_wandb
 from research.run.runner import Job, Outcome, Runner
@@ -50,6 +50,7 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     for job in jobs:
         check_numbers(job.config)
         check_wandb(job.config)
+        given.check_given(job.config)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
@@ -97,7 +98,8 @@ def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], launch: Launch, pr
 
 def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float | None) -> None:
     if told:
-        sweep_table.show(told, config["score"])
+        ours = (given_table.rows, given_table.caption) if given.is_given(config) else None
+        sweep_table.show(told, config["score"], ours)
     for line in () if cpu_s is None else overhead(told, cpu_s):
         print(written(line, sys.stdout))
 

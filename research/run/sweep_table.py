@@ -1,6 +1,6 @@
 """The table that a sweep ends with: one row per arm, mean ± 95 % t-interval over its seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
@@ -44,12 +44,18 @@ class SweepRow:
     @property
     def methods(self) -> list[str]:
         """How joules were taken, each way once."""
-        having = [one.facts for one in self.outcomes if "train/energy_j" in one.metrics]
+        joules = ("train/energy_j", "infer/energy_j_per_sample")
+        having = [one.facts for one in self.outcomes if any(key in one.metrics for key in joules)]
         return sorted({f"{facts.get('energy_method')}{_basis(facts)}" for facts in having})
 
 
 def _basis(facts: Mapping[str, Any]) -> str:
     return f" ({facts['energy_basis']})" if facts.get("energy_basis") else ""
+
+
+Table = tuple[list[str], list[list[str]]]
+"""heads of columns, and the text of each row"""
+Told = tuple[Callable[[Sequence[SweepRow], str], Table], Callable[[Sequence[SweepRow]], str]]
 
 
 def arms(outcomes: Sequence[Outcome]) -> list[SweepRow]:
@@ -111,8 +117,11 @@ def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list
     return heads, texts
 
 
-def show(outcomes: Sequence[Outcome], score: str) -> None:
-    """Print every column of the table; where they do not fit side by side each arm has lines of its own."""
+def show(outcomes: Sequence[Outcome], score: str, told: "Told | None" = None) -> None:
+    """Print every column of the table; where they do not fit side by side each arm has lines of its own.
+
+    `told` makes the table and what stands below it; None are those of trainings.
+    """
     from rich.console import Console
 
     terminal = Console()
@@ -120,14 +129,15 @@ def show(outcomes: Sequence[Outcome], score: str) -> None:
     width = terminal.width if terminal.is_terminal else _WIDE
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     compared = arms(outcomes)
-    heads, texts = rows(compared, score)
+    table, below = told or (rows, caption)
+    heads, texts = table(compared, score)
     cells = [[shown(cell) for cell in text] for text in texts]
     figures = list(zip(heads, *cells, strict=True))[1:]
     if _NAME + sum(max(map(len, column)) + _GAP for column in figures) < width:
         _print_table(console, heads, cells)
     else:
         _print_stacked(console, heads, cells)
-    console.print(fitted(shown(caption(compared)), width))
+    console.print(fitted(shown(below(compared)), width))
 
 
 def _print_table(console: "Console", heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

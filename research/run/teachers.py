@@ -9,7 +9,7 @@ from construct import refuse_untrusted
 from reading.digest import remembered
 from refusal import Refusal
 from research.space import contents, identity
-from research.space.signature import signature
+from research.space.signature import signature, steps_of
 from research.stats.draws import KEY, drawn_anew
 from research.store.claims import refuse_edited
 from research.store.store import Store
@@ -206,7 +206,7 @@ def _resolved(recipe: list[str]) -> dict[str, Any]:
     from research.space.gate import Space
 
     config = Space(_CONF, _CONF / "space.yaml").resolve(recipe)
-    if config.get("compress"):
+    if steps_of(config):
         raise Refusal("a teacher is not compressed: leave compress out of compress.distill.teacher.recipe.")
     return config
 

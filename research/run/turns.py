@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from research.space.signature import steps_of
+
 _TASKS_OWN = "TURNS"
 _LABS_OWN = ("models.", "torch.optim.")
 _ROOM_BYTES = 256 * 2**20
@@ -38,7 +40,7 @@ def kin(
     compilers keep what they made; and one with code that is not the lab's, which may keep anything.
     """
     trainer = config.get("trainer") or {}
-    alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1 or config.get("compress")
+    alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1 or steps_of(config)
     if alone or not all(target.startswith(_LABS_OWN) for target in targets):
         return None
     return " ".join(

@@ -9,6 +9,7 @@ not apply.
 import ast
 import json
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,8 @@ from typing import Any, final
 from refusal import Refusal
 from research.compose.compose import Resolved, at, holds
 
+ASKED = re.compile(r"\b(?:chosen|family|has)\(([a-z_]+)")
+"""the groups whose choice a constraint asks for"""
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -48,6 +51,8 @@ class Rule:
     when: Term
     keys: tuple[str, ...]
     say: str
+    about: frozenset[str] = frozenset()
+    """the groups that it reads or asks for"""
 
     def complaint(self, point: Resolved) -> str | None:
         """The sentence with the values that broke it, or None."""
@@ -73,7 +78,9 @@ def constraint(entry: Mapping[str, str]) -> Rule:
     keys: dict[str, None] = {}
     require = compiled(entry["require"], keys)
     when = compiled(entry.get("when", "True"), keys)
-    return Rule(require, when, tuple(keys), entry["say"].rstrip("."))
+    asked = ASKED.findall(f"{entry['require']} {entry.get('when', '')}")
+    about = frozenset([*(key.partition(".")[0] for key in keys), *asked])
+    return Rule(require, when, tuple(keys), entry["say"].rstrip("."), about)
 
 
 def compiled(text: str, keys: dict[str, None]) -> Term:

@@ -18,6 +18,9 @@ _SHORT = frozenset(
 )
 """words of a focus that say nothing of an area"""
 
+GIVEN = "given"
+"""the field of a model that is there already"""
+
 
 @final
 class Area(Record):
@@ -83,6 +86,19 @@ def named(conf: Path, name: str | None, focus: str | None) -> Domain | None:
     """The field of a name as its file says it today, narrowed to a focus; None for no name."""
     path = conf / "domain" / f"{name}.yaml"
     return None if name is None else read(parsed(text_of(path), path)).focused(focus)
+
+
+def taken_up(config: Mapping[str, Any], conf: Path) -> dict[str, Any]:
+    """The config with the field of a model that is there already, where `base` names its weights.
+
+    Not beside another field, nor where `base` says how long is trained: then that is asked for.
+    """
+    base = keys_of(str(line) for line in config.get("base") or ())
+    trains = any(key == "budget" or key.startswith("budget.") for key in base)
+    if "model.weights" not in base or trains or (config.get("domain") or {}).get("name") is not None:
+        return dict(config)
+    path = conf / "domain" / f"{GIVEN}.yaml"
+    return {**config, "domain": parsed(text_of(path), path)}
 
 
 def applied(config: Mapping[str, Any], usual_goal: str) -> dict[str, Any]:

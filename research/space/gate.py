@@ -15,10 +15,10 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.compose.compose import Composer, Resolved, at, holds, named
-from research.compose.defaults import MISSING
 from research.compose.grammar import Assignment, Value
 from research.compose.override import keys_of, override
-from research.space import profiles
+from research.compose.trees import MISSING
+from research.space import profiles, vocabulary
 from research.space.complaints import (
     expanded,
     form,
@@ -31,11 +31,14 @@ from research.space.complaints import (
     wrong_options,
     wrong_values,
 )
-from research.space.knobs import Knob, SpaceFile, load
+from research.space.conditions import Rule
+from research.space.knobs import SpaceFile, load
+from research.space.own import Declared
 from research.space.signature import signature
 
 Predict = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """from the resolved configs of all points to the reason why they cost too much, or None"""
+Place = str | Path
 _ENOUGH = 8
 """complaints after which a proposal is not read further"""
 
@@ -44,12 +47,18 @@ _ENOUGH = 8
 class Space:
     """What may be turned in one config folder. Raises `Refusal` when folder or space file is unusable."""
 
-    def __init__(self, conf_dir: str | Path, space_file: str | Path, budget: Predict | None = None) -> None:
+    def __init__(
+        self, conf: Place, space_file: Place, budget: Predict | None = None, own: Place | None = None
+    ) -> None:
+        """`own` is a person's folder of options, which they may fix."""
         self.file: SpaceFile = load(Path(space_file))
-        self.composer = Composer(Path(conf_dir), self.file.root)
+        self.composer = Composer(Path(conf), self.file.root, own)
+        self._declared = Declared(self.composer.files)
+        if own is not None:
+            self.file = load(Path(space_file), self._declared.beside)
         self.budget = budget
         self.options = {group: self._allowed(group) for group in self.file.groups}
-        self._around = {key: self._groups_around(key) for key in self.file.keys}
+        self.around = {key: self._groups_around(key) for key in self.file.keys}
         self._given = self._read_by_conditions()
         self._has: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -116,8 +125,8 @@ class Space:
         """
         base = self.composer.sketch()
         return {
-            "groups": {group: self._group(group, base) for group in self.file.groups},
-            "keys": {key: self._entry(key, knob, base) for key, knob in self.file.keys.items()},
+            "groups": {group: vocabulary.choices(self, group, base) for group in self.file.groups},
+            "keys": {key: vocabulary.entry(self, key, base) for key in self.file.keys},
             "given": dict(self._given),
             "constraints": [rule.say for rule in self.file.rules],
             "caps": self.file.caps.model_dump(),
@@ -241,24 +250,35 @@ class Space:
         return [self._elsewhere(key, chosen) for key in missing]
 
     def _elsewhere(self, key: str, chosen: Resolved) -> str:
-        around = [group for group in self._around.get(key, ()) if group in self.options]
+        around = [group for group in self.around.get(key, ()) if group in self.options]
         group = next((group for group in around if group in chosen.choices), None)
         if group is None:
             return f"{key} does not exist with these choices: leave it out."
         choice = chosen.choices[group]
-        having = ", ".join(f"{group}={option}" for option in self._having(key, group)) or "no option"
+        having = ", ".join(f"{group}={option}" for option in self.having(key, group)) or "no option"
         if choice == MISSING:
             return f"{key} does not exist before {group} is chosen: it does with {having}."
         return f"{key} does not exist with {group}={named(choice)}: it does with {having}."
 
-    def _having(self, key: str, group: str) -> tuple[str, ...]:
+    def having(self, key: str, group: str) -> tuple[str, ...]:
         """The options of a group under which the key exists."""
         if (key, group) not in self._has:
-            under = {option: self._under(group, option).config for option in self.options[group]}
-            self._has[key, group] = tuple(option for option, config in under.items() if holds(config, key))
+            under = {option: self.under(group, option) for option in self.options[group]}
+            self._has[key, group] = tuple(
+                option for option, point in under.items() if self.turned(key, point)
+            )
         return self._has[key, group]
 
-    def _under(self, group: str, option: str) -> Resolved:
+    def turned(self, key: str, point: Resolved) -> bool:
+        """Whether a key is there to be turned: of a person's own option only what they list."""
+        return holds(point.config, key) and self._declared.lists(key, point, self.around.get(key, ()))
+
+    def broken(self, rule: Rule, point: Resolved) -> str | None:
+        """What a constraint says against a point; nothing where it is of a part of a person's own."""
+        return None if self._declared.spares(rule, point) else rule.complaint(point)
+
+    def under(self, group: str, option: str) -> Resolved:
+        """The config of one option by itself, with null for what nobody has set."""
         several = self.file.groups[group].several
         # Quoted, since an option may be called 16 or null.
         return self.composer.sketch([f"{group}=['{option}']" if several else f"{group}='{option}'"])
@@ -266,30 +286,15 @@ class Space:
     def _broken(self, values: Iterable[tuple[str, Value]], point: Resolved) -> list[str]:
         complaints = []
         for key, value in values:
-            for group in self._around.get(key, ()):
+            if key in self.file.keys and not self.turned(key, point):
+                complaints.append(
+                    f"{key} is of the person's own, whose space does not list it: leave it out."
+                )
+            for group in self.around.get(key, ()):
                 option = point.choices.get(group)
                 knob = self.file.keys[key].within(named(option))
                 if not knob.takes(value.value):
                     under, fault = f"{group}={named(option)}", refused(value, knob)
                     complaints.append(f"{key} with {under} takes {knob.wants()}; {fault}.")
-        complaints += [said for rule in self.file.rules if (said := rule.complaint(point)) is not None]
+        complaints += [said for rule in self.file.rules if (said := self.broken(rule, point)) is not None]
         return complaints or profiles.complaints(point.config)
-
-    def _group(self, group: str, base: Resolved) -> dict[str, Any]:
-        about = self.file.groups[group]
-        cards = {option: self.composer.files.load(f"{group}/{option}").card for option in self.options[group]}
-        chosen = base.choices[group]
-        default = list(chosen) if isinstance(chosen, tuple) else None if chosen == MISSING else chosen
-        return {"help": about.help, "several": about.several, "default": default, "options": cards}
-
-    def _entry(self, key: str, knob: Knob, base: Resolved) -> dict[str, Any]:
-        around = [group for group in self._around[key] if group in self.options]
-        entry = knob.told()
-        entry["group"] = around[0] if around else None
-        entry["default"] = at(base.config, key) if holds(base.config, key) else None
-        entry["per"] = {
-            option: {"default": at(self._under(owner, option).config, key), **knob.differs(option)}
-            for owner in around[:1]
-            for option in self._having(key, owner)
-        }
-        return entry

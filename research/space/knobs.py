@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, final
@@ -226,7 +226,7 @@ class SpaceFile(Record):
 def _labs(group: Any) -> bool:
     """Whether the lab's own code reads a group, which then means by its keys what the space file says."""
     target = group.get("_target_") if isinstance(group, Mapping) else None
-    return target is None or str(target).startswith("models.")
+    return target is None or (str(target).startswith("models.") and not str(target).startswith("models.own."))
 
 
 @cache
@@ -235,10 +235,10 @@ def own() -> SpaceFile:
     return load(Path(__file__).parents[2] / "conf" / "space.yaml")
 
 
-def load(path: Path) -> SpaceFile:
-    """Read a space file. Raises `Refusal` that names the entry which is wrong."""
+def load(path: Path, beside: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> SpaceFile:
+    """Read a space file, with what a person has `beside` it. Raises `Refusal` that names what is wrong."""
     try:
-        space = SpaceFile.model_validate(parsed(text_of(path), path))
+        space = SpaceFile.model_validate(beside(parsed(text_of(path), path)))
         # Made now, so that what is wrong is refused here and not at the first check.
         space.complete()
     except ValidationError as error:

@@ -67,7 +67,7 @@ def counted(config: Config) -> Counted:
     inputs, classes = math.prod(data["shape"]), data["classes"]
     if not width:
         return Counted(float(inputs * classes), float(inputs * classes), float(inputs))
-    if "vocabulary" in model and "heads" not in model:
+    if "vocabulary" in model and not {"heads", "bidirectional"} & model.keys():
         table = _whole(model["vocabulary"], 0) * width
         return Counted(float(table + width * classes), float(width * classes), 2.0 * inputs * width)
     if "heads" in model:
@@ -144,23 +144,27 @@ def _stage(model: Config, wide: int, channels: int, taps: int) -> tuple[float, f
 def _tables(config: Config, width: int) -> float:
     """Embedding and read-out of a network on tokens or patches."""
     model, data = config["model"], config["data"]
-    if data.get("task") != "classification":
+    if _per_token(data):
         return float(width * data["classes"] * (1 if model.get("tied") else 2))
     positions = tokens(config)
-    features = math.prod(data["shape"]) / positions
+    features = data.get("vocabulary") or math.prod(data["shape"]) / positions
     return float(width * (features + positions + data["classes"]))
 
 
 def _read_out(config: Config, width: int) -> float:
     model, data = config["model"], config["data"]
-    flat = data.get("task") == "classification" and model.get("readout") == "flatten"
-    embedding = 0 if data.get("task") == "classification" else data["classes"] * width
+    flat = not _per_token(data) and model.get("readout") == "flatten"
+    embedding = width * (data["classes"] if _per_token(data) else data.get("vocabulary") or 0)
     return float(embedding + width * data["classes"] * (tokens(config) if flat else 1))
 
 
 def _logits(config: Config) -> int:
     data = config["data"]
-    return int(data["classes"]) * (1 if data.get("task") == "classification" else tokens(config))
+    return int(data["classes"]) * (tokens(config) if _per_token(data) else 1)
+
+
+def _per_token(data: Config) -> bool:
+    return data.get("task") in ("language", "recall")
 
 
 def _states(optimizer: Config) -> float:

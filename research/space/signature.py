@@ -23,6 +23,8 @@ INERT = (
     "hydra",
     "data.path",
     "data.cache",
+    "data.memory_bytes",
+    "data.workers",
     "data.drawn",
     "budget.ceilings",
     "callbacks.checkpoint",
@@ -59,6 +61,7 @@ def signature(
     `inert` keys never change what is learnt, `idle` ones do not with the other values of this config; None
     are those that the lab's own space file names. Of `ckpt_path` it holds whether there is one: which, is in
     the digest of the data.
+    What makes the code of a network is left out where nothing compresses it: no code is made.
     Under a budget of seconds or joules the result depends on how fast the machine is. Its kind is in the key
     beside the signature, and the signature holds what a config has to say of it: threads and trials at a
     time, how often checkpoints are written, steps between two looks at the clock, and the meter of joules.
@@ -74,6 +77,12 @@ def signature(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def steps_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a config's `compress` by name, in their order, without what is set for all of them."""
+    steps = config.get("compress") or {}
+    return {name: step for name, step in steps.items() if isinstance(step, Mapping)}
+
+
 def acting(config: Mapping[str, Any], inert: Iterable[str] = INERT) -> dict[str, Any]:
     """The config without its inert keys, under its kind of budget."""
     return _without(dict(config), _inert(config, inert))
@@ -84,6 +93,8 @@ def _inert(config: Mapping[str, Any], inert: Iterable[str]) -> Iterator[str]:
     joules = budget.get("joules") is not None
     acts = _BY_THE_CLOCK if joules or budget.get("seconds") is not None else {}
     acts = acts | _BY_JOULES if joules else acts
+    if not steps_of(config):
+        yield "backend"  # which makes no code then
     for key in inert:
         yield from acts.get(key, (key,))
 
@@ -108,8 +119,11 @@ def _in_order(config: dict[str, Any]) -> dict[str, Any]:
     """Ordered groups as lists of their pairs, empty ones left out."""
     for group in _ORDERED:
         steps = config.pop(group, None)
+        if isinstance(steps, Mapping):
+            # A key that nobody has set is as none.
+            steps = [(name, step) for name, step in steps.items() if step is not None]
         if steps:
-            config[group] = list(steps.items()) if isinstance(steps, Mapping) else steps
+            config[group] = steps
     return config
 
 

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from construct import targets
 from reading.digest import file_sha256, remembered, sha256, walk
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +45,7 @@ def code_digest(config: Mapping[str, Any] | None = None) -> str:
 
     The lab's own sources are read once a process: what is imported does not change with the file.
     """
-    names = set(_targets(config or {}))
+    names = {name for name in targets(config or {}) if isinstance(name, str)}
     roots = {_root(name) for name in names | {name for name in _dotted(config or {}) if _is_users(name)}}
     roots |= _lab_needs(_ROOT / _OWN, frozenset({_SCORES, *(name for name in names if _root(name) == _OWN)}))
     local, needed = _reached(roots - {_OWN})
@@ -67,16 +68,6 @@ def version(name: str) -> str:
         return platform.python_version()
     distribution = _distribution(name)
     return "none" if distribution is None else distribution.version
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from _targets(item)
 
 
 def _dotted(node: Any) -> Iterator[str]:

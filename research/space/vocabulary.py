@@ -1,11 +1,11 @@
 """The vocabulary of a search: what may be turned under what is fixed, and the constraints that can break."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from research.compose.compose import Resolved, holds
+from research.compose.compose import Resolved, at, holds
+from research.compose.trees import MISSING
 from research.space.conditions import Rule
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 _QUESTION = ("data",)
 """groups that are the question and no answer"""
-_ASKED = re.compile(r"\b(?:chosen|family|has)\(([a-z_]+)")
-"""the groups whose choice a constraint asks for"""
 _Options = Mapping[str, Mapping[str, Resolved]]
 
 
@@ -41,11 +39,40 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
         entry["elsewhere"] = [option for option in entry["options"] if option.endswith(elsewhere)]
     for group, entry in vocabulary["groups"].items():
         entry["beside"] = _beside(space, group, offered[group], vocabulary["groups"], fixed)
+    point = space.composer.resolve(fixed)
     for key, entry in vocabulary["keys"].items():
+        option = point.choices.get(entry["group"])
+        if isinstance(option, str) and option not in entry["per"] and space.turned(key, point):
+            # One that only a person chooses: what it leaves open may be turned all the same.
+            entry["per"][option] = {"default": _at(control, key), **space.file.keys[key].differs(option)}
         if entry["group"] is None:
             entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
     given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
     return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed)}
+
+
+def choices(space: "Space", group: str, base: Resolved) -> dict[str, Any]:
+    """A group as it is told: its options with their cards, and what `base` has chosen."""
+    about, files = space.file.groups[group], space.composer.files
+    chosen = base.choices[group]
+    default = list(chosen) if isinstance(chosen, tuple) else None if chosen == MISSING else chosen
+    cards = {option: files.load(f"{group}/{option}").card for option in space.options[group]}
+    return {"help": about.help, "several": about.several, "default": default, "options": cards}
+
+
+def entry(space: "Space", key: str, base: Resolved) -> dict[str, Any]:
+    """A key as it is told: what its knob takes, and what differs under which option of its group."""
+    knob = space.file.keys[key]
+    around = [group for group in space.around[key] if group in space.options]
+    told = knob.told()
+    told["group"] = around[0] if around else None
+    told["default"] = at(base.config, key) if holds(base.config, key) else None
+    told["per"] = {
+        option: {"default": at(space.under(owner, option).config, key), **knob.differs(option)}
+        for owner in around[:1]
+        for option in space.having(key, owner)
+    }
+    return told
 
 
 def _elsewhere(space: "Space", fixed: Sequence[str]) -> tuple[str, ...]:
@@ -102,12 +129,11 @@ def _constraints(
         if not entry["several"] and _taken(space, [f"{group}={next(iter(entry['options']), '')}"], fixed)
     }
     told = {}
-    for rule, entry in zip(space.file.rules, space.file.constraints, strict=True):
-        asked = _ASKED.findall(f"{entry['require']} {entry.get('when', '')}")
-        about = {key.partition(".")[0] for key in rule.keys} | set(asked)
-        groups = tuple(sorted(about & vocabulary["groups"].keys()))
+    for rule in space.file.rules:
+        groups = tuple(sorted(rule.about & vocabulary["groups"].keys()))
         several = any(vocabulary["groups"][group]["several"] for group in groups)
-        if several or any(map(rule.complaint, _points(rule, groups, points, control, vocabulary["keys"]))):
+        tried = _points(rule, groups, points, control, vocabulary["keys"])
+        if several or any(space.broken(rule, point) for point in tried):
             told[rule.say] = groups
     return told
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from research.space import signature
 from research.space.memory_estimate import counted, tokens
 from research.stats.comparable import instrument, sound
 from research.types import Result, Trial
@@ -244,7 +245,7 @@ def _told(config: Config, steps: float) -> dict[str, float]:
             told[f"{key} {model[key]}"] = 1.0
     told[f"precision {trainer.get('precision')}"] = 1.0
     told["recompute"] = float(bool(trainer.get("recompute")))
-    told |= {f"compress {name}": 1.0 for name in config.get("compress") or {}}
+    told |= {f"compress {name}": 1.0 for name in signature.steps_of(config)}
     return told
 
 

@@ -1,4 +1,4 @@
-"""`task=export path=...`: all trials with metrics and flattened configurations, as JSON or Parquet."""
+"""`task=export path=...`: all trials with metrics and flattened configurations, or one trial's network."""
 
 import json
 import math
@@ -36,7 +36,32 @@ class Exported(Answer):
         return f"{self.trials} trials, {self.columns} columns, {self.bytes} bytes in {self.path}"
 
 
-def export(campaign: Campaign, path: str | None, status: str | None) -> Exported:
+def export(
+    campaign: Campaign,
+    path: str | None,
+    status: str | None,
+    id: int | str | None,
+    format: str | None,
+    licence: str | None,
+) -> Answer:
+    """The network of the trial `id` in a folder, or without it all trials in a file.
+
+    Raises `Refusal` as `rows` and `research.tasks.delivered.deliver` do, and for keys of the other kind.
+    """
+    if id is None:
+        given = {"format": format, "licence": licence}
+        odd = [f"{name}={value}" for name, value in given.items() if value is not None]
+        if odd:
+            raise Refusal(f"{odd[0]} is for the network of one trial: say which, as id=12.")
+        return rows(campaign, path, status)
+    if status is not None:
+        raise Refusal(f"status={status} chooses among all trials: leave it out, for id={id} names one.")
+    from research.tasks.delivered import deliver
+
+    return deliver(campaign, id, format, path, licence)
+
+
+def rows(campaign: Campaign, path: str | None, status: str | None) -> Exported:
     """Write the file, whole or not at all; a file that is there is replaced.
 
     Raises `Refusal` for another ending than .json or .parquet, a folder that cannot be written, and Parquet
@@ -49,15 +74,17 @@ def export(campaign: Campaign, path: str | None, status: str | None) -> Exported
     }
     if to.suffix not in writers:
         shown = f"path={path} is no file to export to" if path else "path is missing"
-        raise Refusal(f"{shown}: end it in .json or .parquet, as path=trials.json.")
+        raise Refusal(
+            f"{shown}: end it in .json or .parquet, as path=trials.json; a network needs id and format."
+        )
     if status is not None and status not in STATUSES["trials"]:
         raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
     if to.suffix == ".parquet":
         _arrow()
-    rows = collected(campaign.known, status)
-    _whole(to, lambda beside: writers[to.suffix](rows, beside))
-    columns = {name for row in rows for name in row}
-    return Exported(path=to, trials=len(rows), columns=len(columns), bytes=to.stat().st_size)
+    found = collected(campaign.known, status)
+    _whole(to, lambda beside: writers[to.suffix](found, beside))
+    columns = {name for row in found for name in row}
+    return Exported(path=to, trials=len(found), columns=len(columns), bytes=to.stat().st_size)
 
 
 def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]:

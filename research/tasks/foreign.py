@@ -8,7 +8,7 @@ from typing import Any
 from refusal import Refusal
 from research.compose.compose import holds
 from research.compose.grammar import Odd, read
-from research.compose.override import override
+from research.compose.override import is_open, override
 from research.compose.typed import parts
 from research.tasks.task import (
     PERHAPS,
@@ -88,7 +88,8 @@ def refuse_absent(typed: Sequence[str], conf: Path, root: str = "agent") -> None
     for text in (text for text in plain if text not in chosen):
         node: Any = tree
         before = ""
-        for part in key_of(text).split("."):
+        names = key_of(text).split(".")
+        for part in names[:2] if is_open(key_of(text)) else names:
             if isinstance(node, dict) and part not in node:
                 if root == "agent":
                     refuse_trials([text], typed, conf)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import redact
 import refusal
-from construct import trust
+from construct import trust, trust_folder
 from redact import UNSEEN, shown
 from refusal import Refusal
 from research.compose.defaults import Files
@@ -25,7 +25,7 @@ from research.compose.override import flat, override
 from research.compose.typed import quoted
 from research.compose.yaml import text_of
 from research.page import written
-from research.tasks.foreign import refuse_absent, refuse_foreign
+from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign
 from research.tasks.task import (
     FEW,
     NO_KEYS,
@@ -44,8 +44,6 @@ HELP = ("--help", "-h")
 
 # conf/experiment/ makes `experiment` a group to Hydra, and agent.yaml chooses from none.
 _RECIPE = re.compile(r"^\+?experiment=")
-# Its keys are a server's own, so there is none that has to exist.
-_OPEN = re.compile(r"^\+{0,2}(?=llm\.extra[.=])")
 # A goal is a text, and no text has keys of its own.
 _REWORD = re.compile(r"^\+?goal\.reword=")
 _FLAGS = {
@@ -65,7 +63,24 @@ def arguments(typed: Sequence[str]) -> list[str]:
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
-    return quoted([_OPEN.sub("++", _REWORD.sub("reword=", _RECIPE.sub("recipe=", text))) for text in typed])
+    return quoted([_REWORD.sub("reword=", _RECIPE.sub("recipe=", text)) for text in typed])
+
+
+def training(typed: Sequence[str], conf: Path) -> list[str]:
+    """What is typed after `train.py`, or said in a notebook, as Hydra reads it.
+
+    What stands for other words is spelt out, texts are quoted. Raises `Refusal` for what is not its to take.
+    """
+    from research.run.begun import spelt_out
+    from research.run.given import spelled
+
+    # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
+    words = [text[1:] if text.startswith("+experiment=") else text for text in typed]
+    refusal.refuse_secrets(words)
+    words = spelled(spelt_out(words, conf))
+    refuse_flags(words, conf)
+    refuse_campaigns(words, conf)
+    return quoted(words)
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
@@ -74,6 +89,8 @@ def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     try:
         config = composer(conf).resolve(asked).config
         trust(config, asked)
+        if config.get("config_dir") is not None:
+            trust_folder(Path(str(config["config_dir"])).expanduser())
         return config
     except Refusal:
         refuse_foreign(typed, conf)  # these say better what is wrong with a key

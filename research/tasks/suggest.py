@@ -84,7 +84,7 @@ def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, Bandit, list[str]
     """The proposers, who know what was tried, in turns; and what there is to note of them."""
     sources, notes = made(campaign.sources, campaign.at_hand(tried.admission.complaints)), list[str]()
     for proposal, seen in tried.seen:
-        for source in sources:
+        for source in sources if seen.status in ("done", "failed") else ():  # what waits is not refused
             source.tell(proposal, seen)
     turns = Bandit(sources, campaign.charter.shares, seed=campaign.charter.seed)
     return Asking(turns, sources, tried.admission, None, tried.state, notes), turns, notes

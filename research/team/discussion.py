@@ -236,6 +236,7 @@ class Queued(Proposer):
         """how many were queued in all, and how many are still to be reviewed"""
         self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
         """what the inner proposer is asked in; None while it cannot be asked"""
+        self._early: Callable[[], Proposal | None] | None = None
 
     def put(self, proposals: Iterable[Proposal]) -> None:
         """Queue proposals behind those that wait."""
@@ -252,6 +253,24 @@ class Queued(Proposer):
         """The oldest that waits, else the inner proposer's next; raises what that raises."""
         if self._waiting:
             return self._waiting.popleft()
+        early, self._early = self._early, None
+        return self._asked(state) if early is None else early()
+
+    def ask_early(self, state: State) -> None:
+        """Ask the inner proposer now: what it proposes, or raises, comes of the next `ask`."""
+        try:
+            proposal = self._asked(state)
+        except Exception as error:
+            raised = error
+
+            def fail() -> Proposal | None:
+                raise raised
+
+            self._early = fail
+        else:
+            self._early = lambda: proposal
+
+    def _asked(self, state: State) -> Proposal | None:
         asking = self.asking()
         if asking is None:
             return None

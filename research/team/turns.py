@@ -16,6 +16,9 @@ class TurnOrder(Protocol):
     def leave(self, proposer: Proposer) -> None:
         """A proposer has nothing more to say."""
 
+    def rest(self, proposer: Proposer) -> None:
+        """A proposer has nothing new until something better is found."""
+
     def learn(self, name: str, gain: float, joules: float) -> None:
         """What a turn brought and cost."""
 
@@ -52,9 +55,17 @@ class Proposers:
 
         Where the team has agreed on fewer than were `promised`, the model is asked for the rest.
         """
+        return self.bandits[lane].next(self._certain(lane, promised))
+
+    def due(self, lane: Lane, promised: int = 0) -> Proposer | None:
+        """Whose turn it would be, which is not taken."""
+        return self.bandits[lane].due(self._certain(lane, promised))
+
+    def _certain(self, lane: Lane, promised: int) -> str | None:
+        """Whose turn it is whatever others are owed."""
         bandit, queue = self.bandits[lane], self.queue if lane == "team" else None
         left = queue is not None and queue.accepted > 0 and bandit.taken[queue.name] < promised
-        return bandit.next(PROPOSER if left or self.waiting(lane) else None)
+        return PROPOSER if left or self.waiting(lane) else None
 
 
 def in_turn(

@@ -9,7 +9,8 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from models.compress.compression import Compression  # noqa: E402  a process of its own finds them by itself
+from models.backends.inductor import Inductor  # noqa: E402  a process of its own finds them by itself
+from models.compress.compression import Compression  # noqa: E402
 from models.compress.context import Context  # noqa: E402
 from models.compress.gains import error  # noqa: E402
 from models.compress.half import Half  # noqa: E402
@@ -30,7 +31,7 @@ def told(name: str, step: Compression, net: torch.nn.Module, shape: tuple[int, .
     inputs = torch.randn(64, *shape, generator=torch.Generator().manual_seed(1))
     split = Split(inputs, torch.arange(64) % 10)
     data = Dataset(split, split, split, "classification", shape, 10, 32)
-    context = Context(data, "cpu", 0, "32-true", Path(), lambda net, *_: net, (name,))
+    context = Context(data, "cpu", 0, "32-true", Path(), lambda net, *_: net, (name,), (Inductor(),))
     step.check(net, context)
     final = step.after(copy.deepcopy(net), context)
     graph = getattr(final, "eager", final)

@@ -92,6 +92,46 @@ def corpus(place: Path) -> list[str]:
     return [f"data.path={place}", "data.length=32", "data.val_share=0.1", "data.test_share=0.1", "model=gpt"]
 
 
+def hf(place: Path) -> list[str]:
+    """Parquet with a column of pictures and one of classes, as the hub has it."""
+    import io
+
+    import pyarrow
+    from PIL import Image
+    from pyarrow import parquet
+
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    rows = []
+    for number in range(3 * EACH):
+        pixels, file = rng.integers(0, 80, (SIZE, SIZE, 3), dtype=np.uint8), io.BytesIO()
+        pixels[..., number % 3] += 120
+        Image.fromarray(pixels).save(file, "PNG")
+        image = {"bytes": file.getvalue(), "path": f"{number}.png"}
+        rows.append({"image": image, "label": number % 3})
+    kinds = {"image": {"_type": "Image"}, "label": {"names": list(CLASSES), "_type": "ClassLabel"}}
+    told = {"huggingface": json.dumps({"info": {"features": kinds}})}
+    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata(told)
+    parquet.write_table(table, place / "train-00000-of-00001.parquet")
+    return [f"data.path={place}"]
+
+
+def several(place: Path) -> list[str]:
+    """Texts with several classes each, in one column."""
+    rng = np.random.default_rng(0)
+    place.mkdir(parents=True)
+    words = {"war": "gun tank front", "love": "kiss heart ring", "space": "star rocket moon"}
+    rows = ["plot,genres"]
+    for number in range(8 * EACH):
+        own = [name for name in words if rng.random() < 0.4]
+        said = [rng.choice(words[name].split()) for name in own for _ in range(3)]
+        rows.append(f"{' '.join([*said, 'the end', str(number)])},{'|'.join(own)}")
+    (place / "own.csv").write_text("\n".join(rows))
+    where = [f"data.path={place}/own.csv", "data.text=plot", "data.target=genres", "data.separator=|"]
+    own = [*where, f"data.cache={place}/cache", "data.tokens=300", "data.length=16", "data.batch_size=16"]
+    return ["data=text", *own, "model=bag", "optimizer.lr=0.05", "loss=binary_cross_entropy"]
+
+
 def values(place: Path) -> list[str]:
     """A table whose answers are values."""
     rng = np.random.default_rng(0)
@@ -111,6 +151,7 @@ MADE: dict[str, Callable[[Path], list[str]]] = {
     "table": table,
     "text": text,
     "corpus": corpus,
+    "hf": hf,
 }
 """option of conf/data -> what makes its files, and the overrides that it needs"""
 

@@ -15,6 +15,7 @@ from torch import nn
 import train
 from models.compress import artefact, teacher
 from models.inference import restore
+from models.own.weights import load
 from models.training.checkpoint import OURS, Checkpoints, newest, tensors
 from refusal import Refusal
 from research.run.row import claimed
@@ -75,6 +76,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "a teacher": lambda path: teacher.load(nn.Linear(1, 1, bias=False), str(path)),
     "a finished trial": artefact.load,
     "an inference": lambda path: restore(nn.Linear(1, 1), {}, path, torch.ones(1)),
+    "model.weights": lambda path: load(nn.Linear(1, 1), path, classes=1),
 }
 
 
@@ -122,14 +124,14 @@ def test_the_file_that_a_training_began_at_is_named_in_its_result(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("named", ["ckpt_path", "teacher"])
+@pytest.mark.parametrize("named", ["ckpt_path", "model.weights", "teacher"])
 def test_a_training_that_begins_at_a_bomb_ends_in_a_sentence(
     resolve: Callable[..., dict[str, Any]], tmp_path: Path, named: str
 ) -> None:
     marker, path = tmp_path / "marker", tmp_path / "weights.pt"
     path.write_bytes(KINDS["among the weights"](Bomb(marker)))
-    if named == "ckpt_path":
-        config = resolve("model.width=8", "budget.steps=2", f"ckpt_path={path}")
+    if named != "teacher":
+        config = resolve("model.width=8", "budget.steps=2", f"{named}={path}")
     else:
         config = resolve("model.width=8", "budget.steps=2", "compress=[distill]")
         recipe = ["data=digits", "model.width=8"]

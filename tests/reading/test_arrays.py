@@ -70,7 +70,7 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
     assert read(x=X, y=Y, task="regression").targets.dtype == np.float32
     with pytest.raises(Refusal, match=r"are fractions, so data\.task=classification"):
         read(x=X, y=values, task="classification")
-    with pytest.raises(Refusal, match="set it to classification or regression"):
+    with pytest.raises(Refusal, match="set it to one of classification, multilabel, regression"):
         read(x=X, y=values, task="language")
 
 
@@ -79,7 +79,7 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
     [
         ({"x": X}, "holds x without its partner|holds x: call"),
         ({"a": X, "b": Y}, "holds a, b: call the arrays x and y"),
-        ({"x": X[:5], "y": Y}, "x holds 5 examples and y 6 answers"),
+        ({"x": X[:5], "y": Y}, r"x is \[5, 4\] and y \[6\]: as many of each"),
         ({"x": np.where(X == 9, np.nan, X), "y": Y}, "not finite, the first in example 2"),
         ({"x": X, "y": np.array([0, 1, -1, 0, 1, 0])}, "1 examples have the label '-1'"),
         ({"x": X, "y": np.array([0, 1, np.nan, 0, 1, 0])}, "the answer of example 2 is missing"),

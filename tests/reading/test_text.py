@@ -29,7 +29,7 @@ def read(tmp_path):
 
 @given(st.text(max_size=40))
 def test_bytes_are_the_text_itself(text):
-    assert bytes(token - 1 for token in Bytes().of(text)).decode() == text
+    assert bytes(token - 1 for token in Bytes().all_of([text])[0]).decode() == text
 
 
 PAIRS = Pairs(LEARNT, 300)
@@ -37,14 +37,14 @@ PAIRS = Pairs(LEARNT, 300)
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=40))
 def test_every_text_comes_back_from_its_pairs_and_none_is_padding(text):
-    tokens = PAIRS.of(text)
+    tokens = PAIRS.all_of([text])[0]
     again = tokenizers.Tokenizer.from_str(PAIRS.about()["json"])
     assert again.decode(tokens, skip_special_tokens=False).removeprefix(" ") == text.removeprefix(" ")
     assert 0 not in tokens and all(token < PAIRS.vocabulary for token in tokens)
 
 
 def test_frequent_pairs_are_one_token_and_learning_again_is_the_same():
-    assert len(PAIRS.of("the cat")) == 2 < len(Bytes().of("the cat"))
+    assert len(PAIRS.all_of(["the cat"])[0]) == 2 < len(Bytes().all_of(["the cat"])[0])
     assert Pairs(LEARNT, 300).about() == PAIRS.about()
 
 

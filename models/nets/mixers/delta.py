@@ -29,7 +29,7 @@ class DeltaRule(Mixer):
         nn.init.normal_(self.rate.weight, std=1 / math.sqrt(width))
         self.norm = nn.RMSNorm(self.head_width, eps=1e-5)
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """What the state holds for each query."""
         rates = self.rate(x).sigmoid().transpose(1, 2)  # (B, kv heads, T)
         q, k = (normalize(silu(part.float()), dim=-1) for part in (q, k))

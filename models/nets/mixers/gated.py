@@ -34,7 +34,7 @@ class GatedRetention(Mixer):
         self.gate.bias.data = torch.logit(kept)
         self.norm = nn.RMSNorm(self.head_width, eps=1e-5)
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """Values weighted by q k and by what was kept since."""
         fading = logsigmoid(self.gate(x).float()).transpose(1, 2) / SLOWNESS  # (B, kv heads, T)
         mixed = retain(q, self.spread(k), self.spread(v), self.spread(fading))

@@ -1,5 +1,6 @@
 """Attention without softmax: a state of fixed size that sums keys times values."""
 
+import math
 from typing import final
 
 import torch
@@ -33,8 +34,11 @@ class LinearAttention(Mixer):
         super().__init__(width, heads, length, rotary=False, kv_heads=kv_heads, convolution=convolution)
         self.causal = causal
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """Values weighted by f(q) f(k)."""
+        if there is not None:
+            # elu + 1 of it is 0: a key that weighs nothing.
+            k = k.masked_fill(~there[:, None, :, None], -math.inf)
         return (causal_sums if self.causal else whole_sums)(q, self.spread(k), self.spread(v))
 
     def state_bytes(self, length: int) -> int:

@@ -47,22 +47,23 @@ class Mixer(nn.Module, ABC):
             self.register_buffer("sine", sine, persistent=False)
 
     @abstractmethod
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """Mixture for each position, (B, heads, T, D), of q (B, heads, T, D), k and v (B, kv heads, T, D).
 
-        `x` (B, T, width) is what they were made of, for gates.
+        `x` (B, T, width) is what they were made of, for gates. `there` (B, T) bool says which positions are
+        none of padding, which nobody sees then; mixers that read forwards only are never given it.
         """
 
     @abstractmethod
     def state_bytes(self, length: int) -> int:
         """What inference keeps of `length` positions read, per sequence, in the type of the weights."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, there: Tensor | None = None) -> Tensor:
         """Each position's mixture of what it may see."""
         qkv = self.qkv(x)
         if self.convolution is not None:
             qkv = self.convolution(qkv)
-        mixed = self.mix(*self._heads(qkv), x)  # (B, heads, T, D)
+        mixed = self.mix(*self._heads(qkv), x, there)  # (B, heads, T, D)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     @property

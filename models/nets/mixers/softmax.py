@@ -31,10 +31,13 @@ class Attention(Mixer):
         super().__init__(width, heads, length, rotary=rotary, kv_heads=kv_heads, convolution=convolution)
         self.causal = causal
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """softmax(q k / sqrt(D)) v over all positions, or those up to each."""
         grouped = self.groups > 1
-        return scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=grouped)
+        seen = None if there is None else there[:, None, None]
+        return scaled_dot_product_attention(
+            q, k, v, attn_mask=seen, is_causal=self.causal, enable_gqa=grouped
+        )
 
     def state_bytes(self, length: int) -> int:
         """The cache of all keys and values."""

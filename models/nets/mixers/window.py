@@ -36,12 +36,13 @@ class WindowAttention(Mixer):
         positive(window=window)
         self.causal, self.window = causal, window
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, there: Tensor | None = None) -> Tensor:
         """Softmax attention within the band."""
         k, v = self.spread(k), self.spread(v)
         if q.shape[2] <= self.window:
-            return scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return banded(q, k, v, self.window, causal=self.causal)
+            seen = None if there is None else there[:, None, None]
+            return scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=self.causal)
+        return banded(q, k, v, self.window, causal=self.causal, there=there)
 
     def state_bytes(self, length: int) -> int:
         """The cache of the last keys and values."""
@@ -49,20 +50,34 @@ class WindowAttention(Mixer):
         return self.bytes_of(2 * kept + self.convolved())
 
 
-def banded(q: Tensor, k: Tensor, v: Tensor, window: int, *, causal: bool) -> Tensor:
+def banded(
+    q: Tensor, k: Tensor, v: Tensor, window: int, *, causal: bool, there: Tensor | None = None
+) -> Tensor:
     """Attention (B, H, T, D) within a band, by blocks of `window` queries.
 
     Each block of queries sees its own block of keys and the one before, and the one after unless `causal`;
-    the mask takes from those what is too far.
+    the mask takes from those what is too far, and what is not `there` (B, T).
     """
     length, sides = q.shape[2], 1 if causal else 2
     q, k, v = (cut(part, window) for part in (q, k, v))  # (B, H, N, window, D)
     near = [_neighbours(part, sides) for part in (k, v)]  # (B, H, N, (1 + sides) * window, D)
     mask = _band(q.shape[2], window, sides, length, q.device)
+    if there is not None:
+        mask = _with_padding(mask, there, window, sides).repeat_interleave(q.shape[1], 0)
     # Batch and heads are one dimension, blocks the other, over which the mask differs.
     query, key, value = (part.flatten(0, 1) for part in (q, *near))
     mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return joined(mixed.unflatten(0, q.shape[:2]), length)
+
+
+def _with_padding(mask: Tensor, there: Tensor, window: int, sides: int) -> Tensor:
+    """(B, N, window, keys) of (N, window, keys): without keys of padding, which see themselves alone."""
+    keys = _neighbours(cut(there[:, None, :, None], window), sides).squeeze(-1).squeeze(1).unsqueeze(2)
+    itself = (
+        torch.arange(mask.shape[-1], device=mask.device)
+        == torch.arange(window, device=mask.device)[:, None] + window
+    )
+    return (mask & keys) | itself
 
 
 def _neighbours(blocks: Tensor, sides: int) -> Tensor:

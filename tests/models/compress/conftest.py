@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from models.backends.inductor import Inductor
 from models.compress.context import Context
 from models.data.dataset import Dataset, Split
 
@@ -17,6 +18,6 @@ def context(tmp_path):
     data = Dataset(split, split, split, "classification", (1, 8, 8), 10, 32)
 
     def make(*names, device="cpu"):
-        return Context(data, device, 0, "32-true", tmp_path, lambda net, *_: net, names)
+        return Context(data, device, 0, "32-true", tmp_path, lambda net, *_: net, names, (Inductor(),))
 
     return make

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from models.compress import exported, pt2e
-from models.compress.int8_aware import Int8Aware, RoundedInput, RoundedWeight, settle, simulate
+from models.compress.int8_aware import Int8Aware
 from models.compress.int8_dynamic import Int8Dynamic
 from models.compress.int8_static import Int8Static
 from models.compress.int8_weights import Int8Linear, Int8Weights
+from models.compress.rounding import RoundedInput, RoundedWeight, settle, simulate
 from models.measure.cost import measure
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT

@@ -31,7 +31,7 @@ def test_a_true_description_is_taken_and_its_shape_becomes_a_tuple():
         ({"classes": 2}, r"set data\.classes=3"),
         ({"classes": 4}, r"set data\.classes=3"),
         ({"task": "regression"}, "answers ask for classification"),
-        ({"task": "guessing"}, "classification, regression, language, recall"),
+        ({"task": "guessing"}, "classification, multilabel, regression, language, recall"),
         ({"batch_size": 7}, "between 1 and 6"),
         ({"batch_size": 0}, "between 1 and 6"),
         ({"val": split(count=0)}, "val split holds 0"),
@@ -106,8 +106,11 @@ def test_the_scale_comes_from_training_alone_one_per_channel():
         torch.stack([torch.full((4,), 3.0), torch.arange(4.0)]).repeat(5, 1, 1), torch.zeros(5).long()
     )
     other = dataclasses.replace(train, inputs=train.inputs + 100)
-    scaled, moved = standardise(train, other)
+    (scaled, moved), about = standardise(train, other)
     assert torch.allclose(scaled.inputs.mean((0, 2)), torch.zeros(2), atol=1e-6)
     assert torch.allclose(scaled.inputs[:, 1].std(), torch.tensor(1.0))
     assert torch.isfinite(scaled.inputs).all()
     assert (moved.inputs[:, 1] > 50).all()
+    assert about["mean"] == pytest.approx([3.0, 1.5]) and about["deviation"] == pytest.approx(
+        [1e-6, 1.1471], rel=1e-3
+    )

@@ -9,10 +9,12 @@ from hydra.utils import get_object
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import own_nets
 from refusal import Refusal
 
 CONF = Path(__file__).parents[3] / "conf"
 MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
+MODELS = {name: content for name, content in MODELS.items() if name not in own_nets.LINES}
 CARDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "data").glob("*.yaml"))}
 # What a person's own data look like is not known before they are there.
 DATA = {name: card for name, card in CARDS.items() if card["shape"]}

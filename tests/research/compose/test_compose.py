@@ -11,12 +11,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
-import own_data
+import own_nets
 from refusal import Refusal
 from research.compose import compose as module
 from research.compose.compose import Composer
-from research.compose.defaults import Unusual
-from research.space.signature import signature
+from research.compose.trees import Unusual
+from research.space.signature import signature, steps_of
 
 ROOT = Path(__file__).parents[3]
 GATE = ROOT / "tests" / "gate" / "conf"
@@ -133,7 +133,7 @@ def test_a_plus_before_a_group_of_the_defaults_list_is_heard_as_without(composer
 
 def drawn(composer: Composer, draw: random.Random) -> list[str]:
     """A random set of options and of values at keys that these options have."""
-    groups = {group: {*composer.files.options(group)} - own_data.MADE.keys() for group in composer.chosen}
+    groups = {group: {*composer.files.options(group)} - own_nets.BROUGHT for group in composer.chosen}
     chosen = {group: draw.choice(sorted(names)) for group, names in groups.items() if draw.random() < 0.6}
     tree = composer.composed(chosen).tree
     numbers = [
@@ -296,5 +296,5 @@ def test_the_order_of_compression_is_part_of_an_identity_and_no_other_order_is()
     assert signed("compress=[]") == signed() != signed("compress=prune50") == signed("compress=[prune50]")
     assert signed("callbacks=[divergence,checkpoint]") == signed("callbacks=[checkpoint,divergence]")
     config = composer.resolve([there]).config
-    inside = {name: dict(reversed(step.items())) for name, step in config["compress"].items()}
+    inside = {name: dict(reversed(step.items())) for name, step in steps_of(config).items()}
     assert signature(dict(reversed(config.items())) | {"compress": inside}) == signature(config)

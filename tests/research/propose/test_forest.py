@@ -2,10 +2,12 @@
 
 import math
 import random
+from collections.abc import Iterator
 
 import numpy as np
 
 from research.compose.override import values_of
+from research.memory.records import Configured
 from research.propose.forest import START, Forest
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random
@@ -103,3 +105,54 @@ def test_it_proposes_nothing_twice_and_repeats_with_its_seed() -> None:
         assert len(set(proposals)) == len(proposals)
         runs.append(proposals)
     assert runs[0] == runs[1]
+
+
+def told(source: Proposer, turns: int, aim: Objective) -> Iterator[tuple[State, dict[str, float]]]:
+    """A search for the highest 1 - |x0 - 0.7| - x1^2, whose trials cost exp(3 x2)."""
+    state = State(goal="g", objective=aim, fixed=(), control=None, incumbent=None)
+    for _ in range(turns):
+        proposal = source.ask(state)
+        x = [float(values_of(proposal.overrides).get(key, 0.5)) for key in KEYS]
+        metrics = {"val/accuracy": 1 - abs(x[0] - 0.7) - x[1] ** 2, "train/cpu_seconds": math.exp(3 * x[2])}
+        seen = Seen(overrides=proposal.overrides, proposer=source.name, status="done", metrics=metrics)
+        best = min((state.incumbent or seen, seen), key=lambda each: -each.metrics["val/accuracy"])
+        state = state.model_copy(update={"seen": (*state.seen, seen), "incumbent": best})
+        yield state, metrics
+
+
+HIGHEST = Objective(metric="val/accuracy", direction="max")
+
+
+def test_where_all_else_is_equal_it_proposes_what_is_cheaper() -> None:
+    late = [
+        math.log(metrics["train/cpu_seconds"])
+        for seed in range(3)
+        for _, metrics in list(told(Forest(VOCABULARY, (), seed), 40, HIGHEST))[20:]
+    ]
+    assert sum(late) / len(late) < 1.0, "by lot it is 1.5"
+
+
+class Elsewhere:
+    """Memory of one other task with the same best place."""
+
+    def elsewhere(self, objective: Objective, data: str) -> list[Configured]:
+        lot = random.Random(1)
+        draws = [[round(lot.random(), 3) for _ in KEYS] for _ in range(40)]
+        return [
+            Configured(
+                task="other",
+                overrides=tuple(map("{}={}".format, KEYS, x)),
+                value=1 - abs(x[0] - 0.7) - x[1] ** 2,
+            )
+            for x in draws
+        ]
+
+
+def test_what_other_tasks_have_come_to_is_where_it_begins() -> None:
+    def first(memory: Elsewhere | None, seed: int) -> float:
+        runs = list(told(Forest(VOCABULARY, (), seed, memory), 8, HIGHEST))
+        return max(metrics["val/accuracy"] for _, metrics in runs)
+
+    assert (
+        sum(first(Elsewhere(), seed) for seed in range(5)) > sum(first(None, seed) for seed in range(5)) + 0.2
+    )

@@ -1,4 +1,4 @@
-"""Local search takes one step of one thing from the best so far, by lot, never twice, and then is silent."""
+"""Local search takes one step of one thing from the best so far, by lot, never twice, then from the next."""
 
 import random
 
@@ -77,6 +77,20 @@ def test_from_any_place_a_step_turns_one_thing(seed: int) -> None:
         if not turned[0].values:
             place = abs(turned[0].place(dict(moved)[turned[0]]) - turned[0].place(now[turned[0]]))
             assert place <= max(STRIDES[0] + 0.01, 0.5), "a whole number goes by one, of two here"
+
+
+def test_where_the_best_has_no_step_left_the_next_best_has() -> None:
+    def told(line: str, accuracy: float) -> Seen:
+        overrides = tuple(line.split())
+        return Seen(overrides=overrides, proposer="x", status="done", metrics={"val/accuracy": accuracy})
+
+    best, others = told("", 0.9), [told("model.act=tanh", 0.8), told("model.act=tanh model.depth=1", 0.7)]
+    now = state(*others).model_copy(update={"incumbent": best, "control": best})
+    steps = asked(Neighbour(VOCABULARY, ("budget.steps=256",), 0), now)
+    kept = [values_of(step).get("model.act") for step in steps]
+    first = len(ONE_STEP) - 6 - 1
+    assert "tanh" not in kept[:first] and kept[first] == "tanh" and len(set(steps)) == len(steps)
+    assert not {()} & set(steps) and len(steps) > first
 
 
 def test_it_goes_on_from_the_incumbent() -> None:

@@ -12,7 +12,7 @@ from research.compose.override import values_of
 from research.propose.dimensions import Dimensions, typed
 from research.propose.pattern import Pattern
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random
+from research.propose.random import Random, Uniform
 from research.propose.recipes import Recipes, plain
 from research.propose.sampler import Tpe
 from research.space.gate import Space
@@ -76,7 +76,17 @@ def test_what_a_sampler_could_not_draw_is_not_told_to_it(vocabulary: dict, forei
     assert Dimensions(vocabulary, FIXED).read((foreign,)) is None
 
 
-@pytest.mark.parametrize("kind", [Random, Tpe])
+def test_uniform_turns_every_dimension_and_random_a_few_of_many(vocabulary: dict) -> None:
+    def turned(kind: type) -> list[int]:
+        dimensions = Dimensions(vocabulary, FIXED)
+        drawn = [dimensions.read(kind(vocabulary, FIXED, seed).ask(state()).overrides) for seed in range(30)]
+        usual = {axis.name: text for axis, text in dimensions.default()}
+        return [sum(usual.get(axis.name) not in (None, text) for axis, text in draw) for draw in drawn]
+
+    assert max(turned(Random)) <= 4 < sum(turned(Uniform)) / 30
+
+
+@pytest.mark.parametrize("kind", [Random, Uniform, Tpe])
 def test_the_same_seed_proposes_the_same(kind: type, vocabulary: dict) -> None:
     def lines(seed: int) -> list[tuple[str, ...]]:
         return [proposal.overrides for proposal, _ in searched(kind(vocabulary, FIXED, seed), 12)]

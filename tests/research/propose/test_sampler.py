@@ -80,6 +80,36 @@ def test_a_draw_that_was_seen_is_drawn_anew(lab: Lab) -> None:
     assert len({one.overrides for one in found}) >= 29
 
 
+def test_what_is_refused_is_avoided(lab: Lab) -> None:
+    """Widths from 64 up are refused: they were asked for as often as before when nobody told the sampler."""
+    proposer, now, refused = Tpe(lab.space.vocabulary(), FIXED, 0), started(energy(None)), 0
+    for turn in range(60):
+        proposal = proposer.ask(now)
+        wide = float(values_of(proposal.overrides).get("model.width", 16)) >= 64
+        seen = seen_of(proposal.overrides)
+        if wide:
+            seen = Seen(overrides=proposal.overrides, proposer="tpe", status="refused", reason="too wide")
+        proposer.tell(proposal, seen)
+        refused += wide and turn >= 30
+        now = now.model_copy(update={"seen": (*now.seen, seen)})
+        if not wide and rank(energy(None), seen.metrics) < rank(energy(None), now.incumbent.metrics):
+            now = now.model_copy(update={"incumbent": seen})
+    assert refused <= 5
+
+
+def test_after_a_repeat_something_of_the_draw_is_by_lot(lab: Lab) -> None:
+    def after(again: bool) -> tuple[str, ...]:
+        proposer, now = Tpe(lab.space.vocabulary(), FIXED, 0), started(energy(None))
+        for _ in range(12):
+            proposal = proposer.ask(now)
+            proposer.tell(proposal, seen_of(proposal.overrides))
+        if again:
+            proposer.tell(proposal, Seen(overrides=proposal.overrides, proposer="tpe", status="repeat"))
+        return proposer.ask(now).overrides
+
+    assert after(True) != after(False) == after(False)
+
+
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_keeps_bounds_survives_failures_and_repeats_by_its_seed(kind: type[Sampler], lab: Lab) -> None:
     vocabulary = lab.space.vocabulary()

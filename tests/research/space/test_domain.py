@@ -40,6 +40,7 @@ def test_the_domains_of_the_lab_are_there() -> None:
         "evaluation",
         "efficiency",
         "moe_architecture",
+        "given",
     } == set(NAMES)
 
 

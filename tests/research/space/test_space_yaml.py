@@ -60,7 +60,7 @@ def test_a_key_is_explained_and_what_differs_is_narrower(key: str) -> None:
 def test_what_is_the_harnesss_cannot_be_turned() -> None:
     turned = {key.split(".")[0] for key in KEYS} | set(SPACE.options)
     assert not turned & NOBODYS
-    assert {key for key in KEYS if key.startswith("data.")} <= {"data.batch_size"}
+    assert {key for key in KEYS if key.startswith("data.")} <= {"data.batch_size", "data.augment"}
     assert {key for key in KEYS if key.startswith("budget.")} <= {"budget.steps", "budget.target"}
     assert not {"data", "trainer", "budget"} & set(SPACE.options)
     for text in (
@@ -77,7 +77,8 @@ def test_what_is_the_harnesss_cannot_be_turned() -> None:
 def test_agents_and_people_sign_alike_and_what_is_inert_exists() -> None:
     config = SPACE.resolve([])
     assert SPACE.file.inert == INERT and SPACE.signature(config) == signature(config)
-    absent = {"question", "study", "hydra", "data.path", "data.cache", "budget.ceilings", "callbacks.halving"}
+    absent = {"question", "study", "hydra", "budget.ceilings", "callbacks.halving"}
+    absent |= {"data.path", "data.cache", "data.memory_bytes", "data.workers"}
     assert {key for key in INERT if not holds(config, key)} <= absent
 
 

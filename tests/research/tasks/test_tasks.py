@@ -105,7 +105,7 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
         (
             ["task=export", "goal=fewer joules"],
             "task=export takes no goal, which task=improve|research|review|run|suggest takes: "
-            "its own keys are path and status.",
+            "its own keys are path, id, format, licence and status.",
         ),
         (
             ["task=status", "count=7"],
@@ -234,11 +234,12 @@ def test_flags_and_sweeps_are_left_to_hydra() -> None:
 @pytest.mark.slow
 def test_the_fast_configuration_is_hydras_own() -> None:
     from research.compose.compose import compose
+    from research.compose.defaults import Files
     from research.compose.interpolation import resolved
 
     typed = ["goal=90 % accuracy", "domain=compression", "llm=vllm", "base=[data=mnist1d]", "task=suggest"]
     for words in ([], typed, *([f"task={name}"] for name in TASKS)):
-        own = compose(CONF, "agent", line.arguments(words))
+        own = compose(Files(CONF), "agent", line.arguments(words))
         assert resolved(own.tree) == line.settings(words, CONF)
 
 

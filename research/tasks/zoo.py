@@ -1,0 +1,200 @@
+"""`task=zoo`: of each data set and bound the best networks whose weights are there, to be taken on.
+
+They are chosen by validation, seeds of one configuration together, and told by the test split: the best of
+many by its test would be told too well.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from refusal import Refusal
+from research.campaign.campaign import Campaign
+from research.metrics import METRICS, is_score, is_timed, quantity, screening_objective
+from research.report.card import option
+from research.space.identity import data_alone
+from research.stats.comparable import sound
+from research.stats.draws import configuration, has_own_split
+from research.tasks.answer import Answer, table
+from research.types import Constraint, Objective, Record, Result, Trial
+
+if TYPE_CHECKING:
+    from research.store.store import Store
+
+_SCORES = {"language": "test/bits_per_byte", "regression": "test/rmse"}
+"""task -> the score of its networks; accuracy for others"""
+_COSTS = ("size/bytes", "infer/latency_s_p50", "train/energy_j")
+_AT_ONCE = 500
+
+
+@final
+class Best(Record):
+    """One network that is the best of its data set in one thing."""
+
+    data: str
+    bound: str
+    """what it had to keep, empty for the best score of all"""
+    best: str
+    """the metric in which no other of the data set is better"""
+    trial: int
+    """its seed that is best by validation"""
+    seeds: int
+    overrides: tuple[str, ...]
+    figures: dict[str, float]
+    """means over its seeds"""
+    score: str
+    """the metric of `figures` that tells how good its answers are"""
+
+
+@final
+class Zoo(Answer):
+    """The best networks, and how many were looked at."""
+
+    kept: tuple[Best, ...]
+    networks: int
+    """configurations whose weights are at hand"""
+    gone: int
+    """finished trials whose weights are not"""
+
+    def text(self) -> str:
+        """A table, then how a network is taken on."""
+        if not self.kept:
+            return f"no network at hand{_told_gone(self.gone)}"
+        heads = ("data", "bound", "best by", "trial", "n", "score", "size", "latency", "training", "network")
+        rows = [
+            (
+                one.data,
+                one.bound or "-",
+                one.best,
+                str(one.trial),
+                str(one.seeds),
+                *_cells(one),
+                " ".join(one.overrides),
+            )
+            for one in self.kept
+        ]
+        best = self.kept[0].trial
+        return "\n".join(
+            [
+                *table(heads, rows),
+                "",
+                f"{self.networks} configurations, chosen by validation, told by test{_told_gone(self.gone)}",
+                f"python agent.py task=export id={best} format=onnx path=out    python train.py from={best}",
+            ]
+        )
+
+
+@final
+class _Arm(NamedTuple):
+    trials: list[Trial]
+    results: list[Result]
+
+    def mean(self, metric: str) -> float:
+        """Over its seeds, those left out that others disturbed; NaN where none is left."""
+        values = [found[metric] for found in map(sound, self.results) if metric in found]
+        return math.fsum(values) / len(values) if values else math.nan
+
+
+def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
+    """Look at all finished trials. Raises `Refusal` for a bound that is none, or data that no trial has."""
+    from research.goal.goal import read
+
+    store = campaign.known
+    said = read("", campaign.conf, metric="size/bytes", direction="min", constraints=map(str, bound))
+    bounds = list(said.objective.constraints) or _asked(store)
+    trials = store.trials(status="done")
+    there = [trial for trial in trials if trial.folder and (Path(trial.folder) / "weights.pt").is_file()]
+    sets: dict[tuple[str, str], list[_Arm]] = {}
+    for arm in _arms(store, there):
+        first = arm.trials[0]
+        sets.setdefault((option(first, "data"), data_alone(first.key)), []).append(arm)
+    names = sorted({name for name, _ in sets})
+    if of is not None and of not in names:
+        raise Refusal(f"of={of}: no network at hand learnt from it; there are {', '.join(names) or 'none'}.")
+    kept = [
+        one
+        for (name, _), arms in sorted(sets.items())
+        if of in (None, name)
+        for one in _best(name, arms, bounds)
+    ]
+    return Zoo(kept=tuple(kept), networks=sum(map(len, sets.values())), gone=len(trials) - len(there))
+
+
+def _arms(store: "Store", trials: Sequence[Trial]) -> Iterable[_Arm]:
+    arms: dict[tuple[str, str, str], _Arm] = {}
+    for first in range(0, len(trials), _AT_ONCE):
+        some = trials[first : first + _AT_ONCE]
+        results = store.results([trial.id for trial in some])
+        for trial in some:
+            if trial.id in results:
+                like = configuration(trial.config, has_own_split(trial))
+                arm = arms.setdefault((like, trial.key.data, trial.key.hardware), _Arm([], []))
+                arm.trials.append(trial)
+                arm.results.append(results[trial.id])
+    return arms.values()
+
+
+def _asked(store: "Store") -> list[Constraint]:
+    """The bounds on scores that campaigns had, each once; one against a control is none of a network."""
+    found: dict[str, Constraint] = {}
+    for sprint in store.sprints():
+        for bound in Objective.model_validate(sprint["objective"]).constraints:
+            if bound.of_control is None and is_score(bound.metric):
+                found.setdefault(bound.words, bound)
+    return list(found.values())
+
+
+def _best(name: str, arms: Sequence[_Arm], bounds: Sequence[Constraint]) -> list[Best]:
+    score = _SCORES.get(str(arms[0].trials[0].config["data"].get("task")), "test/accuracy")
+    kept = [_kept(name, "", score, score, arms)]
+    for bound in bounds:
+        (screened,) = screening_objective(
+            Objective(metric=score, direction="max", constraints=(bound,))
+        ).constraints
+        holding = [arm for arm in arms if _holds(screened, arm)]
+        kept += [_kept(name, bound.words, cost, score, holding) for cost in _COSTS]
+    return [one for one in kept if one is not None]
+
+
+def _holds(bound: Constraint, arm: _Arm) -> bool:
+    value = arm.mean(bound.metric)
+    return value >= bound.bound if bound.op == ">=" else value <= bound.bound
+
+
+def _kept(name: str, bound: str, best: str, score: str, arms: Sequence[_Arm]) -> Best | None:
+    """The arm that is best in one metric; of what a clock takes among those of the newest arm's machine."""
+    by = best.replace("test/", "val/")
+    able = [arm for arm in arms if math.isfinite(arm.mean(by))]
+    if able and is_timed(best):
+        machine = max(able, key=lambda arm: arm.trials[-1].id).trials[0].key.hardware
+        able = [arm for arm in able if arm.trials[0].key.hardware == machine]
+    if not able:
+        return None
+    sign = 1 if METRICS[best].better == "max" else -1
+    arm = max(able, key=lambda arm: sign * arm.mean(by))
+    shown = {key: arm.mean(key) for key in (score, *_COSTS)}
+    return Best(
+        data=name,
+        bound=bound,
+        best=best,
+        trial=_first(arm, score).id,
+        seeds=len(arm.trials),
+        overrides=tuple(text for text in arm.trials[0].overrides if not text.startswith("seed=")),
+        figures={key: value for key, value in shown.items() if math.isfinite(value)},
+        score=score,
+    )
+
+
+def _first(arm: _Arm, score: str) -> Trial:
+    by, sign = score.replace("test/", "val/"), 1 if METRICS[score].better == "max" else -1
+    pairs = zip(arm.trials, arm.results, strict=True)
+    return max(pairs, key=lambda pair: sign * pair[1].metrics.get(by, -sign * math.inf))[0]
+
+
+def _cells(one: Best) -> list[str]:
+    return [quantity(key, one.figures[key]) if key in one.figures else "-" for key in (one.score, *_COSTS)]
+
+
+def _told_gone(gone: int) -> str:
+    return f"; the weights of {gone} more trials are gone" if gone else ""

@@ -1,0 +1,105 @@
+"""What `model.freeze` holds stays as it was to the last bit, and costs neither gradient nor state."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import train as training
+from models.measure.cost import cost
+from models.own.beginning import Beginning, freeze
+from models.pipeline import Pipeline
+from refusal import Refusal
+from trainings import blobs, parts
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    named = [("a", nn.Linear(12, 16)), ("norm", nn.BatchNorm1d(16)), ("b", nn.Linear(16, 16))]
+    named += [("c", nn.Linear(16, 4))]
+    return nn.Sequential(OrderedDict(named))
+
+
+CASES = [
+    (["a"], {"a.weight", "a.bias"}),
+    (["a", "norm"], {"a.weight", "a.bias", "norm.weight", "norm.bias"}),
+    (["*.bias"], {"a.bias", "norm.bias", "b.bias", "c.bias"}),
+    (["[ab]"], {"a.weight", "a.bias", "b.weight", "b.bias"}),
+    (["b.weight"], {"b.weight"}),
+]
+
+
+@pytest.mark.parametrize(("patterns", "held"), CASES)
+@pytest.mark.parametrize("fused", [True, False])
+def test_what_is_held_does_not_move(train, patterns: list[str], held: set[str], fused: bool) -> None:
+    made = net()
+    freeze(made, patterns)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    adamw = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1, fused=fused)
+    fitted = train(net=made, optimizer=adamw)
+    after = fitted.net.state_dict()
+    still = {name for name, _ in made.named_parameters() if torch.equal(before[name], after[name])}
+    assert still == held
+    assert {name for name, weight in made.named_parameters() if weight.grad is None} >= held
+    moved = sum(weight.numel() for name, weight in made.named_parameters() if name not in held)
+    counts = 4 * (sum(1 for _ in made.parameters()) - len(held))
+    assert fitted.metrics["train/optimizer_bytes"] == 2 * 4 * moved + counts
+    assert torch.equal(before["norm.running_mean"], after["norm.running_mean"]) == ("norm" in patterns)
+
+
+def test_a_step_costs_what_is_left_of_it() -> None:
+    whole, held = net(), net()
+    freeze(held, ["a", "norm", "b"])
+    forward = 2 * (12 * 16 + 16 * 16 + 16 * 4)
+    assert cost(held, torch.zeros(1, 12))["compute/flops_train"] == forward + 2 * 16 * 4
+    assert cost(whole, torch.zeros(1, 12))["compute/flops_train"] == 3 * forward - 2 * 12 * 16
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [
+        (
+            ["encoder.*"],
+            r"'encoder\.\*' names no parameter or module .* which has a, norm, b, c",
+        ),
+        (["a", "d"], "'d' names no parameter"),
+        (["*"], "nothing is left to train"),
+        ("a", r"write model\.freeze=\[a\]"),
+    ],
+)
+def test_what_holds_nothing_or_all_is_refused(patterns: Any, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        freeze(net(), patterns)
+
+
+def test_what_a_compression_replaces_cannot_be_held(tmp_path) -> None:
+    from models.compress.low_rank import LowRank
+
+    steps = {"low_rank_init": training.build(_low_rank())}
+    own = parts(tmp_path, net=net())
+    own.pop("loggers")
+    made = own.pop("net")
+    begun = Beginning(freeze=["b"]).begin(made, blobs())
+    pipeline = Pipeline(steps, made, **own)
+    assert any(isinstance(module, LowRank) for module in pipeline.net.modules())
+    with pytest.raises(Refusal, match=r"compress=\[low_rank_init\] puts others in place"):
+        begun.check(pipeline.net, list(steps))
+
+
+def _low_rank() -> dict[str, Any]:
+    import yaml
+
+    from research.campaign.campaign import CONF
+
+    return dict(yaml.safe_load((CONF / "compress" / "low_rank_init.yaml").read_text())["low_rank_init"])
+
+
+@pytest.mark.slow
+def test_a_trial_tells_how_much_of_it_was_trained(resolve: Callable[..., Any]) -> None:
+    config = resolve("model.width=16", "budget.steps=5", "model.freeze=[layers.1]")
+    facts = training.trial(config, overrides=[])["facts"]
+    assert facts["trainable_parameters"] == 16 * 10 + 10
