@@ -21,6 +21,7 @@ import traceback
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import final
 
 import sqlalchemy as sa
 
@@ -39,6 +40,7 @@ ROUND = 200
 """trials that wait at a time"""
 
 
+@final
 class Runner:
     """A process that takes trials until it is told to stop, or killed."""
 
