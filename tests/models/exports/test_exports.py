@@ -228,7 +228,7 @@ def test_texts_become_the_tokens_that_were_learnt_from(kind: str, tmp_path: Path
     (tmp_path / "tokenizer.json").write_text(made.about().get("json", ""))
     told: dict[str, Any] = {"HERE": tmp_path, "tokenizers": pytest.importorskip("tokenizers")}
     exec("\n".join(_tokens(about)), told)
-    assert told["tokens"](texts) == padded([made.of(text.lower()) for text in texts], 12).tolist()
+    assert told["tokens"](texts) == padded(made.all_of([text.lower() for text in texts]), 12).tolist()
 
 
 def test_the_bytes_of_a_corpus_are_its_tokens() -> None:
