@@ -133,6 +133,8 @@ def test_a_network_whose_data_choose_its_path_is_refused(write: Any, tmp_path: P
 def test_what_a_format_cannot_carry_is_refused_before_work() -> None:
     with pytest.raises(Refusal, match=r"cannot carry compress=\[int8_dynamic\]"):
         check("onnx", {"int8_dynamic": {}})
+    with pytest.raises(Refusal, match="ONNX Runtime multiplies no bfloat16"):
+        check("onnx", {"bf16": {}})
     with pytest.raises(Refusal, match="format=gguf is unknown: choose one of"):
         check("gguf", {})
     check("torch_export", {"int8_dynamic": {}})
