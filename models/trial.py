@@ -26,6 +26,7 @@ from models.measure import cost, peak
 from models.measure.constant import constant
 from models.own.beginning import Beginning
 from models.own.judged import scores
+from models.own.network import DESCRIBED
 from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
@@ -207,7 +208,8 @@ def final_numbers(
 
 
 def _own(net: nn.Module) -> dict[str, float]:
-    own: dict[str, float] = getattr(net, "metrics", dict)()
+    # Of a person's network an attribute of this name may be anything.
+    own: dict[str, float] = {} if DESCRIBED in vars(net) else getattr(net, "metrics", dict)()
     return own
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from torch import nn
 
 import construct
@@ -76,6 +77,38 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float = 2.0) -> to
 def top2(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Share of examples whose class is among the two best."""
     return (logits.topk(2).indices == targets[:, None]).any(1).float().mean()
+
+
+class Lightning(LightningModule):
+    """A network that says itself what a step is; it counts its epochs and what it was given."""
+
+    def __init__(self, in_features: int, num_classes: int, lr: float = 0.01, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(in_features, num_classes))
+        self.metrics = nn.ModuleDict()
+        self.epochs = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        inputs, targets = batch
+        loss = nn.functional.cross_entropy(self(inputs), targets, label_smoothing=self.hparams["smoothing"])
+        self.log("own", loss)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.epochs += 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.hparams["lr"])
+
+
+class Borrowing(Lightning):
+    """The same with the trial's optimizer."""
+
+    configure_optimizers = LightningModule.configure_optimizers
 
 
 class Flat(nn.Sequential):
