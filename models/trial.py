@@ -139,8 +139,8 @@ def train_and_measure(
         nothing,
         notes,
     )
-    net = pipeline.compress(fitted.net)
-    if pipeline.reshapes:
+    net = begun.ended(pipeline.compress(fitted.net))
+    if pipeline.reshapes or begun.adapted:
         counted = taken("compute/ and size/", lambda: cost.measure(net, example), nothing, notes)
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
@@ -157,7 +157,7 @@ def train_and_measure(
     # Of the whole process, as its start is what a short training costs most.
     metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.told(fitted.net)
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)

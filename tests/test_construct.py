@@ -52,9 +52,7 @@ def test_every_option_is_called_as_by_hydra(group: str, option: str) -> None:
     chosen = f"{group}=[{option}]" if group in ("compress", "callbacks") else f"{group}={option}"
     config = SPACE.composer.sketch([chosen]).config[group]  # of which own data need no files
     # How a network begins is no argument of its constructor.
-    alone = {
-        key: value for key, value in config.items() if group != "model" or key not in ("weights", "freeze")
-    }
+    alone = {key: value for key, value in config.items() if group != "model" or key not in construct._BEGINS}
     assert plain(construct.build(deferred(config))) == plain(instantiate(deferred(alone), _convert_="all"))
 
 
