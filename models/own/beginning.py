@@ -106,7 +106,9 @@ def freeze(net: nn.Module, patterns: Sequence[str]) -> list[nn.Parameter]:
                 f"model.freeze '{pattern}' names no parameter or module of this network, which has {names}: "
                 "* stands for anything, as in *.bias."
             )
-        held |= {id(weight): weight.requires_grad_(False) for weight in found}
+        for weight in found:
+            held[id(weight)] = weight
+            weight.requires_grad_(False)
     if held and not any(weight.requires_grad for weight in net.parameters()):
         raise Refusal("model.freeze holds every parameter, so nothing is left to train: name fewer.")
     return list(held.values())

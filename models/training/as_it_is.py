@@ -40,8 +40,7 @@ _SILENT = ("checkpoint", "divergence", "progress", "halving")
 
 def steps_itself(net: nn.Module) -> bool:
     """Whether a network is a LightningModule that says what a step of its training is."""
-    own = isinstance(net, LightningModule)
-    return own and type(net).training_step is not LightningModule.training_step
+    return isinstance(net, LightningModule) and type(net).training_step is not LightningModule.training_step
 
 
 def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
@@ -77,7 +76,7 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
         trainer.fit(net, train_dataloaders=batches)
     steps, optimizers = int(trainer.global_step), trainer.optimizers
     # What it holds of its trainer would go with every copy of the network.
-    net._trainer = None  # type: ignore[assignment]
+    net._trainer = None
     vars(net).pop("configure_optimizers", None)
     held = {"train/peak_bytes": float(peak.read())}
     told: Any = SimpleNamespace(
@@ -86,7 +85,8 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     assert optimizers, "Lightning trains nothing without an optimizer"
     metrics = metrics_of(told, steps) | held
     energy = watch.clock.energy()
-    facts = {"energy": energy.facts(), "energy_method": energy.label, "energy_basis": energy.basis}
+    facts: dict[str, Any] = {"energy": energy.facts(), "energy_method": energy.label}
+    facts |= {"energy_basis": energy.basis}
     facts |= {"disturbed": watch.clock.disturbed(), "precision": settings.precision, "sessions": 1}
     facts |= {"peak_method": peak.method, "notes": [NOTE]}
     net.to(device)

@@ -130,6 +130,8 @@ LINES = {
 JUDGES = {("loss", "own"): ["loss.target=own_nets.focal"], ("metric", "own"): ["metric.target=own_nets.top2"]}
 """group and option that a person must name something to -> what it needs"""
 NEEDS = JUDGES | {("model", name): line for name, line in LINES.items()}
+NAMED = {*JUDGES, ("model", "own")}
+"""those that call what a person names"""
 BROUGHT = {*own_data.MADE, *LINES}
 """options that need something of a person's"""
 construct.trust({}, [text for line in NEEDS.values() for text in line])
