@@ -197,21 +197,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     from research.compose.defaults import Files
-    from research.compose.typed import quoted
-    from research.run.begun import spelt_out
-    from research.run.given import spelled
-    from research.tasks.foreign import refuse_campaigns
-    from research.tasks.line import helps, manual, refuse_flags
+    from research.tasks.line import helps, manual, training
 
     if helps(sys.argv[1:]):
         sys.exit(print(manual(Files(CONF), "train")))
     construct.look_here()
     with refusal.told():
-        # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
-        words = [text[1:] if text.startswith("+experiment=") else text for text in sys.argv[1:]]
-        refusal.refuse_secrets(words)
-        words = spelled(spelt_out(words, CONF))
-        refuse_flags(words, CONF)
-        refuse_campaigns(words, CONF)
-        sys.argv[1:] = quoted(words)
+        sys.argv[1:] = training(sys.argv[1:], CONF)
     main()

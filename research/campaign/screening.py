@@ -131,7 +131,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or (None if self._who.waiting(lane) else self._worth.short(lane, self.state()))
+            short = short or (None if self._who.waiting(lane) else self._worth.short(lane))
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())
