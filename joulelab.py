@@ -10,6 +10,7 @@ and all other names to the notebook; trials, which are processes of their own, l
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ def _find() -> None:
 
 
 _find()
+# Of tqdm, which Optuna imports: it draws no bar here.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 def train(*typed: str, store: str | Path = "sqlite", **keys: Any) -> "TrialView":
@@ -56,7 +59,8 @@ def train(*typed: str, store: str | Path = "sqlite", **keys: Any) -> "TrialView"
     Args:
         typed: overrides, as `"optimizer=adam"`.
         store: an option of conf/store, the URL of a database, or the path of a SQLite file.
-        keys: further overrides; nested ones as mappings, as `budget={"steps": 100}`.
+        keys: further overrides; nested ones as mappings, as `budget={"steps": 100}`. `config_dir` is a folder
+            of your own options.
 
     Raises:
         Refusal: bad input, several trials, or a training that came to no figures; one sentence says why.
@@ -128,24 +132,22 @@ def results(store: str | Path = "sqlite", status: str | None = None) -> "pandas.
 
 def _jobs(typed: Sequence[str], store: str | Path, keys: dict[str, Any]) -> "list[Job]":
     """The trials of what was typed, in its order, each composed before any of them is run."""
-    import refusal
-    from construct import trust
+    from construct import look_here, trust, trust_folder
     from hydra_plugins.hydra_joulelab_launcher.grid import combinations, read
     from redact import redact
     from research.compose.compose import Composer
-    from research.compose.typed import quoted
     from research.lab import database
     from research.run.runner import Job
     from research.run.sweep import name
-    from research.tasks.foreign import refuse_campaigns
-    from research.tasks.line import overrides, refuse_flags
+    from research.tasks.line import overrides, training
 
-    own = [] if store == "sqlite" else database(store)
-    words = quoted([*own, *typed, *overrides(keys)])
-    refusal.refuse_secrets(words)
-    refuse_flags(words, CONF)
-    refuse_campaigns(words, CONF)
-    said, composer = read(words), Composer(CONF, "train")
+    look_here()
+    own = keys.pop("config_dir", None)
+    if own is not None:
+        trust_folder(Path(own).expanduser())
+    where = [] if store == "sqlite" else database(store)
+    words = training(["-m", *where, *typed, *overrides(keys)], CONF)[1:]
+    said, composer = read(words), Composer(CONF, "train", own)
     points = combinations(said, composer)
     configs = [composer.resolve(point).config for point in points]
     trust(configs, words)

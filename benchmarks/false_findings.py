@@ -5,8 +5,8 @@
 A/A: 1,000 simulated campaigns of 50 comparisons each in which no arm is any better than its control, judged
 by the lab's own `judge`, `as_good_as` and, for a bound relative to the control beside a cost that does fall,
 its own claims, at the rates of its own `AlphaLedger`; in the last rows also what proposals say of themselves,
-in campaigns of 20 comparisons. A finding is a claim that is
-`supported` or `refuted`, for both name a difference that is not there; the `supported` alone stand beside it.
+in campaigns of 20 comparisons (`false_own_claims.py`). A finding is a claim that is `supported` or `refuted`,
+for both name a difference that is not there; the `supported` alone stand beside it.
 Then, on the same streams: a t-test at 5 % for each comparison, and keep-if-better, which keeps whatever has a
 higher mean than the best before.
 Power: how often an effect of 1, 2 or 3 SD (of a pair's difference) is found by the first look at n = 3, 5, 8
@@ -227,10 +227,8 @@ def false_findings(campaigns: int) -> bool:
             found = sum(one.found or (one.refuted and not margin) for one in streams)
             ends = binomtest(found, campaigns).proportion_ci(method="exact")
             share = f"{found / campaigns:5.1%} [{ends.low:.1%}, {ends.high:.1%}]"
-            print(
-                f"{name:32} {n}  {share:19}{'' if margin or name.startswith('own') else _beside(streams)}",
-                flush=True,
-            )
+            beside = "" if margin or name.startswith("own") else _beside(streams)
+            print(f"{name:32} {n}  {share:19}{beside}", flush=True)
             good &= ends.low <= ALPHA
     print(f"\nAt most {ALPHA:.0%} in every row, up to chance: {'yes' if good else 'NO'}")
     return good

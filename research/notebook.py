@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, final
 from refusal import Refusal
 from research.metrics import quantity
 from research.page import in_html
+from research.run import given_table, sweep_table
+from research.run.given import is_given
 from research.run.lines import rows as told_of
 from research.run.runner import Job, Outcome
-from research.run.sweep_table import arms, caption
-from research.run.sweep_table import rows as table_of
+from research.run.sweep_table import arms
 from research.store.store import Store
 from research.tasks.research import Researched
 from research.types import Trial
@@ -25,7 +26,7 @@ _SHOWN = ("test/accuracy", "test/bits_per_byte", "test/rmse", "train/energy_j", 
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialView:
     """One trial: the number of its row, what was typed, its figures in SI units, and how they were taken."""
 
@@ -58,6 +59,9 @@ class TrialView:
         """One row, a column for each figure."""
         return _framed([self])
 
+    def __repr__(self) -> str:
+        return f"trial {self.id}: {' '.join(self.overrides) or 'defaults'}"
+
     def _repr_html_(self) -> str:
         told = {"trial_id": self.id, "status": self.outcome.status, "folder": str(self.folder)}
         lines = told_of(told | {"metrics": self.metrics, "facts": self.facts}, self.overrides)
@@ -65,7 +69,7 @@ class TrialView:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepView:
     """A sweep; its table has an arm a row, mean ± 95 % t-interval over seeds."""
 
@@ -77,19 +81,23 @@ class SweepView:
 
     @property
     def frame(self) -> "pandas.DataFrame":
-        """A row for each trial that has figures."""
+        """A row for each trial that has figures: its arm as in the table, its seed, a column for each."""
         return _framed(self.trials)
+
+    def __repr__(self) -> str:
+        return f"sweep {self.name}: {len(self.trials)} of {len(self.outcomes)} trials have figures"
 
     def _repr_html_(self) -> str:
         if not self.outcomes:
             return in_html(f"sweep {self.name}: nothing was run", [], [])
-        compared = arms(self.outcomes)
-        heads, texts = table_of(compared, self.outcomes[0].job.config["score"])
-        return in_html(f"sweep {self.name}", heads, texts, caption(compared))
+        compared, config = arms(self.outcomes), self.outcomes[0].job.config
+        table = given_table if is_given(config) else sweep_table
+        heads, texts = table.rows(compared, config["score"])
+        return in_html(f"sweep {self.name}", heads, texts, table.caption(compared))
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CampaignView:
     """A campaign; `found` has its sprints, insights and figures, and the path of its report."""
 
@@ -100,6 +108,9 @@ class CampaignView:
         """A row for each arm: its stage, the number of its seeds, and the mean of each figure over them."""
         told = [{"arm": one.arm, "stage": one.stage, "n": one.n} | one.means for one in self.found.figures]
         return pandas_of().DataFrame(told)
+
+    def __repr__(self) -> str:
+        return f"campaign {self.found.campaign}: {self.found.text()}"
 
     def _repr_html_(self) -> str:
         found = self.found
@@ -144,7 +155,12 @@ def known(store: Store, trials: Iterable[Trial]) -> list[Outcome]:
 
 
 def _framed(trials: Sequence[TrialView]) -> "pandas.DataFrame":
-    told = [{"trial": one.id, "overrides": " ".join(one.overrides)} | one.metrics for one in trials]
+    compared = arms([one.outcome for one in trials])
+    named = {id(outcome): row.name for row in compared for outcome in row.outcomes}
+    told = [
+        {"trial": one.id, "arm": named[id(one.outcome)], "seed": one.outcome.job.config["seed"]} | one.metrics
+        for one in trials
+    ]
     return pandas_of().DataFrame(told)
 
 

@@ -129,15 +129,14 @@ def test_the_page_runs_anywhere_and_finds_what_the_commands_find(
         "sweep",
         "campaign",
     ]
-    store = Store(f"sqlite:///{folder}/notebook.db")
+    store = Store(f"sqlite:///{folder}/joulelab.db")
     try:
         trials = store.trials(status="done")
         first = store.results([1])[1].metrics["test/accuracy"]
     finally:
         store.close()
     assert f"{first:.4f}" in htmls[0] and "3" in htmls[1] and len(trials) >= 6
-    own = ["optimizer=adam", "budget.steps=100", "root=notebook-runs", "logger=none"]
-    line = [sys.executable, str(ROOT / "train.py"), *own, "store.url=sqlite:///notebook.db"]
+    line = [sys.executable, str(ROOT / "train.py"), "optimizer=adam", "budget.steps=100"]
     again = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True, env={**os.environ})
     assert "nothing was trained" in again.stdout and "trial 1" in again.stdout
 

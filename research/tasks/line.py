@@ -25,7 +25,7 @@ from research.compose.override import flat, override
 from research.compose.typed import quoted
 from research.compose.yaml import text_of
 from research.page import written
-from research.tasks.foreign import refuse_absent, refuse_foreign
+from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign
 from research.tasks.task import (
     FEW,
     NO_KEYS,
@@ -64,6 +64,23 @@ def arguments(typed: Sequence[str]) -> list[str]:
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
     return quoted([_REWORD.sub("reword=", _RECIPE.sub("recipe=", text)) for text in typed])
+
+
+def training(typed: Sequence[str], conf: Path) -> list[str]:
+    """What is typed after `train.py`, or said in a notebook, as Hydra reads it.
+
+    What stands for other words is spelt out, texts are quoted. Raises `Refusal` for what is not its to take.
+    """
+    from research.run.begun import spelt_out
+    from research.run.given import spelled
+
+    # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
+    words = [text[1:] if text.startswith("+experiment=") else text for text in typed]
+    refusal.refuse_secrets(words)
+    words = spelled(spelt_out(words, conf))
+    refuse_flags(words, conf)
+    refuse_campaigns(words, conf)
+    return quoted(words)
 
 
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
