@@ -143,7 +143,8 @@ def train_and_measure(
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
-        metrics |= compressed(pipeline, net, metrics, notes)
+        gained, uneven = compressed(pipeline, net, metrics, notes)
+        metrics, facts["disturbed"] = metrics | gained, facts["disturbed"] | uneven
     metrics = with_compression(fitted.metrics, pipeline) | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
@@ -213,27 +214,28 @@ def fraction_of_peak(fitted: Fitted, counted: dict[str, float], context: Context
 
 def compressed(
     pipeline: Pipeline, net: nn.Module, metrics: dict[str, float], notes: list[str]
-) -> dict[str, float]:
-    """The `compress/` keys: the final network beside the dense one of the same configuration.
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The `compress/` keys, of the final network beside the dense one, and why their window is disturbed.
 
     `compress/accuracy_lost` is by validation, what came after the training lost (in bits per byte for a
     language), and `numerics/error_vs_fp32` how far its answers moved from those of the trained network.
     """
     context = pipeline.context
 
-    def beside() -> dict[str, float]:
+    def beside() -> tuple[dict[str, float], dict[str, str]]:
         batch = next(sequential(context.data.test, context.batch_size))[0]
         dense = pipeline.dense.to(context.device)
         dtype = AUTOCAST.get(context.precision)
         with torch.autocast(batch.device.type, dtype, enabled=dtype is not None):
-            gained = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
+            gained, uneven = gains(dense, net, batch, artefact.measure(dense), metrics["size/bytes"])
             gained["numerics/error_vs_fp32"] = error(pipeline.trained, net, batch)
         notes.extend(shortfalls(gained))
-        return gained
+        return gained, {"compress": uneven} if uneven else {}
 
-    gained = taken("compress/bytes_ratio and compress/speedup", beside, dict[str, float](), notes)
+    nothing: tuple[dict[str, float], dict[str, str]] = ({}, {})
+    gained, uneven = taken("compress/bytes_ratio and compress/speedup", beside, nothing, notes)
     lost = context.score(pipeline.trained) - context.score(net)
-    return gained | {"compress/accuracy_lost": lost}
+    return gained | {"compress/accuracy_lost": lost}, uneven
 
 
 def with_disturbance(others: dict[str, str], added: Energy | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ Kind = Literal["score", "energy", "cpu", "clock", "exact", "other"]
 """`score`: depends on which examples are tested. `energy`: joules and their carbon, which need one method and
 basis. `cpu`: time that the process itself worked. `clock`: wall time and rates, which neighbours distort too.
 `exact`: a network has it whatever the seed, so it has no spread."""
-Window = Literal["train", "infer", "harness"]
+Window = Literal["train", "infer", "compress", "harness"]
 TIMED: tuple[Kind, ...] = ("energy", "cpu", "clock")
 
 
@@ -72,7 +72,7 @@ METRICS: dict[str, Metric] = {
     "infer/samples_per_second": _rate("examples inferred per second", "infer"),
     "infer/energy_j_per_sample": _joules("energy of inferring one example", "infer"),
     "infer/cpu_seconds_per_sample": _cpu("CPU time of inferring one example", "infer"),
-    "compress/speedup": Metric("clock", "max", "ratio", "speed-up of inference by compression", "infer"),
+    "compress/speedup": Metric("clock", "max", "ratio", "speed-up of inference by compression", "compress"),
     "compress/bytes_ratio": Metric("other", "min", "ratio", "bytes on disk, of the uncompressed network's"),
     "size/bytes": Metric("exact", "min", "bytes", "size of the weights on disk"),
     "size/parameters": Metric("exact", "min", "count", "parameters"),

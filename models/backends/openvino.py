@@ -29,8 +29,8 @@ class OpenVino(Backend):
     """NNCF's post-training quantization with fast bias correction, and OpenVINO's compiled models.
 
     Weights are symmetric with a scale per output, activations asymmetric with one per tensor. Not NNCF's
-    model type for transformers: on AVX2 OpenVINO 2026.4 answers such graphs wrongly, by as much as the answers
-    themselves, unless its int8 is switched off. Where the processor lacks VNNI weights have 7
+    model type for transformers: on AVX2 OpenVINO 2026.4 answers such graphs wrongly, by as much as the
+    answers themselves, unless its int8 is switched off. Where the processor lacks VNNI weights have 7
     bits, as sums of two products would be cut off at 16 bits. Source: Kozlov et al. (2020), arXiv
     2002.08679; docs.openvino.ai, "Quantizing models post-training". Facts of int8: `weight_bits`,
     `instructions`, layers that were `kept`. Raises `Refusal` where a package is missing, off the CPU, for a

@@ -1,6 +1,9 @@
 """Whether others disturbed a window: threads that waited for a processor, stolen time, a crowded machine."""
 
+import math
 import os
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
@@ -16,6 +19,19 @@ _STOLEN_S = 0.03
 """Linux counts stolen time in ticks of 10 ms: fewer than three say nothing"""
 _SEEN = 0.5
 """share of the CPU seconds that the living threads must have worked to speak for all"""
+
+KNOWN = 0.05
+"""relative half-width at which a time, or a ratio of times, is known well enough"""
+WORTHLESS = 0.1
+"""half-width from which one, when the time to measure is over, is not to be compared"""
+
+
+def half_width(rounds: Sequence[float]) -> float:
+    """Of the 95 % interval of the mean logarithm of two or more values above 0, as a share of the mean."""
+    # Student's quantile to 3 %.
+    freedom = len(rounds) - 1
+    quantile = 1.96 + 2.4 / freedom + 4.6 / freedom**2
+    return math.expm1(quantile * statistics.stdev(map(math.log, rounds)) / math.sqrt(len(rounds)))
 
 
 @final

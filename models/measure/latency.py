@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from models.energy.disturbance import KNOWN, WORTHLESS, half_width
 from models.energy.figures import Tally
 from models.energy.meter import Meter
 from models.training.evaluate import evaluating
@@ -21,10 +22,6 @@ _ROUNDS = 5
 _SINGLE_SHARE = 0.2
 _LONGEST = 5.0
 """windows of the meter's that all rounds may take together"""
-_KNOWN = 0.05
-"""relative half-width at which a median is known well enough"""
-_WORTHLESS = 0.1
-"""half-width from which a latency, when time is over, is not to be compared"""
 
 
 def latency(net: nn.Module, batch: Tensor, meter: Meter) -> dict[str, float]:
@@ -80,7 +77,7 @@ class _Rounds:
         if over or len(self._whole) < _ROUNDS:
             return over and len(self._whole) >= _FEWEST_ROUNDS
         widest = max(_half_width(self._single), _half_width(self._whole))
-        return widest <= _KNOWN and self._used.seconds >= self._meter.window_s
+        return widest <= KNOWN and self._used.seconds >= self._meter.window_s
 
     def metrics(self) -> dict[str, float]:
         single, whole = list(chain(*self._single)), list(chain(*self._whole))
@@ -102,19 +99,14 @@ class _Rounds:
         widths = {"half_width": _half_width(self._single), "half_width_batch": _half_width(self._whole)}
         energy = self._meter.energy(self._used).facts()
         energy["disturbed"] = self._meter.energy(self._used + self._beside).disturbed
-        if max(widths.values()) > _WORTHLESS and energy["disturbed"] is None:
+        if max(widths.values()) > WORTHLESS and energy["disturbed"] is None:
             energy["disturbed"] = f"{len(self._whole)} rounds of calls spread by {max(widths.values()):.0%}"
         calls = {"calls": sum(map(len, self._single)), "calls_batch": sum(map(len, self._whole))}
         return {"batch": len(self._batch), "rounds": len(self._whole), **calls, **widths, "energy": energy}
 
 
 def _half_width(rounds: list[list[float]]) -> float:
-    """Of the 95 % interval of the mean logarithm of the rounds' medians, as a share of the latency."""
-    medians = [math.log(statistics.median(calls)) for calls in rounds]
-    # Student's quantile to 3 %.
-    freedom = len(rounds) - 1
-    quantile = 1.96 + 2.4 / freedom + 4.6 / freedom**2
-    return math.expm1(quantile * statistics.stdev(medians) / math.sqrt(len(rounds)))
+    return half_width([statistics.median(calls) for calls in rounds])
 
 
 def _seconds(net: nn.Module, inputs: Tensor, window_s: float) -> list[float]:

@@ -1,10 +1,12 @@
+import itertools
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from models.compress.gains import error_vs_fp32
+from models.compress import gains as module
+from models.compress.gains import error_vs_fp32, gains
 
 
 def net():
@@ -49,3 +51,30 @@ def test_a_broken_network_has_no_finite_error():
     broken = net()
     broken[0].weight.data[0, 0] = math.nan
     assert math.isnan(error_vs_fp32(broken, inputs()))
+
+
+class Timed(nn.Module):
+    """Takes as long as it is told to, a call at a time."""
+
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.clock, self.seconds = clock, itertools.cycle(seconds)
+
+    def forward(self, x):
+        self.clock.work(next(self.seconds), held_up=1.0)
+        return x
+
+
+def test_a_machine_that_slows_both_networks_leaves_their_ratio_known(clock, monkeypatch):
+    monkeypatch.setattr(module, "time", clock)
+    slowed = [0.03] * 3 + [0.03, 0.06]
+    metrics, uneven = gains(Timed(clock, slowed), Timed(clock, [s / 3 for s in slowed]), inputs(), 8.0, 2.0)
+    assert uneven is None and metrics["compress/bytes_ratio"] == 0.25
+    assert metrics["compress/speedup"] == pytest.approx(3) == metrics["compress/speedup_single"]
+
+
+def test_a_ratio_that_moves_is_compared_with_none(clock, monkeypatch):
+    monkeypatch.setattr(module, "time", clock)
+    moving = itertools.chain.from_iterable([seconds] * 40 for seconds in (0.01, 0.03, 0.02))
+    _, uneven = gains(Timed(clock, [0.03]), Timed(clock, moving), inputs(), 8.0, 2.0)
+    assert uneven is not None and uneven.startswith("the ratio of calls in turns spread by ")

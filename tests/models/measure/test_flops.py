@@ -22,7 +22,8 @@ from models.nets.gpt import GPT
 from models.nets.structured import LowRank
 
 CONF = Path(__file__).parents[3] / "conf"
-MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
+FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
+MODELS = {name: file for name, file in FILES.items() if file["_target_"].startswith("models.nets.")}
 del MODELS["bag"]  # whose vocabulary is that of a person's own texts: tests/models/nets/test_bag.py
 SHAPES = {
     "image": {"shape": (1, 8, 8), "classes": 10, "task": "classification"},
@@ -68,7 +69,8 @@ OPTIONS = [
 
 def build(name, kind, changes):
     torch.manual_seed(0)
-    options = {key: value for key, value in MODELS[name].items() if key != "_target_"}
+    apart = ("_target_", "vocabulary")
+    options = {key: value for key, value in MODELS[name].items() if key not in apart}
     return get_object(MODELS[name]["_target_"])(**(options | SHAPES[kind] | changes))
 
 
