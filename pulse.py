@@ -108,7 +108,7 @@ class _Ledger:
         self._looked, figures = now, dict(used())
         if first:
             # A training within the trial, as a fine-tuning, counts on from what there is.
-            self._base = {key: value - self.own.get(key, 0.0) for key, value in figures.items()}
+            self._base = {key: figures.get(key, 0.0) - self.own.get(key, 0.0) for key in figures | self.own}
         self.own |= {key: value - self._base.get(key, 0.0) for key, value in figures.items()}
         # What is handed to the kernel survives the process; a disk that is full ends no training here.
         with suppress(OSError):

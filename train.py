@@ -15,11 +15,13 @@ import refusal
 from construct import build
 from reading.learnt import found
 from redact import redact
+from refusal import Refusal
 
 PARTS = (
     "data",
     "model",
     "loss",
+    "metric",
     "optimizer",
     "scheduler",
     "compress",
@@ -33,6 +35,8 @@ PARTS = (
 CONF = Path(__file__).parent / "conf"
 READ: list[tuple[dict[str, Any], list[str]]] = []
 """the configuration of a trial by itself, and what was typed for it"""
+OWN = {"own_loss": "loss", "own_score": "metric", "own_error": "metric"}
+"""figures that a person brings -> the group that they are of"""
 TURNS = "models.training.leftovers:state"
 """what must be after a trial as it was before, so that its process may run another"""
 
@@ -57,6 +61,7 @@ def trial(
         Exception: whatever ended the training, after the row was written as `failed` with the reason.
     """
     construct.refuse_untrusted(config)
+    refuse_unjudged(config)
     from research.report.card import leave
     from research.run.row import claimed
     from research.run.teachers import taught
@@ -75,6 +80,14 @@ def trial(
             leave(row.trial, Result(trial_id=row.trial_id, metrics=found[0], facts=found[1]))
             row.finish(*found, measured.curve)
     return row.answer(config["score"])
+
+
+def refuse_unjudged(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for a score that only a loss or a metric of the person's has, where there is none."""
+    score = config["score"]
+    group = OWN.get(score.partition("/")[2])
+    if group and not (config.get(group) or {}).get("target"):
+        raise Refusal(f"score={score} is of your own {group}: add {group}=own {group}.target=module.name.")
 
 
 def measure(

@@ -1,24 +1,20 @@
 """What data cost: an epoch beside a plain loop, a second trial on cached data, and data beyond the memory.
 
-    python benchmarks/data_speed.py epoch [--epochs 1] [--seeds 3] [--path /usr/share/datasets/fashion-mnist]
-    python benchmarks/data_speed.py cached [--path ...]
+    python benchmarks/data_speed.py epoch [--epochs 1] [--seeds 3] [--path FOLDER] | cached [--path FOLDER]
     python benchmarks/data_speed.py beyond [--gigabytes 3] [--memory 0.5]
 
 `epoch`: our cnn learns Fashion-MNIST by `data=idx`, and the same network by the loop that everybody writes:
 all pictures as floats in memory, a permutation, slices, fused AdamW with the same cosine. Both by the same
-seeds, in changing order, one thread. CPU seconds are the process's own in the steps; the plain loop measures,
-saves and validates nothing. To reach: 1.10 of the plain loop's, and accuracy within 0.3 points.
-
+seeds, in changing order, one thread. To reach: 1.10 of its CPU seconds, accuracy within 0.3 points.
 `cached`: CPU seconds of a second trial in the same process from its start to its first step, with the data in
-the cache (to reach: 0.5), and the proportional set size of four trials at once, forked as a sweep's are, of
-that of one (to reach: 1.3), of all memory and of the pictures alone.
+the cache (to reach: 0.5), and the proportional set size of four forked trials at once of that of one (1.3).
 
 `beyond`: a set of so many gigabytes is written as .npy, decoded, and learnt by a process that may hold
-`--memory` gigabytes of it. Its peak resident memory must stay below the size of the set. Steps a second are
-beside those of the same data mapped into memory (to reach: 0.9), taken in turns.
+`--memory` of it, with a peak resident memory below its size, at 0.9 of the steps a second of a memory map.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import statistics
@@ -143,7 +139,12 @@ def config_of(path: str, place: str, seed: int) -> dict[str, Any]:
 
 def cached(options: argparse.Namespace, place: str) -> None:
     import train
+    from models import trial  # noqa: F401 - as the process that a sweep's trials are forked from has it
+    from research.run import row, teachers  # noqa: F401
+    from research.store import store  # noqa: F401
 
+    gc.collect()
+    gc.freeze()
     # Forked before anything is trained here, as a sweep's trials are.
     alone, together = (shared_by(count, options, place) for count in (1, 4))
     for name, one, four in zip(("all memory", "the pictures"), alone, together, strict=True):

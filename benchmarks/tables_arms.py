@@ -111,9 +111,7 @@ def lab(
     state = State(goal="", objective=search.question.objective, fixed=(), control=control, incumbent=control)
     silent: dict[str, int] = {}
     while len(search.done) < trials and (proposer := bandit.next()):
-        if len(search.done) % 2 == 0 and len(search.done) not in search.promises:  # each pair of trials
-            told = [promise for source in proposers if (promise := source.promise(state)) is not None]
-            search.promises |= {len(search.done): max(told)} if told else {}
+        search.promises |= {len(search.done): promise} if (promise := bandit.promise) is not None else {}
         seen, state = turn(proposer, search, state)
         silent[proposer.name] = 0 if seen else silent.get(proposer.name, 0) + 1
         if seen is None:

@@ -81,7 +81,7 @@ class Search:
     done: dict[Cell, Figures] = field(default_factory=dict)
     repeats: int = 0
     promises: dict[int, float] = field(default_factory=dict)
-    """trials -> what the sources promise then, as `research.campaign.stopping.Worth` asks them"""
+    """trials -> what the coming ones promise, as `research.campaign.stopping.Worth` asks"""
 
     def seen(self, overrides: Sequence[str], proposer: str) -> Seen:
         """Train it, or say that it is known."""

@@ -151,7 +151,7 @@ class Pipeline:
         meter: Meter = self._parts["meter"]
         meter.start(self.context.device)
         energy = meter.energy(Tally())
-        facts = {"energy_method": energy.label, "energy_basis": energy.basis, "disturbed": {}}
+        facts: dict[str, Any] = {"energy_method": energy.label, "energy_basis": energy.basis, "disturbed": {}}
         facts |= {"energy": energy.facts(), "precision": settings.precision, "trained": False}
         net = self.net.to(self.context.device)
         return Fitted(net, 0, 0.0, energy, [], {}, facts, settings)

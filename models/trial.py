@@ -25,6 +25,7 @@ from models.inference import Figures, check, inference
 from models.measure import cost, peak
 from models.measure.constant import constant
 from models.own.beginning import Beginning
+from models.own.judged import scores
 from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
@@ -106,6 +107,7 @@ def train_and_measure(
     model: nn.Module,
     trainer: Settings,
     beginning: Beginning | None = None,
+    metric: Any = None,
     unmeasured: Sequence[str] = (),
     spent_s: float = 0.0,
     **parts: Any,
@@ -120,6 +122,8 @@ def train_and_measure(
     started = time.perf_counter()
     parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
     begun = (beginning or Beginning()).begin(model, data)
+    # What a person brought to judge by is tried before anything trains.
+    scores(model, data.val, data.batch_size, parts["loss"], metric)
     pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
     begun.check(pipeline.net, list(pipeline.steps))
     fitted = pipeline.fit(opened)
@@ -140,6 +144,7 @@ def train_and_measure(
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, left_out, notes)
+    metrics |= own_scores(net, pipeline.context, parts["loss"], metric)
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
@@ -156,6 +161,14 @@ def train_and_measure(
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)
     return Measured(metrics, facts, fitted.curve)
+
+
+def own_scores(net: nn.Module, context: Context, *judges: Any) -> dict[str, float]:
+    """What a person's own loss and metric say of the final network on validation and test."""
+    data, dtype = context.data, AUTOCAST.get(context.precision)
+    with torch.autocast(torch.device(context.device).type, dtype, enabled=dtype is not None):
+        parts = {part: scores(net, getattr(data, part), data.batch_size, *judges) for part in ("val", "test")}
+    return {f"{part}/{key}": value for part, found in parts.items() for key, value in found.items()}
 
 
 def described(data: Dataset, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.cell import Damaged, File
+from reading.cell import File, Undecodable
 from reading.decoded import blank, let_go, passing
 from reading.layout import SHOWN
 from reading.pictures import Header, Wanted, header, pixels, scaled
@@ -111,7 +111,7 @@ def _each(
     for at in range(len(files)) if places is None else places:
         try:
             act(at)
-        except Damaged:
+        except Undecodable:
             if damaged != "skip":
                 raise
             left_out.append(files[at].name)

@@ -44,5 +44,5 @@ def opened(file: File) -> BinaryIO:
 
 
 @final
-class Damaged(Refusal):
+class Undecodable(Refusal):
     """A file that cannot be read, which a person may choose to leave out."""

@@ -23,6 +23,8 @@ from refusal import Refusal
 _SETTLED_S = 2.0
 """age from which a file's time of change tells it from what is written next: file systems count in ticks"""
 _HERE = Path(__file__).parent
+_BROUGHT = {"/usr/share/datasets/fashion-mnist": "apt install dataset-fashion-mnist"}
+"""where packages of a system put data -> what installs them"""
 
 
 def decoded(data: Mapping[str, Any]) -> Decoded:
@@ -64,7 +66,9 @@ def _path(data: Mapping[str, Any]) -> Path:
         raise Refusal(f"data={data['source']} reads your own data: say where it lies, by data.path=PATH.")
     path = Path(os.path.expanduser(str(data["path"])))  # noqa: PTH111 - Path's own raises for nobody's home
     if not path.exists():
-        raise Refusal(f"data.path: there is no {path}; give a file or folder that exists.")
+        brought = next((how for place, how in _BROUGHT.items() if path == Path(place)), None)
+        todo = f"{brought} brings it" if brought else "give a file or folder that exists"
+        raise Refusal(f"data.path: there is no {path}; {todo}.")
     return path
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.cell import Damaged, File, opened
+from reading.cell import File, Undecodable, opened
 from refusal import Refusal
 
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -87,13 +87,13 @@ def _opened(file: File) -> Iterator[Any]:
         with opened(file) as content, Image.open(content) as picture:
             yield picture
     except UnidentifiedImageError as error:
-        raise Damaged(
+        raise Undecodable(
             f"{file} is no picture that Pillow reads: save it as PNG, take it out, or set data.damaged=skip "
             "to leave out what cannot be read."
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Damaged(
+        raise Undecodable(
             f"{file} is damaged ({reason}): bring it again, take it out, or set data.damaged=skip to leave "
             "out what cannot be read."
         ) from error

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.cell import Damaged, File, opened
+from reading.cell import File, Undecodable, opened
 from reading.decoded import narrowed
 from refusal import Refusal
 
@@ -25,7 +25,7 @@ def signal(file: File) -> NDArray[np.float32]:
             content.seek(0)
             values = np.load(content, allow_pickle=False) if array else _sound(content)
     except (OSError, ValueError, EOFError, wave.Error) as error:
-        raise Damaged(
+        raise Undecodable(
             f"{file} is damaged or no .npy or .wav of numbers ({error}): bring it again, take it out, or set "
             "data.damaged=skip to leave out what cannot be read."
         ) from error

@@ -21,6 +21,7 @@ from research.tasks.forget import Forgot
 from research.tasks.line import overrides, settings
 from research.tasks.listing import Listing
 from research.tasks.planned import Planned
+from research.tasks.queue import Waiting
 from research.tasks.report import Reported
 from research.tasks.reproduce import Reproduced
 from research.tasks.research import Researched
@@ -114,6 +115,20 @@ class Lab:
     def run_queued(self, proposal: int | str | None = None) -> Ran:
         """Run one queued proposal beside its control; None runs all until interrupted, as a daemon does."""
         return self._do("run", Ran, id=proposal, daemon=proposal is None)
+
+    def queue(
+        self,
+        *,
+        cancel: str | None = None,
+        pause: str | None = None,
+        resume: str | None = None,
+        first: str | None = None,
+        priority: int = 1,
+        limit: int = 20,
+    ) -> Waiting:
+        """What waits and runs, after one of: `cancel`, `pause`, `resume`, `first` with a `priority`."""
+        wishes = {"cancel": cancel, "pause": pause, "resume": resume, "first": first}
+        return self._do("queue", Waiting, **wishes, priority=priority, limit=limit)
 
     def status(self) -> Status:
         """Sprints, queue, trials and what is spent."""

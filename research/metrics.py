@@ -53,6 +53,9 @@ METRICS: dict[str, Metric] = {
     "test/rmse": Metric("score", "min", "unit", "root of the mean squared error", tasks=("regression",)),
     "test/mae": Metric("score", "min", "unit", "mean absolute error", tasks=("regression",)),
     "test/r2": Metric("score", "max", "share", "R2", tasks=("regression",)),
+    "test/own_score": Metric("score", "max", "unit", "own metric"),
+    "test/own_error": Metric("score", "min", "unit", "own error"),
+    "test/own_loss": Metric("score", "min", "unit", "own loss"),
     "train/energy_j": _joules("training energy", "train"),
     "train/co2_kg": Metric("energy", "min", "kg", "carbon of training", "train"),
     "train/cpu_seconds": _cpu("CPU time of training", "train"),
@@ -251,11 +254,8 @@ def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, flo
 
 def shown(constraint: Constraint) -> str:
     """A constraint as a person writes it: `size/parameters <= 50000`, `test/accuracy >= control - 0.01`."""
-    return (
-        constraint.words
-        if constraint.of_control
-        else f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-    )
+    alone = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
+    return constraint.words if constraint.of_control else alone
 
 
 _PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}

@@ -12,22 +12,10 @@ Scale = Literal["absolute", "relative"]
 Over = Literal["splits", "examples", "seeds"]
 """what the interval of a score knows beside seeds: new draws of data, a test set's examples, or neither"""
 TrialStatus = Literal["queued", "leased", "running", "done", "failed", "stopped", "cancelled", "dead"]
-HELD = ("leased", "running")
-"""statuses of a trial that somebody holds: taken, and training"""
-OPEN = ("queued", *HELD)
-"""statuses of a trial that has not ended"""
-BROKEN = ("failed", "dead")
-FAILED = (*BROKEN, "stopped")
-"""statuses of a trial that ended without figures; `dead` is one that is not tried again"""
-AttemptOutcome = Literal[
-    "done", "configuration", "infrastructure", "lost", "hung", "timeout", "cancelled", "interrupted"
-]
-"""how an attempt at a trial ends; only `configuration` says anything of what was tried"""
 VerdictWord = Literal["supported", "refuted", "open"]
 Values = Mapping[int, float]
 """what one arm measured of a metric: seed -> value, NaN where the trial failed or did not measure it"""
-STOPPED = "stopped early"
-"""how the reason of a `stopped` trial begins: it was ended because it could not win, which is no failure"""
+STOPPED = "stopped early"  # how the reason of a `stopped` trial begins: it could not win, which is no failure
 
 
 class Record(BaseModel):
@@ -295,7 +283,6 @@ class ProposalFacts(RowFacts):
     review: dict[str, Any] = {}
     """`score`, `round`, `by` and the `first` score"""
     changed: str | None = None
-    """what an improvement has changed"""
     charter: dict[str, Any] = {}
     """what it was proposed under, where that is no sprint's"""
     screened: tuple[int | None, ...] = ()
@@ -303,7 +290,6 @@ class ProposalFacts(RowFacts):
     confirmed: tuple[int | None, ...] = ()
     """its trials of each stage"""
     looks: int = 0
-    """how often it was looked at"""
     carried: int | None = None
     """the proposal of an earlier sprint that it goes on with"""
     stopped: bool = False

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import settings
 from own_children import children, told
 
+import torchvision_kernels
+
+torchvision_kernels.define()
 ROOT = Path(__file__).parent.parent
 os.environ["WANDB_MODE"] = "offline"
 # Networks of tests are tiny: more threads only wait for each other, most of all on a busy machine.

@@ -38,6 +38,9 @@ SILENT: dict[str, Any] = {
     "logger": {"csv": {"_target_": "models.training.loggers.csv", "_partial_": True}},
     "launcher.jobs": 7,
     "launcher.timeout_s": 600,
+    "launcher.stall_s": 600,
+    "launcher.disk_floor_gib": 0.1,
+    "runner": {"_target_": "research.run.engines.Local", "workers": 2, "jobs": 1, "threads": None},
     "meter.sampling_s": 0.5,
     "meter.min_window_s": 0.2,
     "meter.concurrent": 3,
@@ -129,7 +132,7 @@ def chosen(group: str, name: str, place: Path) -> dict[str, Any]:
     if group == "data" and name in own_data.MADE:
         return SPACE.resolve(own_data.line(name, place))
     several = group in ("compress", "callbacks")
-    needs = own_nets.LINES.get(name, []) if group == "model" else []
+    needs = own_nets.NEEDS.get((group, name), [])
     return SPACE.resolve([f"{group}=[{name}]" if several else f"{group}={name}", *needs])
 
 

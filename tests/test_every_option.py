@@ -38,14 +38,22 @@ DECODER = [("decoder", name) for _, name in options("compress") if name not in (
 """compressions of the blocks of a language model, whose layers other code looks into"""
 
 
+def brought(group: str, name: str, place: Path) -> list[str]:
+    """The same of an option that a person must name something to."""
+    own_nets.at_hand(name)
+    texts = own_data.line("text", place / "own") if name == "hf" else []
+    data = SIGNALS if (group, name) == ("model", "own") else [text for text in texts if text != "model=bag"]
+    return [*data, f"{group}={name}", *own_nets.NEEDS[group, name]]
+
+
 def line(group: str, name: str, place: Path) -> list[str]:
     """Overrides for a trial with this option on data that fit it."""
     if name == "squared_error":
         return own_data.values(place / "own")
     if name == "binary_cross_entropy":
         return own_data.several(place / "own")
-    if group == "model" and name in own_nets.LINES:
-        return [f"model={name}", *own_nets.LINES[name], *SIGNALS]
+    if (group, name) in own_nets.NEEDS:
+        return brought(group, name, place)
     if name == "bag":
         return own_data.line("text", place / "own")
     if group == "decoder":
@@ -73,6 +81,7 @@ def shortened(config: dict[str, Any]) -> dict[str, Any]:
         *options("optimizer"),
         *options("scheduler"),
         *options("loss"),
+        *options("metric"),
         *options("compress"),
         *DECODER,
     ],

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import own_data
+from models.nets.mlp import MLP
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "your-own.md").read_text()
@@ -63,7 +64,7 @@ def typed(name: str, folder: Path) -> list[list[str]]:
 
 
 def test_every_source_has_its_block_and_every_block_its_test() -> None:
-    assert BLOCKS.keys() == FILES.keys() | ELSEWHERE.keys()
+    assert BLOCKS.keys() == FILES.keys() | ELSEWHERE.keys() | {"compress"}
     shown = set(re.findall(r"data=(\w+)", PAGE))
     assert shown == set(own_data.MADE), "sources without a block"
 
@@ -95,3 +96,24 @@ def test_a_network_goes_elsewhere_as_it_is_typed(name: str, tmp_path: Path) -> N
         done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
     assert ELSEWHERE[name] in done.stdout, done.stdout
+
+
+@pytest.mark.slow
+def test_a_model_that_one_has_is_compressed_as_it_is_typed(tmp_path: Path) -> None:
+    torch.save(MLP((1, 8, 8), 10).state_dict(), tmp_path / "mine.pt")
+    brief = {"train.py": ["logger=none", "budget.finetune=2"], "agent.py": BRIEF["agent.py"]}
+    told = []
+    for line in BLOCKS["compress"].strip().splitlines():
+        _, script, *words = shlex.split(line)
+        typed = [sys.executable, str(ROOT / script), *words, *brief[script]]
+        done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
+        # A latency cannot be settled where others are at work, which is said.
+        fine = done.returncode == 0 or (script == "agent.py" and "The machine is too busy" in done.stderr)
+        assert fine, f"{line}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+        told.append(done.stdout)
+    # The given model is the first row, and each of the others is held against it.
+    table = told[0].partition("\n\n")[2]
+    rows = ["compress=[]", "compress=[int8_static]", "compress=[structured,int8_static]"]
+    assert [table.index(f"{row}\n") for row in rows] == sorted(table.index(f"{row}\n") for row in rows)
+    assert "backend torch" in table and table.count("backend inductor") == 2
+    assert "nothing is trained, and compress alone is searched" in told[1] and "control   seed 0" in told[1]

@@ -20,7 +20,9 @@ def operations(model: Any, net: nn.Module, kept: frozenset[str]) -> list[str]:
     if not kept:
         return []
     weights = {
-        name: layer.weight.detach().cpu().numpy() for name, layer in layers(net).items() if name in kept
+        name: layer.get_parameter("weight").detach().cpu().numpy()
+        for name, layer in layers(net).items()
+        if name in kept
     }
     held = {one.name: one for one in model.graph.initializer}
     found = []

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,9 @@ from models.exports.onnx import to_onnx
 from refusal import Refusal
 
 _FILE = "onnx.model"
-_STATIC = ["Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "MaxPool", "Concat"]
-"""operations that are int8 with static scales; the rest reads what these leave in 32 bits"""
+PRODUCTS = ["Conv", "Gemm", "MatMul"]
+_BETWEEN = ["Add", "Mul", "AveragePool", "GlobalAveragePool", "MaxPool", "Concat"]
+"""operations that are int8 too where no layer is kept: a layer in 32 bits must read and leave 32 bits"""
 
 
 @final
@@ -48,7 +50,7 @@ class OnnxRuntime(Backend):
             model = written(net, context.example, place / "float.onnx")
             exact = operations(model, net, how.kept)
             inputs = context.calibration(how.batches) if how.batches else None
-            content = _rounded(place, inputs, exact)
+            content = _rounded(place, inputs, exact, [*PRODUCTS, *([] if how.kept else _BETWEEN)])
         bits = 7 if saturates() else 8
         facts = {"weight_bits": bits, "instructions": instructions(), "kept": sorted(how.kept)}
         return served(net, {_FILE: content}), facts
@@ -73,11 +75,24 @@ def check(backend: str, packages: tuple[str, ...], net: nn.Module, context: Cont
     export(net, context.example, f"backend={backend}")
 
 
+_last: dict[str, Any] = {}
+"""the network that was written last, by weak reference, the state of its weights then, and the file"""
+
+
 def written(net: nn.Module, example: Tensor, path: Path) -> Any:
-    """The network as an ONNX file at `path`, and as it was read back."""
+    """The network as an ONNX file at `path`, and as it was read back.
+
+    The last file is kept: torch's exporter takes seconds, and a layer that is raised, or another backend,
+    asks for the same network again.
+    """
     import onnx
 
-    to_onnx(net, example, path)
+    weights = [(value.data_ptr(), value._version) for value in net.state_dict().values()]
+    if _last and _last["net"]() is net and _last["weights"] == weights:
+        path.write_bytes(_last["content"])
+    else:
+        to_onnx(net, example, path)
+        _last.update(net=weakref.ref(net), weights=weights, content=path.read_bytes())
     return onnx.load(path)
 
 
@@ -93,8 +108,11 @@ def served(net: nn.Module, files: Mapping[str, bytes]) -> Served:
     return Served(net, files, lambda x: session.run(None, {reads: x})[0])
 
 
-def _rounded(place: Path, inputs: Iterable[Tensor] | None, exact: list[str]) -> bytes:
-    """The int8 form of `float.onnx` in a folder; no inputs give each its own scale as it comes."""
+def _rounded(place: Path, inputs: Iterable[Tensor] | None, exact: list[str], kinds: list[str]) -> bytes:
+    """The int8 form of `float.onnx` in a folder, of operations of some kinds but those that stay `exact`.
+
+    No inputs give each its own scale as it comes.
+    """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -111,7 +129,7 @@ def _rounded(place: Path, inputs: Iterable[Tensor] | None, exact: list[str]) -> 
                 str(ready),
                 str(target),
                 _Examples(inputs, _input(ready)),
-                op_types_to_quantize=_STATIC,
+                op_types_to_quantize=kinds,
                 activation_type=quantization.QuantType.QUInt8,
                 extra_options={"MatMulConstBOnly": True},
                 **how,

@@ -22,19 +22,21 @@ from models.compress.processor import instructions, saturates
 from refusal import Refusal
 
 _GRAPH, _WEIGHTS = "openvino.xml", "openvino.bin"
+_BETWEEN = ["Add", "Subtract", "Multiply", "MVN", "AvgPool", "MaxPool", "ReduceMean", "Concat"]
+"""operations that are int8 too where no layer is kept: a layer in 32 bits must read and leave 32 bits"""
 
 
 @final
 class OpenVino(Backend):
     """NNCF's post-training quantization with fast bias correction, and OpenVINO's compiled models.
 
-    Weights are symmetric with a scale per output, activations asymmetric with one per tensor. Not NNCF's
+    Weights are symmetric with a scale per output, activations asymmetric with one per tensor. Not by NNCF's
     model type for transformers: on AVX2 OpenVINO 2026.4 answers such graphs wrongly, by as much as the
-    answers themselves, unless its int8 is switched off. Where the processor lacks VNNI weights have 7
-    bits, as sums of two products would be cut off at 16 bits. Source: Kozlov et al. (2020), arXiv
-    2002.08679; docs.openvino.ai, "Quantizing models post-training". Facts of int8: `weight_bits`,
-    `instructions`, layers that were `kept`. Raises `Refusal` where a package is missing, off the CPU, for a
-    network that has no one graph, and for int8 without examples.
+    answers themselves, unless its int8 is switched off. Where the processor lacks VNNI weights have 7 bits,
+    as sums of two products would be cut off at 16 bits. Source: Kozlov et al. (2020), arXiv 2002.08679;
+    docs.openvino.ai, "Quantizing models post-training". Facts of int8: `weight_bits`, `instructions`, layers
+    that were `kept`. Raises `Refusal` where a package is missing, off the CPU, for a network that has no one
+    graph, and for int8 without examples.
     """
 
     name = "openvino"
@@ -55,7 +57,8 @@ class OpenVino(Backend):
         assert how.batches
         graph, model = _read(net, context)
         fix = nncf.OverflowFix.ENABLE if saturates() else nncf.OverflowFix.DISABLE
-        scope = [f"^{re.escape(name)}(/.*)?$" for name in operations(model, net, how.kept)]
+        kept = [f"^{re.escape(name)}(/.*)?$" for name in operations(model, net, how.kept)]
+        exact = nncf.IgnoredScope(patterns=kept, types=_BETWEEN, validate=False) if kept else None
         batches = [batch.contiguous().numpy() for batch in context.calibration(how.batches)]
         with _silent(), quiet():
             graph = nncf.quantize(
@@ -63,7 +66,7 @@ class OpenVino(Backend):
                 nncf.Dataset(batches),
                 subset_size=len(batches),
                 preset=nncf.QuantizationPreset.MIXED,
-                ignored_scope=nncf.IgnoredScope(patterns=scope, validate=False) if scope else None,
+                ignored_scope=exact,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
             )
         bits = 7 if saturates() else 8

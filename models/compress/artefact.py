@@ -65,7 +65,7 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(net: nn.Module) -> dict[str, Any]:
-    # A compiled network's own weights are its eager form's; what another runtime answers is in its files.
+    # A compiled network's own weights are its eager form's; another runtime's are that runtime's files.
     own = net if hasattr(net, "files") else getattr(net, "eager", net)
     return {OURS: {"format": _FORMAT}, "weights": pack(own.state_dict())}
 

@@ -44,7 +44,7 @@ def to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
     pair = example.cpu()[:2] if len(example) > 1 else torch.cat([example, example]).cpu()
     try:
         with quiet(), _unheard():
-            names = {"input_names": [INPUTS], "output_names": [OUTPUTS]}
+            names: Any = {"input_names": [INPUTS], "output_names": [OUTPUTS]}
             written = torch.onnx.export(made, (pair,), **names, dynamo=True, verbose=False)
             assert written is not None  # of a path alone
             _bare(written.model)

@@ -36,11 +36,13 @@ class Beginning:
         notes: list[str] = []
         if DESCRIBED in vars(net):
             fits.check(net, data)
-            facts["network"] = vars(net)[DESCRIBED]
+            described = dict(vars(net)[DESCRIBED])
+            notes = described.pop("notes", [])
+            facts["network"] = described
         if self.weights is not None:
             path = Path(str(self.weights)).expanduser()
             loaded = load(net, path, classes=data.classes, sha256=self.sha256)
-            facts["weights"], notes = loaded.facts, loaded.notes
+            facts["weights"], notes = loaded.facts, notes + loaded.notes
         return Begun(freeze(net, self.freeze or ()), facts, notes)
 
 

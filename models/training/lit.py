@@ -86,7 +86,8 @@ class Lit(LightningModule):
         self._per_call = self._most if self._alone else 1
         if self._rng is not None:
             restore_random(self._rng)
-        pulse.spent(self.clock.metrics, first=True)
+        # What was spent on the way here, as on choosing the precision, is this attempt's.
+        pulse.spent(self.clock.metrics if self.resumed_step >= 0 else dict, first=True)
         self.clock.start(needs_joules=self.budget.joules is not None)
         self._look()
 

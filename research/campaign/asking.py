@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
-from research.campaign.admission import Admission, Admitted
+from research.campaign.admission import REPEAT, Admission, Admitted
 from research.campaign.bench import Arm, Bench
 from research.campaign.talk import Talk
 from research.llm.client import LlmUnavailable
@@ -91,6 +91,16 @@ class Asking:
             admitted = self._turn(proposer)
             if admitted is not None:
                 yield admitted
+
+    def told(self) -> list[str]:
+        """That proposals were refused, with the commonest reason; repeats are no fault of theirs."""
+        faults = {reason: count for reason, count in self.refused.items() if reason != REPEAT}
+        if not faults:
+            return []
+        reason, count = max(faults.items(), key=lambda item: item[1])
+        total = sum(faults.values())
+        often = f"{count} of {total}" if count < total else str(total)
+        return [f"refused    {often} proposals: {reason}"]
 
     def _turn(self, proposer: Proposer) -> Admitted | None:
         """One new, accepted proposal of a proposer; None when it has none, which may end its turns."""

@@ -21,8 +21,9 @@ from research.space.gate import Space
 from research.stats.arms import Arm
 from research.stats.comparable import sound
 from research.stats.intervals import summary
+from research.store.states import FAILED
 from research.store.store import Store
-from research.types import FAILED, Key, Result, Trial
+from research.types import Key, Result, Trial
 
 __all__ = ["Arm", "Bench", "Pair", "Run"]
 

@@ -59,8 +59,8 @@ class Search(Record):
     """When a search ends by itself."""
 
     worth: float | None = Field(default=WORTH, gt=0)
-    """expected gain per CPU second of what could still be proposed, as a share of what it has been so far, at
-    which it does; None goes on to its turns and budget"""
+    """expected gain per joule of what could still be proposed, as a share of what it has been so far, below
+    which it ends; None goes on to its turns and budget"""
 
 
 @final

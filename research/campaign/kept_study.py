@@ -13,8 +13,9 @@ from research.stats.arms import Arm, between
 from research.stats.draws import shared
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, claim_word
+from research.store.states import FAILED
 from research.store.store import Store
-from research.types import FAILED, ProposalFacts
+from research.types import ProposalFacts
 
 Row = Mapping[str, Any]
 

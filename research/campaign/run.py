@@ -26,8 +26,9 @@ from research.run import teachers
 from research.run.lines import Lines
 from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
+from research.store.states import OPEN
 from research.store.store import Store
-from research.types import OPEN, ProposalFacts, SprintFacts
+from research.types import ProposalFacts, SprintFacts
 
 Propose = Callable[[int, bool], Sequence[Proposer]]
 """the proposers of a sprint by its number, with the model or without"""

@@ -65,7 +65,7 @@ class Screening:
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
         self._left_out: list[str] = []
         """why arms could not be compared"""
-        self._asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
+        self.asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
 
     @property
     def objective(self) -> Objective:
@@ -80,7 +80,7 @@ class Screening:
         for arm in earlier.arms:
             self._admission.tried(self._bench.signature(arm.overrides), arm.proposer)
         for proposal, seen in earlier.seen:
-            self._asking.remember(proposal, seen)
+            self.asking.remember(proposal, seen)
 
     def start(self, stopped: Arm | None = None) -> None:
         """Take the control stopped at the bound, which proposals must beat: now anything may be run."""
@@ -131,7 +131,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or (None if self._who.waiting(lane) else self._worth.short(lane, self.state()))
+            short = short or (None if self._who.waiting(lane) else self._worth.short(lane))
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())
@@ -240,7 +240,7 @@ class Screening:
     def _ask(self, lane: Lane, size: int) -> list[tuple[Arm, Proposal]]:
         """New proposals, each with what the questions to the model cost that it came of."""
         asked: list[tuple[Arm, Proposal]] = []
-        for admitted in itertools.islice(self._asking.admitted(lambda: self._whose(lane)), size):
+        for admitted in itertools.islice(self.asking.admitted(lambda: self._whose(lane)), size):
             arm = admitted.arm
             assert arm is not None
             if arm.proposer == PROPOSER:  # in a continued sprint it pays as it did before
@@ -278,7 +278,7 @@ class Screening:
             self.arms.append(arm)
             if stopping is not None:
                 stopping.learn(arm)
-        seen = self._asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
+        seen = self.asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
         self._pay(arm)
 

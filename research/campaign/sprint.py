@@ -1,8 +1,7 @@
 """One sprint of a campaign: discuss beside implementing, validate, each in its box, then a report.
 
-Every figure that decides is read from the store, and what runs is the same path as `train.py`. The steps
-depend on the charter and the store only, so the same command typed again takes the same way: what is known
-costs nothing, what is missing is run, and no row is written twice. A sprint that is done is taken as it is.
+Its steps depend on the charter and the store alone: the same command takes the same way, what is known costs
+nothing, what is missing is run, and what is done is taken as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -71,18 +70,14 @@ class Sprint:
     @property
     def done(self) -> bool:
         """Whether it was finished before: then it is taken as it is."""
-        row = self._rows_of.get(self._number)
-        return row is not None and row["status"] == "done"
+        return (self._rows_of.get(self._number) or {}).get("status") == "done"
 
     def run(self, proposers: Sequence[Proposer], control: Sequence[Proposer] = ()) -> Path:
         """Run the sprint until its boxes or the budget end, and return the path of its report.
 
-        `control` are other objects of the same sources: with a model among `proposers` they are its control
-        lane.
-
-        Raises:
-            Refusal: the control cannot be run, or does not measure what the goal asks for.
-            KeyboardInterrupt: it was interrupted; the report of what is done was written before.
+        `control` are other objects of the same sources: with a model among `proposers` its control lane.
+        Raises `Refusal` where the control cannot be run, or does not measure what the goal asks for. Ctrl-C
+        goes through when the report of what is done is written.
         """
         if self.done:
             return leave(self._store, self.id, self.folder)
@@ -160,7 +155,7 @@ class Sprint:
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        worth = self._worth = Worth(charter.search.worth, dict.fromkeys(who.bandits, who.all))
+        worth = self._worth = Worth(charter.search.worth, who.bandits)
         given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         screening.asked, screening.early.allowed = self._campaign.objective, not self._apart
@@ -192,6 +187,7 @@ class Sprint:
             screening.start(beside)
             promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
             screening.run(promotion.short, promotion.last_resort)
+            self._heard(screening.asking.told())
             contenders = self._contenders(screening, promotion, left, rows)
         self._notes += [told(self._shortest, screening.objective)] if self._shortest else []
         self._notes += [*screening.notes, *promotion.notes, *screening.busy]

@@ -11,8 +11,8 @@ from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
-from research.propose.lanes import Lane, lane_of
-from research.propose.proposer import Proposer, State
+from research.propose.bandit import Bandit
+from research.propose.lanes import Lane
 from research.run.lookup import spared
 from research.types import STOPPED, Objective
 
@@ -150,31 +150,31 @@ class Stopping:
 
 @final
 class Worth:
-    """Whether what could still be proposed is worth a trial, by those sources that can tell.
+    """Whether what could still be proposed is worth its trials, by what the latest turns have brought.
 
     A search that stops where the expected improvement per cost falls under a price is optimal for independent
     options (Weitzman, 1979, Econometrica 47, 641-654); Xie et al. (2025), arXiv 2507.12453, show it for
-    Bayesian optimisation. The price is a share of what was gained per CPU second so far.
+    Bayesian optimisation. Changed: expected is what the turns of late have gained per joule, for a surrogate
+    goes on to hope where nothing comes any more, and the price is a share of what a joule has gained so far.
     """
 
-    def __init__(self, least: float | None, lanes: Mapping[Lane, Sequence[Proposer]]) -> None:
+    def __init__(self, least: float | None, bandits: Mapping[Lane, Bandit]) -> None:
         """`least` is the price, None for none."""
-        self._least, self._lanes = least, lanes
+        self._least, self._bandits = least, bandits
         self._short: dict[Lane, str] = {}
 
-    def short(self, lane: Lane, state: State) -> str | None:
+    def short(self, lane: Lane) -> str | None:
         """Why nothing is; None where something may be."""
-        own = [source for source in self._lanes[lane] if lane_of(source.name) == lane]
-        told = [promise for source in own if (promise := source.promise(state)) is not None]
-        if self._least is None or not told or max(told) >= self._least:
+        promise = self._bandits[lane].promise
+        if self._least is None or promise is None or promise >= self._least:
             return None
         self._short[lane] = (
-            f"a CPU second of what could still be proposed is expected to bring {max(told):.2g} of what one "
-            f"has brought so far, less than search.worth={self._least:g}"
+            f"a joule of what could still be proposed is expected to bring {promise:.2g} of what one has "
+            f"brought so far, less than search.worth={self._least:g}"
         )
         return self._short[lane]
 
     @property
     def over(self) -> str | None:
         """Why nothing is in any lane; None where something may be."""
-        return next(iter(self._short.values())) if self._short.keys() >= self._lanes.keys() else None
+        return next(iter(self._short.values())) if self._short.keys() >= self._bandits.keys() else None

@@ -47,8 +47,7 @@ def conduct(campaign: Campaign, name: str) -> Path:
     lines.say(f"claim      {study.claim}")
     with _runner(campaign, composed, name) as runner:
         experiment = Experiment(campaign, name, study, fixed, campaign.given_run or runner.run)
-        with alone(campaign, f"recipe {experiment.folder}", experiment.folder):
-            path = experiment.run(study.at_hand(composed))
+        path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")
     return path
 
@@ -73,7 +72,7 @@ class Experiment:
         run: Run,
     ) -> None:
         self._name, self._study, self._store, self._lines = name, study, campaign.store, campaign.lines
-        self._fixed = fixed
+        self._fixed, self._campaign = fixed, campaign
         self._looks: tuple[int, ...] = (len(study.seeds),)
         own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
         self.folder = campaign.root / "experiments" / "".join(_letters(own))
@@ -100,6 +99,10 @@ class Experiment:
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
+        with alone(self._campaign, f"recipe {self.folder}", self.folder):
+            return self._run(lines)
+
+    def _run(self, lines: Sequence[ArmLine]) -> Path:
         before = earlier(self._store.sprints(), str(self.folder), self._study)
         if self._name.startswith("discovered/"):
             self._study = self._on_fresh_seeds(before)

@@ -240,7 +240,7 @@ def compose(files: Files, root: str, overrides: list[str]) -> Composed:
     return Composed(tree, plain, tuple(missing(tree)))
 
 
-def _searched(own: str | Path | None) -> list[str]:
+def _searched(own: Path | None) -> list[str]:
     return [] if own is None else [f"hydra.searchpath=['file://{own.resolve()}']"]
 
 

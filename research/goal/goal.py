@@ -12,11 +12,14 @@ from typing import NamedTuple, final
 from refusal import Refusal
 from research.goal.names import Names, names_of, task_of
 from research.goal.parts import HeardGoal, heard_in
+from research.goal.phrases import EITHER
 from research.goal.saying import Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
 LONGEST = 1000
+NOT_TRAINED = "budget=given"
+"""the override of a network that is there already"""
 EXAMPLES = (
     "'90 % accuracy for fewer joules', 'smallest model above 95 % on mnist1d', "
     "'a CNN for digits with >= 0.97 accuracy under 50k parameters'"
@@ -67,6 +70,8 @@ def read(
     asked = _Asked(metric, direction, None if typed is None else _explicit(typed, names), fixed, own)
     try:
         parts = heard_in(text, names)
+        if parts.problems and NOT_TRAINED in fixed:
+            parts = heard_in(_of_answers(text, parts), names)
     except Refusal as refusal:
         raise _refused(str(refusal), "") from None
     try:
@@ -76,6 +81,13 @@ def read(
         return _goal(text, names, parts, asked)
     except Refusal as refusal:
         raise _refused(str(refusal), _nearest(parts, names, asked.fixed)) from None
+
+
+def _of_answers(text: str, parts: HeardGoal) -> str:
+    """The text with `inference` where it does not say of what: a network that is given has no training."""
+    for _, said, problem in parts.problems:
+        text = text.replace(said, f"{said} inference") if said and problem.said == EITHER else text
+    return text
 
 
 @final

@@ -36,7 +36,7 @@ _TRAINER = {
     "cpu": r"on (?:an? |the |my |one )?cpu",
 }
 
-_BROUGHT = ("own",)
+_BROUGHT = ("own", "timm", "torchvision", "hf")
 """networks that a person must name: the word in a goal means something else"""
 _WORDS = {"data": _DATA_WORDS, "model": _MODEL_WORDS, "trainer": _TRAINER}
 

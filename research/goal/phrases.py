@@ -8,6 +8,8 @@ from research.goal.meanings import changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
 from research.goal.saying import UNSAID, Meaning, Problem, Wish, said_of
 
+EITHER = "does not say of what, training or inference"
+
 Rule = Callable[[Matched], Meaning | list[Meaning] | None]
 
 
@@ -89,9 +91,7 @@ def _asking(word: Lexeme, noun: Noun, made: Callable[[Noun], Meaning]) -> Meanin
     """The meaning, or that `faster` does not say of what, with what it would be of training."""
     adjective = word.value
     if isinstance(adjective, Adjective) and adjective.asks and noun == adjective.noun and noun.part is None:
-        return Problem(
-            "does not say of what, training or inference", said_of(made(noun._replace(part="train")))
-        )
+        return Problem(EITHER, said_of(made(noun._replace(part="train"))))
     return made(noun)
 
 

@@ -14,8 +14,9 @@ from research.stats.comparable import instrument, sound
 from research.store import faults, queries
 from research.store.connection import Connection
 from research.store.index import turned
+from research.store.states import BROKEN
 from research.store.store import Store
-from research.types import BROKEN, Objective, Result
+from research.types import Objective, Result
 
 _SHOWN = (
     "val/accuracy",

@@ -21,6 +21,8 @@ _KEPT = 0.95
 """of an earlier turn at each later one of anybody: what helped at the start may not help at the end"""
 _PRIOR = 3.0
 """turns of the usual gain and cost that each source is credited with before it had any"""
+_TELLING = 12
+"""turns before anything is said of those to come"""
 _NOTHING = 1e-9
 """a gain or a cost below which there was none"""
 
@@ -214,6 +216,17 @@ class Bandit:
         worth = {name: share * self._accounts[name].quality(everyone) for name, share in shares.items()}
         rest = (1 - FLOOR) / sum(worth.values())
         return self._capped({name: FLOOR * share + rest * worth[name] for name, share in shares.items()})
+
+    @property
+    def promise(self) -> float | None:
+        """What a joule of the coming turns may be expected to gain, of what one has gained in all so far.
+
+        Expected is what the latest turns have gained, older ones fading. None while little is known.
+        """
+        every = self._all()
+        if every.told < _TELLING or every.gained < _NOTHING or every.cost < _NOTHING or every.paid < _NOTHING:
+            return None
+        return every.gain / every.cost * every.paid / every.gained
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source: turns, gain and joules in all, the model's own among them, and its part of what comes.

@@ -25,7 +25,7 @@ START = 4
 _TREES = 30
 _UNIFORM, _AROUND, _NEAR = 60, 3, 60
 """candidates by lot; the best results whose neighbours are candidates too, and of each so many"""
-_TINY, _DOUBT = 1e-12, 0.05
+_TINY, _DOUBT = 1e-12, 0.15
 """of a standard deviation, what trees that agree may still be wrong by"""
 _ABSENT = -1.0
 """place of a dimension that a configuration lacks: trees cut it off from all that have it"""
@@ -34,7 +34,7 @@ _COSTS = ("trial/cpu_seconds", "train/cpu_seconds", "train/seconds")
 _SHARE = 1.0
 """power of the cost that a gain is divided by"""
 _ENOUGH = 12
-"""results below which it promises nothing, and figures of other tasks below which they say nothing"""
+"""figures of other tasks below which they say nothing"""
 _BEST = 20
 """configurations of other tasks that are candidates"""
 
@@ -84,38 +84,15 @@ class Forest(Proposer):
         self._proposed: set[frozenset[str]] = set()
         self._read: dict[tuple[str, ...], Mapping[str, float] | None] = {}
         self._near: dict[tuple[str, ...], list[Candidate]] = {}
-        self._latest: tuple[int, list[Hope]] | None = None
 
     def ask(self, state: State) -> Proposal | None:
         """The new candidate with the most to expect; None where nothing is left to turn."""
-        hopes = self._expected(state)
-        self._latest = None  # the next one is another
+        hopes = self._hopes(state)
         if not hopes:
             return None
         best = max(hopes, key=lambda hope: math.log(hope.gain + 1e-300) - _SHARE * math.log(hope.cost))
         self._proposed.add(frozenset(best.candidate.overrides))
         return claim(best.candidate.overrides, state, self.name)
-
-    def promise(self, state: State) -> float | None:
-        """By the expected improvement of its best candidate beside what the best has on the usual result."""
-        told = self._told(state)
-        if (
-            len(told) < _ENOUGH
-            or state.incumbent is None
-            or rank(state.objective, state.incumbent.metrics)[0]
-        ):
-            return None
-        figures = sorted(_aims(seen, state)[0] for seen in told)
-        gained = figures[len(figures) // 2] - _aims(state.incumbent, state)[0]
-        paid = math.fsum(_cost(seen, told) for seen in told)
-        most = max((hope.gain / hope.cost for hope in self._expected(state)), default=0.0)
-        return most * paid / gained if gained > 0 else None
-
-    def _expected(self, state: State) -> list[Hope]:
-        """Of all candidates, once for what is known now."""
-        if self._latest is None or self._latest[0] != len(state.seen):
-            self._latest = len(state.seen), self._hopes(state)
-        return self._latest[1]
 
     def _told(self, state: State) -> list[Seen]:
         """What has figures and can be said here."""
@@ -204,10 +181,8 @@ class Forest(Proposer):
         density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         chance = _normal(-means[:, 1:-1] / sds[:, 1:-1]).prod(axis=1)
         gains = np.maximum(sds[:, 0] * (z * _normal(z) + density), 0.0) * chance
-        return [
-            Hope(*each)
-            for each in zip(candidates, gains.tolist(), np.exp(means[:, -1]).tolist(), strict=True)
-        ]
+        costs = np.exp(means[:, -1]).tolist()
+        return [Hope(*each) for each in zip(candidates, gains.tolist(), costs, strict=True)]
 
 
 @final

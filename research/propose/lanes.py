@@ -70,10 +70,6 @@ class InLane(Proposer):
         if lane_of(seen.proposer) == lane_of(self.name):
             self._proposer.tell(proposal, seen)
 
-    def promise(self, state: State) -> float | None:
-        """What the proposer expects of its lane."""
-        return self._proposer.promise(view(state, self.name))
-
     def spent(self) -> dict[str, Any]:
         """What the proposer spent."""
         return self._proposer.spent()

@@ -1,9 +1,9 @@
-"""Pattern search: one size of the best so far at a time, in strides that shorten."""
+"""Pattern search: how long the best so far trains, in strides that shorten."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, final
 
-from research.metrics import METRICS, is_ratio
+from research.metrics import METRICS, is_ratio, rank
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
 from research.propose.proposer import Proposer, State
 from research.propose.random import claim
@@ -21,12 +21,12 @@ class Pattern(Proposer):
     """Hooke and Jeeves (1961), "Direct search solution of numerical and statistical problems", JACM 8(2).
 
     Moves start from the incumbent, so what has just paid is tried again from where it led, which is their
-    pattern move. Changed: moves are factors, on the dimensions with a logarithmic scale; where the goal is a
-    cost, sizes (steps, width, batch: whole numbers that a cost is made of) only shrink, at first alone and
-    then with a learning rate that rises by the same factor, because fewer steps need longer ones, and steps
-    with one that rises by its square too, because a rate may have been too low before. Costs are in
-    proportion to the steps, so these go first, through all strides. Every move that was proposed before, by
-    anybody, is left out. When the shortest stride has nothing left it is silent.
+    pattern move. Changed: moves are factors, and of lengths alone (the keys of the budget), for a local
+    search of all else needs no strides. Where the goal is a cost a length only shrinks, at first alone, then
+    with a learning rate that rises by the same factor, because fewer steps need longer ones, and by its
+    square, because a rate may have been too low before; while the incumbent misses a bound it only grows, for
+    what trains shorter misses it by more. Every move that was proposed before, by anybody, is left out. When
+    the shortest stride has nothing left it is silent.
     """
 
     name = "pattern"
@@ -55,27 +55,18 @@ class Pattern(Proposer):
 
 
 def _moves(best: Drawn, state: State) -> Iterator[Move]:
-    """The steps by every stride, then stride by stride: other sizes, and rates up and down."""
-    sizes = [axis for axis, _ in best if axis.is_size or _listed(axis)]
+    """The lengths by every stride."""
     rates = [axis for axis, _ in best if axis.log and not axis.values and axis.key.endswith("lr")]
     cheaper = is_ratio(state.objective.metric) and _wants_less(state)
+    missing = bool(state.incumbent and rank(state.objective, state.incumbent.metrics)[0])
     for stride in STRIDES:
-        for axis in (size for size in sizes if _is_length(size)):
-            yield from _sized(axis, stride, rates, cheaper)
-    for stride in STRIDES:
-        for axis in sorted((size for size in sizes if not _is_length(size)), key=lambda size: size.key):
-            yield from _sized(axis, stride, rates, cheaper)
-        yield from (((rate, factor),) for rate in rates for factor in (stride, 1 / stride))
-
-
-def _sized(axis: Dimension, stride: float, rates: Sequence[Dimension], cheaper: bool) -> Iterator[Move]:
-    """A size down by the stride, alone and with a rate that rises; up too where a cost is not the goal."""
-    yield ((axis, 1 / stride),)
-    if cheaper:
-        powers = (1, 2) if _is_length(axis) else (1,)
-        yield from (((axis, 1 / stride), (rate, stride**power)) for power in powers for rate in rates)
-    else:
-        yield ((axis, stride),)
+        for axis in (axis for axis, _ in best if axis.is_size and _is_length(axis)):
+            if missing or not cheaper:
+                yield ((axis, stride),)
+            if not missing:
+                yield ((axis, 1 / stride),)
+            if cheaper and not missing:
+                yield from (((axis, 1 / stride), (rate, stride**power)) for power in (1, 2) for rate in rates)
 
 
 def _is_length(axis: Dimension) -> bool:
@@ -87,16 +78,6 @@ def _wants_less(state: State) -> bool:
     return state.objective.direction == "min" or (known is not None and known.better == "min")
 
 
-def _listed(axis: Dimension) -> list[float]:
-    """The values of a size that takes only some, such as a width that its heads must divide; else none."""
-    return [float(value) for value in axis.listed] if all(value.isdigit() for value in axis.values) else []
-
-
 def _times(axis: Dimension, text: str, factor: float) -> str:
-    """The value times the factor, inside the range; of listed values the next one that far or farther."""
-    if listed := _listed(axis):
-        wanted = float(text) * factor
-        if factor < 1:
-            return f"{max((value for value in listed if value <= wanted), default=listed[0]):g}"
-        return f"{min((value for value in listed if value >= wanted), default=listed[-1]):g}"
+    """The value times the factor, inside the range."""
     return axis.text(min(max(float(text) * factor, axis.low), axis.high))

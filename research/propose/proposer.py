@@ -75,11 +75,6 @@ class Proposer(ABC):
     def tell(self, proposal: Proposal, seen: Seen) -> None:  # noqa: B027  many learn nothing
         """Learn what came of a proposal: of its own ones and of those of all others."""
 
-    def promise(self, state: State) -> float | None:  # noqa: B027
-        """The gain that a proposal may be expected to bring per CPU second, as a share of what a CPU second
-        has brought so far; None where it cannot be told.
-        """
-
     def spent(self) -> dict[str, Any]:
         """What proposing itself cost so far, for example calls, tokens, dollars; empty when nothing."""
         return {}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import final
 
 from research.report.findings import STAGES, Findings, ids, number_of
-from research.types import FAILED, Result, SprintFacts
+from research.store.states import FAILED
+from research.types import Result, SprintFacts
 
 
 @final

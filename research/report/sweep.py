@@ -19,8 +19,9 @@ from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import PartVerdict
+from research.store.states import FAILED
 from research.store.store import Store
-from research.types import FAILED, Trial
+from research.types import Trial
 
 _ALWAYS = ("train/energy_j", "train/seconds", "size/parameters", "infer/latency_s_p50")
 _SHOWN = 30

@@ -2,17 +2,17 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, final
 
 from refusal import Refusal
 from research.run import lookup
 from research.run.job import Job, Outcome
+from research.store.attempts import LEASE_S
 from research.store.outage import Unreachable, at_once
+from research.store.states import FAILED, OPEN, AttemptOutcome
 from research.store.store import Lost, Store, TrialClaim
-from research.store.work import LEASE_S
-from research.types import FAILED, OPEN, AttemptOutcome
 
 _WAIT_S = 0.5
 """how often it is looked whether others have ended what this process waits for"""
@@ -24,12 +24,21 @@ _WINDOW = 200
 class Handout:
     """Jobs that wait; `take` leases them, `elsewhere` tells those that others have ended.
 
-    A job without a database, or with another than the first, is handed out as it comes.
+    A job without a database, or with another than the first, is handed out as it comes. With a `source` the
+    jobs are whatever it finds in the database at `url`, for as long as it finds any: a worker's.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        urls = [(job.config.get("store") or {}).get("url") for job in jobs]
-        url = next(filter(None, urls), None)
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        source: Callable[[Store, int], dict[int, Job]] | None = None,
+        url: str | None = None,
+        engine: str = "local",
+    ) -> None:
+        urls = [
+            job.config["store"]["url"] if {"store", "data"} <= job.config.keys() else None for job in jobs
+        ]
+        url = url or next(filter(None, urls), None)
         self._plain = deque(job for job, own in zip(jobs, urls, strict=True) if own != url or url is None)
         self._store = None if url is None else Store(url)
         self.first = jobs[0].config if jobs else None
@@ -38,6 +47,8 @@ class Handout:
         self._leased: list[TrialClaim] = []
         self._looked = self._extended = time.monotonic()
         self._told = False
+        self._source, self._engine = source, engine
+        self._look()
         if self._store is not None:
             self._enqueue([job for job, own in zip(jobs, urls, strict=True) if own == url])
 
@@ -55,9 +66,12 @@ class Handout:
         taken: list[tuple[Job, TrialClaim | None]] = []
         while self._plain and len(taken) < most:
             taken.append((self._plain.popleft(), None))
+        if most > len(taken) and not self._waiting:
+            self._look()
         if self._store is None or not self._waiting or len(taken) == most:
             return taken
-        for mine in self._store.take(list(self._waiting)[:_WINDOW], most - len(taken)):
+        asked = list(self._waiting)[:_WINDOW]
+        for mine in self._store.take(asked, most - len(taken), engine=self._engine):
             first, *others = self._waiting.pop(mine.trial_id)
             if others:
                 self._waiting[mine.trial_id] = others
@@ -65,17 +79,30 @@ class Handout:
             taken.append((first, mine))
         return taken
 
-    def withdrawn(self) -> list[Job]:
-        """Take back all that waits."""
-        left = self._all()
-        self._drop(left)
-        return left
+    def own(self) -> list[Job]:
+        """Those that no other may run: they are known already but for what was left unmeasured."""
+        own, self._plain = list(self._plain), deque()
+        return own
 
-    def late(self) -> list[Job]:
+    def jobs(self) -> list[Job]:
+        """All that wait."""
+        return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
+
+    def late(self) -> Sequence[Job]:
         """Jobs whose time is over: they wait no more."""
-        over = [job for job in self._all() if job.left_s <= 0]
-        self._drop(over)
-        return over
+        return self.dropped([job for job in self.jobs() if job.left_s <= 0])
+
+    def dropped(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """These, which wait no more from now on."""
+        gone = set(map(id, jobs))
+        if not gone:
+            return jobs
+        self._plain = deque(job for job in self._plain if id(job) not in gone)
+        left = {number: [job for job in own if id(job) not in gone] for number, own in self._waiting.items()}
+        if self._store is not None:
+            self._store.withdraw([number for number, own in left.items() if not own])
+        self._waiting = {number: own for number, own in left.items() if own}
+        return jobs
 
     def elsewhere(self) -> Iterator[Outcome]:
         """Outcomes of what others have ended meanwhile, asked for twice a second at most."""
@@ -83,6 +110,8 @@ class Handout:
         if self._store is None or time.monotonic() - self._looked < _WAIT_S:
             return
         self._looked = time.monotonic()
+        if self._source is not None:
+            return self._look()
         states = self._store.states(list(self._waiting))
         self._enqueue(
             [job for number in self._waiting.keys() - states.keys() for job in self._waiting.pop(number)]
@@ -139,10 +168,15 @@ class Handout:
         try:
             # A command that ends does not wait for a database that is away: what is queued stays so.
             with at_once(), suppress(Unreachable):
-                if self._waiting:
+                if self._waiting and self._source is None:
                     self._store.withdraw(list(self._waiting))
         finally:
             self._store.close()
+
+    def _look(self) -> None:
+        """What waits in the database now, where that is what is worked on."""
+        if self._source is not None and self._store is not None:
+            self._waiting = {number: [job] for number, job in self._source(self._store, _WINDOW).items()}
 
     def _enqueue(self, jobs: Sequence[Job]) -> None:
         assert self._store is not None
@@ -156,19 +190,6 @@ class Handout:
             else:
                 self._waiting.setdefault(number, []).append(job)
 
-    def _all(self) -> list[Job]:
-        return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
-
-    def _drop(self, jobs: Sequence[Job]) -> None:
-        gone = set(map(id, jobs))
-        if not gone:
-            return
-        self._plain = deque(job for job in self._plain if id(job) not in gone)
-        left = {number: [job for job in own if id(job) not in gone] for number, own in self._waiting.items()}
-        if self._store is not None:
-            self._store.withdraw([number for number, own in left.items() if not own])
-        self._waiting = {number: own for number, own in left.items() if own}
-
     def _extend(self) -> None:
         """Hold on to what was leased and has not begun: a process that imports everything takes its time."""
         if self._store is None or time.monotonic() - self._extended < LEASE_S / 3:
@@ -180,7 +201,7 @@ class Handout:
     def _tell_paused(self) -> None:
         assert self._store is not None
         paused = set() if self._told else set(self._store.paused())
-        names = {job.sweep for job in self._all()} & paused or ({"all"} & paused)
+        names = {str(job.sweep) for job in self.jobs()} & paused or ({"all"} & paused)
         if names:
             self._told = True
             print(f"paused: python agent.py task=queue resume={min(names)} hands out the rest", flush=True)

@@ -9,10 +9,9 @@ from typing import Any, final
 import pulse
 from refusal import Ended, Refusal
 from research.store import attempts
-from research.store.attempts import Lost, TrialClaim
+from research.store.attempts import LEASE_S, Lost, TrialClaim
 from research.store.outage import at_once
 from research.store.store import Store
-from research.store.work import LEASE_S
 
 LOOK_S = 1.0
 """how often it is asked whether the training is to end; a look writes nothing"""

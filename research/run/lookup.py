@@ -9,7 +9,7 @@ from research.run.job import Job, Outcome
 from research.run.retold import retold
 from research.space import profiles
 from research.space.signature import signature
-from research.store.claims import Asked, wanted
+from research.store.claims import WantedTrial, wanted
 from research.store.store import Store
 from research.types import Key, Result
 
@@ -24,7 +24,7 @@ def keys(jobs: Sequence[Job]) -> list[Key]:
     return [teachers.key(job.config, signature(job.config)) for job in jobs]
 
 
-def wanted_of(job: Job) -> Asked:
+def wanted_of(job: Job) -> WantedTrial:
     """What the row of a job is to say."""
     config, (key,) = job.config, keys([job])
     values = {"overrides": list(job.overrides), "config": redact(config), "seed": config.get("seed", 0)}

@@ -27,8 +27,9 @@ from research.space import identity, profiles
 from research.space.signature import signature
 from research.store import faults
 from research.store.claims import wanted
+from research.store.states import AttemptOutcome
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
-from research.types import AttemptOutcome, Trial
+from research.types import Trial
 
 POLL_S = 0.5
 _WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}

@@ -112,7 +112,7 @@ class Runner:
         """The environments of the trials that will run at a time; their number is the width of the sweep."""
         return machine.places([job.config for job in jobs], self._jobs)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], work: Handout | None = None) -> Iterator[Outcome]:
         """Run all jobs and yield how each ended, as they end; what others run of them is waited for.
 
         On Ctrl-C the running ones are ended and yielded as `interrupted`, then KeyboardInterrupt goes on.
@@ -120,7 +120,7 @@ class Runner:
         places = self.places(jobs) if jobs else []
         self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
-        work = self._work = Handout(jobs)
+        work = self._work = work or Handout(jobs)
         running: dict[int, _Running] = {}
         try:
             yield from self._drained(work, running, deque(places))
@@ -147,7 +147,7 @@ class Runner:
             yield from (Outcome(job, "interrupted", ends.OVER) for job in work.late())
             room = self._floor.holds(folders)
             if not running and self._floor.gives_up():
-                yield from (Outcome(job, "interrupted", FULL) for job in work.withdrawn())
+                yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(work.jobs()))
             for job, claim in work.take(len(free) if room else 0):
                 self._start(running, job, claim, free.popleft(), threads)
             for one, about in self._ended(running):
@@ -168,7 +168,12 @@ class Runner:
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, claim, place, self._log(job))
-        named = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source, "threads": threads}
+        named: dict[str, Any] = {
+            "overrides": job.overrides,
+            "sweep": job.sweep,
+            "source": job.source,
+            "threads": threads,
+        }
         named |= {} if claim is None else {"leased": [claim.trial_id, claim.token]}
         request = {
             "task": self._task,

@@ -5,12 +5,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from research.compose.override import values_of
 from research.page import written
-from research.run import given, given_table, lookup, sweep_table
+from research.run import engines, given, given_table, lookup, sweep_table
 from research.run.progress import Progress
 from research.run.row import check_numbers, check_score, check_wandb
 from research.run.runner import Job, Outcome, Runner
@@ -55,6 +56,8 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
     settings = first["launcher"]
     runner = Runner(**settings, task=task, logs=logs)
+    engine = engines.of(first) if launch is None else None
+    launch = launch or (engine and partial(engines.launched, engine))
     interrupted = False
     try:
         with runner, Progress(jobs, bar=launch is None) as progress:

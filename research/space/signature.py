@@ -10,6 +10,7 @@ INERT = (
     "store",
     "meter",
     "launcher",
+    "runner",
     "root",
     "name",
     "tags",

@@ -42,7 +42,9 @@ def beliefs(values: Sequence[Sequence[float]], guess: float) -> list[Belief]:
     means = [math.fsum(own) / len(own) for own in values]
     squares = math.fsum((value - mean) ** 2 for own, mean in zip(values, means, strict=True) for value in own)
     freedom = sum(len(own) - 1 for own in values)
-    noise = (squares + _PRIOR * guess**2) / (freedom + _PRIOR)
+    known = freedom + _PRIOR
+    noise = (squares + _PRIOR * guess**2) / known
+    noise *= known / max(0.5, known - 2)  # as wide as Student's t
     count, centre = len(means), math.fsum(means) / len(means)
     apart = math.fsum((mean - centre) ** 2 for mean in means) / max(1, count - 1)
     by_chance = noise * math.fsum(1 / len(own) for own in values) / count

@@ -19,7 +19,8 @@ from research.store import address, index, outage
 from research.store.faults import OTHERS
 from research.store.owners import dead, owner
 from research.store.schema import FINAL, attempt, clock, metric, pause, trial
-from research.types import FAILED, HELD, STOPPED, AttemptOutcome, Key
+from research.store.states import FAILED, HELD, AttemptOutcome
+from research.types import STOPPED, Key
 
 LEASE_S = 60.0
 MOST_OWN, MOST_OTHERS = 3, 20
@@ -34,6 +35,7 @@ _OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules":
 _C, _A = trial.c, attempt.c
 
 
+@final
 class Lost(Ended):
     """Another process took it over: what this one measured is not written."""
 
@@ -78,6 +80,19 @@ def hold(
     return mine
 
 
+def waiting(needs: Sequence[str]) -> sa.Select[int]:
+    """The trials that may be begun now by who has these `needs`, the most urgent first, then the oldest."""
+    held_back = sa.select(pause.c.name)
+    query = sa.select(_C.id).where(
+        _C.status == "queued",
+        _C.not_before <= clock(),
+        _C.needs.in_(needs),
+        sa.func.coalesce(_C.sweep, "").not_in(held_back),
+        ~sa.exists(held_back.where(pause.c.name == "all")),
+    )
+    return query.order_by(_C.priority.desc(), _C.id)
+
+
 def take(
     connection: sa.Connection,
     ids: Sequence[int] | None,
@@ -87,18 +102,10 @@ def take(
     engine: str,
 ) -> list[TrialClaim]:
     """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
-    held_back = sa.select(pause.c.name)
-    query = sa.select(_C.id).where(
-        _C.status == "queued",
-        _C.not_before <= clock(),
-        _C.needs.in_(needs),
-        sa.func.coalesce(_C.sweep, "").not_in(held_back),
-        ~sa.exists(held_back.where(pause.c.name == "all")),
-    )
+    query = waiting(needs)
     if ids is not None:
         query = query.where(_C.id.in_(ids[:_WINDOW]))
-    query = query.order_by(_C.priority.desc(), _C.id).limit(most).with_for_update(skip_locked=True)
-    numbers = connection.execute(query).scalars().all()
+    numbers = connection.execute(query.limit(most).with_for_update(skip_locked=True)).scalars().all()
     return [hold(connection, number, lease_s, "leased", engine=engine) for number in numbers]
 
 

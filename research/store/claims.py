@@ -14,7 +14,8 @@ from refusal import Refusal
 from research.store.attempts import TrialClaim, end, hold, recover, taken_over
 from research.store.owners import owner
 from research.store.schema import attempt, batches, clock, config_sha, schema_version, trial
-from research.types import FAILED, HELD, Key, Trial
+from research.store.states import FAILED, HELD
+from research.types import Key, Trial
 
 _AGAIN = (*FAILED, "cancelled")
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -23,7 +24,7 @@ _C = trial.c
 
 @final
 @dataclass(frozen=True)
-class Asked:
+class WantedTrial:
     """A trial that is wanted: what its row says beside its key."""
 
     key: Key
@@ -42,13 +43,18 @@ def wanted(
     source: str = "person",
     folder: str | None = None,
     force: bool = False,
-) -> Asked:
+) -> WantedTrial:
     """A trial with what its row says of it: its resolved config, and where it comes from."""
     values: dict[str, Any] = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
     values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
-    device = (config.get("trainer") or {}).get("accelerator") if config else None
-    values["needs"] = "gpu" if device in ("gpu", "cuda") else "cpu"
-    return Asked(key, values | {"config_sha": config_sha(key.signature, config)}, force)
+    values["needs"] = need_of(config)
+    return WantedTrial(key, values | {"config_sha": config_sha(key.signature, config)}, force)
+
+
+def need_of(config: Mapping[str, Any]) -> str:
+    """What a worker must have to run a trial of this config."""
+    device = (config.get("trainer") or {}).get("accelerator")
+    return "gpu" if device in ("gpu", "cuda") else "cpu"
 
 
 @final
@@ -64,7 +70,7 @@ def same(key: Key) -> sa.ColumnElement[bool]:
     return sa.and_(*(_C[part] == value for part, value in key._asdict().items()))
 
 
-def claim(connection: sa.Connection, asked: Asked, lease_s: float) -> TrialClaim | int | None:
+def claim(connection: sa.Connection, asked: WantedTrial, lease_s: float) -> TrialClaim | int | None:
     """Claim a run of one key.
 
     Returns the claim, or the id of the row that stands in the way (done, dead, or held by another), or None
@@ -79,7 +85,7 @@ def claim(connection: sa.Connection, asked: Asked, lease_s: float) -> TrialClaim
     return None if number is None else hold(connection, number, lease_s, "running", asked.values)
 
 
-def enqueue(connection: sa.Connection, asked: Sequence[Asked]) -> list[int]:
+def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int]:
     """Have every trial queued that is not done, dead or held; returns the row of each.
 
     What is queued or held already is shared by all who ask for it. With `force` a row of its own is queued.
@@ -158,7 +164,7 @@ def _rows(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, list[_Row
     return rows
 
 
-def _open(connection: sa.Connection, asked: Asked, replicate: int) -> int | None:
+def _open(connection: sa.Connection, asked: WantedTrial, replicate: int) -> int | None:
     """A new row that is queued; None where another process has just made it."""
     row = {"replicate": replicate, "status": "queued", "owner": "", "lease_until": 0, "facts": {}}
     row |= asked.key._asdict() | dict(asked.values) | {"started": clock()}
@@ -175,7 +181,7 @@ def new_only(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any])
 
 
 def begin(
-    connection: sa.Connection, mine: TrialClaim, asked: Asked, lease_s: float
+    connection: sa.Connection, mine: TrialClaim, asked: WantedTrial, lease_s: float
 ) -> TrialClaim | int | None:
     """Go on with what was leased, in the process that trains, and return what `claim` does.
 

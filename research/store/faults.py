@@ -9,7 +9,7 @@ import re
 from typing import Literal, NamedTuple
 
 from refusal import Ended, Refusal
-from research.types import AttemptOutcome
+from research.store.states import AttemptOutcome
 
 Fault = Literal[
     "oom", "diverged", "hung", "crashed", "timeout", "lost", "infrastructure", "invalid", "refused"

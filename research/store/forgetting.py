@@ -20,8 +20,9 @@ from research.store.schema import (
     sprint,
     trial,
 )
+from research.store.states import HELD
 from research.store.store import Store
-from research.types import HELD, Record
+from research.types import Record
 
 _STAGES = ("screened", "promoted", "confirmed")
 

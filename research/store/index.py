@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from research.compose.override import values_of
 from research.space.signature import INERT
 from research.store.schema import clock, episode, insight, proposal, sprint, trial
-from research.types import OPEN
+from research.store.states import OPEN
 
 Row = Mapping[str, Any]
 _HARNESS = ("seed", "data.split_seed", *INERT)

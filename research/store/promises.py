@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from research.store.schema import FINAL, attempt, metadata, metric, trial
-from research.types import HELD, OPEN
+from research.store.states import HELD, OPEN
 
 _C, _A, _M = trial.c, attempt.c, metric.c
 
@@ -34,7 +34,8 @@ def _ended(connection: sa.Connection) -> Iterator[str]:
     ended = sa.func.sum(sa.case((_A.outcome == "done", 1), else_=0)).label("done")
     counts = sa.select(_A.trial_id, sa.func.count().label("count"), sa.func.max(_A.n).label("last"), ended)
     tried = counts.group_by(_A.trial_id).subquery()
-    rows = sa.select(_C.id, _C.status, tried.c).join(tried, tried.c.trial_id == _C.id)
+    columns = (_C.id, _C.status, tried.c.count, tried.c.last, tried.c.done)
+    rows = sa.select(*columns).join(tried, tried.c.trial_id == _C.id)
     for row in connection.execute(rows):
         if row.count != row.last:
             yield f"trial {row.id} has {row.count} attempts, the last of them number {row.last}"

@@ -29,7 +29,8 @@ from research.store.schema import (
     sprint,
     trial,
 )
-from research.types import BROKEN, FAILED, HELD, OPEN, Key, Result, Trial
+from research.store.states import BROKEN, FAILED, HELD, OPEN
+from research.types import Key, Result, Trial
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -107,12 +108,6 @@ def waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:
     query = sa.select(*columns, tries.label("attempts"), (clock() - c.started).label("seconds"))
     query = query.where(c.status.in_(OPEN)).order_by(c.status == "queued", c.priority.desc(), c.id)
     return connection.execute(query.limit(limit)).all()
-
-
-def of_sweep(connection: sa.Connection, name: str) -> list[int]:
-    """The trials of a sweep or campaign that have not ended."""
-    query = sa.select(trial.c.id).where(trial.c.sweep == name, trial.c.status.in_(OPEN))
-    return list(connection.execute(query.order_by(trial.c.id)).scalars())
 
 
 def trained(connection: sa.Connection, campaign: str) -> tuple[int, float]:

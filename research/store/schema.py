@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from research.store.columns import Json, Number, Words, marked
-from research.types import OPEN
+from research.store.states import OPEN
 
 
 def config_sha(signature: str, config: Any) -> str:
@@ -157,7 +157,6 @@ trial = _table(
     sa.Column("token", Words(180), unique=True),
     sa.Column("owner", Words, nullable=False),
     sa.Column("lease_until", Number, nullable=False),
-    # While it is queued, since when.
     sa.Column("started", Number, nullable=False),
     sa.Column("finished", Number),
     sa.Column("facts", Json, nullable=False),
@@ -192,7 +191,9 @@ attempt = _table(
 for _name, _one in (("open", attempt.c.ended.is_(None)), ("done", attempt.c.outcome == "done")):
     _only: Any = {"unique": True, "sqlite_where": _one, "postgresql_where": _one}
     # MariaDB has no index of some rows: there the tokens alone see to it.
-    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only).ddl_if(dialect=("sqlite", "postgresql"))
+    sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only).ddl_if(
+        callable_=lambda *about, dialect, **more: dialect.name != "mariadb"
+    )
 pause = _table(
     "pause",
     # A sweep or campaign whose queued trials wait until a person says so; `all` is everything.

@@ -14,8 +14,9 @@ from research.store.attempts import Lost, TrialClaim
 from research.store.connection import Database
 from research.store.owners import dead
 from research.store.schema import FINAL, batches, clock, metric, trial
+from research.store.states import HELD
 from research.store.work import AXES, Busy, Known, Work, figure
-from research.types import HELD, Key, Result, Trial
+from research.types import Key, Result, Trial
 
 __all__ = ["Busy", "Known", "Lost", "Store", "TrialClaim"]
 

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from refusal import Refusal
 from research.store import attempts, claims
 from research.store.attempts import LEASE_S, TrialClaim
-from research.store.claims import Asked
+from research.store.claims import WantedTrial
 from research.store.journal import Journal
 from research.store.outage import insist
 from research.store.owners import dead
 from research.store.schema import FINAL, attempt, batches, clock, metric, pause, trial
-from research.types import HELD, AttemptOutcome, Key, Result, Trial
+from research.store.states import HELD, AttemptOutcome
+from research.types import Key, Result, Trial
 
 AXES = ("step", "second", "joule")
 _C = trial.c
@@ -60,7 +61,9 @@ class Work(Journal, ABC):
         wanted = claims.wanted(key, **asked)
         return self._claimed(lambda connection: claims.claim(connection, wanted, lease_s))
 
-    def begin(self, mine: TrialClaim, wanted: Asked, lease_s: float = LEASE_S) -> TrialClaim | Known | Busy:
+    def begin(
+        self, mine: TrialClaim, wanted: WantedTrial, lease_s: float = LEASE_S
+    ) -> TrialClaim | Known | Busy:
         """Go on with what was leased, in the process that trains; answers as `claim`. Raises `Lost`."""
         return self._claimed(lambda connection: claims.begin(connection, mine, wanted, lease_s))
 
@@ -80,7 +83,7 @@ class Work(Journal, ABC):
             return Busy(standing)
         return Known(standing, self.results([got])[got])
 
-    def enqueue(self, wanted: Sequence[Asked]) -> list[int]:
+    def enqueue(self, wanted: Sequence[WantedTrial]) -> list[int]:
         """Have all these trials queued that are not done, dead or held; returns the row of each."""
         with self.write() as connection:
             return claims.enqueue(connection, wanted)
@@ -103,6 +106,13 @@ class Work(Journal, ABC):
             if not got and attempts.recover(connection, ids):
                 got = attempts.take(connection, ids, needs, most, lease_s, engine)
         return got
+
+    def offered(self, needs: Sequence[str], most: int) -> list[Trial]:
+        """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
+        with self.write() as connection:
+            attempts.recover(connection)
+            ids = list(connection.execute(attempts.waiting(needs).limit(most)).scalars())
+        return self.trials(ids=ids)
 
     def extend(self, leased: Sequence[TrialClaim], lease_s: float = LEASE_S) -> None:
         """Hold on to what was leased and has not begun; what has begun holds itself."""
@@ -211,7 +221,7 @@ class Work(Journal, ABC):
         with self.write() as connection:
             attempts.recover(connection, ids)
             waits = sa.update(trial).where(_C.id.in_(ids), _C.status == "queued")
-            gone = connection.execute(waits.values(status="cancelled", reason=reason, finished=clock()))
+            gone = connection.execute(waits.values(status="cancelled", reason=reason))
             runs = sa.update(trial).where(_C.id.in_(ids), _C.status.in_(HELD))
             return gone.rowcount, connection.execute(runs.values(cancel=1)).rowcount
 

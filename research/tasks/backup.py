@@ -22,7 +22,10 @@ class BackedUp(Answer):
         """The file, its rows, and how it is used."""
         lines = [f"{self.bytes} bytes in {self.path}, which is sound", *pairs(self.rows, "  ")]
         return "\n".join(
-            [*lines, f"store.url=sqlite:///{self.path} reads it; a file of the lab's is replaced by it"]
+            [
+                *lines,
+                f"store.url=sqlite:///{self.path} reads it; to go back, put it in the place of the lab's",
+            ]
         )
 
 

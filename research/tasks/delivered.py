@@ -45,8 +45,10 @@ class Delivered(Answer):
     latency: dict[str, float]
     """seconds of one example and of a batch, median and 95th percentile"""
     batch: int
+    size: float
+    """bytes of the weights in the trial's own folder"""
 
-    def told(self) -> dict[str, str]:
+    def measured(self) -> dict[str, str]:
         """What it measured, in words."""
         score = next((key for key in _SCORES if key in self.scores), "test/loss")
         row = (
@@ -58,7 +60,8 @@ class Delivered(Answer):
                 quantity("infer/latency_s_p50", self.latency[f"{p}{name}"]) for p in ("p50", "p95")
             )
             told[f"latency of {what}"] = f"{median}, 95th percentile {late}"
-        return told | {"bytes of the network": f"{sum(self._network().values()):,}"}
+        size = f"{sum(self._network().values()):,}; the trial's weights: {self.size:,.0f}"
+        return told | {"bytes of the network": size}
 
     def _network(self) -> dict[str, int]:
         return {name: size for name, size in self.files.items() if name.startswith("model.")}
@@ -66,7 +69,7 @@ class Delivered(Answer):
     def text(self) -> str:
         """Where it lies, what it measured there, and how it is asked."""
         head = f"trial {self.trial} as {self.format} in {self.path}: it answers without the lab"
-        return "\n".join([head, *pairs(self.told(), "  "), "  card      README.md; ask it by load.py"])
+        return "\n".join([head, *pairs(self.measured(), "  "), "  card      README.md; ask it by load.py"])
 
 
 def deliver(
@@ -91,7 +94,7 @@ def deliver(
     try:
         found = _proven(trial, result, new, form, to)
         _agrees(found)
-        card = _card(store, trial, result)._replace(form=form, measured=found.told(), licence=licence)
+        card = _card(store, trial, result)._replace(form=form, measured=found.measured(), licence=licence)
         put(card.text(), new, "README.md")
         put(configuration(trial), new, "config.json")
         for file in new.rglob("*"):
@@ -152,6 +155,7 @@ def _proven(trial: Trial, result: Result, new: Path, form: str, to: Path) -> Del
         error=found["error"],
         latency={key: value for key, value in figures.items() if key.startswith("p")},
         batch=int(figures["batch"]),
+        size=result.metrics.get("size/bytes", math.nan),
     )
 
 

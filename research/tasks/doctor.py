@@ -233,7 +233,7 @@ def _database(campaign: Campaign) -> dict[str, Any]:
     except Refusal as refusal:
         return about | {"error": str(refusal)}
     told = f"{wrong[0]}; {len(wrong)} in all" if wrong else "sound"
-    return about | {"integrity": told, "damaged": bool(wrong)}
+    return about | {"integrity": told}
 
 
 def _advice(
@@ -246,7 +246,7 @@ def _advice(
         advice.append(f"the chosen model needs {wanted}: set it in the environment, or choose llm=none.")
     if "error" in database:
         advice.append(str(database["error"]))
-    if database.get("damaged"):
+    if database.get("integrity", "sound") != "sound":
         advice.append(
             "the database is damaged: stop what writes to it, and bring back a file of task=backup."
         )

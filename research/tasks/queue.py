@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.store import leases, queries
+from research.store.states import OPEN
 from research.tasks.answer import Answer, Reference, absent, reference, table
 from research.types import Record
 
@@ -70,10 +71,10 @@ class Waiting(Answer):
 
 def queue(
     campaign: Campaign,
-    cancel: int | str | None,
+    cancel: str | None,
     pause: str | None,
     resume: str | None,
-    first: int | str | None,
+    first: str | None,
     priority: int,
     limit: int,
 ) -> Waiting:
@@ -83,13 +84,13 @@ def queue(
     """
     if limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
-    wishes: dict[str, tuple[int | str | None, Callable[[Store, str], str]]] = {
+    wishes: dict[str, tuple[str | None, Callable[[Store, str], str]]] = {
         "cancel": (cancel, _cancel),
         "pause": (pause, lambda store, name: _pause(store, name, on=True)),
         "resume": (resume, lambda store, name: _pause(store, name, on=False)),
         "first": (first, lambda store, name: _first(store, name, priority)),
     }
-    asked = [(str(given), do) for given, do in wishes.values() if given is not None]
+    asked = [(given, do) for given, do in wishes.values() if given is not None]
     if len(asked) > 1:
         raise Refusal(f"task=queue takes one of {', '.join(wishes)} at a time.")
     store = campaign.known
@@ -148,8 +149,7 @@ def _rows(store: "Store", given: str) -> tuple[Reference | None, list[int]]:
             if queries.row(connection, wanted.kind, wanted.number) is None:
                 raise absent(wanted)
         return wanted, [wanted.number] if wanted.kind == "trial" else []
-    with store.read() as connection:
-        ids = queries.of_sweep(connection, given)
+    ids = [trial.id for trial in store.trials(sweep=given, status=OPEN)]
     if not ids:
         raise Refusal(f"Nothing of {given[:80]!a} waits or runs: task=queue lists what does.")
     return None, ids

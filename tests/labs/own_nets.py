@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 from torch import nn
 
 import construct
 import own_data
+from models.startup import lean  # noqa: F401 - first: it makes Lightning load less
 
 ROOT = Path(__file__).parents[2]
 NETS = '''"""Networks of a person's own."""
@@ -64,6 +67,17 @@ def number():
 '''
 
 
+def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Lin et al. (2017), arXiv 1708.02002, without weights of classes."""
+    each = nn.functional.cross_entropy(logits, targets, reduction="none")
+    return ((1 - torch.exp(-each)) ** gamma * each).mean()
+
+
+def top2(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Share of examples whose class is among the two best."""
+    return (logits.topk(2).indices == targets[:, None]).any(1).float().mean()
+
+
 class Flat(nn.Sequential):
     """One layer, for tests of all options."""
 
@@ -71,11 +85,27 @@ class Flat(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(in_features, classes))
 
 
-LINES = {"own": ["model.target=own_nets.Flat"]}
+PACKAGES = {"timm": ("timm",), "torchvision": ("torchvision",), "hf": ("transformers",)}
+SMALL = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32"
+LINES = {
+    "own": ["model.target=own_nets.Flat"],
+    "timm": ["model.name=resnet10t"],
+    "torchvision": ["model.name=resnet18"],
+    "hf": ["model.type=bert", f"model.args={{{SMALL}}}"],
+}
 """option of conf/model that a person must name something to -> what it needs"""
+JUDGES = {("loss", "own"): ["loss.target=own_nets.focal"], ("metric", "own"): ["metric.target=own_nets.top2"]}
+"""group and option that a person must name something to -> what it needs"""
+NEEDS = JUDGES | {("model", name): line for name, line in LINES.items()}
 BROUGHT = {*own_data.MADE, *LINES}
 """options that need something of a person's"""
-construct.trust({}, [text for line in LINES.values() for text in line])
+construct.trust({}, [text for line in NEEDS.values() for text in line])
+
+
+def at_hand(name: str) -> None:
+    """Skip the test where the package of an option is not installed."""
+    for package in PACKAGES.get(name, ()):
+        pytest.importorskip(package)
 
 
 def written(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from models.compress.context import Context
 from models.data.dataset import Dataset, Split
 from models.nets.cnn import CNN
+from models.nets.transformer import Transformer
 
 
 def _pictures(examples: int) -> Split:
@@ -33,13 +34,24 @@ def pictures() -> Dataset:
 def convolutions(pictures: Dataset) -> nn.Module:
     """A small network that gets most of them right."""
     torch.manual_seed(0)
-    net = CNN((2, 12, 12), 4, width=16, depth=2)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
-    for _ in range(60):
+    return learnt(CNN((2, 12, 12), 4, width=64, depth=2), pictures, 0.01)
+
+
+def learnt(net: nn.Module, pictures: Dataset, lr: float) -> nn.Module:
+    optimizer = torch.optim.AdamW(net.parameters(), lr=lr)
+    for _ in range(40):
         optimizer.zero_grad()
         functional.cross_entropy(net(pictures.train.inputs), pictures.train.targets).backward()
         optimizer.step()
     return net.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def attention(pictures: Dataset) -> nn.Module:
+    """A small transformer that has learnt the same."""
+    torch.manual_seed(0)
+    net = Transformer((2, 12, 12), 4, width=32, depth=2, heads=2, patch=4)
+    return learnt(net, pictures, 0.005)
 
 
 @pytest.fixture

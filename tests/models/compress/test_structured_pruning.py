@@ -64,6 +64,17 @@ def test_flops_fall_to_the_share_and_saved_weights_find_their_structure(name) ->
         assert getattr(old, "heads", 0) == getattr(new, "heads", 0)
 
 
+def test_a_structure_without_its_weights_yet_holds_nothing_of_memory() -> None:
+    make, example = NETS["mlp"]
+    state = prune_to(make().eval(), example, 0.5, 4).state_dict()
+    torch.use_deterministic_algorithms(True)  # what is only allocated is filled with NaN
+    try:
+        again = resize(make(), state)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(bool(weight.isfinite().all()) for weight in again.parameters())
+
+
 @pytest.mark.parametrize("kv_heads", [4, 2])
 def test_heads_that_do_nothing_go_first_and_the_answer_stays(kv_heads) -> None:
     net = Transformer((1, 40), 10, width=32, heads=4, kv_heads=kv_heads).eval()

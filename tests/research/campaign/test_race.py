@@ -7,7 +7,7 @@ import pytest
 
 from campaign_lab import Findings, Lab, Scripted, energy, opened
 from research.campaign.charter import Charter, Confirm, Promote, Screen, Search, Sprints
-from research.propose.proposer import State
+from research.team.review import Thresholds
 
 Ended = tuple[Lab, Charter, Findings]
 WIDTHS = [f"model.width={width} optimizer.lr=0.01" for width in (8, 12, 16, 24, 32, 40, 48, 56, 64, 80)]
@@ -75,17 +75,19 @@ def test_a_race_killed_in_between_comes_to_the_same(ended: Ended, tmp_path: Path
             assert len(lab.ran) == len({*lab.ran}) == total
 
 
-class Promising(Scripted):
-    """Promises less with each proposal."""
-
-    def promise(self, state: State) -> float | None:
-        return 1 / (1 + len(state.seen))
-
-
-def priced(lab: Lab, worth: float | None, *lines: str):
-    stages = {"screen": Screen(turns=10), "search": Search(worth=worth), "sprint": Sprints(count=3)}
-    charter = lab.charter(energy(), promote=Promote(arms=1, seeds=(1,)), **stages)
-    source = Promising(*lines)
+def priced(lab: Lab, worth: float | None) -> tuple[list[dict], Scripted]:
+    """A campaign whose proposals gain a little once, and nothing after: too little to be confirmed."""
+    lines = ["budget.steps=390", *(f"optimizer.lr=0.00{place}" for place in range(11, 40))]
+    stages = {
+        "screen": Screen(turns=20),
+        "search": Search(worth=worth),
+        "sprint": Sprints(count=2),
+        "review": Thresholds(accept=1, improve=1),
+    }
+    charter = lab.charter(energy(), promote=Promote(arms=1, seeds=(1,)), ladder=None, **stages)
+    goal = charter.goal.model_copy(update={"smallest_effect": 0.9})
+    known = {"goal": goal, "fixed": ("data=digits", "noise=0.0")}
+    charter, source = charter.model_copy(update=known), Scripted(*lines)
     series_of(lab, charter, source)
     return lab.store.sprints(), source
 
@@ -97,15 +99,12 @@ def series_of(lab: Lab, charter, source: Scripted) -> None:
 
 
 def test_a_search_ends_where_nothing_is_worth_its_trials_and_says_so(lab: Lab) -> None:
-    # With the control's steps nothing is cheaper than the one stopped at the bound: nothing is claimed.
-    lines = [f"optimizer.lr=0.00{place}" for place in range(2, 10)]
-    rows, source = priced(lab, 0.3, *lines)
-    assert len(rows) == 1 and "search.worth=0.3" in rows[0]["facts"]["ended"]
-    assert any("search.worth=0.3" in note for note in rows[0]["facts"]["notes"])
-    # 1/3 is above it and 1/5 is not: two rounds of two.
-    assert len(source.left) == len(lines) - 4
+    rows, source = priced(lab, 0.9)
+    assert len(rows) == 1 and "search.worth=0.9" in rows[0]["facts"]["ended"]
+    assert any("search.worth=0.9" in note for note in rows[0]["facts"]["notes"])
+    assert len(source.left) == 30 - 12, "twelve turns tell of those to come"
 
 
 def test_without_a_price_the_search_goes_on(lab: Lab) -> None:
-    rows, source = priced(lab, None, *[f"optimizer.lr=0.00{place}" for place in range(2, 10)])
-    assert not source.left and "worth" not in str(rows[-1]["facts"].get("ended"))
+    rows, source = priced(lab, None)
+    assert len(source.left) < 30 - 12 and "worth" not in str(rows[-1]["facts"].get("ended"))

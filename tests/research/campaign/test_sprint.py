@@ -123,6 +123,7 @@ def test_what_the_gate_refuses_is_never_run_and_its_reason_is_kept(lab: Lab) -> 
     assert found.counts()["scripted"] == {"refused": 4, "ran": 1}
     assert not [line for line in lab.ran if "target" in str(line) or "99999" in str(line)]
     assert any("fixed by the goal" in reason for reason in found.reasons("refused"))
+    assert "refused    1 of 4 proposals: 'optimizer._target_' selects the code" in lab.told.export_text()
 
 
 def test_a_failed_trial_is_told_counted_and_not_paid_for_again(lab: Lab) -> None:

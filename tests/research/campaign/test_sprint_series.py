@@ -2,17 +2,19 @@
 
 import json
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from campaign_lab import Lab, energy, flat, opened
-from refusal import Refusal
+from research.campaign.alone import alone
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Confirm, Promote, Screen, Sprints
-from research.campaign.run import alone
 from research.report.findings import of_campaign
+from research.store.store import Store
 from team_lab import series
 
 FILES = {"sprint_summary.json", "proposals.json", "commands.sh", "results.json", "report.md"}
@@ -188,8 +190,28 @@ def test_what_later_sprints_carry_on_is_counted_once(nothing: Lab) -> None:
     assert sum(sum(ended.values()) for ended in found.counts().values()) == len(fresh)
 
 
-def test_two_processes_do_not_run_one_campaign(tmp_path: Path) -> None:
-    with alone(tmp_path / "c"), pytest.raises(Refusal, match="runs already"), alone(tmp_path / "c"):
-        pass
-    with alone(tmp_path / "c"):
-        pass
+def test_two_processes_do_not_run_one_campaign(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("research.campaign.alone.POLL_S", 0.02)
+    first, later = (
+        SimpleNamespace(
+            store=Store(lab.store._url), lines=SimpleNamespace(say=lambda text, style: said.append(text))
+        )
+        for _ in range(2)
+    )
+    said, waited, ended = list[str](), threading.Event(), list[str]()
+
+    def second() -> None:
+        with alone(later, "campaign c", tmp_path / "c"):  # type: ignore[arg-type]
+            ended.append("second")
+
+    other = threading.Thread(target=second)
+    with alone(first, "campaign c", tmp_path / "c"):  # type: ignore[arg-type]
+        other.start()
+        while not said:
+            waited.wait(0.02)
+        ended.append("first")
+    other.join(20)
+    assert ended == ["first", "second"] and "campaign c runs already, on" in said[0] and len(said) == 1
+    first.store.close(), later.store.close()

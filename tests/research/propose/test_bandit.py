@@ -181,6 +181,21 @@ def test_who_has_nothing_new_rests_until_something_better_is_found() -> None:
     assert "a" in {one.next().name for _ in range(3)}
 
 
+def test_what_coming_turns_promise_falls_while_nothing_is_gained() -> None:
+    one = bandit({"a": 1.0})
+    promises = []
+    for turn in range(60):
+        promises.append(one.promise)
+        one.next()
+        one.learn("a", 0.5 if turn < 10 else 0.0, 2.0)
+    assert promises[:12] == [None] * 12
+    # Of the gains of ten turns 0.95 is left with each later one, beside as many turns as fade alike.
+    gained = sum(0.95 ** (58 - turn) for turn in range(10))
+    turns = sum(0.95 ** (58 - turn) for turn in range(59))
+    assert promises[-1] == pytest.approx(gained / turns * 59 / 10)
+    assert promises[12] > 0.9 and promises[12] > promises[30] > promises[-1]
+
+
 def test_a_model_alone_has_all_turns() -> None:
     one = bandit({"llm": 0.3, "tpe": 0.7})
     names = {one.next() for _ in range(3)}

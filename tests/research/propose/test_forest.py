@@ -108,12 +108,12 @@ def test_it_proposes_nothing_twice_and_repeats_with_its_seed() -> None:
 
 
 def told(source: Proposer, turns: int, aim: Objective) -> Iterator[tuple[State, dict[str, float]]]:
-    """A search for the highest 1 - |x0 - 0.7| - x1^2, whose trials cost 1 + x2."""
+    """A search for the highest 1 - |x0 - 0.7| - x1^2, whose trials cost exp(3 x2)."""
     state = State(goal="g", objective=aim, fixed=(), control=None, incumbent=None)
     for _ in range(turns):
         proposal = source.ask(state)
         x = [float(values_of(proposal.overrides).get(key, 0.5)) for key in KEYS]
-        metrics = {"val/accuracy": 1 - abs(x[0] - 0.7) - x[1] ** 2, "train/cpu_seconds": 1 + x[2]}
+        metrics = {"val/accuracy": 1 - abs(x[0] - 0.7) - x[1] ** 2, "train/cpu_seconds": math.exp(3 * x[2])}
         seen = Seen(overrides=proposal.overrides, proposer=source.name, status="done", metrics=metrics)
         best = min((state.incumbent or seen, seen), key=lambda each: -each.metrics["val/accuracy"])
         state = state.model_copy(update={"seen": (*state.seen, seen), "incumbent": best})
@@ -123,21 +123,13 @@ def told(source: Proposer, turns: int, aim: Objective) -> Iterator[tuple[State, 
 HIGHEST = Objective(metric="val/accuracy", direction="max")
 
 
-def test_what_it_promises_falls_as_the_search_nears_its_end() -> None:
-    source = Forest(VOCABULARY, (), 0)
-    states = [state for state, _ in told(source, 60, HIGHEST)]
-    promises = [source.promise(state) for state in states]
-    assert promises[:11] == [None] * 11 and None not in promises[11:]
-    assert max(promises[-10:]) < 0.2 * max(promises[11:20])
-
-
 def test_where_all_else_is_equal_it_proposes_what_is_cheaper() -> None:
     late = [
-        metrics
+        math.log(metrics["train/cpu_seconds"])
         for seed in range(3)
         for _, metrics in list(told(Forest(VOCABULARY, (), seed), 40, HIGHEST))[20:]
     ]
-    assert sum(metrics["train/cpu_seconds"] for metrics in late) / len(late) < 1.3
+    assert sum(late) / len(late) < 1.0, "by lot it is 1.5"
 
 
 class Elsewhere:

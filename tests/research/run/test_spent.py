@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import pulse
+from claiming import KEY, ask, mine
 from research.campaign.budget import Spend
 from research.run.runner import Job, Runner
+from research.store import owners
+from research.store.schema import trial
 from research.store.store import Store
 from research.types import Key
 
@@ -86,6 +90,22 @@ def test_what_an_attempt_spent_is_its_own(tmp_path: Path) -> None:
     for text in ("", "[]", "{}", '{"attempt": "b", "joules": null}'):
         (tmp_path / pulse.FILE).write_text(text)
         assert pulse.left(tmp_path, "b") == {}
+
+
+def test_whoever_takes_a_trial_over_books_what_was_spent_on_it(store: Store, tmp_path: Path) -> None:
+    """A command that was killed with all its processes wrote nothing; the next one finds the file."""
+    for joules in (7.0, 5.0):
+        claim = mine(ask(store, sweep="one", folder=str(tmp_path)))
+        with pulse.spending(tmp_path, claim.token):
+            pulse.spent(dict, first=True)
+            pulse.spent(lambda used=joules: {"train/energy_j": used}, last=True)
+        gone = f"{owners.place()} 99999999 1"
+        with store.write() as connection:
+            connection.execute(sa.update(trial).where(trial.c.id == claim.trial_id).values(owner=gone))
+    last = mine(ask(store, sweep="one", folder=str(tmp_path)))
+    assert store.joules("one") == {KEY: 12.0}
+    store.finish(last, {"train/energy_j": 3.0})  # nobody wrote down what it spent: what it measured counts
+    assert store.joules("one") == {KEY: 15.0}
 
 
 def test_a_budget_counts_every_attempt_once() -> None:

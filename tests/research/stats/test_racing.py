@@ -13,19 +13,14 @@ CHEAP = Objective(metric="train/energy_j", direction="min", constraints=(BOUND,)
 
 
 def test_beliefs_by_hand() -> None:
-    """One pair that differs by 2: variance 2 at one degree, halved by a guess of none that counts for one."""
+    """One pair that differs by 2: variance 2 at one degree, halved by a guess of none that counts for one,
+    and as wide as Student's t of two degrees: 4."""
     told = beliefs([[1.0, 3.0], [2.0], [4.0], [4.0]], guess=0.0)
-    # Means 2, 2, 4, 4 lie apart by 4/3, of which (1/2 + 1 + 1 + 1) / 4 = 7/8 is chance: 11/24 is left. The
-    # pull to 3 is a third of 1/2 / (1/2 + 11/24) = 12/23 and of 1 / (1 + 11/24) = 24/35.
-    pulls = [4 / 23, 8 / 35, 8 / 35, 8 / 35]
-    assert [belief.mean for belief in told] == pytest.approx(
-        [2 + pulls[0], 2 + pulls[1], 4 - pulls[2], 4 - pulls[3]]
-    )
-    variances = [
-        1 / n * (1 - 3 / 4 * pull) + 2 * pull**2 for n, pull in zip((2, 1, 1, 1), pulls, strict=True)
-    ]
+    # Means 2, 2, 4, 4 lie apart by 4/3, less than the 14/4 of chance: the pull to 3 is a third.
+    assert [belief.mean for belief in told] == pytest.approx([7 / 3, 7 / 3, 11 / 3, 11 / 3])
+    variances = [variance * (1 - 3 / 4 / 3) + 2 / 9 for variance in (2, 4, 4, 4)]
     assert [belief.sd for belief in told] == pytest.approx(list(map(math.sqrt, variances)))
-    assert beliefs([[1.0, 3.0], [2.0], [4.0]], guess=0.0)[2] == Belief(4.0, 1.0), (
+    assert beliefs([[1.0, 3.0], [2.0], [4.0]], guess=0.0)[2] == Belief(4.0, 2.0), (
         "three say nothing of a prior"
     )
 

@@ -63,6 +63,6 @@ def test_a_late_store_is_made_by_its_first_verb(tmp_path: Path) -> None:
 
 
 def test_a_late_store_refuses_a_url_at_once(tmp_path: Path) -> None:
-    for url in ("mysql://x", "sqlite://", f"sqlite:///{tmp_path}/no/lab.db", "no url"):
+    for url in ("oracle://x", "sqlite://", f"sqlite:///{tmp_path}/no/lab.db", "no url"):
         with pytest.raises(Refusal):
             Store(url, late=True)

@@ -103,7 +103,10 @@ def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room
             {"what": "models"},
             "what=models cannot be listed: choose what=proposals|trials|insights|recipes.",
         ),
-        ({"what": "trials", "status": "queued"}, "choose status=running|done|failed|stopped."),
+        (
+            {"what": "trials", "status": "open"},
+            "choose status=queued|leased|running|done|failed|stopped|cancelled",
+        ),
         ({"what": "recipes", "status": "done"}, "leave status out"),
         ({"what": "trials", "limit": 0}, "limit=0 lists nothing"),
     ],

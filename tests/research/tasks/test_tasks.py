@@ -100,7 +100,7 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["task=dance"], "task=dance is unknown: choose one of calibrate, compare"),
+        (["task=dance"], "task=dance is unknown: choose one of backup, calibrate, compare"),
         (["task=exprt"], "task=exprt is unknown, perhaps export: choose one of "),
         (
             ["task=export", "goal=fewer joules"],
@@ -120,7 +120,10 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
         (["task=show", "experiment=x"], "task=show takes no experiment, which task=research takes"),
         (["task=show", "sprint.count=2"], "task=show takes no sprint, which task=improve|"),
         (["gaol=fewer joules"], "task=research takes no gaol, perhaps goal: "),
-        (["task=status", "limt=3"], "takes no limt, perhaps limit, which task=improve|list|review takes"),
+        (
+            ["task=status", "limt=3"],
+            "takes no limt, perhaps limit, which task=improve|list|queue|",
+        ),
         (
             ["budget.sconds=3"],
             "there is no budget.sconds, perhaps budget.seconds: budget takes trials, ",
@@ -158,7 +161,7 @@ def test_so_is_it_in_a_sweep(typed: list[str]) -> None:
         (["task=calibrate", "seconds=long"], "seconds=long is no number"),
         (["task=calibrate", "readings=3"], "readings="),
         (["objective=3"], "objective takes metric, direction and constraints: write objective.metric=VALUE."),
-        (["launcher=null"], "launcher takes jobs, threads and timeout_s: write launcher.jobs=VALUE."),
+        (["launcher=null"], "launcher takes jobs, threads, timeout_s, stall_s and"),
         (["~goal"], "~goal takes away what the task needs: leave it out."),
         (["screen.stop=0.5"], "screen.stop takes keep, rungs, "),
     ],
