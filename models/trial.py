@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+import pulse
 from models.compress import artefact
 from models.compress.context import Context
 from models.compress.gains import error, error_vs_fp32, gains, shortfalls
@@ -96,6 +97,7 @@ def run(*, run: loggers.Run, logger: dict[str, Any], **parts: Any) -> Measured:
         return measured
     finally:
         parts["meter"].stop()
+        pulse.beat("measuring")
         run.notes.extend(loggers.finish(opened, metrics, facts, exit_code=int(failed)))
         facts["notes"] = [*facts.get("notes", ()), *run.notes]
 

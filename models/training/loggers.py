@@ -14,8 +14,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from refusal import Refusal
 
 _ONLINE = ("online", "run", "shared")
-_KNOCK_S, _INIT_S, _FINISH_S = 3.0, 5.0, 60.0
-"""seconds for a first answer of the server, for opening a run there, and for the rest of the upload"""
+_KNOCK_S, _INIT_S, _FINISH_S = 3.0, 5.0, 45.0
+"""seconds for a first answer of the server, for opening a run there, and for the rest of the upload: less
+than the minute after which a process that only waits is taken to hang"""
 
 
 @final
