@@ -59,7 +59,7 @@ def chosen(net: nn.Module, context: "Context", make: Callable[[Backend], Made]) 
 
     Each makes its own; all are called in turns, on a whole batch and on a single example, and the geometric
     mean of both speeds decides among those that lose at most what may be lost on validation. Where none
-    keeps it, the best score is taken. A backend that refuses is left out, and told.
+    keeps it, the best score is taken. A backend that refuses, or fails, is left out, and told.
 
     Raises:
         Refusal: the only backend does, or all do.
@@ -72,8 +72,9 @@ def chosen(net: nn.Module, context: "Context", make: Callable[[Backend], Made]) 
     for backend in context.backends:
         try:
             able[backend.name] = make(backend)
-        except Refusal as error:
-            refused[backend.name] = str(error)
+        except Exception as error:  # a refusal, and whatever compilers and runtimes raise
+            kind = "" if isinstance(error, Refusal) else f"{type(error).__name__}: "
+            refused[backend.name] = f"{kind}{error}".strip().splitlines()[0][:300]
     if not able:
         raise Refusal(next(iter(refused.values()), "backend=auto found no backend: choose backend=inductor."))
     told = _compared(net, context, {name: made for name, (made, _) in able.items()})

@@ -193,11 +193,18 @@ def test_the_fastest_that_keeps_the_score_is_taken_and_all_are_told(within, conv
 def test_one_that_refuses_is_left_out_and_all_that_refuse_are_a_refusal(within, convolutions):
     class Refusing(Fixed):
         def rounded(self, net, context, how):
-            raise Refusal("not here")
+            raise self._answering or Refusal("not here")
 
     step = Int8Static()
     step.after(convolutions, within(Refusing("one", None), Fixed("other", convolutions)))
     assert step.facts["backend"] == "other" and step.facts["backends"]["one"] == "not here"
+    step = Int8Static()
+    step.after(
+        convolutions, within(Refusing("one", RuntimeError("no g++\nat all")), Fixed("other", convolutions))
+    )
+    assert step.facts["backends"]["one"] == "RuntimeError: no g++"
+    with pytest.raises(RuntimeError, match="no g"):
+        Int8Static().after(convolutions, within(Refusing("one", RuntimeError("no g++"))))
     with pytest.raises(Refusal, match="not here"):
         Int8Static().after(convolutions, within(Refusing("one", None), Refusing("two", None)))
 
