@@ -26,22 +26,27 @@ _FILES: dict[str, tuple[str, Callable[[nn.Module, Tensor, Path], None]]] = {
 }
 _INT8 = ("int8_static", "int8_aware", "int8_dynamic")
 """steps whose graphs have operations of int8"""
-_LACKS = {("onnx", "int8_dynamic"), ("openvino", "int8_dynamic")}
-"""scales that are taken from each input have no word there that torch writes"""
+_DYNAMIC = "torch has no words of theirs for scales that come with each input"
+_LACKS = {
+    ("onnx", "int8_dynamic"): _DYNAMIC,
+    ("openvino", "int8_dynamic"): _DYNAMIC,
+    ("onnx", "bf16"): "ONNX Runtime multiplies no bfloat16 on a CPU",
+}
+"""(format, step) -> why the one cannot carry what the other leaves"""
 
 
 def check(form: str, steps: Mapping[str, Any]) -> None:
     """Raise `Refusal` for a format that is unknown, lacks its package, or cannot carry such a network."""
     if form not in _FILES:
         raise Refusal(f"format={form} is unknown: choose one of {', '.join(FORMATS)}.")
-    if form in ("onnx", "openvino"):
-        needed((NEEDS[form], "onnx", "onnxscript"), form)
     for name in steps:
         if (form, name) in _LACKS:
             raise Refusal(
-                f"format={form} cannot carry compress=[{name}], whose scales come with each input: choose "
-                "format=torch_export, or a trial with compress=[int8_static]."
+                f"format={form} cannot carry compress=[{name}], for {_LACKS[form, name]}: choose "
+                "format=torch_export, or a trial with another compression."
             )
+    if form in ("onnx", "openvino"):
+        needed((NEEDS[form], "onnx", "onnxscript"), form)
 
 
 def deliver(

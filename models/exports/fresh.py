@@ -19,6 +19,7 @@ LAB = (
     "joulelab",
     "models",
     "power",
+    "pulse",
     "reading",
     "redact",
     "refusal",

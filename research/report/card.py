@@ -105,7 +105,8 @@ class Card(NamedTuple):
         energy = self.result.facts.get("energy") or {}
         where = f"{energy.get('grid_source', 'unknown')}, {energy.get('grid_g_per_kwh', '?')} gCO2e/kWh"
         method = self.result.facts.get("energy_method") or "estimated"
-        begun = bool(self.trial.config.get("ckpt_path") or self.trial.config.get("from"))
+        weights = (self.trial.config.get("model") or {}).get("weights")
+        begun = bool(self.trial.config.get("ckpt_path") or weights)
         return {
             "co2_eq_emissions": {
                 "emissions": float(f"{1000 * carbon:.4g}"),  # grams
@@ -216,10 +217,11 @@ def _is_told(key: str) -> bool:
 
 def option(trial: Trial, group: str) -> str:
     """The option that was chosen of a group, by what was typed, else by what its target is called."""
+    own = trial.config.get(group) or {}
     typed = [given.value for given in map(override, trial.overrides) if given.key == group and given.value]
-    target = str((trial.config.get(group) or {}).get("_target_", ""))
-    source = (trial.config.get(group) or {}).get("source")
-    return (typed or [source or target.split(".")[-2 if group == "data" else -1].lower() or "?"])[-1]
+    *before, last = str(own.get("_target_") or "?").split(".")
+    called = before[-1] if group == "data" and before else last
+    return str(typed[-1] if typed else own.get("source") or called.lower())
 
 
 def _half(key: str, mean: float, half: float) -> str:

@@ -19,7 +19,7 @@ from models.data.dataset import Dataset, Scale, Split
 from models.delivery import check
 from models.exports import fresh
 from models.exports.graph import to_torch_export
-from models.exports.loader import FORMATS, loader
+from models.exports.loader import FORMATS, _tokens, loader
 from models.exports.onnx import to_onnx
 from models.exports.proof import prove
 from models.exports.safetensors import to_safetensors, write
@@ -29,6 +29,7 @@ from models.nets.gpt import GPT
 from models.nets.gru import GRU
 from models.nets.mlp import MLP
 from models.nets.transformer import Transformer
+from reading.tokens import padded, tokenizer_of
 from refusal import Refusal
 from research.lab import Lab
 
@@ -50,7 +51,7 @@ def session(path: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ["signals", "transformer", "tied", "bag"])
 def test_onnx_answers_for_any_batch(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)
@@ -132,6 +133,8 @@ def test_a_network_whose_data_choose_its_path_is_refused(write: Any, tmp_path: P
 def test_what_a_format_cannot_carry_is_refused_before_work() -> None:
     with pytest.raises(Refusal, match=r"cannot carry compress=\[int8_dynamic\]"):
         check("onnx", {"int8_dynamic": {}})
+    with pytest.raises(Refusal, match="ONNX Runtime multiplies no bfloat16"):
+        check("onnx", {"bf16": {}})
     with pytest.raises(Refusal, match="format=gguf is unknown: choose one of"):
         check("gguf", {})
     check("torch_export", {"int8_dynamic": {}})
@@ -186,7 +189,6 @@ def test_the_process_of_the_proof_imports_nothing_of_the_lab() -> None:
 
 
 CARRIED = [
-    ("safetensors", "model=cnn"),
     ("torch_export", "model=cnn compress=[structured]"),
     ("onnx", "model=cnn compress=[structured,int8_static]"),
     ("openvino", "model=cnn"),
@@ -218,6 +220,23 @@ def test_a_trial_answers_elsewhere(form: str, line: str, resolve: Callable[..., 
     assert "3, 10" in done.stdout
     with pytest.raises(Refusal, match="is there already and holds something"):
         lab.deliver(answer["trial_id"], tmp_path / "out", form)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "byte"])
+def test_texts_become_the_tokens_that_were_learnt_from(kind: str, tmp_path: Path) -> None:
+    texts = ["The owl hoots at night", "naïve ☃ cats purr", "x" * 40]
+    made = tokenizer_of(kind, [text.lower() for text in texts], 300)
+    about = {"task": "classification", "shape": [12], "tokenizer": made.about(), "lowercase": True}
+    (tmp_path / "tokenizer.json").write_text(made.about().get("json", ""))
+    told: dict[str, Any] = {"HERE": tmp_path, "tokenizers": pytest.importorskip("tokenizers")}
+    exec("\n".join(_tokens(about)), told)
+    assert told["tokens"](texts) == padded(made.all_of([text.lower() for text in texts]), 12).tolist()
+
+
+def test_the_bytes_of_a_corpus_are_its_tokens() -> None:
+    told: dict[str, Any] = {}
+    exec("\n".join(_tokens({"task": "language", "shape": [6]})), told)
+    assert told["tokens"](["né", "long enough"]) == [[110, 195, 169, 0, 0, 0], list(b"long e")]
 
 
 def test_formats_are_named_alike() -> None:
