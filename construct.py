@@ -39,7 +39,7 @@ RENAMED = {
 _OURS = ("models", "torch.optim")
 _SAID = {"_target_", "_partial_", "_recursive_", "_args_"}
 """what a node says of its call; any other `_word_` is left to Hydra"""
-_BEGINS = ("weights", "freeze")
+_BEGINS = ("weights", "freeze", "lora")
 """keys of a network that are no argument of its constructor, but how it begins (`models/own/beginning.py`)"""
 _MISSING = re.compile(r"Error locating target '([^']*)'")
 _CONF = Path(__file__).resolve().parent / "conf"

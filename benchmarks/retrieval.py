@@ -59,7 +59,8 @@ def sentence(rng: random.Random) -> str:
 def trial(number: int, rng: random.Random) -> dict[str, Any]:
     own = [f"data={rng.choice(TASKS)}", *overrides(rng), f"seed={number % 5}"]
     failed = rng.random() < 0.1
-    fixed = {"code": "c", "data": "d", "hardware": "h", "replicate": 0, "seed": 0, "token": 1, "owner": "x"}
+    fixed = {"code": "c", "data": "d", "hardware": "h", "replicate": 0, "seed": 0, "token": None}
+    fixed |= {"owner": "x"}
     fixed |= {"lease_until": 0, "started": 0, "source": "agent", "facts": {}, "config": {}}
     told = {"status": "failed" if failed else "done", "reason": sentence(rng) if failed else None}
     return fixed | told | {"signature": f"s{number}", "overrides": own}

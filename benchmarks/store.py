@@ -42,7 +42,7 @@ def bare(store: Store, start: int) -> None:
         "overrides": [],
         "facts": {},
     }
-    fixed |= {"status": "done", "source": "x", "token": 1, "owner": "x", "lease_until": 0, "started": 0}
+    fixed |= {"status": "done", "source": "x", "token": None, "owner": "x", "lease_until": 0, "started": 0}
     for number in range(start, start + TRIALS):
         row = fixed | {"signature": f"bare{number}", "config": {"seed": number}}
         with store.write() as connection:

@@ -26,6 +26,7 @@ from models.measure import cost, peak
 from models.measure.constant import constant
 from models.own.beginning import Beginning
 from models.own.judged import scores
+from models.own.network import DESCRIBED
 from models.pipeline import Pipeline, brief, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
@@ -138,8 +139,8 @@ def train_and_measure(
         nothing,
         notes,
     )
-    net = pipeline.compress(fitted.net)
-    if pipeline.reshapes:
+    net = begun.ended(pipeline.compress(fitted.net))
+    if pipeline.reshapes or begun.adapted:
         counted = taken("compute/ and size/", lambda: cost.measure(net, example), nothing, notes)
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
@@ -156,7 +157,7 @@ def train_and_measure(
     # Of the whole process, as its start is what a short training costs most.
     metrics["trial/cpu_seconds"] = CpuTime().read() - spent_s
     others = fitted.facts["disturbed"] | facts.pop("disturbed")
-    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.told(fitted.net)
+    metrics, facts = metrics | used, facts | fitted.facts | peak_facts | begun.facts
     facts["disturbed"] = with_disturbance(others, pipeline.energy)
     facts["notes"] = [*doubts(fitted.energy, pipeline.energy), *data.about.get("notes", ()), *notes]
     facts |= described(data, folder)
@@ -207,7 +208,8 @@ def final_numbers(
 
 
 def _own(net: nn.Module) -> dict[str, float]:
-    own: dict[str, float] = getattr(net, "metrics", dict)()
+    # Of a person's network an attribute of this name may be anything.
+    own: dict[str, float] = {} if DESCRIBED in vars(net) else getattr(net, "metrics", dict)()
     return own
 
 

@@ -164,6 +164,8 @@ def _several(marked: NDArray[np.bool_], names: list[str], where: str, notes: lis
     if without:
         notes.append(f"{without} of {len(marked)} examples have none of the {len(names)} classes")
     flat = [name for name, own in zip(names, marked.T, strict=True) if own.all() or not own.any()]
+    if len(flat) == len(names):
+        raise Refusal(f"{where}: no class tells one example from another: bring examples that differ in one.")
     if flat:
         notes.append(f"all examples or none have {', '.join(flat[:_SHOWN])}, which tells nothing")
     return marked, {"task": "multilabel", "classes": len(names), "names": names}

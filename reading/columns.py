@@ -1,5 +1,6 @@
 """What the columns of a saved data set hold, and which of them are read."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
@@ -11,6 +12,7 @@ from reading.saved import Saved
 from reading.sources.text import TEXTS
 from refusal import Refusal
 
+_INDEX = re.compile(r"__index_level_\d+__$")
 _WHOLE = {"picture": "pictures", "sound": "sounds", "list": "lists", "text": "text"}
 """kinds of which one column is all of an input -> what they are called"""
 
@@ -40,7 +42,8 @@ class SavedColumns:
 
         Raises `Refusal` where several columns could be all of an input, and for one that is nothing known.
         """
-        rest = [name for name in self._data.features if name not in answers]
+        # What pandas numbers its rows by would tell the answers of a table that is sorted by them.
+        rest = [name for name in self._data.features if name not in answers and not _INDEX.match(name)]
         chosen = [asked] if isinstance(asked, str) else list(asked or ())
         strange = [name for name in chosen if name not in rest]
         if strange:

@@ -50,13 +50,14 @@ def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]
     loose = [file for file in _files(path) if _is_data(file)]
     if loose:
         raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
+    own = dict(sorted(own.items(), key=lambda item: item[1]))
     sheet = _sheet(path, *answer)
     if sheet is not None:  # one for all parts, with names such as train/0.png
-        files = [file for one in own for file in _data(one, notes)]
-        parts = [part for one, part in own.items() for _ in _data(one, [])]
-        yield from map(Example, files, sheet.labels(files), parts)
+        held = [(file, part) for one, part in own.items() for file in _data(one, notes)]
+        labels = sheet.labels([file for file, _ in held])
+        yield from (Example(file, label, part) for (file, part), label in zip(held, labels, strict=True))
         return
-    for one, part in sorted(own.items(), key=lambda item: item[1]):
+    for one, part in own.items():
         yield from _labelled(one, answer, part, notes)
 
 

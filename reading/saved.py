@@ -51,6 +51,8 @@ def saved(path: Path, splits: Sequence[str] | None, place: Path) -> Saved:
 def _found(path: Path) -> dict[str, list[Path]]:
     """Split -> its files; a split of no name is ''."""
     if path.is_file():
+        if path.suffix not in (".parquet", ".arrow"):
+            raise Refusal(f"{path} is neither parquet nor Arrow: choose data=table or data=text for it.")
         return {"": [path]}
     if (path / "dataset_dict.json").is_file():
         splits = _json(path / "dataset_dict.json").get("splits") or []
@@ -113,6 +115,7 @@ def _parts(path: Path, found: dict[str, list[Path]], asked: Sequence[str] | None
     """Part -> the name of its split."""
     if list(found) == [""]:
         return {UNSPLIT: ""}
+    asked = [asked] if isinstance(asked, str) else asked
     strange = [name for name in asked or () if name not in found]
     if strange:
         raise Refusal(f"data.splits names {strange[0]}, and {path} has {', '.join(found)}.")

@@ -1,11 +1,14 @@
 """Which examples are for training, validation and test: as the data say, the rest held out by shares."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import PARTS, TEST, TRAIN, UNSPLIT, VAL, Decoded
 from refusal import Refusal
 
+_SHOWN = 5
 _FEW = 3
 """examples of a class below which all are for training: there is not one for each part"""
 
@@ -45,7 +48,22 @@ def split(
             f"the {empty[0]} split holds none of {len(parts)} examples: give it more data, or change the "
             "shares of the splits."
         )
-    return rows, notes + _shared(data.twins, parts)
+    return rows, notes + _untested(data, rows, drawn) + _shared(data.twins, parts)
+
+
+def _untested(data: Decoded, rows: dict[str, NDArray[np.int64]], drawn: Iterable[int]) -> list[str]:
+    """A sentence for each part that was drawn without some class, which is too rare."""
+    if data.task not in ("classification", "multilabel"):
+        return []
+    told = []
+    for name in (PARTS[part] for part in drawn):
+        own = data.targets[rows[name]]
+        here = np.unique(own) if own.ndim == 1 else np.flatnonzero(own.any(0))
+        absent = np.setdiff1d(np.arange(int(data.about["classes"])), here)
+        called = data.about.get("names") or range(int(data.about["classes"]))
+        names = [str(called[number]) for number in absent[:_SHOWN]]
+        told += [f"{name} has no example of {', '.join(names)}: too few have it"] if names else []
+    return told
 
 
 def _hold_out(

@@ -92,7 +92,7 @@ class SweepView:
             return in_html(f"sweep {self.name}: nothing was run", [], [])
         compared, config = arms(self.outcomes), self.outcomes[0].job.config
         table = given_table if is_given(config) else sweep_table
-        heads, texts = table.rows(compared, config["score"])
+        heads, texts = table.rows(compared, str(config.get("score") or "val/accuracy"))
         return in_html(f"sweep {self.name}", heads, texts, table.caption(compared))
 
 
@@ -145,7 +145,7 @@ def known(store: Store, trials: Iterable[Trial]) -> list[Outcome]:
             Job(row.config, list(row.overrides), row.sweep),
             "known",
             trial_id=row.id,
-            score=results[row.id].metrics.get(row.config["score"]),
+            score=results[row.id].metrics.get(row.config.get("score", "")),
             metrics=dict(results[row.id].metrics),
             facts=dict(results[row.id].facts),
         )

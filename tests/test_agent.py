@@ -276,7 +276,7 @@ def test_ctrl_c_and_kill_report_and_exit_130(tmp_path: Path, number: signal.Sign
     process = start(tmp_path, CLOCKLESS, *SMALL, "screen.turns=200")
     assert process.stdout
     for line in process.stdout:
-        if " tpe " in line or " random " in line:
+        if any(f" {source} " in line for source in ("neighbour", "forest", "random")):
             break
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

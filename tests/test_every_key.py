@@ -167,6 +167,20 @@ def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
         assert same == silent, f"{dotted} of {group}={name} is {'not ' * same}in the identity"
 
 
+def test_what_makes_the_code_is_in_the_identity_where_code_is_made() -> None:
+    names = SPACE.composer.files.options("backend")
+    for steps, kinds in (("[]", 1), ("[int8_static]", len(names))):
+        configs = [SPACE.resolve([f"compress={steps}", f"backend={name}"]) for name in names]
+        assert len({key(config, signature(config)) for config in configs}) == kinds
+
+
+def test_a_tolerance_is_in_the_identity_and_none_is_as_before() -> None:
+    config = SPACE.resolve(["compress=[int8_static]"])
+    without = config | {"compress": {"int8_static": config["compress"]["int8_static"]}}
+    assert signature(without) == signature(config)
+    assert signature(having(config, "compress.tolerance", 0.01)) != signature(config)
+
+
 def test_a_budget_by_a_clock_has_what_decides_how_many_steps_it_holds() -> None:
     for budget in CLOCKED:
         config = SPACE.resolve(["budget.steps=null", f"budget.{budget}=10"])

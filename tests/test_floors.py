@@ -55,6 +55,7 @@ SHORT_WITH_ONE_IMPORTER = {
     "models/energy/sources.py": "knows every counter; the meter would be over 300 lines with it",
     "models/measure/constant.py": "baselines of all tasks; the trial would be over 300 lines with them",
     "models/nets/mixers/softmax.py": "a mixer, one a file as the others",
+    "models/own/lora.py": "adapters alone, by a package that only they need",
     "models/optim/averaging.py": "imports torch only, as its folder; its importer is a Lightning callback",
     "research/run/load.py": "keeps cores busy in processes of their own; the tests start it too",
 }

@@ -1,7 +1,7 @@
 """What a loader returns: three splits that live as tensors, checked once against the config that asked."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -130,7 +130,7 @@ class Dataset:
     about: dict[str, Any] = field(default_factory=dict)
     """what is kept with the network: `names` of the classes, `mean` and `deviation` of the inputs' scale; and
     `notes`, sentences for whoever asked"""
-    augment: tuple[str, ...] = ()
+    augment: Sequence[str] | None = ()
     """how batches are changed while training, of `models.data.augment.KINDS`"""
 
     def __post_init__(self) -> None:
@@ -138,8 +138,9 @@ class Dataset:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
         if self.task not in TASKS:
             raise Refusal(f"data.task '{self.task}' is unknown: choose one of {', '.join(TASKS)}.")
-        object.__setattr__(self, "augment", tuple(self.augment or ()))
-        check(self.augment, self.shape, tokens=_tokens(self.train))
+        named = (self.augment,) if isinstance(self.augment, str) else self.augment or ()
+        object.__setattr__(self, "augment", tuple(named))
+        check(named, self.shape, tokens=_tokens(self.train))
         for name in ("train", "val", "test"):
             _check_split(self, name, getattr(self, name))
         if not 1 <= self.batch_size <= len(self.train):

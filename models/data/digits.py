@@ -38,7 +38,7 @@ def load(
     splits = three_way(inputs, table[:, -1], val_share=val_share, test_share=test_share, seed=split_seed)
     (train, val, test), scale = standardise(*splits)
     about = scale | {"names": [str(digit) for digit in range(10)]}
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, about, tuple(augment))
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, about, augment)
 
 
 def _file() -> Path:

@@ -67,7 +67,7 @@ def load(
     (train, val, test), scale = standardise(*learnt, parts["test"])
     names = _names(tables["train"], label)
     about = scale | ({"names": names} if names else {})
-    return Dataset(train, val, test, task, sizes, classes, batch_size, about, tuple(augment))
+    return Dataset(train, val, test, task, sizes, classes, batch_size, about, augment)
 
 
 def _library() -> Any:

@@ -69,7 +69,7 @@ def load(
     sizes = (train_size, val_size, test_size)
     splits = [_draw(size, np.random.default_rng([split_seed, part])) for part, size in enumerate(sizes)]
     (train, val, test), scale = standardise(*splits)
-    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, scale, tuple(augment))
+    return Dataset(train, val, test, task, tuple(shape), classes, batch_size, scale, augment)
 
 
 def templates() -> Floats:

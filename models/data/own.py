@@ -58,6 +58,8 @@ def load(
     if data.task == "regression":
         values = _scale(data.targets, moments(data.targets, rows["train"]))
         about |= {"answer_mean": values.mean.item(), "answer_deviation": values.deviation.item()}
+    if memory_bytes is not None and not (isinstance(memory_bytes, int | float) and memory_bytes >= 0):
+        raise Refusal(f"data.memory_bytes {memory_bytes} must be a number of bytes of 0 or more, or null.")
     if not isinstance(workers, int) or workers < 1:
         raise Refusal(f"data.workers {workers} must be a number of threads of 1 or more.")
     stream = _stream(data, memory_bytes, workers)
@@ -73,7 +75,7 @@ def load(
         classes or facts["classes"],
         batch_size,
         about,
-        tuple(augment),
+        augment,
     )
 
 

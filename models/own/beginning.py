@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import nn
 
 from models.data.dataset import Dataset
-from models.own import fits
+from models.own import fits, lora
 from models.own.network import DESCRIBED
 from models.own.weights import load
 from refusal import Refusal
@@ -18,10 +18,11 @@ from refusal import Refusal
 @final
 @dataclass(frozen=True)
 class Beginning:
-    """`model.weights` and `model.freeze`; `sha256` is of the file as the trial's identity has it."""
+    """`model.weights`, `freeze` and `lora`; `sha256` is of the file as the trial's identity has it."""
 
     weights: str | None = None
     freeze: Sequence[str] | None = ()
+    lora: int | None = None
     sha256: str | None = None
 
     def begin(self, net: nn.Module, data: Dataset) -> "Begun":
@@ -43,7 +44,13 @@ class Beginning:
             path = Path(str(self.weights)).expanduser()
             loaded = load(net, path, classes=data.classes, sha256=self.sha256)
             facts["weights"], notes = loaded.facts, notes + loaded.notes
-        return Begun(freeze(net, self.freeze or ()), facts, notes)
+        if self.lora is not None:
+            lora.adapt(net, self.lora, data.classes)
+        held = freeze(net, self.freeze or ())
+        if held or self.lora is not None:
+            trained = (weight.numel() for weight in net.parameters() if weight.requires_grad)
+            facts["trainable_parameters"] = sum(trained)
+        return Begun(held, facts, notes, self.lora is not None)
 
 
 @final
@@ -55,20 +62,27 @@ class Begun:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    adapted: bool = False
+    """whether low-rank adapters stand beside its layers"""
+
     def check(self, net: nn.Module, steps: Sequence[str]) -> None:
         """Raise `Refusal` where the `steps` of a compression have put others in place of what is held."""
+        if self.adapted and steps:
+            raise Refusal(
+                "model.lora trains beside layers that a compression takes as they are: leave compress out, "
+                "then type task=compress with the weights.pt that this leaves."
+            )
         if self.held and not {id(weight) for weight in net.parameters()} >= set(map(id, self.held)):
             raise Refusal(
                 f"model.freeze holds layers that compress=[{','.join(steps)}] puts others in place of before "
                 "the training: leave one of the two out."
             )
 
-    def told(self, net: nn.Module) -> dict[str, Any]:
-        """The facts, with how many of the trained network's parameters were trained where not all were."""
-        if not self.held:
-            return self.facts
-        trained = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
-        return self.facts | {"trainable_parameters": trained}
+    def ended(self, net: nn.Module) -> nn.Module:
+        """The trained network as it stays, its adapters merged into it."""
+        if self.adapted:
+            lora.merge(net)
+        return net
 
 
 def freeze(net: nn.Module, patterns: Sequence[str]) -> list[nn.Parameter]:
@@ -92,7 +106,9 @@ def freeze(net: nn.Module, patterns: Sequence[str]) -> list[nn.Parameter]:
                 f"model.freeze '{pattern}' names no parameter or module of this network, which has {names}: "
                 "* stands for anything, as in *.bias."
             )
-        held |= {id(weight): weight.requires_grad_(False) for weight in found}
+        for weight in found:
+            held[id(weight)] = weight
+            weight.requires_grad_(False)
     if held and not any(weight.requires_grad for weight in net.parameters()):
         raise Refusal("model.freeze holds every parameter, so nothing is left to train: name fewer.")
     return list(held.values())

@@ -83,8 +83,9 @@ def _made(kind: str, target: Callable[..., Any], args: Mapping[str, Any] | None)
     given = dict(args or {})
     if not inspect.isclass(target):
         return partial(target, **given)
+    make: Callable[..., Any] = target
     try:
-        made: Callable[..., Any] = target(**given)
+        made: Callable[..., Any] = make(**given)
     except Exception as error:
         raise Refusal(
             f"{name_of(target)} cannot be made: {type(error).__name__}: {one_line(error)}."

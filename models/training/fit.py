@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.data.batches import Batches
 from models.data.dataset import UNSCORED, Dataset
 from models.energy.meter import Meter
+from models.training.as_it_is import fit_as_it_is, steps_itself
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
 from models.training.callbacks.target import Reached
@@ -60,6 +61,12 @@ def fit(*, loggers: Sequence[Logger], ckpt_path: Path | str | None = None, **par
     given = Parts(**parts)
     settings, net = given.settings, given.net
     settings.check()
+    if steps_itself(net):
+        if ckpt_path is not None:
+            raise Refusal(
+                f"{type(net).__name__} has a training_step of its own, which ckpt_path cannot go on."
+            )
+        return fit_as_it_is(given, loggers)
     path = None if ckpt_path is None else Path(ckpt_path)
     anew = healed(given.folder / "checkpoints")
     found, named = begins(given.folder, path, owned=given.signature is not None)

@@ -127,6 +127,11 @@ class TrainingObjective:
     around: Around = nullcontext
     """what a term needs around the forward pass, to see more of the network than its logits"""
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is a loss of logits and targets and no more."""
+        return getattr(self.term, "func", None) is _plain
+
     def __call__(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, weight: float = 1.0, share: float = 1.0
     ) -> Tensor:

@@ -50,9 +50,8 @@ class Campaign:
         lines: "Lines | None" = None,
         **parts: Any,
     ) -> None:
-        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes that trials run in.
-
-        `parts` are attributes that are made already, as `charter` or `store`; they are not closed here.
+        """`config` is a resolved `conf/agent.yaml`, `run` stands in for the processes of trials, `parts`
+        are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
         self.config, self.conf, self.given_run = taken_up(config, conf), conf, run
         self.root = Path(config["root"])
@@ -249,8 +248,9 @@ class Campaign:
 
     @property
     def sources(self) -> dict[str, Any]:
-        """Who proposes: name -> what makes it."""
-        return dict(self.config["proposer"]["sources"])
+        """Who proposes: name -> what makes it; who has no share of the turns need not be imported."""
+        turns = self.charter.shares
+        return {k: v for k, v in self.config["proposer"]["sources"].items() if turns.get(k, 0) > 0}
 
     def at_hand(self, check: Callable[[list[str]], list[str]]) -> dict[str, Any]:
         """What makers of proposers may ask for by name; `check` says what is wrong with overrides."""

@@ -50,7 +50,7 @@ class Screening:
         """`worth` may end it, `talk` is what may be said meanwhile, `steering` what the person says."""
         self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
-        self._worth = worth
+        self.worth = worth
         self._steering, self._stopping = steering, dict[Lane, Stopping]()
         self.asked: Objective | None = None  # with what is relative to the control as such
         self.early = Early(who, talk)
@@ -131,7 +131,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or (None if self._who.waiting(lane) else self._worth.short(lane))
+            short = short or (None if self._who.waiting(lane) else self.worth.short(lane))
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())

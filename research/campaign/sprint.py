@@ -42,10 +42,8 @@ class Sprint:
     def __init__(self, campaign: Campaign, run: Run, number: int = 1) -> None:
         """`run` runs jobs and yields outcomes; `number` counts from 1 in the campaign."""
         self._campaign, self._charter, self._store = campaign, campaign.charter, campaign.store
-        self._number = number
-        self._notes = list[str]()
+        self._number, self._notes = number, list[str]()
         self._screening: Screening | None = None
-        self._worth: Worth | None = None
         self._meeting: Meeting | None = None
         self._talk = Talk(campaign.client)
         self._apart = campaign.client is None or campaign.client.computes_here  # on cores that train
@@ -114,7 +112,7 @@ class Sprint:
         pruned, meeting = self._screening.pruned if self._screening else {}, self._meeting
         more: dict[str, Any] = {} if self._question is None else self._question.facts()
         more |= {"pruned": pruned} if pruned else {}
-        more |= {"worthless": why} if self._worth and (why := self._worth.over) else {}
+        more |= {"worthless": why} if self._screening and (why := self._screening.worth.over) else {}
         more |= {"steered": since} if (since := self._steering.since) else {}
         more |= {"team": campaign.team.facts()} if campaign.team else {}
         more |= {"literature": campaign.library.facts()} if campaign.library else {}
@@ -148,14 +146,13 @@ class Sprint:
     def _research(self, who: Proposers) -> None:
         charter, bench = self._charter, self.bench
         left = earlier(self._store, self._before, bench, charter.screen.seeds, charter.confirm.looks)
-        rows = Rows(self._store, self.id)
-        doubted = self._campaign.recall.doubted
+        rows, doubted = Rows(self._store, self.id), self._campaign.recall.doubted
         admission = Admission(bench, rows, charter.review, self._trains_s, doubted, self._outside)
         client = self._campaign.client
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        worth = self._worth = Worth(charter.search.worth, who.bandits)
+        worth = Worth(charter.search.worth, who.bandits)
         given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         screening.asked, screening.early.allowed = self._campaign.objective, not self._apart

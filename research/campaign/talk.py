@@ -53,7 +53,11 @@ class Talk:
         return self._thread is not None
 
     def prepare(self) -> None:
-        """Have the client import what it needs, 2 CPU seconds, beside what is done and trained meanwhile."""
+        """Have the client import what it needs beside what is done meanwhile.
+
+        That takes as long as the trials' processes need for their own imports, so that little of it is left
+        when the first of them trains; one that it disturbs is told by the meter, and run again.
+        """
         assert self._client is not None
         prepare = self._client.prepare
 

@@ -8,10 +8,13 @@ from research.goal.lexing import chunk, lexemes, signs
 from research.goal.names import Names
 from research.goal.rules import Stretch, heard
 from research.goal.saying import EXCLUDED, Meaning, Problem, Wish
+from research.metrics import METRICS, words
 from research.types import Constraint
 
 _MUTE = "sito"
 """signs that may be left over: they join phrases"""
+_OF_SEVERAL = ("seconds", "joules")
+"""units by themselves of which a goal may mean another figure than the usual one"""
 _TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
 
@@ -33,6 +36,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
     read, rest = heard(found, typed)
     for stretch in read:
         _take(parts, text, found, stretch)
+    _settle(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
     if (
         alone
@@ -66,6 +70,37 @@ def _take(parts: HeardGoal, text: str, found: Sequence[Lexeme], stretch: Stretch
         _sort(parts, told, _words(text, found, stretch))
     if EXCLUDED not in stretch.meanings:
         parts.named.extend(lexeme.value for lexeme in matched if lexeme.sign == "N")
+
+
+def _settle(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
+    """Put `below 3 ms` to the wish that it follows where that has its unit: it may not be the median latency.
+
+    One that stands apart from such a wish may be of either, and is refused.
+    """
+    for place, stretch in enumerate(read):
+        bound, matched = stretch.meanings[0], found[stretch.start : stretch.end]
+        if not isinstance(bound, Constraint) or not _is_bare(matched):
+            continue
+        own = METRICS[bound.metric].unit
+        bounded = {other.metric for other in parts.bounds if other is not bound}
+        wished = {str(wish.metric) for wish in parts.wishes} - bounded - {bound.metric}
+        meant = sorted(key for key in wished if key in METRICS and METRICS[key].unit == own in _OF_SEVERAL)
+        if not meant or bound not in parts.bounds:
+            continue
+        parts.bounds.remove(bound)
+        before = read[place - 1] if place else None
+        if before is not None and set(signs(found[before.end : stretch.start])) <= set("tioNX"):
+            parts.bounds.append(bound.model_copy(update={"metric": meant[0]}))
+        else:
+            may = f"may be of {words(meant[0])} or of {words(bound.metric)}: name it beside the figure"
+            parts.problems.append((2, _words(text, found, stretch), Problem(may)))
+
+
+def _is_bare(matched: Sequence[Lexeme]) -> bool:
+    """Whether a bound is told by its figure alone, and not even by the part of a trial's life."""
+    quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
+    named = quantity is None or quantity.noun is None or quantity.noun.part is not None
+    return not named and set(signs(matched)) <= set("glq=")
 
 
 def _is_share_alone(matched: Sequence[Lexeme]) -> bool:

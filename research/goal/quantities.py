@@ -196,7 +196,7 @@ def _read_for(piece: Piece, unit: Unit, value: float) -> float:
 def _check_marks(piece: Piece, dimension: str | None) -> None:
     if piece.kind != "number" or dimension in ("share", "points", "bits", "nats"):
         return
-    groups = piece.text.split(".")
+    groups = piece.text.partition("e")[0].split(".")
     if len(groups) == 2 and _thousands(groups):
         raise Refusal(
             f"'{piece.text}' is {''.join(groups)} to some readers and {piece.text} to others: write "

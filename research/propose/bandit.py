@@ -21,8 +21,8 @@ _KEPT = 0.95
 """of an earlier turn at each later one of anybody: what helped at the start may not help at the end"""
 _PRIOR = 3.0
 """turns of the usual gain and cost that each source is credited with before it had any"""
-_TELLING = 12
-"""turns before anything is said of those to come"""
+_TELLING, _LATE = 12, 0.85
+"""turns before anything is said of those to come; of an earlier one at each later, what it says of them"""
 _NOTHING = 1e-9
 """a gain or a cost below which there was none"""
 
@@ -70,9 +70,9 @@ class Account:
         """Joules of a usual turn; 1 before the first: where nothing is measured, turns are compared."""
         return self.cost / self.turns if self.turns else 1.0
 
-    def age(self) -> None:
+    def age(self, kept: float = _KEPT) -> None:
         """Let what was earned count for less."""
-        self.gain, self.cost, self.turns = _KEPT * self.gain, _KEPT * self.cost, _KEPT * self.turns
+        self.gain, self.cost, self.turns = kept * self.gain, kept * self.cost, kept * self.turns
 
     def add(self, gain: float, joules: float) -> None:
         """Count one turn."""
@@ -148,7 +148,7 @@ class Bandit:
         self._lot = {name: lot.random() for name in sorted(self._here)}
         self._owed = dict.fromkeys(self._here, 0.0)
         self.taken = dict.fromkeys(self._here, 0)
-        self._accounts = {name: Account() for name in self._here}
+        self._accounts, self._late = {name: Account() for name in self._here}, Account()
         self._measured = False
 
     def next(self, promised: str | None = None) -> Proposer | None:
@@ -200,6 +200,8 @@ class Bandit:
         self._measured = self._measured or measured
         for account in self._accounts.values():
             account.age()
+        self._late.age(_LATE)
+        self._late.add(gain, joules if measured else usual)
         if name in self._accounts:
             self._accounts[name].add(gain, joules if measured else usual)
 
@@ -224,9 +226,9 @@ class Bandit:
         Expected is what the latest turns have gained, older ones fading. None while little is known.
         """
         every = self._all()
-        if every.told < _TELLING or every.gained < _NOTHING or every.cost < _NOTHING or every.paid < _NOTHING:
+        if every.told < _TELLING or min(every.gained, self._late.cost, every.paid) < _NOTHING:
             return None
-        return every.gain / every.cost * every.paid / every.gained
+        return self._late.gain / self._late.cost * every.paid / every.gained
 
     def facts(self) -> dict[str, dict[str, float]]:
         """Per source: turns, gain and joules in all, the model's own among them, and its part of what comes.

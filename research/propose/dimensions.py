@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 from research.compose.override import override, spelt, values_of
@@ -132,6 +133,10 @@ class Dimensions:
 
     def default(self) -> Drawn:
         """The control."""
+        return list(self._default)
+
+    @cached_property
+    def _default(self) -> Drawn:
         return self.walk(lambda axis: axis.default)
 
     def choose(self, rng: random.Random, metric: str, kept: Drawn | None = None) -> set[str]:

@@ -20,11 +20,13 @@ from research.types import Proposal
 if TYPE_CHECKING:
     from research.memory.memory import Memory
 
-START = 4
+START = 8
 """results below which candidates are taken by lot"""
 _TREES = 30
-_UNIFORM, _AROUND, _NEAR = 60, 3, 60
-"""candidates by lot; the best results whose neighbours are candidates too, and of each so many"""
+_DRAWN, _AROUND, _NEAR = 480, 3, 40
+"""dimensions drawn by lot for candidates; the best results whose neighbours are some, of each so many"""
+_COLUMNS = 24
+"""features that trees may cut: those that vary most, for each costs a millisecond"""
 _TINY, _DOUBT = 1e-12, 0.15
 """of a standard deviation, what trees that agree may still be wrong by"""
 _ABSENT = -1.0
@@ -141,8 +143,9 @@ class Forest(Proposer):
         ordered = sorted(told, key=lambda seen: rank(state.objective, seen.metrics))
         for base in [seen.overrides for seen in ordered[:_AROUND]] or [()]:
             yield from self._around(base, words)
-        for _ in range(_UNIFORM):
-            drawn = self._dimensions.walk(lambda axis: axis.draw(self._rng))
+        best = ordered[0].overrides if ordered else ()
+        for _ in range(max(8, _DRAWN // len(self._dimensions.default()))):
+            drawn = self._dimensions.vary(self._rng, state.objective.metric, best)
             yield Candidate((*typed(drawn), *words), _places(drawn))
         for overrides in self._lore.best if self._lore else ():
             yield Candidate((*overrides, *words), self._places(overrides) or {})
@@ -159,12 +162,12 @@ class Forest(Proposer):
         import numpy as np
 
         read = [self._places(seen.overrides) or {} for seen in told]
-        names = sorted({name for places in (*read, *(each.places for each in candidates)) for name in places})
+        names = _varying(read)
         aims = np.array([_aims(seen, state) for seen in told])
         costs = np.log([_cost(seen, told) for seen in told])[:, None]
         missed = np.maximum(aims[:, 1:], 0).sum(axis=1)
         if missed.all():
-            aims = missed[:, None]
+            aims, costs = missed[:, None], np.zeros_like(costs)  # first something must keep them, at any cost
         elif not is_ratio(state.objective.metric):
             aims[:, 0] = np.minimum(aims[:, 0], np.median(aims[:, 0]))
         best = aims[missed == missed.min(), 0].min()
@@ -204,7 +207,7 @@ class Lore:
         rows = [places(name) or {} for name, _ in figures]
         if len(rows) < _ENOUGH:
             return None
-        names = sorted({name for row in rows for name in row})
+        names = _varying(rows)
         trees = grown(_rows(rows, names), np.array([[regret] for _, regret in figures]), _TREES, seed)
         best = dict.fromkeys(name for name, _ in sorted(figures, key=lambda figure: figure[1]))
         return Lore(trees, names, list(best)[:_BEST])
@@ -221,14 +224,22 @@ def _rows(places: Sequence[Mapping[str, float]], names: list[str]) -> Any:
     return np.array([[each.get(name, _ABSENT) for name in names] for each in places])
 
 
+def _varying(read: Sequence[Mapping[str, float]]) -> list[str]:
+    """The features that differ most among what is known."""
+    names = sorted({name for places in read for name in places})
+    spread = _rows(read, names).std(axis=0).tolist()
+    most = sorted(zip(spread, names, strict=True), key=lambda each: (-each[0], each[1]))[:_COLUMNS]
+    return [name for size, name in most if size > 0] or names[:1]
+
+
 def _places(drawn: Drawn) -> dict[str, float]:
-    """A draw as numbers: a listed or ranged one by its place, an option by one column for each."""
+    """A draw as numbers: what is listed or ranged by its place in it, and one for each option."""
     found: dict[str, float] = {}
     for axis, text in drawn:
         if axis.values and not axis.listed and len(axis.values) > 2:
-            found |= {f"{axis.name}={value}": float(value == text) for value in axis.values}
+            found |= {f"{axis.key}={value}": float(value == text) for value in axis.values}
         else:
-            found[axis.name] = _place(axis, text)
+            found[f"{axis.key}?" if axis.toggle else axis.key] = _place(axis, text)
     return found
 
 

@@ -65,8 +65,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines
 
 
-_SCREEN, _LETTER, _ROOM = 330, 7.5, 26
-"""pixels that a table has on a screen of 360, that a letter takes, and that are around each cell"""
+_SCREEN, _LETTER, _BOLD, _ROOM = 330, 7.5, 8.5, 26
+"""pixels that a table has on a screen of 360, that a letter takes, one of a head, and around each cell"""
 
 
 def _fitting(columns: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
@@ -82,8 +82,8 @@ def _fitting(columns: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
 
 def _width(column: Sequence[str]) -> float:
     """How narrow a column can be: lines break at blanks."""
-    said = (re.sub(r"[`\\]", "", cell).split() for cell in column)
-    return _ROOM + _LETTER * max((len(word) for words in said for word in words), default=0)
+    head, *cells = (max(map(len, re.sub(r"[`\\]", "", cell).split()), default=0) for cell in column)
+    return _ROOM + max(_BOLD * head, _LETTER * max(cells, default=0))
 
 
 def _cells(cells: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from research.store.claims import need_of
 _ROOT = Path(__file__).resolve().parents[2]
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from research.run.drain import main; main()"
 _LOOK_S = 0.5
+_PATIENCE = 20
 _STARTS = 3
 """times that workers are started again which all ended though something waits"""
 
@@ -104,6 +105,9 @@ class Slurm(Engine):
     def start(self, n: int, needs: Sequence[str], url: str) -> None:
         """Submit them."""
         submitit = _needed("submitit", "launchers")
+        # What it sends is unpickled there, before anything of this project has run.
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
         executor = submitit.AutoExecutor(folder=self._folder, cluster=self._cluster)
         executor.update_parameters(name="joulelab", **self._options)
         with executor.batch():
@@ -200,6 +204,10 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
             before = len(work)
             yield from work.elsewhere()
             starts = 0 if len(work) < before else starts
+        for _ in range(_PATIENCE):  # nothing is left for them: they end by themselves
+            if not engine.alive():
+                break
+            time.sleep(_LOOK_S)
     finally:
         engine.stop()
         work.close()

@@ -56,8 +56,8 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")
     settings = first["launcher"]
     runner = Runner(**settings, task=task, logs=logs)
-    engine = engines.of(first) if launch is None else None
-    launch = launch or (engine and partial(engines.launched, engine))
+    if launch is None and (engine := engines.of(first)) is not None:
+        launch = partial(engines.launched, engine)
     interrupted = False
     try:
         with runner, Progress(jobs, bar=launch is None) as progress:

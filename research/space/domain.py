@@ -94,7 +94,8 @@ def taken_up(config: Mapping[str, Any], conf: Path) -> dict[str, Any]:
     Not beside another field, nor where `base` says how long is trained: then that is asked for.
     """
     base = keys_of(str(line) for line in config.get("base") or ())
-    trains = any(key == "budget" or key.startswith("budget.") for key in base)
+    own = {"budget.calibration", "budget.finetune"}
+    trains = any(key == "budget" or key.startswith("budget.") for key in base - own)
     if "model.weights" not in base or trains or (config.get("domain") or {}).get("name") is not None:
         return dict(config)
     path = conf / "domain" / f"{GIVEN}.yaml"

@@ -11,7 +11,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.defaults import Files
-from research.compose.trees import MISSING, SPACE
+from research.compose.trees import SPACE
 from research.compose.yaml import parsed, text_of
 from research.space.conditions import Rule
 
@@ -56,15 +56,16 @@ class Declared:
 
     def _is_theirs(self, group: str, point: Resolved) -> bool:
         """Whether what a group builds is of an own option, or of a target that they put there."""
-        option = point.choices.get(group)
-        if not isinstance(option, str) or option == MISSING or f"{group}/{option}" not in self._files.names:
+        name = f"{group}/{point.choices.get(group)}"
+        if name not in self._files.names or _is_ours(point, group):
             return False
-        named = self._files.load(f"{group}/{option}").content.get("_target_")
+        named = self._files.load(name).content.get("_target_")
         other = named is not None and _target(point, group) != named
         return other or _brought(point, group) or self._is_own(group, point)
 
     def _is_own(self, group: str, point: Resolved) -> bool:
-        return self._files.is_own(f"{group}/{point.choices.get(group)}")
+        """Whether an option is of the person's folder, and no variant of one of ours."""
+        return self._files.is_own(f"{group}/{point.choices.get(group)}") and not _is_ours(point, group)
 
     def beside(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """The content of a space file with these entries: of our keys an own option has its own range."""
@@ -119,6 +120,10 @@ def _entry(said: Any, default: Any, place: str) -> dict[str, Any]:
         whole = all(isinstance(one, int) or one is None for one in numbers)
         entry["type"] = "enum" if "of" in entry else "int" if whole else "float"
     return entry
+
+
+def _is_ours(point: Resolved, group: str) -> bool:
+    return _target(point, group).startswith("models.") and not _brought(point, group)
 
 
 def _brought(point: Resolved, group: str) -> bool:

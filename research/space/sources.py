@@ -26,6 +26,7 @@ _CODE = {".py", ".pyx", ".so", ".pyd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h",
 """what can be code of a package: torch compiles extensions from sources that lie beside"""
 _known_installed: set[str] = set()
 """to look for each again would cost a key as much as all the rest of it"""
+_NAME = re.compile(r"[A-Za-z_*][\w.]*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 # A parser takes five times as long for models/. Relative imports stay in a package, which is read whole.
 _IMPORT = re.compile(
@@ -124,7 +125,9 @@ def _imports(file: Path) -> Iterator[str]:
     """Absolute names that a source imports, anywhere in it."""
     text = file.read_text(encoding="utf-8", errors="replace")
     for package, inside, several in _IMPORT.findall(text):
-        names = [words[0] for part in (inside or several).strip("()").split(",") if (words := part.split())]
+        words = [part.split() for part in (inside or several).strip("()").split(",")]
+        # What a text that is no code of its own says behind `import` need be no name.
+        names = [word[0] for word in words if word and _NAME.fullmatch(word[0])]
         yield from (f"{package}.{name}" if package else name for name in names)
     yield from _BY_NAME.findall(text)
 

@@ -58,7 +58,7 @@ def need_of(config: Mapping[str, Any]) -> str:
 
 
 @final
-@dataclass
+@dataclass(eq=False)
 class _Row:
     id: int
     status: str
@@ -96,23 +96,37 @@ def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int
         # Two that insert the same keys at once would wait for each other.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x7175657565)))
     rows = _rows(connection, [one.key for one in asked])
-    numbers: list[int] = []
+    chosen: list[_Row] = []
+    new: list[dict[str, Any]] = []
     for one in asked:
-        own = [row for row in rows.get(one.key, []) if not one.force or row.id not in numbers]
-        number, free = _choose(connection, own, one.force)
-        if free is not None:
-            number = free.id
-            if free.status != "queued":
-                again = {"status": "queued", "not_before": 0, "cancel": 0, "token": None}
-                connection.execute(sa.update(trial).where(_C.id == number).values(**{**one.values, **again}))
-                free.status = "queued"
-        elif number is None:
-            all_of_it = rows.setdefault(one.key, [])
-            number = _open(connection, one, _next(all_of_it))
-            assert number is not None  # nobody else opens any meanwhile
-            all_of_it.append(_Row(number, "queued", _next(all_of_it)))
-        numbers.append(number)
-    return numbers
+        own = rows.setdefault(one.key, [])
+        fit = [row for row in own if not one.force or row not in chosen]
+        standing, row = _choose(connection, fit, one.force)
+        if row is None and standing is not None:
+            row = next(known for known in own if known.id == standing)
+        elif row is None:
+            row = _Row(0, "queued", _next(own))
+            own.append(row)
+            new.append(_new(one, row.replicate))
+        elif row.status != "queued":
+            again = {"status": "queued", "not_before": 0, "cancel": 0, "token": None}
+            connection.execute(sa.update(trial).where(_C.id == row.id).values(**{**one.values, **again}))
+            row.status = "queued"
+        chosen.append(row)
+    if new:
+        _open_all(connection, new, rows)
+    return [row.id for row in chosen]
+
+
+def _open_all(connection: sa.Connection, new: list[dict[str, Any]], rows: dict[Key, list[_Row]]) -> None:
+    """Write rows that are new, all by one statement, and fill in their ids."""
+    now = connection.execute(sa.select(clock())).scalar_one()
+    connection.execute(sa.insert(trial), [row | {"started": now} for row in new])
+    for some in batches(sorted({str(row["signature"]) for row in new})):
+        for found in connection.execute(_looked().where(_C.signature.in_(some))):
+            for row in rows.get(Key(*found[3:]), ()):
+                if row.replicate == found.replicate:
+                    row.id = found.id
 
 
 def _choose(connection: sa.Connection, rows: Sequence[_Row], force: bool) -> tuple[int | None, _Row | None]:
@@ -164,10 +178,14 @@ def _rows(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, list[_Row
     return rows
 
 
+def _new(asked: WantedTrial, replicate: int) -> dict[str, Any]:
+    row = {"replicate": replicate, "status": "queued", "owner": "", "lease_until": 0, "facts": {}}
+    return row | asked.key._asdict() | dict(asked.values)
+
+
 def _open(connection: sa.Connection, asked: WantedTrial, replicate: int) -> int | None:
     """A new row that is queued; None where another process has just made it."""
-    row = {"replicate": replicate, "status": "queued", "owner": "", "lease_until": 0, "facts": {}}
-    row |= asked.key._asdict() | dict(asked.values) | {"started": clock()}
+    row = _new(asked, replicate) | {"started": clock()}
     opened = connection.execute(new_only(connection, trial, row).returning(_C.id)).scalar()
     return None if opened is None else int(opened)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from torch import nn
 
 import construct
@@ -78,6 +79,38 @@ def top2(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (logits.topk(2).indices == targets[:, None]).any(1).float().mean()
 
 
+class Lightning(LightningModule):
+    """A network that says itself what a step is; it counts its epochs and what it was given."""
+
+    def __init__(self, in_features: int, num_classes: int, lr: float = 0.01, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(in_features, num_classes))
+        self.metrics = nn.ModuleDict()
+        self.epochs = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        inputs, targets = batch
+        loss = nn.functional.cross_entropy(self(inputs), targets, label_smoothing=self.hparams["smoothing"])
+        self.log("own", loss)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.epochs += 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.hparams["lr"])
+
+
+class Borrowing(Lightning):
+    """The same with the trial's optimizer."""
+
+    configure_optimizers = LightningModule.configure_optimizers
+
+
 class Flat(nn.Sequential):
     """One layer, for tests of all options."""
 
@@ -97,6 +130,8 @@ LINES = {
 JUDGES = {("loss", "own"): ["loss.target=own_nets.focal"], ("metric", "own"): ["metric.target=own_nets.top2"]}
 """group and option that a person must name something to -> what it needs"""
 NEEDS = JUDGES | {("model", name): line for name, line in LINES.items()}
+NAMED = {*JUDGES, ("model", "own")}
+"""those that call what a person names"""
 BROUGHT = {*own_data.MADE, *LINES}
 """options that need something of a person's"""
 construct.trust({}, [text for line in NEEDS.values() for text in line])

@@ -2,8 +2,8 @@
 
 import re
 
-WIDTH, LETTER, ROOM = 330, 7.5, 26
-"""pixels for a table on a screen of 360, a letter, and what is around a cell"""
+WIDTH, LETTER, BOLD, ROOM = 330, 7.5, 8.5, 26
+"""pixels for a table on a screen of 360, a letter, one of a head, and what is around a cell"""
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -44,6 +44,6 @@ def narrowest(table: list[list[str]]) -> float:
     """Pixels that a table needs, for lines break at blanks."""
     longest = 0.0
     for column in zip(*table, strict=True):
-        words = [word for cell in column for word in re.sub(r"[`\\]", "", cell).split()]
-        longest += ROOM + LETTER * max(map(len, words), default=0)
+        head, *cells = (max(map(len, re.sub(r"[`\\]", "", cell).split()), default=0) for cell in column)
+        longest += ROOM + max(BOLD * head, LETTER * max(cells, default=0))
     return longest

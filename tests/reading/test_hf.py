@@ -248,3 +248,32 @@ def test_what_holds_no_rows_and_no_answers_is_refused(tmp_path, read):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more PAR1")
     with pytest.raises(Refusal, match="rows cannot be read"):
         read(tmp_path / "broken.parquet")
+
+
+def test_what_pandas_numbers_rows_by_is_no_input(tmp_path, read):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "label": ["x", "y", "x", "y"]}).sort_values("label")
+    frame.to_parquet(tmp_path / "own.parquet")
+    assert "__index_level_0__" in parquet.read_schema(tmp_path / "own.parquet").names
+    assert read(tmp_path / "own.parquet").inputs[:, :, 0].tolist() == [[1.0], [3.0], [2.0], [4.0]]
+
+
+def test_a_split_by_a_word_and_a_table_of_another_kind(tmp_path, read):
+    for name in ("train", "test"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        parquet.write_table(
+            arrow.table({"a": [1, 2], "label": [0, 1]}), tmp_path / "data" / f"{name}.parquet"
+        )
+    assert read(splits="train").parts.tolist() == [TRAIN] * 2
+    (tmp_path / "own.csv").write_text("a,label\n1,x\n2,y\n")
+    with pytest.raises(Refusal, match="neither parquet nor Arrow: choose data=table"):
+        read(tmp_path / "own.csv")
+
+
+def test_splits_of_different_columns_are_refused(tmp_path, read):
+    (tmp_path / "data").mkdir()
+    parquet.write_table(arrow.table({"a": [1, 2], "label": [0, 1]}), tmp_path / "data" / "train.parquet")
+    for other in ({"a": [1, 2], "b": [1, 2], "label": [0, 1]}, {"a": ["x", "y"], "label": [0, 1]}):
+        parquet.write_table(arrow.table(other), tmp_path / "data" / "test.parquet")
+        with pytest.raises(Refusal, match=r"the column [ab] is not the same in train and test"):
+            read()

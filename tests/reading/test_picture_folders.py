@@ -251,3 +251,59 @@ def test_the_whole_of_one_pool_is_to_be_split(tmp_path, read):
     for name in ("a", "b"):
         plain(tmp_path / "data" / name)
     assert read().parts.tolist() == [UNSPLIT, UNSPLIT]
+
+
+def test_an_empty_file_is_left_out_only_if_that_is_asked_for(tmp_path, read):
+    for name in ("a", "b"):
+        plain(tmp_path / "data" / name)
+    (tmp_path / "data" / "a" / "x.png").write_bytes(b"")
+    with pytest.raises(Refusal, match=r"x\.png is no picture.*data\.damaged=skip"):
+        read()
+    assert read(damaged="skip").about["notes"] == ["1 of 3 files are damaged and left out: x.png"]
+
+
+def test_test_and_val_without_train_are_no_classes(tmp_path, read):
+    for part in ("test", "val"):
+        plain(tmp_path / "data" / part / "a")
+    with pytest.raises(Refusal, match="has a folder test and none called train"):
+        read()
+    plain(tmp_path / "data" / "cat")
+    with pytest.raises(Refusal, match="has a folder test and beside it cat"):
+        read()
+
+
+def test_one_csv_beside_the_parts_names_files_of_all(tmp_path, read):
+    for part in ("train", "test"):
+        plain(tmp_path / "data" / part, GREY, "0.png")
+        plain(tmp_path / "data" / part, 255 - GREY, "1.png")
+    rows = [f"{part}/{number}.png,{'ab'[number]}" for part in ("train", "test") for number in (0, 1)]
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
+    data = read()
+    assert data.targets.tolist() == [0, 1, 0, 1] and data.parts.tolist() == [TRAIN] * 2 + [TEST] * 2
+    (tmp_path / "data" / "labels.csv").write_text("file_name,label\n0.png,a\n")
+    with pytest.raises(Refusal, match=r"line 2: there is no file 0\.png beside it"):
+        read()
+
+
+def test_a_csv_that_names_nothing_is_told(tmp_path, read):
+    for name in ("a", "b"):
+        plain(tmp_path / "data" / name)
+    (tmp_path / "data" / "a" / "metadata.csv").write_text("file_name,label\n0.png,x\n")
+    assert read().about["notes"] == ["no picture and no signal, so left out: metadata.csv"]
+
+
+def test_squares_need_one_side_and_a_colour_must_be_one(tmp_path, read):
+    for number, name in enumerate(("a", "b")):
+        plain(tmp_path / "data" / name, np.full((8 * (number + 1),) * 2, number, np.uint8))
+    assert read(resize=4).shape == (1, 4, 4)
+    with pytest.raises(Refusal, match=r"data\.background nocolour is no colour"):
+        read(background="nocolour")
+
+
+def test_values_of_pictures_are_regressed_where_that_is_asked_for(tmp_path, read):
+    for number in range(3):
+        plain(tmp_path / "data", GREY + number, f"{number}.png")
+    rows = [f"{number}.png,{number / 2}" for number in range(3)]
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(["file_name,age", *rows]))
+    data = read(target="age", task="regression")
+    assert data.task == "regression" and data.targets[:, 0].tolist() == [0, 0.5, 1]

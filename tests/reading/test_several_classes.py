@@ -101,6 +101,12 @@ def test_pictures_with_a_column_for_each_class(tmp_path, read):
     assert data.parts.tolist() == [0, 0, 0, 1, 1, 1] and data.about["names"] == ["wet", "cold"]
 
 
+def test_classes_that_tell_nothing_are_refused(tmp_path, read):
+    np.savez(tmp_path / "own.npz", x=np.arange(8.0).reshape(4, 2), y=np.zeros((4, 3), int))
+    with pytest.raises(Refusal, match="no class tells one example from another"):
+        read("arrays", tmp_path / "own.npz")
+
+
 def test_a_class_that_is_tested_and_never_learnt_is_refused(tmp_path, read):
     (tmp_path / "data").mkdir()
     written(tmp_path / "data" / "train.csv", "text,labels", "a,x|y", "b,y")

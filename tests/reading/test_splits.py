@@ -97,3 +97,12 @@ def test_shares_that_leave_nothing_are_refused(val, test):
 def test_too_few_examples_are_refused():
     with pytest.raises(Refusal, match=r"the val split holds none of 4 examples"):
         split(pool([0, 1, 0, 1]), 0.01, 0.4, 0)
+
+
+def test_a_class_that_is_too_rare_to_be_held_out_is_told():
+    targets = np.array([0] * 30 + [1] * 30 + [2] * 2)
+    about = {"task": "classification", "classes": 3, "names": ["a", "b", "rare"]}
+    data = Decoded(np.zeros((62, 1)), targets, np.full(62, UNSPLIT, np.int8), about, np.arange(62))
+    rows, notes = split(data, 0.2, 0.2, 0)
+    assert {60, 61} <= set(rows["train"].tolist())
+    assert notes == [f"{part} has no example of rare: too few have it" for part in ("test", "val")]

@@ -98,6 +98,41 @@ def _low_rank() -> dict[str, Any]:
     return dict(yaml.safe_load((CONF / "compress" / "low_rank_init.yaml").read_text())["low_rank_init"])
 
 
+def test_a_rank_is_a_number_and_a_layer_must_be_there_to_adapt() -> None:
+    for rank in (0, True, "8"):
+        with pytest.raises(Refusal, match="is no rank"):
+            Beginning(lora=rank).begin(net(), blobs())
+    alone = nn.Sequential(nn.Linear(12, 4))
+    with pytest.raises(Refusal, match=r"has none: try model\.freeze"):
+        Beginning(lora=4).begin(alone, blobs())
+
+
+@pytest.mark.slow
+def test_adapters_are_trained_and_merged_into_what_they_stand_beside(train) -> None:
+    pytest.importorskip("peft")
+    made, inputs = net(), torch.randn(8, 12)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    answers = made.eval()(inputs)
+    begun = Beginning(lora=2).begin(made, blobs())
+    assert torch.allclose(made.eval()(inputs), answers, atol=1e-6)
+    assert begun.facts["trainable_parameters"] == 2 * (12 + 16) + 2 * (16 + 16) + 16 * 4 + 4
+    fitted = train(net=made).net.eval()
+    trained = fitted(inputs)
+    merged = begun.ended(fitted).eval()
+    assert torch.allclose(merged(inputs), trained, atol=1e-5) and merged.state_dict().keys() == before.keys()
+    moved = {name for name, value in merged.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name in moved if not name.startswith("norm.")} == {
+        "a.weight",
+        "b.weight",
+        "c.weight",
+        "c.bias",
+    }
+    ranks = torch.linalg.matrix_rank(merged.b.weight - before["b.weight"], atol=1e-5)
+    assert int(ranks) <= 2
+    with pytest.raises(Refusal, match=r"model\.lora trains beside layers"):
+        begun.check(merged, ["int8_static"])
+
+
 @pytest.mark.slow
 def test_a_trial_tells_how_much_of_it_was_trained(resolve: Callable[..., Any]) -> None:
     config = resolve("model.width=16", "budget.steps=5", "model.freeze=[layers.1]")

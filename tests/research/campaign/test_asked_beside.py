@@ -15,7 +15,7 @@ from research.run.runner import Job, Outcome
 from team_lab import TeamServer, team
 
 pytestmark = pytest.mark.slow
-_PATIENCE_S = 2.0
+_PATIENCE_S = 3.0
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def run_singles(folder: Path, apart: bool) -> tuple[list[tuple[Any, ...]], list[
 
         def one(job: Job) -> Outcome:
             if sprint._talk.on:
-                asking.wait(1.0)
+                asking.wait(20.0)
             outcome = computed(job)
             counted[0] += 1
             return outcome

@@ -200,3 +200,21 @@ def test_a_cache_needs_the_store_that_it_repeats(monkeypatch: Any) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with pytest.raises(ValueError, match="store"):
         llm.connect(config("openai") | {"cache": True}, record=print)
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "here"),
+    [
+        ("ollama_chat/llama3", "http://localhost:11434", True),
+        ("hosted_vllm/m", "http://127.0.0.1:8000/v1", True),
+        # Behind a gateway on this machine the model is somebody else's.
+        ("openai/m", "http://127.0.0.1:4000/v1", False),
+        ("hosted_vllm/m", "https://models.example.org/v1", False),
+    ],
+)
+def test_a_model_of_ones_own_computes_on_this_machine(
+    model: str, base: str, here: bool, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    client = llm.connect({"model": model, "api_base": base, "caps": {"dollars": None}}, record=print)
+    assert client is not None and client.computes_here is here

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from research.compose.override import values_of
 from research.propose.dimensions import Dimensions, typed
-from research.propose.pattern import Pattern
+from research.propose.forest import Forest
+from research.propose.neighbour import Neighbour
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random, Uniform
 from research.propose.recipes import Recipes, plain
@@ -201,7 +202,12 @@ def test_a_target_in_words_goes_with_every_draw_from_where_it_stands(vocabulary:
     assert dimensions.read((aimed,)) == dimensions.default() and dimensions.carried((aimed,)) == (aimed,)
     stopped = Seen(overrides=(aimed,), proposer="control", status="done", metrics={"cost": 3.0})
     beside = state().model_copy(update={"stopped": stopped, "incumbent": stopped})
-    for proposer in (Random(told, FIXED, 0), Tpe(told, FIXED, 0), Pattern(told, FIXED)):
+    for proposer in (
+        Random(told, FIXED, 0),
+        Tpe(told, FIXED, 0),
+        Neighbour(told, FIXED, 0),
+        Forest(told, FIXED, 0),
+    ):
         asked = 0
         while asked < 14 and (proposal := proposer.ask(beside)):
             asked += 1

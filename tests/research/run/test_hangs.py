@@ -67,6 +67,11 @@ TASK = """
             pulse.beat("a wait for another process")
             time.sleep(0.25)
 
+    def slow():
+        for _ in range(4):
+            pulse.beat("a wait for another process")
+            time.sleep(1)
+
     def quick():
         steps(5)
 
@@ -184,19 +189,37 @@ def lives(pid: int) -> bool:
         return False
 
 
-def test_a_parent_that_was_stopped_itself_takes_nobody_for_hung(
+def test_a_tree_that_was_stopped_as_a_whole_takes_nobody_for_hung(
     ends, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As by a cluster that suspends a job: server, children and parent all lose the same seconds."""
-    parent = os.getpid()
     monkeypatch.setattr(forks, "_SILENT_S", 2.0)
-    script = f"import os, signal, time; time.sleep(2); os.kill({parent}, signal.SIGSTOP); time.sleep(5); "
-    stopper = subprocess.Popen([sys.executable, "-c", f"{script}os.kill({parent}, signal.SIGCONT)"])
+    code = f"""
+        import os, signal, time
+        from pathlib import Path
+        parent = {os.getpid()}
+        tree = [parent]
+        while len(tree) < 3:  # the server, and its child
+            time.sleep(0.1)
+            own = [int(pid) for task in Path(f"/proc/{{parent}}/task").iterdir()
+                   for pid in (task / "children").read_text().split() if int(pid) != os.getpid()]
+            tree = [parent, *own, *(int(pid) for server in own
+                    for pid in Path(f"/proc/{{server}}/task/{{server}}/children").read_text().split())]
+        time.sleep(1.5)
+        for pid in tree[::-1]:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(7.0)
+        for pid in tree[1:]:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.5)  # the server looks before its child can give a sign
+        os.kill(parent, signal.SIGCONT)
+    """
+    stopper = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
     try:
-        told = ends("computing_before_the_first_step", stall_s=1.5)
+        told = ends("slow", stall_s=6.0)
     finally:
         stopper.wait()
-    assert told["computing_before_the_first_step"].status == "done"
+    assert told["slow"].status == "done"
 
 
 def test_a_thread_that_started_the_server_may_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import yaml
 from refusal import Refusal
 from research.goal.goal import read as goal
 from research.propose.dimensions import Dimensions, typed
-from research.space.domain import Domain, applied, chosen, names, read
+from research.space.domain import Domain, applied, chosen, names, read, taken_up
 from research.space.gate import Space
 from research.space.knobs import load
 from research.space.vocabulary import narrowed
@@ -73,6 +73,25 @@ def test_a_focus_is_a_name_or_words(focus: str | None, areas: list[str] | None) 
 def test_an_unknown_focus_is_refused_with_the_areas_there_are() -> None:
     with pytest.raises(Refusal, match=r"'taste': choose one of rates, size\."):
         small().focused("taste")
+
+
+@pytest.mark.parametrize(
+    ("base", "domain"),
+    [
+        (["model.weights=a.pt"], "given"),
+        (["model.weights=a.pt", "budget.finetune=10"], "given"),
+        (["model.weights=a.pt", "budget.steps=10"], None),
+        (["model.weights=a.pt", "budget=default"], None),
+        (["model.width=8"], None),
+    ],
+)
+def test_weights_in_base_are_compressed_and_not_trained_unless_that_is_asked(base, domain) -> None:
+    config = taken_up({"base": base, "goal": USUAL, "domain": {"name": None}, "focus": None}, CONF)
+    assert config["domain"]["name"] == domain
+    asked = applied(config, USUAL)
+    assert ("budget=given" in asked["base"]) == (domain == "given")
+    other = {"base": base, "goal": USUAL, "domain": content("efficiency"), "focus": None}
+    assert taken_up(other, CONF)["domain"]["name"] == "efficiency"
 
 
 def test_a_focus_without_a_domain_is_refused() -> None:

@@ -96,6 +96,14 @@ def test_rules_of_our_networks_refuse_no_other(
     assert space().check(["optimizer.lr=0.01"], given=[data, *fixed]) == []
 
 
+def test_a_variant_of_ours_is_turned_and_judged_as_ours(space: Callable[..., Space]) -> None:
+    made = space(**{"model/vit": "defaults: [transformer]\nwidth: 96\n"})
+    given = ["data=digits", "model=vit"]
+    assert made.check(["model.depth=3"], given=given) == []
+    (said,) = made.check(["model.width=20", "model.heads=8"], given=given)
+    assert "model.heads must divide model.width" in said
+
+
 def test_rules_that_are_not_of_the_network_hold_beside_one_of_the_persons(
     space: Callable[..., Space],
 ) -> None:

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.propose.proposer import State
+from research.propose.proposer import Proposer, Seen, State
 from research.space.gate import Space
 from research.team import discussion
 from research.team.brief import Brief
 from research.team.forms import Build, Builds, Hypothesis, Plan, PlannedArm
-from research.types import Objective
+from research.types import Objective, Proposal
 
 GATE = Path(__file__).parents[2] / "gate"
 SPACE = Space(GATE / "conf", GATE / "space.yaml")
@@ -108,3 +109,36 @@ def test_what_is_left_of_any_answer_can_be_proposed(arms: tuple, builds: tuple) 
         return
     made, _ = proposed(plan, *kept.builds)
     assert made and all(check(list(one.overrides)) == [] for one in made)
+
+
+class Answering(Proposer):
+    """Answers with what it is given, and raises what is an exception."""
+
+    name, first = "llm", False
+
+    def __init__(self, *answers: Proposal | Exception) -> None:
+        self.left, self.asked = list(answers), 0
+
+    def ask(self, state: State) -> Proposal | None:
+        self.asked += 1
+        answer = self.left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        pass
+
+
+def test_what_was_asked_early_comes_of_the_next_ask_alone_behind_what_waits() -> None:
+    early, later, waiting = (Proposal(hypothesis="h", overrides=(text,)) for text in ("a=1", "b=1", "c=1"))
+    inner = Answering(early, later, LookupError("no server"), later)
+    queue, state = discussion.Queued(inner), STATE
+    queue.ask_early(state)
+    assert inner.asked == 1
+    queue.put([waiting])
+    assert [queue.ask(state) for _ in range(3)] == [waiting, early, later] and inner.asked == 2
+    queue.ask_early(state)
+    with pytest.raises(LookupError, match="no server"):
+        queue.ask(state)
+    assert queue.ask(state) == later

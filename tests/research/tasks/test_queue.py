@@ -1,0 +1,85 @@
+"""`task=queue`: what waits is listed in its order, and the verbs do what they say."""
+
+import pytest
+
+from command_lab import Room
+from refusal import Refusal
+from research.store.claims import wanted
+from research.types import Key, Proposal
+
+
+@pytest.fixture
+def waiting(room: Room) -> Room:
+    keys = [Key(f"s{at}", "c", "d", "h") for at in range(3)]
+    room.store.enqueue([wanted(key, config={}, overrides=[key.signature], sweep="w") for key in keys])
+    return room
+
+
+def test_what_waits_and_runs_is_listed_with_its_attempts(waiting: Room) -> None:
+    (mine,) = waiting.store.take()
+    told = waiting.ask("queue")
+    assert [(one.id, one.status, one.attempts) for one in told.trials] == [
+        (1, "leased", 1), (2, "queued", 0), (3, "queued", 0),
+    ]  # fmt: skip
+    assert (
+        waiting.ask("queue", limit=1).left == 2
+        and "and 2 more: limit=3" in waiting.ask("queue", limit=1).text()
+    )
+    waiting.store.finish(mine, {})
+    assert [one.id for one in waiting.ask("queue").trials] == [2, 3]
+
+
+def test_a_cancel_ends_what_waits_now_and_what_runs_at_its_next_step(waiting: Room) -> None:
+    (mine,) = waiting.store.take()
+    told = waiting.ask("queue", cancel="w")
+    assert told.did == "cancelled: 2 that waited and 1 that run, at their next step"
+    assert [(one.id, one.status) for one in told.trials] == [(1, "ending")]
+    assert not waiting.store.beat(mine)
+    waiting.store.fail(mine, "cancelled: somebody asked for it", outcome="cancelled")
+    assert {row.status for row in waiting.store.trials()} == {"cancelled"}
+    with pytest.raises(Refusal, match="trial:1 has ended"):
+        waiting.ask("queue", cancel="trial:1")
+
+
+def test_what_is_paused_waits_until_it_is_resumed(waiting: Room) -> None:
+    assert {one.status for one in waiting.ask("queue", pause="w").trials} == {"paused"}
+    assert waiting.store.take() == [] and "paused: w" in waiting.ask("queue").text()
+    assert waiting.ask("queue", resume="w").paused == ()
+    waiting.ask("queue", pause="all")
+    assert waiting.store.take() == []
+    waiting.ask("queue", resume="all")
+    assert len(waiting.store.take()) == 1
+
+
+def test_the_first_is_taken_first(waiting: Room) -> None:
+    proposal = Proposal(hypothesis="h", overrides=("a=1",))
+    numbers = [waiting.store.add_proposal(proposal, status="queued") for _ in range(2)]
+    waiting.ask("queue", first="trial:3", priority=2)
+    assert [claim.trial_id for claim in waiting.store.take(most=2)] == [3, 1]
+    told = waiting.ask("queue", first=f"proposal:{numbers[1]}", priority=4)
+    assert told.proposals == ((numbers[1], 4), (numbers[0], 0))
+    assert waiting.ask("queue", cancel=f"proposal:{numbers[1]}").proposals == ((numbers[0], 0),)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"cancel": "trial:9"}, "There is no trial 9"),
+        ({"cancel": "nothing"}, "Nothing of 'nothing' waits or runs"),
+        ({"resume": "w"}, "'w' is not paused"),
+        ({"pause": "w", "resume": "w"}, "takes one of cancel, pause, resume, first"),
+        ({"limit": 0}, "limit=0 lists nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(waiting: Room, keys: dict, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        waiting.ask("queue", **keys)
+
+
+def test_a_trial_whose_process_is_gone_is_told_as_lost(waiting: Room) -> None:
+    waiting.store.take(lease_s=-1.0)
+    assert waiting.ask("queue").trials[0].status == "lost"
+    status = waiting.ask("status")
+    assert status.trials == {"lost": 1, "queued": 2} and status.running == ()
+    assert [row["id"] for row in waiting.ask("list", what="trials", status="lost").rows] == [1]
+    assert waiting.ask("list", what="trials", status="leased").rows == ()
