@@ -155,7 +155,7 @@ class Lab:
         return self._do("export", Exported, path=path, status=status)
 
     def deliver(self, row: int, path: str | Path, format: str = "safetensors", **more: Any) -> Delivered:
-        """A trial's network in the folder `path`, proven to answer without the lab; `more` as `licence`, `target`."""
+        """A trial's network in the folder `path`, proven to answer without the lab; `more` as `licence`."""
         return self._do("export", Delivered, id=row, path=path, format=format, **more)
 
     def zoo(self, of: str | None = None, bound: Sequence[str] = ()) -> Zoo:
