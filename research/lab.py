@@ -154,11 +154,9 @@ class Lab:
         """All trials to a .json or .parquet file."""
         return self._do("export", Exported, path=path, status=status)
 
-    def deliver(
-        self, row: int, path: str | Path, format: str = "safetensors", licence: str | None = None
-    ) -> Delivered:
-        """A trial's network in the folder `path`, proven to answer there without the lab."""
-        return self._do("export", Delivered, id=row, path=path, format=format, licence=licence)
+    def deliver(self, row: int, path: str | Path, format: str = "safetensors", **more: Any) -> Delivered:
+        """A trial's network in the folder `path`, proven to answer without the lab; `more` as `licence`."""
+        return self._do("export", Delivered, id=row, path=path, format=format, **more)
 
     def zoo(self, of: str | None = None, bound: Sequence[str] = ()) -> Zoo:
         """The best networks at hand of each data set and bound."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
-from construct import refuse_untrusted, renamed
+from construct import is_trusted, refuse_untrusted, renamed
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.metrics import quantity
@@ -124,6 +124,9 @@ def _check(trial: Trial) -> None:
     if trial.status != "done":
         raise Refusal(f"Trial {trial.id} is {trial.word}: only what was trained to its end can be exported.")
     refuse_edited(trial)
+    own = (trial.config.get("model") or {}).get("target")
+    if own is not None and not is_trusted(own):
+        raise Refusal(f"Trial {trial.id} trained a network of your own: if you mean it, say target={own!a}.")
     refuse_untrusted(trial.config)
     if trial.folder is None or not (Path(trial.folder) / "weights.pt").is_file():
         raise Refusal(

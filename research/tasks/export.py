@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from construct import trust
 from redact import redact
 from refusal import Refusal
 from research.campaign.campaign import Campaign
@@ -42,6 +43,7 @@ def export(
     status: str | None,
     id: int | str | None,
     format: str | None,
+    target: str | None,
     licence: str | None,
 ) -> Answer:
     """The network of the trial `id` in a folder, or without it all trials in a file.
@@ -49,7 +51,7 @@ def export(
     Raises `Refusal` as `rows` and `research.tasks.delivered.deliver` do, and for keys of the other kind.
     """
     if id is None:
-        given = {"format": format, "licence": licence}
+        given = {"format": format, "target": target, "licence": licence}
         odd = [f"{name}={value}" for name, value in given.items() if value is not None]
         if odd:
             raise Refusal(f"{odd[0]} is for the network of one trial: say which, as id=12.")
@@ -57,6 +59,9 @@ def export(
     if status is not None:
         raise Refusal(f"status={status} chooses among all trials: leave it out, for id={id} names one.")
     from research.tasks.delivered import deliver
+
+    if target is not None:
+        trust({}, [f"model.target={target}"])
 
     return deliver(campaign, id, format, path, licence)
 

@@ -71,6 +71,7 @@ def test_a_folder_is_whole_or_not_there(resolve: Callable[..., Any], tmp_path: P
         ({"id": 7, "format": "onnx", "path": "out"}, "trial 7"),
         ({"id": 1, "format": "onnx", "path": "out"}, "Trial 1 is failed: only what was trained to its end"),
         ({"id": 1, "status": "done"}, "status=done chooses among all trials"),
+        ({"target": "a.B"}, "target=a.B is for the network of one trial"),
         ({"format": "onnx"}, "format=onnx is for the network of one trial: say which, as id=12"),
     ],
 )

@@ -105,7 +105,7 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
         (
             ["task=export", "goal=fewer joules"],
             "task=export takes no goal, which task=improve|research|review|run|suggest takes: "
-            "its own keys are path, id, format, licence and status.",
+            "its own keys are path, id, format, target, licence and status.",
         ),
         (
             ["task=status", "count=7"],
