@@ -49,7 +49,7 @@ class GRU(nn.Module):
         super().__init__()
         positive(classes=classes, width=width, depth=depth, stride=stride)
         self.tokens, self.stride = task in TOKEN_TASKS, stride
-        self.texts = vocabulary is not None and not self.tokens
+        self.texts = vocabulary is not None and not self.tokens and len(sizes(shape)) == 1
         steps, features = _steps(sizes(shape), self.tokens, stride, bidirectional, width if self.texts else 0)
         if self.texts or self.tokens:
             rows = classes if vocabulary is None or self.tokens else vocabulary
