@@ -197,10 +197,10 @@ def main() -> None:
 
 if __name__ == "__main__":
     from research.compose.defaults import Files
-    from research.tasks.line import helps, manual, training
+    from research.tasks.line import helps, manual, put, training
 
     if helps(sys.argv[1:]):
-        sys.exit(print(manual(Files(CONF), "train")))
+        sys.exit(put(manual(Files(CONF), "train"), sys.stdout))
     construct.look_here()
     with refusal.told():
         sys.argv[1:] = training(sys.argv[1:], CONF)

@@ -24,3 +24,16 @@ def test_help_names_every_option_of_the_root_config(script: str, tmp_path: Path)
         for option in (ROOT / "conf" / group).glob("*.yaml"):
             assert option.stem in told, f"{group}={option.stem}"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["train.py", "agent.py"])
+def test_a_reader_that_has_seen_enough_is_no_error(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / script), "--help"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as asked:
+        assert asked.stdout is not None and asked.stderr is not None
+        asked.stdout.close()
+        assert asked.stderr.read() == ""
+    assert asked.returncode == 0

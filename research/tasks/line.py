@@ -239,10 +239,15 @@ def say(answer: "Answer", as_json: bool, out: TextIO) -> None:
         text = UNSEEN.sub(_as_json, answer.document())
     else:
         text = "" if answer.told else written(answer.text(), out)
+    if text:
+        put(text, out)
+
+
+def put(text: str, out: TextIO) -> None:
+    """Print it, for a reader that may have seen enough, as `head` has."""
     try:
-        if text:
-            print(text, file=out, flush=True)
-    except BrokenPipeError:  # the reader has seen enough, as `head` does; flushing again would raise again
+        print(text, file=out, flush=True)
+    except BrokenPipeError:  # flushing again would raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
