@@ -20,6 +20,8 @@ _SECRET = re.compile(
 _OPTIONS = re.compile(r"\s*Available options in ('[^']*'):((?:\n\t[^\n]*)+)")
 
 
+# OmegaConf names the last part of a key first, and all of it on a line of its own.
+_MISSING = re.compile(r"Missing mandatory value: [\w.]+(.*\n\s*full_key: ([\w.]+))", re.DOTALL)
 # Of what Hydra's grammar says of a word only the word is of use.
 _CUT = re.compile(r"^\w*Exception: |\s*\^\s*$|See https://hydra\.cc/docs\S+ for details", re.MULTILINE)
 
@@ -69,6 +71,7 @@ def _sentence(error: BaseException) -> str | None:
     if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
         return None
     text = _CUT.sub("", str(error).split("Config search path:")[0])
+    text = _MISSING.sub(r"Missing mandatory value: \2\1", text)
     text = _OPTIONS.sub(_options, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [

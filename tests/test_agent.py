@@ -246,7 +246,7 @@ def test_a_campaign_through_train_py_and_typed_again(tmp_path: Path) -> None:
     assert {config["data"]["_target_"] for config in configs} == {"models.data.digits.load"}
     again = agent(tmp_path, *words)
     assert again.returncode == 0 and trained(tmp_path) == first, again.stdout
-    assert done.stdout.count("   seed ") == first and "   seed " not in again.stdout
+    assert done.stdout.count("   seed ") >= first and "   seed " not in again.stdout
     assert again.stdout.splitlines()[-2:] == lines[-2:]
 
 

@@ -164,7 +164,10 @@ class Runner:
         threads: int,
     ) -> None:
         forks = self._open(threads)
-        called = [str(target) for target in targets(job.config)]
+        # The engine that hands trials out is no part of one.
+        called = [
+            str(one) for part, value in job.config.items() if part != "runner" for one in targets(value)
+        ]
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         one = running[self._started] = _Running(job, claim, place, self._log(job))

@@ -44,9 +44,10 @@ def ours() -> Any:
     module: Any = types.ModuleType("own_targets")
     module.Call, Call.__module__ = Call, "own_targets"
     before, construct._OURS = construct._OURS, (*construct._OURS, "own_targets")
+    trusted = set(construct._trusted)
     sys.modules["own_targets"] = module
     construct.trust({"_target_": "own_targets.Call"})
     yield
     construct._OURS = before
-    construct._trusted.clear()
+    construct._trusted.intersection_update(trusted)
     del sys.modules["own_targets"]

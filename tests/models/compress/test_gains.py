@@ -75,6 +75,6 @@ def test_a_machine_that_slows_both_networks_leaves_their_ratio_known(clock, monk
 
 def test_a_ratio_that_moves_is_compared_with_none(clock, monkeypatch):
     monkeypatch.setattr(module, "time", clock)
-    moving = itertools.chain.from_iterable([seconds] * 40 for seconds in (0.01, 0.03, 0.02))
+    moving = [0.01] * 3 + [0.03] * 3 + [0.02] * 3
     _, uneven = gains(Timed(clock, [0.03]), Timed(clock, moving), inputs(), 8.0, 2.0)
     assert uneven is not None and uneven.startswith("the ratio of calls in turns spread by ")

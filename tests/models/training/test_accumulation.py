@@ -15,7 +15,8 @@ from models.training.objective import CrossEntropy
 from trainings import parts
 
 CONF = Path(__file__).parents[3] / "conf"
-MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
+FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))}
+MODELS = {name: file for name, file in FILES.items() if file["_target_"].startswith("models.nets.")}
 del MODELS["bag"]  # whose vocabulary is that of a person's own texts: tests/models/nets/test_bag.py
 BATCH = 8
 IMAGES = {"shape": (1, 8, 8), "classes": 5, "task": "classification"}

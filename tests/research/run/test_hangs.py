@@ -160,7 +160,7 @@ def test_orphans_end_although_the_server_is_in_the_middle_of_an_import(tmp_path:
         from research.run.runner import Job, Runner
         runner = Runner(2, 1, task="holding:trial", preload=(), logs=Path("logs"))
         for number, job in enumerate([Job({{}}, ["a"]), Job({{}}, ["b"])]):
-            runner._start({{}}, job, {{}}, 1)
+            runner._start({{}}, job, None, {{}}, 1)
             if number == 0:
                 while not Path("pids").exists():
                     pass

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from construct import build
 from research.space.gate import Space
 from research.space.memory_estimate import counted, memory
 
@@ -16,13 +17,12 @@ BATCH = 8
 @pytest.mark.parametrize("data", ["digits", "mnist1d", "cifar10", "mqar", "pytext"])
 def test_every_network_is_estimated_within_its_factor(data: str) -> None:
     import torch
-    from hydra.utils import instantiate
 
     for model in SPACE.options["model"]:
         if SPACE.check([f"model={model}"], given=[f"data={data}"]):
             continue
         config = SPACE.resolve([f"data={data}", f"model={model}", f"data.batch_size={BATCH}"])
-        net = instantiate(config["model"])
+        net = build(config["model"])
         shape = (BATCH, *config["data"]["shape"])
         tokens = config["data"]["task"] != "classification"
         x = torch.zeros(shape, dtype=torch.int64) if tokens else torch.zeros(shape)

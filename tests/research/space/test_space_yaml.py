@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import own_data
+from construct import build
 from research.compose.compose import at, holds
 from research.space.conditions import family
 from research.space.gate import Space
@@ -132,7 +133,6 @@ def value_of(knob: Any, draw: random.Random) -> str:
 @pytest.mark.parametrize("data", DATA)
 def test_every_network_that_the_gate_accepts_builds_and_runs(data: str) -> None:
     import torch
-    from hydra.utils import instantiate
 
     draw, built = random.Random(0), 0
     for overrides in (drawn(draw, data) for _ in itertools.count()):
@@ -144,7 +144,7 @@ def test_every_network_that_the_gate_accepts_builds_and_runs(data: str) -> None:
         shape = config["data"]["shape"]
         tokens = config["data"]["task"] != "classification"
         x = torch.zeros(2, *shape, dtype=torch.int64) if tokens else torch.zeros(2, *shape)
-        logits = instantiate(config["model"])(x)
+        logits = build(config["model"])(x)
         assert logits.shape[-1] == config["data"]["classes"], overrides
         built += 1
         if built == 12:

@@ -43,7 +43,8 @@ def test_a_model_reviews_and_improves_and_the_stand_in_is_told_from_it(room: Roo
 
 def test_a_model_suggests_beside_the_samplers_and_an_outage_is_said(room: Room) -> None:
     server = TeamServer()
-    shares = {"llm": 0.5, "random": 0.5, "tpe": 0, "recipes": 0, "portfolio": 0, "cmaes": 0, "pattern": 0}
+    silent = dict.fromkeys(("tpe", "recipes", "portfolio", "cmaes", "pattern", "neighbour", "forest"), 0)
+    shares = {"llm": 0.5, "random": 0.5, **silent}
     with server.http:
         found = asked(room, "suggest", server.http.base, count=4, proposer={"shares": shares})
     assert {one.proposer for one in found.suggestions} == {"llm", "random"}
