@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from redact import shown
 from refusal import Refusal
@@ -29,12 +30,17 @@ def drain(
     engine: str = "local",
     jobs: int | None = None,
     threads: int | None = None,
+    folder: str | None = None,
 ) -> int:
     """Run what waits in the database at `url` for who has these `needs`; returns how many trials were run.
+
+    `folder` is where the command was typed: where this host has it too, relative paths are of it.
 
     A row is run only as it was written (its digest is checked), and only by the code that it was queued for.
     """
     told: set[int] = set()
+    if folder is not None and Path(folder).is_dir():
+        os.chdir(folder)
 
     def offered(store: Store, most: int) -> dict[int, Job]:
         found = {}

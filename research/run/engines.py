@@ -149,7 +149,9 @@ class Ray(Engine):
         # With no GPU of its own a worker sees none: Ray leaves the variable alone then.
         hidden = {} if self._asks["num_gpus"] else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
         worker = ray.remote(**self._asks, runtime_env=hidden, max_retries=0)(drain)
-        self._running = [worker.remote(url, list(needs), self.name, **self._own) for _ in range(n)]
+        # A worker begins in a copy of the code, where no relative path leads to what the command meant.
+        here = {**self._own, "folder": str(Path.cwd())}
+        self._running = [worker.remote(url, list(needs), self.name, **here) for _ in range(n)]
 
     def alive(self) -> int:
         """Workers that have not ended."""
