@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from refusal import Refusal
 from research.run import handout
-from research.run.drain import _job
+from research.run.drain import _job, drain
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
 from research.store import promises
@@ -152,3 +152,16 @@ def test_twenty_losses_end_a_trial_that_nobody_sees_fail(jobs: list[Job], store:
     assert store.trials()[0].status == "dead" and "lost 20 times" in str(store.trials()[0].reason)
     assert seeds(work.elsewhere()) == {0: "failed"}
     work.close()
+
+
+def test_a_worker_finds_relative_paths_where_the_command_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed, begun = tmp_path / "typed", tmp_path / "begun"
+    for folder in (begun, typed):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+    Store("sqlite:///lab.db").close()
+    monkeypatch.chdir(begun)
+    assert drain("sqlite:///lab.db", jobs=1, threads=1, folder=str(typed)) == 0
+    assert Path.cwd() == typed and not (begun / "lab.db").exists()
