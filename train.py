@@ -200,7 +200,8 @@ if __name__ == "__main__":
     from research.tasks.line import helps, manual, put, training
 
     if helps(sys.argv[1:]):
-        sys.exit(put(manual(Files(CONF), "train"), sys.stdout))
+        put(manual(Files(CONF), "train"), sys.stdout)
+        sys.exit()
     construct.look_here()
     with refusal.told():
         sys.argv[1:] = training(sys.argv[1:], CONF)
