@@ -73,15 +73,16 @@ class Ladder(Record):
 
 @final
 class Promote(Record):
-    """How contenders are promoted: the best `arms` race for `trials` over `seeds`, beside the control.
-
-    Other seeds than the screening's, whose figures count too: the best of many was lucky in its seed as well.
-    """
+    """The best `arms` race for `trials`, all together, over `seeds` that are none of the screening's."""
 
     arms: int = Field(default=8, ge=1)
     seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
     trials: int = Field(default=12, ge=1)
-    """of all contenders together; where each can have every seed, each has"""
+
+    @property
+    def most(self) -> int:
+        """Trials of contenders at most, without the control's."""
+        return min(self.arms * len(self.seeds), self.trials)
 
 
 @final
@@ -90,8 +91,7 @@ class Confirm(Record):
 
     arms: int = Field(default=2, ge=1)
     """contenders that may be confirmed, one after another, until one is supported"""
-    seeds: int = Field(default=5, ge=ENOUGH)
-    """fresh seeds of each look"""
+    seeds: int = Field(default=5, ge=ENOUGH)  # fresh ones, of each look
     looks: int = Field(default=2, ge=1)
     """how often seeds are added while the verdict is open; all looks share one error rate"""
     first_seed: int = Field(default=1000, ge=0)

@@ -47,7 +47,7 @@ class Promotion:
     def short(self, price: Price) -> str | None:
         """Why the screening cannot pay a price and leave enough, in the budget and in its box."""
         spend = self._bench.spend
-        here = self._mine.plus(spend.usual(self._promoted())).seconds
+        here = self._mine.plus(spend.usual(self._charter.promote.most)).seconds
         # At most half of a box is kept back, as of a budget.
         kept = min(here, self._boxes.limit_s() / 2)
         return spend.short(price, self._reserve()) or self._boxes.short(price.seconds + kept)
@@ -240,13 +240,10 @@ class Promotion:
             self.notes.append(f"{len(held)} of the promoted arms could not be compared: {held[0]}")
         return bool(held)
 
-    def _promoted(self) -> int:
-        promote = self._charter.promote
-        return min(promote.arms * len(promote.seeds), promote.trials)
-
     def _reserve(self) -> Price:
         """What a whole promotion and a whole confirmation cost."""
-        return self._later.plus(self._bench.spend.usual(self._promoted() + self._charter.confirm.seeds))
+        trials = self._charter.promote.most + self._charter.confirm.seeds
+        return self._later.plus(self._bench.spend.usual(trials))
 
     def _affordable(self, best: Sequence[Arm]) -> Sequence[Arm]:
         """As many of the best as can be promoted and still be confirmed."""

@@ -119,7 +119,7 @@ def _trials(charter: "Charter") -> dict[str, int]:
     """Trials of a sprint by stage, where each of its turns and looks is taken; each beside its control."""
     return {
         "screened": (charter.screen.turns + 1) * len(charter.screen.seeds),
-        "promoted": (charter.promote.arms + 1) * len(charter.promote.seeds),
+        "promoted": charter.promote.most + len(charter.promote.seeds),
         "confirmed": 2 * charter.confirm.arms * charter.confirm.each,
     }
 

@@ -30,7 +30,7 @@ def test_a_dry_run_tells_the_goal_the_space_and_the_cost_and_writes_nothing(tmp_
     )
     assert plan.fixed == ("data=digits", "model=cnn") and "model" not in plan.groups
     assert "adamw" in plan.groups["optimizer"] and plan.keys["model.width"] == "4 to 1024"
-    assert plan.trials == {"screened": 10, "promoted": 27, "confirmed": 60}
+    assert plan.trials == {"screened": 10, "promoted": 15, "confirmed": 60}
     assert "at most 170" in plan.text() and plan.asked in plan.text() and plan.seconds is None
     assert not list(tmp_path.iterdir())
 
