@@ -1,10 +1,8 @@
 """ONNX Runtime: networks and their int8 forms as ONNX files, run by its CPU kernels."""
 
-import logging
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +13,7 @@ from models.backends.layers import operations
 from models.backends.served import Served
 from models.compress.backend import Backend, Made, Rounding, installed
 from models.compress.context import Context
-from models.compress.exported import export, quiet
+from models.compress.exported import export, quiet, unlogged
 from models.compress.processor import instructions, saturates
 from models.exports.onnx import to_onnx
 from refusal import Refusal
@@ -118,7 +116,7 @@ def _rounded(place: Path, inputs: Iterable[Tensor] | None, exact: list[str], kin
 
     source, ready, target = (place / f"{name}.onnx" for name in ("float", "ready", "int8"))
     how = {"per_channel": True, "reduce_range": saturates(), "weight_type": quantization.QuantType.QInt8}
-    with _silent(), quiet():
+    with unlogged(), quiet():
         # Batch normalisation becomes a part of the weights before they are rounded.
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         how["nodes_to_exclude"] = _fused(ready, exact)
@@ -170,14 +168,3 @@ class _Examples:
         if batch is None:
             raise StopIteration
         return batch
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without the advice that its quantizer logs to the root logger."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -1,6 +1,7 @@
 """From a network to a graph of plain operations, and from that to machine code with its weights inside."""
 
 import copy
+import logging
 import shutil
 import time
 import warnings
@@ -193,3 +194,14 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Without what libraries advise and miss while they quantise, which they log to the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

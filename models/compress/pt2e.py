@@ -1,17 +1,15 @@
 """A graph whose linear layers and convolutions are int8 (PyTorch 2 export quantization, x86 inductor)."""
 
 import copy
-import logging
 import platform
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from models.compress.exported import export, one_mode, quiet
+from models.compress.exported import export, one_mode, quiet, unlogged
 from models.compress.processor import X86, largest_activation
 from refusal import Refusal
 
@@ -71,7 +69,7 @@ def _rounded(
     graph: torch.fx.GraphModule, batches: Iterable[Tensor], *, dynamic: bool, reduced: bool
 ) -> torch.fx.GraphModule:
     """`graph` with torchao's roundings of weights, not yet done, and of activations."""
-    with _silent(), quiet():
+    with unlogged(), quiet():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86_inductor
 
@@ -273,14 +271,3 @@ def _drop_unused(graph: torch.fx.GraphModule) -> None:
         if name not in read:
             owner, last = _owner(graph, name)
             delattr(owner, last)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without the lines that torchao logs about libraries for GPUs that are not here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

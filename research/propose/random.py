@@ -1,20 +1,19 @@
 """Random search: a few knobs of the control turned at once, or all of them; the yardstick of the others."""
 
 import random
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, final
 
 from research.metrics import words
-from research.propose.dimensions import Dimensions, typed
+from research.propose.dimensions import Dimensions, Drawn, typed
 from research.propose.proposer import Proposer, State
 from research.stats.claims import refutation
 from research.types import Proposal
 
 
-@final
-class Random(Proposer):
-    """Uniform draws of a few dimensions, of all in a small space; Bergstra and Bengio (2012), JMLR 13."""
-
-    name = "random"
+class Draws(Proposer):
+    """Draws that ask nothing of what was seen."""
 
     def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
         self._dimensions = Dimensions(vocabulary, fixed)
@@ -25,28 +24,32 @@ class Random(Proposer):
         if not self._dimensions.default():
             return None
         stopped = state.stopped.overrides if state.stopped else None
-        drawn = self._dimensions.vary(self._rng, state.objective.metric, stopped)
-        return claim((*typed(drawn), *self._dimensions.carried(stopped or ())), state, self.name)
+        carried = self._dimensions.carried(stopped or ())
+        return claim((*typed(self._drawn(state.objective.metric, stopped)), *carried), state, self.name)
+
+    @abstractmethod
+    def _drawn(self, metric: str, stopped: Sequence[str] | None) -> Drawn:
+        """A point; `stopped` are the overrides of the control stopped at the bound, where there is one."""
 
 
 @final
-class Uniform(Proposer):
+class Random(Draws):
+    """Uniform draws of a few dimensions, of all in a small space; Bergstra and Bengio (2012), JMLR 13."""
+
+    name = "random"
+
+    def _drawn(self, metric: str, stopped: Sequence[str] | None) -> Drawn:
+        return self._dimensions.vary(self._rng, metric, stopped)
+
+
+@final
+class Uniform(Draws):
     """Uniform draws of every dimension, whatever their number."""
 
     name = "uniform"
 
-    def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:
-        self._dimensions = Dimensions(vocabulary, fixed)
-        self._rng = random.Random(f"{self.name} {seed}")
-
-    def ask(self, state: State) -> Proposal | None:
-        """A new draw, whatever was seen; None where nothing is left to turn."""
-        if not self._dimensions.default():
-            return None
-        words = self._dimensions.carried(state.stopped.overrides if state.stopped else ())
-        return claim(
-            (*typed(self._dimensions.walk(lambda axis: axis.draw(self._rng))), *words), state, self.name
-        )
+    def _drawn(self, metric: str, stopped: Sequence[str] | None) -> Drawn:
+        return self._dimensions.walk(lambda axis: axis.draw(self._rng))
 
 
 def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:

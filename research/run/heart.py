@@ -8,6 +8,7 @@ from typing import Any, final
 
 import pulse
 from refusal import Ended, Refusal
+from research.run.silence import longest_s
 from research.store import attempts
 from research.store.attempts import LEASE_S, Lost, TrialClaim
 from research.store.outage import at_once
@@ -15,8 +16,6 @@ from research.store.store import Store
 
 LOOK_S = 1.0
 """how often it is asked whether the training is to end; a look writes nothing"""
-STALL_S, USUAL = 60.0, 10
-"""without a step for so long, and for so many times the usual, a lease is kept no more"""
 _SOONER = 1.25
 """what is spent is written at times that grow by this, at most a third of a lease: a kill hides a fifth"""
 
@@ -96,4 +95,4 @@ class Heart:
                 return
 
     def _stalled(self, now: float) -> bool:
-        return self._moved is not None and now - self._moved > max(STALL_S, USUAL * self._usual_s)
+        return self._moved is not None and now - self._moved > longest_s(self._usual_s)

@@ -53,12 +53,17 @@ class Silence:
 
     def limit_s(self, life: Life) -> float:
         """The longest silence that is none yet."""
-        return max(LEAST_S, _TIMES * life.usual_s) if self._limit_s is None else self._limit_s
+        return longest_s(life.usual_s) if self._limit_s is None else self._limit_s
 
     def told(self, life: Life) -> str:
         """How long it lasted and since what, for a sentence."""
         what = f"step {life.step} of training" if life.training else life.doing or "its start"
         return f"no sign of life for {self._silent_s:.0f} s after {what}"
+
+
+def longest_s(usual_s: float) -> float:
+    """The longest silence of what usually gives a sign every `usual_s` seconds; its lease is kept as long."""
+    return max(LEAST_S, _TIMES * usual_s)
 
 
 def used_s(group: int) -> float:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from claiming import ask, mine
 from refusal import Refusal
-from research.run import heart as heart_module
+from research.run import silence
 from research.run.heart import Cancelled, Heart
 from research.store import owners
 from research.store.schema import attempt, metric, trial
@@ -128,7 +128,7 @@ def test_a_cancelled_training_ends_at_its_next_step_and_what_it_spent_is_known(s
 
 
 def test_without_steps_a_lease_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heart_module, "STALL_S", 0.2)
+    monkeypatch.setattr(silence, "LEAST_S", 0.2)
     claim = mine(ask(store, lease_s=30))
     heart = Heart(store, claim, 1.5)
     with heart.beating():
