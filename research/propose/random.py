@@ -1,7 +1,7 @@
 """Random search: a few knobs of the control turned at once, or all of them; the yardstick of the others."""
 
 import random
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -12,7 +12,7 @@ from research.stats.claims import refutation
 from research.types import Proposal
 
 
-class Draws(Proposer):
+class Draws(Proposer, ABC):
     """Draws that ask nothing of what was seen."""
 
     def __init__(self, vocabulary: dict[str, Any], fixed: tuple[str, ...], seed: int) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE = 160
+_COSTS = ("train/energy_j", "train/seconds")
 _NAME, _GAP = 22, 3
 """characters that the names of the arms need at least, and what stands between two columns"""
 
@@ -105,13 +106,13 @@ def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list
     """Column heads and the text of each row, the best marked with a star; failures where there are any."""
     metrics = list(dict.fromkeys((score, twin(score))))
     failures = any(row.failed for row in compared)
-    heads = ["arm", "n", *metrics, "train/energy_j", "train/seconds", *["failed"] * failures]
+    heads = ["arm", "n", *metrics, *_COSTS, *["failed"] * failures]
     winner = best(compared, score)
     texts = []
     for row in compared:
         mark = "* " if row is winner else ""
         figures = [_interval(row, metric) for metric in metrics]
-        costs = [_joules(row, compared), _interval(row, "train/seconds")]
+        costs = [_cost(row, compared, metric) for metric in _COSTS]
         counted = [str(row.arm.of(score).n), *figures, *costs]
         texts.append([mark + row.name, *counted, *[str(row.failed or "")] * failures])
     return heads, texts
@@ -162,11 +163,13 @@ def _print_stacked(console: "Console", heads: Sequence[str], cells: Sequence[Seq
 
 
 def caption(compared: Sequence[SweepRow]) -> str:
-    """How to read the table, how its joules were taken, and what was disturbed."""
+    """How to read the table, how its joules were taken, what is not comparable, and what was disturbed."""
     methods = sorted({method for row in compared for method in row.methods})
     joules = f"; joules: {', '.join(methods)}" if methods else ""
     star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
     told = f"mean ± 95 % t-interval over seeds{star}{joules}"
+    reasons = (_unlike(row, compared, metric) for metric in _COSTS for row in compared)
+    told = "\nnot comparable: ".join([told, *dict.fromkeys(filter(None, reasons))])
     held = [why for row in compared for why in row.arm.disturbed("train/seconds")]
     if not held:
         return told
@@ -190,9 +193,11 @@ def _half(told: Summary, metric: str) -> str:
     return f" ± {told.half_width:.2g}"
 
 
-def _joules(row: SweepRow, compared: Sequence[SweepRow]) -> str:
-    """Joules of one instrument: those taken otherwise than the first arm's are not shown."""
-    own, first = (_sound("train/energy_j", arms) for arms in ([row], compared[:1]))
-    if unlike("train/energy_j", [*first, *own]):
-        return "methods differ"  # their figures are never averaged, nor put side by side
-    return _interval(row, "train/energy_j")
+def _cost(row: SweepRow, compared: Sequence[SweepRow], metric: str) -> str:
+    """A cost beside the first arm's: one taken otherwise is neither averaged nor put side by side."""
+    return "not comparable" if _unlike(row, compared, metric) else _interval(row, metric)
+
+
+def _unlike(row: SweepRow, compared: Sequence[SweepRow], metric: str) -> str | None:
+    own, first = (_sound(metric, some) for some in ([row], compared[:1]))
+    return unlike(metric, [*first, *own])

@@ -136,7 +136,7 @@ def test_a_sweep_never_stars_among_two_instruments() -> None:
     told = sweep_table.arms([outcome("adam", 9.0), other])
     assert sweep_table.best(told, "train/energy_j") is None
     _, texts = sweep_table.rows(told, "train/energy_j")
-    assert [text[-2] for text in texts] == ["9 J", "methods differ"]
+    assert [text[-2] for text in texts] == ["9 J", "not comparable"]
 
 
 def test_a_plan_predicts_from_undisturbed_trials(

@@ -48,10 +48,26 @@ def test_joules_taken_in_different_ways_are_not_averaged() -> None:
     _, ((*_, joules, _),) = rows(
         arms([outcome("adam", 0, 0.9), outcome("adam", 1, 0.9, "nvml")]), "val/accuracy"
     )
-    assert joules == "methods differ"
-    assert caption(arms([outcome("adam", 0, 0.9), outcome("adam", 1, 0.9, "nvml")])).endswith(
-        "estimated, nvml"
+    assert joules == "not comparable"
+    told = caption(arms([outcome("adam", 0, 0.9), outcome("adam", 1, 0.9, "nvml")])).splitlines()
+    assert told[0].endswith("estimated, nvml") and len(told) == 2
+    assert told[1].startswith(
+        "not comparable: train/energy_j was taken by different methods (estimated, nvml)"
     )
+
+
+def test_costs_of_trials_with_other_threads_are_not_averaged_and_the_reason_is_told() -> None:
+    known, new = (outcome("adam", seed, 0.9) for seed in (0, 1))
+    for one, threads in ((known, 2), (new, 1)):
+        one.metrics["train/seconds"] = 1.0 / threads
+        one.facts["threads"] = threads
+    _, ((*_, joules, seconds),) = rows(arms([known, new]), "val/accuracy")
+    assert joules == seconds == "not comparable"
+    _, *why = caption(arms([known, new])).splitlines()
+    assert [line.partition(" was taken with 1, 2 threads")[0] for line in why] == [
+        "not comparable: train/energy_j",
+        "not comparable: train/seconds",
+    ]
 
 
 def test_the_best_follows_the_direction_of_the_score() -> None:
