@@ -48,6 +48,12 @@ def processes(folder: Path) -> list[str]:
         database.close()
 
 
+def whys(folder: Path) -> list[str]:
+    """What the logs say of processes that took no further trial."""
+    lines = [line for log in sorted((folder / "logs").glob("*")) for line in log.read_text().splitlines()]
+    return [line for line in lines if "takes no further trial" in line]
+
+
 def learnt(folder: Path, outcome: Outcome) -> dict[str, Any]:
     """All that a trial stores but for what a clock or the system's memory says."""
     assert outcome.trial_id is not None
@@ -82,7 +88,7 @@ def test_figures_of_trials_in_turns_equal_those_of_trials_alone(tmp_path: Path) 
     alone = ran(tmp_path / "alone", MIXED, jobs=2, turns=1)
     in_turns = ran(tmp_path / "turns", MIXED, jobs=1)
     assert len(set(processes(tmp_path / "alone"))) == len(MIXED)
-    assert len(set(processes(tmp_path / "turns"))) == 1
+    assert len(set(processes(tmp_path / "turns"))) == 1, whys(tmp_path / "turns")
     for line, one, other in zip(MIXED, alone, in_turns, strict=True):
         assert learnt(tmp_path / "alone", one) == learnt(tmp_path / "turns", other), line
     seeds = [one.metrics["test/loss"] for one in in_turns[:2]]
@@ -91,7 +97,7 @@ def test_figures_of_trials_in_turns_equal_those_of_trials_alone(tmp_path: Path) 
 
 def test_each_has_its_own_row_folder_and_cpu_seconds(tmp_path: Path) -> None:
     outcomes = ran(tmp_path / "lab", [[f"seed={seed}"] for seed in range(4)], jobs=1)
-    assert len(set(processes(tmp_path / "lab"))) == 1
+    assert len(set(processes(tmp_path / "lab"))) == 1, whys(tmp_path / "lab")
     store = Store(f"sqlite:///{tmp_path}/lab/lab.db")
     rows = store.trials()
     store.close()
@@ -110,7 +116,7 @@ def test_each_has_its_own_row_folder_and_cpu_seconds(tmp_path: Path) -> None:
 def test_memory_does_not_grow_from_turn_to_turn(tmp_path: Path) -> None:
     lines = [[f"seed={seed}", "logger=none", "unmeasured=[infer]"] for seed in range(16)]
     outcomes = ran(tmp_path / "lab", lines, jobs=1)
-    assert len(set(processes(tmp_path / "lab"))) == 1
+    assert len(set(processes(tmp_path / "lab"))) == 1, whys(tmp_path / "lab")
     # The most that the process ever held: it may rise while kinds of work are new, and then no more.
     assert outcomes[-1].peak_bytes - outcomes[3].peak_bytes < 4 * 2**20
 

@@ -25,8 +25,8 @@ from research.space.signature import steps_of
 _TASKS_OWN = "TURNS"
 _LABS_OWN = ("models.", "torch.optim.")
 _ROOM_BYTES = 256 * 2**20
-_WAIT_S = 0.1
-"""for threads that were told to end, all together"""
+_WAIT_S = 1.0
+"""for threads that were told to end, all together; on a busy machine they need some of it"""
 
 State = dict[str, Any]
 
@@ -72,7 +72,8 @@ class Turns:
         """Whether the process may take another trial after the one that has just ended well.
 
         Collects first what that one left: else it would be collected at the cost of the next one, and memory
-        would grow. It also ends after so many turns, or when it has grown by 256 MiB.
+        would grow. It also ends after so many turns, or when it has grown by 256 MiB. Why it is not fit is
+        said in the trial's log, where it is not the number of turns.
         """
         self._taken += 1
         if self._more is None or self._taken >= self._most:
@@ -85,9 +86,15 @@ class Turns:
         for thread in threading.enumerate():
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
-        if changed(self._before, self._state()):
-            return False
-        return _private_bytes() - self._private < _ROOM_BYTES
+        differs = changed(self._before, self._state())
+        grown = _private_bytes() - self._private
+        if not differs and grown < _ROOM_BYTES:
+            return True
+        why = (
+            f"not as before: {', '.join(differs)}" if differs else f"it has grown by {grown / 2**20:.0f} MiB"
+        )
+        print(f"this process takes no further trial: {why}")
+        return False
 
     def _state(self) -> State:
         assert self._more is not None
