@@ -16,8 +16,7 @@ import numpy as np
 
 from research.campaign.budget import NO_PRICE, Price
 from research.campaign.charter import Confirm
-from research.campaign.confirmation import Finding
-from research.campaign.own_claims import OwnClaims
+from research.campaign.judging import Finding, OwnClaims
 from research.campaign.question import Turn
 from research.stats.alpha import AlphaLedger, Errors
 from research.stats.arms import Arm, between

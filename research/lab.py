@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
-from research.tasks.backup import BackedUp
+from research.tasks.archive import BackedUp, Forgot
 from research.tasks.calibrate import Calibrated
 from research.tasks.compare import Compared
 from research.tasks.delivered import Delivered
 from research.tasks.doctor import Examined
 from research.tasks.execute import Ran
 from research.tasks.export import Exported
-from research.tasks.forget import Forgot
 from research.tasks.line import overrides, settings
 from research.tasks.listing import Listing
-from research.tasks.planned import Planned
-from research.tasks.queue import Waiting
+from research.tasks.queue import Steered, Waiting
 from research.tasks.report import Reported
 from research.tasks.reproduce import Reproduced
-from research.tasks.research import Researched
+from research.tasks.research import Planned, Researched
 from research.tasks.review import Reviews
 from research.tasks.show import Shown
 from research.tasks.status import Status
-from research.tasks.steer import Steered
 from research.tasks.suggest import Suggested
 from research.tasks.task import perform, taken
 from research.tasks.zoo import Zoo

@@ -90,10 +90,7 @@ class Admission:
         return self._rows
 
     def admit(self, proposal: Proposal, judges: Judges | None, status: str = "running") -> Admitted:
-        """Let a proposal in, improved where its review asks for it; what is not let in has its reason.
-
-        Without `judges` nothing is reviewed.
-        """
+        """Let a proposal in, improved where its review asks for it; without `judges` nothing is reviewed."""
         waiting = self._waiting(proposal)
         if waiting is not None:
             return waiting
@@ -183,10 +180,7 @@ class Admission:
         return complaints
 
     def _waiting(self, proposal: Proposal) -> Admitted | None:
-        """A proposal that was reviewed and queued before: only the gate is asked again.
-
-        One that it refuses now, as for want of time, keeps its place in the queue.
-        """
+        """A proposal that was queued before: only the gate is asked, and what it refuses now waits on."""
         if not self._reserved:
             return None
         if complaints := self.gate(proposal.overrides):

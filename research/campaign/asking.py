@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import final
 
 from research.campaign.admission import REPEAT, Admission, Admitted
 from research.campaign.bench import Arm, Bench
+from research.campaign.rows import seen_of
 from research.campaign.talk import Talk
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
-from research.metrics import untested
-from research.propose.lanes import view
+from research.propose.bandit import Bandit
+from research.propose.lanes import Lane, Lanes, view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.stats.intervals import summary
+from research.team.discussion import PROPOSER, Queued
 from research.team.judges import Judges
-from research.team.turns import Proposers, TurnOrder
 from research.types import Objective, Proposal
 
 _TRIES = 12
@@ -24,12 +26,64 @@ _SILENT = 3
 
 
 @final
+@dataclass(frozen=True)
+class Proposers:
+    """The proposers of one sprint in their turns."""
+
+    turns: Bandit | Lanes
+    bandits: Mapping[Lane, Bandit]
+    """lane -> who is next in it; the team's alone where none runs beside it"""
+    all: Sequence[Proposer]
+    queue: Queued | None
+    """the team's proposals, in the turns of the model; None where no model proposes"""
+
+    @property
+    def lanes(self) -> bool:
+        """Whether a lane without the model runs beside the team's."""
+        return len(self.bandits) > 1
+
+    def waiting(self, lane: Lane) -> int:
+        """Proposals that were accepted for a lane and have been promised a turn."""
+        return self.queue.waiting if self.queue is not None and lane == "team" else 0
+
+    def next(self, lane: Lane, promised: int = 0) -> Proposer | None:
+        """Whose turn it is in a lane, what was accepted first; None when all have left.
+
+        Where the team has agreed on fewer than were `promised`, the model is asked for the rest.
+        """
+        return self.bandits[lane].next(self._certain(lane, promised))
+
+    def due(self, lane: Lane, promised: int = 0) -> Proposer | None:
+        """Whose turn it would be, which is not taken."""
+        return self.bandits[lane].due(self._certain(lane, promised))
+
+    def _certain(self, lane: Lane, promised: int) -> str | None:
+        """Whose turn it is whatever others are owed."""
+        bandit, queue = self.bandits[lane], self.queue if lane == "team" else None
+        left = queue is not None and queue.accepted > 0 and bandit.taken[queue.name] < promised
+        return PROPOSER if left or self.waiting(lane) else None
+
+
+def in_turn(
+    proposers: Sequence[Proposer], control: Sequence[Proposer], shares: Mapping[str, float], seed: int
+) -> Proposers:
+    """The turns of `proposers`; with a model among them also of `control`, the same sources without it."""
+    wrapped = [Queued(one) if one.name == PROPOSER else one for one in proposers]
+    queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
+    other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
+    if queue is None or not other:
+        bandit = Bandit(wrapped, shares, seed=seed)
+        return Proposers(bandit, {"team": bandit}, wrapped, queue)
+    both = Lanes(wrapped, other, dict(shares), seed=seed)
+    return Proposers(both, both.bandits, both.proposers, queue)
+
+
+@final
 class Early:
     """The team's next question, put while the other lane trains.
 
-    The team sees nothing of the other lane, so it is the same question as after that lane's round, and its
-    answer is taken in after it. A second question of one round must know what came of the first: it is put
-    where nothing trains.
+    The team sees nothing of that lane, so the question is the same as after its round; the answer is taken in
+    then. A second question of one round must know what came of the first: it is put where nothing trains.
     """
 
     def __init__(self, who: Proposers, talk: Talk) -> None:
@@ -65,17 +119,14 @@ class Asking:
 
     def __init__(
         self,
-        turns: TurnOrder,
+        turns: Bandit | Lanes,
         proposers: Sequence[Proposer],
         admission: Admission,
         judges: Judges | None,
         state: Callable[[], State],
         notes: list[str],
     ) -> None:
-        """`state` is what proposers may know now; without `judges` nothing is reviewed.
-
-        To `notes` is added who stopped proposing, and why.
-        """
+        """`state` is what proposers may know now; to `notes` is added who stopped proposing, and why."""
         self._turns, self._proposers, self._admission = turns, tuple(proposers), admission
         self._judges, self._state, self._notes = judges, state, notes
         self._silent: Counter[str] = Counter()
@@ -83,10 +134,7 @@ class Asking:
         """why proposals were not admitted, and how often"""
 
     def admitted(self, whose: Callable[[], Proposer | None]) -> Iterator[Admitted]:
-        """New proposals that were admitted, one after another, until nobody has another.
-
-        `whose` says whose turn is next.
-        """
+        """Proposals that were admitted, until nobody has another; `whose` says whose turn is next."""
         while proposer := whose():
             admitted = self._turn(proposer)
             if admitted is not None:
@@ -134,13 +182,7 @@ class Asking:
         proposers: Sequence[Proposer] | None = None,
     ) -> Seen:
         """Tell proposers, all unless some are named, what came of a proposal."""
-        seen = Seen(
-            overrides=proposal.overrides,
-            proposer=proposal.proposer,
-            status=status,
-            metrics=untested(metrics),
-            reason=reason,
-        )
+        seen = seen_of(proposal, status, metrics, reason)
         self.remember(proposal, seen, proposers)
         return seen
 

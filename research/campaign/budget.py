@@ -126,9 +126,8 @@ SHARES: dict[Box, float] = {"discuss": 5 / 15, "implement": 8 / 15, "validate": 
 class Timeboxes:
     """What each box may use and has used of a sprint's minutes; a box may be opened several times.
 
-    A box bounds the kind of work that it is named for: questions go on in the one to discuss while trials
-    train in another. What discussing and implementing leave over goes to validating: figures decide, and
-    need the time.
+    A box bounds the work that it is named for: questions go on in the one to discuss while trials train in
+    another. What discussing and implementing leave over goes to validating.
     """
 
     def __init__(
@@ -210,8 +209,8 @@ _FREE = LlmSpent(dollars=0.0, joules=0.0)
 class ModelAccount:
     """Hands out what is due since it was last asked; without a model nothing ever is.
 
-    A discussion is paid in equal parts with each proposal that it has queued, so that the first of them does
-    not pay for all. A part stands in its proposal's row: a sprint that continues pays the same again.
+    A discussion is paid in equal parts with the proposals that it has queued. A part stands in its proposal's
+    row, so that a sprint that continues pays the same again.
     """
 
     def __init__(
@@ -287,14 +286,11 @@ class Expected:
 
     def _known(self) -> dict[int, Case]:
         if self._cases is None:
-            rows, hardware = self._store.trials(status="done", limit=_LOOKED_AT), self._hardware()
-            begun = self._opened
+            rows, begun = self._store.trials(status="done", limit=_LOOKED_AT), self._opened
+            trainer = self._control().get("trainer")
+            hardware = identity.hardware_class(trainer) if trainer else ""
             before = [r for r in rows if r.key.hardware == hardware and (r.finished or begun) < begun]
             results = self._store.results([row.id for row in before])
             found = {row.id: Case.of(row, results[row.id]) for row in before if row.id in results}
             self._cases = {number: case for number, case in found.items() if case is not None}
         return self._cases
-
-    def _hardware(self) -> str:
-        trainer = self._control().get("trainer")
-        return identity.hardware_class(trainer) if trainer else ""

@@ -35,11 +35,7 @@ _SHARED = ("discussed", "lines", "space", "store", "spend", "memory", "library",
 
 @final
 class Campaign:
-    """A charter opened; use it as a context manager.
-
-    Each part is opened when it is first asked for and closed at the end: a task that only reads the database
-    opens nothing else, and needs no goal that is understood.
-    """
+    """A charter opened; use it as a context manager. Each part is opened when it is first asked for."""
 
     def __init__(
         self,

@@ -160,50 +160,27 @@ class Charter(Record):
 def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     """The charter of a resolved `conf/agent.yaml`.
 
-    Raises:
-        Refusal: the goal is not understood, `base` sets what is not its to set, or a number makes no sense.
+    Raises `Refusal` for a goal that is not understood, and for a value that makes no sense.
     """
-    base = _base(config["base"])
-    asked, shares = config["objective"], config["proposer"]["shares"]
-    goal = read(
-        str(config["goal"] or ""),
-        conf,
-        metric=asked["metric"],
-        direction=asked["direction"],
-        constraints=asked["constraints"],
-        fixed=base,
-        own=config.get("config_dir"),
-    )
+    base, shares = _base(config["base"]), config["proposer"]["shares"]
+    goal = read_goal(config, conf, base)
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & keys_of(fixed):
         fixed.insert(0, f"data={DEFAULT_DATA}")
     if not isinstance(shares, Mapping):
         raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
-    named = (
-        "screen",
-        "search",
-        "ladder",
-        "promote",
-        "confirm",
-        "seed",
-        "alpha",
-        "sprint",
-        "review",
-        "budget",
-    )
-    stages = {name: config[name] for name in named if name in config}
-    quiet = _without(config["quiet"], fixed)
+    held = keys_of(fixed)
+    given = {
+        "goal": goal,
+        "fixed": fixed,
+        "quiet": [line for line in config["quiet"] if override(line).key not in held],
+        "shares": dict(shares),
+        "team": _team(config),
+    }
+    own = Charter.model_fields.keys() - {*given, "setting", "notes"}
+    stages = {name: config[name] for name in own if name in config}
     try:
-        found = Charter.model_validate(
-            {
-                "goal": goal,
-                "fixed": fixed,
-                "quiet": quiet,
-                "shares": dict(shares),
-                "team": _team(config),
-                **stages,
-            }
-        )
+        found = Charter.model_validate(stages | given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -220,11 +197,17 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     return found
 
 
+def read_goal(config: Mapping[str, Any], conf: Path, fixed: Sequence[str]) -> Goal:
+    """The goal in words, and what of it is typed beside. Raises `Refusal` for one that is not understood."""
+    asked = {name: config["objective"][name] for name in ("metric", "direction", "constraints")}
+    return read(str(config["goal"] or ""), conf, **asked, fixed=fixed, own=config.get("config_dir"))
+
+
 def with_margins(asked: Charter) -> Charter:
     """The charter with a margin for each score that is to be no worse than the control's.
 
-    With none the best that seeds could show is that it is better: two figures that spread are never shown to
-    be equal. What the campaign calls as good is `confirm.margin`, so that is what such a bound is held to.
+    Without one the best that seeds could show is that it is better, for figures that spread are never shown
+    to be equal. The margin is that of the campaign, `confirm.margin`.
     """
     margin, notes, bounds = asked.confirm.margin, list[str](), list[Constraint]()
     for bound in asked.goal.objective.constraints:
@@ -275,11 +258,6 @@ def _base(given: Any) -> tuple[str, ...]:
                 "are set in agent.py itself (screen.seeds, store.url, root)."
             )
     return lines
-
-
-def _without(quiet: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
-    keys = keys_of(fixed)
-    return tuple(line for line in quiet if override(line).key not in keys)
 
 
 def _check_seeds(found: Charter) -> None:

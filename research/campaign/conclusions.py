@@ -8,8 +8,8 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
-from research.campaign.confirmation import Finding
 from research.campaign.discovery import write_recipe
+from research.campaign.judging import Finding
 from research.campaign.stopped_control import COSTS
 from research.goal.saying import sentence
 from research.llm.prompt import data
@@ -17,8 +17,8 @@ from research.metrics import compares, is_energy
 from research.stats import power, rubric
 from research.stats.rubric import Efficiency, Rating, efficiency
 from research.stats.sentences import claim_sentence, command
+from research.team.judges import Quotable, Worded, worded
 from research.team.roles import Team
-from research.team.wording import Quotable, Worded, worded
 from research.types import Insight
 
 UNWRITTEN = "no recipe was written of the discovery"
@@ -39,10 +39,8 @@ class Conclusions:
         discovered: Path | None = None,
         unheld: bool = False,
     ) -> None:
-        """`discovered` is the folder that recipes of confirmed discoveries are written to, None for none.
-
-        `unheld` says that the control could not be stopped at the bound, so that no claim about a cost of
-        training is held to that.
+        """`discovered` is the folder that recipes are written to; `unheld` says that the control could not be
+        stopped at the bound, so that no claim about a cost of training is held to that.
         """
         self._unheld = unheld
         self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
@@ -53,9 +51,8 @@ class Conclusions:
     def keep(self, control: Arm, finding: Finding, stopped: Arm | None = None) -> Callable[[], None]:
         """Write a finding down: the experiments' words and the trials behind it.
 
-        What is returned writes the insight, with the validator's words: it may wait for a server, and is to
-        be called before the next finding is kept. `stopped` is the control stopped at the bound, where it was
-        trained beside the two.
+        What is returned writes the insight with the validator's words, which may wait for a server: call it
+        before the next finding is kept. `stopped` is the control stopped at the bound, if it was trained.
         """
         arm, seeds = finding.arm, finding.seeds
         sides = dict.fromkeys(side for side in (control, stopped, arm) if side is not None)
@@ -95,6 +92,12 @@ class Conclusions:
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
         rated = self._rating(control, finding)
         compared, asked = finding.verdict.comparison, finding.claim
+        trials = [
+            side.trials[seed]
+            for side in (control, finding.arm)
+            for seed in finding.estimated
+            if seed in side.trials
+        ]
         powered = power.told(compared, asked.first.size.number) if compared else None
         facts: dict[str, Any] = {
             "rating": rated.score,
@@ -102,7 +105,7 @@ class Conclusions:
             "power": None if powered is None else powered.model_dump(),
             "looks": finding.looks,
             "unsettled": finding.unsettled,
-            "estimated": {"seeds": finding.estimated, "trials": self._estimated(control, finding)},
+            "estimated": {"seeds": finding.estimated, "trials": trials},
             "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
@@ -115,15 +118,6 @@ class Conclusions:
             },
         }
         return facts | {"recipe": self._recipe(control, finding, insight, rated)}
-
-    def _estimated(self, control: Arm, finding: Finding) -> list[int]:
-        """The trials that tell its size."""
-        return [
-            side.trials[seed]
-            for side in (control, finding.arm)
-            for seed in finding.estimated
-            if seed in side.trials
-        ]
 
     def _rating(self, control: Arm, finding: Finding) -> Rating:
         """The rubric over what the store says of this finding and of those before it."""
@@ -151,10 +145,7 @@ class Conclusions:
         )
 
     def _beyond(self, finding: Finding) -> bool | None:
-        """Whether the gain goes beyond that of training shorter; None where that is no question.
-
-        A control that no shorter training of its own replaces is itself the one stopped at the bound.
-        """
+        """Whether the gain goes beyond that of training shorter; None where that is no question."""
         if finding.split is not None:
             return finding.split.shown
         return False if self._unheld and finding.claim.first.metric in COSTS else None
@@ -207,6 +198,7 @@ class Conclusions:
         """The path of the discovery's recipe; None where nothing is discovered or none can be written."""
         if self._discovered is None or finding.verdict.word != "supported":
             return None
+        trials = self._bench.trials(finding.arm, finding.seeds)
         try:
             path = write_recipe(
                 self._discovered,
@@ -220,15 +212,10 @@ class Conclusions:
                 datetime.datetime.now(datetime.UTC).date().isoformat(),
                 space=self._bench.space,
                 baseline=control.overrides,
-                machine=self._machine(finding),
+                machine=" / ".join(sorted({trial.key.hardware for trial in trials})),
                 split=finding.split,
             )
         except Refusal as reason:
             self.notes.append(f"{UNWRITTEN}: {reason}")
             return None
         return str(path)
-
-    def _machine(self, finding: Finding) -> str:
-        """The kind of machine that the arm's fresh trials ran on."""
-        trials = self._bench.trials(finding.arm, finding.seeds)
-        return " / ".join(sorted({trial.key.hardware for trial in trials}))

@@ -3,12 +3,11 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
-from research.campaign.judging import ground, judge, method
+from research.campaign.judging import Finding, ground, judge, method, undisturbed
 from research.campaign.question import Question, Turn
 from research.metrics import METRICS, is_ratio, is_test, screening, shortfall
 from research.stats.alpha import Errors
@@ -22,32 +21,6 @@ from research.types import Direction, Objective, Verdict
 _LEVEL = 0.95
 """confidence of a size that is told"""
 _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
-
-
-@final
-@dataclass(frozen=True)
-class Finding:
-    """A contender's verdict, and the seeds and method that it rests on."""
-
-    arm: Arm
-    claim: Claim
-    verdict: Verdict
-    seeds: tuple[int, ...]
-    energy_method: str
-    turn: Turn | None = None
-    """in the ledger of its question"""
-    looks: int = 0
-    """how often it was looked at; the verdict is the last look's"""
-    counts: tuple[int, ...] = ()
-    """pairs at each look"""
-    alike: dict[str, Verdict] = field(default_factory=dict)
-    """score -> whether an arm that was found cheaper is as good in it as the control"""
-    split: Gain | None = None
-    """the gain beside that of the control stopped at the bound; None where there is no such control"""
-    estimated: tuple[int, ...] = ()
-    """seeds that did not decide and tell its size"""
-    unsettled: dict[str, float] = field(default_factory=dict)
-    """bounds that were left open: metric -> how far inside the mean would have to be"""
 
 
 def claim(
@@ -154,11 +127,8 @@ class Confirmation:
         """Seeds that were run to tell the size, as many as the budget allows; none when those are too few."""
         more, _ = self._affordable(arms, first, self._settings.estimate)
         self._bench.run(self._interleaved(arms, more), alone=claim.timed)
-        whole = [seed for seed in more if not any(self._lost(side, seed) for side in arms)]
-        return whole if len(whole) >= ENOUGH else []
-
-    def _lost(self, arm: Arm, seed: int) -> bool:
-        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
+        kept = undisturbed(self._bench, arms, more)
+        return kept if len(kept) >= ENOUGH else []
 
     def _told(
         self,
@@ -199,8 +169,8 @@ class Confirmation:
     def _interleaved(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[tuple[Arm, int]]:
         """Seed by seed, in an order by lot in which each arm has each place equally often.
 
-        What drifts on the machine meets all alike: by lot alone one of two would come first in all of five
-        pairs every sixteenth time, and a drift would be a finding.
+        By lot alone one of two arms would come first in all of five pairs every sixteenth time, and what
+        drifts on the machine would be a finding.
         """
         pairs: list[tuple[Arm, int]] = []
         turns: list[int] = []
@@ -230,10 +200,7 @@ class Confirmation:
         return told
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
-        """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
-
-        It is one more comparison of the campaign, and none where the goal has a margin of its own.
-        """
+        """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one."""
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
         bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)
@@ -266,8 +233,7 @@ class Confirmation:
     ) -> Gain | None:
         """The parts of a gain, from the seeds that tell its size, else from those that decided.
 
-        Whether there is a new one is one more comparison of the question. It has the looks of the first: that
-        one has decided how many seeds there are.
+        Whether there is a new one is one more comparison of the question, with the looks of the first.
         """
         if stopped is None or not is_ratio(claim.first.metric):
             return None

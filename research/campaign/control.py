@@ -1,7 +1,7 @@
 """The control of a sprint, which all else is compared with, and the objective as it is screened beside it.
 
-Where the defaults break a bound of the goal, the first claim of a campaign is that something keeps it. From
-then on that is the control: a cost is compared among configurations that do what the goal asks for.
+Where the defaults break a bound of the goal, a campaign first claims that something keeps it. That is the
+control from then on, so that costs are compared among configurations that do what the goal asks for.
 """
 
 import math
@@ -49,14 +49,9 @@ def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) ->
     for number, sprint in reversed(list(enumerate(earlier, start=1))):
         for row in store.insights(sprint_id=sprint["id"]):
             if row["word"] == "supported" and not compares(row["insight"].verdict, metric):
-                overrides = _overrides(store, sprint["id"], row["proposal_id"])
-                return Baseline(overrides=overrides, sprint=number)
+                rows = {own["id"]: own["proposal"] for own in store.proposals(sprint_id=sprint["id"])}
+                return Baseline(overrides=rows[row["proposal_id"]].overrides, sprint=number)
     return Baseline()
-
-
-def _overrides(store: Store, sprint_id: int, proposal_id: int) -> tuple[str, ...]:
-    rows = [row for row in store.proposals(sprint_id=sprint_id) if row["id"] == proposal_id]
-    return tuple(rows[0]["proposal"].overrides)
 
 
 def control_arm(charter: Charter, bench: Bench, rows: Rows, baseline: Baseline) -> Arm:
@@ -110,7 +105,8 @@ def wanted_of(
                 f"for example {', '.join(sorted(means))}."
             )
     wanted = tightened(asked, examples, unsettled, means)
-    notes += _broken(asked, means)
+    broken = [bound for bound in asked.constraints if shortfall(bound, means[bound.metric]) > 0]
+    notes += [f"the control breaks {shown(one)}: {quantity(one.metric, means[one.metric])}" for one in broken]
     tight = [shown(bound) for bound in wanted.constraints if is_validation(bound.metric)]
     if tight:
         notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
@@ -118,12 +114,6 @@ def wanted_of(
         named = " and ".join(sorted(unsettled))
         notes.append(f"screened with a tighter bound on {named}, which no sprint before could settle")
     return wanted
-
-
-def _broken(asked: Objective, means: Mapping[str, float]) -> list[str]:
-    """The bounds that the control itself misses, with its figures."""
-    broken = [bound for bound in asked.constraints if shortfall(bound, means[bound.metric]) > 0]
-    return [f"the control breaks {shown(one)}: {quantity(one.metric, means[one.metric])}" for one in broken]
 
 
 def rebased(
@@ -150,13 +140,11 @@ def tightened(
 ) -> Objective:
     """The screening objective as figures, with bounds on shares one standard error tighter.
 
-    A search that goes to the bound of the validation split ends on the wrong side of it on the test split:
-    their means differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. A bound that the
-    sprints before could not settle is tightened by what was missing too, whatever its unit: else the next one
-    would go to the same bound again. `unsettled` is that distance by the metric of the test split.
-
-    A bound that is relative to the control becomes a figure by the `control`'s own on this split. Both arms
-    meet the same examples there, so half of a margin is the most that chance tightens it by.
+    A search that goes to the bound of the validation split misses it on the test split, for the two means
+    differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. What sprints before could not
+    settle is tightened by what was missing too: `unsettled`, by the metric of the test split. A bound
+    relative to the control becomes a figure by the `control`'s own; both arms meet the same examples, so
+    chance tightens it by half of a margin at most.
     """
 
     def tight(bound: Constraint) -> Constraint:
@@ -179,10 +167,9 @@ def _at(bound: Constraint, limit: float) -> Constraint:
 
 
 def missed(sprints: Iterable[Iterable[Mapping[str, Any]]]) -> dict[str, float]:
-    """By metric, by how much more the bounds must be kept that whole sprints left open; from their insights.
+    """Metric -> by how much more a bound must be kept that whole sprints left open, from their insights.
 
-    A sprint counts by its narrowest interval, and not at all where a contender kept every bound or was
-    refuted by something else.
+    A sprint counts by its narrowest interval; not where a contender kept all bounds or was refuted otherwise.
     """
     missing: dict[str, float] = {}
     for rows in sprints:
@@ -201,10 +188,9 @@ def stopped_control(
     earlier: Sequence[Mapping[str, Any]],
     boxed: Boxed = lambda price: None,
 ) -> tuple[Shortest | None, Arm | None]:
-    """What the control's own ladder came to, and the arm of it; no ladder where it is no answer to the goal.
+    """What the control's ladder came to, and the arm of it; no ladder where it is no answer to the goal.
 
-    `earlier` are the campaign's sprints before this one: what they found is not looked for again. `boxed`
-    says why a price does not fit into the time that a ladder may take.
+    What `earlier` sprints found is not looked for again. `boxed` says why a price does not fit into its time.
     """
     if charter.ladder is None or not asked_for(wanted):
         return None, None

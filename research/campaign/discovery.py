@@ -53,14 +53,12 @@ def write_recipe(
 ) -> Path:
     """Write a supported finding as `folder`/NAME.yaml, whole or not at all, and return its path.
 
-    `fixed` are the overrides of every trial, `overrides` the contender's, `baseline` the control's where that
-    is not the defaults, `seeds` the fresh ones on which the `claim` was confirmed; `split` are the parts of
-    its gain where the control was stopped at the bound, which is an arm of the recipe then. The same
-    discovery has the same name. A file that was edited since it was written is a person's and stays.
+    `fixed` are the overrides of every trial, `overrides` the contender's, `baseline` the control's where it
+    is not the defaults, `seeds` those that confirmed the `claim`; with `split` the control stopped at the
+    bound is an arm too. The same discovery has the same name, and a file that a person has edited stays.
 
-    Raises:
-        Refusal: the finding is not supported, an override cannot stand in a recipe, the file was edited, or
-            the folder cannot be written.
+    Raises `Refusal` for a finding that is not supported, an override that cannot stand in a recipe, a file
+    that was edited, and a folder that cannot be written.
     """
     if insight.verdict.word != "supported" or insight.verdict.comparison is None:
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")

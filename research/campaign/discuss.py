@@ -107,10 +107,7 @@ def _within(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str,
 
 
 def team(campaign: "Campaign", client: Client) -> Team:
-    """The roles of `conf/role`.
-
-    Raises `Refusal` for a file that is no role, and a role's model that cannot be asked.
-    """
+    """The roles of `conf/role`. Raises `Refusal` for a file or a model that is no use."""
     members = roles(campaign.conf)
     for model in {role.model for role in members if role.model is not None}:
         client.admit(model)

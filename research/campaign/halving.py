@@ -35,15 +35,13 @@ class Kept(NamedTuple):
 class Halving:
     """Bars for `models/training/callbacks/halving.py`, and what they saved.
 
-    What is compared at a rung is the goal's metric where the curve has it, and the best share `keep` goes on
-    (asynchronous successive halving: Li et al. 2020, arXiv 1810.05934). Where the goal is another one, a
-    bound on a metric of the curve is: a training that is clearly further from its bound than any was that
-    kept it in the end will not keep it. Where the goal is a cost of training, one that is about to spend
-    `slack` times the CPU seconds of the best that keeps all bounds cannot win; on a GPU its joules.
+    At a rung the best share `keep` by the goal's metric goes on, where the curve has it (asynchronous
+    successive halving: Li et al. 2020, arXiv 1810.05934). Where the goal is another, a training clearly
+    further from a bound than any that kept it in the end is ended; where it is a cost of training, one about
+    to spend `slack` times the CPU seconds (on a GPU the joules) of the best that keeps all bounds.
 
-    What the best costs is told by a machine that drifts. So one arm, the reference, is measured again and
-    again beside the others, and every cost is turned into what it would be now by the two measurements of the
-    reference that lie next to it and next to now. What lies in another hour is no bar.
+    Machines drift. So one arm, the reference, is measured again and again beside the others, and every cost
+    is told as of now by its measurements next to then and next to now. What lies in another hour is no bar.
     """
 
     def __init__(self, objective: Objective, settings: Stop) -> None:
@@ -139,10 +137,7 @@ class Halving:
     def learn(
         self, store: Store, trial_ids: Sequence[int], means: Mapping[str, float], *, reference: bool = False
     ) -> None:
-        """Take in a finished arm: the curves of its trials, and its cost where it keeps every bound.
-
-        With `reference` it is the arm that the machine's pace is read from as well.
-        """
+        """Take in a finished arm: its curves, and its cost where it keeps every bound or is the reference."""
         if reference:
             self.measured(store, trial_ids)
         feasible = self._feasible(means)
@@ -210,10 +205,7 @@ class Halving:
 
 
 def ends_alike(row: Trial, job: Job) -> bool:
-    """Whether a failed trial would end in the same way when the job runs it again.
-
-    A cap moves with the machine: one that is hardly higher than before would end it again.
-    """
+    """Whether a failed trial would end in the same way again, as by a cap that is hardly higher."""
     reason = row.reason or ""
     if not reason.startswith(STOPPED):
         return reason.startswith("diverged")

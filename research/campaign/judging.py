@@ -1,15 +1,53 @@
-"""What the trials of two arms on a bench say of a claim: campaigns and recipes ask here."""
+"""What two arms' trials say of a claim: the campaign's, a recipe's, or what would refute a proposal.
 
-from collections.abc import Sequence
-from dataclasses import replace
+A proposal's own claim is one more comparison of the campaign's question and spends from its error rate.
+Against the control it is judged on the fresh seeds that confirmed the arm, at no cost; an ablation, an arm
+against another of the plan, trains both on new seeds where the budget allows. It decides nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
+from research.campaign.charter import Confirm
+from research.campaign.question import Question, Turn
 from research.stats.alpha import Errors
 from research.stats.arms import between
-from research.stats.claims import Claim
+from research.stats.claims import Claim, Part
 from research.stats.comparable import energy_method
 from research.stats.draws import Ground
-from research.stats.verdicts import PartVerdict
+from research.stats.effects import Gain
+from research.stats.verdicts import PartVerdict, verdict
+from research.types import Proposal, ProposalFacts, Verdict, VerdictWord
+
+Row = Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """A contender's verdict, and the seeds and method that it rests on."""
+
+    arm: Arm
+    claim: Claim
+    verdict: Verdict
+    seeds: tuple[int, ...]
+    energy_method: str
+    turn: Turn | None = None
+    """in the ledger of its question"""
+    looks: int = 0
+    """how often it was looked at; the verdict is the last look's"""
+    counts: tuple[int, ...] = ()
+    """pairs at each look"""
+    alike: dict[str, Verdict] = field(default_factory=dict)
+    """score -> whether an arm that was found cheaper is as good in it as the control"""
+    split: Gain | None = None
+    """the gain beside that of the control stopped at the bound; None where there is no such control"""
+    estimated: tuple[int, ...] = ()
+    """seeds that did not decide and tell its size"""
+    unsettled: dict[str, float] = field(default_factory=dict)
+    """bounds that were left open: metric -> how far inside the mean would have to be"""
 
 
 def judge(
@@ -39,3 +77,123 @@ def method(bench: Bench, arm: Arm, seeds: Sequence[int]) -> str:
     results = bench.results(arm, seeds).values()
     methods = {energy_method(result) for result in results if "train/energy_j" in result.metrics}
     return "+".join(sorted(filter(None, methods))) or "not measured"
+
+
+def undisturbed(bench: Bench, arms: Iterable[Arm], seeds: Iterable[int]) -> list[int]:
+    """The seeds with which every arm has an undisturbed result."""
+    sides = list(arms)
+    return [
+        seed
+        for seed in seeds
+        if all(side.failed([seed]) is None and bench.held(side, [seed]) is None for side in sides)
+    ]
+
+
+@final
+class OwnClaims:
+    """Judges the claims of one sprint's proposals; what came out is in the facts of each as `tested`."""
+
+    def __init__(
+        self, bench: Bench, settings: Confirm, question: Question, boxed: Callable[[float], str | None]
+    ) -> None:
+        """`boxed` says why so many seconds do not fit into the time that is left, None when they do."""
+        self._bench, self._settings, self._question, self._boxed = bench, settings, question, boxed
+        self.notes: list[str] = []
+
+    def judge(
+        self, rows: Sequence[Row], control: Arm, findings: Sequence[Finding], arms: Sequence[Arm]
+    ) -> None:
+        """Judge what is not judged yet of the proposals in `rows`; `arms` are those that have figures."""
+        found = {finding.arm.proposal_id: finding for finding in findings}
+        known = {arm.proposal_id: arm for arm in arms} | {number: one.arm for number, one in found.items()}
+        # A control of earlier sprints is no arm of the plan.
+        planned = {row["proposal"].overrides for row in rows} - {(), control.overrides}
+        for row in rows:
+            arm, proposal = known.get(row["id"]), row["proposal"]
+            if arm is None or ProposalFacts.of(row).tested:
+                continue
+            other = next((one for one in arms if one.overrides == proposal.control), None)
+            if proposal.control in planned:
+                self._ablation(row, arm, other)
+            elif row["id"] in found and (part := _asked(proposal, found[row["id"]].claim)):
+                self._of_confirmed(row, part, control, found[row["id"]])
+
+    def _of_confirmed(self, row: Row, part: Part, control: Arm, finding: Finding) -> None:
+        """On the seeds that confirmed the arm, with the looks that were taken at them."""
+        if not finding.counts:
+            return
+        turn = self._question.turn(f"own {part.words} {self._bench.signature(finding.arm.overrides)[:16]}")
+        rate = turn.rate.at(finding.counts, self._settings.looks)
+        word = self._told(row, part, (control, finding.arm), finding.seeds, rate)
+        self._question.end(turn, word, finding.counts)
+
+    def _ablation(self, row: Row, arm: Arm, other: Arm | None) -> None:
+        """On fresh seeds of both; what cannot be trained stays unjudged, and a note says why."""
+        proposal = row["proposal"]
+        if other is None:
+            self.notes.append(f"{_line(arm)} was not judged against its other arm, which has no figures")
+            return
+        part = _read(proposal)
+        if part is None:
+            return
+        name = f"own {part.words} {self._bench.signature(arm.overrides)[:16]} {_line(other)}"
+        turn = self._question.turn(name, self._settings.first_seed, self._settings.seeds)
+        seeds = range(turn.first, turn.first + self._settings.seeds)
+        short = self._short(arm, other, seeds)
+        kept = undisturbed(self._bench, (arm, other), seeds)
+        if short or not kept:
+            self._question.end(turn, "open", [])
+            self.notes.append(f"{_line(arm)} was not judged against {_line(other)}: {short or 'no seed ran'}")
+            return
+        word = self._told(row, part, (other, arm), kept, turn.rate.at([len(kept)], 1))
+        self._question.end(turn, word, [len(kept)])
+
+    def _short(self, arm: Arm, other: Arm, seeds: Sequence[int]) -> str | None:
+        """Train both, each first in turn; why the budget does not allow it, None when it does."""
+        orders = ((arm, other), (other, arm))
+        pairs = [(side, seed) for place, seed in enumerate(seeds) for side in orders[place % 2]]
+        price = self._bench.price(pairs)
+        short = self._bench.spend.short(price) or self._boxed(price.seconds)
+        if short is None:
+            self._bench.run(pairs, alone=True)
+        return short
+
+    def _lost(self, arm: Arm, seed: int) -> bool:
+        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
+
+    def _told(
+        self, row: Row, part: Part, sides: tuple[Arm, Arm], seeds: Sequence[int], rate: Errors
+    ) -> VerdictWord:
+        """The word on a claim of the second arm against the first, written down with what it rests on."""
+        control, arm = sides
+        claim = Claim(says=part.words, all=(part,))
+        trials = [trial.id for side in sides for trial in self._bench.trials(side, seeds)]
+        said = verdict(judge(self._bench, claim, control, arm, seeds, rate), trials)
+        told: dict[str, Any] = {
+            "claim": part.words,
+            "against": _line(control),
+            "word": said.word,
+            "reason": said.reason,
+        }
+        told["trials"] = trials
+        self._bench.note(arm, row["status"], tested=told)
+        return said.word
+
+
+def _read(proposal: Proposal) -> Part | None:
+    try:
+        return Part.read(proposal.refuted_by)
+    except ValueError:
+        return None
+
+
+def _asked(proposal: Proposal, claimed: Claim) -> Part | None:
+    """What would refute it; None where that is no claim, or the campaign's own verdict answers it."""
+    part = _read(proposal)
+    first = claimed.first
+    answered = part is not None and part.metric == first.metric and not part.size.number
+    return None if part is None or answered else part
+
+
+def _line(arm: Arm) -> str:
+    return " ".join(arm.overrides) or "the control"

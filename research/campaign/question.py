@@ -1,9 +1,8 @@
 """One question of a database, whose comparisons share one error rate whoever asks it again.
 
-A question is what is made better, which way, and what is fixed for every trial: the data, and what the person
-or the goal's words set beside it. The wording of the goal, its bounds, the seed, and how long is searched and
-trained are no part of it: asked again with others it spends from the same rate. So are no two campaigns'
-seeds the same: those that any trial on this data has had, a sweep typed by hand included, are not fresh.
+A question is what is made better, which way, and what is fixed for every trial. The wording of the goal, its
+bounds, the seed, and how long is searched and trained are no part of it: asked again with others it spends
+from the same rate. Fresh seeds are those that no trial on this data has had, in whatever campaign or sweep.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,9 +56,8 @@ class Question:
         data: str = "",
         before: int = 0,
     ) -> None:
-        """`place` names the campaign and its sprint; `data` is the digest of the data whose seeds count.
-
-        `before` are comparisons of the question that a version without a ledger has made.
+        """`place` names the campaign and its sprint, `data` the data whose seeds count by its digest,
+        `before` counts comparisons that a version without a ledger has made.
         """
         self._store, self.key, self._alpha = store, key, alpha
         self._place, self._data, self._before = place, data, before

@@ -1,7 +1,6 @@
 """The `study` of a recipe: what is compared, over which seeds, and what is claimed of it, as frozen records.
 
-It stands in `conf/experiment/NAME.yaml` beside the choices, so that what is claimed is written down before it
-is measured. It changes no result: a trial of a recipe is the trial of the plain overrides.
+It stands in `conf/experiment/NAME.yaml`, written before anything is measured, and changes no result.
 """
 
 import random
@@ -181,8 +180,8 @@ def ordered(arms: Sequence[ArmLine], seeds: Sequence[int]) -> list[tuple[ArmLine
 def expanded(jobs: Sequence[Sequence[str]], conf: Path, resolve: Resolve) -> list[list[str]]:
     """Jobs as they are, but one that chooses a recipe with a study becomes the arms of the study.
 
-    What is typed wins: a `seed` replaces the recipe's, a key that tells its arms apart replaces the arms, and
-    a `data.split_seed` the split that would go with the seed.
+    What is typed wins: `seed` over the recipe's seeds, a key that its arms turn over the arms,
+    `data.split_seed` over the split of the seed.
     """
     return [one for job in jobs for one in _expanded(list(job), conf, resolve)]
 
@@ -231,10 +230,7 @@ def counts(runs: Iterable[Sequence[int]], seeds: Sequence[int]) -> tuple[int, ..
 
 
 def unseen(runs: Sequence[Sequence[int]], wanted: Sequence[int], seen: set[int]) -> tuple[int, ...]:
-    """As many seeds as are wanted: those of earlier runs, then such that no trial has had.
-
-    The seeds that a discovery was confirmed on chose it: its recipe is judged on others.
-    """
+    """As many seeds as are wanted: those of earlier runs, then such that no trial has had."""
     seeds = list(sorted(runs, key=len)[-1] if runs else ())[: len(wanted)]
     seed = max([wanted[0] - 1, *seeds])
     while len(seeds) < len(wanted):

@@ -1,7 +1,6 @@
 """A goal that the rules refuse, offered once to the model for rewording into what they read.
 
-The model only rewords: what it says is read by the same rules as what a person types, is shown as the line to
-type, and is used by itself only with `goal.reword=true`.
+Its answer is read by the same rules, shown as the line to type, and used only with `goal.reword=true`.
 """
 
 from typing import TYPE_CHECKING, Any, final
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 from pydantic import Field
 
 from refusal import Refusal
-from research.campaign.charter import Charter, charter
-from research.goal.goal import LONGEST, Goal, read
+from research.campaign.charter import Charter, charter, read_goal
+from research.goal.goal import LONGEST, Goal
 from research.goal.saying import sentence
 from research.llm.client import Client, LlmUnavailable, connect
 from research.llm.dialogue import ask_for
@@ -58,8 +57,8 @@ def understood(campaign: "Campaign") -> Charter:
 def reworded(campaign: "Campaign", refusal: Refusal) -> str:
     """The goal in the model's words, where they may be used.
 
-    Raises `Refusal`: the one that is given, where it is not about the goal's words; with
-    the line to type where the rewording was not asked for; with what the model said where that is not read.
+    Raises `Refusal`: the given one where it is not about the goal's words, with the line to type where nobody
+    asked for a rewording, and with what the model said where that is not understood.
     """
     config = campaign.asked
     text = str(config["goal"] or "").strip()
@@ -82,16 +81,8 @@ def reworded(campaign: "Campaign", refusal: Refusal) -> str:
 
 def _read(campaign: "Campaign", text: str) -> Goal:
     """A goal by the rules, under what the person has typed beside it."""
-    config = campaign.asked
-    asked = config["objective"]
-    return read(
-        text,
-        campaign.conf,
-        metric=asked["metric"],
-        direction=asked["direction"],
-        constraints=asked["constraints"],
-        fixed=[str(line) for line in config["base"]],
-    )
+    config = campaign.asked | {"goal": text}
+    return read_goal(config, campaign.conf, [str(line) for line in config["base"]])
 
 
 def _is_about(campaign: "Campaign", refusal: Refusal) -> bool:
@@ -116,10 +107,7 @@ def _asked(campaign: "Campaign", text: str, refusal: Refusal) -> str | None:
 
 
 def _client(campaign: "Campaign") -> Client:
-    """A client of its own: there is no campaign yet whose caps and rows it could share.
-
-    The exchange is recorded where there is a database, or one will be made for the campaign.
-    """
+    """A client of its own: there is no campaign yet whose caps and rows it could share."""
     kept = campaign.exists or campaign.config.get("reword") is True
 
     def record(**exchange: Any) -> None:

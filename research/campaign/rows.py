@@ -30,8 +30,8 @@ _ALIVE = ("queued", "running", "screened", "promoted", "supported", "refuted", "
 class Rows:
     """Opens rows, and hands out those that an interrupted run of the same sprint has left.
 
-    A sprint that continues takes the same way again, because what its trials measured is in the store. So a
-    proposal of equal proposer and overrides is the row that was written for it before, in the order of rows.
+    A sprint that continues takes the same way again, so a proposal of equal proposer and overrides is the row
+    that was written for it before, in the order of rows.
     """
 
     def __init__(self, store: Store, sprint_id: int) -> None:
@@ -150,12 +150,12 @@ def _figured(found: Earlier, row: Row, bench: Bench, seeds: Sequence[int]) -> No
     if means:
         found.arms.append(arm)
         found.proposals[arm.proposal_id] = proposal
-        found.seen.append((proposal, _seen(proposal, "done", means, None)))
+        found.seen.append((proposal, seen_of(proposal, "done", means, None)))
 
 
 def _ended(found: Earlier, row: Row) -> None:
     reason = next(iter(ProposalFacts.of(row).reasons), None)
-    found.seen.append((row["proposal"], _seen(row["proposal"], _TOLD[row["status"]], {}, reason)))
+    found.seen.append((row["proposal"], seen_of(row["proposal"], _TOLD[row["status"]], {}, reason)))
 
 
 def _nothing_runs(jobs: Sequence[Any]) -> Iterator[Any]:
@@ -169,6 +169,8 @@ class Tried:
     def __init__(self, campaign: "Campaign") -> None:
         self._campaign, self.bench = campaign, campaign.bench(_nothing_runs)
         self._rows: list[Row] = list(campaign.store.proposals()) if campaign.exists else []
+        sprints = campaign.store.sprints() if self._rows else []
+        self._charters = {row["id"]: SprintFacts.of(row).charter for row in sprints}
 
     @cached_property
     def seen(self) -> list[tuple[Proposal, Seen]]:
@@ -224,21 +226,17 @@ class Tried:
         own = next((row for row in rows if not ProposalFacts.of(row).stopped), None)
         return self._campaign.objective.resolved(self._seen(own).metrics if own else {})
 
-    @cached_property
-    def _charters(self) -> dict[int, Any]:
-        return {row["id"]: SprintFacts.of(row).charter for row in self._campaign.store.sprints()}
-
     def _seen(self, row: Row) -> Seen:
         facts = ProposalFacts.of(row)
-        ids = [number for number in facts.screened if number is not None]
-        results = list(self._campaign.store.results(ids).values()) if ids else []
-        keys = set.intersection(*(set(one.metrics) for one in results)) if results else set()
-        means = {key: sum(one.metrics[key] for one in results) / len(results) for key in sorted(keys)}
+        results = self._campaign.store.results(number for number in facts.screened if number is not None)
+        figures = [result.metrics for result in results.values()]
+        keys = set[str].intersection(*map(set, figures)) if figures else ()
+        means = {key: sum(each[key] for each in figures) / len(figures) for key in sorted(keys)}
         status: SeenStatus = "done" if means else "failed" if row["status"] == "failed" else "refused"
-        return _seen(row["proposal"], status, means, next(iter(facts.reasons), None))
+        return seen_of(row["proposal"], status, means, next(iter(facts.reasons), None))
 
 
-def _seen(proposal: Proposal, status: SeenStatus, metrics: dict[str, float], reason: str | None) -> Seen:
+def seen_of(proposal: Proposal, status: SeenStatus, metrics: Mapping[str, float], reason: str | None) -> Seen:
     """A proposal as proposers see it, without figures of the test split."""
     return Seen(
         overrides=proposal.overrides,

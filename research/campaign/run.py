@@ -1,12 +1,13 @@
 """A campaign run to its end: sprint after sprint, until their number, the budget or the target ends it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.campaign.alone import alone
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -26,12 +27,16 @@ from research.run import teachers
 from research.run.lines import Lines
 from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
+from research.store import leases
+from research.store.leases import Lease
+from research.store.owners import host
 from research.store.states import OPEN
 from research.store.store import Store
 from research.types import ProposalFacts, SprintFacts
 
 Propose = Callable[[int, bool], Sequence[Proposer]]
 """the proposers of a sprint by its number, with the model or without"""
+POLL_S = 2.0
 
 
 def research(campaign: Campaign) -> Path:
@@ -152,8 +157,8 @@ def _setting(campaign: Campaign) -> str:
 def _offered(vocabulary: dict[str, Any], metric: str) -> dict[str, Any]:
     """The vocabulary without compressions where the goal asks for nothing that they improve.
 
-    They shrink the final network and lengthen the trial, some by half a minute: a search for a cheaper
-    training would pay for them and learn nothing. The gate takes them whatever the goal.
+    They shrink the final network and lengthen the trial, so that a search for a cheaper training pays for
+    them and learns nothing. The gate takes them whatever the goal.
     """
     if not metric.startswith(("size/", "infer/", "compress/", "compute/flops_forward")):
         vocabulary["groups"].pop("compress", None)
@@ -198,3 +203,41 @@ def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
     if not findings.insights:
         lines.say("nothing was confirmed: see the notes of the report", style="bold")
     lines.say(f"report     {path}")
+
+
+@contextmanager
+def alone(campaign: Campaign, name: str, folder: Path) -> Iterator[None]:
+    """Hold the lease `name` and a folder while the body runs, after whoever holds it has ended.
+
+    What the body writes is refused from the moment on that another process has taken the campaign over.
+    """
+    store = campaign.store
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(
+            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
+        ) from error
+    mine = _taken(campaign, name)
+    with leases.held(store, mine):
+        store.guard = lambda connection: leases.owned(connection, mine)
+        try:
+            yield
+        finally:
+            store.guard = None
+
+
+def _taken(campaign: Campaign, name: str) -> Lease:
+    waited = False
+    while True:
+        with campaign.store.write() as connection:
+            got = leases.take(connection, name)
+        if isinstance(got, Lease):
+            return got
+        if not waited:
+            campaign.lines.say(
+                f"{name} runs already, on {host(got)}: waiting for its end; Ctrl-C leaves it alone",
+                style="yellow",
+            )
+        waited = True
+        time.sleep(POLL_S)

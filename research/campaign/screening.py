@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from research.campaign.admission import Admission
-from research.campaign.asking import Asking, Early, spread
+from research.campaign.asking import Asking, Early, Proposers, spread
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
@@ -21,7 +21,6 @@ from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.run.lookup import spared
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
-from research.team.turns import Proposers
 from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]

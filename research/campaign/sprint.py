@@ -1,7 +1,6 @@
 """One sprint of a campaign: discuss beside implementing, validate, each in its box, then a report.
 
-Its steps depend on the charter and the store alone: the same command takes the same way, what is known costs
-nothing, what is missing is run, and what is done is taken as it is.
+Its steps depend on the charter and the store alone: the same command takes the same way at no further cost.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any, final
 
 from research.campaign.admission import Admission
+from research.campaign.asking import Proposers, in_turn
 from research.campaign.bench import Run
 from research.campaign.budget import Box, Timeboxes
 from research.campaign.campaign import Campaign
 from research.campaign.conclusions import Conclusions
-from research.campaign.confirmation import Confirmation, Finding, claim
+from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.discuss import Meeting, account
-from research.campaign.own_claims import OwnClaims
+from research.campaign.judging import Finding, OwnClaims
 from research.campaign.promotion import Promotion
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
@@ -31,7 +31,6 @@ from research.propose.proposer import Proposer
 from research.report.folder import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
-from research.team.turns import Proposers, in_turn
 from research.types import SprintFacts
 
 

@@ -1,9 +1,8 @@
 """Steering: what the person says to a campaign while it runs, a line each in `steer.md` of its folder.
 
-It is read before each round of proposals. Each line begins with a word that says what it does; the names
-after it are keys, groups or options of the space, and the gate holds proposals to them. The team is told the
-lines as the person's words. Text there may come from anybody who can write the file, so it can narrow what is
-proposed and end it, and no more.
+It is read before each round of proposals. A line is a verb and names of the space, to which the gate holds
+proposals; the team is told it as the person's words. Whoever can write the file can narrow what is proposed
+and end it, and no more.
 """
 
 import re

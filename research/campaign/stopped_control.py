@@ -1,12 +1,10 @@
 """The control stopped at the bound: the least training of its own with which it keeps what the goal bounds.
 
-A control that trains on long after it keeps the bound makes a discovery of every training that is shorter.
-So a claim about what training costs is held to a second control: the first one, stopped. It is found once in
-a campaign by a ladder of steps, geometric and then refined, on the screening's seeds and the tightened bound
-of the validation split. Each rung trains with `budget.steps=K`, so that its schedule ends where it does.
-Ending it by `budget.target` instead costs less and is no fair control: it ends at the first look that is
-lucky on the validation split, and other data show that it was. What a ladder trains is part of the search's
-cost; what is known is taken from the store.
+A control that trains on long after it keeps the bound makes a discovery of every shorter training. So a claim
+about what training costs is held to the same control, stopped: found once in a campaign by a ladder of steps,
+geometric and then refined, on the screening's seeds and the tightened bound. Each rung trains with
+`budget.steps=K`, so its schedule ends there; to end by `budget.target` would be cheaper and unfair, for it
+ends at the first look that is lucky. What a ladder trains counts as cost of the search.
 """
 
 import math
@@ -135,8 +133,8 @@ class Climb:
         return min(steps, total)
 
     def _rung(self, steps: int) -> Arm:
-        overrides = (*_without(self._control.overrides, "budget.steps="), f"budget.steps={steps}")
-        return self._arms.setdefault(steps, Arm(overrides, "control", 0))
+        kept = (text for text in self._control.overrides if not text.startswith("budget.steps="))
+        return self._arms.setdefault(steps, Arm((*kept, f"budget.steps={steps}"), "control", 0))
 
     def _keeps(self, steps: int, seeds: Sequence[int]) -> bool:
         kept = self._kept(self._rung(steps), seeds)
@@ -191,10 +189,6 @@ def _bounds(objective: Objective) -> list[Constraint]:
 def _keeps(bound: Constraint, row: Mapping[str, float]) -> bool:
     value = row.get(bound.metric, math.nan)
     return value >= bound.bound if bound.op == ">=" else value <= bound.bound
-
-
-def _without(overrides: Sequence[str], key: str) -> tuple[str, ...]:
-    return tuple(override for override in overrides if not override.startswith(key))
 
 
 def told(shortest: Shortest, objective: Objective) -> str:

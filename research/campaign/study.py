@@ -1,32 +1,40 @@
 """`agent.py experiment=NAME`: the recipe's trials, its verdicts, its report; what is known is not run again.
 
-The trials are those of `train.py -m experiment=NAME`: the same overrides and seeds, so either command finds
-what the other has done. Every row and every figure of the report is read from the database, and nothing in it
-depends on when the command was typed: typed again it writes the same report.
+The trials are those of `train.py -m experiment=NAME`, so either command finds what the other has done. Every
+figure of the report is read from the database: typed again the command writes the same report.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.alone import alone
-from research.campaign.bench import Arm, Bench, Run
+from research.campaign.bench import Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
-from research.campaign.judging import judge, method
+from research.campaign.judging import method, taken
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
+from research.campaign.run import alone
 from research.compose.override import keys_of
 from research.report import study as report
-from research.report.arms import measured
+from research.report.arms import Read, measured
 from research.run.runner import Runner
 from research.space import profiles
 from research.stats.alpha import errors
+from research.stats.arms import Arm, between
+from research.stats.draws import shared
 from research.stats.sentences import command
 from research.stats.verdicts import ClaimVerdict, claim_word
-from research.types import Insight, Objective, Proposal, Verdict
+from research.store.states import FAILED
+from research.store.store import Store
+from research.types import Insight, Objective, Proposal, ProposalFacts, Verdict
+
+Row = Mapping[str, Any]
+Failures = Sequence[tuple[int, str, str]]
+"""seed, overrides and reason of each trial that failed"""
 
 
 def conduct(campaign: Campaign, name: str) -> Path:
@@ -73,9 +81,8 @@ class Experiment:
     ) -> None:
         self._name, self._study, self._store, self._lines = name, study, campaign.store, campaign.lines
         self._fixed, self._campaign = fixed, campaign
-        self._looks: tuple[int, ...] = (len(study.seeds),)
         own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
-        self.folder = campaign.root / "experiments" / "".join(_letters(own))
+        self.folder = campaign.root / "experiments" / re.sub(r"[^\w.-]", "-", own)
         self._bench = Bench(
             space=campaign.space,
             store=campaign.store,
@@ -94,8 +101,7 @@ class Experiment:
     def run(self, lines: Sequence[ArmLine]) -> Path:
         """Run the trials that are missing, judge, and write the report; `lines` are the arms at hand.
 
-        Raises `Refusal`, before anything is run, for an arm that does not compose or exceeds its profile;
-        `KeyboardInterrupt` goes on once what is done is written down.
+        Raises `Refusal`, before anything is run, for an arm that does not compose or exceeds its profile.
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
@@ -106,7 +112,6 @@ class Experiment:
         before = earlier(self._store.sprints(), str(self.folder), self._study)
         if self._name.startswith("discovered/"):
             self._study = self._on_fresh_seeds(before)
-        self._looks = counts(before, self._study.seeds)
         sprint = self._sprint()
         arms = {line.line: self._arm(line, sprint) for line in lines}
         pairs = [(arms[line.line], seed) for line, seed in ordered(lines, self._study.seeds)]
@@ -115,8 +120,8 @@ class Experiment:
         except KeyboardInterrupt:
             self._store.set_sprint(sprint, "interrupted")
             raise
-        missing = tuple(arm.line for arm in self._study.arms if arm.line not in arms)
-        verdicts = tuple(self._verdicts(arms))
+        own = {line: taken(self._bench, arm, self._study.seeds) for line, arm in arms.items()}
+        verdicts = _verdicts(self._study, own, counts(before, self._study.seeds))
         for arm in arms.values():
             ids = [arm.trials[seed] for seed in self._study.seeds if seed in arm.trials]
             self._bench.note(arm, self._status(arm, verdicts), confirmed=ids)
@@ -124,31 +129,15 @@ class Experiment:
         self._store.set_sprint(sprint, "done")
         for verdict in verdicts:
             self._lines.say(f"{verdict.word}: {report.sentence(verdict)}", style="bold")
-        return report.write(self._report(list(arms.values()), verdicts, missing), self._store, self.folder)
-
-    def _report(
-        self, arms: Sequence[Arm], verdicts: tuple[ClaimVerdict, ...], missing: tuple[str, ...]
-    ) -> report.StudyReport:
-        study = self._study
-        held = f" base=[{','.join(self._fixed[1:])}]" if self._fixed[1:] else ""
-        return report.StudyReport(
-            name=self._name,
-            question=study.question,
-            claim=study.claim,
-            metrics=study.metrics,
-            seeds=study.seeds,
-            alpha=study.alpha,
-            timed=study.timed,
-            arms=tuple(sorted(map(self._measured, arms), key=lambda arm: not arm.control)),
-            verdicts=verdicts,
-            commands=(f"python agent.py {self._fixed[0]}{held}", *map(self._command, arms)),
-            failures=tuple(
-                (seed, " ".join(arm.overrides), why)
-                for arm in arms
-                for seed, why in sorted(arm.failures.items())
-            ),
-            left_out=missing,
-        )
+        failed = [
+            (n, " ".join(arm.overrides), arm.failures[n])
+            for arm in arms.values()
+            for n in sorted(arm.failures)
+        ]
+        read = {line: self._measured(arm) for line, arm in arms.items()}
+        commands = [self._command(arm) for arm in arms.values()]
+        told = _report(self._study, self._fixed, read, verdicts, commands, failed)
+        return report.write(told, self._store, self.folder)
 
     def _measured(self, arm: Arm) -> Arm:
         """The arm as a row of the report, read from the store."""
@@ -196,15 +185,6 @@ class Experiment:
             line.overrides, proposer, self._store.add_proposal(proposal, sprint_id=sprint, status="running")
         )
 
-    def _verdicts(self, arms: Mapping[str, Arm]) -> Iterator[ClaimVerdict]:
-        """Every claim of every arm at hand, each at its share of the experiment's alpha."""
-        asked = self._study.comparisons(arms)
-        for claim, line, against in asked:
-            alpha = self._study.alpha / len(asked)
-            rate = errors(alpha).at(self._looks, None)
-            parts = judge(self._bench, claim, arms[against], arms[line], self._study.seeds, rate)
-            yield ClaimVerdict(claim, line, against, claim_word(parts), parts, alpha)
-
     def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":
             return "control"
@@ -228,5 +208,79 @@ class Experiment:
                 self._store.add_insight(insight, sprint_id=sprint, proposal_id=arm.proposal_id)
 
 
-def _letters(text: str) -> Iterator[str]:
-    return (letter if letter.isalnum() or letter in "_-." else "-" for letter in text)
+def written_again(store: Store, sprint: Row) -> Path:
+    """Write the report of an experiment from its rows alone: nothing is run, whatever the code is by now.
+
+    Raises `Refusal` for rows of another version, and a folder that cannot be written.
+    """
+    try:
+        study = Study.model_validate(sprint["facts"]["study"])
+    except ValueError:
+        again = "type its agent.py experiment=NAME again"
+        raise Refusal(f"sprint:{sprint['id']} was kept by another version of joulelab: {again}.") from None
+    folder, fixed = Path(sprint["folder"]), tuple(map(str, sprint["facts"]["fixed"]))
+    arms = {" ".join(arm.overrides): arm for arm in _arms(store, sprint, study)}
+    before = earlier((row for row in store.sprints() if row["id"] <= sprint["id"]), sprint["folder"], study)
+    verdicts = _verdicts(study, arms, counts(before, study.seeds))
+    commands = [command([*fixed, *arm.overrides, *shared(arm.rows)], study.seeds) for arm in arms.values()]
+    failed = _failed(store, folder.name, study, arms.values())
+    return report.write(_report(study, fixed, arms, verdicts, commands, failed), store, folder)
+
+
+def _arms(store: Store, sprint: Row, study: Study) -> list[Arm]:
+    rows = store.proposals(sprint_id=sprint["id"])
+    trials = {row["id"]: [one for one in ProposalFacts.of(row).confirmed if one is not None] for row in rows}
+    read = Read(store, [number for own in trials.values() for number in own])
+    arms = []
+    for row in rows:
+        overrides = tuple(row["proposal"].overrides)
+        status = "control" if " ".join(overrides) == study.control else "ran"
+        arms.append(read.arm(overrides, row["proposal"].proposer, status, trials[row["id"]]))
+    return arms
+
+
+def _verdicts(study: Study, arms: Mapping[str, Arm], looks: Sequence[int]) -> tuple[ClaimVerdict, ...]:
+    """Every claim of every arm at hand, each at its share of the experiment's alpha."""
+    asked, verdicts = study.comparisons(arms), []
+    alpha = study.alpha / max(1, len(asked))
+    for claim, line, against in asked:
+        rate = errors(alpha).at(looks, None).among(len(claim.all))
+        parts = tuple(between(part, arms[against], arms[line], rate, study.seeds) for part in claim.all)
+        verdicts.append(ClaimVerdict(claim, line, against, claim_word(parts), parts, alpha))
+    return tuple(verdicts)
+
+
+def _failed(store: Store, sweep: str, study: Study, arms: Iterable[Arm]) -> Failures:
+    failed = sorted(store.trials(sweep=sweep, status=FAILED), key=lambda trial: trial.seed)
+    return [
+        (trial.seed, " ".join(arm.overrides), str(trial.reason))
+        for arm in arms
+        for trial in failed
+        if trial.seed in set(study.seeds) - set(arm.seeds) and {*arm.overrides} <= {*trial.overrides}
+    ]
+
+
+def _report(
+    study: Study,
+    fixed: Sequence[str],
+    arms: Mapping[str, Arm],
+    verdicts: tuple[ClaimVerdict, ...],
+    commands: Sequence[str],
+    failures: Failures,
+) -> report.StudyReport:
+    """What the report is written from; `commands` repeat the arms."""
+    base = f" base=[{','.join(fixed[1:])}]" if fixed[1:] else ""
+    return report.StudyReport(
+        name=fixed[0].partition("experiment=")[2],
+        question=study.question,
+        claim=study.claim,
+        metrics=study.metrics,
+        seeds=study.seeds,
+        alpha=study.alpha,
+        timed=study.timed,
+        arms=tuple(sorted(arms.values(), key=lambda arm: not arm.control)),
+        verdicts=verdicts,
+        commands=(f"python agent.py {fixed[0]}{base}", *commands),
+        failures=tuple(failures),
+        left_out=tuple(arm.line for arm in study.arms if arm.line not in arms),
+    )

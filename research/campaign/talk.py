@@ -1,7 +1,7 @@
 """The model is asked in a thread of its own, while trials train; both touch the campaign in turn.
 
 One lock lets one of the two at a time at everything but the network and the trainings: whoever waits for a
-server or for a trial lets go of it. So nothing else in the laboratory need know of threads.
+server or a trial lets go of it, so nothing else need know of threads.
 """
 
 import threading
@@ -39,7 +39,8 @@ class Talk:
         try:
             if self.on and kind is not None and self._client is not None:
                 self._client.interrupt()
-            self._joined(None if kind is None else _END_S)
+            while self.on and self._turn.wait(None if kind is None else _END_S):
+                pass
         finally:
             self._turn.release()
             if self._client is not None:
@@ -53,11 +54,7 @@ class Talk:
         return self._thread is not None
 
     def prepare(self) -> None:
-        """Have the client import what it needs beside what is done meanwhile.
-
-        That takes as long as the trials' processes need for their own imports, so that little of it is left
-        when the first of them trains; one that it disturbs is told by the meter, and run again.
-        """
+        """Have the client import what it needs while the trials' processes import."""
         assert self._client is not None
         prepare = self._client.prepare
 
@@ -140,10 +137,6 @@ class Talk:
                 stopped = pressed
         if stopped is not None:
             raise stopped
-
-    def _joined(self, seconds: float | None) -> None:
-        while self.on and self._turn.wait(seconds):
-            pass
 
     def _raise(self) -> None:
         error, self._error = self._error, None

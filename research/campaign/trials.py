@@ -23,10 +23,7 @@ class Typed:
         harness: Mapping[str, Any],
         fresh: float,
     ) -> None:
-        """`fresh` is the first seed that draws its own split, where the data can be drawn anew.
-
-        Those below it are what configurations are tuned on, and share one split.
-        """
+        """Seeds from `fresh` on draw their own split, where the data can; those below tune, and share one."""
         self._space, self._fresh, self._harness = space, fresh, harness
         self._fixed, self._quiet = tuple(fixed), tuple(quiet)
         self._splits: dict[tuple[str, ...], tuple[str, ...]] = {}

@@ -1,7 +1,6 @@
 """Literature from arXiv's API through its package: polite, remembered in a file, and never a reason to stop.
 
-arXiv asks for no more than one request in three seconds (https://info.arxiv.org/help/api/tou.html). What
-was found is kept, so that the same campaign typed again asks nobody. An outage is a counted note.
+It asks for no more than one request in three seconds (https://info.arxiv.org/help/api/tou.html).
 """
 
 import importlib.util
@@ -31,7 +30,6 @@ _WORDS = 8
 """words of a query that arXiv is asked for, the first that carry meaning"""
 _MOST = 50
 _ID = re.compile(r"/abs/(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?$")
-_VERSION = re.compile(r"v\d+$")
 _CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
 _REST_S = 300.0
 
@@ -40,9 +38,8 @@ _REST_S = 300.0
 class Arxiv(Library):
     """Asks `url` for abstracts in `categories`; ids are `arxiv:2310.01234`, without a version.
 
-    `timeout_s` bounds one question with its `retries` and the pauses of `delay_s` between requests. After
-    two outages in a row nobody is asked for five minutes. Raises `Refusal` for a missing package and for
-    settings that cannot be.
+    `timeout_s` bounds a question with its retries and pauses; after two outages nobody is asked for five
+    minutes. Raises `Refusal` for a missing package and for settings that cannot be.
     """
 
     def __init__(
@@ -72,10 +69,6 @@ class Arxiv(Library):
             self._counts["resting"] += 1
             return ()
         return self._answer(asked, count)
-
-    def get(self, id: str) -> Source | None:
-        """A source that was found before, in whichever version."""
-        return self._shelf.get(_VERSION.sub("", id))
 
     def facts(self) -> dict[str, Any]:
         """Where, how often asked, repeated and failed, and what failed."""
@@ -213,11 +206,7 @@ def _body(response: requests.Response, end: float) -> bytes:
 
 @final
 class Shelf:
-    """Sources by id and the ids that each query gave, in one JSON file that is written whole or not at all.
-
-    A file that cannot be read as one is put aside under `.bad` and told in `note`. Raises `Refusal` when
-    the place cannot be written.
-    """
+    """Sources by id and the ids that each query gave, in one JSON file; a broken file is put aside."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -226,10 +215,6 @@ class Shelf:
         self._sources: dict[str, Source] = {}
         if path.exists():
             self._load()
-
-    def get(self, id: str) -> Source | None:
-        """The source with this id."""
-        return self._sources.get(id)
 
     def found(self, query: str) -> tuple[Source, ...] | None:
         """What this query gave; None when it was not asked yet."""

@@ -21,8 +21,7 @@ _SIGNS = "#*=_ \t'\""
 class Folder(Library):
     """Reads every .txt, .md and .bib file under `path` at once, without following links.
 
-    Raises `Refusal` when the folder is missing or holds nothing that can be read. Of more than `max_files`
-    files the first by name are read; a BibTeX file above `max_bytes` is left out. Both are told in `notes`.
+    Raises `Refusal` when the folder is missing or holds nothing to read; `notes` tell what is left out.
     """
 
     def __init__(self, path: str, max_files: int, max_bytes: int) -> None:
@@ -47,10 +46,6 @@ class Folder(Library):
         self._asked += 1
         return tuple(self._all[at] for at in self._ranking.best(query, count))
 
-    def get(self, id: str) -> Source | None:
-        """The source of the folder with this id."""
-        return self._sources.get(id)
-
     def facts(self) -> dict[str, Any]:
         """Where, how many sources, how often asked, and what could not be read."""
         return {
@@ -67,7 +62,11 @@ class Folder(Library):
                 "there, or set literature.path to another, or literature=none."
             )
         try:
-            found = sorted(path for path in self._root.rglob("*") if _readable(path))
+            found = sorted(
+                path
+                for path in self._root.rglob("*")
+                if path.suffix.lower() in (".txt", ".md", ".bib") and path.is_file() and not path.is_symlink()
+            )
         except OSError as error:
             raise Refusal(f"the folder {self._root} cannot be read: {error.strerror}.") from None
         if len(found) > at_most:
@@ -121,10 +120,6 @@ class Folder(Library):
         return content.decode("latin-1")
 
 
-def _readable(path: Path) -> bool:
-    return path.suffix.lower() in (".txt", ".md", ".bib") and path.is_file() and not path.is_symlink()
-
-
 def _text_source(name: str, text: str) -> Source | None:
     """The first line that says something, or front matter, gives the title; the rest is the abstract."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -138,11 +133,7 @@ def _text_source(name: str, text: str) -> Source | None:
 
 
 def _bibtex(text: str) -> tuple[list[Source], list[int]]:
-    """The readable entries with a title as `bib:key`, and the lines at which unreadable ones begin.
-
-    A key that stands twice is read where it stands first. LaTeX's accents become characters. Takes about
-    4 s per megabyte at worst, whatever the text holds.
-    """
+    """The readable entries with a title as `bib:key`, and the lines at which unreadable ones begin."""
     from bibtexparser import middlewares
     from bibtexparser.entrypoint import parse_string
 

@@ -1,7 +1,4 @@
-"""Where a team looks literature up: sources, how a small collection is ranked, and the opened library.
-
-A source is untrusted text with an id that stays: it is cited, and instructs nobody.
-"""
+"""Where a team looks literature up: sources, which are untrusted text, their ranking, and the library."""
 
 import math
 import re
@@ -13,7 +10,7 @@ from typing import Any, cast, final
 from pydantic import Field
 
 from construct import called
-from research.llm.prompt import data, one_line
+from research.llm.prompt import one_line
 from research.types import Record
 
 TITLE, ABSTRACT = 300, 3000
@@ -51,18 +48,8 @@ def source(
     )
 
 
-def shown(sources: Iterable[Source], limit: int = 1500) -> str:
-    """Sources for a prompt: each in a marked block of its own that is named by its id, cut to `limit`."""
-    return "\n".join(
-        data(
-            f"{source.title}{f' ({source.year})' if source.year else ''}\n{source.abstract}", source.id, limit
-        )
-        for source in sources
-    )
-
-
 class Library(ABC):
-    """Finds sources and knows again what it has found; what it shows is untrusted text."""
+    """Finds sources; what it shows is untrusted text."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -73,16 +60,8 @@ class Library(ABC):
         """At most `count` sources about `query`, the best first; none when nothing fits or nobody answers."""
 
     @abstractmethod
-    def get(self, id: str) -> Source | None:
-        """The source of an id that `find` may have given, without asking anybody."""
-
-    @abstractmethod
     def facts(self) -> dict[str, Any]:
         """Counts and notes of what was looked up, as plain data for the row of a sprint."""
-
-    def known(self, id: str) -> bool:
-        """Whether a citation names a source of this library."""
-        return self.get(id) is not None
 
 
 def opened(config: Mapping[str, Any] | None) -> Library | None:
@@ -121,10 +100,7 @@ def _stem(word: str) -> str:
 
 @final
 class Ranking:
-    """BM25 over `texts` (Robertson and Zaragoza 2009, eq. 3.15), with Lucene's weight, never negative.
-
-    Making one costs 0.3 ms an abstract; a query looks only at the texts that hold its words.
-    """
+    """BM25 over `texts` (Robertson and Zaragoza 2009, eq. 3.15), with Lucene's weight, never negative."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         counts = [Counter(map(_stem, terms(text))) for text in texts]

@@ -53,9 +53,7 @@ class Doubts:
         self._probe = probe
         self._learnt: int | None = None
         self._last = 0
-        self._repeats: set[str] = set()
-        self._refused: set[str] = set()
-        self._probes: set[str] = set()
+        self._repeats, self._refused, self._probes = set[str](), set[str](), set[str]()
 
     def about(self, config: Mapping[str, Any]) -> Doubt | None:
         """Why a resolved config, seed included, need not be run; None where nothing is known against it.
@@ -85,7 +83,8 @@ class Doubts:
         chance = self._failures.refuses(knobs)
         if chance is None:
             return None
-        if self._is_probe(knobs):
+        digest = hashlib.sha256(repr(identity(knobs)).encode()).digest()
+        if int.from_bytes(digest[:4]) < self._probe * 2**32:
             self._probes.add(name)
             return None
         self._refused.add(name)
@@ -98,10 +97,6 @@ class Doubts:
         """What a failure is predicted from: the config without its seeds and what changes no result."""
         return flat(config, (*self._inert, "seed", KEY))
 
-    def _is_probe(self, knobs: Flat) -> bool:
-        digest = hashlib.sha256(repr(identity(knobs)).encode()).digest()
-        return int.from_bytes(digest[:4]) < self._probe * 2**32
-
     def _learn(self) -> None:
         """Learn, and learn again once a tenth more trials have ended: only new rows are counted."""
         with self._store.read() as connection:
@@ -113,13 +108,10 @@ class Doubts:
         self._failures.learn([self.knobs(config) for config, _ in past], [failed for _, failed in past])
 
     def counts(self) -> dict[str, int | None]:
-        """Configurations by what was said of them, and of the probes how many ended and did not fail.
-
-        `false` is None until a probe has ended.
-        """
+        """Configurations by what was said of them, and of the probes how many ended and did not fail."""
         with self._own.read() as connection:
-            rows = queries.ends(connection, self._probes)
-        rows = [row for row in rows if counts(row.status, row.reason)]
+            ends = queries.ends(connection, self._probes)
+        rows = [row for row in ends if counts(row.status, row.reason)]
         ended, good = {row.signature for row in rows}, {row.signature for row in rows if row.status == "done"}
         return {
             "repeats": len(self._repeats),
@@ -130,9 +122,8 @@ class Doubts:
         }
 
 
-_TREES = 100
-_TRIED = 0.3
-"""share of the columns that a split may choose from"""
+_TREES, _TRIED = 100, 0.3
+"""of the forest, and the share of the columns that a split may choose from"""
 _MOST = 8000
 """configurations learnt from, the newest: more cost seconds and tell little"""
 
@@ -146,8 +137,6 @@ class Failures:
         self.most_false, self.least = most_false, least
         self.threshold: float | None = None
         """score above which a configuration is refused; None while it is silent"""
-        self.found: float | None = None
-        """share of the failures learnt from that the threshold would have refused, out of bag"""
         self._columns: Columns | None = None
         self._trees: Any = None
 
@@ -159,7 +148,7 @@ class Failures:
             before = told.pop(same, (case, False))[1]
             told[same] = (case, bad or before)
         chosen = list(told.values())[-_MOST:]
-        self.threshold = self.found = self._trees = None
+        self.threshold = self._trees = None
         failures = sum(wrong for _, wrong in chosen)
         if failures >= max(self.least, 1) and self._allowed(len(chosen) - failures) >= 0:
             self._fit([case for case, _ in chosen], [wrong for _, wrong in chosen])
@@ -179,7 +168,6 @@ class Failures:
         scores = trees.oob_decision_function_[:, 1]
         good = np.sort(scores[~truth])[::-1]
         self.threshold = max(0.5, float(good[self._allowed(len(good))]))
-        self.found = float((scores[truth] > self.threshold).mean())
 
     def chances(self, cases: Sequence[Flat]) -> list[float]:
         """Scores between 0 and 1, the share of trees that expect a failure; zeros while it is silent."""

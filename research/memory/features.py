@@ -19,7 +19,11 @@ _PAIRED = 14
 
 def flat(config: Mapping[str, Any], skip: Sequence[str] = ()) -> dict[str, Any]:
     """A nested plain config as one level of dotted keys, without `skip` and what lies under it."""
-    return {key: value for key, value in _walk(config, "") if not _skipped(key, skip)}
+    return {
+        key: value
+        for key, value in _walk(config, "")
+        if not any(key == name or key.startswith(f"{name}.") for name in skip)
+    }
 
 
 def _walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -33,12 +37,7 @@ def _walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, node
 
 
-def _skipped(key: str, skip: Sequence[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in skip)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a knob's value is a finite number, a bool not among them."""
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -46,27 +45,27 @@ def is_number(value: Any) -> bool:
 class Columns:
     """What was learnt about the knobs of some configurations: which columns a row of numbers has.
 
-    Sums of two logarithms are products of two knobs, as layers x width or width x batch, which is what memory
-    and time are made of; a tree that sees one knob at a time needs many more failures to find them.
+    Sums of two logarithms are products of knobs, as layers x width, which is what memory and time are made
+    of.
     """
 
     def __init__(self, cases: Sequence[Flat], failed: Sequence[bool]) -> None:
-        seen: dict[str, set[Any]] = {}
-        for case in cases:
-            for key, value in case.items():
-                seen.setdefault(key, set()).add(value)
-        told = {key: values for key, values in sorted(seen.items()) if len(values) > 1 or _partly(cases, key)}
-        self.numbers = [key for key, values in told.items() if any(map(is_number, values))]
+        told: dict[str, set[Any]] = {}
+        for key in sorted({key for case in cases for key in case}):
+            values = {case[key] for case in cases if key in case}
+            if len(values) > 1 or any(key not in case for case in cases):
+                told[key] = values
+        self.numbers = [key for key, values in told.items() if any(map(_is_number, values))]
         self.floors = {key: _floor(told[key]) for key in self.numbers}
         self.usual = {
-            key: statistics.median(self._scaled(key, one[key]) for one in cases if is_number(one.get(key)))
+            key: statistics.median(self._scaled(key, one[key]) for one in cases if _is_number(one.get(key)))
             for key in self.numbers
         }
-        self.missing = [key for key in self.numbers if not all(is_number(one.get(key)) for one in cases)]
+        self.missing = [key for key in self.numbers if not all(_is_number(one.get(key)) for one in cases)]
         self.choices = [
             (key, value)
             for key, values in told.items()
-            for value in sorted({str(one) for one in values if not is_number(one)})
+            for value in sorted({str(one) for one in values if not _is_number(one)})
             if len(values) <= _CHOICES or key in self.floors
         ]
         apart = {key: self._apart(key, cases, failed) for key in self.numbers if self.floors[key]}
@@ -78,7 +77,7 @@ class Columns:
 
         sides: tuple[list[float], list[float]] = ([], [])
         for case, bad in zip(cases, failed, strict=True):
-            if is_number(case.get(key)):
+            if _is_number(case.get(key)):
                 sides[bad].append(case[key])
         return float(ks_2samp(*sides).statistic) if all(sides) else 0.0
 
@@ -99,24 +98,20 @@ class Columns:
         choices = [
             [float(key in case and str(case[key]) == value) for case in cases] for key, value in self.choices
         ]
-        without = [[float(not is_number(case.get(key))) for case in cases] for key in self.missing]
+        without = [[float(not _is_number(case.get(key))) for case in cases] for key in self.missing]
         return np.column_stack([numbers, *products, *choices, *without])
 
     def _value(self, case: Flat, key: str) -> float:
         value = case.get(key)
-        return self.usual[key] if not is_number(value) else self._scaled(key, value)
+        return self.usual[key] if not _is_number(value) else self._scaled(key, value)
 
     def _scaled(self, key: str, value: Any) -> float:
         floor = self.floors[key]
         return math.log(max(value, floor)) if floor else float(value)
 
 
-def _partly(cases: Sequence[Flat], key: str) -> bool:
-    return any(key not in case for case in cases)
-
-
 def _floor(values: set[Any]) -> float | None:
     """The smallest positive value of a knob that is never negative, for its logarithm; None for any other."""
-    numbers = [value for value in values if is_number(value)]
+    numbers = [value for value in values if _is_number(value)]
     positive = [value for value in numbers if value > 0]
     return min(positive) if positive and min(numbers) >= 0 else None

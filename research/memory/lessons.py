@@ -83,8 +83,7 @@ def _turned(pair: Pair) -> Pair:
 def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
     """Pairs of trials with the same seed and machine that differ in one key, or in a group's choice.
 
-    Keys are compared whole, and everything else is equal: a choice is told with the knobs of its group that
-    were turned beside it, so that what differs is what is told.
+    A choice is told with the knobs of its group that were turned beside it, so what differs is what is told.
     """
     places: dict[SharedPart, dict[str, PastTrial]] = {}
     for run in runs:

@@ -1,24 +1,28 @@
 """Memory: what earlier campaigns left in the database, asked for by name; nothing is recalled unasked.
 
-`memory=on` recalls, `off` recalls nothing, `placebo` recalls as much of no use, so that the benefit can be
-measured. Nothing is written here: episodes are written by the store's own verbs, with the rows that they
-are about.
+`memory=on` recalls, `off` recalls nothing, `placebo` recalls as much with nothing in it to learn from. What
+memory is worth is the difference between `on` and `placebo`, not `off`: with more in the prompt, and with
+other first proposals, a search changes whatever the content. Nothing is written here: the store writes
+episodes with the rows that they are about.
 """
 
+import random
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 from construct import called
 from refusal import Refusal
-from research.memory import placebo
 from research.memory.doubts import Doubts
 from research.memory.lessons import lessons
-from research.memory.reading import PastTrial, runs
-from research.memory.records import Configured, Doubt, Episode, Lesson, Query
+from research.memory.reading import PastTrial, rows, runs, told
+from research.memory.records import NOTHING_CAME, Configured, Doubt, Episode, Lesson, Query
 from research.metrics import is_timed, rank, screening_objective
+from research.store import queries
+from research.store.connection import Connection
 from research.store.store import Store
 from research.types import Objective
 
@@ -26,9 +30,10 @@ __all__ = ["Configured", "Doubt", "Episode", "Lesson", "Memory", "Query", "opene
 
 Mode = Literal["on", "off", "placebo"]
 Find = Callable[[Store, Query], Sequence[Episode]]
-_MODES = ("on", "off", "placebo")
 _DEFAULT = "research.memory.retrieval.Nearest"
 _NOTHING: dict[str, int | None] = {"repeats": 0, "refused": 0, "probed": 0, "ended": 0, "false": None}
+_OUTCOME = ("word", "figures", "said", "trial_ids")
+"""of an episode: what a placebo takes from another"""
 
 
 @final
@@ -49,7 +54,7 @@ class Memory:
             return ()
         recalled = tuple(self._find(self._store, query))[: query.count]
         if self.mode == "placebo":
-            recalled = placebo.episodes(self._store, query, len(recalled), self._seed)
+            recalled = _crossed(self._store, query, len(recalled), self._seed)
         self._recalled |= dict.fromkeys(episode.id for episode in recalled)
         return recalled
 
@@ -60,18 +65,14 @@ class Memory:
         wanted = None if query.objective is None else screening_objective(query.objective)
         past = runs(self._store, _keys(wanted), task=query.task)
         wanted = wanted and _beside_default(wanted, past)
-        told = lessons(past, wanted, query.task)[: query.count]
+        taught = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
-            dealt = placebo.shuffled(past, self._seed)
-            told = lessons(dealt, wanted, query.task, all_pairs=True)[: len(told)]
-        return tuple(told)
+            dealt = _shuffled(past, self._seed)
+            taught = lessons(dealt, wanted, query.task, all_pairs=True)[: len(taught)]
+        return tuple(taught)
 
     def doubts(self, config: Mapping[str, Any]) -> Doubt | None:
-        """Why a resolved config need not be run: an equal trial has ended, or it is predicted to fail.
-
-        None when memory is off or a placebo, and for the share of predicted failures that is let through to
-        count how many of them succeed.
-        """
+        """Why a resolved config need not be run: an equal trial has ended, or it is predicted to fail."""
         return None if self._doubts is None else self._doubts.about(config)
 
     def counts(self) -> dict[str, int | None]:
@@ -84,7 +85,7 @@ class Memory:
             return []
         wanted = screening_objective(objective)
         good = configured(runs(self._store, _keys(wanted), but=data), wanted)
-        return placebo.dealt(good, self._seed) if self.mode == "placebo" else good
+        return _dealt(good, self._seed) if self.mode == "placebo" else good
 
     def facts(self) -> dict[str, Any]:
         """What a sprint's facts say of memory: its mode and the ids of what was recalled."""
@@ -110,12 +111,11 @@ def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objectiv
 def opened(config: Mapping[str, Any] | None, store: Store, *, inert: Sequence[str] | None = None) -> Memory:
     """The memory that `conf/memory` describes, over the campaign's own store or the one of `store.url`.
 
-    `inert` are the keys that change no result, as the space file says. Raises `Refusal` for an unknown mode,
-    a retrieval that cannot be found, and another database that is not there or not of this version.
+    Raises `Refusal` for a mode or retrieval that there is not, and a database that cannot be read.
     """
     config = config or {"mode": "off"}
     mode = {True: "on", False: "off"}.get(config["mode"], config["mode"])
-    if mode not in _MODES:
+    if mode not in get_args(Mode):
         raise Refusal(f"memory.mode={mode} is not known: use memory=on, memory=off or memory=placebo.")
     url = (config.get("store") or {}).get("url")
     read = Store(url, foreign=True) if url and mode != "off" else store
@@ -142,10 +142,7 @@ def _retrieval(config: Mapping[str, Any]) -> Find:
 
 
 def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configured]:
-    """Each task's configurations that keep the objective's bounds, the best first within each task.
-
-    Left out are those outside of the bounds and those of which a seed failed. `objective` is as screened.
-    """
+    """Each task's configurations that keep the bounds on every seed, the best first within each task."""
     tasks: dict[str, dict[tuple[str, ...], list[PastTrial]]] = {}
     for run in _comparable(runs, objective):
         tasks.setdefault(str(run.task), {}).setdefault(run.overrides, []).append(run)
@@ -190,3 +187,55 @@ def _means(group: Sequence[PastTrial], objective: Objective) -> dict[str, float]
     if any(run.failed or any(key not in run.figures for key in keys) for run in group):
         return {}
     return {key: statistics.fmean(run.figures[key] for run in group) for key in keys}
+
+
+def _crossed(store: Store, query: Query, count: int, seed: int) -> tuple[Episode, ...]:
+    """`count` episodes by lot from the whole store, each with the outcome of another."""
+    rng = random.Random(f"{seed} {query.model_dump_json()}")
+    with store.read() as connection:
+        drawn = rows(connection, _drawn(connection, 3 * count, rng))
+        all_drawn = told(connection, [(0.0, row, ()) for row in drawn], query.objective)
+    real = [one for one in all_drawn if one.word not in NOTHING_CAME][:count]
+    rng.shuffle(real)
+    return tuple(
+        own.model_copy(update={name: getattr(other, name) for name in _OUTCOME})
+        for own, other in zip(real, real[1:] + real[:1], strict=True)
+    )
+
+
+def _drawn(connection: Connection, count: int, rng: random.Random) -> set[int]:
+    """Ids by lot: a number below the largest, and the first id from there on."""
+    ends = queries.episode_ids(connection)
+    chosen: set[int] = set()
+    for _ in range(20 * count if ends else 0):
+        if len(chosen) == count:
+            break
+        assert ends is not None
+        chosen.update(queries.episodes_from(connection, rng.randint(*ends), 1))
+    if ends and len(chosen) < count:  # a small store: take what is left in order
+        chosen.update(queries.episodes_from(connection, ends[0], 2 * count))
+    return set(sorted(chosen)[:count])
+
+
+def _shuffled(runs: Sequence[PastTrial], seed: int) -> list[PastTrial]:
+    """The same runs with their outcomes dealt anew."""
+    order = list(runs)
+    random.Random(seed).shuffle(order)
+    return [
+        replace(run, failed=other.failed, figures=other.figures)
+        for run, other in zip(runs, order, strict=True)
+    ]
+
+
+def _dealt(configurations: Iterable[Configured], seed: int) -> list[Configured]:
+    """The same configurations of each task with their values dealt anew."""
+    tasks: dict[str, list[Configured]] = {}
+    for configuration in configurations:
+        tasks.setdefault(configuration.task, []).append(configuration)
+    crossed = []
+    for task, known in tasks.items():
+        order = list(known)
+        random.Random(f"{seed} {task}").shuffle(order)
+        for configuration, other in zip(known, order, strict=True):
+            crossed.append(configuration.model_copy(update={"value": other.value, "regret": other.regret}))
+    return crossed

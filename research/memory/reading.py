@@ -26,7 +26,8 @@ _SHOWN = (
     "train/seconds",
     "size/parameters",
 )
-_LONGEST = 600
+_LONGEST, _NEWEST = 600, 4000
+"""characters that an episode says, and trials that are read"""
 
 
 @final
@@ -212,11 +213,11 @@ class PastTrial:
 
 
 def runs(
-    store: Store, keys: Sequence[str], *, task: str | None = None, but: str | None = None, most: int = 4000
+    store: Store, keys: Sequence[str], *, task: str | None = None, but: str | None = None
 ) -> list[PastTrial]:
     """The newest trials that ended, oldest first, with these figures: of one task, or of all `but` one."""
     with store.read() as connection:
-        asked = queries.ended(connection, task=task, but=but, most=most)
+        asked = queries.ended(connection, task=task, but=but, most=_NEWEST)
         rows = {row.id: row for row in asked if counts(row.status, row.reason)}
         measured, taken = figures(connection, rows, keys), instruments(connection, rows, keys)
         typed = {number: turned(row.overrides) for number, row in rows.items()}
@@ -237,10 +238,7 @@ def runs(
 
 
 def _idle(connection: Connection, overrides: Mapping[int, Sequence[str]]) -> dict[int, frozenset[str]]:
-    """For each trial that turned a knob which does not always act: the knobs that did not act in its config.
-
-    Only the configs of such trials are read, which costs a tenth of a millisecond each.
-    """
+    """The knobs that did not act, of each trial that turned one which does not always act."""
     sometimes = own().conditions.keys()
     asked = [number for number, typed in overrides.items() if sometimes & keys_of(typed)]
     return {number: frozenset(own().idle(config)) for number, config in queries.configs(connection, asked)}

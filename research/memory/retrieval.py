@@ -1,8 +1,8 @@
 """Few relevant episodes: candidates from the index, ranked by task, region, words and phase.
 
-Candidates are the newest episodes that share one thing with the query (a word, a choice, an octave of a
-knob, the task, its insights), a few of each, so that a rare word counts as much as a common one and the cost
-does not grow with the store. What is ranked is a hundred rows, in Python, alike on both databases.
+Candidates are the newest episodes that share one thing with the query (a word, a choice, an octave of a knob,
+the task), a few of each: a rare word counts as much as a common one, and the cost does not grow with the
+store.
 """
 
 import math
@@ -29,10 +29,7 @@ TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
 
 @final
 class Nearest:
-    """The default: the sum of what an episode shares with the query, newest first among equals.
-
-    Any class or function of store and query may take its place.
-    """
+    """The default: the sum of what an episode shares with the query, newest first among equals."""
 
     def __init__(self, each: int = _EACH) -> None:
         self.each = each
@@ -58,7 +55,9 @@ def _shared(query: Query) -> Iterator[Sequence[Term]]:
     for said in words(query.words)[:_WORDS]:
         yield [(said,), (mark("task", task),)] if task else [(said,)]
     for key, text in list(own.items())[:_KNOBS]:
-        yield [tuple(_under(task, name) for name in _near(key, text))]
+        value = number(text)
+        names = [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
+        yield [tuple(_under(task, name) for name in names)]
     if task or query.phase or query.objective:
         for kind in _ORDER:
             yield [(_under(task, kind_mark(kind)),)]
@@ -68,11 +67,6 @@ def _shared(query: Query) -> Iterator[Sequence[Term]]:
 
 def _under(task: str | None, name: str) -> str:
     return mark(task, name) if task else mark(name)
-
-
-def _near(key: str, text: str) -> list[str]:
-    value = number(text)
-    return [f"{key}={text}"] if value is None else [f"{key}~{octave}" for octave in near(value)]
 
 
 def _ranked(pool: Sequence[IndexRow], query: Query) -> list[tuple[float, IndexRow]]:
@@ -107,10 +101,7 @@ def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float 
 
 
 def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
-    """How alike two configurations are, 0 to 1: of all knobs that either turns, the share that agrees.
-
-    Numbers agree by the smaller over the larger, so half or twice a learning rate counts one half.
-    """
+    """How alike two configurations are, 0 to 1: of all knobs that either turns, the share that agrees."""
     keys = one.keys() | two.keys()
     if not one or not two:
         return 0.0

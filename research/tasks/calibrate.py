@@ -1,15 +1,11 @@
 """`task=calibrate`: what this machine's cores draw, by its counter or by a wall meter that a person reads.
 
-Three ways: by itself, in a minute, where there is a RAPL counter; with `load=1`, which keeps a core busy so
-that a person can read a wall meter; with `readings=[idle:21.5,1:28.0]`, what was read. What is found is the
-machine's profile, and the meter counts with it from then on. Without either it says what is assumed.
+By itself where there is a RAPL counter; else `load=1` keeps a core busy while a person reads a wall meter,
+and `readings=[idle:21.5,1:28.0]` tells what was read. The meter counts with the profile from then on.
 """
 
 import datetime
-import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +19,9 @@ from research.run import load as work
 from research.run import machine
 from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
+from research.tasks.doctor import elsewhere
 
 POWERCAP, PROC = powercap.POWERCAP, Path("/proc")
-_ROOT = Path(__file__).resolve().parents[2]
 _ROUNDS = 3
 _WHOLE_S = 60.0
 _HELD_S = 60.0
@@ -78,10 +74,7 @@ class Calibrated(Answer):
 
 
 def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds: float | None) -> Calibrated:
-    """Measure, hold a load, or take readings in; the profile is written in the first and the last case.
-
-    Raises `Refusal` for readings or loads that make no sense, and for a machine that is not at rest.
-    """
+    """Measure, hold a load, or take readings in; the profile is written in the first and the last case."""
     if readings and load is not None:
         raise Refusal(
             "task=calibrate takes load=1 to keep a core busy, or readings=[idle:21.5,1:28.0]: not both."
@@ -90,7 +83,9 @@ def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds
         raise Refusal(f"seconds={seconds:g}: give seconds above 0 and up to {_LONGEST_S:g}.")
     if readings:
         samples, resolution = _typed([str(reading) for reading in readings])
-        return _kept(fitted(samples, resolution), samples, "wall meter", _few(samples))
+        once = "Each load was read once, so the spread is not known: type several readings of each for it."
+        several = max(sample.round for sample in samples) > 0
+        return _kept(fitted(samples, resolution), samples, "wall meter", () if several else (once,))
     if load is not None:
         return _held(campaign, load, seconds or _HELD_S)
     try:
@@ -110,17 +105,13 @@ def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds
 
 def _measured(counters: list[powercap.RaplDomain], whole_s: float) -> Iterator[Sample]:
     """Watts at each load, round by round, up and down in turn: what drifts meets all loads alike."""
-    levels = _levels(machine.cores())
+    whole = machine.cores()
+    levels = sorted({0, whole, *(2**power for power in range(10) if 2**power < whole)})
     each = whole_s / (_ROUNDS * len(levels))
     for number in range(_ROUNDS):
         for cores in levels if number % 2 == 0 else levels[::-1]:
             with work.busy(cores, 10 * each + 60):
                 yield _sample(counters, cores, each, number)
-
-
-def _levels(cores: int) -> list[int]:
-    """None, one, twice as many each time, all."""
-    return sorted({0, cores, *(2**power for power in range(10) if 2**power < cores)})
 
 
 def _sample(counters: list[powercap.RaplDomain], cores: int, seconds: float, number: int) -> Sample:
@@ -170,12 +161,6 @@ def _typed(readings: list[str]) -> tuple[list[Sample], float]:
     return samples, 10.0**-places
 
 
-def _few(samples: list[Sample]) -> tuple[str, ...]:
-    if max(sample.round for sample in samples) > 0:
-        return ()
-    return ("Each load was read once, so the spread is not known: type several readings of each for it.",)
-
-
 def _held(campaign: Campaign, asked: int, seconds: float) -> Calibrated:
     if not 0 <= asked <= machine.cores():
         raise Refusal(f"load={asked}: give a number of cores to keep busy, from 0 to {machine.cores()}.")
@@ -208,7 +193,8 @@ def _kept(power: CorePower, samples: list[Sample], source: str, notes: tuple[str
 def _nothing(why: str) -> Calibrated:
     """No profile: what the meter does without one, and how to come by one."""
     known = energy_profile.read()
-    basis = _basis()
+    # The meter is the other wing's: it is asked in a process of its own.
+    basis = elsewhere(_ASSUMED, _HELD_S).get("basis")
     return Calibrated(
         profile=None,
         path=None,
@@ -219,21 +205,10 @@ def _nothing(why: str) -> Calibrated:
                 if known
                 else ()
             ),
-            f"Joules are counted as {basis}.",
+            f"Joules are counted as {basis or 'an unknown estimate (models/ could not be asked)'}.",
             "Rated power is that of all cores at work: joules by it may be wrong by a factor of two, all "
             "trainings of this machine alike, so ratios hold and watts do not.",
             "With a wall meter: python agent.py task=calibrate load=0, then load=1, then what was read as "
             "readings=[idle:WATTS,1:WATTS].",
         ),
     )
-
-
-def _basis() -> str:
-    """What the meter would count with, asked in a process of its own: it is the other wing's."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _ASSUMED], cwd=_ROOT, capture_output=True, text=True, timeout=60
-        )
-        return str(json.loads(done.stdout)["basis"])
-    except (subprocess.TimeoutExpired, OSError, ValueError, KeyError):
-        return "an unknown estimate (models/ could not be asked)"

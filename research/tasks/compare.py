@@ -111,10 +111,7 @@ def compare(campaign: Campaign, a: int | str | None, b: int | str | None) -> Com
 
 
 def _stage(store: "Store", wanted: Sequence[Reference]) -> str | None:
-    """The last stage in which both proposals have a seed, else the last that both reached.
-
-    None where a trial is pointed at.
-    """
+    """The last stage in which both proposals share a seed, else the last of both; None for a trial."""
     if any(row.kind != "proposal" for row in wanted):
         return None
     facts = [row_of(store, row)["facts"] for row in wanted]

@@ -60,11 +60,8 @@ class Delivered(Answer):
                 quantity("infer/latency_s_p50", self.latency[f"{p}{name}"]) for p in ("p50", "p95")
             )
             told[f"latency of {what}"] = f"{median}, 95th percentile {late}"
-        size = f"{sum(self._network().values()):,}; the trial's weights: {self.size:,.0f}"
-        return told | {"bytes of the network": size}
-
-    def _network(self) -> dict[str, int]:
-        return {name: size for name, size in self.files.items() if name.startswith("model.")}
+        network = sum(size for name, size in self.files.items() if name.startswith("model."))
+        return told | {"bytes of the network": f"{network:,}; the trial's weights: {self.size:,.0f}"}
 
     def text(self) -> str:
         """Where it lies, what it measured there, and how it is asked."""
@@ -77,8 +74,8 @@ def deliver(
 ) -> Delivered:
     """Write the folder, whole and proven or not at all.
 
-    Raises `Refusal` for a trial that is not there, not finished or without its weights, for data that are not
-    what they were, for a folder that holds something, and as `models.delivery` does.
+    Raises `Refusal` for a trial that cannot be exported, a folder that holds something, and as
+    `models.delivery`.
     """
     if form not in FORMATS:
         shown = f"format={form} is unknown" if form else "format is missing"
@@ -94,7 +91,11 @@ def deliver(
     try:
         found = _proven(trial, result, new, form, to)
         _agrees(found)
-        card = _card(store, trial, result)._replace(form=form, measured=found.measured(), licence=licence)
+        others = siblings(store, trial)
+        results = store.results([other.id for other in others])
+        arm = [results[other.id] for other in others if other.id in results]
+        card = Card(trial, result, arm, others, verdicts_of(store, trial.id))
+        card = card._replace(form=form, measured=found.measured(), licence=licence)
         put(card.text(), new, "README.md")
         put(configuration(trial), new, "config.json")
         for file in new.rglob("*"):
@@ -171,13 +172,6 @@ def _agrees(found: Delivered) -> None:
                 f"The row of trial {found.trial} says {key} {before:.4f}, and its weights answer {after:.4f} "
                 "here, so nothing was kept: task=reproduce says what has changed."
             )
-
-
-def _card(store: Store, trial: Trial, result: Result) -> Card:
-    others = siblings(store, trial)
-    results = store.results([other.id for other in others])
-    arm = [results[other.id] for other in others if other.id in results]
-    return Card(trial, result, arm, others, verdicts_of(store, trial.id))
 
 
 def verdicts_of(store: Store, number: int) -> list[str]:

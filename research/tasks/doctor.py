@@ -110,7 +110,7 @@ def doctor(campaign: Campaign, llm: dict[str, Any], root: str) -> Examined:
     """Look at everything at once; what hangs is given up after its timeout."""
     with ThreadPoolExecutor(8) as pool:
         reached = {host: pool.submit(_answers, host) for host in _hosts(llm)}
-        energy = pool.submit(_energy)
+        energy = pool.submit(elsewhere, _PROBE, _PROBE_S)
         database = _database(campaign)
         network = {host: answer.result() for host, answer in reached.items()}
         packages = {name: _version(name) for name in PACKAGES}
@@ -124,7 +124,8 @@ def doctor(campaign: Campaign, llm: dict[str, Any], root: str) -> Examined:
         gpu=_gpu(),
         energy=probed.get("energy", _UNKNOWN),
         basis=probed.get("basis"),
-        rest=_rest(probed),
+        rest={f"{cores} busy": why or "undisturbed" for cores, why in probed.get("rest", {}).items()}
+        or {"this machine": f"could not be looked at within {_PROBE_S:g} s"},
         database=database,
         network=network,
         advice=(*_advice(llm, packages, keys, database), *_quieter(probed)),
@@ -159,21 +160,16 @@ def _gpu() -> str:
         return "none"
 
 
-def _energy() -> dict[str, Any]:
-    """How joules would be taken, and whether this machine is at rest, asked in a process of its own."""
+def elsewhere(code: str, seconds: float) -> dict[str, Any]:
+    """The JSON object that Python code prints in a process of its own; empty where it prints none in time."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROBE], cwd=_ROOT, capture_output=True, text=True, timeout=_PROBE_S
+            [sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, timeout=seconds
         )
-        probed: dict[str, Any] = json.loads(done.stdout)
+        printed: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, OSError, ValueError):
         return {}
-    return probed
-
-
-def _rest(probed: dict[str, Any]) -> dict[str, str]:
-    told = {f"{cores} busy": why or "undisturbed" for cores, why in probed.get("rest", {}).items()}
-    return told or {"this machine": f"could not be looked at within {_PROBE_S:g} s"}
+    return printed
 
 
 def _quieter(probed: dict[str, Any]) -> list[str]:

@@ -60,8 +60,7 @@ class Ran(Answer):
 def execute(campaign: Campaign, id: int | str | None, daemon: bool) -> Ran:
     """Run one queued experiment, or with `daemon` all until SIGINT or SIGTERM.
 
-    Raises `Refusal` for a proposal that is not there, not queued, or runs elsewhere, and for a control
-    that cannot be run.
+    Raises `Refusal` for a proposal that is not queued, and for a control that cannot be run.
     """
     if daemon == (id is not None):
         raise Refusal("task=run takes one of the two: id=proposal:3, or daemon=true for all that is queued.")

@@ -20,8 +20,6 @@ from research.tasks.listing import STATUSES
 if TYPE_CHECKING:
     from research.store.store import Store
 
-_AT_ONCE = 500
-
 
 @final
 class Exported(Answer):
@@ -69,8 +67,7 @@ def export(
 def rows(campaign: Campaign, path: str | None, status: str | None) -> Exported:
     """Write the file, whole or not at all; a file that is there is replaced.
 
-    Raises `Refusal` for another ending than .json or .parquet, a folder that cannot be written, and Parquet
-    without pyarrow.
+    Raises `Refusal` for another ending than .json or .parquet, and where it cannot be written.
     """
     to = Path(path or "").expanduser()
     writers: dict[str, Callable[[Sequence[dict[str, Any]], Path], None]] = {
@@ -95,18 +92,13 @@ def rows(campaign: Campaign, path: str | None, status: str | None) -> Exported:
 def collected(store: "Store", status: str | None = None) -> list[dict[str, Any]]:
     """One flat row for each trial: its columns, `config.*`, its metrics, how clocks were taken."""
     trials = store.trials(word=status)
-    rows = []
-    for first in range(0, len(trials), _AT_ONCE):
-        some = trials[first : first + _AT_ONCE]
-        results = store.results([trial.id for trial in some])
-        for trial in some:
-            row = trial.model_dump(exclude={"key", "config", "lost"}) | trial.key._asdict()
-            row |= {"overrides": " ".join(trial.overrides), "status": trial.word}
-            result = results.get(trial.id)
-            row |= how_taken(result)
-            rows.append(
-                redact(row) | flat(redact(trial.config), "config.") | (result.metrics if result else {})
-            )
+    results, rows = store.results([trial.id for trial in trials]), list[dict[str, Any]]()
+    for trial in trials:
+        result = results.get(trial.id)
+        row = trial.model_dump(exclude={"key", "config", "lost"}) | trial.key._asdict()
+        row |= {"overrides": " ".join(trial.overrides), "status": trial.word} | how_taken(result)
+        config = flat(redact(trial.config), "config.")
+        rows.append(redact(row) | config | (result.metrics if result else {}))
     return rows
 
 
@@ -122,12 +114,11 @@ def flat(node: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _json(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    finite = [{key: _finite(value) for key, value in row.items()} for row in rows]
+    finite = [
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        for row in rows
+    ]
     path.write_text(json.dumps(finite, indent=1, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -1,7 +1,6 @@
 """What is typed after `agent.py` as a resolved configuration, the pages of help, and how the command ends.
 
-Hydra takes half a second to import and leaves global state behind. The gate's composer gives the same
-configuration in a hundredth of it; flags such as `--cfg`, and sweeps, are left to Hydra.
+The gate's composer takes a fiftieth of Hydra's half second; flags as `--cfg`, and sweeps, are left to Hydra.
 """
 
 import json
@@ -56,10 +55,7 @@ _ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
 
 
 def arguments(typed: Sequence[str]) -> list[str]:
-    """The overrides as Hydra can read them: the goal in quotes, `experiment=` as the recipe that it names.
-
-    Raises `Refusal` for what tells which function a task is.
-    """
+    """The overrides as Hydra can read them. Raises `Refusal` for what tells which function a task is."""
     own = next((text for text in typed if text.lstrip("+~").startswith("task.")), None)
     if own is not None:
         raise Refusal(f"{own[:60]} is not to be set: choose a task by its name, as task=status.")
@@ -69,7 +65,7 @@ def arguments(typed: Sequence[str]) -> list[str]:
 def training(typed: Sequence[str], conf: Path) -> list[str]:
     """What is typed after `train.py`, or said in a notebook, as Hydra reads it.
 
-    What stands for other words is spelt out, texts are quoted. Raises `Refusal` for what is not its to take.
+    Raises `Refusal` for what is not its to take.
     """
     from research.run.begun import spelt_out
     from research.run.given import spelled
@@ -157,10 +153,7 @@ def page(typed: Sequence[str], conf: Path) -> "Page":
 
 
 def manual(files: Files, root: str, parts: Iterable[str] = ()) -> str:
-    """The help template of a root file, with the groups and keys of its parts, and its own, in their places.
-
-    The keys are told as the files explain them. Hydra takes a second for the same.
-    """
+    """The help template of a root file, with the groups and keys of it and its parts in their places."""
     named = [*(part for part in parts if part != root), root]
     template = str(files.load(root).content["hydra"]["help"]["template"])
     options = [line for name in named for line in _options(files, name)]

@@ -33,7 +33,10 @@ class Listing(Answer):
 
     def text(self) -> str:
         """Recipes as blocks, for their sentences are long, and rows as a table below."""
-        blocks = [_block(row) for row in (self.rows if self.what == "recipes" else self.recipes)]
+        blocks = []
+        for row in self.rows if self.what == "recipes" else self.recipes:
+            lines = [f"  {key:<9} {value}" for key, value in row.items() if key != "name"]
+            blocks.append("\n".join([str(row["name"]), *lines]))
         return "\n\n".join([*blocks, *([] if self.what == "recipes" else [self._table()])])
 
     def _table(self) -> str:
@@ -135,11 +138,6 @@ def _recipes(campaign: Campaign, status: str | None, limit: int) -> list[dict[st
         for name, read in recipes
         if read.study is not None
     ]
-
-
-def _block(row: dict[str, Any]) -> str:
-    lines = [f"  {key:<9} {value}" for key, value in row.items() if key != "name"]
-    return "\n".join([str(row["name"]), *lines])
 
 
 def _cell(value: Any) -> str:

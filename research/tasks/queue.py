@@ -1,13 +1,16 @@
-"""`task=queue`: what waits and what runs, and the verbs on it: cancel, pause, resume, first."""
+"""`task=queue` and `task=steer`: what waits and runs, the verbs on it, and words for a campaign that runs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
+from research.campaign.steering import FILE, Steerable, Steering, add
 from research.store import leases, queries
 from research.store.states import OPEN
 from research.tasks.answer import Answer, Reference, absent, reference, table
+from research.tasks.report import campaign_named
 from research.types import Record
 
 if TYPE_CHECKING:
@@ -185,3 +188,39 @@ def _first(store: "Store", given: str, priority: int) -> str:
     if not count:
         raise Refusal(f"{given} does not wait: there is nothing to take first.")
     return f"{count} trials have priority {priority}"
+
+
+@final
+class Steered(Answer):
+    """What a campaign has been told."""
+
+    campaign: str
+    file: Path
+    said: tuple[str, ...]
+    """the lines in force"""
+    wrong: tuple[str, ...]
+    """what is left out, and why"""
+
+    def text(self) -> str:
+        """The lines, and where they are."""
+        said = [f"said       {line}" for line in self.said] or ["nothing was said yet"]
+        return "\n".join([*said, *(f"wrong      {line}" for line in self.wrong), f"file       {self.file}"])
+
+
+def steer(campaign: Campaign, say: str | None, id: str | None) -> Steered:
+    """Add a line to the steer.md of a campaign, which reads it before its next proposals.
+
+    Raises `Refusal` for a line that is not understood, and a name or campaign that is not there.
+    """
+    name = campaign_named(campaign.known, "campaign" if id is None else id)
+    file = campaign.root / "agent" / name / FILE
+    names, news = Steerable(campaign.space.vocabulary()), list[str]()
+    if say is not None:
+        line = names.read(say)
+        if not file.parent.is_dir():
+            raise Refusal(f"There is no folder {file.parent}: give the root=FOLDER that the campaign has.")
+        add(file, line)
+    steering = Steering(file, names, {}, news.extend)
+    steering.look(0)
+    wrong = tuple(text for text in news if not text.startswith("the person said"))
+    return Steered(campaign=name, file=file, said=steering.said, wrong=wrong)

@@ -47,7 +47,9 @@ def report(campaign: Campaign, id: str | None, sweep: str | None, to: str | None
         name = campaign_named(store, str(id))
         if to == "wandb":
             return _online(store, name, runs / "agent" / name)
-        return Reported(of=f"campaign:{name}", paths=_of_campaign(store, name, runs))
+        from research.report.goal import write
+
+        return Reported(of=f"campaign:{name}", paths=tuple(write(store, name, runs / "agent" / name)))
     return _of_sprint(store, reference(id, "id", ("sprint",)))
 
 
@@ -69,18 +71,12 @@ def campaign_named(store: "Store", asked: str) -> str:
     return wanted or names[-1]
 
 
-def _of_campaign(store: "Store", name: str, root: Path) -> tuple[Path, ...]:
-    from research.report.goal import write
-
-    return tuple(write(store, name, root / "agent" / name))
-
-
 def _of_sprint(store: "Store", wanted: Reference) -> Reported:
     row = row_of(store, wanted)
     if "charter" not in row["facts"]:
-        from research.campaign.kept_study import write as of_study
+        from research.campaign.study import written_again
 
-        return Reported(of=str(wanted), paths=(of_study(store, row),))
+        return Reported(of=str(wanted), paths=(written_again(store, row),))
     from research.report.campaign import write
 
     return Reported(of=str(wanted), paths=(write(store, wanted.number, Path(row["folder"])),))

@@ -1,8 +1,7 @@
 """`task=reproduce id=...`: a trial, or all trials of an insight, run again; do the figures agree?
 
-Scores, sizes and FLOPs must be equal to the last digit on the same kind of machine, code and number of
-threads. What a clock takes must lie in the prediction interval of what was measured before, at 95 % for all
-such figures together; fewer than three earlier values make none, and are told as `open`.
+Scores, sizes and FLOPs must be equal on the same kind of machine, code and number of threads. What a clock
+takes must lie in the 95 % prediction interval of three or more earlier values, for all such figures together.
 """
 
 import math

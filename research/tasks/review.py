@@ -1,7 +1,6 @@
 """`task=review` and `task=improve`: what waits is scored by the team, and rewritten where it falls short.
 
-Facts come first: the gate, repeats, predicted cost and what neighbours came to are checked by code and given
-to the reviewer. Without a model a stand-in scores from these facts alone and says so.
+Code checks the facts first and gives them to the reviewer; without a model a stand-in scores by them alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,10 +68,7 @@ class Reviews(Answer):
 
 
 def review(campaign: Campaign, limit: int) -> Reviews:
-    """Score what waits without a score; below `review.accept` it waits for task=improve.
-
-    Raises `Refusal` for a limit of none.
-    """
+    """Score what waits without a score; below `review.accept` it waits for task=improve."""
     _check(limit)
     rows = [row for row in _waiting(campaign) if not row["facts"].get("review")]
     panels = _Panels(campaign)
@@ -87,7 +83,9 @@ def improve(campaign: Campaign, limit: int) -> Reviews:
     """
     _check(limit)
     panels = _Panels(campaign)
-    short = [row for row in _waiting(campaign) if row["facts"].get("review") and not _accepted(campaign, row)]
+    accepted = campaign.thresholds.accepted
+    reviewed = [(row, row["facts"].get("review")) for row in _waiting(campaign)]
+    short = [row for row, review in reviewed if review and not accepted(review.get("score"))]
     done = [panels.of(row).improve(row) for row in short[:limit]]
     return Reviews(asked=panels.asked, reviewed=tuple(done), notes=panels.notes())
 
@@ -101,10 +99,6 @@ def _waiting(campaign: Campaign) -> list[dict[str, Any]]:
     """Experiments that wait, oldest first."""
     rows = [row for status in _WAIT for row in campaign.known.proposals(status=status)]
     return sorted(rows, key=lambda row: int(row["id"]))
-
-
-def _accepted(campaign: Campaign, row: Mapping[str, Any]) -> bool:
-    return campaign.thresholds.accepted(row["facts"]["review"].get("score"))
 
 
 @final
@@ -190,12 +184,9 @@ class _Panel:
 def _judgement(store: Store, row: Mapping[str, Any]) -> Judgement:
     """What the reviewers of a proposal have said."""
     review = row["facts"]["review"]
-    opinions = tuple(map(_opinion, store.reviews(proposal_id=row["id"])))
+    said = [{"role": each["role"], **each["content"]} for each in store.reviews(proposal_id=row["id"])]
+    opinions = tuple(map(Opinion.model_validate, said))
     return Judgement(opinions, int(review["round"]), review.get("first", review["score"]))
-
-
-def _opinion(row: Mapping[str, Any]) -> Opinion:
-    return Opinion.model_validate({"role": row["role"], **row["content"]})
 
 
 def _reviewed(

@@ -115,18 +115,17 @@ def _proposal(store: "Store", wanted: Reference) -> Shown:
 def _insight(store: "Store", wanted: Reference) -> Shown:
     row = row_of(store, wanted)
     insight = row["insight"]
+    verdict = insight["verdict"]
     about = {"verdict": row["word"], "claim": insight["claim"], "energy_method": insight["energy_method"]}
-    about |= {"rating": row["facts"].get("rating"), "reason": insight["verdict"]["reason"]}
+    about |= {"rating": row["facts"].get("rating"), "reason": verdict["reason"]}
     about |= {
-        "comparison": insight["verdict"]["comparison"],
-        "told": insight["verdict"].get("told"),
-        "trials": insight["verdict"]["trial_ids"],
+        "comparison": verdict["comparison"],
+        "told": verdict.get("told"),
+        "trials": verdict["trial_ids"],
     }
     about |= {"sprint": row["sprint_id"], "proposal": row["proposal_id"]}
-    facts = _but(row["facts"], "rating")
-    return Shown(
-        kind="insight", id=wanted.number, about=about, related={"facts": facts}, command=insight["command"]
-    )
+    related = {"facts": _but(row["facts"], "rating")}
+    return Shown(kind="insight", id=wanted.number, about=about, related=related, command=insight["command"])
 
 
 def _sprint(store: "Store", wanted: Reference) -> Shown:

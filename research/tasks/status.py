@@ -117,7 +117,10 @@ def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
             proposals=queries.statuses(connection, "proposal"),
             trials=queries.statuses(connection, "trial"),
             disturbed=queries.disturbed(connection),
-            running=tuple(map(_running, queries.running(connection, _RUNNING))),
+            running=tuple(
+                RunningTrial(id=row.id, overrides=row.overrides, seconds=row.seconds)
+                for row in queries.running(connection, _RUNNING)
+            ),
             spent=_spent(connection, sprints),
             budget=budget,
         )
@@ -133,10 +136,6 @@ def _line(row: Mapping[str, Any], counts: dict[str, int]) -> SprintLine:
         proposals=counts,
         folder=row["folder"],
     )
-
-
-def _running(row: Any) -> RunningTrial:
-    return RunningTrial(id=row.id, overrides=row.overrides, seconds=row.seconds)
 
 
 def _spent(connection: "Connection", sprints: Sequence[Mapping[str, Any]]) -> Spent | None:

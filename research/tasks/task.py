@@ -1,7 +1,6 @@
 """The tasks, which are the files of conf/task: what each does, how it is typed, and which keys it takes.
 
-A file holds its card, its examples, the function that does the task, and its own keys; `/part/...` in its
-defaults list are keys that several tasks share. There is no other list of tasks.
+`/part/...` in a file's defaults list are keys that several tasks share. There is no other list of tasks.
 """
 
 import math
@@ -210,7 +209,9 @@ def _fitted(key: str, value: Any, annotation: Any) -> Any:
 
 def refuse_large(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """Raise `Refusal` for a number that nothing could count to, as `limit=1e20`: no database holds it."""
-    for path, value in _numbers(config):
+    for path, value in _scalars(config):
+        if not isinstance(value, int | float):
+            continue
         default = _at(usual, path)
         whole = isinstance(value, int) or isinstance(default, int)
         if whole and math.isfinite(value) and abs(value) > _LARGEST:
@@ -220,15 +221,15 @@ def refuse_large(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
             )
 
 
-def _numbers(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int | float]]:
-    """Each number with its path; one in a list counts as the list's."""
+def _scalars(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each value with its path; one in a list counts as the list's."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            yield from _numbers(value, (*path, str(key)))
+            yield from _scalars(value, (*path, str(key)))
     elif isinstance(node, list | tuple):
         for item in node:
-            yield from _numbers(item, path)
-    elif isinstance(node, int | float):
+            yield from _scalars(item, path)
+    else:
         yield path, node
 
 
@@ -238,12 +239,8 @@ def kinds_of(annotation: Any) -> tuple[Any, ...]:
 
 
 def refuse_switches(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
-    """Raise `Refusal` for a true or false at a key that takes none, as `sprint.count=true`.
-
-    Python would count it as 1. `usual` are the values of the task's files: a key takes true or false where
-    that is its usual value.
-    """
-    for path in _switched(config):
+    """Raise `Refusal` for a true or false where the `usual` value is neither, as `sprint.count=true`."""
+    for path in dict.fromkeys(path for path, value in _scalars(config) if isinstance(value, bool)):
         key = ".".join(path)
         default = _at(usual, path)
         if path[0] in _FREE or isinstance(default, bool) or path[:2] in _SWITCHED:
@@ -264,18 +261,6 @@ def refuse_flat(config: Mapping[str, Any], usual: Mapping[str, Any], before: str
             first = next(iter(keys))
             raise Refusal(f"{path} takes {listed(list(keys))}: write {path}.{first}=VALUE.")
         refuse_flat(value, keys, f"{path}.")
-
-
-def _switched(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of each true and false; one in a list counts as the list's."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _switched(value, (*path, str(key)))
-    elif isinstance(node, list | tuple):
-        if any(isinstance(item, bool) for item in node):
-            yield path
-    elif isinstance(node, bool):
-        yield path
 
 
 def _at(node: Any, path: tuple[str, ...]) -> Any:

@@ -1,7 +1,6 @@
 """`task=zoo`: of each data set and bound the best networks whose weights are there, to be taken on.
 
-They are chosen by validation, seeds of one configuration together, and told by the test split: the best of
-many by its test would be told too well.
+They are chosen by validation, seeds of one configuration together, and told by the test split.
 """
 
 import math
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _SCORES = {"language": "test/bits_per_byte", "regression": "test/rmse"}
 """task -> the score of its networks; accuracy for others"""
 _COSTS = ("size/bytes", "infer/latency_s_p50", "train/energy_j")
-_AT_ONCE = 500
 
 
 @final
@@ -112,26 +110,20 @@ def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
     names = sorted({name for name, _ in sets})
     if of is not None and of not in names:
         raise Refusal(f"of={of}: no network at hand learnt from it; there are {', '.join(names) or 'none'}.")
-    kept = [
-        one
-        for (name, _), arms in sorted(sets.items())
-        if of in (None, name)
-        for one in _best(name, arms, bounds)
-    ]
-    return Zoo(kept=tuple(kept), networks=sum(map(len, sets.values())), gone=len(trials) - len(there))
+    chosen = [(name, arms) for (name, _), arms in sorted(sets.items()) if of in (None, name)]
+    kept = tuple(one for name, arms in chosen for one in _best(name, arms, bounds))
+    return Zoo(kept=kept, networks=sum(map(len, sets.values())), gone=len(trials) - len(there))
 
 
 def _arms(store: "Store", trials: Sequence[Trial]) -> Iterable[_Arm]:
     arms: dict[tuple[str, str, str], _Arm] = {}
-    for first in range(0, len(trials), _AT_ONCE):
-        some = trials[first : first + _AT_ONCE]
-        results = store.results([trial.id for trial in some])
-        for trial in some:
-            if trial.id in results:
-                like = configuration(trial.config, has_own_split(trial))
-                arm = arms.setdefault((like, trial.key.data, trial.key.hardware), _Arm([], []))
-                arm.trials.append(trial)
-                arm.results.append(results[trial.id])
+    results = store.results([trial.id for trial in trials])
+    for trial in trials:
+        if trial.id in results:
+            like = configuration(trial.config, has_own_split(trial))
+            arm = arms.setdefault((like, trial.key.data, trial.key.hardware), _Arm([], []))
+            arm.trials.append(trial)
+            arm.results.append(results[trial.id])
     return arms.values()
 
 

@@ -132,21 +132,24 @@ class Brief(Record):
         return [told, *_lines([*following], "what the validator named to do next")]
 
     def _sources(self) -> list[str]:
-        return [data(_source(source), f"source {source.id}") for source in self.sources[:_SOURCES]]
+        blocks = []
+        for source in self.sources[:_SOURCES]:
+            year = f" ({source.year})" if source.year else ""
+            text = f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"
+            blocks.append(data(text, f"source {source.id}"))
+        return blocks
 
     def unknown(self, cites: Sequence[str]) -> list[str]:
         """A complaint for each cited id that was not given."""
-        shown = {f"trial {number}" for one in self._seen() for number in one.trials}
+        state = self.state
+        seen = [*filter(None, (state.control, state.stopped, state.incumbent)), *state.seen]
+        shown = {f"trial {number}" for one in seen for number in one.trials}
         given = {cited.id for cited in self.sources} | self.evidence | shown
         wrong = [cited for cited in cites if cited not in given]
         return [
             f"cites names {cited[:60]}, which you were not given: cite what you were given."
             for cited in wrong
         ]
-
-    def _seen(self) -> Sequence[Any]:
-        named = (self.state.control, self.state.stopped, self.state.incumbent)
-        return [*filter(None, named), *self.state.seen]
 
 
 def _block(told: dict[str, Any], source: str) -> list[str]:
@@ -156,8 +159,3 @@ def _block(told: dict[str, Any], source: str) -> list[str]:
 def _lines(lines: Sequence[str], source: str) -> list[str]:
     text = "\n".join(lines)
     return [data(text, source, len(text))] if lines else []
-
-
-def _source(source: Source) -> str:
-    year = f" ({source.year})" if source.year else ""
-    return f"{source.title}{year}\n{source.abstract[:_ABSTRACT]}"

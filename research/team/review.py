@@ -68,10 +68,7 @@ class Opinion(Record):
 
 
 def total(scores: Mapping[str, float | None]) -> float | None:
-    """The weighted mean of the scores that there are, None when there are none.
-
-    A missing facet takes its weight with it: it is neither a good score nor a middle one.
-    """
+    """The weighted mean of the scores that there are; a missing facet takes its weight with it."""
     known = {facet: value for facet, value in scores.items() if value is not None}
     if strange := set(scores) - set(WEIGHTS):
         raise Refusal(f"A review scores {', '.join(WEIGHTS)}, not {', '.join(strange)}.")
@@ -190,11 +187,10 @@ _LONG = 8.5
 """clarity of a claim with any number of overrides, when it says what would refute it"""
 
 
-def by_facts(proposal: Proposal, facts: Facts, role: str = "reviewer") -> Opinion:
+def by_facts(proposal: Proposal, facts: Facts) -> Opinion:
     """The five scores from facts alone; a facet that no fact speaks of is None.
 
-    What is new, costs no more than the control and fails in at most one of ten cases has at least 7 in all,
-    whatever its neighbours came to: a search must be able to look where it was bad before.
+    What is new, costs no more than the control and fails in at most one of ten cases has at least 7 in all.
     """
     scores = {
         "novelty": _novelty(facts),
@@ -204,7 +200,7 @@ def by_facts(proposal: Proposal, facts: Facts, role: str = "reviewer") -> Opinio
         "efficiency": None if facts.cost_ratio is None else _efficiency(facts.cost_ratio),
     }
     return Opinion(
-        role=role,
+        role="reviewer",
         scores=scores,
         reasons=tuple(_reasons(scores, facts)),
         risks=(facts.doubt,) if facts.doubt else (),
@@ -270,8 +266,7 @@ def shortened(
 ) -> Revised | None:
     """The proposal with the one override less that mends its worst facet most; None when none does.
 
-    `facts_of` is None for what the gate refuses or what was tried before. One that leaves another override
-    without effect is no improvement.
+    `facts_of` is None for what the gate refuses or was tried; leaving an override idle is no improvement.
     """
     facet, before = opinion.worst, opinion.score
     if facet is None or before is None or len(proposal.overrides) < 2:

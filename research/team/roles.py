@@ -97,8 +97,7 @@ _LEFT_OUT = 5
 class Team:
     """Who takes part, and the client that speaks for them; with `client=None` all have stand-ins.
 
-    A question that is not answered, by an outage, a refusal, a cap or replies that two repairs do not mend,
-    gives None, is counted in `outcomes` under the role's name, and its last reason is in `silence`.
+    An unanswered question gives None, is counted in `outcomes`, and its last reason is in `silence`.
     """
 
     def __init__(self, roles: Sequence[Role], client: Client | None) -> None:

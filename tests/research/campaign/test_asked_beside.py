@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ from team_lab import TeamServer, team
 
 pytestmark = pytest.mark.slow
 _PATIENCE_S = 3.0
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def charter(lab: Lab, floor: float | None = 0.9, **more: Any) -> Charter:

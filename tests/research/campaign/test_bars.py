@@ -2,12 +2,10 @@
 
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, energy, learning, opened
+from campaign_lab import Lab, energy, learning
 from research.campaign.charter import Screen, Stop
 from research.campaign.halving import Halving
 from research.report.spent import used
@@ -20,12 +18,6 @@ CHEAP = Objective(
     direction="min",
     constraints=(Constraint(metric="val/accuracy", op=">=", bound=0.9),),
 )
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def finished(

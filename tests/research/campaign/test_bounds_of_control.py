@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from research.goal.goal import Goal
 from research.metrics import screening_objective
 from research.report import analysis
 from research.types import Constraint, Objective
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def relative(metric: str, op: str, number: float, of: str = "difference") -> Constraint:

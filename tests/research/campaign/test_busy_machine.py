@@ -1,6 +1,5 @@
 """A campaign on a machine where somebody else works ends with a true answer, or says that it is too busy."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from research.types import Objective, Result
 WHY = "its threads waited 2.1 s for a processor while they ran 1 s"
 HELD = {"train": WHY}
 GOOD = "optimizer.lr=0.01 budget.steps=100"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def small(lab: Lab, objective: Objective | None = None, ladder: bool = False):

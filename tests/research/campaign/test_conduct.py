@@ -11,8 +11,8 @@ import yaml
 from campaign_lab import Lab, opened
 from refusal import Refusal
 from report_tables import arms, rows
-from research.campaign import kept_study
 from research.campaign.recipe import ArmLine, expanded, ordered
+from research.campaign.study import written_again
 from research.run.runner import Job
 from research.store.store import Store
 
@@ -102,13 +102,13 @@ def test_its_report_is_written_again_from_its_rows_alone(lab: Lab) -> None:
     (sprint,) = lab.store.sprints()
     path = Path(sprint["folder"]) / "report.md"
     path.write_text("lost")
-    assert kept_study.write(lab.store, sprint) == path and path.read_text() == first
+    assert written_again(lab.store, sprint) == path and path.read_text() == first
     assert "seed 1004 of `optimizer.lr=0.08` failed: diverged" in first
     facts = {**sprint["facts"], "study": {"of": "a later version"}}
     with pytest.raises(
         Refusal, match=r"sprint:1 was kept by another version of joulelab: type its agent\.py"
     ):
-        kept_study.write(lab.store, {**sprint, "facts": facts})
+        written_again(lab.store, {**sprint, "facts": facts})
 
 
 def test_interrupted_it_goes_on_where_it_was(lab: Lab) -> None:

@@ -13,12 +13,6 @@ Ended = tuple[Lab, Charter, Findings]
 WIDTHS = [f"model.width={width} optimizer.lr=0.01" for width in (8, 12, 16, 24, 32, 40, 48, 56, 64, 80)]
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Charter, Findings]]:
     """A lab whose campaign with a race is over."""

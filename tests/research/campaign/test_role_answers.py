@@ -1,21 +1,14 @@
 """What a role answers reaches the trials: good arms beside bad ones, mended claims, judged claims."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, opened
+from campaign_lab import Lab
 from team_lab import TeamServer, ran, review
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def test_a_bad_arm_costs_no_other(lab: Lab) -> None:

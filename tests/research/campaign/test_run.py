@@ -1,15 +1,15 @@
 """What a campaign is commissioned with: one budget over all runs, two lanes beside a model, its name."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from campaign_lab import Lab, Scripted, energy, opened
+from campaign_lab import Lab, Scripted, energy
 from refusal import Refusal
 from research.campaign import run
+from research.campaign.asking import in_turn
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Screen, Sprints
 from research.campaign.conclusions import UNWRITTEN
@@ -17,17 +17,10 @@ from research.campaign.recipe import typed
 from research.run.lines import Lines
 from research.run.runner import Job, Outcome
 from research.team.discussion import Queued
-from research.team.turns import in_turn
 from research.types import Proposal
 from rows_lab import CAMPAIGN
 from rows_lab import campaign as rows_campaign
 from rows_lab import opened as rows_opened
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 class Model(Scripted):

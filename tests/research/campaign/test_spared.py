@@ -1,20 +1,12 @@
 """A search's looks leave the network's answers untimed; what is asked for later is added to the same row."""
 
-from pathlib import Path
-
 import pytest
 
-from campaign_lab import Lab, energy, opened
+from campaign_lab import Lab, energy
 from research.campaign.bench import Arm
 from research.types import Objective, Proposal
 
 PROPOSAL = Proposal(hypothesis="h", overrides=("model.width=16",), proposer="random")
-
-
-@pytest.fixture
-def lab(tmp_path: Path):
-    with opened(tmp_path) as made:
-        yield made
 
 
 def left_out(lab: Lab, ids: list[int]) -> list[bool]:

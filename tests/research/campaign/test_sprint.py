@@ -14,12 +14,6 @@ from research.report.spent import used
 from research.types import Objective
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Findings]]:
     """A lab whose campaign for less energy is over, for tests that only read it, or type it again."""

@@ -1,6 +1,5 @@
 """A campaign whose defaults break a bound: first what keeps it, then less of what the goal asks for."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from team_lab import series
 
 pytestmark = pytest.mark.slow
 ENERGY = "train/energy_j"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def charter(lab: Lab, count: int) -> Charter:

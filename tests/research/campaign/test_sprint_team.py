@@ -4,12 +4,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, opened
+from campaign_lab import Lab
 from research.campaign.budget import Spend
 from research.campaign.charter import Screen, Sprints
 from research.report.findings import Findings
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 LANES = ("team", "control")
 ENDED = ("screened", "failed", "stopped", "promoted", "supported", "refuted", "open")
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def test_six_roles_take_part_and_their_proposals_are_run(lab: Lab) -> None:

@@ -1,13 +1,12 @@
 """What the person says while a campaign runs: read line by line, held by the gate, told to the team."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign_lab import Lab, Scripted, energy, opened
+from campaign_lab import Lab, Scripted, energy
 from refusal import Refusal
 from research.campaign.charter import Screen, Sprints
 from research.campaign.steering import ENDED, FILE, Steerable, Steering, add, stopped
@@ -25,12 +24,6 @@ NAMES = Steerable(
         "keys": {"optimizer.lr": {}, "model.width": {}, "budget.steps": {}},
     }
 )
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

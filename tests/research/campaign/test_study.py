@@ -1,16 +1,20 @@
-"""Studies of recipes: read strictly, and complete in every recipe that has one."""
+"""Studies of recipes: read strictly, complete in every recipe that has one, reported, and looked at again."""
 
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from refusal import Refusal
-from research.campaign.recipe import Study, header, names, recipe
+from research.campaign.recipe import Study, counts, earlier, header, names, recipe, unseen
 from research.metrics import is_timed
+from research.report.markdown import plain
 from research.space.gate import Space
+from research.stats.alpha import errors
 from research.stats.claims import Part, Size
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -139,3 +143,73 @@ def test_an_unknown_experiment_is_refused_with_the_names(tmp_path: Path) -> None
     path.write_text("# @package _global_\n# Question: q?\n# Cost: one\n#   and two\nstudy: null\n")
     assert recipe(tmp_path, "x") == ("x", None, {"Question": "q?", "Cost": "one and two"})
     assert header("seed: 1\n# Cost: none\n") == {}
+
+
+KEPT = CONF.parent / "docs" / "experiments"
+TO_COME = frozenset({"lm_ablation", "lm_compression"})
+"""recipes whose claims were settled anew, for equal cost and on fresh seeds, and whose run is to come"""
+
+
+def studies() -> list[str]:
+    texts = {path.stem: path.read_text() for path in sorted((CONF / "experiment").glob("*.yaml"))}
+    return [name for name, text in texts.items() if "\nstudy:" in text]
+
+
+def test_every_recipe_with_a_question_has_its_report() -> None:
+    assert [path.name for path in sorted(KEPT.iterdir())] == studies()
+
+
+def test_what_is_to_come_says_so_and_is_not_there_yet() -> None:
+    for name in TO_COME:
+        found = recipe(CONF, name)
+        seeds = f"seeds {min(found.study.seeds)} to {max(found.study.seeds)}, test split"
+        assert "the run is to come" in found.header["Expected"], name
+        assert seeds not in (KEPT / name / "report.md").read_text(), f"{name} was run: take it off the list"
+
+
+def test_a_kept_report_answers_what_its_recipe_asks_today() -> None:
+    for name in sorted({*studies()} - TO_COME):
+        study = recipe(CONF, name).study
+        report = (KEPT / name / "report.md").read_text()
+        assert report.startswith(f"# {name}: {plain(study.question)}\n"), name
+        assert f"Expected was: {plain(study.claim.rstrip('.'))}." in report, name
+        first, last = min(study.seeds), max(study.seeds)
+        assert f"seeds {first} to {last}, test split" in report, name
+        assert f"python agent.py experiment={name}" in report, name
+
+
+LOOKED_AT = {
+    "question": "q", "claim": "c", "control": "model.width=128", "arms": ["model.width=64"], "seeds": 5,
+    "claims": [{"says": "It is smaller", "all": [{"metric": "size/parameters", "less_by": 0}]}],
+}  # fmt: skip
+
+
+def row(folder: str = "here", **changed) -> dict:
+    study = Study.model_validate(LOOKED_AT | changed)
+    return {"folder": folder, "facts": {"study": study.model_dump(mode="json")}}
+
+
+def test_more_seeds_of_the_same_claims_are_another_look() -> None:
+    more = Study.model_validate(LOOKED_AT | {"seeds": 8, "question": "in other words"})
+    other = [{"says": "It is smaller", "all": [{"metric": "size/parameters", "less_by": 10}]}]
+    rows = [row(), row("elsewhere", seeds=6), row(claims=other, seeds=7), {"folder": "here", "facts": {}}]
+    runs = earlier(rows, "here", more)
+    assert runs == [(1000, 1001, 1002, 1003, 1004)]
+    assert counts(runs, more.seeds) == (5, 8) and counts([], more.seeds) == (8,)
+    assert counts([*runs, more.seeds], more.seeds) == (5, 8), "typed again it is the same look"
+    first, second = (errors(0.05).at(looks, None).tails[0] for looks in ((5,), (5, 8)))
+    assert second < first < 0.85 * 0.05, "what the first look has spent is spent"
+
+
+@given(st.sets(st.integers(990, 1030)), st.integers(3, 9), st.integers(0, 9))
+def test_seeds_of_a_discovery_are_its_own_or_nobodys(seen: set[int], wanted: int, known: int) -> None:
+    before = [tuple(range(2000, 2000 + known))] if known else []
+    found = unseen(before, range(1000, 1000 + wanted), seen)
+    assert len(found) == len(set(found)) == wanted
+    assert not seen & set(found) and set(found) >= set((before[0] if before else ())[:wanted])
+    assert unseen([found], range(1000, 1000 + wanted), seen | set(found)) == found
+
+
+def test_seeds_are_read_as_a_study_has_them() -> None:
+    with pytest.raises(ValueError, match="3 or more"):
+        Study.model_validate(LOOKED_AT | {"seeds": 2})

@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from campaign_lab import Lab, energy, opened
+from campaign_lab import Lab, energy
 from research.campaign.charter import Charter, Screen, Sprints
 from research.report.findings import Findings
 from research.run.runner import Job, Outcome
@@ -17,12 +17,6 @@ from team_lab import TeamServer, team
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 ENDED = ("screened", "failed", "stopped", "promoted", "supported", "refuted", "open")
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 def charter(lab: Lab, sprint: Sprints) -> Charter:

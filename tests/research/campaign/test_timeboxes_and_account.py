@@ -1,15 +1,13 @@
 """Budgets: asked before each spend, kept, and with enough left to confirm what was found."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign_lab import Lab, Scripted, energy, opened
+from campaign_lab import Lab, Scripted, energy
 from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.budget import NO_PRICE, ModelAccount, Price, Spend, paid
@@ -20,12 +18,6 @@ from research.propose.bandit import NOTHING, Asked
 from research.run.runner import Job, Outcome
 from research.team.judges import Judges
 from research.types import Key, Proposal
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with opened(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.literature.library import ABSTRACT, TITLE, Ranking, shown, source, terms
+from research.literature.library import ABSTRACT, TITLE, Ranking, source, terms
+from research.llm.prompt import data
 
 TEXTS = ["lion optimizer memory", "lion lion adam", "quantization of weights to integers"]
 
@@ -61,7 +62,7 @@ def test_any_text_becomes_one_block_or_nothing(
         return
     assert found.id.isascii() and " " not in found.id and 0 < len(found.title) <= TITLE
     assert len(found.abstract) <= ABSTRACT and "\n" not in found.title + found.abstract
-    block = shown([found])
+    block = data(f"{found.title}\n{found.abstract}", found.id, 1500)
     assert block.count("<") == block.count(">") == 2 and block.count("</data>") == 1
     lines = block.split("\n")
     assert all(line.startswith("| ") for line in lines[1:-1]) and lines[0].count('"') == 2

@@ -43,7 +43,6 @@ def test_it_learns_that_a_product_of_two_knobs_fails() -> None:
     right = sum(r and f for r, f in zip(refused, failed, strict=True))
     wrong = sum(r and not f for r, f in zip(refused, failed, strict=True))
     assert right >= 0.8 * sum(failed) and wrong <= 0.02 * (300 - sum(failed))
-    assert known.found is not None and known.found > 0.7
     again = Failures()
     again.learn(*cases(400))
     assert again.chances(made[:20]) == known.chances(made[:20])

@@ -1,4 +1,6 @@
-"""`task=queue`: what waits is listed in its order, and the verbs do what they say."""
+"""`task=queue` lists what waits and does what its verbs say; `task=steer` checks a line, then writes it."""
+
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +85,53 @@ def test_a_trial_whose_process_is_gone_is_told_as_lost(waiting: Room) -> None:
     assert status.trials == {"lost": 1, "queued": 2} and status.running == ()
     assert [row["id"] for row in waiting.ask("list", what="trials", status="lost").rows] == [1]
     assert waiting.ask("list", what="trials", status="leased").rows == ()
+
+
+@pytest.fixture
+def steered(room: Room) -> Path:
+    """The folder of a campaign; an older one is there too."""
+    for name in ("older-1", "newer-2"):
+        folder = room.lab.folder / "runs" / "agent" / name
+        folder.mkdir(parents=True)
+        facts = {"campaign": name, "number": 1, "charter": {"goal": {}}}
+        room.store.add_sprint(name, folder=str(folder / "sprint-1"), facts=facts)
+    return folder
+
+
+def test_a_line_is_written_to_the_newest_campaign_and_shown(room: Room, steered: Path) -> None:
+    room.ask("steer", say="exclude lion")
+    told = room.ask("steer", say="focus optimizer.lr")
+    assert (steered / "steer.md").read_text() == "exclude optimizer=lion\nfocus optimizer.lr\n"
+    assert told.campaign == "newer-2" and told.said == ("exclude optimizer=lion", "focus optimizer.lr")
+    assert "said       focus optimizer.lr" in told.text() and str(steered / "steer.md") in told.text()
+    (steered / "steer.md").write_text("faster\nstop\n")
+    shown = room.ask("steer")
+    assert shown.said == ("stop",) and "wrong      line 1 of steer.md is left out" in shown.text()
+    assert not (steered.parent / "older-1" / "steer.md").exists()
+
+
+def test_an_older_campaign_is_steered_by_its_name(room: Room, steered: Path) -> None:
+    room.ask("steer", say="stop", id="campaign:older-1")
+    assert (steered.parent / "older-1" / "steer.md").read_text() == "stop\n" and not list(steered.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ({"say": "exclude transformers"}, "'transformers' is nothing that proposals turn"),
+        ({"say": "quickly"}, "steers nothing: say focus NAMES"),
+        ({"say": "stop", "id": "campaign:nobody"}, "There is no campaign 'nobody'"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_refused_and_nothing_is_written(
+    room: Room, steered: Path, keys: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(Refusal, match=complaint):
+        room.ask("steer", **keys)
+    assert not list(steered.iterdir())
+
+
+def test_without_a_campaign_there_is_nothing_to_steer(room: Room) -> None:
+    room.store.add_sprint("x", facts={})
+    with pytest.raises(Refusal, match="There is no campaign yet"):
+        room.ask("steer", say="stop")

@@ -109,7 +109,7 @@ def test_the_doctor_sees_a_neighbour_that_would_disturb_trials(
 @pytest.mark.slow
 def test_the_doctor_says_what_a_chosen_model_lacks(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_HOSTS", ())
-    monkeypatch.setattr(doctor, "_energy", lambda: {})
+    monkeypatch.setattr(doctor, "elsewhere", lambda code, seconds: {})
     monkeypatch.setattr(doctor, "_keys", lambda conf, llm: ["MY_KEY"])
     monkeypatch.delenv("MY_KEY", raising=False)
     with room.campaign("doctor", llm="openai") as campaign:

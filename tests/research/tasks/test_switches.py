@@ -1,4 +1,4 @@
-"""A true or false at a key that takes a number is one sentence; those that take one keep taking it."""
+"""A true or false where a number belongs, and a number that lets nothing happen, are one sentence each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 
 from refusal import Refusal
 from research.campaign.campaign import CONF
+from research.campaign.charter import charter
 from research.compose import typed
 from research.tasks.line import settings
 from research.tasks.task import composer, refuse_switches, tasks, usual
@@ -68,3 +69,28 @@ def test_nor_does_a_list_or_a_number_of_a_group(typed: str) -> None:
 )
 def test_what_is_a_switch_is_taken(typed: list[str]) -> None:
     checked(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("screen.turns=0", "screen.turns"),
+        ("screen.turns=-3", "screen.turns"),
+        ("screen.at_once=0", "screen.at_once"),
+        ("promote.seeds=[]", "promote.seeds"),
+        ("promote.arms=0", "promote.arms"),
+        ("screen.seeds=[]", "screen.seeds"),
+        ("confirm.seeds=2", "confirm.seeds"),
+        ("sprint.minutes=0", "sprint.minutes"),
+        ("alpha=0", "alpha"),
+        ("proposer.shares=null", "proposer.shares"),
+        ("proposer.shares={tpe: x}", "shares.tpe"),
+        ("budget.dollars=-1", "budget.dollars"),
+        ("budget.seconds=abc", "budget.seconds"),
+    ],
+)
+def test_a_number_that_lets_nothing_happen_is_refused_by_its_name(typed: str, named: str) -> None:
+    config = settings([typed], CONF)
+    with pytest.raises(Refusal) as refused:
+        charter(config, CONF)
+    assert named in str(refused.value) and "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Roles: the folder's listing is who takes part, and a file that is no role is refused with a sentence."""
+"""Roles are the listing of a folder; what is no role is refused, what is no claim is dropped."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from refusal import Refusal
 from research.team import forms
-from research.team.forms import shape
+from research.team.forms import refuting, shape
 from research.team.roles import answering, roles
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -65,3 +65,22 @@ def test_the_shape_of_a_reply_names_all_its_fields_once(role) -> None:
     for field in role.kind.model_fields:
         assert shown.count(f'"{field}":') == 1
     assert len(shown) < 900
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("test/accuracy less by 0.01", "test/accuracy less by 0.01"),
+        ("val/accuracy less by 0.01", "test/accuracy less by 0.01"),
+        ("train/energy_j not less by 10%", "train/energy_j not less by 10 %"),
+        ("", ""),
+    ],
+)
+def test_a_claim_is_kept_as_it_is_spelt_and_of_the_test_split(text: str, words: str) -> None:
+    assert refuting(text) == (words, None)
+
+
+def test_what_nothing_can_judge_is_dropped_and_said() -> None:
+    words, dropped = refuting("the joules\nwould not fall")
+    assert words == "" and dropped is not None
+    assert "'the joules would not fall'" in dropped and dropped.startswith("refuted_by is dropped")

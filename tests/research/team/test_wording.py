@@ -3,7 +3,7 @@
 import pytest
 
 from research.team.forms import Wording
-from research.team.wording import Quotable, faults, worded
+from research.team.judges import Quotable, faults, worded
 
 EVIDENCE = Quotable(
     word="supported",

@@ -1,19 +1,26 @@
-"""Lessons compare whole keys: what else two trials differ in is told, or they are not compared."""
+"""Lessons compare whole keys that acted, and configurations from elsewhere keep that task's own bounds."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from past import ENERGY, proposed, sprint, trial
-from research.memory.memory import opened
+from research.memory.memory import configured, opened
+from research.memory.reading import PastTrial, runs
 from research.memory.records import Query
+from research.space.gate import Space
 from research.store.index import turned
 from research.store.store import Store
-from research.types import Proposal
+from research.types import Constraint, Objective, Proposal
 
+ROOT = Path(__file__).parents[3]
 ASKED = Query(task="digits", objective=ENERGY)
+HIGH, LOW = "scheduler.start=0.3", "scheduler.start=0.1"
+NEAR = Constraint(metric="val/accuracy", op=">=", bound=-0.02, of_control="difference")
+CHEAP = Objective(metric="train/energy_j", direction="min", constraints=(NEAR,))
 
 
 @pytest.fixture
@@ -113,3 +120,69 @@ def test_what_was_stopped_early_has_not_failed(store: Store) -> None:
         ("model.width=8",): "stopped",
         ("model.width=16",): "done",
     }
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return Space(ROOT / "conf", ROOT / "conf" / "space.yaml")
+
+
+def acted(store: Store, space: Space, warmup: float, start: str, joules: float | None, seed: int) -> int:
+    own = [f"scheduler.warmup={warmup:g}", *filter(None, [start])]
+    config: dict[str, Any] = space.resolve(["scheduler=onecycle", *own, f"seed={seed}"])
+    measured = None if joules is None else {"train/energy_j": joules, "val/accuracy": 0.9}
+    return trial(store, own, measured, seed=seed, config=config)
+
+
+@pytest.mark.parametrize(("warmup", "told"), [(0.0, False), (0.1, True)])
+def test_a_knob_wins_nothing_where_it_did_not_act(
+    store: Store, space: Space, warmup: float, told: bool
+) -> None:
+    for seed in range(4):
+        acted(store, space, warmup, "", 10.0, seed)
+        acted(store, space, warmup, HIGH, 8.0, seed)
+    assert any("scheduler.start" in line for line in said(store)) is told
+
+
+@pytest.mark.parametrize(("warmup", "told"), [(0.0, False), (0.1, True)])
+def test_nor_does_it_fail(store: Store, space: Space, warmup: float, told: bool) -> None:
+    for seed in range(4):
+        acted(store, space, warmup, HIGH, None, seed)
+        acted(store, space, warmup, LOW, 9.0, seed)
+    assert any("scheduler.start" in line for line in said(store)) is told
+
+
+def test_a_run_holds_the_overrides_that_acted(store: Store, space: Space) -> None:
+    acted(store, space, 0.0, HIGH, 8.0, 0)
+    acted(store, space, 0.1, HIGH, 8.0, 0)
+    assert [one.overrides for one in runs(store, ["train/energy_j"], task="digits")] == [
+        ("scheduler.warmup=0",),
+        (HIGH, "scheduler.warmup=0.1"),
+    ]
+
+
+def test_a_trial_whose_config_is_not_known_keeps_them(store: Store) -> None:
+    trial(store, ["scheduler.warmup=0", HIGH], {"train/energy_j": 8.0})
+    (one,) = runs(store, ["train/energy_j"], task="digits")
+    assert HIGH in one.overrides
+
+
+def past(number: int, task: str, line: str, joules: float, accuracy: float) -> PastTrial:
+    figures = {"train/energy_j": joules, "val/accuracy": accuracy}
+    return PastTrial(number, task, tuple(line.split()), 0, False, figures, "cpu")
+
+
+def test_what_keeps_the_bound_there_is_good_however_hard_the_task() -> None:
+    easy = [past(1, "easy", "", 10, 0.97), past(2, "easy", "a=1", 5, 0.96), past(3, "easy", "a=2", 4, 0.90)]
+    hard = [past(4, "hard", "", 10, 0.60), past(5, "hard", "a=2", 4, 0.59), past(6, "hard", "a=3", 3, 0.50)]
+    good = configured([*easy, *hard], CHEAP)
+    assert [(one.task, one.overrides) for one in good] == [
+        ("easy", ("a=1",)),
+        ("easy", ()),
+        ("hard", ("a=2",)),
+        ("hard", ()),
+    ]
+
+
+def test_without_its_default_nothing_is_known_to_keep_it() -> None:
+    assert configured([past(1, "easy", "a=1", 5, 0.96), past(2, "easy", "a=2", 4, 0.97)], CHEAP) == []

@@ -1,15 +1,50 @@
-"""`task=forget`: sprints and what hangs on them, by a selection; shown first, deleted by yes=true."""
+"""`task=backup` and `task=forget`: the whole database as one new file, and sprints deleted from it."""
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.store import forgetting
+from research.store.backup import backup as copied
 from research.tasks.answer import Answer, Reference, pairs, reference
 from research.tasks.show import row_of
 
 _FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"
+
+
+@final
+class BackedUp(Answer):
+    """What was written, and looked through after it was."""
+
+    path: Path
+    bytes: int
+    rows: dict[str, int]
+    """table -> rows"""
+
+    def text(self) -> str:
+        """The file, its rows, and how it is used."""
+        lines = [f"{self.bytes} bytes in {self.path}, which is sound", *pairs(self.rows, "  ")]
+        return "\n".join(
+            [
+                *lines,
+                f"store.url=sqlite:///{self.path} reads it; to go back, put it in the place of the lab's",
+            ]
+        )
+
+
+def backup(campaign: Campaign, path: str | None) -> BackedUp:
+    """Copy the database to a new file; without a name, to one of this moment in the folder `root`.
+
+    Raises `Refusal` where there is no database, and for a file that is there or cannot be written.
+    """
+    store = campaign.known
+    name = time.strftime("joulelab-%Y%m%d-%H%M%S.db")
+    to = (Path(path).expanduser() if path else campaign.root / "backups" / name).absolute()
+    rows = copied(store, to)
+    return BackedUp(path=to, bytes=to.stat().st_size, rows=rows)
 
 
 @final
@@ -35,8 +70,7 @@ class Forgot(Answer):
 def forget(campaign: Campaign, id: str | None, before: str | None, trials: bool, yes: bool) -> Forgot:
     """Delete what was selected, in one transaction, or show what would go.
 
-    Raises `Refusal` without a selection, for a date that is none, for a sprint or a campaign that is not
-    there, and for a sprint that runs.
+    Raises `Refusal` without a selection, for what is no date or not there, and for a sprint that runs.
     """
     asked = _selection(id, before)
     _there(campaign, asked)
