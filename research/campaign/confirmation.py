@@ -200,7 +200,10 @@ class Confirmation:
         return told
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
-        """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one."""
+        """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.
+
+        It is one more comparison of the campaign, and none where the goal has a margin of its own.
+        """
         measured = self._bench.means(control, seeds).keys() & self._bench.means(arm, seeds).keys()
         bounded = [one.metric for one in claim.constraints if is_test(one.metric)]
         score = next((one for one in (*bounded, *_SCORES) if one in measured), None)

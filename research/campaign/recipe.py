@@ -197,13 +197,11 @@ def _expanded(job: list[str], conf: Path, resolve: Resolve) -> list[list[str]]:
     if study.turned & typed.keys():
         split = _split(study, config, job)
         return [[*job, *split, *seed] for seed in seeds or [[]]]
-    arms = study.at_hand(config)
+    lines = [(arm, [*job, *arm.overrides]) for arm in study.at_hand(config)]
+    typed_arms = {arm: [*line, *_split(study, config, line)] for arm, line in lines}
     if not seeds:
-        return [[*job, *arm.overrides, *_split(study, config, [*job, *arm.overrides])] for arm in arms]
-    return [
-        [*job, *arm.overrides, *_split(study, config, [*job, *arm.overrides]), f"seed={seed}"]
-        for arm, seed in ordered(arms, study.seeds)
-    ]
+        return list(typed_arms.values())
+    return [[*typed_arms[arm], f"seed={seed}"] for arm, seed in ordered([*typed_arms], study.seeds)]
 
 
 def _split(study: Study, config: Mapping[str, Any], given: Sequence[str]) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ def told(
     connection: Connection, chosen: Sequence[Configuration], objective: Objective | None
 ) -> list[Episode]:
     """The episodes of index rows, each with further trials of the same configuration."""
-    about = _Told(connection, [row for _, row, _ in chosen])
-    ids = [tuple(dict.fromkeys([*about.trials(row), *also])) for _, row, also in chosen]
+    said = _said(connection, [row for _, row, _ in chosen])
+    ids = [tuple(dict.fromkeys([*own[2], *also])) for own, (_, _, also) in zip(said, chosen, strict=True)]
     keys = shown(objective)
     known = {number for some in ids for number in some}
     measured, taken = figures(connection, known, keys), instruments(connection, known, keys)
@@ -78,13 +78,13 @@ def told(
             kind=row.kind,
             task=row.task,
             overrides=row.overrides,
-            word=about.word(row),
+            word=word,
             figures=_means({number: measured[number] for number in own if number in measured}, keys, taken),
-            said=about.said(row)[:_LONGEST],
+            said=text[:_LONGEST],
             trial_ids=own,
             relevance=round(relevance, 4),
         )
-        for (relevance, row, _), own in zip(chosen, ids, strict=True)
+        for (relevance, row, _), own, (word, text, _) in zip(chosen, ids, said, strict=True)
     ]
 
 
@@ -144,47 +144,33 @@ def chose(facts: Mapping[str, Any]) -> list[int]:
     return [int(number) for stage in ("screened", "promoted") for number in facts.get(stage) or ()]
 
 
-@final
-class _Told:
-    """What the rows behind some episodes say now: three statements, whatever their number."""
+def _said(connection: Connection, rows: Sequence[IndexRow]) -> list[tuple[str, str, list[int]]]:
+    """What the rows behind some episodes say now: the word, a text, and the trials by which each was chosen.
 
-    def __init__(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
-        by = {kind: {row.number for row in rows if row.kind == kind} for kind in get_args(Kind)}
-        self._insights = queries.told(connection, "insight", by["insight"])
-        linked = {row.proposal_id for row in self._insights.values()} - {None}
-        self._proposals = queries.told(connection, "proposal", by["proposal"] | linked)
-        self._trials = queries.told(connection, "trial", by["trial"])
+    Three statements, whatever their number. An insight's claim quotes figures of the test split, so the
+    hypothesis of its proposal is told.
+    """
+    by = {kind: {row.number for row in rows if row.kind == kind} for kind in get_args(Kind)}
+    insights = queries.told(connection, "insight", by["insight"])
+    linked = {row.proposal_id for row in insights.values()} - {None}
+    proposals = queries.told(connection, "proposal", by["proposal"] | linked)
+    trials = queries.told(connection, "trial", by["trial"])
 
-    def word(self, about: IndexRow) -> str:
-        """The verdict of an insight, the status of anything else."""
-        if about.kind == "insight":
-            return str(self._insights[about.number].word)
-        if about.kind == "proposal":
-            return str(self._proposals[about.number].status)
-        trial = self._trials[about.number]
-        return _came(trial.reason) if trial.status in BROKEN else str(trial.status)
-
-    def said(self, about: IndexRow) -> str:
-        """The hypothesis or the reason of a failure; an insight's claim quotes figures of the test split."""
+    def one(about: IndexRow) -> tuple[str, str, list[int]]:
         if about.kind == "trial":
-            return self._trials[about.number].reason or ""
-        row = self._proposal(about)
+            trial = trials[about.number]
+            word = _came(trial.reason) if trial.status in BROKEN else str(trial.status)
+            return word, trial.reason or "", [about.number]
+        insight = insights[about.number] if about.kind == "insight" else None
+        row = proposals.get(insight.proposal_id if insight else about.number)
+        word = str(insight.word if insight else row.status)
         if row is None:
-            return ""
-        reasons = "; ".join(str(reason) for reason in row.facts.get("reasons") or ())
-        return str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
+            return word, "", []
+        reasons = "; ".join(map(str, row.facts.get("reasons") or ()))
+        text = str(row.proposal["hypothesis"]) + (f" ({reasons})" if reasons else "")
+        return word, text, chose(row.facts)
 
-    def trials(self, about: IndexRow) -> list[int]:
-        """The trials by which it was chosen."""
-        if about.kind == "trial":
-            return [about.number]
-        row = self._proposal(about)
-        return [] if row is None else chose(row.facts)
-
-    def _proposal(self, about: IndexRow) -> Any:
-        if about.kind == "proposal":
-            return self._proposals[about.number]
-        return self._proposals.get(self._insights[about.number].proposal_id)
+    return list(map(one, rows))
 
 
 def _came(reason: str | None) -> str:

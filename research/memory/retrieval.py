@@ -120,15 +120,12 @@ def _agree(first_text: str, second_text: str) -> float:
 
 def _configurations(ranked: Sequence[tuple[float, IndexRow]]) -> list[Configuration]:
     """One entry for each configuration, told by its most telling row, with the trials found beside it."""
-    groups: dict[tuple[str | None, tuple[str, ...]], list[IndexRow]] = {}
-    best: dict[tuple[str | None, tuple[str, ...]], float] = {}
+    groups: dict[tuple[str | None, tuple[str, ...]], list[tuple[float, IndexRow]]] = {}
     for score, row in ranked:
-        same = (row.task, row.overrides)
-        groups.setdefault(same, []).append(row)
-        best.setdefault(same, score)
-    return [(best[same], *_teller(group)) for same, group in groups.items()]
-
-
-def _teller(group: Sequence[IndexRow]) -> tuple[IndexRow, Sequence[int]]:
-    row = min(group, key=lambda one: (_ORDER[one.kind], -one.id))
-    return row, sorted({one.number for one in group if one.kind == "trial"}) if row.kind == "trial" else ()
+        groups.setdefault((row.task, row.overrides), []).append((score, row))
+    best = []
+    for group in groups.values():
+        teller = min((row for _, row in group), key=lambda row: (_ORDER[row.kind], -row.id))
+        trials = sorted({row.number for _, row in group}) if teller.kind == "trial" else ()
+        best.append((group[0][0], teller, trials))
+    return best

@@ -74,7 +74,17 @@ def suggest(campaign: Campaign, count: int, queue: bool) -> Suggested:
         objective=campaign.charter.goal.objective,
         fixed=campaign.charter.fixed,
         domain=campaign.domain.name if campaign.domain else None,
-        suggestions=tuple(_told(tried, proposal, number) for proposal, number in zip(kept, ids, strict=True)),
+        suggestions=tuple(
+            Suggestion(
+                id=number,
+                proposer=proposal.proposer,
+                overrides=proposal.overrides,
+                hypothesis=proposal.hypothesis,
+                refuted_by=proposal.refuted_by,
+                signature=tried.bench.signature(proposal.overrides),
+            )
+            for proposal, number in zip(kept, ids, strict=True)
+        ),
         refused=dict(asking.refused.most_common()),
         notes=tuple(notes),
     )
@@ -99,14 +109,3 @@ def _queued(campaign: Campaign, tried: Tried, proposal: Proposal) -> int:
     name = campaign.domain.name if campaign.domain else proposal.domain
     named = proposal.model_copy(update={"domain": name})
     return campaign.store.add_proposal(named, status="queued", facts=facts)
-
-
-def _told(tried: Tried, proposal: Proposal, number: int | None) -> Suggestion:
-    return Suggestion(
-        id=number,
-        proposer=proposal.proposer,
-        overrides=proposal.overrides,
-        hypothesis=proposal.hypothesis,
-        refuted_by=proposal.refuted_by,
-        signature=tried.bench.signature(proposal.overrides),
-    )

@@ -140,10 +140,8 @@ def _asked(store: "Store") -> list[Constraint]:
 def _best(name: str, arms: Sequence[_Arm], bounds: Sequence[Constraint]) -> list[Best]:
     score = _SCORES.get(str(arms[0].trials[0].config["data"].get("task")), "test/accuracy")
     kept = [_kept(name, "", score, score, arms)]
-    for bound in bounds:
-        (screened,) = screening_objective(
-            Objective(metric=score, direction="max", constraints=(bound,))
-        ).constraints
+    asked = Objective(metric=score, direction="max", constraints=tuple(bounds))
+    for bound, screened in zip(bounds, screening_objective(asked).constraints, strict=True):
         holding = [arm for arm in arms if _holds(screened, arm)]
         kept += [_kept(name, bound.words, cost, score, holding) for cost in _COSTS]
     return [one for one in kept if one is not None]

@@ -112,8 +112,6 @@ class Facts(Record):
     """four of five trials so far cost within so many times of what is predicted of them"""
     failure: float | None = None
     """predicted chance that a trial fails"""
-    doubt: str | None = None
-    """why it may fail"""
     place: float | None = None
     """share of the results so far that its neighbours beat; None where too few are near"""
     known: tuple[str, ...] = ()
@@ -193,7 +191,7 @@ def by_facts(proposal: Proposal, facts: Facts) -> Opinion:
     What is new, costs no more than the control and fails in at most one of ten cases has at least 7 in all.
     """
     scores = {
-        "novelty": _novelty(facts),
+        "novelty": 10.0 if facts.distance is None else _NEW + (10 - _NEW) * min(1.0, facts.distance),
         "feasibility": None if facts.failure is None else _within(10 * (1 - facts.failure)),
         "impact": None if facts.place is None else _within(1 + 9 * facts.place),
         "clarity": _clarity(proposal),
@@ -203,7 +201,6 @@ def by_facts(proposal: Proposal, facts: Facts) -> Opinion:
         role="reviewer",
         scores=scores,
         reasons=tuple(_reasons(scores, facts)),
-        risks=(facts.doubt,) if facts.doubt else (),
         by=NAME,
         facts=facts.told(),
     )
@@ -217,12 +214,6 @@ def scored(told: Mapping[str, float], proposal: Proposal, facts: Facts) -> dict[
 
 def _within(score: float) -> float:
     return min(10.0, max(1.0, score))
-
-
-def _novelty(facts: Facts) -> float:
-    if facts.repeat:
-        return 1.0
-    return 10.0 if facts.distance is None else _NEW + (10 - _NEW) * min(1.0, facts.distance)
 
 
 def _efficiency(ratio: float) -> float:

@@ -92,12 +92,11 @@ def test_what_is_new_cheap_and_unlikely_to_fail_passes(
 @pytest.mark.parametrize(
     "facts",
     [
-        Facts(repeat=True, distance=0.0, failure=0.5, place=0.2, cost_ratio=1.0),
         Facts(distance=0.05, failure=1.0, cost_ratio=4.0),
         Facts(distance=0.1, failure=0.34, place=0.0, cost_ratio=16.0),
     ],
 )
-def test_what_repeats_fails_or_costs_too_much_does_not_pass(facts: Facts) -> None:
+def test_what_fails_or_costs_too_much_does_not_pass(facts: Facts) -> None:
     assert not Thresholds().accepted(by_facts(proposal("a=1"), facts).score)
 
 
