@@ -162,7 +162,7 @@ def _said(connection: Connection, rows: Sequence[IndexRow]) -> list[tuple[str, s
             word = _came(trial.reason) if trial.status in BROKEN else str(trial.status)
             return word, trial.reason or "", [about.number]
         insight = insights[about.number] if about.kind == "insight" else None
-        row = proposals.get(insight.proposal_id if insight else about.number)
+        row: Any = proposals.get(insight.proposal_id if insight else about.number)
         word = str(insight.word if insight else row.status)
         if row is None:
             return word, "", []

@@ -123,7 +123,7 @@ def _configurations(ranked: Sequence[tuple[float, IndexRow]]) -> list[Configurat
     groups: dict[tuple[str | None, tuple[str, ...]], list[tuple[float, IndexRow]]] = {}
     for score, row in ranked:
         groups.setdefault((row.task, row.overrides), []).append((score, row))
-    best = []
+    best = list[Configuration]()
     for group in groups.values():
         teller = min((row for _, row in group), key=lambda row: (_ORDER[row.kind], -row.id))
         trials = sorted({row.number for _, row in group}) if teller.kind == "trial" else ()
