@@ -112,9 +112,9 @@ def _numbers(
     if len(categories) > most:
         todo = "leave the cells empty that hold no number, or " if strange else ""
         raise Refusal(
-            f"{where}: {name} has {len(categories)} different words such as '{(strange or categories)[0]}', more "
-            f"than data.most_categories={most}: {todo}data.leave_out=[{name}] leaves it out, data=text reads "
-            "sentences."
+            f"{where}: {name} has {len(categories)} different words such as '{(strange or categories)[0]}', "
+            f"more than data.most_categories={most}: {todo}data.leave_out=[{name}] leaves it out, data=text "
+            "reads sentences."
         )
     one_hot = (found[:, None] == np.arange(len(categories))).astype(np.float32)
     return one_hot, {"name": name, "categories": categories.tolist()}
