@@ -131,4 +131,13 @@ def narrowed(values: NDArray[Any], where: str) -> NDArray[np.float32]:
         raise Refusal(
             f"{where} holds values beyond 3e38, which float32 cannot: divide them all by one number."
         )
+    if values.dtype.itemsize >= 4 and values.dtype != np.float32 and len(values):
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        alike = np.fmin.reduce(found) == np.fmax.reduce(found)
+        lost = alike & (high - low > 1e-10 * np.abs(high.astype(np.float64)))  # and no error of rounding
+        if lost.any():
+            raise Refusal(
+                f"{where} holds values from {low[lost][0]} to {high[lost][0]}, which are one to float32: "
+                "take off what they have in common."
+            )
     return found

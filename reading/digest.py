@@ -26,8 +26,11 @@ def content(path: Path, key: str = "data.path") -> str:
 
 
 def walk(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """All files at or under `path`; a link that leads back to a folder above it ends there."""
-    if path.is_file():
+    """All files at or under `path`; a link that leads back to a folder above it ends there.
+
+    A link to nothing is among them: who reads it says so, and nothing is left out without a word.
+    """
+    if path.is_file() or (path.is_symlink() and not path.exists() and not path.name.startswith(".")):
         yield path
     elif path.is_dir() and path.resolve() not in above:
         for entry in sorted(path.iterdir()):

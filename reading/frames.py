@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from refusal import Refusal
 ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST}
 _SEPARATORS = (",", ";", "\t", "|")
+_DRESSED = re.compile(r"[$€£]? ?[-+]?([0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]*[.,]?[0-9]+) ?[%$€£]?")
+"""a number with a comma or a sign that is no part of it"""
 
 
 def tables(path: Path) -> dict[int, tuple[Path, Any]]:
@@ -49,11 +53,10 @@ def tables(path: Path) -> dict[int, tuple[Path, Any]]:
 
 def frame(file: Path) -> Any:
     """One table; its words are text, and only empty cells and NA are missing."""
-    pandas = _pandas()
+    pandas, ending = _pandas(), file.suffix.lower()
     try:
-        ending = file.suffix.lower()
         if ending == ".parquet":
-            found = pandas.read_parquet(file)
+            found = _without_decimals(pandas.read_parquet(file))
         elif ending in (".jsonl", ".ndjson"):
             found = _from_lines(pandas, file)
         elif ending in (".csv", ".tsv"):
@@ -61,8 +64,9 @@ def frame(file: Path) -> Any:
         else:
             raise Refusal(f"{file} is no table: bring one that ends in {', '.join(ENDINGS)}.")
     except (OSError, ValueError, csv.Error) as error:  # pandas's own are all ValueErrors
+        how = "" if ending == ".parquet" else ", in UTF-8"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"{file} is no table that can be read ({reason}): save it anew, in UTF-8.") from error
+        raise Refusal(f"{file} is no table that can be read ({reason}): save it anew{how}.") from error
     found.columns = [str(name) for name in found.columns]
     twice = found.columns[found.columns.duplicated()]
     if len(twice):
@@ -96,16 +100,31 @@ def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
         )
     if values.dtype.kind in "fiu":
         return np.asarray(values.to_numpy(float if values.dtype.kind == "f" else int))
+    refuse_dressed(values, f"{where}: {name}")
     return np.asarray(values.astype(str).to_numpy(object))
 
 
+def refuse_dressed(values: Any, where: str) -> None:
+    """Raise `Refusal` where all words are numbers and some have commas or signs: they would be categories."""
+    words = [str(word).strip() for word in values.dropna().unique()]
+    dressed = next((word for word in words if not _is_number(word)), None)
+    if dressed is not None and all(_DRESSED.fullmatch(word) or _is_number(word) for word in words):
+        raise Refusal(f"{where} holds numbers with commas or signs, such as '{dressed}': write 1234.5 alone.")
+
+
+def strays(values: Any) -> list[str] | None:
+    """What is no number in a column that is of numbers for the most part; None where it is not."""
+    words = [str(word) for word in values.dropna().unique()]
+    odd = [word for word in words if not _is_number(word)]
+    return odd if len(odd) < len(words) / 2 else None
+
+
 def _from_csv(pandas: Any, file: Path) -> Any:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        header = lines.readline().rstrip("\r\n")
-    separator = max(_SEPARATORS, key=header.count)
-    names = [name.strip().strip('"') for name in header.split(separator)]
+    separator, names = header(file)
     if all(_is_number(name) for name in names):
-        raise Refusal(f"{file} begins with values ({header[:40]}): write names of the columns above them.")
+        raise Refusal(
+            f"{file} begins with values ({separator.join(names)[:40]}): write the columns' names above them."
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
@@ -118,7 +137,19 @@ def _from_csv(pandas: Any, file: Path) -> Any:
         index_col=False,
         keep_default_na=False,
         na_values=["", "NA", "NaN", "nan"],
+        low_memory=False,  # which reads by pieces, and 1 in one piece is 1.0 in the next
     )
+
+
+def header(file: Path) -> tuple[str, list[str]]:
+    """The sign between the values of a CSV, and the names above them."""
+    csv.field_size_limit(2**31 - 1)  # usually 128 KiB, and a text may be longer
+    above: dict[str, list[str]] = {}
+    for separator in _SEPARATORS:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            above[separator] = next(filter(None, csv.reader(lines, delimiter=separator)), [""])
+    separator = max(above, key=lambda sign: len(above[sign]))
+    return separator, [name.strip() for name in above[separator]]
 
 
 def _check_widths(file: Path, separator: str, width: int) -> None:
@@ -141,6 +172,15 @@ def _from_lines(pandas: Any, file: Path) -> Any:
                 raise Refusal(f"{file}, line {number} is no object of plain values: write one in each line.")
             rows += [row] if row else []
     return pandas.DataFrame(rows)
+
+
+def _without_decimals(found: Any) -> Any:
+    """Exact decimals of parquet as numbers; pandas keeps them as objects."""
+    for name in found.columns:
+        there = found[name].dropna()
+        if len(there) and there.dtype == object and there.map(lambda value: isinstance(value, Decimal)).all():
+            found[name] = found[name].astype(float)
+    return found
 
 
 def _is_number(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Names of classes, and the answers that a table beside pictures gives to them."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
+from reading.frames import header
 from refusal import Refusal
 
 _FILES = ("file_name", "filename", "file", "path", "image", "picture", "name", "id")
@@ -35,6 +37,9 @@ def ordered(labels: Sequence[str], where: str, order: Sequence[str] = ()) -> lis
     """
     ranks = {name: rank for rank, name in enumerate(order)}
     names = sorted(set(labels), key=lambda name: (ranks.get(name, len(ranks)), *_order(name)))
+    twice = [name for name, count in Counter(map(str.strip, names)).items() if count > 1]
+    if twice:
+        raise Refusal(f"{where}: the label '{twice[0]}' stands with spaces around it and without: write one.")
     for name in names:
         unsaid = not name.strip() or name.strip().lower() in ("nan", "none", "null") or _number(name) < 0
         if unsaid and name not in ranks:
@@ -124,12 +129,16 @@ def parted(text: str, separator: Any) -> tuple[str, ...]:
 
 def _read(file: Path) -> list[dict[str, str]]:
     try:
+        separator, _ = header(file)
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines, restkey="", restval=""))
+            rows = list(csv.DictReader(lines, restval="", delimiter=separator))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refusal(f"{file} is no table that can be read ({error}): save it as CSV in UTF-8.") from error
     if not rows:
         raise Refusal(f"{file} has no rows under its header.")
+    long = next((number for number, row in enumerate(rows, start=2) if None in row), None)
+    if long is not None:
+        raise Refusal(f"{file}, row {long} has more values than there are names above: mend the row.")
     return rows
 
 

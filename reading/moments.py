@@ -9,7 +9,9 @@ _CHUNK_BYTES = 2**23
 
 
 def moments(inputs: NDArray[Any], rows: NDArray[np.int64]) -> dict[str, Any]:
-    """`mean` and `deviation` (n - 1, at least 1e-6) of each channel, axis 1, and whether there are `gaps`.
+    """`mean` and `deviation` (n - 1) of each channel, axis 1, and whether there are `gaps`.
+
+    A channel that never varies has a deviation of 1: another would make a million of what is new in it.
 
     Of (n,) ascending `rows`, without what is missing (not a number). Bytes are counted by their value, which
     is exact; of floats Chan, Golub and LeVeque (1979): sums of squares about their own means are joined chunk
@@ -47,8 +49,10 @@ def _of_bytes(inputs: NDArray[np.uint8], rows: NDArray[np.int64]) -> dict[str, A
 
 
 def _told(mean: NDArray[Any], squares: NDArray[Any], count: NDArray[Any], gaps: bool) -> dict[str, Any]:
-    deviation = np.sqrt(squares / np.maximum(1, count - 1)).clip(min=1e-6)
-    return {"mean": mean.tolist(), "deviation": deviation.tolist(), "gaps": gaps}
+    deviation = np.sqrt(squares / np.maximum(1, count - 1))
+    # Values of 32 bits that differ do so by more than this; sums of equal ones err by less.
+    steady = deviation <= 1e-12 * np.abs(mean)
+    return {"mean": mean.tolist(), "deviation": np.where(steady, 1.0, deviation).tolist(), "gaps": gaps}
 
 
 def _chunks(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Any:

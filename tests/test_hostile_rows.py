@@ -132,6 +132,28 @@ def test_a_config_that_was_changed_is_not_run_again(room: command_lab.Room) -> N
     assert room.ask("reproduce", id=other).replicates
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("seed", 1.5, "holds seed = '1.5'"),
+        ("status", "weird", "holds status = 'weird'"),
+        ("overrides", "5", "holds overrides = '5'"),
+        ("config", "[]", r"holds config = '\[\]'"),
+        ("config", "{", "a row that is cut or was edited"),
+        ("facts", "[]", r"holds facts = '\[\]'"),
+    ],
+)
+def test_a_row_that_is_no_trial_is_named(
+    room: command_lab.Room, column: str, value: object, said: str
+) -> None:
+    number = room.trial("budget.steps=200")
+    with closing(sqlite3.connect(room.lab.folder / "lab.db")) as sql, sql:
+        sql.execute(f"update trial set {column} = ? where id = ?", (value, number))
+    for task, keys in {"list": {"what": "trials"}, "show": {"id": number}}.items():
+        with pytest.raises(Refusal, match=said):
+            room.ask(task, **keys)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_teacher_named_by_its_run_calls_nothing(
     resolve: Callable[..., dict[str, Any]], tmp_path: Path, marker: Path, kind: str

@@ -127,11 +127,15 @@ def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str], first:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = first + int(np.argwhere(~np.isfinite(values))[0][0])
         raise Refusal(f"{path}: {name} holds values that are not finite, the first in example {row}.")
-    if values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] > _MOST_CHANNELS:
+    sides = values.shape[1:3]
+    if values.ndim == 4 and values.shape[-1] <= _MOST_CHANNELS < min(sides):
         values = np.moveaxis(values, -1, 1)
         notes.append(f"the channels came last in {name.partition('_')[0]} and are put first")
-    elif values.ndim == 3 and min(values.shape[1:]) > _MOST_CHANNELS and values.dtype == np.uint8:
+    elif values.ndim == 3 and min(sides) > _MOST_CHANNELS and values.dtype == np.uint8:
         values = values[:, None]  # (N, H, W): grey pictures
+    elif values.ndim == 3 and sides[0] == sides[1] > _MOST_CHANNELS:
+        values = values[:, None]
+        notes.append(f"{name.partition('_')[0]} is read as grey pictures of {sides[0]} x {sides[1]}")
     elif values.ndim < 3:
         values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
     return np.ascontiguousarray(values if values.dtype == np.uint8 else narrowed(values, f"{path}: {name}"))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reading.answers import of_columns
 from reading.decoded import Decoded, narrowed
-from reading.frames import joined, tables
+from reading.frames import joined, refuse_dressed, strays, tables
 from reading.labels import check_parts
 from refusal import Refusal
 
@@ -55,23 +55,33 @@ def of_parts(
         raise Refusal(f"data.leave_out names '{unknown[0]}', and {where} has the columns {', '.join(names)}.")
     notes: list[str] = []
     targets, about, answers = of_columns(whole, target, separator, task, where, notes, order)
-    kept = [name for name in names if name not in answers and name not in leave_out]
+    rest = [name for name in names if name not in answers and name not in leave_out]
+    # By such a column pandas numbers rows, and tells the answers of a table that is sorted by them.
+    numbering = [name for name in rest if name.startswith("Unnamed: ") and whole[name].dtype.kind == "i"]
+    notes += [f"{name} has no name and numbers the rows: left out" for name in numbering]
+    kept = [name for name in rest if name not in numbering]
     if not kept:
         raise Refusal(f"{where} has no column beside {answers[0]}: bring what it is to be told from.")
     columns: list[NDArray[np.float32]] = []
     told: list[dict[str, Any]] = []
     for name in kept:
-        values, known = _numbers(whole[name], name, where, most_categories)
+        values, known = _numbers(whole[name], name, where, most_categories, notes)
         columns.append(values)
         told.append(known)
     check_parts(about, targets, numbers, notes)
-    same = [one["name"] for values, one in zip(columns, told, strict=True) if (values == values[0]).all()]
+    same = [
+        one["name"]
+        for values, one in zip(columns, told, strict=True)
+        if np.array_equal(values, np.tile(values[:1], (len(values), 1)), equal_nan=True)
+    ]
     notes += [f"the columns {', '.join(same)} never change"] if same else []
     inputs = np.concatenate(columns, 1)[:, :, None]
     return Decoded(inputs, targets, numbers, about | {"notes": notes, "columns": told, "answer": answers[0]})
 
 
-def _numbers(values: Any, name: str, where: Any, most: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _numbers(
+    values: Any, name: str, where: Any, most: int, notes: list[str]
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """((N, columns) float32, what a new row needs to become the same) of one column."""
     missing = values.isna().to_numpy()
     if values.dtype.kind in "fiu":
@@ -85,15 +95,26 @@ def _numbers(values: Any, name: str, where: Any, most: int) -> tuple[NDArray[np.
     odd = next((value for value in cells if isinstance(value, tuple | dict | bytes)), None)
     if odd is not None:
         raise Refusal(
-            f"{where}: {name} holds {type(odd).__name__}s and neither numbers nor words: "
+            f"{where}: {name} holds {type(odd).__name__.removesuffix('s')}s and neither numbers nor words: "
             f"data.leave_out=[{name}] leaves it out."
         )
+    refuse_dressed(values, f"{where}: {name}")
     words = cells.map(str).to_numpy(object)
+    strange = strays(values)
+    if strange is not None:
+        what = (
+            f"words beside numbers, such as '{strange[0]}'"
+            if strange
+            else "numbers that are written as words"
+        )
+        notes.append(f"{name} holds {what}: each is a category of its own")
     categories, found = np.unique(words.astype(str), return_inverse=True)
     if len(categories) > most:
+        todo = "leave the cells empty that hold no number, or " if strange else ""
         raise Refusal(
-            f"{where}: {name} has {len(categories)} different words such as '{categories[0]}', more than "
-            f"data.most_categories={most}: data.leave_out=[{name}] leaves it out, data=text reads sentences."
+            f"{where}: {name} has {len(categories)} different words such as '{(strange or categories)[0]}', "
+            f"more than data.most_categories={most}: {todo}data.leave_out=[{name}] leaves it out, data=text "
+            "reads sentences."
         )
     one_hot = (found[:, None] == np.arange(len(categories))).astype(np.float32)
     return one_hot, {"name": name, "categories": categories.tolist()}

@@ -111,9 +111,10 @@ def _refused(said: str, nearest: str) -> Refusal:
 
 def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
     overrides = names.chosen(parts.named, asked.fixed)
-    bounds = parts.bounds if asked.bounds is None else asked.bounds
+    wishes, bounds = _told_apart(parts)
+    bounds = bounds if asked.bounds is None else asked.bounds
     task = task_of(names.conf, (*overrides, *asked.fixed), asked.own)
-    wish = _chosen(parts.wishes, task) if asked.metric is None else None
+    wish = _chosen(wishes, task) if asked.metric is None else None
     if not (wish or bounds or overrides or asked.metric):
         raise Refusal(f"the goal '{text.strip()[:60]}' was not understood: it names nothing that is measured")
     key = asked.metric or (str(wish.metric) if wish else _usual_metric(bounds, task))
@@ -123,6 +124,15 @@ def _goal(text: str, names: Names, parts: HeardGoal, asked: _Asked) -> Goal:
     objective = Objective(metric=key, direction=_direction(key, asked.direction), constraints=_agreed(bounds))
     effect = wish.effect if wish else 0.0
     return Goal(text=text.strip(), objective=objective, smallest_effect=effect, overrides=overrides)
+
+
+def _told_apart(parts: HeardGoal) -> tuple[list[Wish], list[Constraint]]:
+    """Wishes and bounds: of `at most half the energy, best accuracy` the first is a bound."""
+    firm = [wish for wish in parts.wishes if wish.bound is None]
+    bounds = [wish.bound for wish in parts.wishes if wish.bound is not None]
+    if not firm or {wish.metric for wish in firm} & {bound.metric for bound in bounds}:
+        return parts.wishes, parts.bounds
+    return firm, [*parts.bounds, *bounds]
 
 
 def _check_length(text: str, empty_is_fine: bool) -> None:

@@ -27,6 +27,18 @@ class Lexeme(NamedTuple):
 
 
 @final
+class Piece(NamedTuple):
+    """A word, number or symbol of a goal: in small letters, and as it was written."""
+
+    text: str
+    raw: str
+    start: int
+    end: int
+    kind: str
+    """word, number, symbol, name or key"""
+
+
+@final
 class Concept(NamedTuple):
     """What people measure: its key in each part of a trial's life, None where no part is said."""
 
@@ -108,6 +120,11 @@ _HALVED = dict.fromkeys(("halve", "halves", "halving", "halved", "cut in half", 
 _HALVED |= {"doubling": 2.0, "doubled": 2.0, "doubles": 2.0, "tripled": 3.0, "tripling": 3.0}
 _NETS = ("model", "network", "net", "classifier")
 _Table = dict[str, tuple[str, Any]]
+
+
+def signs(found: Sequence[Lexeme]) -> str:
+    """The signs of phrases as one text."""
+    return "".join(lexeme.sign for lexeme in found)
 
 
 @cache

@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 from refusal import Refusal
-from research.goal.lexicon import CONCEPTS, MULTIPLES, Adjective, Concept, Lexeme, Noun, own_words, phrases
+from research.goal.lexicon import CONCEPTS, MULTIPLES, Adjective, Lexeme, Noun, Piece, own_words, phrases
 from research.goal.names import Names
 from research.goal.outside import reasons
-from research.goal.quantities import NUMBER, Piece, Quantity, amount
+from research.goal.quantities import NUMBER, Quantity, amount
 from research.metrics import METRICS, VALIDATION, words
 
 _ALIKE = str.maketrans(
@@ -112,7 +112,7 @@ def _next(pieces: Sequence[Piece], at: int, names: Names) -> tuple[Lexeme | None
     if piece.kind == "name":
         return Lexeme("N", piece.start, piece.end, names.option(piece.raw)), at + 1
     if piece.kind == "key":
-        return Lexeme("m", piece.start, piece.end, Noun(_keyed(piece.text))), at + 1
+        return Lexeme("m", piece.start, piece.end, _keyed(piece.text)), at + 1
     times = _multiple(pieces, at)
     if times is not None:
         return times
@@ -139,9 +139,10 @@ def _multiple(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
     return Lexeme("x", piece.start, factor[0].end, factor[0].value.value), factor[1]
 
 
-def _keyed(key: str) -> Concept:
-    """A metric's own key as a concept; one of the validation split has no key that a goal may ask for."""
-    return Concept(words(key), {} if key in VALIDATION else {None: key}, typed=True)
+def _keyed(key: str) -> Noun:
+    """A metric by its own key; one of the validation split has no key that a goal may ask for."""
+    keys: dict[str | None, str] = {} if key in VALIDATION else {None: key}
+    return Noun(CONCEPTS["accuracy"]._replace(name=words(key), keys=keys, typed=True))
 
 
 def _phrase(pieces: Sequence[Piece], at: int) -> tuple[Lexeme | None, int] | None:
@@ -181,11 +182,6 @@ _PLACES = ("above", "over", "below", "under", "beyond")
 _Build = Callable[[list[Lexeme]], list[Lexeme]]
 
 
-def signs(found: Sequence[Lexeme]) -> str:
-    """The signs of phrases as one text."""
-    return "".join(lexeme.sign for lexeme in found)
-
-
 def merged(found: list[Lexeme]) -> list[Lexeme]:
     """Negations turned into the bound that they say, and parts of a trial put to what they belong to."""
     found = [_lost(found, at) for at in range(len(found))]
@@ -219,7 +215,7 @@ def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
 def _rewritten(found: list[Lexeme], pattern: str, build: _Build) -> list[Lexeme]:
     made: list[Lexeme] = []
     end = 0
-    for match in re.finditer(pattern, signs(found)):
+    for match in re.finditer(pattern, "".join(lexeme.sign for lexeme in found)):
         made += [*found[end : match.start()], *build(found[match.start() : match.end()])]
         end = match.end()
     return made + found[end:]
@@ -291,7 +287,8 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"lq", _fallen),
     (r"[mqaA][oi]*P", _parted),
     (r"p[o]?m", _parted),
-    (r"m[oir]p", _parted),
+    (r"m[oirt]p", _parted),
+    (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
     (r"mp(?![ti=]*[gl]?q)", _parted),
     (r"[aA][oit]*p", _parted),
     (r"pj?[aA]", _parted),

@@ -115,7 +115,7 @@ def changed(
         return size
     if good:
         return (
-            _gained(metric, size)
+            _gained(metric, size, sign)
             if sign != "l"
             else Problem(
                 "limits what should be gained: say at least, or give no limit", said_of(_gained(metric, size))
@@ -138,11 +138,20 @@ def _worse(metric: str) -> Problem:
     )
 
 
-def _gained(metric: str, size: float | Constraint) -> Wish:
+def _gained(metric: str, size: float | Constraint, sign: str | None = None) -> Wish:
     if isinstance(size, Constraint):
         return Wish(metric)
     effect = size if is_score(metric) else abs(size - 1)
-    return Wish(metric, float(f"{effect:.15g}"))
+    return Wish(metric, float(f"{effect:.15g}"), _reached(metric, size) if sign else None)
+
+
+def _reached(metric: str, size: float) -> Constraint:
+    """A gain that must be there, as a bound: so many times the control's cost, or so far from its score."""
+    op: Op = better_op(metric)
+    if not is_score(metric):
+        return Constraint(metric=metric, op=op, bound=_round(size), of_control="ratio")
+    shift = size if op == ">=" else -size
+    return Constraint(metric=metric, op=op, bound=_round(shift), of_control="difference")
 
 
 def _lost(metric: str, size: float) -> Meaning:
@@ -218,7 +227,8 @@ def multiplied(noun: Noun, times: float, sign: str | None) -> Meaning:
     good = (times < 1) == (METRICS[metric].better == "min")
     against = "g" if METRICS[metric].better == "min" else "l"
     if good:
-        return Wish(metric, abs(times - 1)) if sign != against else _worse(metric)
+        bound = _reached(metric, times) if sign else None
+        return Wish(metric, abs(times - 1), bound) if sign != against else _worse(metric)
     return of_control(noun, "l", times) if sign == "l" and against == "g" else _worse(metric)
 
 

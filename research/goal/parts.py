@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-from research.goal.lexicon import Lexeme
-from research.goal.lexing import chunk, lexemes, signs
+from research.goal.lexicon import Lexeme, signs
+from research.goal.lexing import chunk, lexemes
 from research.goal.names import Names
 from research.goal.rules import Stretch, heard
 from research.goal.saying import EXCLUDED, Meaning, Problem, Wish

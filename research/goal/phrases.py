@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
+from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun, signs
 from research.goal.matched import Matched
 from research.goal.meanings import changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
-from research.goal.saying import UNSAID, Meaning, Problem, Wish, said_of
+from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, Wish, said_of
+from research.metrics import METRICS, is_score
 
 EITHER = "does not say of what, training or inference"
 
@@ -142,7 +143,9 @@ def part_of(heard: Matched) -> Meaning | None:
     if amount is None or noun is None:
         return None
     if isinstance(amount[1], Quantity):
-        key = noun.key
+        key, op = noun.key, heard.first("gl")
+        if amount[1].dimension == "points" and op is not None and op.value == "within":
+            return changed(noun, "bad", amount, "l")
         if amount[1].dimension != "share" or (key or "test/").startswith("test/"):
             return None
         return multiplied(noun, amount[1].value, heard.op)
@@ -177,18 +180,41 @@ def both(heard: Matched) -> list[Meaning] | None:
     return [_asking(word, noun, lambda noun: changed(noun, way, None, None)), limit]
 
 
+def fallen(heard: Matched) -> Meaning | None:
+    """`accuracy may drop to 90 %`: how far it may."""
+    word, noun = heard.first("Z"), heard.noun
+    if noun is None or word is None or word.value != "down":
+        return None
+    return limited(noun, heard.op, heard.quantity, typed=heard.typed)
+
+
+def unsaid(heard: Matched) -> Problem:
+    """`no slower than the baseline`, `same accuracy`: no figure, which no number of seeds decides."""
+    noun = heard.placed(heard.noun)
+    key = noun and (noun.key or noun.concept.keys.get("infer"))
+    if key is None or is_score(key):
+        return UNSAID
+    worse = "more" if METRICS[key].better == "min" else "less"
+    told = f"at most 5 % {worse} {SPOKEN.get(key, key)}"
+    return Problem(f"names no figure: say how much may be lost, as '{told}', or give a bound", told)
+
+
 def signed(heard: Matched) -> Meaning | None:
     """`-30 % energy`, `+2 points accuracy`."""
     noun, minus = heard.noun or None, heard.first("-")
     if noun is None:
         return None
-    return changed(noun, "down" if minus else "up", heard.amount, None)
+    return changed(noun, "down" if minus else "up", heard.amount, heard.op)
 
 
 def figure(heard: Matched) -> Meaning | None:
     """A metric and a quantity in either order; declined where the quantity is of something else."""
     noun, quantity = heard.noun, heard.quantity
     assert noun is not None
+    if quantity.dimension == "share" and "qom" in signs(heard.found) and noun == ACCURACY:
+        return Problem(
+            "may be of all answers, or of what the control has right: say 'at least 90 % accuracy'"
+        )
     said = quantity.noun
     if said is not None and said.part and noun.part is None and said.part in noun.concept.keys:
         noun = noun._replace(part=said.part)
@@ -236,8 +262,8 @@ def best(heard: Matched) -> Meaning:
 
 def extreme(heard: Matched) -> Meaning | None:
     """`min energy`, `maximum accuracy`, where no figure follows."""
-    said, noun = heard.found[0], heard.noun
-    if noun is None or str(said.value)[:3] not in ("min", "max"):
+    said, noun = heard.first("gl"), heard.noun
+    if said is None or noun is None or str(said.value)[:3] not in ("min", "max"):
         return None
     return changed(noun, "down" if str(said.value).startswith("min") else "up", None, None)
 

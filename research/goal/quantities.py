@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from refusal import Refusal
-from research.goal.lexicon import CONCEPTS, Lexeme, Noun
+from research.goal.lexicon import ACCURACY, CONCEPTS, Lexeme, Noun, Piece
 
 NUMBER = (
     r"(?:(?<![0-9.,])[0-9]{1,3}(?: [0-9]{3})+(?![0-9_]|[.,][0-9])"
@@ -50,18 +50,6 @@ class Unit(NamedTuple):
     concept: str | None
 
 
-@final
-class Piece(NamedTuple):
-    """A word, number or symbol of a goal: in small letters, and as it was written."""
-
-    text: str
-    raw: str
-    start: int
-    end: int
-    kind: str
-    """word, number, symbol, name or key"""
-
-
 def _units() -> dict[tuple[str, ...], Unit]:
     table: dict[str, Unit] = {}
 
@@ -69,24 +57,13 @@ def _units() -> dict[tuple[str, ...], Unit]:
         table.update(dict.fromkeys(said.split("|"), Unit(factor, dimension, concept)))
 
     add("%|percent|per cent|pct", 0.01, "share", "accuracy")
-    add(
-        "point|points|pt|pts|pp|percentage point|percentage points|percent point|percent points|% points|%p"
-        "|% point|accuracy point|accuracy points",
-        0.01,
-        "points",
-        "accuracy",
-    )
+    points = [f"{of}point{s}" for of in ("", "percentage ", "percent ", "% ", "accuracy ") for s in ("", "s")]
+    add("|".join(["pt", "pts", "pp", "%p", *points]), 0.01, "points", "accuracy")
     add("bits per byte|bit per byte|bpb|bits|bit", 1.0, "bits", "bits_per_byte")
     add("nats|nat", 1.0, "nats", "loss")
-    for prefix, long, factor in (
-        ("", "", 1.0),
-        ("m", "milli", 1e-3),
-        ("u", "micro", 1e-6),
-        ("n", "nano", 1e-9),
-        ("k", "kilo", 1e3),
-        ("M", "mega", 1e6),
-        ("G", "giga", 1e9),
-    ):
+    prefixes = {"": 1.0, "m milli": 1e-3, "u micro": 1e-6, "n nano": 1e-9}
+    for said, factor in (prefixes | {"k kilo": 1e3, "M mega": 1e6, "G giga": 1e9}).items():
+        prefix, _, long = said.partition(" ")
         add(f"{prefix}j|{long}joule|{long}joules", factor, "joules", "energy")
         add(f"{prefix}wh|{long}watt hour|{long}watt hours", 3600 * factor, "joules", "energy")
         if factor < 1:
@@ -148,9 +125,10 @@ def _thousands(groups: Sequence[str]) -> bool:
 
 def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
     """The quantity, fraction or multiple that begins at a piece, and where it ends; None for none."""
-    found = _counted(pieces, at)
+    odds = _odds(pieces, at)
+    found = None if odds else _counted(pieces, at)
     if found is None:
-        return None
+        return odds
     value, end, part, one = found
     if end < len(pieces) and pieces[end].text in _TIMES and not part:
         return _lexeme("x", value, pieces, at, end + 1)
@@ -168,6 +146,19 @@ def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
     more, after = _smaller(pieces, after, unit)
     quantity = Quantity(float(f"{value * unit.factor + more:.12g}"), unit.dimension, noun)
     return _lexeme("q", quantity, pieces, at, after)
+
+
+def _odds(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
+    """`nine in ten` and `19 out of 20`: a share of the answers."""
+    some, end, _ = _plain(pieces, at)
+    out = _text(pieces, end) == "out"
+    after = end + 1 + out if _text(pieces, end + out) in (("of",) if out else ("of", "in")) else len(pieces)
+    if some is None or after >= len(pieces):
+        return None
+    whole, end, _ = _plain(pieces, after)
+    if whole is None or not 1 <= some < whole or _unit(pieces, end, False)[0] is not None:
+        return None
+    return _lexeme("q", Quantity(float(f"{some / whole:.12g}"), "share", ACCURACY), pieces, at, end)
 
 
 def _smaller(pieces: Sequence[Piece], end: int, unit: Unit) -> tuple[float, int]:
@@ -240,7 +231,7 @@ def _plain(pieces: Sequence[Piece], at: int) -> tuple[float | None, int, bool]:
     """A number without parts; an article is one where a unit, a part or a magnitude follows."""
     text, after = pieces[at].text, _text(pieces, at + 1)
     if pieces[at].kind == "number":
-        return *_magnified(pieces, number(text), at + 1), False
+        return *_magnified(pieces, *_pointed(pieces, number(text), at + 1)), False
     if text in ("a", "an"):
         if after in _PARTS or (after in _MAGNITUDES and len(after) > 2):
             return *_magnified(pieces, 1.0, at + 1), False
@@ -257,7 +248,17 @@ def _spelt(pieces: Sequence[Piece], at: int) -> tuple[float, int]:
     value, end = _SMALL[pieces[at].text], at + 1
     if value >= 20 and end < len(pieces) and 0 < _SMALL.get(pieces[end].text, 0) < 10:
         value, end = value + _SMALL[pieces[end].text], end + 1
-    return value, end
+    return _pointed(pieces, value, end)
+
+
+def _pointed(pieces: Sequence[Piece], value: float, end: int) -> tuple[float, int]:
+    """With its decimals, which are words: `ninety five point five`; in figures they may begin a number."""
+    if _text(pieces, end) != "point" or not value.is_integer():
+        return value, end
+    digits = ""
+    while _SMALL.get(_text(pieces, end + 1 + len(digits)), 10) < 10:
+        digits += f"{_SMALL[_text(pieces, end + 1 + len(digits))]:.0f}"
+    return (float(f"{value:.0f}.{digits}"), end + 1 + len(digits)) if digits else (value, end)
 
 
 def _magnified(pieces: Sequence[Piece], value: float, end: int) -> tuple[float, int]:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from research.goal import phrases as says
-from research.goal.lexicon import Lexeme
-from research.goal.lexing import signs
+from research.goal.lexicon import Lexeme, signs
 from research.goal.matched import Matched
 from research.goal.phrases import Rule, because
-from research.goal.saying import EXCLUDED, NOT, RANGE, UNSAID, Meaning
+from research.goal.saying import EXCLUDED, NOT, RANGE, Meaning
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
 """`20 J at most`"""
@@ -44,6 +43,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[mp][gl]?[qfx][duazb](?![oi]*m)" + _TRAIL + _COMPARED, says.change),
     (r"[mp][eduDU]o?t[gl]?[qfx]" + _TRAIL, says.to_level),
     (r"[DUBduYH][oi]*mt[gl]?[qfx]" + _TRAIL, says.to_level),
+    (r"mZt[gl]?q", says.fallen),
     (r"(?:m[DUBduYHZzba][oiN]*|[DUBduYHZzba][oi]*[mp][oiN]*)y[gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
     (r"[DUBduYHZzba][oi]*y[gl]?[qfx](?:[oi]*m)?" + _TRAIL + _COMPARED, says.change),
     (r"p?a[yo][gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
@@ -55,22 +55,22 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[DY][oi]*m[oi]+f|[DY][oi]+f[oi]*m", says.part_of),
     (r"w[oi]*m|mw", says.halved),
     (r"[-+]qo?m", says.signed),
-    (r"m[-+]q", says.signed),
-    (r"(?:pi?)?[gl]?[fx]o*c?m(?:oc)?", says.part_of),
-    (r"[gl]?qo+m", says.part_of),
-    (_SAME, because(UNSAID)),
-    (r"[gl]m[=o]*q(?!o?m)", says.figure),
+    (r"m=?[-+]q" + _TRAIL, says.signed),
+    (r"(?:pi?)?[gl]?[fx]o*c?m(?:oc)?" + _TRAIL, says.part_of),
+    (r"[gl]?qo+m(?:oc)?", says.part_of),
+    (_SAME, says.unsaid),
+    (r"[gl]m[=oit]*q(?!o?m)", says.figure),
     (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, says.figure),
     (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
-    (r"[gl=]?qo?m" + _TRAIL, says.figure),
-    (r"p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
+    (r"[gl=]?q[oN]*m" + _TRAIL, says.figure),
+    (r"[gl]?p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
     (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
     (r"(?:j?[eduDUBb][oi]*m|mj?[eud]|j?[aA](?:[oi]*m)?)[=ko]*[gl]?[=o]*q(?!o?[mc]|[oi]*[duzabYHZ])" + _TRAIL,
      says.both),
     (r"[DUB](?:j[eu][oi]*m|[oi]*mj[eu])" + _COMPARED, says.change),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),
-    (r"[gl]m", says.extreme),
+    (r"[gl]m|m[gl](?![qfxmcRN])", says.extreme),
     (r"mj?[eud](?![oi]*m)" + _COMPARED, says.change),
     (r"j?[aA](?:[oi]*m" + _BARE + ")?" + _COMPARED, says.change),
     (r"v|b(?=N)", says.best),

@@ -34,6 +34,8 @@ class Wish(NamedTuple):
     metric: str | None
     """None is the usual score of the data's task"""
     effect: float = 0.0
+    bound: Constraint | None = None
+    """what it is where another is to improve: `at most half the energy` is a wish by itself"""
 
 
 @final

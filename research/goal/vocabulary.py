@@ -18,7 +18,7 @@ SIGNS = {
         " below | goes below | going below | go under | goes under | going under | get below | get under | "
         "dip below | dipping below | dip under | sink below | sinking below | sink under | slip below | slip "
         "under | faster than | cheaper than | shorter than | quicker than | maximally | no longer than | not "
-        "longer than | limited to | capped at",
+        "longer than | limited to | capped at | limit | limiting | cap | capping",
     "=":
         "= | == | : | better than | about | around | roughly | approximately | approx | ~ | ≈ | stays at | "
         "stay at | staying at",
@@ -63,7 +63,7 @@ SIGNS = {
         "control | controls | baseline | baselines | default | defaults | original | reference | today | now "
         "| before | current | currently | status quo",
     "o": "of",
-    "i": "in | for | at | on | during",
+    "i": "in | for | at | on | during | @",
     "y": "by",
     "t": "to | down to | up to about | into",
     "h": "than | compared to | compared with | relative to | versus | vs | over that of | relative",
@@ -129,24 +129,24 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
-    "i'd | i'll | we'd | let's | "
-    "a | accept | acceptable | accepting | achieve | achieves | achieving | all | allow | allowed | "
-    "allowing | amount | amount of | an | any | approach | architecture | architectures | are | as possible"
-    " | at all | attain | be | been | budget | build | building | can | classification | classifier | "
-    "classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
-    "create | creating | deep learning | deliver | delivers | design | designing | digit classification | "
-    "find | finding | get | gets | getting | give | gives | giving | go | goal | goes | going | has | have "
-    "| having | hit | hits | hitting | i | image classification | is | it | its | just | language modeling "
-    "| language modelling | let | lets | level | like | look | looking | machine learning | made | make | "
-    "makes | making | may | me | method | might | model | models | must | my | need | needing | needs | net"
-    " | nets | network | networks | neural | new | number | number of | obtain | of course | ok | okay | on"
-    " disk | one | only | our | overall | please | possible | problem | reach | reaches | reaching | "
-    "recognise | recognises | recognition | recognize | recognizes | require | required | requires | run | "
-    "running | score | scores | search | seek | set | shall | should | single | so | solution | some | "
-    "spend | spending | spent | still | take | takes | taking | target | targets | task | test results | "
-    "that | the | their | then | there | these | they | this | those | tolerable | tolerate | tolerating | "
-    "total | us | value | values | want | wanted | wants | we | which | who | whose | will | would | you | "
-    "your | fine | fit | fits | fitting"
+    "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | "
+    "all | allow | allowed | allowing | amount | amount of | an | any | approach | architecture | "
+    "architectures | are | as possible | as you can | as i can | as we can | as can be | right | what | "
+    "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
+    "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
+    "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
+    "digit classification | find | finding | get | gets | getting | give | gives | giving | go | goal | "
+    "goes | going | has | have | having | hit | hits | hitting | i | image classification | is | it | "
+    "its | just | language modeling | language modelling | let | lets | level | like | look | looking | "
+    "machine learning | made | make | makes | making | may | me | method | might | model | models | must | "
+    "my | need | needing | needs | net | nets | network | networks | neural | new | number | number of | "
+    "obtain | of course | ok | okay | on disk | one | only | our | overall | please | possible | problem | "
+    "reach | reaches | reaching | recognise | recognises | recognition | recognize | recognizes | "
+    "require | required | requires | run | running | score | scores | search | seek | set | shall | "
+    "should | single | so | solution | some | spend | spending | spent | still | take | takes | taking | "
+    "target | targets | task | test results | that | the | their | then | there | these | they | this | "
+    "those | tolerable | tolerate | tolerating | total | us | value | values | want | wanted | wants | "
+    "we | which | who | whose | will | would | you | your | fine | fit | fits | fitting"
 )
 """words that carry no condition"""
 UNITS = (
@@ -195,8 +195,8 @@ CONCEPTS = {
         "classification accuracy",
     "error":
         "error | errors | error rate | classification error | misclassification | misclassification rate | "
-        "misclassifications | misclassify | misclassifies | misclassifying | mistakes | top 1 error | top 1 "
-        "error rate | classification error rate",
+        "misclassifications | misclassify | misclassifies | misclassifying | mistakes | wrong | top 1 "
+        "error | top 1 error rate | classification error rate",
     "f1": "f1 | f1 score | macro f1 | macro f1 score | f1 macro | f score",
     "precision": "precision | macro precision",
     "recall": "recall | macro recall",

@@ -1,5 +1,6 @@
 """A connection to the database that `store.url` names, and its failures as sentences."""
 
+import json
 import os
 import sqlite3
 import weakref
@@ -175,6 +176,11 @@ class Database:
             if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
                 raise
             raise self._refusal(error) from error
+        except json.JSONDecodeError as error:
+            raise Refusal(
+                f"The database {self._shown} holds a row that is cut or was edited ({error}): bring a "
+                "backup back."
+            ) from error
 
     def _refusal(self, error: exc.DBAPIError) -> Any:
         said = str(error.orig).lower()

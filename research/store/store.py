@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Any, final
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
+from refusal import Refusal
 from research.store import attempts, claims, queries
 from research.store.address import exists
 from research.store.attempts import Lost, TrialClaim
@@ -162,7 +164,22 @@ class Store(Work):
 def _trial(row: sa.RowMapping) -> Trial:
     fields = {name: row[name] for name in Trial.model_fields if name not in ("key", "lost")}
     lost = row["status"] in HELD and (row["over"] or dead(row["owner"]))
-    return Trial(key=Key(*(row[part] for part in Key._fields)), lost=lost, **fields)
+    with _as_written(row["id"]):
+        return Trial(key=Key(*(row[part] for part in Key._fields)), lost=lost, **fields)
+
+
+@contextmanager
+def _as_written(number: int) -> Iterator[None]:
+    """Raise `Refusal` where a trial's row holds what its record does not: somebody else has written it."""
+    try:
+        yield
+    except ValidationError as error:
+        fault = error.errors()[0]
+        said = f"{'.'.join(map(str, fault['loc']))} = {str(fault['input'])[:40]!r}"
+        raise Refusal(
+            f"Trial {number} holds {said}, which the lab has not written: mend its row, or bring a backup of "
+            "the database back."
+        ) from error
 
 
 def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]:
@@ -174,7 +191,11 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
         figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
         for row in sorted(connection.execute(figures), key=lambda row: row.key):
             metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
-    return {n: Result(trial_id=n, metrics=metrics.get(n, {}), facts=facts[n]) for n in sorted(facts)}
+    results: dict[int, Result] = {}
+    for number in sorted(facts):
+        with _as_written(number):
+            results[number] = Result(trial_id=number, metrics=metrics.get(number, {}), facts=facts[number])
+    return results
 
 
 def _number(value: Any) -> float:

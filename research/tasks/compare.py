@@ -102,6 +102,8 @@ def compare(campaign: Campaign, a: int | str | None, b: int | str | None) -> Com
     sides = [_trials(store, row, stage) for row in wanted]
     seeds = tuple(sorted(set(sides[0]) & set(sides[1])))
     first, other = (_side(row, trials) for row, trials in zip(wanted, sides, strict=True))
+    if first.trials == other.trials:
+        raise Refusal(f"{first.name} and {other.name} are one configuration: point at trials of two.")
     why = _unlike(sides, seeds)
     rows = () if why else tuple(_rows(store, sides, seeds))
     span = apart([(sides[0].values(), sides[1].values())])

@@ -47,7 +47,10 @@ def test_a_folder_holds_one_array_a_file(read, tmp_path):
     [
         (np.zeros((6, 3, 8, 9), np.uint8), (3, 8, 9), []),
         (np.zeros((6, 8, 9, 3), np.uint8), (3, 8, 9), ["the channels came last in x and are put first"]),
+        (np.zeros((6, 8, 9, 4)), (4, 8, 9), ["the channels came last in x and are put first"]),
         (np.zeros((6, 8, 9), np.uint8), (1, 8, 9), []),
+        (np.zeros((6, 8, 8)), (1, 8, 8), ["x is read as grey pictures of 8 x 8"]),
+        (np.zeros((6, 8, 9)), (8, 9), []),
         (np.zeros((6, 2, 50)), (2, 50), []),
         (np.zeros(6), (1, 1), []),
     ],

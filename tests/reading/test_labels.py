@@ -40,6 +40,13 @@ def test_a_table_beside_the_pictures_names_their_classes(flat, read, name):
     assert data.about["names"] == ["cat", "owl"] and data.targets.tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_table_beside_the_pictures_may_have_other_separators(flat, read, separator):
+    rows = ["file_name,label", "z.png,owl", "x.png,cat", "y.png,owl"]
+    (flat / "labels.csv").write_text("\n".join(rows).replace(",", separator))
+    assert read().targets.tolist() == [0, 1, 1]
+
+
 def test_the_column_of_the_classes_can_be_named(flat, read):
     sheet(
         flat / "a.csv",
@@ -62,6 +69,7 @@ def test_the_column_of_the_classes_can_be_named(flat, read):
         ([("x.png", "1"), ("x.png", "0")], "line 3: x.png has a row already"),
         ([("w.png", "1")], "line 2: there is no file w.png"),
         ([], "has no rows"),
+        ([("x.png", "1"), ("y.png", "0", "2"), ("z.png", "0")], "row 3 has more values than there are names"),
     ],
 )
 def test_labels_that_are_missing_are_never_a_class(flat, read, rows, said):

@@ -247,6 +247,15 @@ def test_linked_folders_are_followed_and_a_circle_ends(tmp_path, read):
     assert read().targets.tolist().count(0) >= 1
 
 
+@pytest.mark.parametrize("name", ["owl", "cat/7.png"])
+def test_a_link_to_nothing_is_refused_by_name(tmp_path, read, name):
+    plain(tmp_path / "data" / "cat")
+    plain(tmp_path / "data" / "dog", 255 - GREY)
+    (tmp_path / "data" / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(Refusal, match=rf"data\.path: .*{name} cannot be read \(No such file"):
+        read()
+
+
 def test_the_whole_of_one_pool_is_to_be_split(tmp_path, read):
     for name in ("a", "b"):
         plain(tmp_path / "data" / name)

@@ -1,6 +1,7 @@
 """Tables: numbers, words and gaps as columns, answers as classes or values; nothing guessed in silence."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -72,6 +73,50 @@ def test_numbers_as_answers_are_values_or_classes(read):
     assert read(many, task="classification").about["classes"] == 100
 
 
+def test_names_of_columns_may_be_in_quotes(read):
+    plain = read("a,b,kind\n1,3,x\n2,4,y\n")
+    for names in ('"a, b",b,kind', '"a\nin cm",b,kind', "'a';b;kind"):
+        rows = "\n1,3,x\n2,4,y\n".replace(",", ";" if ";" in names else ",")
+        data = read(names + rows, f"{len(names)}.csv")
+        np.testing.assert_array_equal(data.inputs, plain.inputs)
+
+
+def test_what_pandas_numbers_rows_by_is_no_input(read):
+    data = read(",a,kind\n0,5,x\n1,6,x\n2,7,y\n")
+    assert data.inputs[:, :, 0].tolist() == [[5], [6], [7]]
+    assert data.about["notes"] == ["Unnamed: 0 has no name and numbers the rows: left out"]
+
+
+def test_words_among_numbers_are_told(read):
+    rows = "\n".join(f"{row if row else 'none'},{row % 2}" for row in range(20))
+    told = ["a holds words beside numbers, such as 'none': each is a category of its own"]
+    assert read(f"a,kind\n{rows}\n").about["notes"] == told
+    lines = "\n".join(json.dumps({"a": str(row), "kind": row % 2}) for row in range(9))
+    told = ["a holds numbers that are written as words: each is a category of its own"]
+    assert read(lines, "x.jsonl").about["notes"] == told
+
+
+def test_a_column_without_a_value_is_told(read):
+    assert read("a,b,kind\n1,,x\n2,,y\n").about["notes"] == ["the columns b never change"]
+
+
+def test_what_differs_by_rounding_alone_is_one_value(read):
+    data = read("a,kind\n0.3,x\n0.30000000000000004,y\n0.3,x\n")
+    assert len(set(data.inputs[:, 0, 0].tolist())) == 1
+
+
+def test_a_long_text_is_read_whole(read):
+    data = read("a,kind\n" + "x" * 200_000 + ",dog\ny,cat\n")
+    assert [len(word) for word in data.about["columns"][0]["categories"]] == [200_000, 1]
+
+
+def test_exact_decimals_of_parquet_are_numbers(read, tmp_path):
+    frame = pandas.DataFrame({"a": [Decimal("1.25"), None, Decimal("3.5")], "kind": ["x", "y", "x"]})
+    frame.to_parquet(tmp_path / "x.parquet")
+    data = read((tmp_path / "x.parquet").read_bytes(), "own.parquet")
+    assert data.inputs[[0, 2], 0, 0].tolist() == [1.25, 3.5] and data.inputs[:, 1, 0].tolist() == [0, 1, 0]
+
+
 def test_a_folder_has_parts(tmp_path):
     (tmp_path / "own").mkdir()
     for part in ("train", "test"):
@@ -101,6 +146,14 @@ def test_a_folder_has_parts(tmp_path):
         ("a,kind\n1,x\n2\n", {}, "line 3 has 1 values under 2 names"),
         ('a,kind\n1,"x\n', {}, "no table that can be read|one class"),
         ("a,kind\n1,-1\n2,0\n3,1\n", {}, "label '-1'"),
+        ("a;kind\n1,5;x\n2;y\n", {}, "a holds numbers with commas or signs, such as '1,5': write"),
+        ("a;kind\n1;1,25\n2;3,5\n", {}, "kind holds numbers with commas or signs, such as '1,25'"),
+        ('a,kind\n"1,234",x\n"12",y\n', {}, "a holds numbers with commas or signs, such as '1,234'"),
+        ("a,kind\n5%,x\n12.5%,y\n", {}, "such as '5%': write"),
+        ("a,kind\n$5,x\n$7,y\n", {}, r"such as '\$5': write"),
+        ("a,kind\n1, cat\n2,cat\n3,dog\n", {}, "the label 'cat' stands with spaces around it and without"),
+        ("at,kind\n1700000001,x\n1700000002,y\n", {}, "at holds values from 1700000001.0 to 1700000002.0"),
+        ("a,kind\n1,x\n2,y\nn/a,y\n", {"most_categories": 2}, "such as 'n/a'.*leave the cells empty"),
     ],
 )
 def test_what_cannot_be_taken_is_refused(read, text, options, said):

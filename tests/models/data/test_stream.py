@@ -74,6 +74,16 @@ def test_moments_are_those_of_the_rows(tmp_path, dtype, mapped):
     assert found["gaps"] == (dtype == np.float32)
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.1, 7.0, 1e9])
+def test_a_channel_that_never_varies_is_not_blown_up_and_a_small_one_keeps_its_own_scale(constant):
+    """A word that only the test part has would be a million otherwise."""
+    small = np.linspace(4e-7, 7e-7, 3000)
+    values = np.stack([np.full(3000, constant), small], 1)[:, :, None].astype(np.float32)
+    found = moments(values, np.arange(2000))
+    assert found["deviation"] == [1.0, pytest.approx(small[:2000].std(ddof=1), rel=1e-6)]
+    assert moments(values.astype(np.uint8), np.arange(2000))["deviation"] == [1.0, 1.0]
+
+
 def test_moments_are_taken_once_for_the_same_rows(load, monkeypatch):
     before = load().about["mean"]
     monkeypatch.setattr("reading.decoded.moments", lambda *_: pytest.fail("it was taken again"))

@@ -201,6 +201,9 @@ def test_what_cannot_be_compared_says_why(room: Room) -> None:
         room.ask("compare", a=first, b=f"trial:{first}")
     with pytest.raises(Refusal, match="There is no trial 99"):
         room.ask("compare", a=first, b=99)
+    again = room.trial("budget.steps=100", seed=2)
+    with pytest.raises(Refusal, match=f"trial:{first} and trial:{again} are one configuration"):
+        room.ask("compare", a=first, b=again)
     number = room.store.add_proposal(proposed(), status="queued")
     with pytest.raises(Refusal, match="has no finished trial"):
         room.ask("compare", a=first, b=f"experiment:{number}")
