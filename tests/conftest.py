@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from own_children import children, told
 
 import torchvision_kernels
@@ -20,8 +20,11 @@ os.environ["WANDB_MODE"] = "offline"
 # Networks of tests are tiny: more threads only wait for each other, most of all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_SILENT"] = "true"
-# A machine that runs other things too makes any single example slow. Here, because `given` reads the profile.
-settings.register_profile("lab", deadline=None, max_examples=60)
+# A machine that runs other things too makes any single example slow, and a run must not be red by chance.
+# Here, because `given` reads the profile.
+settings.register_profile(
+    "lab", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("lab")
 
 

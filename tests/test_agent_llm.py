@@ -15,7 +15,7 @@ from team_lab import TeamServer  # noqa: E402
 
 SMALL = ("budget.seconds=240", "screen.turns=5", "promote.arms=1", "promote.seeds=[1]", "confirm.seeds=3")
 ONLY = "proposer.shares={llm: 0.5, random: 0.5, tpe: 0, recipes: 0, portfolio: 0, cmaes: 0}"
-FEW = ("confirm.arms=1", "confirm.looks=1", "base=[budget.steps=60]")
+FEW = ("confirm.arms=1", "confirm.looks=1", "confirm.estimate=0", "sprint.count=1", "base=[budget.steps=60]")
 CLOCKLESS = "goal=90 % accuracy with the fewest parameters"
 """no clock takes part in the answer, so none is spoilt by what else this machine does"""
 

@@ -22,7 +22,13 @@ COSTS = {
     "train/optimizer_bytes", "test/loss",
 }  # fmt: skip
 TOKENS = ["data=mqar", "data.train_size=64", "data.val_size=64", "data.test_size=64", "data.batch_size=16"]
-SIGNALS = ["data=mnist1d", "data.batch_size=32"]
+SIGNALS = [
+    "data=mnist1d",
+    "data.train_size=256",
+    "data.val_size=128",
+    "data.test_size=128",
+    "data.batch_size=32",
+]
 OF_TOKENS = ("gpt", "moe_gpt")
 OF_FEATURES = ("linear", "mlp")
 ON_GPU = ("two_four",)
@@ -57,7 +63,7 @@ def line(group: str, name: str, place: Path) -> list[str]:
     if name == "bag":
         return own_data.line("text", place / "own")
     if group == "decoder":
-        return ["model=gpt_micro", *TOKENS, f"compress=[{ALONE.get(name, name)}]"]
+        return ["model=gpt_micro", "model.depth=1", *TOKENS, f"compress=[{ALONE.get(name, name)}]"]
     if group == "compress":
         return [f"compress=[{ALONE.get(name, name)}]", *TAUGHT.get(name, [])]
     if group != "model" or name.startswith(OF_FEATURES):

@@ -6,6 +6,7 @@ process is as it was before. What is not is not mended: the process ends.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import logging
@@ -147,8 +148,11 @@ def _told() -> bool:
 
 
 def _children() -> list[str]:
-    tasks = Path("/proc/self/task").iterdir()
-    return sorted(pid for task in tasks for pid in (task / "children").read_text().split())
+    found: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread has ended since it was listed
+            found += (task / "children").read_text().split()
+    return sorted(found)
 
 
 def _files() -> dict[str, str]:

@@ -50,8 +50,7 @@ CASES: list[tuple[str, str, str, str, tuple[str, str]]] = [
     ),
     *(
         ("model.window", base, f"model.pattern={idle}", f"model.pattern={acts}", ("4", "8"))
-        for base in (GPT, VIT)
-        for idle, acts in (("softmax", "window"), ("linear-softmax", "window-softmax"))
+        for base, idle, acts in ((GPT, "softmax", "window"), (VIT, "linear-softmax", "window-softmax"))
     ),
     ("model.window", GPT, "model.pattern=delta", "model.pattern=window", ("4", "8")),
     ("model.window", GPT, "model.pattern=gated-softmax", "model.pattern=window", ("4", "8")),
@@ -78,8 +77,7 @@ CASES: list[tuple[str, str, str, str, tuple[str, str]]] = [
             "trainer.recompute=[blocks.*]",
             ("nothing", "matmuls"),
         )
-        for base in (GPT, VIT)
-        for none in ("null", "[]")
+        for base, none in ((GPT, "null"), (VIT, "[]"))
     ),
 ]
 

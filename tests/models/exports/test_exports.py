@@ -189,7 +189,7 @@ def test_the_process_of_the_proof_imports_nothing_of_the_lab() -> None:
 
 
 CARRIED = [
-    ("torch_export", "model=cnn compress=[structured]"),
+    ("torch_export", "model=mlp compress=[structured]"),
     ("onnx", "model=cnn compress=[structured,int8_static]"),
     ("openvino", "model=cnn"),
 ]

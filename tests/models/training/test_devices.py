@@ -61,8 +61,8 @@ def test_two_processes_train_what_one_trains(tmp_path, one_thread):
         assert left["step"] == right["step"]
         assert left["train/loss"] == pytest.approx(right["train/loss"], rel=1e-3)
         assert left["val/loss"] == pytest.approx(right["val/loss"], rel=1e-2)
-    # Each process counts its own.
-    assert both.energy.joules == pytest.approx(2 * WATTS * both.seconds, rel=0.3)
+    # Each process counts its own, by its own clock.
+    assert 1.3 * WATTS * both.seconds < both.energy.joules < 3 * WATTS * both.seconds
     assert both.energy.standing_j == pytest.approx(2.0 * both.seconds, rel=0.01)
     logger.finalize("success")
     with (tmp_path / "csv" / "metrics.csv").open() as file:

@@ -14,7 +14,8 @@ from research.run.runner import Job, Outcome
 from team_lab import TeamServer, team
 
 pytestmark = pytest.mark.slow
-_PATIENCE_S = 3.0
+_PATIENCE_S = 60.0
+"""for what comes at once, unless the machine is busy"""
 
 
 def charter(lab: Lab, floor: float | None = 0.9, **more: Any) -> Charter:
@@ -87,7 +88,8 @@ def run_singles(folder: Path, apart: bool) -> tuple[list[tuple[Any, ...]], list[
 
     Returns the proposals in their order, whether something trained while each was asked for, and the prompts.
     """
-    beside, widths, counted, asking = list[bool](), iter(range(20, 120, 4)), [0], threading.Event()
+    beside, widths, counted = list[bool](), iter(range(20, 120, 4)), [0]
+    asking, awaited = threading.Event(), threading.Event()
     folder.mkdir()
 
     def say(role: str, prompt: str) -> str | None:
@@ -95,7 +97,7 @@ def run_singles(folder: Path, apart: bool) -> tuple[list[tuple[Any, ...]], list[
             return "no" if role in ("researcher", "architect", "engineer") else None
         before, end = counted[0], time.monotonic() + (_PATIENCE_S if sprint._talk.on and not apart else 0.0)
         asking.set()
-        while counted[0] == before and time.monotonic() < end:
+        while counted[0] == before and not awaited.is_set() and time.monotonic() < end:
             time.sleep(0.005)
         asking.clear()
         beside.append(counted[0] > before)
@@ -105,17 +107,25 @@ def run_singles(folder: Path, apart: bool) -> tuple[list[tuple[Any, ...]], list[
         computed = lab.one
 
         def one(job: Job) -> Outcome:
-            if sprint._talk.on:
-                asking.wait(20.0)
+            end = time.monotonic() + _PATIENCE_S
+            while sprint._talk.on and not asking.wait(0.005) and time.monotonic() < end:
+                pass  # the team discusses: it is not asked for a single proposal
             outcome = computed(job)
             counted[0] += 1
             return outcome
+
+        def over() -> None:
+            """Nothing trains any more until the answer is there."""
+            awaited.set() if sprint._talk.on else None
+            ended()
+            awaited.clear()
 
         lab.one, server = one, TeamServer(say)
         agreed = charter(lab, sprint=Sprints(count=1), screen=Screen(turns=20, at_once=1))
         with team(lab, server, agreed) as made:
             sprint = made.sprint()
             sprint._apart = apart
+            ended, sprint._talk.over = sprint._talk.over, over
             sprint.run(made.proposers(), lab.proposers(agreed))
         rows = [
             (row["proposal"].proposer, row["proposal"].overrides, row["status"], row["facts"].get("lane"))

@@ -24,11 +24,18 @@ def charter(lab: Lab, count: int) -> Charter:
     return agreed.model_copy(update={"fixed": ("data=digits", "budget.steps=150")})
 
 
-@pytest.fixture
-def ended(lab: Lab) -> tuple[Lab, Findings, Path]:
-    agreed = charter(lab, 6)
-    report = series(lab, agreed)
-    return lab, of_campaign(lab.store, agreed.name), report
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipes")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, recipes: Path) -> Iterator[tuple[Lab, Findings, Path]]:
+    """One campaign, for tests that only read it."""
+    with opened(tmp_path_factory.mktemp("ended")) as lab:
+        agreed = charter(lab, 6)
+        report = series(lab, agreed, discovered=recipes)
+        yield lab, of_campaign(lab.store, agreed.name), report
 
 
 def test_what_keeps_the_bound_is_the_control_of_the_cost(ended: tuple[Lab, Findings, Path]) -> None:
@@ -69,10 +76,8 @@ def test_each_finding_is_told_beside_its_own_control(ended: tuple[Lab, Findings,
     assert "was not compared" not in summary(found)
 
 
-def test_the_recipe_has_the_confirmed_control(lab: Lab, tmp_path: Path) -> None:
-    agreed = charter(lab, 6)
-    series(lab, agreed, discovered=tmp_path)
-    found = of_campaign(lab.store, agreed.name)
+def test_the_recipe_has_the_confirmed_control(ended: tuple[Lab, Findings, Path]) -> None:
+    _, found, _ = ended
     control = found.control_of(found.found[-1])
     recipe = yaml.safe_load(Path(found.found[-1]["facts"]["recipe"]).read_text())
     assert control is not None and control.overrides
@@ -88,10 +93,10 @@ def test_with_one_sprint_the_report_says_that_the_cost_is_open(lab: Lab) -> None
         assert "training energy was not compared" in said
 
 
-def test_typed_again_it_trains_nothing(ended: tuple[Lab, Findings, Path]) -> None:
+def test_typed_again_it_trains_nothing(ended: tuple[Lab, Findings, Path], recipes: Path) -> None:
     lab, _, report = ended
     ran, said = len(lab.ran), report.read_text()
-    assert series(lab, charter(lab, 6)).read_text() == said and len(lab.ran) == ran
+    assert series(lab, charter(lab, 6), discovered=recipes).read_text() == said and len(lab.ran) == ran
 
 
 def test_killed_at_any_trial_it_comes_to_the_same(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_killed_at_any_trial_it_comes_to_the_same(tmp_path: Path) -> None:
         series(whole, charter(whole, 6))
         claims = [row["insight"].claim for row in whole.store.insights()]
         total = len(whole.ran)
-    for after in range(0, total, 11):
+    for after in range(0, total, 37):
         with opened(tmp_path) as lab:
             lab.interrupt_after = after
             with pytest.raises(KeyboardInterrupt):

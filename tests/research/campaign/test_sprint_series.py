@@ -107,7 +107,7 @@ def test_killed_at_any_trial_the_same_command_comes_to_the_same(tmp_path: Path) 
         series(whole, agreed)
         expected, total = rows(whole)[1], len(whole.ran)
         claims = [row["insight"].claim for row in whole.store.insights()]
-    for after in range(0, total, 3):
+    for after in range(0, total, 5):
         with opened(tmp_path) as lab:
             lab.interrupt_after = after
             with pytest.raises(KeyboardInterrupt):

@@ -209,8 +209,9 @@ def test_a_slow_model_leaves_most_of_a_short_budget_to_the_trials(lab: Lab) -> N
         sprint = made.sprint(spend=Spend(seconds=budget_s))
         sprint.run(made.proposers())
     boxes = Findings(lab.store, sprint.id).facts["boxes"]
-    assert boxes["discuss"]["limit_s"] == pytest.approx(budget_s / 2, abs=0.1)
-    assert boxes["discuss"]["used_s"] < budget_s / 2 + 0.5
+    # The seconds until it is opened are gone.
+    assert budget_s / 2 - 3 < boxes["discuss"]["limit_s"] <= budget_s / 2
+    assert boxes["discuss"]["used_s"] < budget_s * 3 / 4
 
 
 def test_importing_the_client_takes_nothing_from_the_discussion(tmp_path: Path) -> None:

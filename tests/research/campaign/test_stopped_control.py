@@ -217,7 +217,7 @@ def test_killed_at_any_trial_it_comes_to_the_same(tmp_path: Path) -> None:
     with opened(tmp_path, overtrained) as whole:
         series(whole, charter(whole))
         expected, total = told(whole), len(whole.ran)
-    for after in range(0, total, 3):
+    for after in range(0, total, 11):
         with opened(tmp_path, overtrained) as lab:
             lab.interrupt_after = after
             with pytest.raises(KeyboardInterrupt):

@@ -74,11 +74,11 @@ def test_a_refused_key_or_model_is_asked_once_and_never_again(server: ScriptedSe
 
 def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_try_through(server: ScriptedServer) -> None:
     server.play(status(500))
-    with Lab(server, retries=0, break_after=2, rest_s=0.3) as lab:
+    with Lab(server, retries=0, break_after=2, rest_s=1.5) as lab:
         lab.unavailable()
         lab.unavailable()
         assert "no call is made" in lab.unavailable() and len(server.requests) == 2
-        time.sleep(0.35)
+        time.sleep(1.55)
         server.play(answer(GOOD))
         assert lab.ask().record and lab.ask().record
 

@@ -153,7 +153,7 @@ def test_a_deadline_bounds_all_attempts_models_and_repairs(
     with Lab(server, retries=3, break_after=1, fallback=to(second)) as lab:
         started = time.monotonic()
         with pytest.raises(client.LlmUnavailable, match="no time is left to ask hosted_vllm/second"):
-            lab.client.ask(ASK, Draft, reader, role="r", deadline_s=0.4)
+            lab.client.ask(ASK, Draft, reader, role="r", deadline_s=1.5)
         # A hanging server lets go after half a minute.
         assert time.monotonic() - started < 25 and not second.requests
         # Our own deadline says nothing about the server: it is asked again.

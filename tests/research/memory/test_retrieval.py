@@ -85,7 +85,7 @@ HOSTILE = st.text(st.characters(exclude_categories=("Cs",)), max_size=40) | st.s
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(HOSTILE, HOSTILE)
 def test_words_and_overrides_are_data_never_query_syntax(store: Store, text: str, other: str) -> None:
     number = proposed(store, None, [f"model.name={text}"], words=f"hostile {text}"[:2000])

@@ -74,7 +74,10 @@ def test_trials_wait_for_room_and_what_runs_is_kept(
     monkeypatch.syspath_prepend(str(tmp_path))
     settings = {"jobs": 1, "threads": 1, "disk_floor_gib": 2 / 1024}
     jobs = [Job({"do": do, "root": str(small)}, [do]) for do in ("fill", "next")]
-    freeing = f"import os, time; time.sleep(3); os.unlink({str(small / 'filling')!r})"
+    freeing = (
+        f"import os, time\nwhile not os.path.exists({str(small / 'told')!r}):\n    time.sleep(0.05)\n"
+        f"time.sleep(3)\nos.unlink({str(small / 'filling')!r})"
+    )
     with Runner(**settings, task="filling:trial", preload=(), logs=small / "logs") as runner:
         freed = subprocess.Popen([sys.executable, "-c", freeing])
         first, second = runner.run(jobs)

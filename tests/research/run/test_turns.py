@@ -128,7 +128,7 @@ def test_what_a_trial_used_is_never_in_the_figures_of_another(ran: Ran) -> None:
     told = [one.facts["spent"] for one in ends]
     assert told[0] == 0.0
     # By the child's own clock: all that came before, and nothing of what follows.
-    assert told[1:] == pytest.approx([sum(one.cpu_s for one in ends[:end]) for end in (1, 2)], abs=0.02)
+    assert told[1:] == pytest.approx([sum(one.cpu_s for one in ends[:end]) for end in (1, 2)], abs=0.05)
     assert all(one.facts["began"] >= one.facts["spent"] for one in ends)
 
 
@@ -212,20 +212,19 @@ def test_a_later_run_of_the_same_runner_finds_the_process_again(ran: Ran) -> Non
 @pytest.mark.slow
 def test_each_turn_has_its_own_deadline(ran: Ran, tmp_path: Path) -> None:
     names = {"pids": str(tmp_path / "pids")}
-    short = [job("sleep", seconds=1.0, **names) for _ in range(3)]
-    *good, late, last = ran(*short, job("sleep", **names), job(), timeout_s=2.5)
-    assert len(set(pids(good))) == 1, "3 s in all, and none of them late"
-    assert late.status == "timeout" and 2.4 < late.wall_s < 100
+    short = [job("sleep", seconds=1.0, **names) for _ in range(4)]
+    *good, late, last = ran(*short, job("sleep", **names), job(), timeout_s=3.5)
+    assert len(set(pids(good))) == 1, "4 s in all, and none of them late"
+    assert late.status == "timeout" and 3.4 < late.wall_s < 100
     assert pids([last])[0] != pids(good)[0]
 
 
 @pytest.mark.slow
 def test_a_stop_between_turns_holds_for_what_has_not_begun(ran: Ran, tmp_path: Path) -> None:
-    until = time.monotonic() + 2.0
-    asleep = ALIKE | {"do": "sleep", "seconds": 1.2, "pids": str(tmp_path / "pids")}
-    ended = ran(*(Job(asleep, [str(number)], until=until) for number in range(4)))
-    words = [one.status for one in sorted(ended, key=lambda one: one.job.overrides)]
-    assert words == ["done", *["interrupted"] * 3]
+    asleep = ALIKE | {"do": "sleep", "seconds": 2.2, "pids": str(tmp_path / "pids")}
+    jobs = [Job(asleep, [number], until=time.monotonic() + 4.0) for number in "0123"]
+    words = {one.job.overrides[0]: one.status for one in ran(*jobs)}
+    assert words == {"0": "done"} | dict.fromkeys("123", "interrupted")
 
 
 @pytest.mark.slow
@@ -257,7 +256,7 @@ def test_ctrl_c_ends_the_trial_at_hand_and_the_processes_that_rest(tmp_path: Pat
         pids = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert out.strip() == "['interrupted']" and process.returncode == 0
     assert len(set(pids)) == 2, "the third trial took a turn, and the other process rested"
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -281,6 +280,13 @@ def test_nothing_that_rests_outlives_its_runner(tmp_path: Path, monkeypatch: pyt
         (pid,) = pids(list(runner.run([job()])))
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_thread_may_end_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "alive").mkdir(), (tmp_path / "gone").mkdir()
+    (tmp_path / "alive" / "children").write_text("34 12 ")
+    monkeypatch.setattr(turns, "Path", lambda place: tmp_path)
+    assert turns._children() == ["12", "34"]
 
 
 def test_what_is_not_as_it_was_has_a_name() -> None:

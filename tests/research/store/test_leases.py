@@ -70,10 +70,10 @@ def test_a_runner_that_is_gone_loses_the_proposal(store: Store, gone: Callable[[
 
 
 def test_a_lease_is_held_while_the_body_runs_and_given_back(store: Store) -> None:
-    mine = take(store, "campaign c", 0.3)
+    mine = take(store, "campaign c", 1.0)
     assert isinstance(take(store, "campaign c"), str)
-    with leases.held(store, mine, 0.3) as lost:
-        assert not lost.wait(0.5)
+    with leases.held(store, mine, 1.0) as lost:
+        assert not lost.wait(1.2)
         with store.read() as sql:
             assert list(leases.holders(sql)) == ["campaign c"]
     assert isinstance(take(store, "campaign c"), Lease)
