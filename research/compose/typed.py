@@ -6,8 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from refusal import Refusal
-from research.compose.grammar import scalar
-from research.compose.override import is_open, override
+from research.compose.override import is_open, override, scalar
 
 _SPOKEN = ("goal", "focus")
 """what people say: nothing in it is looked up or escaped"""

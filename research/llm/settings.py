@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.llm.ledger import LlmCaps
 from research.llm.price import (
     Rate,

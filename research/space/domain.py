@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.types import Record
 
 _WORD = re.compile(r"[a-z0-9]+")

@@ -11,8 +11,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.defaults import Files
-from research.compose.trees import SPACE
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import SPACE, parsed, text_of
 from research.space.conditions import Rule
 
 _BROUGHT = "models.own."

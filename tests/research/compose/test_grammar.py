@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from research.compose.grammar import Odd, read
+from research.compose.override import Odd, read
 
 PARSER = OverridesParser.create()
 NUMBERS = [

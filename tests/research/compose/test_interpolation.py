@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from refusal import Refusal
-from research.compose.interpolation import resolved
+from research.compose.trees import resolved
 
 TREES: list[dict[str, Any]] = [
     {"a": {"b": 1, "c": "${a.b}", "d": "${.b}"}, "e": "${a.c}", "f": "x-${a.b}-${e}", "g": "${a}"},

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from refusal import Refusal
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "tests" / "gate").rglob("*.yaml")])
