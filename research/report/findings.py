@@ -7,8 +7,7 @@ from typing import Any, final
 
 from research.compose.override import values_of
 from research.metrics import rank, screening, screening_objective
-from research.report.arms import Read
-from research.report.names import DECIDED, ArmNames
+from research.report.arms import DECIDED, ArmNames, Read
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, ProposalFacts, SprintFacts
@@ -156,11 +155,6 @@ class Findings:
         told = [(row["facts"].get(fact) or {}).get(key) for row in self.sprints]
         known = [float(one) for one in told if isinstance(one, int | float)]
         return sum(known) if known else None
-
-    @property
-    def part(self) -> bool:
-        """Whether the campaign has other sprints than these."""
-        return len(self.runs) < len(self.all_runs)
 
     @cached_property
     def _known(self) -> Read:

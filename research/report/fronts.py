@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from research.metrics import METRICS, is_test, screening, words
+from research.report.arms import ArmNames
 from research.report.markdown import table
-from research.report.names import ArmNames
 from research.stats.arms import Arm, beside, complaint
 from research.stats.front import Dominance, better, dominance, front
 

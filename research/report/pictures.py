@@ -5,20 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from research.metrics import (
-    METRICS,
-    is_energy,
-    is_score,
-    is_test,
-    quantity,
-    screening,
-    twin,
-    words,
-)
+from research.metrics import METRICS, is_energy, is_score, is_test, quantity, screening, twin, words
+from research.report.arms import ArmNames
 from research.report.findings import Findings
 from research.report.fronts import front_of, score_among
-from research.report.markdown import section
-from research.report.names import ArmNames
+from research.report.markdown import capital, section
 from research.report.svg import Axis, Point, Series, chart
 from research.stats.arms import Arm, complaint, method
 from research.stats.comparable import disturbed
@@ -44,7 +35,7 @@ class Picture:
 def of_campaign(found: Findings) -> list[Picture]:
     """The front of what was confirmed, that of what was screened, and curves; each where there is any."""
     confirmed, screened, names = found.arms("confirmed"), found.arms("screened"), found.names
-    score = score_of(found, confirmed or screened)
+    score = score_among(found.asked, confirmed or screened)
     if score is None:
         return []
     costs = list(dict.fromkeys(["train/energy_j", *_cost(found.objective.metric)]))
@@ -72,11 +63,6 @@ def of_arms(
     return [one for one in [*drawn, curves("curves.svg", store, arms, screening(score), names)] if one]
 
 
-def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
-    """The score that the goal is about, else the first that the arms measured on either split."""
-    return score_among(found.asked, arms)
-
-
 def front(
     file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: ArmNames
 ) -> Picture | None:
@@ -101,7 +87,7 @@ def front(
     seeds = sorted({arm.of(score).n for arm in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
-    title, note = f"{_first(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
+    title, note = f"{capital(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
     told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(map(names, best[:8]))}."
     log = min(arm.of(cost).mean for arm in shown) > 0
     svg = chart(title, note, told, _axis(cost, shown, log), _axis(score, shown), series)
@@ -115,7 +101,7 @@ def curves(file: str, store: Store, arms: Sequence[Arm], metric: str, names: Arm
     series = [Series(names.legend(arm), line, "line") for arm, line in drawn if len(line) > 1]
     if not series:
         return None
-    title, note = f"{_first(words(twin(metric)))} while training", _CURVE_NOTE
+    title, note = f"{capital(words(twin(metric)))} while training", _CURVE_NOTE
     told = f"{'; '.join(_end(one, metric) for one in series)}."
     svg = chart(title, note, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
     return Picture(file, f"{title}: {note[:1].lower()}{note[1:]}", svg, told)
@@ -153,14 +139,10 @@ def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
     how = f" [{method(arms)}]" if is_energy(metric) else ""
     plain = is_score(metric)
     return Axis(
-        f"{_first(words(metric))}{how}",
+        f"{capital(words(metric))}{how}",
         (lambda value: f"{value:g}") if plain else (lambda value: quantity(metric, value)),
         log,
     )
-
-
-def _first(said: str) -> str:
-    return f"{said[:1].upper()}{said[1:]}"
 
 
 _SEEDS = 10

@@ -149,9 +149,8 @@ def read(found: Findings) -> list[str]:
         told = SprintFacts.of(row).literature
         if told:
             where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
-            alone = (
-                "" if found.interactions or asked else "; it is read for a language model, and there was none"
-            )
+            alone = "; it is read for a language model, and there was none"
+            alone = "" if found.interactions or asked else alone
             lines.append(f"- sprint {SprintFacts.of(row).number}: questions to {where}: {asked:.0f}{alone}")
             lines += [f"- {plain(note)}" for note in told.get("notes") or []]
     cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)

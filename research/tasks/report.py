@@ -70,9 +70,9 @@ def campaign_named(store: "Store", asked: str) -> str:
 
 
 def _of_campaign(store: "Store", name: str, root: Path) -> tuple[Path, ...]:
-    from research.report.goal import write
+    from research.report.campaign import papers
 
-    return tuple(write(store, name, root / "agent" / name))
+    return tuple(papers(store, name, root / "agent" / name))
 
 
 def _of_sprint(store: "Store", wanted: Reference) -> Reported:
