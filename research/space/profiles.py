@@ -10,7 +10,7 @@ from typing import Any, final
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.space.memory_estimate import MemoryNeed, memory, tokens
+from research.space.memory_estimate import memory, tokens
 from research.types import Record
 
 _GIB = 2**30
@@ -80,21 +80,13 @@ def _memory(config: Mapping[str, Any], top: Ceilings, name: str) -> Iterator[str
         return
     need, allowed = memory(config), top.memory_bytes * (1 - top.margin)
     if need.total > allowed:
+        parts = ", ".join(f"{name} {_gib(value)}" for name, value in need._asdict().items())
+        batch = "data.batch_size, or cut it by trainer.accumulate_grad_batches"
         yield (
             f"{name} allows {_gib(allowed)} of memory ({_gib(top.memory_bytes)} less "
-            f"{100 * top.margin:g} % to spare): this would take about {_gib(need.total)} ({_parts(need)}), "
-            f"so lower {_lever(need)}."
+            f"{100 * top.margin:g} % to spare): this would take about {_gib(need.total)} ({parts}), "
+            f"so lower {batch if need.activations > need.total / 2 else 'model.width or model.depth'}."
         )
-
-
-def _parts(need: MemoryNeed) -> str:
-    return ", ".join(f"{name} {_gib(value)}" for name, value in need._asdict().items())
-
-
-def _lever(need: MemoryNeed) -> str:
-    if need.activations > need.total / 2:
-        return "data.batch_size, or cut it by trainer.accumulate_grad_batches"
-    return "model.width or model.depth"
 
 
 def _gib(size: float) -> str:

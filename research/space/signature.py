@@ -72,7 +72,10 @@ def signature(
         from research.space.knobs import own  # which reads INERT from here
 
         idle = own().idle(config)
-    canonical = _canonical(_in_order(_begun(_without(acting(config, inert), idle))))
+    acts = _without(acting(config, inert), idle)
+    if acts.pop("ckpt_path", None) is not None:
+        acts["ckpt_path"] = True
+    canonical = _canonical(_in_order(acts))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -97,12 +100,6 @@ def _inert(config: Mapping[str, Any], inert: Iterable[str]) -> Iterator[str]:
         yield "backend"  # which makes no code then
     for key in inert:
         yield from acts.get(key, (key,))
-
-
-def _begun(config: dict[str, Any]) -> dict[str, Any]:
-    if config.pop("ckpt_path", None) is not None:
-        config["ckpt_path"] = True
-    return config
 
 
 def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from research.compose.compose import Resolved, at, holds
+from research.compose.compose import Resolved, assigned, at, holds
 from research.compose.trees import MISSING
 from research.space.conditions import Rule
 
@@ -66,7 +66,7 @@ def entry(space: "Space", key: str, base: Resolved) -> dict[str, Any]:
     around = [group for group in space.around[key] if group in space.options]
     told = knob.told()
     told["group"] = around[0] if around else None
-    told["default"] = at(base.config, key) if holds(base.config, key) else None
+    told["default"] = _at(base.config, key)
     told["per"] = {
         option: {"default": at(space.under(owner, option).config, key), **knob.differs(option)}
         for owner in around[:1]
@@ -170,11 +170,8 @@ def _ends(entry: Mapping[str, Any]) -> list[Any]:
         return [False, True]
     if entry["type"] in ("int", "float"):
         low, high = entry["low"], entry["high"]
-        return (
-            [*dict.fromkeys([low, low + 1, low + 2, high - 1, high]), *null]
-            if entry["type"] == "int"
-            else [low, high, *null]
-        )
+        odd = [low + 1, low + 2, high - 1] if entry["type"] == "int" else []
+        return [*dict.fromkeys([low, *odd, high]), *null]
     if entry["type"] == "list":
         return [[value] * entry["length"][1] for value in _ends(entry["of"])] + null
     return [entry["default"], "a text", *null]
@@ -184,10 +181,5 @@ def _with(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
     """The config with dotted keys set anew; what it shares with the old one stays as it was."""
     changed = dict(config)
     for key, value in values.items():
-        *path, last = key.split(".")
-        node = changed
-        for part in path:
-            node[part] = dict(node[part])
-            node = node[part]
-        node[last] = value
+        changed = assigned(changed, key.split("."), value, key)
     return changed

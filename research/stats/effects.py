@@ -174,9 +174,8 @@ class Gain(Record):
         if self.new is None:
             return f"{first}; nothing new was shown beyond it"
         unsettled = "" if self.shown else ", which shows nothing new"
-        missed = (
-            "" if self.kept else "; stopped there the control misses a bound, so this part is told too small"
-        )
+        missed = "; stopped there the control misses a bound, so this part is told too small"
+        missed = "" if self.kept else missed
         rest = f"{_percent(self.new)} {interval(self.new)} of the rest"
         return f"{first}, then {rest} by what is new{unsettled}{missed}"
 

@@ -83,7 +83,7 @@ def judge(
 
     `supported` at the error rate of supporting, `refuted` when an improvement of the smallest effect is
     excluded at that of refuting, else `open`. The smallest effect is in the metric's unit, in percent with
-    `scale="relative"`. `ground` is what the change rests on (`research.stats.draws.of_pair`). Over a campaign
+    `scale="relative"`. `ground` is what the change rests on (`research.stats.draws.ground`). Over a campaign
     the rate comes from its question's (`research.stats.alpha.rate`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
