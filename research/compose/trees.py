@@ -16,7 +16,7 @@ from refusal import Refusal
 
 MISSING = "???"
 SPACE = "space"
-"""what says what may be turned: a file of a folder, or a part of an own option; no part of a trial"""
+"""the file, or the part of an own option, that says what may be turned; no trial has it"""
 _INNER = (dict, list)
 """what nodes of a plain tree hold others; a name of its own, for `dict | list` is made anew in each call"""
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -198,13 +198,8 @@ def _option(name: str) -> LlmSettings:
 
 def _of(model: str, origin: LlmSettings) -> LlmSettings:
     """`origin` with another model of its provider; settings again, so that the name is checked."""
-    content = origin.model_dump() | {
-        "model": model,
-        "price": Rates(),
-        "token_joules": None,
-        "ecologits": None,
-    }
-    return settings({**content, "fallback": ()})
+    own = {"model": model, "price": Rates(), "token_joules": None, "ecologits": None, "fallback": ()}
+    return settings(origin.model_dump() | own)
 
 
 def _within(other: LlmSettings, first: LlmSettings) -> LlmSettings:

@@ -14,9 +14,9 @@ from research.report.answer import answer, asked, repeat
 from research.report.arms import arms_table
 from research.report.cost import cost
 from research.report.findings import NO_CAMPAIGN, STAGES, Findings, Row, ids, of_campaign
-from research.report.fronts import fronts
 from research.report.lanes import lanes
 from research.report.markdown import plain, section
+from research.report.pictures import fronts
 from research.report.tried import memory, own_claims, proposers, read, reviews, sprints, team
 from research.stats.arms import Arm
 from research.stats.comparable import how_taken

@@ -6,8 +6,8 @@ from typing import Any, final
 
 from research.metrics import quantity, scale
 from research.report.findings import STAGES, Findings, Row, ids, number_of
-from research.report.fronts import score_among
 from research.report.markdown import plain
+from research.report.pictures import score_among
 from research.stats.arms import Arm, complaint, method
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
@@ -136,7 +136,7 @@ def model_joules(spent: Cost) -> str:
 
 
 def _runs(found: Findings) -> str:
-    """A command that was killed and typed again has no clock of its own for what was before."""
+    """What the clock was read over: a command that is typed again has none for what was before."""
     if len(found.runs) < len(found.all_runs):
         return "this sprint"
     return "this run of the command" if len(found.runs) == 1 else "the last run of the command"

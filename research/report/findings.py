@@ -162,10 +162,6 @@ class Findings:
         asked = (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
         return Read(self.store, asked, _meter(self.fixed))
 
-    def arm(self, row: Row, stage: str) -> Arm:
-        """One experiment as its trials of a stage measured it."""
-        return self._arm([row], stage)
-
     def _read(self, stage: str) -> list[Arm]:
         """One arm for each configuration; what several sprints measured of it is one row."""
         rows: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
@@ -173,10 +169,11 @@ class Findings:
             if ids(row, stage):
                 own = (row["status"] == "control", tuple(row["proposal"].overrides))
                 rows.setdefault(own, []).append(row)
-        found = [self._arm(same, stage) for same in rows.values()]
+        found = [self.arm(stage, *same) for same in rows.values()]
         return sorted(found, key=lambda arm: (not arm.control, not arm.stopped))
 
-    def _arm(self, rows: Sequence[Row], stage: str) -> Arm:
+    def arm(self, stage: str, *rows: Row) -> Arm:
+        """Proposals of one configuration as their trials of a stage measured it."""
         statuses = [row["status"] for row in rows]
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]

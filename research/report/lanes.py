@@ -83,7 +83,7 @@ def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
 
 
 def _best(found: Findings, rows: Sequence[Row]) -> Arm | None:
-    arms = [found.arm(row, "promoted") for row in rows if ids(row, "promoted")]
+    arms = [found.arm("promoted", row) for row in rows if ids(row, "promoted")]
     return min(arms, key=lambda arm: rank(found.wanted, arm.means), default=None)
 
 
@@ -142,4 +142,4 @@ def _supported(found: Findings, row: Row) -> bool:
 
 def _arms(found: Findings, rows: Sequence[Row]) -> list[Arm]:
     """The lane's own arms as they were screened; a configuration of both lanes stands in both."""
-    return [found.arm(row, "screened") for row in rows if ids(row, "screened")]
+    return [found.arm("screened", row) for row in rows if ids(row, "screened")]

@@ -96,6 +96,6 @@ def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
     """The control and the experiment, each over its seeds of the stage; none where it did not run."""
     if not ids(row, stage):
         return []
-    own = found.arm(row, stage)
+    own = found.arm(stage, row)
     control = None if own.control else beside(own, found.arms(stage))
     return [own] if control is None else [control, own]

@@ -85,7 +85,7 @@ def files(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _others(config: Mapping[str, Any], teacher: list[str]) -> list[str]:
-    """Digest of whatever else a training begins from, if anything: it may come to be another too."""
+    """Digest of whatever else a training begins from; empty where it begins from its data alone."""
     parts = contents.digest(contents.named(acting(config), without=_APART))
     if config.get("ckpt_path") is not None:
         file, _ = begun(config)

@@ -26,11 +26,11 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
 
     Raises `Refusal` when the fixed overrides do not compose.
     """
-    vocabulary = space.vocabulary()
-    control = space.resolve(fixed)
+    vocabulary, point = space.vocabulary(), space.composer.resolve(fixed)
+    control = point.config
     for group in _QUESTION:
         vocabulary["groups"].pop(group, None)
-    elsewhere = _elsewhere(space, fixed)
+    elsewhere = _elsewhere(space, point)
     offered = {group: dict(entry["options"]) for group, entry in vocabulary["groups"].items()}
     for group, entry in vocabulary["groups"].items():
         options = entry["options"].items()
@@ -39,7 +39,6 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
         entry["elsewhere"] = [option for option in entry["options"] if option.endswith(elsewhere)]
     for group, entry in vocabulary["groups"].items():
         entry["beside"] = _beside(space, group, offered[group], vocabulary["groups"], fixed)
-    point = space.composer.resolve(fixed)
     for key, entry in vocabulary["keys"].items():
         option = point.choices.get(entry["group"])
         if isinstance(option, str) and option not in entry["per"] and space.turned(key, point):
@@ -48,7 +47,7 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
         if entry["group"] is None:
             entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
     given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
-    return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed)}
+    return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed, point)}
 
 
 def choices(space: "Space", group: str, base: Resolved) -> dict[str, Any]:
@@ -75,9 +74,9 @@ def entry(space: "Space", key: str, base: Resolved) -> dict[str, Any]:
     return told
 
 
-def _elsewhere(space: "Space", fixed: Sequence[str]) -> tuple[str, ...]:
+def _elsewhere(space: "Space", point: Resolved) -> tuple[str, ...]:
     """How the options end that are tuned for other data than this: `_mnist1d`, as in `mlp_mnist1d`."""
-    own = {space.composer.resolve(fixed).choices.get(group) for group in _QUESTION}
+    own = {point.choices.get(group) for group in _QUESTION}
     known = {option for group in _QUESTION for option in space.composer.files.options(group)}
     return tuple(f"_{option}" for option in sorted(known - own))
 
@@ -119,10 +118,9 @@ def _at(config: Any, key: str) -> Any:
 
 
 def _constraints(
-    space: "Space", vocabulary: Mapping[str, Any], fixed: Sequence[str]
+    space: "Space", vocabulary: Mapping[str, Any], fixed: Sequence[str], control: Resolved
 ) -> dict[str, tuple[str, ...]]:
     """Each constraint that some choice in the vocabulary can break, with the groups that it is about."""
-    control = space.composer.resolve(fixed)
     points = {
         group: {option: space.composer.resolve([*fixed, f"{group}={option}"]) for option in entry["options"]}
         for group, entry in vocabulary["groups"].items()

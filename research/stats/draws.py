@@ -3,21 +3,16 @@
 Data whose card says `drawn: anew` (one pool that is cut, or examples that are generated) are drawn anew by
 `data.split_seed`; the test set of any other is published, and fixed. One fixed test set is not the world: on
 359 digits the five-seed means of different splits lie two to three times as far apart as the seeds of one
-split. So where a claim is confirmed the split goes with the seed, for control and contender alike, and the
-spread over the seeds is the spread over splits. Where the test set is fixed, its examples' variance is added
-(`ground`).
+split. So where a claim is confirmed the split goes with the seed, for control and contender alike. Where the
+test set is fixed, its examples' variance is added (`ground`).
 
-Configurations are tuned on one split of a pool, whose validation examples come up in the tests of others. It
-is no leak that shows: the best of 24 by validation on one split gains on those examples what it gains on the
-rest (`benchmarks/coverage.py`), for it is trained anew and has seen none of its own test.
+Configurations are tuned on one split of a pool, whose validation examples come up in the tests of others. No
+leak shows: the best of 24 by validation on one split gains on those examples what it gains on the rest
+(`benchmarks/coverage.py`). Splits of one pool overlap, so such an interval covers the mean over splits of it,
+not over pools (Nadeau and Bengio 2003, Inference for the Generalization Error, Machine Learning 52).
 
-Splits of one pool overlap: what such an interval covers is the mean over splits of this pool, and not over
-pools (Nadeau and Bengio 2003, Inference for the Generalization Error, Machine Learning 52, whose correction
-for that widens it by sqrt(1 + n * test / train)). Generated data have no such end.
-
-On one fixed test set its examples were drawn too, and count. Seeds and examples are crossed: every seed's
-network answers every example, x_se = mean + seed_s + example_e + rest_se. Of the mean over n seeds and m
-examples the variance is
+On one fixed test set seeds and examples are crossed: every seed's network answers every example,
+x_se = mean + seed_s + example_e + rest_se. Of the mean over n seeds and m examples the variance is
 
     Var = seeds / n + examples / m + rest / (n m) = A + B - C
 
@@ -67,7 +62,7 @@ def has_own_split(trial: Trial) -> bool:
 
 
 def shared(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """What the line that repeats all of these trials says of their split; nothing where it is not theirs."""
+    """The override of the split for the line that repeats these trials; none unless each drew its own."""
     return (OWN_SPLIT,) if (rows := list(trials)) and all(map(has_own_split, rows)) else ()
 
 

@@ -15,7 +15,7 @@ from report_tables import arms, rows
 from research.metrics import quantity
 from research.report import campaign as sprint_report
 from research.report import proposal
-from research.report.cost import payback, used
+from research.report.cost import cost, payback, used
 from research.report.findings import Findings, of_campaign
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
@@ -99,7 +99,7 @@ def test_a_sprints_figures_are_the_sprints(lab: RowsLab) -> None:
     asked = "select sum(value) from metric where point = -1 and key = 'train/energy_j' and trial_id in "
     assert told[1].joules == pytest.approx(lab.sql(f"{asked}({marks})", *own)[0][0])
     assert told[0].joules + told[1].joules == pytest.approx(told[2].joules)
-    assert [found.part for found in parts] == [True, True, False]
+    assert ["for this sprint" in " ".join(cost(found)) for found in parts] == [True, True, False]
     assert "10.0 s by the clock for this sprint" in sprint_report.text(parts[0])
 
 
