@@ -119,14 +119,11 @@ class CampaignView:
         head = in_html(f"campaign {found.campaign}", [], [*lines, ["report", str(found.report)]])
         keys = [key for key in _SHOWN if any(key in one.means for one in found.figures)]
         texts = [
-            [one.arm, one.stage, str(one.n), *(_figure(key, one.means) for key in keys)]
-            for one in found.figures
+            [arm.arm, arm.stage, str(arm.n)]
+            + [quantity(key, arm.means[key]) if key in arm.means else "-" for key in keys]
+            for arm in found.figures
         ]
         return head + in_html("means over seeds", ["arm", "stage", "n", *keys], texts)
-
-
-def _figure(key: str, means: dict[str, float]) -> str:
-    return quantity(key, means[key]) if key in means else "-"
 
 
 def views(store: Store, outcomes: Iterable[Outcome]) -> tuple[TrialView, ...]:

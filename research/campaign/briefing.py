@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.rows import Row, rows_of
-from research.compose.yaml import text_of
+from research.compose.trees import text_of
 from research.metrics import is_test, screening_objective, untested
 from research.propose.lanes import Lane, lane_of, view
 from research.propose.proposer import Seen, State

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from pydantic import ValidationError
 
 from refusal import Refusal
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.space.domain import Domain, Scope, taken_up
 from research.types import ProposalFacts, SprintFacts
 

@@ -17,7 +17,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.campaign.recipe import Study
 from research.compose.compose import at, holds
-from research.compose.grammar import Odd, read
+from research.compose.override import Odd, read
 from research.metrics import is_energy, shown, words
 from research.page import put
 from research.propose.recipes import plain

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from refusal import Refusal
 from research.compose.override import keys_of, values_of
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.metrics import is_timed
 from research.stats.claims import Claim
 from research.stats.draws import own_split

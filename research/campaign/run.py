@@ -21,7 +21,7 @@ from research.goal.saying import sentence
 from research.llm.client import NONE
 from research.metrics import compares
 from research.propose.proposer import Proposer, checked, made
-from research.report import goal
+from research.report.campaign import papers
 from research.report.findings import harness, of_campaign
 from research.run import teachers
 from research.run.lines import Lines
@@ -78,7 +78,7 @@ def sprints(campaign: Campaign, run: Run, propose: Propose) -> Path:
     for number in range(1, campaign.charter.sprint.count + 1):
         if _sprint(campaign, run, propose, number):
             break
-    return goal.write(campaign.store, campaign.charter.name, campaign.folder)[0]
+    return papers(campaign.store, campaign.charter.name, campaign.folder)[0]
 
 
 def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str | None:
@@ -93,7 +93,7 @@ def _sprint(campaign: Campaign, run: Run, propose: Propose, number: int) -> str 
         else:
             sprint.run(propose(number, True), propose(number, False))
     except KeyboardInterrupt:
-        goal.write(store, campaign.charter.name, campaign.folder)
+        papers(store, campaign.charter.name, campaign.folder)
         raise
     row = rows_of(store, campaign.charter.name)[number]
     known = SprintFacts.of(row).ended

@@ -28,7 +28,7 @@ from research.campaign.stopping import Worth
 from research.campaign.talk import Talk
 from research.propose.lanes import represented
 from research.propose.proposer import Proposer
-from research.report.folder import leave
+from research.report.campaign import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
 from research.types import SprintFacts

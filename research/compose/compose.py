@@ -13,10 +13,8 @@ from typing import Any, final
 from reading.learnt import found
 from refusal import Refusal
 from research.compose.defaults import Choice, Composed, Files, Walk, unchosen
-from research.compose.grammar import Odd, read
-from research.compose.interpolation import resolved
-from research.compose.override import is_open, override
-from research.compose.trees import MISSING, Unusual, copied, missing, unspaced
+from research.compose.override import Odd, is_open, override, read
+from research.compose.trees import MISSING, Unusual, copied, first_line, missing, resolved, unspaced
 
 _REMEMBERED = 4096
 """texts that were read"""
@@ -226,29 +224,20 @@ def compose(files: Files, root: str, overrides: list[str]) -> Composed:
     versions, job = VersionBase.instance(), JobRuntime.instance().get("name")
     before = versions.version_base
     base = "1.3" if running is None else str(before or "1.3")  # unset it is no version at all
+    searched = [] if files.own is None else [f"hydra.searchpath=['file://{files.own.resolve()}']"]
     try:
         with initialize_config_dir(str(files.folder.resolve()), job_name=job, version_base=base):
-            config = hydra_compose(root, [*_searched(files.own), *overrides], return_hydra_config=True)
+            config = hydra_compose(root, [*searched, *overrides], return_hydra_config=True)
         tree: Any = OmegaConf.to_container(config)
     except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise Refusal(f"Hydra cannot compose {' '.join(overrides)}: {_reason(error)}.") from error
+        raise Refusal(f"Hydra cannot compose {' '.join(overrides)}: {first_line(error)}.") from error
     finally:
         GlobalHydra.instance().hydra, versions.version_base = running, before
-    choices = tree.pop("hydra")["runtime"]["choices"]
+    choices = tree.pop("hydra")["runtime"]["choices"].items()
     tree = unspaced(tree)
-    plain = {group: _choice(choices[group]) for group in choices if "hydra/" not in group}
+    plain = {
+        group: tuple(chosen) if isinstance(chosen, list) else chosen
+        for group, chosen in choices
+        if "hydra/" not in group
+    }
     return Composed(tree, plain, tuple(missing(tree)))
-
-
-def _searched(own: Path | None) -> list[str]:
-    return [] if own is None else [f"hydra.searchpath=['file://{own.resolve()}']"]
-
-
-def _choice(value: Any) -> Choice:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of Hydra's message: those below advise `+`, which adds keys that nothing reads."""
-    lines = str(error).splitlines() or [str(error.__cause__ or type(error).__name__)]
-    return lines[0].strip().rstrip(".")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.compose.trees import MISSING, SPACE, Unusual, merged, missing
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import MISSING, SPACE, Unusual, merged, missing, parsed, text_of
 
 Choice = str | None | tuple[str, ...]
 

@@ -6,8 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from refusal import Refusal
-from research.compose.grammar import scalar
-from research.compose.override import is_open, override
+from research.compose.override import is_open, override, scalar
 
 _SPOKEN = ("goal", "focus")
 """what people say: nothing in it is looked up or escaped"""
@@ -40,7 +39,7 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
 
 def _opened(argument: str) -> str:
-    """A key of a mapping in which any may be, as Hydra takes one that is not there."""
+    """With `++` before a key that lies where any may: Hydra refuses a new one without it."""
     opened = is_open(override(argument).key) and not argument.startswith(("~", "-"))
     return f"++{argument.lstrip('+')}" if opened else argument
 

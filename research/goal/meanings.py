@@ -1,8 +1,9 @@
 """What the phrases of a goal mean: something to improve, a bound, or why it is neither."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, final
 
-from research.goal.lexicon import Noun
+from research.goal.lexicon import Lexeme, Noun
 from research.goal.quantities import Quantity
 from research.goal.saying import SPOKEN, Meaning, Problem, Wish, points, said_of
 from research.metrics import METRICS, is_ratio, is_score
@@ -12,6 +13,54 @@ Op = Literal[">=", "<="]
 _LARGE = 0.2
 """a loss of a score from here up is a slip for its bound"""
 _OPS: dict[str | None, Op] = {"g": ">=", "l": "<="}
+
+
+@final
+class Matched:
+    """The phrases that one rule matched, by their signs."""
+
+    def __init__(self, found: Sequence[Lexeme], typed: bool) -> None:
+        self.found, self.typed = found, typed
+
+    def first(self, wanted: str) -> Lexeme | None:
+        """The first phrase with one of these signs."""
+        return next((lexeme for lexeme in self.found if lexeme.sign in wanted), None)
+
+    @property
+    def op(self) -> str | None:
+        """At least or at most, as its sign; None where no bound is said."""
+        said = self.first("gl")
+        return said.sign if said else None
+
+    @property
+    def amount(self) -> tuple[str, object] | None:
+        """The quantity, fraction or multiple."""
+        said = self.first("qfx")
+        return (said.sign, said.value) if said else None
+
+    @property
+    def quantity(self) -> Quantity:
+        """The quantity of a rule that has one."""
+        said = self.first("q")
+        assert said is not None and isinstance(said.value, Quantity)
+        return said.value
+
+    @property
+    def noun(self) -> Noun | None:
+        """The metric, or what an adjective is about by itself; None for both, of which one is left over."""
+        said, word = self.first("m"), self.first("aA")
+        if said is None:
+            return word.value.noun if word is not None else None
+        noun: Noun = said.value
+        apart = word is not None and word.value.whole and word.value.noun.concept != noun.concept
+        return None if apart else noun
+
+    def placed(self, noun: Noun | None) -> Noun | None:
+        """A metric in the part of a trial's life that stands beside it."""
+        part = self.first("p")
+        if noun is None or part is None or noun.part is not None or part.value not in noun.concept.keys:
+            return noun
+        return noun._replace(part=part.value)
 
 
 def key_of(noun: Noun) -> str | Problem:
@@ -39,10 +88,10 @@ def limited(noun: Noun, sign: str | None, quantity: Quantity, *, typed: bool = F
     if not fits(quantity, noun, metric):
         return None
     value = _checked(metric, quantity)
-    if isinstance(value, Problem) or noun.concept.name == "speed":
-        return (
-            value if isinstance(value, Problem) else Problem("is bounded as a time, as 'latency below 2 ms'")
-        )
+    if isinstance(value, Problem):
+        return value
+    if noun.concept.name == "speed":
+        return Problem("is bounded as a time, as 'latency below 2 ms'")
     op = _OPS.get(sign) or better_op(metric)
     if noun.concept.inverse:
         value = float(f"{1 - value:.12g}")
@@ -114,13 +163,9 @@ def changed(
     if isinstance(size, Problem):
         return size
     if good:
-        return (
-            _gained(metric, size, sign)
-            if sign != "l"
-            else Problem(
-                "limits what should be gained: say at least, or give no limit", said_of(_gained(metric, size))
-            )
-        )
+        gained = _gained(metric, size)
+        limits = Problem("limits what should be gained: say at least, or give no limit", said_of(gained))
+        return limits if sign == "l" else gained
     if sign == "l" or (lost and sign is None):
         return size if isinstance(size, Constraint) else _lost(metric, size)
     if is_score(metric) and METRICS[metric].unit == "share" and not isinstance(size, Constraint):

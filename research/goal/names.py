@@ -9,7 +9,7 @@ from typing import final
 from refusal import Refusal
 from research.compose.compose import Composer
 from research.compose.override import override, values_of
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 
 DEFAULT_DATA = "digits"
 # Aliases only: every option of conf/data and conf/model is understood by its own name too.

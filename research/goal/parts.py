@@ -38,14 +38,10 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         _take(parts, text, found, stretch)
     _settle(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
-    if (
-        alone
-        and len([bound for bound in parts.bounds if bound.of_control is None and _is_accuracy(bound)]) > 1
-    ):
-        said = _words(text, found, alone[0])
-        parts.problems.append(
-            (2, said, Problem("does not say of what: another figure is accuracy's already"))
-        )
+    known = [bound for bound in parts.bounds if (bound.metric, bound.of_control) == ("test/accuracy", None)]
+    if alone and len(known) > 1:
+        twice = Problem("does not say of what: another figure is accuracy's already")
+        parts.problems.append((2, _words(text, found, alone[0]), twice))
     for at in rest:
         _left(parts, text, found[at], signs(found[max(0, at - 1) : at]), signs(found[at + 1 : at + 6]))
     unknown = [found[at] for at in rest if found[at].sign == "?"]
@@ -109,20 +105,13 @@ def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
     return quantity is not None and quantity.dimension == "share" and set(signs(matched)) <= set("glq=")
 
 
-def _is_accuracy(bound: Constraint) -> bool:
-    return bound.metric == "test/accuracy"
-
-
 def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
     """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
     matched = found[stretch.start : stretch.end]
     place = matched[0].sign == "g" and matched[0].value in ("above", "over", ">", ">=")
     share = next((lexeme for lexeme in matched[place : place + 1] if lexeme.sign == "q"), None)
-    if (
-        share is None
-        or share.value.dimension != "share"
-        or signs(matched[place + 1 : place + 2]) not in tuple("dua")
-    ):
+    less = signs(matched[place + 1 : place + 2]) in tuple("dua")
+    if share is None or share.value.dimension != "share" or not less:
         return False
     before = found[stretch.start - 1].sign if stretch.start else "s"
     return bool(share.value.value > 0.85 and (place or before in "Ni"))

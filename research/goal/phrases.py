@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun, signs
-from research.goal.matched import Matched
-from research.goal.meanings import changed, limited, multiplied, of_control
+from research.goal.meanings import Matched, changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
 from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, Wish, said_of
 from research.metrics import METRICS, is_score
@@ -201,10 +200,8 @@ def unsaid(heard: Matched) -> Problem:
 
 def signed(heard: Matched) -> Meaning | None:
     """`-30 % energy`, `+2 points accuracy`."""
-    noun, minus = heard.noun or None, heard.first("-")
-    if noun is None:
-        return None
-    return changed(noun, "down" if minus else "up", heard.amount, heard.op)
+    way = "down" if heard.first("-") else "up"
+    return None if heard.noun is None else changed(heard.noun, way, heard.amount, heard.op)
 
 
 def figure(heard: Matched) -> Meaning | None:
@@ -228,8 +225,7 @@ def figure(heard: Matched) -> Meaning | None:
 
 def accurate(heard: Matched) -> Meaning | None:
     """`97 % accurate`."""
-    noun = heard.noun
-    return figure(heard) if noun is not None and noun == ACCURACY else None
+    return figure(heard) if heard.noun == ACCURACY else None
 
 
 def bound_of_part(heard: Matched) -> Meaning | None:
@@ -255,11 +251,6 @@ def bound_alone(heard: Matched) -> Meaning | None:
     return made._replace(instead="") if isinstance(made, Problem) else made
 
 
-def best(heard: Matched) -> Meaning:
-    """`best model`: the usual score of the data's task."""
-    return Wish(None)
-
-
 def extreme(heard: Matched) -> Meaning | None:
     """`min energy`, `maximum accuracy`, where no figure follows."""
     said, noun = heard.first("gl"), heard.noun
@@ -279,6 +270,6 @@ def bare(heard: Matched) -> Meaning | None:
     return made if said else Problem("does not say whether less of it is wanted or a bound is meant")
 
 
-def because(problem: Problem) -> Rule:
-    """A rule that refuses."""
-    return lambda heard: problem
+def because(meaning: Meaning) -> Rule:
+    """A rule that always says the same, most often why a goal is refused."""
+    return lambda heard: meaning

@@ -6,9 +6,9 @@ from typing import NamedTuple, final
 
 from research.goal import phrases as says
 from research.goal.lexicon import Lexeme, signs
-from research.goal.matched import Matched
+from research.goal.meanings import Matched
 from research.goal.phrases import Rule, because
-from research.goal.saying import EXCLUDED, NOT, RANGE, Meaning
+from research.goal.saying import EXCLUDED, NOT, RANGE, Meaning, Wish
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
 """`20 J at most`"""
@@ -73,7 +73,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl]m|m[gl](?![qfxmcRN])", says.extreme),
     (r"mj?[eud](?![oi]*m)" + _COMPARED, says.change),
     (r"j?[aA](?:[oi]*m" + _BARE + ")?" + _COMPARED, says.change),
-    (r"v|b(?=N)", says.best),
+    (r"v|b(?=N)", because(Wish(None))),
     (r"n", because(NOT)),
     (r"m", says.bare),
 )  # fmt: skip

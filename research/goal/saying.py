@@ -76,13 +76,8 @@ def _wished(wish: Wish) -> str:
     way = less if METRICS[metric].better == "min" else "more"
     name = SPOKEN.get(metric, metric)
     if not wish.effect:
-        return (
-            f"best {name}"
-            if way == "more"
-            else "smallest model"
-            if metric == "size/bytes"
-            else f"{way} {name}"
-        )
+        least = "smallest model" if metric == "size/bytes" else f"{way} {name}"
+        return f"best {name}" if way == "more" else least
     if _is_share(metric):
         return f"{points(wish.effect)} more {name}"
     if is_score(metric):
@@ -141,12 +136,9 @@ def _kept(bound: Constraint) -> str:
 
 def _plain(bound: Constraint) -> str:
     """A figure with its unit, in full where three digits would round it."""
-    told = quantity(bound.metric, bound.bound)
-    return (
-        f"{bound.bound:.10g}"
-        if float(f"{bound.bound:.3g}") != bound.bound or is_score(bound.metric)
-        else told
-    )
+    rounded = float(f"{bound.bound:.3g}") != bound.bound
+    whole = rounded or is_score(bound.metric)
+    return f"{bound.bound:.10g}" if whole else quantity(bound.metric, bound.bound)
 
 
 def _shifted(bound: Constraint, side: str) -> str:

@@ -16,7 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from research.llm.endpoint import Endpoint, Way
-from research.llm.exchange import Messages, ServerReply, WireFailure, prompt_bound
+from research.llm.exchange import Messages, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage, is_free
 from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe
@@ -238,7 +238,8 @@ class Client:
             with self.elsewhere():
                 answer = endpoint.send(question.messages, question.kind, way, limit)
             told |= {"reply": answer.text, "finish_reason": answer.finish_reason}
-            usage = _usage(answer, bound)
+            if answer.tokens_in is not None and answer.tokens_out is not None:
+                usage = Usage(answer.tokens_in, answer.tokens_out)
             reading = question.read(answer)
             told |= {"outcome": reading.outcome, "complaints": reading.complaints, "fenced": reading.fenced}
             told["notes"] = reading.notes
@@ -264,10 +265,3 @@ class Client:
                 self._scribe.repeat(endpoint, question, known, reading)
                 return reading
         return None
-
-
-def _usage(answer: ServerReply, bound: Usage) -> Usage:
-    """The tokens that the server told; the bound where it told none."""
-    if answer.tokens_in is None or answer.tokens_out is None:
-        return bound
-    return Usage(answer.tokens_in, answer.tokens_out)

@@ -127,11 +127,8 @@ class Endpoint:
         provider = self.model.partition("/")[0]
         if failure.kind == "form" and foreign and "does not support parameters" in str(failure):
             # LiteLLM refuses them itself: no other way to ask helps.
-            body = (
-                ""
-                if provider in _OWN_PATHS
-                else f", or write llm.extra.extra_body.{foreign[0]} to send it so"
-            )
+            body = f", or write llm.extra.extra_body.{foreign[0]} to send it so"
+            body = "" if provider in _OWN_PATHS else body
             taken = f"to LiteLLM {provider} takes no {' and no '.join(foreign)}"
             return WireFailure("model", f"{taken}: leave it out of llm.extra{body}")
         nobody = failure.kind == "model" or (failure.kind == "server" and "(status 5" not in str(failure))

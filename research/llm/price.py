@@ -159,12 +159,18 @@ def _candidates(model: str) -> Iterator[str]:
 @functools.cache
 def _names() -> frozenset[str]:
     # Reading its table takes 5 ms; importing EcoLogits, which nobody needs before the first reply, 350 ms.
-    spec = importlib.util.find_spec("ecologits")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    table = json.loads((Path(spec.origin).parent / "data" / "models.json").read_text("utf-8"))
-    entries = [*table["models"], *table["aliases"]]
+    table = _brought("ecologits", "data/models.json")
+    entries = [entry for part in ("models", "aliases") for entry in table.get(part, ())]
     return frozenset(f"{entry['provider']}/{entry['name']}" for entry in entries)
+
+
+def _brought(package: str, file: str) -> dict[str, Any]:
+    """A JSON file of a package that is not imported for it; empty where that is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return {}
+    content: dict[str, Any] = json.loads((Path(spec.origin).parent / file).read_text("utf-8"))
+    return content
 
 
 @functools.cache
@@ -178,9 +184,6 @@ def _load() -> Any:
         logging.setLoggerClass(before)
     logging.getLogger("ecologits").setLevel(logging.CRITICAL + 1)
     return utils
-
-
-_TABLE = "model_prices_and_context_window_backup.json"
 
 
 def list_price(model: str) -> TokenPrice | None:
@@ -234,8 +237,4 @@ def is_local(api_base: str | None) -> bool:
 @functools.cache
 def _table() -> dict[str, dict[str, Any]]:
     # Parsing the file takes 40 ms; importing litellm for the same table takes 5 s.
-    spec = importlib.util.find_spec("litellm")
-    if spec is None or spec.origin is None:
-        return {}
-    content: dict[str, dict[str, Any]] = json.loads((Path(spec.origin).parent / _TABLE).read_text("utf-8"))
-    return content
+    return _brought("litellm", "model_prices_and_context_window_backup.json")

@@ -9,39 +9,26 @@ sent: one that held a secret or was cut is asked for anew.
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
+from redact import MASK, redact
+from research.llm.endpoint import Endpoint
 from research.llm.exchange import Messages, ServerReply, response_format
-from research.llm.settings import LlmSettings
+from research.llm.ledger import CACHED, CallCost
+from research.llm.price import Usage
+from research.llm.prompt import cut, one_line
+from research.llm.replies import ReadReply
 from research.types import Record
 
 if TYPE_CHECKING:
     from research.store.store import Store
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
-
-from redact import MASK, redact
-from research.llm.endpoint import Endpoint
-from research.llm.ledger import CACHED, CallCost
-from research.llm.price import Usage
-from research.llm.prompt import cut, one_line
-from research.llm.replies import ReadReply
-
-
-def digest(settings: LlmSettings, messages: Messages, kind: type[Record], temperature: float | None) -> str:
-    """sha256 of all that a reply depends on: model, server, messages, schema, temperature, limits."""
-    asked: dict[str, Any] = {
-        "model": settings.model,
-        "api_base": settings.api_base,
-        "messages": [dict(message) for message in messages],
-        "schema": response_format("schema", kind),
-        "temperature": settings.temperature if temperature is None else temperature,
-        "max_tokens": settings.max_tokens,
-        "extra": settings.extra,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+T = TypeVar("T", bound=Record)
+Read = Callable[[ServerReply], ReadReply[T]]
+_KEPT = 20_000
+"""characters of a prompt or reply that are kept"""
 
 
 @final
@@ -88,13 +75,6 @@ class KnownReplies:
         ]
 
 
-T = TypeVar("T", bound=Record)
-Read = Callable[[ServerReply], ReadReply[T]]
-
-_KEPT = 20_000
-"""characters of a prompt or reply that are kept"""
-
-
 @final
 @dataclass(frozen=True)
 class LlmQuestion(Generic[T]):
@@ -110,8 +90,18 @@ class LlmQuestion(Generic[T]):
     """of `time.monotonic`, for all attempts and models together"""
 
     def digest(self, endpoint: Endpoint) -> str:
-        """What makes two questions the same, see `digest`."""
-        return digest(endpoint.settings, self.messages, self.kind, self.temperature)
+        """sha256 of all that a reply depends on: model, server, messages, schema, temperature, limits."""
+        chosen = endpoint.settings
+        asked: dict[str, Any] = {
+            "model": chosen.model,
+            "api_base": chosen.api_base,
+            "messages": [dict(message) for message in self.messages],
+            "schema": response_format("schema", self.kind),
+            "temperature": chosen.temperature if self.temperature is None else self.temperature,
+            "max_tokens": chosen.max_tokens,
+            "extra": chosen.extra,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @final

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from refusal import Refusal
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.llm.ledger import LlmCaps
 from research.llm.price import (
     Rate,
@@ -198,13 +198,8 @@ def _option(name: str) -> LlmSettings:
 
 def _of(model: str, origin: LlmSettings) -> LlmSettings:
     """`origin` with another model of its provider; settings again, so that the name is checked."""
-    content = origin.model_dump() | {
-        "model": model,
-        "price": Rates(),
-        "token_joules": None,
-        "ecologits": None,
-    }
-    return settings({**content, "fallback": ()})
+    own = {"model": model, "price": Rates(), "token_joules": None, "ecologits": None, "fallback": ()}
+    return settings(origin.model_dump() | own)
 
 
 def _within(other: LlmSettings, first: LlmSettings) -> LlmSettings:

@@ -5,8 +5,7 @@ from functools import lru_cache
 from typing import Any, final
 
 from research.compose.compose import Resolved
-from research.compose.grammar import Odd, read
-from research.compose.override import override, values_of
+from research.compose.override import Odd, override, read, values_of
 from research.space.conditions import condition
 
 

@@ -7,7 +7,7 @@ from research.goal.saying import recalled
 from research.metrics import compares, words
 from research.report.cost import price
 from research.report.findings import Findings, Row
-from research.report.markdown import code, fenced, plain, prose
+from research.report.markdown import capital, code, fenced, plain, prose
 from research.stats.arms import Arm
 from research.stats.draws import shared
 from research.stats.power import Powered, told
@@ -24,9 +24,9 @@ def answer(found: Findings) -> list[str]:
     arm = found.arm_of(best)
     if best["word"] == "supported" and arm is not None:
         lines += ["", "The line to copy:", "", *fenced([command([*found.fixed, *arm.overrides], ())])]
-    lines += [line for said in further(found) for line in ("", f"{said[:1].upper()}{said[1:]}.")]
-    others = [row for row in found.found if row is not best]
-    return lines + [line for row in others for line in ("", _other(found, row))]
+    lines += [line for said in further(found) for line in ("", f"{capital(said)}.")]
+    others = [(claimed(found, row), rating_words(row)) for row in found.found if row is not best]
+    return lines + [line for said in others for line in ("", " ".join(filter(None, said)))]
 
 
 def opening(found: Findings) -> list[str]:
@@ -57,7 +57,7 @@ def finding(found: Findings, row: Row) -> list[str]:
 def why_nothing(found: Findings) -> str:
     """The last reason that a sprint noted, as a sentence."""
     notes = found.notes()
-    return plain(f"{notes[-1][:1].upper()}{notes[-1][1:]}.") if notes else "No contender was found."
+    return plain(f"{capital(notes[-1])}.") if notes else "No contender was found."
 
 
 def asked(found: Findings) -> list[str]:
@@ -95,18 +95,13 @@ def further(found: Findings) -> list[str]:
     ]
 
 
-def smallest_effect(found: Findings, compared: Comparison) -> float:
-    """The smallest effect of interest in a comparison's own unit, 0 where any counts."""
-    goal = found.told.charter.get("goal") or {}
-    effect = float(goal.get("smallest_effect") or 0.0)
-    if compared.metric != found.objective.metric:
-        return 0.0
-    return 100 * effect if compared.scale == "relative" else effect
-
-
 def powered(found: Findings, compared: Comparison | None) -> Powered | None:
     """What a comparison could have found, at the campaign's smallest effect of interest."""
-    return None if compared is None else told(compared, smallest_effect(found, compared))
+    if compared is None:
+        return None
+    effect = float((found.told.charter.get("goal") or {}).get("smallest_effect") or 0.0)
+    effect = effect if compared.metric == found.objective.metric else 0.0
+    return told(compared, 100 * effect if compared.scale == "relative" else effect)
 
 
 def power_words(power: Powered, unit: str) -> str:
@@ -117,12 +112,6 @@ def power_words(power: Powered, unit: str) -> str:
     more = f"; 80 % would take {power.needed} pairs" if power.needed and power.power < 0.8 else ""
     chance = f"{100 * power.power:.0f} %"
     return f"an effect of {power.effect:g}{unit} is found with a chance of {chance}{more}; {could}"
-
-
-def spent_words(spent: Mapping[str, Any]) -> str:
-    """`Comparison 4 of this question; 0.6 % of its 5 % is left.`."""
-    left, alpha = 100 * float(spent["left"]), 100 * float(spent["alpha"])
-    return f"Comparison {spent['number']} of this question; {left:.2g} % of its {alpha:g} % is left."
 
 
 def rating_words(row: Row) -> str | None:
@@ -163,8 +152,9 @@ def _sure(found: Findings, row: Row) -> list[str]:
         said.append(f"Beside that, against the same control: {'; '.join(beside)}.")
     if "estimated" in insight.energy_method and "estimate" not in insight.claim:
         said.append(f"Joules: {method_words(insight.energy_method)}.")
-    spent = row["facts"].get("ledger")
-    said += [spent_words(spent)] if spent else []
+    if spent := row["facts"].get("ledger"):
+        left = f"{100 * float(spent['left']):.2g} % of its {100 * float(spent['alpha']):g} % is left"
+        said.append(f"Comparison {spent['number']} of this question; {left}.")
     return [*said, *filter(None, [rating_words(row), worded(row), kept(row)])]
 
 
@@ -180,11 +170,6 @@ def kept(row: Row) -> str | None:
     """Where the discovery was written as a recipe."""
     path = row["facts"].get("recipe")
     return f"It is kept as the recipe {code(path)}." if path else None
-
-
-def _other(found: Findings, row: Row) -> str:
-    rated = rating_words(row)
-    return claimed(found, row) + (f" {rated}" if rated else "")
 
 
 SAID = "Row by row; known trials are looked up, `force=true` trains them again."

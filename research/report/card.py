@@ -71,7 +71,8 @@ class Card(NamedTuple):
         return {group: option(self.trial, group) for group in ("data", "model")}
 
     def _front(self) -> dict[str, Any]:
-        scores = {key: value for key, value in self.result.metrics.items() if _is_told(key) and is_score(key)}
+        known = {key: value for key, value in self.result.metrics.items() if key in _SHOWN}
+        scores = {key: value for key, value in known.items() if key.startswith("test/") and is_score(key)}
         task = self._task()
         steps = list(self.trial.config.get("compress") or {})
         front: dict[str, Any] = {"license": self.licence or _LICENCE}
@@ -81,11 +82,8 @@ class Card(NamedTuple):
         front |= {"datasets": [self._data["hub"]]} if self._data.get("hub") else {}
         front |= {"metrics": [key.removeprefix("test/") for key in scores]}
         front |= self._carbon()
-        data = {
-            "name": self._named["data"],
-            "type": self._data.get("hub") or self._named["data"],
-            "split": "test",
-        }
+        named = self._named["data"]
+        data = {"name": named, "type": self._data.get("hub") or named, "split": "test"}
         told = [
             {"type": key.removeprefix("test/"), "value": value, "name": words(key)}
             for key, value in scores.items()
@@ -159,10 +157,10 @@ class Card(NamedTuple):
         told = summary(values)
         if not told.half_width:
             return ""
-        half = f"± {_half(key, told.mean, told.half_width)}"
-        return (
-            f"; {quantity(key, told.mean)} {half}, {over}" if over.endswith("seeds") else f" {half}, {over}"
-        )
+        mean = f"; {quantity(key, told.mean)}" if over.endswith("seeds") else ""
+        alone = is_score(key) or not told.mean
+        half = spelt(told.half_width) if alone else f"{told.half_width / told.mean:.1%}"
+        return f"{mean} ± {half}, {over}"
 
     def _elsewhere(self) -> list[str]:
         if self.form is None:
@@ -175,15 +173,12 @@ class Card(NamedTuple):
         lines = [f"- hardware: {plain(self.trial.key.hardware)}, {facts.get('threads', '?')} threads"]
         lines += [f"- joules: {plain(facts.get('energy_method'))}, {plain(facts.get('energy_basis'))}"]
         lines += [f"- data: {code(self._named['data'])}, SHA-256 {code(self.trial.key.data[:16])}"]
-        sizes = facts.get("examples_of") or {}
-        lines += (
-            [f"- examples: {', '.join(f'{size} {part}' for part, size in sizes.items())}"] if sizes else []
-        )
+        sizes = [f"{size} {part}" for part, size in (facts.get("examples_of") or {}).items()]
+        lines += [f"- examples: {', '.join(sizes)}"] if sizes else []
         names = facts.get("classes") or ()
         lines += [f"- classes: {', '.join(plain(name, 60) for name in names[:50])}"] if names else []
-        lines += [
-            f"- licence: {plain(self.licence or 'none was given; say licence=NAME as the hub names it')}"
-        ]
+        licence = self.licence or "none was given; say licence=NAME as the hub names it"
+        lines += [f"- licence: {plain(licence)}"]
         verdicts = [f"- verdict: {prose(said)}" for said in self.verdicts]
         lines += verdicts or ["- verdict: none; a single trial claims nothing"]
         lines += [f"- note: {prose(note)}" for note in facts.get("notes") or ()]
@@ -211,10 +206,6 @@ def configuration(trial: Trial) -> str:
 _TEXTS = ("text-classification", "text-generation")
 
 
-def _is_told(key: str) -> bool:
-    return key.startswith("test/") and key in _SHOWN
-
-
 def option(trial: Trial, group: str) -> str:
     """The option that was chosen of a group, by what was typed, else by what its target is called."""
     own = trial.config.get(group) or {}
@@ -222,9 +213,3 @@ def option(trial: Trial, group: str) -> str:
     *before, last = str(own.get("_target_") or "?").split(".")
     called = before[-1] if group == "data" and before else last
     return str(typed[-1] if typed else own.get("source") or called.lower())
-
-
-def _half(key: str, mean: float, half: float) -> str:
-    if is_score(key):
-        return spelt(half)
-    return f"{half / mean:.1%}" if mean else spelt(half)

@@ -7,8 +7,7 @@ from typing import Any, final
 
 from research.compose.override import values_of
 from research.metrics import rank, screening, screening_objective
-from research.report.arms import Read
-from research.report.names import DECIDED, ArmNames
+from research.report.arms import DECIDED, ArmNames, Read
 from research.stats.arms import Arm
 from research.store.store import Store
 from research.types import Insight, Objective, Proposal, ProposalFacts, SprintFacts
@@ -157,20 +156,11 @@ class Findings:
         known = [float(one) for one in told if isinstance(one, int | float)]
         return sum(known) if known else None
 
-    @property
-    def part(self) -> bool:
-        """Whether the campaign has other sprints than these."""
-        return len(self.runs) < len(self.all_runs)
-
     @cached_property
     def _known(self) -> Read:
         """Every trial that an experiment here names."""
         asked = (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
         return Read(self.store, asked, _meter(self.fixed))
-
-    def arm(self, row: Row, stage: str) -> Arm:
-        """One experiment as its trials of a stage measured it."""
-        return self._arm([row], stage)
 
     def _read(self, stage: str) -> list[Arm]:
         """One arm for each configuration; what several sprints measured of it is one row."""
@@ -179,10 +169,11 @@ class Findings:
             if ids(row, stage):
                 own = (row["status"] == "control", tuple(row["proposal"].overrides))
                 rows.setdefault(own, []).append(row)
-        found = [self._arm(same, stage) for same in rows.values()]
+        found = [self.arm(stage, *same) for same in rows.values()]
         return sorted(found, key=lambda arm: (not arm.control, not arm.stopped))
 
-    def _arm(self, rows: Sequence[Row], stage: str) -> Arm:
+    def arm(self, stage: str, *rows: Row) -> Arm:
+        """Proposals of one configuration as their trials of a stage measured it."""
         statuses = [row["status"] for row in rows]
         status = next((one for one in _NEAREST if one in statuses), statuses[-1])
         proposal = rows[-1]["proposal"]

@@ -5,19 +5,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from research.metrics import is_ratio, quantity, rank, words
+from research.metrics import quantity, rank, scale, words
 from research.propose.bandit import MODEL
 from research.propose.lanes import lane_of
 from research.report.arms import figure
-from research.report.cost import model_joules
+from research.report.cost import model_joules, used
 from research.report.findings import RAN, Findings, Row, ids
-from research.report.markdown import plain, table
-from research.report.spent import used
+from research.report.markdown import capital, plain, table
 from research.stats.arms import Arm, joules, method
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare, over_seeds
 from research.stats.sentences import method_words
-from research.types import ProposalFacts, Scale, SprintFacts
+from research.types import ProposalFacts, SprintFacts
 
 _LANES = {"team": "with the model", "control": "without the model"}
 
@@ -36,8 +35,8 @@ def lanes(found: Findings) -> list[str]:
         *_shared(rows),
         _compared(found, rows),
         "The best of the table are means of the screening, which claims nothing.",
-        f"{_first(method_words(method(arms)))}; they are those of trainings, and the model's questions come "
-        f"on top: {model_joules(used(found))}.",
+        f"{plain(capital(method_words(method(arms))))}; they are those of trainings, and the model's "
+        f"questions come on top: {model_joules(used(found))}.",
     ]
     return [" ".join(said), "", *table(heads, cells)]
 
@@ -56,8 +55,7 @@ def _compared(found: Findings, rows: Mapping[str, Sequence[Row]]) -> str:
         seeds = sorted({*team.seeds} & {*control.seeds})
         if len(seeds) >= ENOUGH:
             before, after = control.by_seed(metric, seeds), team.by_seed(metric, seeds)
-            scale: Scale = "relative" if is_ratio(metric) else "absolute"
-            size = over_seeds(compare(before, after, metric, scale=scale))
+            size = over_seeds(compare(before, after, metric, scale=scale(metric)))
             told = f"{metric} of the best with the model is that of the best without {size}"
             return f"At {_spent(level)}, {told}, as they were promoted; it is no claim."
         why = "their promoted arms share too few seeds"
@@ -85,7 +83,7 @@ def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
 
 
 def _best(found: Findings, rows: Sequence[Row]) -> Arm | None:
-    arms = [found.arm(row, "promoted") for row in rows if ids(row, "promoted")]
+    arms = [found.arm("promoted", row) for row in rows if ids(row, "promoted")]
     return min(arms, key=lambda arm: rank(found.wanted, arm.means), default=None)
 
 
@@ -144,8 +142,4 @@ def _supported(found: Findings, row: Row) -> bool:
 
 def _arms(found: Findings, rows: Sequence[Row]) -> list[Arm]:
     """The lane's own arms as they were screened; a configuration of both lanes stands in both."""
-    return [found.arm(row, "screened") for row in rows if ids(row, "screened")]
-
-
-def _first(words: str) -> str:
-    return plain(f"{words[:1].upper()}{words[1:]}")
+    return [found.arm("screened", row) for row in rows if ids(row, "screened")]

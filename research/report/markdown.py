@@ -103,6 +103,11 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", f"## {title}", "", *lines] if lines else []
 
 
+def capital(said: str) -> str:
+    """A text as it begins a sentence."""
+    return f"{said[:1].upper()}{said[1:]}"
+
+
 def capped(lines: Sequence[str], most: int, rest: str) -> list[str]:
     """The first `most` lines, and how many `rest` are left out."""
     left = len(lines) - most

@@ -1,33 +1,96 @@
-"""The pictures beside a report: the front of score against cost, and learning curves against joules."""
+"""Score against what it costs, as a table and as pictures; beside them learning curves against joules."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from research.metrics import (
-    METRICS,
-    is_energy,
-    is_score,
-    is_test,
-    quantity,
-    screening,
-    twin,
-    words,
-)
+from research.metrics import METRICS, is_energy, is_score, is_test, quantity, screening, twin, words
+from research.report.arms import ArmNames
 from research.report.findings import Findings
-from research.report.fronts import front_of, score_among
-from research.report.markdown import section
-from research.report.names import ArmNames
+from research.report.markdown import capital, section, table
 from research.report.svg import Axis, Point, Series, chart
-from research.stats.arms import Arm, complaint, method
+from research.stats.arms import Arm, beside, complaint, method
 from research.stats.comparable import disturbed
+from research.stats.front import Dominance, better, dominance, front
 from research.stats.intervals import summary
 from research.store.store import Store
 
+_SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
+_COSTS = ("train/energy_j", "infer/latency_s_p50", "size/bytes", "size/parameters")
 _CURVES = 5
 _CONFIRMED = 6
 _CURVE_NOTE = "Learning curves against the joules spent so far; means over seeds"
+
+
+def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
+    """The first score, asked for or usual, that an arm measured on either split; its test key."""
+    found = {key for arm in arms for key in arm.means}
+    scores = [one for one in [*asked, *_SCORES] if is_test(one)]
+    return next((one for one in scores if {one, screening(one)} & found), None)
+
+
+def costs_among(asked: Sequence[str], arms: Sequence[Arm]) -> list[str]:
+    """The usual costs and those asked for that all arms measured alike: same machine, same method."""
+    wanted = [one for one in asked if one in METRICS and METRICS[one].better == "min" and not is_test(one)]
+    found = [one for one in dict.fromkeys([*wanted, *_COSTS]) if all(arm.of(one).n for arm in arms)]
+    kept = [one for one in found if complaint(one, arms) is None]
+    # Bytes and parameters are one cost told twice, unless it was asked for both.
+    twice = {"size/parameters"} - set(wanted) if "size/bytes" in kept else set()
+    return [one for one in kept if one not in twice]
+
+
+def front_of(arms: Sequence[Arm], score: str, cost: str) -> list[Arm]:
+    """The arms that no other is at least as good as in both and better in one, the cheapest first."""
+    kept = front([arm.means for arm in arms], better([score, cost]))
+    return sorted((arms[place] for place in kept), key=lambda arm: arm.of(cost).mean)
+
+
+def fronts(arms: Sequence[Arm], asked: Sequence[str], names: ArmNames) -> list[str]:
+    """Which of the confirmed arms are on the front, and the probability that each dominates the control."""
+    score = score_among(asked, arms)
+    if score is None or not any(arm.control for arm in arms) or len(arms) < 2:
+        return []
+    costs = costs_among(asked, arms)
+    if not costs:
+        return []
+    metrics = better([score, *costs])
+    kept = set(front([arm.means for arm in arms], metrics))
+    rows = [
+        [names(arm), "yes" if at in kept else "no", *_sure(arm, beside(arm, arms), score, costs)]
+        for at, arm in enumerate(arms)
+    ]
+    both = [f"better in {words(score)} and {words(cost)}" for cost in costs]
+    heads = ["arm", "on the front of means", *both, "in all"]
+    return [
+        *table(heads, rows),
+        "",
+        "The last columns are the probability that the arm's mean is better than the control's in both at "
+        "once, then in all of them, paired by seed; a dash: fewer than three pairs, or no spread.",
+    ]
+
+
+def _sure(arm: Arm, control: Arm | None, score: str, costs: Sequence[str]) -> list[str]:
+    if arm.control or control is None:
+        return [""] * (len(costs) + 1)
+    each = [_words(_dominance(arm, control, [score, cost])) for cost in costs]
+    return [*each, _words(_dominance(arm, control, [score, *costs]))]
+
+
+def _dominance(arm: Arm, control: Arm, metrics: Sequence[str]) -> Dominance:
+    """How sure it is that an arm is better than the control on all metrics at once."""
+    return dominance(_values(arm, metrics), _values(control, metrics), better(metrics))
+
+
+def _values(arm: Arm, metrics: Sequence[str]) -> Mapping[str, Mapping[int, float]]:
+    return {metric: arm.by_seed(metric) for metric in metrics}
+
+
+def _words(found: Dominance) -> str:
+    if found.probability is None:
+        return "-"
+    share = 100 * found.probability
+    return "> 99 %" if share > 99 else "< 1 %" if share < 1 else f"{share:.0f} %"
 
 
 @final
@@ -44,7 +107,7 @@ class Picture:
 def of_campaign(found: Findings) -> list[Picture]:
     """The front of what was confirmed, that of what was screened, and curves; each where there is any."""
     confirmed, screened, names = found.arms("confirmed"), found.arms("screened"), found.names
-    score = score_of(found, confirmed or screened)
+    score = score_among(found.asked, confirmed or screened)
     if score is None:
         return []
     costs = list(dict.fromkeys(["train/energy_j", *_cost(found.objective.metric)]))
@@ -52,8 +115,8 @@ def of_campaign(found: Findings) -> list[Picture]:
     for cost in costs:
         name = cost.replace("/", "-")
         how = "Screened, validation split"
-        drawn.append(front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split", names))
-        drawn.append(front(f"screened-{name}.svg", screened, screening(score), cost, how, names))
+        drawn.append(_front(f"confirmed-{name}.svg", confirmed, score, cost, "Confirmed, test split", names))
+        drawn.append(_front(f"screened-{name}.svg", screened, screening(score), cost, how, names))
     best = [arm for arm in found.best if not arm.stopped][:_CURVES]
     drawn.append(curves("curves.svg", found.store, confirmed or best, screening(score), names))
     return [one for one in drawn if one]
@@ -68,16 +131,11 @@ def of_arms(
         return []
     seen = score if any(arm.of(score).n for arm in arms) else screening(score)
     costs = dict.fromkeys(["train/energy_j", *(cost for one in asked for cost in _cost(one))])
-    drawn = [front(f"{cost.replace('/', '-')}.svg", arms, seen, cost, stage, names) for cost in costs]
+    drawn = [_front(f"{cost.replace('/', '-')}.svg", arms, seen, cost, stage, names) for cost in costs]
     return [one for one in [*drawn, curves("curves.svg", store, arms, screening(score), names)] if one]
 
 
-def score_of(found: Findings, arms: Sequence[Arm]) -> str | None:
-    """The score that the goal is about, else the first that the arms measured on either split."""
-    return score_among(found.asked, arms)
-
-
-def front(
+def _front(
     file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: ArmNames
 ) -> Picture | None:
     """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
@@ -101,7 +159,7 @@ def front(
     seeds = sorted({arm.of(score).n for arm in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     bars = ", bars are 95 % t-intervals" if seeds[-1] > 1 else ""
-    title, note = f"{_first(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
+    title, note = f"{capital(words(twin(score)))} against {words(cost)}", f"{stage}; {n}{bars}"
     told = f"{len(shown)} arms, {len(best)} on the front: {', '.join(map(names, best[:8]))}."
     log = min(arm.of(cost).mean for arm in shown) > 0
     svg = chart(title, note, told, _axis(cost, shown, log), _axis(score, shown), series)
@@ -115,7 +173,7 @@ def curves(file: str, store: Store, arms: Sequence[Arm], metric: str, names: Arm
     series = [Series(names.legend(arm), line, "line") for arm, line in drawn if len(line) > 1]
     if not series:
         return None
-    title, note = f"{_first(words(twin(metric)))} while training", _CURVE_NOTE
+    title, note = f"{capital(words(twin(metric)))} while training", _CURVE_NOTE
     told = f"{'; '.join(_end(one, metric) for one in series)}."
     svg = chart(title, note, told, _axis("train/energy_j", shown), _axis(metric, shown), series)
     return Picture(file, f"{title}: {note[:1].lower()}{note[1:]}", svg, told)
@@ -153,14 +211,10 @@ def _axis(metric: str, arms: Sequence[Arm], log: bool = False) -> Axis:
     how = f" [{method(arms)}]" if is_energy(metric) else ""
     plain = is_score(metric)
     return Axis(
-        f"{_first(words(metric))}{how}",
+        f"{capital(words(metric))}{how}",
         (lambda value: f"{value:g}") if plain else (lambda value: quantity(metric, value)),
         log,
     )
-
-
-def _first(said: str) -> str:
-    return f"{said[:1].upper()}{said[1:]}"
 
 
 _SEEDS = 10

@@ -44,18 +44,18 @@ def write(store: Store, proposal_id: int, folder: Path) -> Path:
 def _text(found: Findings, row: Row, stages: dict[str, list[Arm]], drawn: Sequence[pictures.Picture]) -> str:
     own = [one for one in found.reviews if one["proposal_id"] == row["id"]]
     shown = [(stage, arms) for stage, arms in reversed(stages.items()) if arms]
+    tables = [
+        section(_TITLES[stage], arms_table(arms, found.columns(stage), found.names)) for stage, arms in shown
+    ]
     head = [
         f"# Experiment {row['id']}: {plain(row['proposal'].hypothesis)}",
         *_answer(found, row),
         *section("What was proposed", _proposed(row)),
     ]
     rest = [
-        *(line for stage, arms in shown for line in section(_TITLES[stage], _table(found, stage, arms))),
+        *(line for lines in tables for line in lines),
         *pictures.shown(drawn),
-        *section(
-            "Reviews",
-            review_table(own, found),
-        ),
+        *section("Reviews", review_table(own, found)),
         *section("Repeat it", repeat(found.fixed, [arm for _, arms in shown for arm in arms])),
     ]
     return "\n".join([*head, *section("Arms", found.names.table()), *rest]) + "\n"
@@ -81,9 +81,8 @@ def _proposed(row: Row) -> list[str]:
         )
     lines += [f"- improves experiment {proposal.parent}"] if proposal.parent is not None else []
     lines += [f"- changed after the review: {plain(facts.changed)}"] if facts.changed else []
-    lines += (
-        [f"- rests on: {', '.join(plain(one, 60) for one in proposal.cites[:20])}"] if proposal.cites else []
-    )
+    cited = ", ".join(plain(source, 60) for source in proposal.cites[:20])
+    lines += [f"- rests on: {cited}"] if cited else []
     expected = [_expected(name, value) for name, value in proposal.cost.items()]
     return [*lines, *([f"- expected to cost {', '.join(expected)}"] if expected else [])]
 
@@ -97,10 +96,6 @@ def _side_by_side(found: Findings, row: Row, stage: str) -> list[Arm]:
     """The control and the experiment, each over its seeds of the stage; none where it did not run."""
     if not ids(row, stage):
         return []
-    own = found.arm(row, stage)
+    own = found.arm(stage, row)
     control = None if own.control else beside(own, found.arms(stage))
     return [own] if control is None else [control, own]
-
-
-def _table(found: Findings, stage: str, arms: Sequence[Arm]) -> list[str]:
-    return arms_table(arms, found.columns(stage), found.names)

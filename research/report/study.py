@@ -10,9 +10,8 @@ from research.metrics import is_energy, quantity
 from research.page import put
 from research.report import pictures
 from research.report.answer import SAID
-from research.report.arms import arms_table
+from research.report.arms import ArmNames, arms_table
 from research.report.markdown import code, fenced, plain, prose, section, table
-from research.report.names import ArmNames
 from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words

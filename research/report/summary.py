@@ -3,17 +3,7 @@
 from collections.abc import Sequence
 
 from research.metrics import screening, words
-from research.report.answer import (
-    claimed,
-    further,
-    kept,
-    opening,
-    power_words,
-    powered,
-    rating_words,
-    since,
-    why_nothing,
-)
+from research.report import answer
 from research.report.arms import figure
 from research.report.cost import cost, price
 from research.report.findings import RAN, Findings, Row, harness
@@ -30,7 +20,7 @@ def text(found: Findings) -> str:
     """The summary as Markdown."""
     parts = [
         f"# Summary: {plain(found.sprint['goal'])}",
-        *opening(found),
+        *answer.opening(found),
         *section("What was asked", _asked(found)),
         *section("What was found, and how sure it is", _found(found)),
         *section("What was tried and did not work", _failed(found)),
@@ -50,7 +40,7 @@ def _asked(found: Findings) -> list[str]:
     worked = "one sprint" if count == 1 else f"{count} sprints"
     state = {"done": "is done", "running": "still runs", "interrupted": "was interrupted", "failed": "failed"}
     status = state.get(found.sprint["status"], f"is {plain(found.sprint['status'])}")
-    control = f"the lab's default with these{since(found)}"
+    control = f"the lab's default with these{answer.since(found)}"
     return [
         f"Every trial ran with {code(' '.join(found.fixed))}, and the control is {control}. "
         f"The campaign took {worked}; the last one {status}."
@@ -59,7 +49,7 @@ def _asked(found: Findings) -> list[str]:
 
 def _found(found: Findings) -> list[str]:
     if not found.found:
-        return [f"Nothing was confirmed. {why_nothing(found)}", "", _looked(found)]
+        return [f"Nothing was confirmed. {answer.why_nothing(found)}", "", _looked(found)]
     lines = [line for row in found.found[-_EACH:] for line in (*_finding(found, row), "")]
     left = len(found.found) - _EACH
     lines += [f"{left} earlier comparisons are in `statistical_analysis.md`.", ""] if left > 0 else []
@@ -71,16 +61,17 @@ def _finding(found: Findings, row: Row) -> list[str]:
     insight = row["insight"]
     compared = insight.verdict.comparison
     arm, opened = found.arm_of(row), row is (found.winner or found.found[-1])
-    lines = [f"Of {found.names(arm)}:" if opened and arm else claimed(found, row), ""]
-    power = powered(found, compared)
+    lines = [f"Of {found.names(arm)}:" if opened and arm else answer.claimed(found, row), ""]
+    power = answer.powered(found, compared)
     if power is not None and compared is not None and not insight.verdict.by_bounds:
-        lines.append(f"- power: {power_words(power, compared.unit)}")
+        lines.append(f"- power: {answer.power_words(power, compared.unit)}")
     beside = price(found, row)
     lines += [f"- against the same control: {'; '.join(beside)}"] if beside else []
     control = found.control_of(row)
     if arm and control:
         lines.append(f"- the means of {_beside(found, arm, control)}")
-    lines += [f"- {said[:1].lower()}{said[1:]}" for said in (rating_words(row), kept(row)) if said]
+    more = filter(None, (answer.rating_words(row), answer.kept(row)))
+    lines += [f"- {said[:1].lower()}{said[1:]}" for said in more]
     return lines
 
 
@@ -139,7 +130,7 @@ def _next(found: Findings) -> list[str]:
     """What the validator named, then what follows from the figures themselves."""
     named = [str(one) for row in found.found for one in row["facts"].get("next") or []]
     lines = capped([f"- {plain(one)}" for one in dict.fromkeys(named)], _EACH, "suggestions")
-    lines += [f"- {one}" for one in [*further(found), *_settle(found), *_reproduce(found)]]
+    lines += [f"- {one}" for one in [*answer.further(found), *_settle(found), *_reproduce(found)]]
     if found.sprint["status"] in ("interrupted", "running"):
         lines.append("- type the same command again: it continues where it stopped")
     if not found.found and found.sprint["status"] == "done":
@@ -153,7 +144,7 @@ def _settle(found: Findings) -> Sequence[str]:
     """How many pairs would settle what stayed open, by the spread that was seen."""
     said = []
     for row in found.found:
-        power = powered(found, row["insight"].verdict.comparison)
+        power = answer.powered(found, row["insight"].verdict.comparison)
         if row["word"] != "open" or power is None:
             continue
         arm, bounds = found.arm_of(row), row["insight"].verdict.bounds

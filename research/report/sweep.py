@@ -10,9 +10,8 @@ from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
 from research.report.answer import repeat
-from research.report.arms import arms_table, measured
-from research.report.markdown import capped, code, plain, section, table
-from research.report.names import ArmNames
+from research.report.arms import ArmNames, Read, arms_table
+from research.report.markdown import capital, capped, code, plain, section, table
 from research.stats.alpha import even
 from research.stats.arms import Arm, between, complaint, joules, method
 from research.stats.claims import Claim
@@ -84,7 +83,8 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
         if trial.status == "done":
             line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
-    found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
+    read = Read(store, (trial.id for trial in trials))
+    found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
 
 
@@ -144,7 +144,7 @@ def _compared(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
         "which `agent.py` confirms on others."
     )
     rows = [[names(arm), *_row(arms, arm, metric)] for arm in arms[1:_SHOWN]]
-    return [said[:1].upper() + said[1:], "", *table(["arm", "n", "difference", "word"], rows)]
+    return [capital(said), "", *table(["arm", "n", "difference", "word"], rows)]
 
 
 def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:

@@ -69,15 +69,8 @@ def review_table(given: Sequence[Row], found: Findings) -> list[str]:
 
 def sprints(found: Findings) -> list[str]:
     """One row for each sprint: how it ended, what it judged, how its time was used."""
-    boxed = any(SprintFacts.of(row).boxes for row in found.sprints)
-    heads = [
-        "sprint",
-        "status",
-        "proposals",
-        "judged",
-        "seconds",
-        *["discuss / implement / validate"] * boxed,
-    ]
+    boxed = ["discuss / implement / validate"] * any(SprintFacts.of(row).boxes for row in found.sprints)
+    heads = ["sprint", "status", "proposals", "judged", "seconds", *boxed]
     rows = []
     for row in found.sprints:
         own = [one for one in found.experiments if one["sprint_id"] == row["id"] and not harness(one)]
@@ -85,7 +78,7 @@ def sprints(found: Findings) -> list[str]:
         judged = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing"
         facts = SprintFacts.of(row)
         told = [str(facts.number), plain(row["status"]), str(len(own)), judged]
-        rows.append([*told, f"{facts.seconds:.1f}", *[_boxes(facts.boxes)] * boxed])
+        rows.append([*told, f"{facts.seconds:.1f}", *[_boxes(facts.boxes)] * len(boxed)])
     return table(heads, rows)
 
 
@@ -116,11 +109,8 @@ def own_claims(found: Findings) -> list[str]:
     for row in found.experiments:
         if told := row["facts"].get("tested"):
             arm, word = code(" ".join(row["proposal"].overrides), 120), told["word"]
-            ends = {
-                "supported": "so it is refuted by its own word",
-                "refuted": "so it stands by its own word",
-            }
-            end = f", {ends[word]}" if word in ends else ""
+            ends = {"supported": "is refuted", "refuted": "stands"}
+            end = f", so it {ends[word]} by its own word" if word in ends else ""
             lines.append(
                 f"- {arm} against {code(told['against'], 120)}, {plain(told['claim'])}: {plain(word)}{end} "
                 f"({plain(told['reason'], 240)})"
@@ -149,9 +139,8 @@ def read(found: Findings) -> list[str]:
         told = SprintFacts.of(row).literature
         if told:
             where, asked = plain(told.get("literature", ""), 80), _number(told.get("asked"))
-            alone = (
-                "" if found.interactions or asked else "; it is read for a language model, and there was none"
-            )
+            alone = "; it is read for a language model, and there was none"
+            alone = "" if found.interactions or asked else alone
             lines.append(f"- sprint {SprintFacts.of(row).number}: questions to {where}: {asked:.0f}{alone}")
             lines += [f"- {plain(note)}" for note in told.get("notes") or []]
     cited = Counter(cite for row in found.experiments for cite in row["proposal"].cites)

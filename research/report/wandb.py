@@ -23,8 +23,8 @@ from research.report.answer import answer, asked, repeat
 from research.report.arms import arms_table
 from research.report.cost import cost
 from research.report.findings import Findings, of_campaign
-from research.report.fronts import costs_among, score_among
 from research.report.markdown import readable
+from research.report.pictures import costs_among, score_among
 from research.stats.arms import Arm
 from research.store.store import Store
 
@@ -56,7 +56,6 @@ def write(
 def built(found: Findings, project: str, entity: str = "") -> Any:
     """The report of these findings; without an entity it names no owner and asks no server."""
     wr = _package()
-
     blocks = [
         wr.MarkdownBlock(text="\n".join(answer(found)).strip()),
         wr.H2(text="What was asked"),
@@ -118,7 +117,6 @@ def _saved(found: Findings, project: str, entity: str) -> str:
 def _runsets(found: Findings, project: str, entity: str) -> list[Any]:
     """A set for each confirmed arm, then all trials of the campaign."""
     wr, expr = _package(), _package("expr")
-
     given: dict[str, Any] = {"project": project, "entity": entity}
     sets = [
         wr.Runset(**given, name=_label(arm), filters=expr.And(expr.Metric("ID").isin(_ids(arm))))
@@ -130,9 +128,7 @@ def _runsets(found: Findings, project: str, entity: str) -> list[Any]:
 
 def _panels(found: Findings) -> list[Any]:
     """Score against each cost, curves against joules and steps, and how the turned keys lead to both."""
-    wr = _package()
-
-    arms = found.arms("confirmed") or found.arms("screened")
+    wr, arms = _package(), found.arms("confirmed") or found.arms("screened")
     score = score_among(found.asked, arms)
     if score is None:
         return [wr.RunComparer(layout=wr.Layout(0, 0, 24, 10))]
@@ -156,14 +152,11 @@ def _panels(found: Findings) -> list[Any]:
 
 
 def _tables(found: Findings) -> list[Any]:
-    wr = _package()
-
-    arms = found.arms("confirmed")
+    wr, arms = _package(), found.arms("confirmed")
     if not arms:
         return []
-    names = [*found.names.table(), "", *arms_table(arms, found.columns("confirmed"), found.names)]
-    text = "\n".join(names)
-    return [wr.H2(text="Confirmed on fresh seeds, test split"), wr.MarkdownBlock(text=text)]
+    lines = [*found.names.table(), "", *arms_table(arms, found.columns("confirmed"), found.names)]
+    return [wr.H2(text="Confirmed on fresh seeds, test split"), wr.MarkdownBlock(text="\n".join(lines))]
 
 
 def _turned(found: Findings) -> list[str]:

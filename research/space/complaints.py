@@ -7,8 +7,7 @@ from itertools import islice, product
 from typing import Any
 
 from refusal import Refusal
-from research.compose.grammar import Assignment, Odd, Value, read, scalar
-from research.compose.override import override
+from research.compose.override import Assignment, Odd, Value, override, read, scalar
 from research.space.knobs import PRINTABLE, Caps, Choices, Knob
 
 _CODE_KEY = re.compile(r"(?:^|[./])_[A-Za-z0-9_-]*_?(?=[./ =@]|$)")

@@ -124,10 +124,8 @@ def _operation(node: ast.AST, text: str, keys: dict[str, None]) -> Term:
             links = [_pair(_BINARY[type(op)], *terms[at : at + 2]) for at, op in enumerate(ops)]
             return lambda point: all(link(point) for link in links)
         case ast.BoolOp(op=op, values=values):
-            join, parts = (
-                all if isinstance(op, ast.And) else any,
-                [_term(item, text, keys) for item in values],
-            )
+            join = all if isinstance(op, ast.And) else any
+            parts = [_term(item, text, keys) for item in values]
             return lambda point: join(part(point) for part in parts)
         case _:
             raise Refusal(f"The constraint {text!a} uses {type(node).__name__}, which is not allowed.")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.types import Record
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -89,9 +89,9 @@ def named(conf: Path, name: str | None, focus: str | None) -> Domain | None:
 
 
 def taken_up(config: Mapping[str, Any], conf: Path) -> dict[str, Any]:
-    """The config with the field of a model that is there already, where `base` names its weights.
+    """The config with domain=given, where `base` names the weights of a network that is there already.
 
-    Not beside another field, nor where `base` says how long is trained: then that is asked for.
+    Not beside another domain, nor where `base` says how long to train: then training is what is asked for.
     """
     base = keys_of(str(line) for line in config.get("base") or ())
     own = {"budget.calibration", "budget.finetune"}

@@ -4,9 +4,8 @@ An override from an agent is hostile until proven otherwise. The order of checks
 and nesting; a plain `key=value` or `group=option`; the allow-list with type and range; the size of the sweep
 before it is expanded; every point composed, with nothing missing; constraints that span keys; the profile of
 hardware that the budget names; predicted cost.
-Texts are read by `research/compose/grammar.py`, which takes a linear-time part of Hydra's grammar, instead of
-Hydra's parser: 32 overrides of 512 characters would hold that for a second. What is accepted here, Hydra
-reads alike.
+Texts are read by `research/compose/override.py`, which takes a linear-time part of Hydra's grammar: 32
+overrides of 512 characters would hold Hydra's own parser for a second. What is accepted, Hydra reads alike.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -15,8 +14,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.compose.compose import Composer, Resolved, at, holds, named
-from research.compose.grammar import Assignment, Value
-from research.compose.override import keys_of, override
+from research.compose.override import Assignment, Value, keys_of, override
 from research.compose.trees import MISSING
 from research.space import profiles, vocabulary
 from research.space.complaints import (

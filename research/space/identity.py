@@ -49,13 +49,10 @@ def data_digest(data: Mapping[str, Any]) -> str:
         return content(Path(str(data["path"])).expanduser())
     parts = [f"{name}={version(name)}" for name in sorted(data.get("packages") or ())]
     if data.get("hub"):
-        parts.append(f"{data['hub']}@{commit(str(data['hub']), _text(data.get('revision')))}")
+        # A tag or a commit may be all digits, which a command line reads as a number.
+        revision = None if data.get("revision") is None else str(data["revision"])
+        parts.append(f"{data['hub']}@{commit(str(data['hub']), revision)}")
     return sha256(parts) if parts else "generated"
-
-
-def _text(revision: Any) -> str | None:
-    """A tag or a commit may be all digits, which a command line reads as a number."""
-    return None if revision is None else str(revision)
 
 
 def begun(config: Mapping[str, Any]) -> tuple[Path | None, list[Path]]:
@@ -88,7 +85,7 @@ def files(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _others(config: Mapping[str, Any], teacher: list[str]) -> list[str]:
-    """Digest of whatever else a training begins from, if anything: it may come to be another too."""
+    """Digest of whatever else a training begins from; empty where it begins from its data alone."""
     parts = contents.digest(contents.named(acting(config), without=_APART))
     if config.get("ckpt_path") is not None:
         file, _ = begun(config)

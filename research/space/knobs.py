@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from refusal import Refusal
 from research.compose.compose import Resolved, at, holds
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.space.conditions import Condition, Rule, condition, constraint, family
 from research.space.signature import INERT
 from research.types import Record

@@ -11,8 +11,7 @@ from typing import Any, final
 from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.defaults import Files
-from research.compose.trees import SPACE
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import SPACE, parsed, text_of
 from research.space.conditions import Rule
 
 _BROUGHT = "models.own."
@@ -93,16 +92,15 @@ class Declared:
                 f"{path}: space names arguments with their ranges, as space: {{width: [8, 16, 32]}}."
             )
         content = files.load(name).content
+        args = content["args"] if isinstance(content.get("args"), Mapping) else {}
         for argument, said in block.items():
-            args = content.get("args")
-            inside = isinstance(args, Mapping) and argument in args
-            if not inside and argument not in content:
+            if argument not in {**content, **args}:
                 raise Refusal(
                     f"{path}: space names {argument}, which has no value there: give the usual one."
                 )
-            default = args[argument] if inside and isinstance(args, Mapping) else content[argument]
+            inside = argument in args
             key = f"{group.replace('/', '.')}.{'args.' if inside else ''}{argument}"
-            entry = _entry(said, default, f"{path}: space.{argument}")
+            entry = _entry(said, (args if inside else content)[argument], f"{path}: space.{argument}")
             known = self.keys.setdefault(key, {**entry, "per": {}})
             known.setdefault("per", {})[option] = entry
             self._by.add((key, option))

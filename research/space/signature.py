@@ -59,9 +59,8 @@ def signature(
     """sha256 of the canonical JSON of a resolved config, seed included, without its inert and idle keys.
 
     `inert` keys never change what is learnt, `idle` ones do not with the other values of this config; None
-    are those that the lab's own space file names. Of `ckpt_path` it holds whether there is one: which, is in
-    the digest of the data.
-    What makes the code of a network is left out where nothing compresses it: no code is made.
+    are those that the lab's own space file names. It says whether there is a `ckpt_path`: which one is in the
+    digest of the data. `backend` is left out where nothing compresses the network: it makes no code then.
     Under a budget of seconds or joules the result depends on how fast the machine is. Its kind is in the key
     beside the signature, and the signature holds what a config has to say of it: threads and trials at a
     time, how often checkpoints are written, steps between two looks at the clock, and the meter of joules.
@@ -72,7 +71,10 @@ def signature(
         from research.space.knobs import own  # which reads INERT from here
 
         idle = own().idle(config)
-    canonical = _canonical(_in_order(_begun(_without(acting(config, inert), idle))))
+    acts = _without(acting(config, inert), idle)
+    if acts.pop("ckpt_path", None) is not None:
+        acts["ckpt_path"] = True
+    canonical = _canonical(_in_order(acts))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -97,12 +99,6 @@ def _inert(config: Mapping[str, Any], inert: Iterable[str]) -> Iterator[str]:
         yield "backend"  # which makes no code then
     for key in inert:
         yield from acts.get(key, (key,))
-
-
-def _begun(config: dict[str, Any]) -> dict[str, Any]:
-    if config.pop("ckpt_path", None) is not None:
-        config["ckpt_path"] = True
-    return config
 
 
 def _without(config: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from research.compose.compose import Resolved, at, holds
+from research.compose.compose import Resolved, assigned, at, holds
 from research.compose.trees import MISSING
 from research.space.conditions import Rule
 
@@ -26,11 +26,11 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
 
     Raises `Refusal` when the fixed overrides do not compose.
     """
-    vocabulary = space.vocabulary()
-    control = space.resolve(fixed)
+    vocabulary, point = space.vocabulary(), space.composer.resolve(fixed)
+    control = point.config
     for group in _QUESTION:
         vocabulary["groups"].pop(group, None)
-    elsewhere = _elsewhere(space, fixed)
+    elsewhere = _elsewhere(space, point)
     offered = {group: dict(entry["options"]) for group, entry in vocabulary["groups"].items()}
     for group, entry in vocabulary["groups"].items():
         options = entry["options"].items()
@@ -39,7 +39,6 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
         entry["elsewhere"] = [option for option in entry["options"] if option.endswith(elsewhere)]
     for group, entry in vocabulary["groups"].items():
         entry["beside"] = _beside(space, group, offered[group], vocabulary["groups"], fixed)
-    point = space.composer.resolve(fixed)
     for key, entry in vocabulary["keys"].items():
         option = point.choices.get(entry["group"])
         if isinstance(option, str) and option not in entry["per"] and space.turned(key, point):
@@ -48,7 +47,7 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
         if entry["group"] is None:
             entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
     given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
-    return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed)}
+    return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed, point)}
 
 
 def choices(space: "Space", group: str, base: Resolved) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def entry(space: "Space", key: str, base: Resolved) -> dict[str, Any]:
     around = [group for group in space.around[key] if group in space.options]
     told = knob.told()
     told["group"] = around[0] if around else None
-    told["default"] = at(base.config, key) if holds(base.config, key) else None
+    told["default"] = _at(base.config, key)
     told["per"] = {
         option: {"default": at(space.under(owner, option).config, key), **knob.differs(option)}
         for owner in around[:1]
@@ -75,9 +74,9 @@ def entry(space: "Space", key: str, base: Resolved) -> dict[str, Any]:
     return told
 
 
-def _elsewhere(space: "Space", fixed: Sequence[str]) -> tuple[str, ...]:
+def _elsewhere(space: "Space", point: Resolved) -> tuple[str, ...]:
     """How the options end that are tuned for other data than this: `_mnist1d`, as in `mlp_mnist1d`."""
-    own = {space.composer.resolve(fixed).choices.get(group) for group in _QUESTION}
+    own = {point.choices.get(group) for group in _QUESTION}
     known = {option for group in _QUESTION for option in space.composer.files.options(group)}
     return tuple(f"_{option}" for option in sorted(known - own))
 
@@ -119,10 +118,9 @@ def _at(config: Any, key: str) -> Any:
 
 
 def _constraints(
-    space: "Space", vocabulary: Mapping[str, Any], fixed: Sequence[str]
+    space: "Space", vocabulary: Mapping[str, Any], fixed: Sequence[str], control: Resolved
 ) -> dict[str, tuple[str, ...]]:
     """Each constraint that some choice in the vocabulary can break, with the groups that it is about."""
-    control = space.composer.resolve(fixed)
     points = {
         group: {option: space.composer.resolve([*fixed, f"{group}={option}"]) for option in entry["options"]}
         for group, entry in vocabulary["groups"].items()
@@ -170,11 +168,8 @@ def _ends(entry: Mapping[str, Any]) -> list[Any]:
         return [False, True]
     if entry["type"] in ("int", "float"):
         low, high = entry["low"], entry["high"]
-        return (
-            [*dict.fromkeys([low, low + 1, low + 2, high - 1, high]), *null]
-            if entry["type"] == "int"
-            else [low, high, *null]
-        )
+        odd = [low + 1, low + 2, high - 1] if entry["type"] == "int" else []
+        return [*dict.fromkeys([low, *odd, high]), *null]
     if entry["type"] == "list":
         return [[value] * entry["length"][1] for value in _ends(entry["of"])] + null
     return [entry["default"], "a text", *null]
@@ -184,10 +179,5 @@ def _with(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
     """The config with dotted keys set anew; what it shares with the old one stays as it was."""
     changed = dict(config)
     for key, value in values.items():
-        *path, last = key.split(".")
-        node = changed
-        for part in path:
-            node[part] = dict(node[part])
-            node = node[part]
-        node[last] = value
+        changed = assigned(changed, key.split("."), value, key)
     return changed

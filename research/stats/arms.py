@@ -10,7 +10,7 @@ from research.metrics import quantity
 from research.stats.alpha import Errors
 from research.stats.claims import Part
 from research.stats.comparable import comparable, disturbed, energy_method, how_taken, sound
-from research.stats.draws import Ground, of_arm, of_pair
+from research.stats.draws import Ground, ground
 from research.stats.intervals import Summary, summary
 from research.stats.verdicts import PartVerdict, judged
 from research.types import Result, Trial
@@ -97,10 +97,10 @@ class Arm:
     def ground(self, metric: str, control: "Arm | None" = None, seeds: Sequence[int] | None = None) -> Ground:
         """What the mean of a metric rests on; with a control its difference, over `seeds` or all of both."""
         if control is None:
-            return of_arm(metric, self.rows, _by_trial([self]))
+            return ground(metric, [self.rows], _by_trial([self]))
         shared = set(self.seeds) & set(control.seeds) if seeds is None else set(seeds)
         before, own = ([trial for trial in arm.rows if trial.seed in shared] for arm in (control, self))
-        return of_pair(metric, before, own, _by_trial([control, self]))
+        return ground(metric, [before, own], _by_trial([control, self]))
 
 
 def sound_seeds(metric: str, control: Arm, arm: Arm) -> list[int]:

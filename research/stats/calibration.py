@@ -43,7 +43,7 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
         raise Refusal(
             "A calibration needs the watts at rest and at one load or more: idle and 1, for example."
         )
-    _, core_w = _line(samples)
+    core_w = _slope(samples)
     if not core_w > 0:
         raise Refusal(
             f"With more busy cores the machine drew no more power ({core_w:.3g} W a core): read the meter "
@@ -62,14 +62,12 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
     return CorePower(means[0], busy_w, core_w, errors[why], why)
 
 
-def _line(samples: Sequence[Sample]) -> tuple[float, float]:
-    """Intercept and slope of watts on busy cores."""
+def _slope(samples: Sequence[Sample]) -> float:
+    """Watts for each busy core."""
     x, y = summary(sample.busy for sample in samples).mean, summary(sample.watts for sample in samples).mean
     across = math.fsum((sample.busy - x) ** 2 for sample in samples)
-    slope = (
-        math.fsum((sample.busy - x) * (sample.watts - y) for sample in samples) / across if across else 0.0
-    )
-    return y - slope * x, slope
+    along = math.fsum((sample.busy - x) * (sample.watts - y) for sample in samples)
+    return along / across if across else 0.0
 
 
 def _spread(samples: Sequence[Sample]) -> float:
@@ -78,7 +76,7 @@ def _spread(samples: Sequence[Sample]) -> float:
         [sample for sample in samples if sample.round == number]
         for number in {sample.round for sample in samples}
     ]
-    slopes = [_line(some)[1] for some in rounds if len({sample.cores for sample in some}) > 1]
+    slopes = [_slope(some) for some in rounds if len({sample.cores for sample in some}) > 1]
     return summary(slopes).half_width or 0.0
 
 

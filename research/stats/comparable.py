@@ -62,7 +62,7 @@ def unlike(metric: str, figures: Sequence[Provenance]) -> str | None:
 
 
 def disturbed(metric: str, result: Result) -> str | None:
-    """Why a trial's figure stands nowhere: its window was disturbed. None where it may be used.
+    """Why a trial's figure may not be used: its window was disturbed. None where it may.
 
     A figure of the whole trial is disturbed by any of its windows.
     """

@@ -5,7 +5,7 @@ optimizer, corrected by ridge regression (Hoerl and Kennard 1970, Technometrics 
 beside that. With few rows the correction is a level alone, so the first trial of a campaign already tells
 something of the second. Steps count in proportion. Joules and wall time follow from CPU seconds, by the watts
 of one instrument and by how long a machine took for what it computed. Nothing is built and torch is not
-imported: the sizes come from `research/space/memory_estimate.py`.
+imported: the sizes come from `research/space/profiles.py`.
 """
 
 import math
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from research.space import signature
-from research.space.memory_estimate import counted, tokens
+from research.space.profiles import counted, tokens
 from research.stats.comparable import instrument, sound
 from research.types import Result, Trial
 
@@ -63,14 +63,8 @@ class Case(NamedTuple):
         rate = figures.get("train/steps_per_second", math.nan)
         ended = (trial.config.get("budget") or {}).get("target") or steps is None
         steps = rate * train_s if ended else steps
-        if (
-            not _sized(trial.config)
-            or not cpu > 0
-            or not train_s > 0
-            or steps is None
-            or not steps > 0
-            or not math.isfinite(steps)
-        ):
+        known = _sized(trial.config) and cpu > 0 and train_s > 0
+        if not known or steps is None or not 0 < steps < math.inf:
             return None
         whole = None if trial.finished is None else trial.finished - trial.started
         calm = "train/cpu_seconds" in sound(result)
@@ -142,11 +136,7 @@ class _Fit:
         import numpy as np
 
         told = [_told(case.config, case.steps) for case in cases]
-        counts: dict[str, int] = {}
-        for row in told:
-            for name in row:
-                counts[name] = counts.get(name, 0) + 1
-        self._names = sorted(counts) if len(cases) >= _FEW else []
+        self._names = sorted({name for row in told for name in row}) if len(cases) >= _FEW else []
         rows = np.array([[row.get(name, 0.0) for name in self._names] for row in told], dtype=np.float64)
         rows = rows.reshape(len(cases), len(self._names))
         wanted = np.array(
@@ -234,12 +224,7 @@ def _told(config: Config, steps: float) -> dict[str, float]:
         "warm": math.log1p(_WARM / steps),
         "pieces": math.log(float(trainer.get("accumulate_grad_batches") or 1)),
     }
-    parts = (
-        ("model", model),
-        ("optimizer", config.get("optimizer") or {}),
-        ("loss", config.get("loss") or {}),
-    )
-    told |= {f"{part} {_name(own)}": 1.0 for part, own in parts}
+    told |= {f"{part} {_name(config.get(part) or {})}": 1.0 for part in ("model", "optimizer", "loss")}
     for key in ("linear", "pattern", "block", "readout", "bidirectional", "activation"):
         if model.get(key) is not None:
             told[f"{key} {model[key]}"] = 1.0

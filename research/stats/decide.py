@@ -44,11 +44,9 @@ class Region(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Whether a change lies in it."""
-        return (
-            self.low <= value <= self.high
-            if self.closed
-            else (self.low < value or self.low == -math.inf) and (value < self.high or self.high == math.inf)
-        )
+        if self.closed:
+            return self.low <= value <= self.high
+        return (self.low < value or self.low == -math.inf) and (value < self.high or self.high == math.inf)
 
 
 @final

@@ -3,21 +3,16 @@
 Data whose card says `drawn: anew` (one pool that is cut, or examples that are generated) are drawn anew by
 `data.split_seed`; the test set of any other is published, and fixed. One fixed test set is not the world: on
 359 digits the five-seed means of different splits lie two to three times as far apart as the seeds of one
-split. So where a claim is confirmed the split goes with the seed, for control and contender alike, and the
-spread over the seeds is the spread over splits. Where the test set is fixed, its examples' variance is added
-(`of_arm`, `of_pair`).
+split. So where a claim is confirmed the split goes with the seed, for control and contender alike. Where the
+test set is fixed, its examples' variance is added (`ground`).
 
-Configurations are tuned on one split of a pool, whose validation examples come up in the tests of others. It
-is no leak that shows: the best of 24 by validation on one split gains on those examples what it gains on the
-rest (`benchmarks/coverage.py`), for it is trained anew and has seen none of its own test.
+Configurations are tuned on one split of a pool, whose validation examples come up in the tests of others. No
+leak shows: the best of 24 by validation on one split gains on those examples what it gains on the rest
+(`benchmarks/coverage.py`). Splits of one pool overlap, so such an interval covers the mean over splits of it,
+not over pools (Nadeau and Bengio 2003, Inference for the Generalization Error, Machine Learning 52).
 
-Splits of one pool overlap: what such an interval covers is the mean over splits of this pool, and not over
-pools (Nadeau and Bengio 2003, Inference for the Generalization Error, Machine Learning 52, whose correction
-for that widens it by sqrt(1 + n * test / train)). Generated data have no such end.
-
-On one fixed test set its examples were drawn too, and count. Seeds and examples are crossed: every seed's
-network answers every example, x_se = mean + seed_s + example_e + rest_se. Of the mean over n seeds and m
-examples the variance is
+On one fixed test set seeds and examples are crossed: every seed's network answers every example,
+x_se = mean + seed_s + example_e + rest_se. Of the mean over n seeds and m examples the variance is
 
     Var = seeds / n + examples / m + rest / (n m) = A + B - C
 
@@ -30,7 +25,7 @@ Satterthwaite's (1946, Biometrics Bulletin 2). For two arms x is the difference 
 import base64
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from refusal import Refusal
@@ -67,7 +62,7 @@ def has_own_split(trial: Trial) -> bool:
 
 
 def shared(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """What the line that repeats all of these trials says of their split; nothing where it is not theirs."""
+    """The override of the split for the line that repeats these trials; none unless each drew its own."""
     return (OWN_SPLIT,) if (rows := list(trials)) and all(map(has_own_split, rows)) else ()
 
 
@@ -130,28 +125,16 @@ class Ground(NamedTuple):
     spread: Spread | None = None
 
 
-def of_arm(metric: str, trials: Sequence[Trial], results: Mapping[int, Result]) -> Ground:
-    """Of an arm's mean; `results` by the trial's id."""
-    return _ground(metric, trials, lambda: mean_spread(metric, _by_seed(trials, results)))
+def ground(metric: str, sides: Sequence[Sequence[Trial]], results: Mapping[int, Result]) -> Ground:
+    """What the mean of one arm's trials rests on; of two sides, the mean difference of the second.
 
-
-def of_pair(
-    metric: str, control: Sequence[Trial], treatment: Sequence[Trial], results: Mapping[int, Result]
-) -> Ground:
-    """Of the mean difference of two arms; `results` by the trial's id."""
-    sides = [_by_seed(trials, results) for trials in (control, treatment)]
-    return _ground(metric, [*control, *treatment], lambda: difference_spread(metric, *sides))
-
-
-def _by_seed(trials: Sequence[Trial], results: Mapping[int, Result]) -> dict[int, Result]:
-    return {trial.seed: results[trial.id] for trial in trials if trial.id in results}
-
-
-def _ground(metric: str, trials: Sequence[Trial], spread: Callable[[], Spread | None]) -> Ground:
-    said = over(metric, trials)
+    `results` are by the trial's id.
+    """
+    said = over(metric, [trial for side in sides for trial in side])
     if said != "examples":
         return Ground(said)
-    own = spread()
+    by_seed = [{trial.seed: results[trial.id] for trial in side if trial.id in results} for side in sides]
+    own = spread(metric, *by_seed)
     return Ground("examples", own) if own else Ground("seeds")
 
 
@@ -167,23 +150,18 @@ def outcomes(metric: str, result: Result) -> Row | None:
     return [unit * value for value in _unpacked(kept[name])]
 
 
-def mean_spread(metric: str, arm: Mapping[int, Result]) -> Spread | None:
-    """Of an arm's mean over its seeds; None where outcomes are missing or the seeds' do not fit."""
-    rows = [outcomes(metric, arm[seed]) for seed in sorted(arm)]
-    return crossed([row for row in rows if row is not None]) if None not in rows else None
+def spread(metric: str, *sides: Mapping[int, Result]) -> Spread | None:
+    """Of an arm's mean over its seeds; of two sides, of their mean difference, by seed and by example.
 
-
-def difference_spread(
-    metric: str, control: Mapping[int, Result], treatment: Mapping[int, Result]
-) -> Spread | None:
-    """Of the mean difference over the seeds that both arms have, paired by seed and by example."""
-    pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
+    None where outcomes are missing or do not fit.
+    """
     rows = []
-    for pair in pairs:
-        before, after = (outcomes(metric, result) for result in pair)
-        if before is None or after is None or len(before) != len(after):
+    for seed in sorted(set.intersection(*map(set, sides))):
+        told = [row for side in sides if (row := outcomes(metric, side[seed])) is not None]
+        if len(told) < len(sides) or len(set(map(len, told))) > 1:
             return None
-        rows.append([right - left for left, right in zip(before, after, strict=True)])
+        *before, own = told
+        rows.append([after - other for other, after in zip(*before, own, strict=True)] if before else own)
     return crossed(rows)
 
 

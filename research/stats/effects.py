@@ -1,19 +1,17 @@
 """How large an effect is that was chosen for being large, and which part of a gain is new.
 
-What crosses a bound is told too large by itself (the winner's curse). Here a size is kept in the interval if
+What crosses a bound is told too large by itself (the winner's curse). Here a size stays in the interval if
 the mean would not be extreme among those of the same spread *that cross the bound as well*: for a size theta
-the differences from theta lie on a sphere of known radius, in a direction that is uniform whatever their
-spread, so what crosses the bound is a region of angles, and the mean's place in it is an exact p-value
-(Fithian, Sun and Taylor 2014, Optimal inference after model selection, arXiv 1410.2597, with the spread
-unknown). Of a second look it is also taken into account that the first one had not crossed. The size that is
-told is the median unbiased one, p = 1/2, and 0 where the bound was hardly crossed. Both it and the interval
-are kept to what was claimed: where the claim is true that takes nothing from the coverage.
+the differences from theta lie on a sphere of known radius, in a uniform direction whatever their spread, so
+what crosses is a region of angles, and the mean's place in it an exact p-value (Fithian, Sun and Taylor 2014,
+Optimal inference after model selection, arXiv 1410.2597, with the spread unknown). Of a second look it counts
+too that the first had not crossed. Told is the median unbiased size, p = 1/2, and 0 where the bound was
+hardly crossed, kept to what was claimed: where that is true it takes nothing from the coverage.
 
 A gain has two parts: what training the control shorter brings, and what is new beyond that. Costs are
-compared by their ratios, and ratios multiply: over the same seeds, contender / control is stopped control /
-control times contender / stopped control, exactly, for all three are geometric means of one set of triples.
-So the parts are told one after the other, each in percent of what the one before it left. Where the size of a
-chosen gain is told corrected for having been chosen, they multiply up to that correction.
+compared by ratios: over the same seeds contender / control is stopped control / control times contender /
+stopped control, exactly. So the parts are told one after the other, each in percent of what the one before
+it left; a gain that is told corrected for having been chosen is their product up to that correction.
 """
 
 import math
@@ -54,8 +52,9 @@ def chosen(
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
     changes, rounding = changes_of(pairs, scale)
     measured = mean_of(changes, rounding, metric)
+    compared = compare(control, treatment, metric, level, scale)
     if not measured.error:
-        return compare(control, treatment, metric, level, scale)
+        return compared
     sign = 1.0 if direction == "max" else -1.0
     beyond = sign * math.log1p(sign * least / 100) if scale == "relative" else least
     counts = looks[-1].counts or (measured.n,)
@@ -63,7 +62,6 @@ def chosen(
     size = conditional([sign * change for change in changes], counts, tails, beyond, level)
     told = [100 * math.expm1(sign * end) if scale == "relative" else sign * end for end in size]
     low, high = sorted(told[1:])
-    compared = compare(control, treatment, metric, level, scale)
     return compared.model_copy(update={"difference": told[0], "low": low, "high": high})
 
 
@@ -174,9 +172,8 @@ class Gain(Record):
         if self.new is None:
             return f"{first}; nothing new was shown beyond it"
         unsettled = "" if self.shown else ", which shows nothing new"
-        missed = (
-            "" if self.kept else "; stopped there the control misses a bound, so this part is told too small"
-        )
+        missed = "; stopped there the control misses a bound, so this part is told too small"
+        missed = "" if self.kept else missed
         rest = f"{_percent(self.new)} {interval(self.new)} of the rest"
         return f"{first}, then {rest} by what is new{unsettled}{missed}"
 

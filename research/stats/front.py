@@ -44,12 +44,6 @@ def front(points: Sequence[Mapping[str, float]], metrics: Metrics) -> list[int]:
     return sorted(kept)
 
 
-def dominates(one: Mapping[str, float], other: Mapping[str, float], metrics: Metrics) -> bool:
-    """Whether `one` is at least as good as `other` on every metric and better on one."""
-    costs = _costs(one, metrics), _costs(other, metrics)
-    return bool(costs[0] and costs[1]) and _dominates(*costs)
-
-
 def dominance(
     one: Mapping[str, Values],
     other: Mapping[str, Values],

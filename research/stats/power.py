@@ -111,11 +111,8 @@ def _spread(compared: Comparison) -> float | None:
         if compared.low <= -100:
             return None
         half = (math.log1p(compared.high / 100) - math.log1p(compared.low / 100)) / 2
-    return (
-        half * math.sqrt(compared.n) / critical((1 - compared.level) / 2, compared.n - 1)
-        if half > 0
-        else None
-    )
+    t = critical((1 - compared.level) / 2, compared.n - 1)
+    return half * math.sqrt(compared.n) / t if half > 0 else None
 
 
 def _scales(compared: Comparison) -> tuple[Callable[[float], float], Callable[[float], float]]:

@@ -11,8 +11,7 @@ import math
 import random
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 from research.metrics import is_ratio, shortfall
 from research.types import Constraint, Objective
@@ -29,8 +28,7 @@ Figures = Sequence[Mapping[str, float]]
 
 
 @final
-@dataclass(frozen=True)
-class Belief:
+class Belief(NamedTuple):
     """What an arm's mean over seeds may be: a normal distribution."""
 
     mean: float
@@ -103,12 +101,10 @@ class Race:
         for _ in range(_DRAWS):
             drawn = [
                 (
-                    sum(
-                        max(0.0, shortfall(bound, _draw(lot, known[place]))) for bound, known in self._bounds
-                    ),
-                    sign * _draw(lot, self._aim[place]),
+                    sum(max(0.0, shortfall(bound, lot.gauss(*known[at]))) for bound, known in self._bounds),
+                    sign * lot.gauss(*self._aim[at]),
                 )
-                for place in range(len(self._arms))
+                for at in range(len(self._arms))
             ]
             won[min(range(len(drawn)), key=drawn.__getitem__)] += 1 / _DRAWS
         return won
@@ -134,7 +130,3 @@ def _inside(bound: Constraint, known: Belief) -> float:
     if not known.sd:
         return float(room >= 0)
     return 0.5 * math.erfc(-room / known.sd / math.sqrt(2))
-
-
-def _draw(lot: random.Random, known: Belief) -> float:
-    return lot.gauss(known.mean, known.sd)

@@ -4,7 +4,7 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 
-from research.metrics import described, is_energy, is_ratio, shown, words
+from research.metrics import is_energy, shown, words
 from research.stats.effects import Gain
 from research.stats.intervals import interval, places, spelt, told
 from research.types import STOPPED, Comparison, Constraint, Direction, Verdict
@@ -77,15 +77,6 @@ def difference(compared: Comparison) -> str:
     known = math.isfinite(compared.high - compared.low)
     ends = interval(compared) if known else "(no interval)"
     return f"{spelt(compared.difference, '+', places(compared) if known else None)}{compared.unit} {ends}"
-
-
-def effect_words(metric: str, effect: float) -> str:
-    """A goal's smallest effect: a share of a cost, and of a score its own size (`0.02 (2 points)`)."""
-    if is_ratio(metric):
-        return f"{100 * effect:g} %"
-    known, points = described(metric), 100 * effect
-    told = f" ({points:g} {'point' if points == 1 else 'points'})"
-    return f"{effect:g}{told if known is not None and known.unit == 'share' else ''}"
 
 
 def method_words(method: str) -> str:

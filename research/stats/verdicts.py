@@ -83,7 +83,7 @@ def judge(
 
     `supported` at the error rate of supporting, `refuted` when an improvement of the smallest effect is
     excluded at that of refuting, else `open`. The smallest effect is in the metric's unit, in percent with
-    `scale="relative"`. `ground` is what the change rests on (`research.stats.draws.of_pair`). Over a campaign
+    `scale="relative"`. `ground` is what the change rests on (`research.stats.draws.ground`). Over a campaign
     the rate comes from its question's (`research.stats.alpha.rate`), else every test errs by itself.
     """
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
@@ -273,15 +273,12 @@ def as_good_as(
     """Say whether the treatment is as good as the control within `margin`, paired by seed.
 
     Two one-sided tests, each at the error rate of supporting (Schuirmann 1987, Journal of Pharmacokinetics
-    and Biopharmaceutics 15; Lakens 2017, Social Psychological and Personality Science 8). A difference that
-    is not significant is no evidence of equality; this is.
-
-    - with a `direction`: `supported` when a loss of the margin is excluded, and the reason says whether a
-      gain of the margin is excluded too, so that both are alike; `refuted` when the loss exceeds the margin.
-    - without one neither side is better: `supported` only when both are excluded, `refuted` beyond either.
+    and Biopharmaceutics 15; Lakens 2017, Social Psychological and Personality Science 8): a difference that
+    is not significant is no evidence of equality. With a `direction` only a loss of the margin must be
+    excluded, and the reason says whether a gain is too; without one neither side is better, and both must.
 
     The margin is in the metric's unit, in percent of the control with `scale="relative"`; it is settled
-    before anything is run. `rate` is the next of the ledger. Raises `Refusal` for a margin that is none.
+    before anything is run. Raises `Refusal` for a margin that is none.
     """
     if not 0 < margin < math.inf:
         raise Refusal(f"margin={margin}: give the largest loss that does not matter, above zero.")

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
-from research.compose.yaml import parsed, text_of
+from research.compose.trees import parsed, text_of
 from research.store.backup import complaints
 from research.tasks.answer import Answer, pairs
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from refusal import Refusal
 from research.compose.compose import holds
-from research.compose.grammar import Odd, read
-from research.compose.override import is_open, override
+from research.compose.override import Odd, is_open, override, read
 from research.compose.typed import parts
 from research.tasks.task import (
     PERHAPS,

@@ -21,8 +21,8 @@ from redact import UNSEEN, shown
 from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.override import flat, override
+from research.compose.trees import text_of
 from research.compose.typed import quoted
-from research.compose.yaml import text_of
 from research.page import written
 from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign
 from research.tasks.task import (

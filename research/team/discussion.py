@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, final
 
-from research.compose.grammar import Assignment
+from research.compose.override import Assignment
 from research.llm.prompt import data_json
 from research.propose.proposer import Proposer, Seen, State
 from research.space.complaints import parsed, points

@@ -8,7 +8,7 @@ import pytest
 from campaign_lab import Lab, energy, learning
 from research.campaign.charter import Screen, Stop
 from research.campaign.halving import Halving
-from research.report.spent import used
+from research.report.cost import used
 from research.space import identity
 from research.types import Constraint, Objective
 

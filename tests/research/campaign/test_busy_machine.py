@@ -9,7 +9,7 @@ from refusal import Refusal
 from research.campaign.charter import Confirm, Screen
 from research.campaign.trials import REPEATS, Quiet
 from research.report.answer import answer
-from research.report.spent import used
+from research.report.cost import used
 from research.run.runner import Job
 from research.types import Objective, Result
 

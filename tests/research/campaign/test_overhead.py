@@ -2,8 +2,7 @@
 
 import pytest
 
-from research.report.cost import _stepped as line
-from research.report.spent import _stepped as share
+from research.report.cost import harness, steps_share
 from research.run.runner import Job, Outcome
 from research.run.sweep import overhead
 from research.types import Result
@@ -38,16 +37,10 @@ def test_the_share_of_steps_is_of_those_that_tell_both() -> None:
         result(train__cpu_seconds=0.2, trial__cpu_seconds=0.5),
         result(train__cpu_seconds=0.1, trial__cpu_seconds=0.5),
     ]
-    assert share([old, *new]) == pytest.approx(0.3)
-    assert share([old]) is None
+    assert steps_share([old, *new]) == pytest.approx(0.3)
+    assert steps_share([old]) is None
 
 
 def test_a_report_tells_it() -> None:
-    class Spent:
-        stepped: float | None = 0.3
-
-    assert line(Spent()) == [
-        "- steps 30% of the CPU seconds of its trials' processes; the rest is their harness"
-    ]  # type: ignore[arg-type]
-    Spent.stepped = None
-    assert line(Spent()) == []  # type: ignore[arg-type]
+    told = "- steps 30% of the CPU seconds of its trials' processes; the rest is their harness"
+    assert harness(0.3) == [told] and harness(None) == []

@@ -10,7 +10,7 @@ from campaign_lab import Findings, Lab, Scripted, energy, flat, opened
 from refusal import Refusal
 from research.campaign.charter import Screen
 from research.propose.random import Random
-from research.report.spent import used
+from research.report.cost import used
 from research.types import Objective
 
 

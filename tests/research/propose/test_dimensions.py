@@ -12,9 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.compose.grammar import scalar
-from research.compose.override import keys_of, override, values_of
-from research.compose.yaml import parsed, text_of
+from research.compose.override import keys_of, override, scalar, values_of
+from research.compose.trees import parsed, text_of
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, typed
 from research.propose.idle import Idle

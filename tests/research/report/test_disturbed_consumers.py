@@ -16,10 +16,8 @@ from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
 from research.memory.records import Query
-from research.report.arms import arms_table
-from research.report.fronts import costs_among, front_of, fronts
-from research.report.names import ArmNames
-from research.report.pictures import curve
+from research.report.arms import ArmNames, arms_table
+from research.report.pictures import costs_among, curve, front_of, fronts
 from research.run import sweep_table
 from research.run.plan import Predictor
 from research.run.progress import line

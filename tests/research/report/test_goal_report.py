@@ -14,10 +14,9 @@ from refusal import Refusal
 from report_tables import arms, rows
 from research.metrics import quantity
 from research.report import campaign as sprint_report
-from research.report import goal, proposal
-from research.report.cost import payback
+from research.report import proposal
+from research.report.cost import cost, payback, used
 from research.report.findings import Findings, of_campaign
-from research.report.spent import used
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
@@ -32,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RowsLab]:
 
 @pytest.fixture(scope="module")
 def papers(lab: RowsLab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    paths = goal.write(lab.store, CAMPAIGN, tmp_path_factory.mktemp("papers"))
+    paths = sprint_report.papers(lab.store, CAMPAIGN, tmp_path_factory.mktemp("papers"))
     return {path.name: path.read_text() for path in paths}
 
 
@@ -100,7 +99,7 @@ def test_a_sprints_figures_are_the_sprints(lab: RowsLab) -> None:
     asked = "select sum(value) from metric where point = -1 and key = 'train/energy_j' and trial_id in "
     assert told[1].joules == pytest.approx(lab.sql(f"{asked}({marks})", *own)[0][0])
     assert told[0].joules + told[1].joules == pytest.approx(told[2].joules)
-    assert [found.part for found in parts] == [True, True, False]
+    assert ["for this sprint" in " ".join(cost(found)) for found in parts] == [True, True, False]
     assert "10.0 s by the clock for this sprint" in sprint_report.text(parts[0])
 
 
@@ -225,7 +224,7 @@ def test_an_old_campaign_has_no_section_that_its_rows_do_not_tell(tmp_path: Path
             folder="f", status="interrupted", facts={"campaign": "old", "notes": ["interrupted: again"]},
         )  # fmt: skip
         lab.experiment(sprint, (), "control", screened=lab.arm((), [0], 20.0, sweep="old"))
-        papers = [path.read_text() for path in goal.write(lab.store, "old", tmp_path)]
+        papers = [path.read_text() for path in sprint_report.papers(lab.store, "old", tmp_path)]
     assert SECTION.findall(papers[0]) == [
         "What was asked",
         "Arms",
@@ -246,7 +245,7 @@ def test_figures_of_two_meters_never_stand_side_by_side(tmp_path: Path) -> None:
         other = lab.arm(WINNER, range(3), 10.0, method="nvml")
         lab.experiment(sprint, WINNER, "open", confirmed=other)
         report = sprint_report.text(Findings(lab.store, sprint))
-        drawn = {path.name for path in goal.write(lab.store, CAMPAIGN, tmp_path)}
+        drawn = {path.name for path in sprint_report.papers(lab.store, CAMPAIGN, tmp_path)}
     control, arm = rows(report, "Confirmed")
     energy = "training energy [estimated]"
     assert float(control[energy].split()[0]) == pytest.approx(20, rel=0.05) and "10" not in arm[energy]
@@ -284,4 +283,4 @@ def test_an_experiment_has_its_own_report(lab: RowsLab, tmp_path: Path) -> None:
 
 def test_a_campaign_that_is_not_there_is_refused(lab: RowsLab, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="no campaign 'x'"):
-        goal.write(lab.store, "x", tmp_path)
+        sprint_report.papers(lab.store, "x", tmp_path)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from report_tables import WIDTH, narrowest, tables
+from research.report.arms import ArmNames
 from research.report.markdown import table
-from research.report.names import ArmNames
 from research.stats.arms import Arm
 
 TEACHER = "compress.distill.teacher.recipe=['data=pytext','model=gpt','budget.steps=1000']"

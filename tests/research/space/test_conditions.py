@@ -9,7 +9,7 @@ from campaign_lab import Scripted, energy, opened
 from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.override import keys_of
-from research.compose.yaml import text_of
+from research.compose.trees import text_of
 from research.propose.proposer import State
 from research.propose.random import claim
 from research.space.conditions import condition, constraint

@@ -1,4 +1,7 @@
-"""Profiles of hardware: what exceeds one is refused before a run, with the ceiling and what to lower."""
+"""Profiles of hardware: what exceeds one is refused before a run, with the ceiling and what to lower.
+
+The estimate behind them is held against the networks themselves, which research/ never builds.
+"""
 
 import re
 from pathlib import Path
@@ -6,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from construct import build
 from refusal import Refusal
 from research.space.gate import Space
-from research.space.memory_estimate import memory, tokens
-from research.space.profiles import Ceilings, complaints, refuse
+from research.space.profiles import Ceilings, complaints, counted, memory, refuse, tokens
 
 CONF = Path(__file__).parents[3] / "conf"
 SPACE = Space(CONF, CONF / "space.yaml")
+BATCH = 8
 BUDGETS = {
     name: SPACE.resolve([f"budget={name}"])["budget"] for name in SPACE.composer.files.options("budget")
 }
@@ -111,3 +115,53 @@ def test_positions_are_tokens_points_or_patches() -> None:
     assert seen("data=mnist1d", "model=transformer") == 10
     assert seen("data=digits", "model=transformer", "model.patch=2") == 16
     assert seen("data=mnist1d", "model=gru", "model.stride=2") == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["digits", "mnist1d", "cifar10", "mqar", "pytext"])
+def test_every_network_is_estimated_within_its_factor(data: str) -> None:
+    import torch
+
+    for model in SPACE.options["model"]:
+        if SPACE.check([f"model={model}"], given=[f"data={data}"]):
+            continue
+        config = SPACE.resolve([f"data={data}", f"model={model}", f"data.batch_size={BATCH}"])
+        net = build(config["model"])
+        shape = (BATCH, *config["data"]["shape"])
+        by_token = config["data"]["task"] != "classification"
+        x = torch.zeros(shape, dtype=torch.int64) if by_token else torch.zeros(shape)
+        told = counted(config)
+        weights, products = sum(one.numel() for one in net.parameters()), products_of(net, x[:1])
+        assert weights / 2 <= told.weights <= 2 * weights, (model, data, weights, told)
+        assert products / 3 <= told.products <= 3 * products, (model, data, products, told)
+        held, need = kept(net, x), memory(config).activations
+        assert held / 3 <= need <= 3 * held, (model, data, held, need)
+
+
+def products_of(net, x) -> float:
+    """Products of a forward pass, half of the operations that torch counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(x)
+    return counter.get_total_flops() / 2
+
+
+def kept(net, x) -> int:
+    """Bytes that a forward pass and its loss keep for the backward pass, weights left out, each once."""
+    import torch
+
+    own = {one.untyped_storage().data_ptr() for one in net.parameters()}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = net(x).flatten(0, -2)
+        torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+    return sum(sizes.values())

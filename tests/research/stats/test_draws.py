@@ -20,14 +20,13 @@ from research.stats.draws import (
     OWN_SPLIT,
     configuration,
     crossed,
-    difference_spread,
     drawn_anew,
     has_own_split,
-    mean_spread,
     outcomes,
     over,
     own_split,
     shared,
+    spread,
     unlike,
 )
 from research.types import Key, Result, Trial
@@ -236,15 +235,15 @@ def result(number: int, bits: list[int]) -> Result:
 def test_arms_are_paired_by_seed_and_by_example() -> None:
     control = {0: result(1, [1, 0, 1, 1]), 1: result(2, [1, 0, 0, 1]), 9: result(5, [0, 0, 0, 0])}
     treatment = {0: result(3, [1, 1, 1, 0]), 1: result(4, [1, 1, 0, 1])}
-    found = difference_spread("test/accuracy", control, treatment)
+    found = spread("test/accuracy", control, treatment)
     assert found == crossed([[0, 1, 0, -1], [0, 1, 0, 0]])
-    assert mean_spread("test/accuracy", treatment) == crossed([[1, 1, 1, 0], [1, 1, 0, 1]])
+    assert spread("test/accuracy", treatment) == crossed([[1, 1, 1, 0], [1, 1, 0, 1]])
 
 
 def test_without_outcomes_there_is_no_spread() -> None:
     bare = Result(trial_id=1, metrics={}, facts={})
     full = {0: result(1, [1, 0]), 1: result(2, [1, 1])}
-    assert mean_spread("test/accuracy", {**full, 2: bare}) is None
-    assert difference_spread("test/accuracy", full, {**full, 1: bare}) is None
-    assert difference_spread("test/accuracy", full, {0: result(1, [1, 0]), 1: result(2, [1, 1, 1])}) is None
+    assert spread("test/accuracy", {**full, 2: bare}) is None
+    assert spread("test/accuracy", full, {**full, 1: bare}) is None
+    assert spread("test/accuracy", full, {0: result(1, [1, 0]), 1: result(2, [1, 1, 1])}) is None
     assert outcomes("test/f1", full[0]) is None

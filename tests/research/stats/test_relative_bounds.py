@@ -11,7 +11,7 @@ from research.stats.alpha import errors
 from research.stats.claims import Claim, Part
 from research.stats.draws import Ground, Spread
 from research.stats.intervals import compare, estimate
-from research.stats.sentences import claim_sentence, effect_words
+from research.stats.sentences import claim_sentence
 from research.stats.verdicts import distance, judged, verdict
 from research.types import Constraint, Objective
 
@@ -149,16 +149,3 @@ def test_a_ratio_of_scores_rests_on_the_examples_in_its_own_unit() -> None:
     assert (plain.error, ratio.error) == (pytest.approx(0.01), pytest.approx(0.02))
     told = compare(control, arm, ACCURACY, 0.95, "relative", ground)
     assert told.high - told.low == pytest.approx(100 * 2 * 0.02 * 2.0086, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("metric", "effect", "said"),
-    [
-        (ACCURACY, 0.02, "0.02 (2 points)"),
-        (ACCURACY, 0.01, "0.01 (1 point)"),
-        (JOULES, 0.2, "20 %"),
-        ("test/loss", 0.05, "0.05"),
-    ],
-)
-def test_the_smallest_effect_of_a_score_is_its_own_size(metric: str, effect: float, said: str) -> None:
-    assert effect_words(metric, effect) == said

@@ -235,7 +235,7 @@ def test_flags_and_sweeps_are_left_to_hydra() -> None:
 def test_the_fast_configuration_is_hydras_own() -> None:
     from research.compose.compose import compose
     from research.compose.defaults import Files
-    from research.compose.interpolation import resolved
+    from research.compose.trees import resolved
 
     typed = ["goal=90 % accuracy", "domain=compression", "llm=vllm", "base=[data=mnist1d]", "task=suggest"]
     for words in ([], typed, *([f"task={name}"] for name in TASKS)):
