@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.campaign.alone import alone
+from research.campaign.alone import alone, running
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -57,7 +57,12 @@ def research(campaign: Campaign) -> Path:
         seed = charter.seed + 1_000_003 * (number - 1)
         return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
-    with campaign.running(charter.name) as run, alone(campaign, f"campaign {charter.name}", campaign.folder):
+    name = f"campaign {charter.name}"
+    launcher = None if campaign.given_run else campaign.launcher
+    with (
+        running(campaign, charter.name, lease=name) as run,
+        alone(campaign, name, campaign.folder, launcher),
+    ):
         # All that can be refused without it has been: from here on there is a database.
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
