@@ -1,9 +1,11 @@
 """`task=queue`: what waits is listed in its order, and the verbs do what they say."""
 
 import pytest
+import sqlalchemy as sa
 
 from command_lab import Room
 from refusal import Refusal
+from research.store import leases, schema
 from research.store.claims import wanted
 from research.types import Key, Proposal
 
@@ -83,3 +85,24 @@ def test_a_trial_whose_process_is_gone_is_told_as_lost(waiting: Room) -> None:
     assert status.trials == {"lost": 1, "queued": 2} and status.running == ()
     assert [row["id"] for row in waiting.ask("list", what="trials", status="lost").rows] == [1]
     assert waiting.ask("list", what="trials", status="leased").rows == ()
+
+
+def test_a_sprint_that_nobody_runs_any_more_is_told_as_lost(room: Room) -> None:
+    room.store.add_sprint("it ended", facts={"campaign": "b"})
+    room.store.set_sprint(1, "done")
+    room.store.add_sprint("fewer joules", facts={"campaign": "c"})
+    room.store.add_sprint("a recipe", folder="runs/r", facts={})
+    with room.store.write() as connection:
+        mine = [leases.take(connection, name) for name in ("campaign c", "recipe runs/r")]
+    assert [sprint.status for sprint in room.ask("status").sprints] == ["running", "running", "done"]
+    with room.store.write() as connection:  # the lease of one ran out, the other was given back
+        held = schema.lease.c.name
+        connection.execute(sa.update(schema.lease).where(held == mine[0].name).values(until=0))
+        connection.execute(sa.delete(schema.lease).where(held == mine[1].name))
+    found = room.ask("status")
+    assert [sprint.status for sprint in found.sprints] == [
+        "lost",
+        "lost",
+        "done",
+    ] and " lost " in found.text()
+    assert room.ask("show", id="sprint:2").about["status"] == "lost"
