@@ -11,7 +11,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -58,6 +58,13 @@ class Engine(ABC):
     @abstractmethod
     def stop(self) -> None:
         """End them; what they had begun waits for its next attempt."""
+
+    def see_out(self) -> None:
+        """Let them end by themselves for a while, when nothing is left for them."""
+        for _ in range(_PATIENCE):
+            if not self.alive():
+                break
+            time.sleep(_LOOK_S)
 
 
 @final
@@ -209,10 +216,7 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
             before = len(work)
             yield from work.elsewhere()
             starts = 0 if len(work) < before else starts
-        for _ in range(_PATIENCE):  # nothing is left for them: they end by themselves
-            if not engine.alive():
-                break
-            time.sleep(_LOOK_S)
+        engine.see_out()
     finally:
         engine.stop()
         work.close()
@@ -227,8 +231,12 @@ def beside(
     if engine is None or lease is None:
         yield runner.run
         return
-    with closing(_Beside(runner, engine, lease, sweep)) as both:
+    both = _Beside(runner, engine, lease, sweep)
+    try:
         yield both.run
+        both.close(engine.see_out)  # the lease was given back
+    finally:
+        both.close(engine.stop)
 
 
 @final
@@ -253,7 +261,7 @@ class _Beside:
             self._engine.start(self._engine.workers or 1, needs, url, **self._of)
         return self._runner.run(jobs)
 
-    def close(self) -> None:
-        """End the workers."""
+    def close(self, end: Callable[[], None]) -> None:
+        """End the workers, if there ever were any."""
         if self._starts:
-            self._engine.stop()
+            end()
