@@ -4,13 +4,13 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
 from research.campaign.budget import NO_PRICE, Expected, Price, Spend
 from research.campaign.halving import ends_alike
-from research.campaign.trials import REPEATS, Quiet, Typed
+from research.campaign.trials import REPEATS, Quiet, Sharing, Typed
 from research.compose.override import keys_of
 from research.run import teachers
 from research.run.lines import Lines
@@ -51,18 +51,20 @@ class Bench:
         fresh: float = math.inf,
         watched: Sequence[str] = (),
         opened: float | None = None,
+        launcher: Mapping[str, Any] | None = None,
     ) -> None:
         """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result.
 
         Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm. `watched`
         are the metrics that decide: a trial of which a busy machine disturbed one is run again. Costs are
-        predicted from what the database held when the sprint was `opened`, and from its own trials.
+        predicted from what the database held when the sprint was `opened`, and from its own trials. Others
+        may run trials as its `launcher` says; without one nobody may.
         """
         self.space, self.store, self.spend = space, store, spend
         self.fixed = tuple(fixed)
         self._run, self._lines, self._sweep = run, lines, sweep
         self.typed = Typed(space, fixed, quiet, harness, fresh)
-        self._busy = Quiet(watched)
+        self._busy, self._sharing, self._alone = Quiet(watched), Sharing(launcher, watched), False
         since = time.time() if opened is None else opened
         self.expected = Expected(store, since, lambda: self.config((), 0))
         """what trials are predicted to cost"""
@@ -136,7 +138,7 @@ class Bench:
         callback of this name, which ends a training that cannot win. What a busy machine disturbed is run
         again a few times. `beside` is measured once more at the same time: its trial is returned.
         """
-        self._spared = {"unmeasured": list(spared)}
+        self._spared, self._alone = {"unmeasured": list(spared)}, alone
         number = self._run_missing(pairs, alone, halving, beside)
         for arm, seed in [*pairs] * REPEATS:
             if self._busy.patient and self.held(arm, [seed]) and not self.spend.short(self.spend.usual(1)):
@@ -160,11 +162,10 @@ class Bench:
             if found is not None and self._busy.look(found, again=True):
                 arm.trials[seed] = found.trial_id
             self._pay(arm, seed, outcome)
-            self._report(arm, seed, outcome)
 
     def _replicate(self, arm: Arm, seed: int) -> Job:
         job = self._job(arm, seed, None)
-        return replace(job, config=job.config | {"force": True})
+        return replace(job, config=job.config | {"force": True}, apart=True)
 
     def _run_missing(
         self, pairs: Sequence[Pair], alone: bool, halving: dict[str, Any] | None, beside: Pair | None
@@ -178,7 +179,6 @@ class Bench:
                 if id(outcome.job) not in jobs and beside is not None:
                     number = outcome.trial_id if outcome.ok else None
                     self._pay(*beside, outcome)
-                    self._report(*beside, outcome)
                     continue
                 first, *others = jobs[id(outcome.job)][1]
                 self._take(*first, outcome)
@@ -238,7 +238,8 @@ class Bench:
             config = config | self._spared
         if halving:
             config = config | {"callbacks": (config.get("callbacks") or {}) | {"halving": halving}}
-        return Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
+        job = Job(config, overrides, sweep=self._sweep, source="agent", until=self.until)
+        return self._sharing.of(job, alone=self._alone, held=arm.proposer == "control")
 
     def _take(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         if outcome.ok and outcome.trial_id is not None:
@@ -249,7 +250,6 @@ class Bench:
             arm.failures[seed] = outcome.reason or outcome.status
             self._ended = None  # the other lane may propose what has just diverged
         self._pay(arm, seed, outcome)
-        self._report(arm, seed, outcome)
 
     def _learn(self, trial_id: int) -> Result | None:
         """What a trial measured, which the next predictions rest on as well."""
@@ -259,17 +259,18 @@ class Bench:
         return found
 
     def _pay(self, arm: Arm, seed: int, outcome: Outcome) -> None:
-        """Count what was run; a known trial costs nothing, nor does one that never began."""
-        if outcome.status == "known" or (outcome.status == "interrupted" and not outcome.wall_s):
-            return
-        key = self._key((arm, seed))
-        arm.seconds.append(outcome.wall_s)
-        self.spend.pay(key, outcome.wall_s, self.store.joules(self._sweep, key).get(key, 0.0))
+        """Count what was run, and tell it; a known trial costs nothing, nor does one that never began."""
+        if outcome.status != "known" and (outcome.status != "interrupted" or outcome.wall_s):
+            key = self._key((arm, seed))
+            arm.seconds.append(outcome.wall_s)
+            self.spend.pay(key, outcome.wall_s, self.store.joules(self._sweep, key).get(key, 0.0))
+        self._report(arm, seed, outcome)
 
     def _report(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Tell a trial that has ended in one line."""
         metrics = self._figures(outcome.trial_id) if outcome.ok else {}
-        self._lines.trial(arm.overrides, arm.proposer, seed, outcome.status, metrics, outcome.reason)
+        how = (outcome.status, metrics, outcome.reason, outcome.by)
+        self._lines.trial(arm.overrides, arm.proposer, seed, *how)
 
     def _share(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Take the outcome of a trial that was paid for by another arm."""

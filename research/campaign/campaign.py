@@ -1,7 +1,7 @@
 """A campaign: a goal and all that is fixed for it, with the parts that a task needs, opened on demand."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
@@ -141,6 +141,14 @@ class Campaign:
         """The keys of a campaign by themselves."""
         return parsed(text_of(path := self.conf / "part" / "campaign.yaml"), path)
 
+    @property
+    def launcher(self) -> dict[str, Any]:
+        """How its trials are run: by themselves they have a fifth of the time budget each."""
+        from research.campaign.budget import share
+
+        limits = self.config["launcher"]
+        return {**limits, "timeout_s": limits["timeout_s"] or share(self.config["budget"]["seconds"])}
+
     @cached_property
     def asked(self) -> dict[str, Any]:
         """The configuration with what its domain fixes and asks."""
@@ -278,19 +286,5 @@ class Campaign:
             fresh=self.charter.confirm.first_seed,
             watched=self.charter.goal.objective.metrics,
             opened=opened,
+            launcher=None if self.given_run else self.launcher,
         )
-
-    @contextmanager
-    def running(self, name: str, *, alone: bool = False, threads: int | None = None) -> Iterator["Run"]:
-        """Processes that run trials, a fifth of the time budget for each; their logs under `name`."""
-        if self.given_run is not None:
-            yield self.given_run
-            return
-        from research.campaign.budget import share
-        from research.run.runner import Runner
-
-        limits, seconds = self.config["launcher"], self.config["budget"]["seconds"]
-        own = {"threads": threads or limits["threads"], "timeout_s": limits["timeout_s"] or share(seconds)}
-        own |= {"jobs": 1} if alone else {}
-        with Runner(**limits | own, logs=self.root / "agent" / name / "logs") as runner:
-            yield runner.run

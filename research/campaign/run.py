@@ -1,13 +1,12 @@
 """A campaign run to its end: sprint after sprint, until their number, the budget or the target ends it."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
+from research.campaign.alone import alone, running
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -27,16 +26,12 @@ from research.run import teachers
 from research.run.lines import Lines
 from research.space.domain import GIVEN
 from research.stats.decide import ENOUGH
-from research.store import leases
-from research.store.leases import Lease
-from research.store.owners import host
 from research.store.states import OPEN
 from research.store.store import Store
 from research.types import ProposalFacts, SprintFacts
 
 Propose = Callable[[int, bool], Sequence[Proposer]]
 """the proposers of a sprint by its number, with the model or without"""
-POLL_S = 2.0
 
 
 def research(campaign: Campaign) -> Path:
@@ -62,7 +57,12 @@ def research(campaign: Campaign) -> Path:
         seed = charter.seed + 1_000_003 * (number - 1)
         return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
-    with campaign.running(charter.name) as run, alone(campaign, f"campaign {charter.name}", campaign.folder):
+    name = f"campaign {charter.name}"
+    launcher = None if campaign.given_run else campaign.launcher
+    with (
+        running(campaign, charter.name, lease=name) as run,
+        alone(campaign, name, campaign.folder, launcher),
+    ):
         # All that can be refused without it has been: from here on there is a database.
         _announce(charter, campaign.lines, model=campaign.client is not None)
         _restore(campaign.store, charter, campaign.spend)
@@ -203,41 +203,3 @@ def _conclude(store: Store, campaign: str, path: Path, lines: Lines) -> None:
     if not findings.insights:
         lines.say("nothing was confirmed: see the notes of the report", style="bold")
     lines.say(f"report     {path}")
-
-
-@contextmanager
-def alone(campaign: Campaign, name: str, folder: Path) -> Iterator[None]:
-    """Hold the lease `name` and a folder while the body runs, after whoever holds it has ended.
-
-    What the body writes is refused from the moment on that another process has taken the campaign over.
-    """
-    store = campaign.store
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(
-            f"{folder} cannot be written ({error.strerror}): choose another root=FOLDER."
-        ) from error
-    mine = _taken(campaign, name)
-    with leases.held(store, mine):
-        store.guard = lambda connection: leases.owned(connection, mine)
-        try:
-            yield
-        finally:
-            store.guard = None
-
-
-def _taken(campaign: Campaign, name: str) -> Lease:
-    waited = False
-    while True:
-        with campaign.store.write() as connection:
-            got = leases.take(connection, name)
-        if isinstance(got, Lease):
-            return got
-        if not waited:
-            campaign.lines.say(
-                f"{name} runs already, on {host(got)}: waiting for its end; Ctrl-C leaves it alone",
-                style="yellow",
-            )
-        waited = True
-        time.sleep(POLL_S)

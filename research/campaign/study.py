@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
+from research.campaign.alone import alone, running
 from research.campaign.bench import Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
 from research.campaign.judging import method, taken
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
-from research.campaign.run import alone
 from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import Read, measured
-from research.run.runner import Runner
 from research.space import profiles
 from research.stats.alpha import errors
 from research.stats.arms import Arm, between
@@ -53,18 +52,13 @@ def conduct(campaign: Campaign, name: str) -> Path:
     composed = space.resolve(fixed)
     lines.say(f"question   {study.question}", style="bold")
     lines.say(f"claim      {study.claim}")
-    with _runner(campaign, composed, name) as runner:
-        experiment = Experiment(campaign, name, study, fixed, campaign.given_run or runner.run)
-        path = experiment.run(study.at_hand(composed))
+    # The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else.
+    typed, own = campaign.config["launcher"], composed["launcher"]
+    launcher = {key: typed.get(key) or own.get(key) for key in own}
+    experiment = Experiment(campaign, name, study, fixed, launcher)
+    path = experiment.run(study.at_hand(composed))
     lines.say(f"report     {path}")
     return path
-
-
-def _runner(campaign: Campaign, composed: Mapping[str, Any], name: str) -> Runner:
-    """The recipe's own launcher, as in `train.py -m`, where agent.py says nothing else."""
-    typed, own = campaign.config["launcher"], composed["launcher"]
-    settings = {key: typed.get(key) or own.get(key) for key in own}
-    return Runner(**settings, logs=campaign.root / "experiments" / name / "logs")
 
 
 @final
@@ -77,16 +71,17 @@ class Experiment:
         name: str,
         study: Study,
         fixed: tuple[str, ...],
-        run: Run,
+        launcher: Mapping[str, Any],
     ) -> None:
         self._name, self._study, self._store, self._lines = name, study, campaign.store, campaign.lines
-        self._fixed, self._campaign = fixed, campaign
+        self._fixed, self._campaign, self._launcher = fixed, campaign, launcher
+        self._trained: Run
         own = "-".join([name, *(text.replace("=", "-") for text in fixed[1:])])
         self.folder = campaign.root / "experiments" / re.sub(r"[^\w.-]", "-", own)
         self._bench = Bench(
             space=campaign.space,
             store=campaign.store,
-            run=run,
+            run=lambda jobs: self._trained(jobs),
             spend=Spend(),
             fixed=fixed,
             quiet=campaign.config["quiet"],
@@ -95,6 +90,7 @@ class Experiment:
             lines=campaign.lines,
             fresh=0 if study.split == "seed" else math.inf,
             watched=study.metrics,
+            launcher=None if campaign.given_run else launcher,
         )
         campaign.lines.shown = study.metrics[:3]
 
@@ -105,7 +101,13 @@ class Experiment:
         """
         for line in lines:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
-        with alone(self._campaign, f"recipe {self.folder}", self.folder):
+        campaign, lease = self._campaign, f"recipe {self.folder}"
+        own, logs = self._launcher, campaign.root / "experiments" / self._name / "logs"
+        helping = None if campaign.given_run else self._launcher
+        with (
+            running(campaign, self.folder.name, own=own, lease=lease, logs=logs) as self._trained,
+            alone(campaign, lease, self.folder, helping),
+        ):
             return self._run(lines)
 
     def _run(self, lines: Sequence[ArmLine]) -> Path:

@@ -1,10 +1,13 @@
-"""The trials of a campaign: how they are typed, and which of them a neighbour disturbed."""
+"""The trials of a campaign: how they are typed, who may run them, and which of them a neighbour disturbed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 from research.metrics import is_timed
+from research.run import machine
+from research.run.job import Job
 from research.space.gate import Space
 from research.stats.comparable import disturbed
 from research.stats.draws import own_split
@@ -45,6 +48,32 @@ class Typed:
         if given not in self._splits:
             self._splits[given] = own_split(self._space.resolve(given), given)
         return self._splits[given]
+
+
+@final
+class Sharing:
+    """Which trials other processes may run too, on machines of the same kind, and how they are to do it.
+
+    Clocks that are held against each other are of one machine: those of a claim and of a race, which run
+    alone, and what all others are held to, the controls. So is a training that the clock ends.
+    """
+
+    def __init__(self, launcher: Mapping[str, Any] | None, watched: Iterable[str] = ()) -> None:
+        """`launcher` is how the campaign runs them; None shares none."""
+        self._launcher, self._timed = launcher, any(map(is_timed, watched))
+        self._told: dict[str, Any] = {}
+
+    def of(self, job: Job, *, alone: bool, held: bool) -> Job:
+        """The job as it is asked for; `held` is one of a control."""
+        budget = job.config.get("budget") or {}
+        clocked = any(budget.get(name) is not None for name in ("seconds", "joules"))
+        if self._launcher is None or alone or clocked or (held and self._timed):
+            return replace(job, apart=True)
+        if not self._told:
+            width = len(machine.places([job.config], self._launcher["jobs"]))
+            threads = self._launcher["threads"] or machine.threads(width)
+            self._told = {**self._launcher, "threads": threads}
+        return replace(job, config=job.config | {"launcher": self._told})
 
 
 REPEATS = 2

@@ -8,7 +8,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from redact import shown
@@ -19,9 +21,13 @@ from research.run.handout import Handout
 from research.run.job import Job
 from research.run.progress import line
 from research.run.runner import Runner
+from research.store import leases
 from research.store.claims import refuse_edited
 from research.store.store import Store
 from research.types import Trial
+
+POLL_S = 1.0
+"""how often one that stays looks for more"""
 
 
 def drain(
@@ -31,20 +37,39 @@ def drain(
     jobs: int | None = None,
     threads: int | None = None,
     folder: str | None = None,
+    lease: str | None = None,
+    sweep: str | None = None,
 ) -> int:
     """Run what waits in the database at `url` for who has these `needs`; returns how many trials were run.
 
-    `folder` is where the command was typed: where this host has it too, relative paths are of it.
-
-    A row is run only as it was written (its digest is checked), and only by the code that it was queued for.
+    `folder` is where the command was typed: where this host has it too, relative paths are of it. With a
+    `lease` it waits for more as long as somebody holds that; with a `sweep` nothing else is run.
     """
-    told: set[int] = set()
     if folder is not None and Path(folder).is_dir():
         os.chdir(folder)
+    with closing(Store(url)) as store, Runner(jobs, threads) as runner:
+        return serve(runner, url, needs, engine, sweep, lambda: lease is not None and _is_held(store, lease))
+
+
+def serve(
+    runner: Runner,
+    url: str,
+    needs: Sequence[str],
+    engine: str = "local",
+    sweep: str | None = None,
+    stays: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda text: print(shown(text), flush=True),
+) -> int:
+    """Run what waits, and what comes for as long as one `stays`, by a runner; returns how many were run.
+
+    A row is run only as it was written (its digest is checked), and only by the code that it was queued for;
+    a campaign's only on its kind of machine.
+    """
+    told: set[int] = set()
 
     def offered(store: Store, most: int) -> dict[int, Job]:
         found = {}
-        for trial in store.offered(needs, most + len(told)):
+        for trial in store.offered(needs, most + len(told), sweep):
             job = None if trial.id in told else _job(trial, url)
             if job is None:
                 told.add(trial.id)
@@ -52,12 +77,20 @@ def drain(
                 found[trial.id] = job
         return found
 
-    work = Handout((), offered, url, engine)
     count = 0
-    with Runner(jobs, threads) as runner:
-        for count, outcome in enumerate(runner.run(work.jobs(), work), 1):
-            print(shown(line(outcome, count, count)), flush=True)
-    return count
+    while True:
+        work = Handout((), offered, url, engine, needs)
+        for outcome in runner.run(work.jobs(), work):
+            count += 1
+            say(line(outcome, count, count))
+        if not stays():
+            return count
+        time.sleep(POLL_S)
+
+
+def _is_held(store: Store, lease: str) -> bool:
+    with store.read() as connection:
+        return lease in leases.holders(connection)
 
 
 def _job(trial: Trial, url: str) -> Job | None:
@@ -71,9 +104,9 @@ def _job(trial: Trial, url: str) -> Job | None:
     except Refusal as refusal:
         print(shown(f"trial {trial.id} is left to others: {refusal}"), file=sys.stderr, flush=True)
         return None
-    other = [
-        part for part in ("signature", "code", "data") if getattr(here, part) != getattr(trial.key, part)
-    ]
+    # What a campaign has measured on another kind of machine it could not find again.
+    parts = ("signature", "code", "data", *(["hardware"] if trial.source == "agent" else []))
+    other = [part for part in parts if getattr(here, part) != getattr(trial.key, part)]
     if other:
         why = f"its {' and its '.join(other)} differ here from where it was queued"
         print(f"trial {trial.id} is left to others: {why}", file=sys.stderr, flush=True)

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -44,8 +45,11 @@ class Engine(ABC):
         self._running: list[Any] = []
 
     @abstractmethod
-    def start(self, n: int, needs: Sequence[str], url: str) -> None:
-        """Start `n` workers on the database at `url` that run what `needs` no more than this."""
+    def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
+        """Start `n` workers on the database at `url` that run what `needs` no more than this.
+
+        `more` is what `drain` takes beside, as the lease of the campaign that they work for.
+        """
 
     @abstractmethod
     def alive(self) -> int:
@@ -55,14 +59,21 @@ class Engine(ABC):
     def stop(self) -> None:
         """End them; what they had begun waits for its next attempt."""
 
+    def see_out(self) -> None:
+        """Let them end by themselves for a while, when nothing is left for them."""
+        for _ in range(_PATIENCE):
+            if not self.alive():
+                break
+            time.sleep(_LOOK_S)
+
 
 @final
 class Local(Engine):
     """Processes on this machine; without `workers` the command runs its trials itself."""
 
-    def start(self, n: int, needs: Sequence[str], url: str) -> None:
+    def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
         """Start them; they end with this process."""
-        asked = {"url": url, "needs": list(needs), "parent": os.getpid(), **self._own}
+        asked = {"url": url, "needs": list(needs), "parent": os.getpid(), **self._own, **more}
         self._running = [
             subprocess.Popen(
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
@@ -102,7 +113,7 @@ class Slurm(Engine):
         super().__init__(**own)
         self._folder, self._cluster, self._options = folder, cluster, dict(options or {})
 
-    def start(self, n: int, needs: Sequence[str], url: str) -> None:
+    def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
         """Submit them."""
         submitit = _needed("submitit", "launchers")
         # What it sends is unpickled there, before anything of this project has run.
@@ -111,9 +122,8 @@ class Slurm(Engine):
         executor = submitit.AutoExecutor(folder=self._folder, cluster=self._cluster)
         executor.update_parameters(name="joulelab", **self._options)
         with executor.batch():
-            self._running = [
-                executor.submit(drain, url, list(needs), self.name, **self._own) for _ in range(n)
-            ]
+            asked = {**self._own, **more}
+            self._running = [executor.submit(drain, url, list(needs), self.name, **asked) for _ in range(n)]
 
     def alive(self) -> int:
         """Jobs that wait or run."""
@@ -137,7 +147,7 @@ class Ray(Engine):
         super().__init__(**own)
         self._address, self._asks = address, {"num_cpus": cpus, "num_gpus": gpus}
 
-    def start(self, n: int, needs: Sequence[str], url: str) -> None:
+    def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
         """Start them, with this project's code as it is now."""
         ray = _needed("ray", "ray")
         if not ray.is_initialized():
@@ -150,7 +160,7 @@ class Ray(Engine):
         hidden = {} if self._asks["num_gpus"] else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
         worker = ray.remote(**self._asks, runtime_env=hidden, max_retries=0)(drain)
         # A worker begins in a copy of the code, where no relative path leads to what the command meant.
-        here = {**self._own, "folder": str(Path.cwd())}
+        here = {**self._own, "folder": str(Path.cwd()), **more}
         self._running = [worker.remote(url, list(needs), self.name, **here) for _ in range(n)]
 
     def alive(self) -> int:
@@ -206,10 +216,52 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
             before = len(work)
             yield from work.elsewhere()
             starts = 0 if len(work) < before else starts
-        for _ in range(_PATIENCE):  # nothing is left for them: they end by themselves
-            if not engine.alive():
-                break
-            time.sleep(_LOOK_S)
+        engine.see_out()
     finally:
         engine.stop()
         work.close()
+
+
+@contextmanager
+def beside(
+    runner: Runner, config: Mapping[str, Any], lease: str | None, sweep: str
+) -> Iterator[Callable[[Sequence[Job]], Iterator[Outcome]]]:
+    """What runs jobs: the runner, with workers of the config's engine beside it where there is a lease."""
+    engine = None if lease is None else of(config)
+    if engine is None or lease is None:
+        yield runner.run
+        return
+    both = _Beside(runner, engine, lease, sweep)
+    try:
+        yield both.run
+        both.close(engine.see_out)  # the lease was given back
+    finally:
+        both.close(engine.stop)
+
+
+@final
+class _Beside:
+    """A campaign's runner with workers beside it: both take the trials that may be shared.
+
+    The workers stay while somebody holds the campaign's lease: one that died and is typed again has them
+    still. They are started with the first trial that they may run, and end with the campaign.
+    """
+
+    def __init__(self, runner: Runner, engine: Engine, lease: str, sweep: str) -> None:
+        self._runner, self._engine, self._of = runner, engine, {"lease": lease, "sweep": sweep}
+        self._starts = 0
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Run all jobs, as `Runner.run`."""
+        shared = [job for job in jobs if not job.apart]
+        if shared and self._starts < _STARTS and not self._engine.alive():
+            self._starts += 1
+            needs = sorted({need_of(job.config) for job in shared})
+            url = str(shared[0].config["store"]["url"])
+            self._engine.start(self._engine.workers or 1, needs, url, **self._of)
+        return self._runner.run(jobs)
+
+    def close(self, end: Callable[[], None]) -> None:
+        """End the workers, if there ever were any."""
+        if self._starts:
+            end()

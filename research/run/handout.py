@@ -4,15 +4,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, final
 
 from refusal import Refusal
 from research.run import lookup
-from research.run.job import Job, Outcome
-from research.store.attempts import LEASE_S
+from research.run.ends import OVER
+from research.run.job import Job, Outcome, Status
+from research.store.attempts import LEASE_S, LastRun
 from research.store.outage import Unreachable, at_once
-from research.store.states import FAILED, OPEN, AttemptOutcome
+from research.store.states import FAILED, HELD, OPEN, AttemptOutcome
 from research.store.store import Lost, Store, TrialClaim
+from research.types import Result
 
 _WAIT_S = 0.5
 """how often it is looked whether others have ended what this process waits for"""
@@ -25,7 +28,8 @@ class Handout:
     """Jobs that wait; `take` leases them, `elsewhere` tells those that others have ended.
 
     A job without a database, or with another than the first, is handed out as it comes. With a `source` the
-    jobs are whatever it finds in the database at `url`, for as long as it finds any: a worker's.
+    jobs are whatever it finds in the database at `url`, for as long as it finds any: a worker's, which has
+    these `needs`.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Handout:
         source: Callable[[Store, int], dict[int, Job]] | None = None,
         url: str | None = None,
         engine: str = "local",
+        needs: Sequence[str] | None = None,
     ) -> None:
         urls = [
             job.config["store"]["url"] if {"store", "data"} <= job.config.keys() else None for job in jobs
@@ -47,7 +52,7 @@ class Handout:
         self._leased: list[TrialClaim] = []
         self._looked = self._extended = time.monotonic()
         self._told = False
-        self._source, self._engine = source, engine
+        self._source, self._engine, self._needs = source, engine, needs
         self._look()
         if self._store is not None:
             self._enqueue([job for job, own in zip(jobs, urls, strict=True) if own == url])
@@ -71,7 +76,7 @@ class Handout:
         if self._store is None or not self._waiting or len(taken) == most:
             return taken
         asked = list(self._waiting)[:_WINDOW]
-        for mine in self._store.take(asked, most - len(taken), engine=self._engine):
+        for mine in self._store.take(asked, most - len(taken), needs=self._needs, engine=self._engine):
             first, *others = self._waiting.pop(mine.trial_id)
             if others:
                 self._waiting[mine.trial_id] = others
@@ -89,8 +94,16 @@ class Handout:
         return [*self._plain, *(job for jobs in self._waiting.values() for job in jobs)]
 
     def late(self) -> Sequence[Job]:
-        """Jobs whose time is over: they wait no more."""
-        return self.dropped([job for job in self.jobs() if job.left_s <= 0])
+        """Jobs whose time is over: they wait no more, and who runs one for this sweep is told to end."""
+        late = [job for job in self.jobs() if job.left_s <= 0]
+        gone = set(map(id, late))
+        held = [number for number, own in self._waiting.items() if all(id(job) in gone for job in own)]
+        if self._store is not None and held:
+            states, ran = self._store.states(held), self._store.ran(held)
+            sweeps = {job.sweep for job in late}
+            run = [n for n in ran if states.get(n, ("",))[0] in HELD and ran[n].sweep in sweeps]
+            self._store.cancel(run, OVER)
+        return self.dropped(late)
 
     def dropped(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """These, which wait no more from now on."""
@@ -117,18 +130,28 @@ class Handout:
             [job for number in self._waiting.keys() - states.keys() for job in self._waiting.pop(number)]
         )
         self._tell_paused()
-        done = [number for number, (status, _) in states.items() if status == "done"]
-        results = self._store.results(done)
-        for number, (status, reason) in states.items():
-            if status not in ("done", "cancelled", *FAILED):
-                continue
+        ended = [number for number, (status, _) in states.items() if status in ("done", "cancelled", *FAILED)]
+        results, ran = self._store.results(ended), self._store.ran(ended)
+        for number in ended:
             for job in self._waiting.pop(number):
-                if status != "done":
-                    yield Outcome(job, "failed", reason or status, number)
-                elif lookup.lacking(results[number].facts, job.config):
-                    self._plain.append(job)
-                else:
-                    yield lookup.outcome(job, results[number])
+                outcome = self._answered(job, number, states[number], results.get(number))
+                if outcome is not None:
+                    yield _by(outcome, None if states[number][0] == "dead" else ran.get(number))
+
+    def _answered(
+        self, job: Job, number: int, state: tuple[str, str | None], result: Result | None
+    ) -> Outcome | None:
+        """How a job ended that another has run; None where it is to be run again for what this one asks."""
+        status, reason = state
+        if result is None and status == "stopped" and not (job.config.get("callbacks") or {}).get("halving"):
+            self._enqueue([job])  # a campaign's bars have ended it, and this job has none
+            return None
+        if result is None:
+            return Outcome(job, "failed", reason or status, number)
+        if lookup.lacking(result.facts, job.config):
+            self._plain.append(job)
+            return None
+        return lookup.outcome(job, result)
 
     def over(self, mine: TrialClaim | None) -> None:
         """What was begun here has ended."""
@@ -205,3 +228,11 @@ class Handout:
         if names:
             self._told = True
             print(f"paused: python agent.py task=queue resume={min(names)} hands out the rest", flush=True)
+
+
+def _by(outcome: Outcome, ran: LastRun | None) -> Outcome:
+    """The outcome with who has run it; what was run for another sweep costs this one nothing."""
+    if ran is None or ran.sweep != outcome.job.sweep:
+        return outcome
+    status: Status = "done" if outcome.ok else outcome.status
+    return replace(outcome, status=status, by=ran.by, wall_s=ran.seconds)

@@ -21,6 +21,8 @@ class Job:
     source: str = "person"
     until: float | None = None
     """when it must have ended by `time.monotonic`: it is interrupted then, or not started at all"""
+    apart: bool = False
+    """whether only who asks for it may run it: its clocks are held against others of this machine"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overrides", redact(list(self.overrides)))
@@ -49,6 +51,8 @@ class Outcome:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_bytes: int = 0
+    by: str | None = None
+    """who has run it where that was another process, as `slurm on node3`"""
 
     @property
     def ok(self) -> bool:

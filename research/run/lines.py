@@ -45,15 +45,19 @@ class Lines:
         status: str,
         metrics: Mapping[str, float],
         reason: str | None,
+        by: str | None = None,
     ) -> None:
-        """One ended trial; an arm that fails in the same way for another seed is told once."""
+        """One ended trial; an arm that fails in the same way for another seed is told once.
+
+        `by` is who has run it where that was another process.
+        """
         self.count += 1
         failure = (*overrides, reason)
         if reason and failure == self._failed:
             return
         self._failed = failure
         arm = " ".join(overrides) or "control"
-        known = " (known)" if status == "known" else ""
+        known = " (known)" if status == "known" else f" (by {by})" if by else ""
         told = "   ".join(self._figure(key, metrics) for key in self.shown if key in metrics)
         won_not = stopped(reason)
         ended = told if metrics else f"stopped: {won_not}" if won_not else f"{status}: {reason}"

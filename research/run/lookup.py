@@ -29,7 +29,7 @@ def wanted_of(job: Job) -> WantedTrial:
     config, (key,) = job.config, keys([job])
     values = {"overrides": list(job.overrides), "config": redact(config), "seed": config.get("seed", 0)}
     values |= {"name": config.get("name"), "sweep": job.sweep, "source": job.source}
-    return wanted(key, force=bool(config.get("force")), **values)
+    return wanted(key, force=bool(config.get("force")), apart=job.apart, **values)
 
 
 def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:

@@ -66,7 +66,7 @@ def line(outcome: Outcome, number: int, total: int, shared: Collection[str] = ()
     score = outcome.job.config.get("score", "score")
     parts.append("no score" if outcome.score is None else f"{score} {quantity(score, outcome.score)}")
     if outcome.status == "done":
-        parts.append(f"{outcome.wall_s:.1f} s")
+        parts.append(f"{outcome.wall_s:.1f} s" + (f" by {outcome.by}" if outcome.by else ""))
     joules = outcome.metrics.get("train/energy_j")
     if joules is not None:
         parts.append(f"{quantity('train/energy_j', joules)} [{outcome.facts.get('energy_method')}]")

@@ -50,6 +50,7 @@ class _Running:
     claim: TrialClaim | None
     place: dict[str, str]
     log: Path
+    timeout_s: float | None
 
 
 @final
@@ -57,10 +58,11 @@ class Runner:
     """Runs jobs in children of one process that has imported everything; use it as a context manager.
 
     `jobs` at a time (default: what the machine holds), each with `threads` threads (default: cores / jobs)
-    and for at most `timeout_s` seconds, or `stall_s` without a sign of life (`research/run/silence.py`). None
-    is started while a disk has less than `disk_floor_gib` free. What a child prints goes to a file under
-    `logs`, which a failure names; without `logs` only the files of failures are kept, in the system's
-    temporary folder. A child takes up to `turns` trials, where none can reach the next: see `turns.py`.
+    and for at most `timeout_s` seconds, or `stall_s` without a sign of life (`research/run/silence.py`); of
+    these three what is not said here is as the trial's own config says. None is started while a disk has less
+    than `disk_floor_gib` free. What a child prints goes to a file under `logs`, which a failure names;
+    without `logs` only the files of failures are kept, in the system's temporary folder. A child takes up to
+    `turns` trials, where none can reach the next: see `turns.py`.
     """
 
     def __init__(
@@ -170,7 +172,13 @@ class Runner:
         ]
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
-        one = running[self._started] = _Running(job, claim, place, self._log(job))
+        own = job.config.get("launcher") or {}
+        timeout_s, stall_s = (
+            own.get(name) if said is None else said
+            for name, said in (("timeout_s", self._timeout_s), ("stall_s", self._stall_s))
+        )
+        threads = self._threads or own.get("threads") or threads
+        one = running[self._started] = _Running(job, claim, place, self._log(job), timeout_s)
         named: dict[str, Any] = {
             "overrides": job.overrides,
             "sweep": job.sweep,
@@ -188,9 +196,9 @@ class Runner:
             "kin": turns.kin(job.config, called, place, threads),
             "turns": self._turns,
         }
-        longest = min(job.left_s, math.inf if self._timeout_s is None else self._timeout_s)
+        longest = min(job.left_s, math.inf if timeout_s is None else timeout_s)
         longest_s = None if math.isinf(longest) else max(longest, 0.01)
-        forks.fork(self._started, request, longest_s, self._stall_s)
+        forks.fork(self._started, request, longest_s, stall_s)
 
     def _open(self, threads: int) -> Forks:
         if self._logs is None:
@@ -241,7 +249,7 @@ class Runner:
             told = answer["result"]
             yield Outcome(one.job, **{name: told[name] for name in _TOLD if name in told}, **figures)
             return
-        status, reason = ends.told(about, answer, one.job.left_s <= 0, self._timeout_s)
+        status, reason = ends.told(about, answer, one.job.left_s <= 0, one.timeout_s)
         spent = {"seconds": about.get("wall_s"), "cpu_seconds": about.get("cpu_s")}
         said = ends.kept(status, reason, answer)
         trouble = self._work.failed(one.claim, said, faults.outcome(said), spent)

@@ -109,7 +109,7 @@ def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
 
     CPU seconds on both sides: wall time would tell how long trials waited for each other.
     """
-    done = [one for one in told if one.status == "done"]
+    done = [one for one in told if one.status == "done" and one.by is None]
     stepped = sum(one.metrics.get("train/cpu_seconds", 0.0) for one in done)
     if stepped <= 0:
         return []

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import sqlalchemy as sa
 
@@ -17,7 +17,7 @@ import pulse
 from refusal import Ended
 from research.store import address, index, outage
 from research.store.faults import OTHERS
-from research.store.owners import dead, owner
+from research.store.owners import dead, host, owner
 from research.store.schema import FINAL, attempt, clock, metric, pause, trial
 from research.store.states import FAILED, HELD, AttemptOutcome
 from research.types import STOPPED, Key
@@ -80,13 +80,17 @@ def hold(
     return mine
 
 
-def waiting(needs: Sequence[str]) -> sa.Select[int]:
-    """The trials that may be begun now by who has these `needs`, the most urgent first, then the oldest."""
+def waiting(needs: Sequence[str] | None = None, sweep: str | None = None) -> sa.Select[int]:
+    """The trials that may be begun now, the most urgent first, then the oldest.
+
+    By who has these `needs`, None those of every trial; of one sweep or campaign, or of all.
+    """
     held_back = sa.select(pause.c.name)
     query = sa.select(_C.id).where(
         _C.status == "queued",
         _C.not_before <= clock(),
-        _C.needs.in_(needs),
+        sa.true() if needs is None else _C.needs.in_(needs),
+        sa.true() if sweep is None else _C.sweep == sweep,
         sa.func.coalesce(_C.sweep, "").not_in(held_back),
         ~sa.exists(held_back.where(pause.c.name == "all")),
     )
@@ -96,7 +100,7 @@ def waiting(needs: Sequence[str]) -> sa.Select[int]:
 def take(
     connection: sa.Connection,
     ids: Sequence[int] | None,
-    needs: Sequence[str],
+    needs: Sequence[str] | None,
     most: int,
     lease_s: float,
     engine: str,
@@ -183,6 +187,29 @@ def _close(
     told = {**own, **(used or {}), **{name: own[name] for name in ("joules",) if name in own}}
     values = {"ended": clock(), "outcome": outcome, "reason": reason, **_spent(told)}
     connection.execute(sa.update(attempt).where(last).values(**values))
+
+
+@final
+class LastRun(NamedTuple):
+    """Who made the last attempt at a trial."""
+
+    by: str
+    """as `slurm on node3`"""
+    seconds: float
+    sweep: str | None
+    """what it was run for"""
+
+
+def ran(connection: sa.Connection, ids: Sequence[int]) -> dict[int, LastRun]:
+    """Who ran these trials last."""
+    took = sa.func.coalesce(_A.ended - _A.started, 0.0).label("took")
+    query = sa.select(_A.trial_id, _A.engine, _A.owner, took, _C.sweep).join(trial, _C.id == _A.trial_id)
+    rows = connection.execute(query.where(_A.trial_id.in_(ids)).order_by(_A.n))
+    said = {"local": "another process"}
+    return {
+        row.trial_id: LastRun(f"{said.get(row.engine, row.engine)} on {host(row.owner)}", row.took, row.sweep)
+        for row in rows
+    }
 
 
 def spent(figures: Mapping[str, float]) -> dict[str, float]:

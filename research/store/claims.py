@@ -18,6 +18,8 @@ from research.store.states import FAILED, HELD
 from research.types import Key, Trial
 
 _AGAIN = (*FAILED, "cancelled")
+APART = "apart"
+"""what a trial needs that only who asks for it by its row may run"""
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _C = trial.c
 
@@ -43,11 +45,15 @@ def wanted(
     source: str = "person",
     folder: str | None = None,
     force: bool = False,
+    apart: bool = False,
 ) -> WantedTrial:
-    """A trial with what its row says of it: its resolved config, and where it comes from."""
+    """A trial with what its row says of it: its resolved config, and where it comes from.
+
+    One that is `apart` is offered to no worker.
+    """
     values: dict[str, Any] = {"config": config, "overrides": list(overrides), "seed": seed, "source": source}
     values |= {"name": name, "sweep": sweep, "folder": None if folder is None else str(folder)}
-    values["needs"] = need_of(config)
+    values["needs"] = APART if apart else need_of(config)
     return WantedTrial(key, values | {"config_sha": config_sha(key.signature, config)}, force)
 
 
@@ -108,14 +114,24 @@ def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int
             row = _Row(0, "queued", _next(own))
             own.append(row)
             new.append(_new(one, row.replicate))
-        elif row.status != "queued":
-            again = {"status": "queued", "not_before": 0, "cancel": 0, "token": None}
-            connection.execute(sa.update(trial).where(_C.id == row.id).values(**{**one.values, **again}))
-            row.status = "queued"
+        else:
+            _queue(connection, row, one)
         chosen.append(row)
     if new:
         _open_all(connection, new, rows)
     return [row.id for row in chosen]
+
+
+def _queue(connection: sa.Connection, row: _Row, asked: WantedTrial) -> None:
+    """Have a row that nobody holds queued as it is asked for."""
+    own = sa.update(trial).where(_C.id == row.id)
+    if row.status != "queued":
+        again = {"status": "queued", "not_before": 0, "cancel": 0, "token": None}
+        connection.execute(own.values(**{**asked.values, **again}))
+        row.status = "queued"
+    elif asked.values["source"] == "agent":
+        # What a campaign that died has queued has the bars, and the place, of then.
+        connection.execute(own.where(_C.sweep == asked.values["sweep"]).values(**asked.values))
 
 
 def _open_all(connection: sa.Connection, new: list[dict[str, Any]], rows: dict[Key, list[_Row]]) -> None:
@@ -213,7 +229,9 @@ def begin(
         end(connection, mine, "cancelled", reason="the code or the machine made it another trial")
         return claim(connection, asked, lease_s)
     own = {"status": "running", "owner": owner(), "lease_until": clock() + lease_s, **asked.key._asdict()}
-    connection.execute(sa.update(trial).where(_C.id == mine.trial_id).values(**{**asked.values, **own}))
+    # Whom it may be offered to when this attempt is lost was said by who queued it.
+    told = {name: value for name, value in asked.values.items() if name != "needs"}
+    connection.execute(sa.update(trial).where(_C.id == mine.trial_id).values(**{**told, **own}))
     seen = {"owner": owner(), "seen": clock()}
     connection.execute(sa.update(attempt).where(attempt.c.token == mine.token).values(**seen))
     return mine

@@ -69,6 +69,12 @@ def of_sprint(row: Any) -> str:
     return f"campaign {facts['campaign']}" if "campaign" in facts else f"recipe {folder}"
 
 
+def word(connection: sa.Connection, row: Any) -> str:
+    """A sprint's status as people read it: one that runs, though nobody holds its lease, is lost."""
+    status = str(row["status"])
+    return "lost" if status == "running" and of_sprint(row) not in holders(connection) else status
+
+
 @contextmanager
 def held(store: Store, mine: Lease, lease_s: float = LEASE_S) -> Iterator[threading.Event]:
     """Hold on to a lease while the body runs, and give it back; yields an event that is set when it is lost.

@@ -29,6 +29,12 @@ def host(who: str) -> str:
     return who.partition(" ")[0] or "another host"
 
 
+def may_be_here(who: str) -> bool:
+    """False when `who` surely runs on another machine: containers of one share its boot."""
+    here, there = place().split(" "), who.split(" ")
+    return len(here) < 2 or len(there) < 2 or here[1] == there[1]
+
+
 def dead(who: str) -> bool:
     """True when `who` ran on this host and is surely gone; False means alive or unknown."""
     where, process, started = who.rsplit(" ", 2)

@@ -188,11 +188,15 @@ attempt = _table(
     sa.Column("joules_method", Words),
 )
 # At most one at a time, and at most one result.
-for _name, _one in (("open", attempt.c.ended.is_(None)), ("done", attempt.c.outcome == "done")):
-    _only: Any = {"unique": True, "sqlite_where": _one, "postgresql_where": _one}
-    # MariaDB has no index of some rows: there the tokens alone see to it.
+for _name, _said in (("open", "ended IS NULL"), ("done", "outcome = 'done'")):
+    _only: Any = {"unique": True, "sqlite_where": sa.text(_said), "postgresql_where": sa.text(_said)}
     sa.Index(f"ix_attempt_{_name}", attempt.c.trial_id, **_only).ddl_if(
         callable_=lambda *about, dialect, **more: dialect.name != "mariadb"
+    )
+    # MariaDB has no index of some rows, but one of a column that is NULL in all others.
+    _column = f"ix_{_name} INTEGER AS (CASE WHEN {_said} THEN trial_id END) VIRTUAL INVISIBLE UNIQUE"
+    sa.event.listen(
+        attempt, "after_create", sa.DDL(f"ALTER TABLE attempt ADD COLUMN {_column}").execute_if("mariadb")
     )
 pause = _table(
     "pause",

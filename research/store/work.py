@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from refusal import Refusal
 from research.store import attempts, claims
-from research.store.attempts import LEASE_S, TrialClaim
+from research.store.attempts import LEASE_S, LastRun, TrialClaim
 from research.store.claims import WantedTrial
 from research.store.journal import Journal
 from research.store.outage import insist
@@ -93,11 +93,13 @@ class Work(Journal, ABC):
         ids: Sequence[int] | None = None,
         most: int = 1,
         *,
-        needs: Sequence[str] = ("cpu", "gpu"),
+        needs: Sequence[str] | None = ("cpu", "gpu"),
         lease_s: float = LEASE_S,
         engine: str = "local",
     ) -> list[TrialClaim]:
         """Lease up to `most` of the trials that wait, of these ids or of all, for who has these `needs`.
+
+        None are those of every trial, such as are apart among them: they are for who asks by their ids.
 
         What nobody holds any more is queued again first, where there is nothing else.
         """
@@ -107,12 +109,17 @@ class Work(Journal, ABC):
                 got = attempts.take(connection, ids, needs, most, lease_s, engine)
         return got
 
-    def offered(self, needs: Sequence[str], most: int) -> list[Trial]:
+    def offered(self, needs: Sequence[str], most: int, sweep: str | None = None) -> list[Trial]:
         """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
         with self.write() as connection:
             attempts.recover(connection)
-            ids = list(connection.execute(attempts.waiting(needs).limit(most)).scalars())
+            ids = list(connection.execute(attempts.waiting(needs, sweep).limit(most)).scalars())
         return self.trials(ids=ids)
+
+    def ran(self, ids: Sequence[int]) -> dict[int, LastRun]:
+        """Who ran these trials last, and for how long."""
+        with self.read() as connection:
+            return attempts.ran(connection, ids)
 
     def extend(self, leased: Sequence[TrialClaim], lease_s: float = LEASE_S) -> None:
         """Hold on to what was leased and has not begun; what has begun holds itself."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.admission import Admission
+from research.campaign.alone import running
 from research.campaign.bench import Arm
 from research.campaign.campaign import Campaign
 from research.goal.saying import sentence
@@ -126,7 +127,7 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
     seeds, wanted = own.charter.screen.seeds, own.objective
     control = Arm((), "control", 0)
     arm = Arm(proposal.overrides, proposal.proposer, int(row["id"]))
-    with own.running(own.charter.name, alone=is_timed(wanted.metric)) as run:
+    with running(own, own.charter.name, own={"jobs": 1} if is_timed(wanted.metric) else None) as run:
         workbench = own.bench(run)
         complaints = Admission(workbench, None, own.charter.review).gate(proposal.overrides)
         if complaints:

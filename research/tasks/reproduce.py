@@ -98,6 +98,7 @@ def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
 
 def _again(campaign: Campaign, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
+    from research.campaign.alone import running
     from research.run.runner import Job
 
     own = {**campaign.harness, "force": True}
@@ -105,10 +106,11 @@ def _again(campaign: Campaign, trials: Sequence[Trial]) -> dict[int, Trial]:
     replicates: dict[int, Trial] = {}
     # Sums of another number of threads are rounded otherwise.
     for threads in sorted({_threads(result) for result in results.values()}, key=str):
-        with campaign.running("reproduce", alone=True, threads=threads) as run:
+        as_then = {"jobs": 1} | ({} if threads is None else {"threads": threads})
+        with running(campaign, "reproduce", own=as_then) as run:
             for trial in (trial for trial in trials if _threads(results[trial.id]) == threads):
                 # Of no sweep: what is checked later is no part of what the campaign cost.
-                (outcome,) = run([Job(renamed(trial.config) | own, list(trial.overrides))])
+                (outcome,) = run([Job(renamed(trial.config) | own, list(trial.overrides), apart=True)])
                 if not outcome.ok or outcome.trial_id is None:
                     raise Refusal(f"Trial {trial.id} cannot be run again: {outcome.reason}.")
                 (replicates[trial.id],) = campaign.store.trials(ids=[outcome.trial_id])

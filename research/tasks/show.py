@@ -129,12 +129,16 @@ def _insight(store: "Store", wanted: Reference) -> Shown:
 
 
 def _sprint(store: "Store", wanted: Reference) -> Shown:
+    from research.store import leases
+
     row = row_of(store, wanted)
     proposals = store.proposals(sprint_id=wanted.number)
     counts = Counter(proposal["status"] for proposal in proposals)
     own = store.insights(sprint_id=wanted.number)
     insights = [f"{insight['word']}: {insight['insight'].claim}" for insight in own]
     about = {key: row[key] for key in ("goal", "status", "objective", "folder", "created")}
+    with store.read() as connection:
+        about["status"] = leases.word(connection, row)
     return Shown(
         kind="sprint",
         id=wanted.number,

@@ -25,6 +25,7 @@ class SprintLine(Record):
     asked: str | None
     """the goal as it was understood; None for a recipe, which asks its own question"""
     status: str
+    """running, done, interrupted, failed, or lost: whoever ran it is gone, and its command goes on with it"""
     proposals: dict[str, int]
     folder: str | None
 
@@ -105,7 +106,7 @@ def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
     """Count what is in the database; a database that is not there yet is not made."""
     if not campaign.exists:
         return Status(store=campaign.address, exists=False, budget=budget)
-    from research.store import queries
+    from research.store import leases, queries
 
     with campaign.store.read() as connection:
         sprints = queries.rows(connection, "sprint", _SPRINTS)[::-1]
@@ -113,7 +114,7 @@ def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
         return Status(
             store=campaign.address,
             exists=True,
-            sprints=tuple(_line(row, counts[row["id"]]) for row in sprints),
+            sprints=tuple(_line(row, leases.word(connection, row), counts[row["id"]]) for row in sprints),
             proposals=queries.statuses(connection, "proposal"),
             trials=queries.statuses(connection, "trial"),
             disturbed=queries.disturbed(connection),
@@ -126,13 +127,13 @@ def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
         )
 
 
-def _line(row: Mapping[str, Any], counts: dict[str, int]) -> SprintLine:
+def _line(row: Mapping[str, Any], word: str, counts: dict[str, int]) -> SprintLine:
     return SprintLine(
         id=row["id"],
         number=row["facts"].get("number"),
         goal=row["goal"],
         asked=asked_of(row),
-        status=row["status"],
+        status=word,
         proposals=counts,
         folder=row["folder"],
     )

@@ -1,5 +1,6 @@
 """A campaign whose defaults break a bound: first what keeps it, then less of what the goal asks for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

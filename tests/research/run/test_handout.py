@@ -1,7 +1,9 @@
 """Who asks for the same trials shares them: none is begun twice, and what others end is told as theirs."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.run import handout
+from research.run import handout, lookup
 from research.run.drain import _job, drain
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
+from research.run.progress import line
 from research.store import promises
 from research.store.schema import trial
 from research.store.store import Store, TrialClaim
@@ -45,6 +48,12 @@ def seeds(outcomes: Iterator[Outcome]) -> dict[int, str]:
     return {one.job.config["seed"]: one.status for one in outcomes}
 
 
+def barred(job: Job) -> Job:
+    """The job with a bar that ends it early, as a campaign asks for it."""
+    callbacks = job.config["callbacks"] | {"halving": {"cap": 1.0}}
+    return replace(job, config=job.config | {"callbacks": callbacks})
+
+
 def test_two_that_ask_for_the_same_trials_share_them(jobs: list[Job], store: Store) -> None:
     one, other = Handout(jobs), Handout(jobs)
     mine, theirs = taken(one, 2), taken(other, 9)
@@ -52,8 +61,10 @@ def test_two_that_ask_for_the_same_trials_share_them(jobs: list[Job], store: Sto
     assert one.take(9) == [] == other.take(9)
     for seed, claim in [*mine, *theirs]:
         store.finish(claim, {"val/accuracy": seed / 10})
-    assert seeds(one.elsewhere()) == {2: "known", 3: "known"} and len(one) == 0
+    assert seeds(one.elsewhere()) == {2: "done", 3: "done"} and len(one) == 0
     told = list(other.elsewhere())
+    assert {outcome.by for outcome in told} == {f"another process on {socket.gethostname()}"}
+    assert "s by another process on" in line(told[0], 1, 2)
     assert [outcome.metrics for outcome in told] == [{"val/accuracy": 0.0}, {"val/accuracy": 0.1}]
     one.close(), other.close()
     assert [row.status for row in store.trials()] == ["done"] * 4
@@ -81,8 +92,67 @@ def test_what_failed_elsewhere_is_told_and_what_was_lost_waits(jobs: list[Job], 
     assert (seed, again.trial_id) == (1, gone.trial_id) and again.token != gone.token
     assert other.failed(gone, "late", "lost", {}) == "" and other.again(jobs[1], gone)
     store.finish(again, {})
-    assert seeds(other.elsewhere()) == {1: "known"}
+    assert seeds(other.elsewhere()) == {1: "done"}
     one.close(), other.close()
+
+
+def test_what_another_sweep_has_run_is_known_and_costs_this_one_nothing(
+    jobs: list[Job], store: Store
+) -> None:
+    own = Handout(jobs[:1])
+    theirs = Handout([replace(jobs[0], sweep="another")])
+    ((_, claim),) = taken(own)
+    store.finish(claim, {"val/accuracy": 0.5})
+    (outcome,) = theirs.elsewhere()
+    assert (outcome.status, outcome.by, outcome.wall_s) == ("known", None, 0.0)
+    own.close(), theirs.close()
+
+
+def test_a_trial_that_is_apart_is_offered_to_no_worker_not_even_when_it_was_lost(
+    jobs: list[Job], store: Store
+) -> None:
+    work = Handout([replace(jobs[0], apart=True), jobs[1]])
+    assert [row.seed for row in store.offered(["cpu", "gpu"], 9)] == [1]
+    mine = dict(taken(work, 2))
+    wanted = lookup.wanted_of(jobs[0])  # as the process that trains begins it
+    assert isinstance(store.begin(mine[0], wanted), TrialClaim)
+    with store.write() as connection:
+        connection.execute(sa.update(trial).values(lease_until=0))
+    assert [row.seed for row in store.offered(["cpu", "gpu"], 9)] == [1]
+    assert [row.status for row in store.trials()] == ["queued", "queued"]
+    work.close()
+
+
+def test_a_campaign_that_is_typed_again_queues_its_trial_as_it_is_now(jobs: list[Job], store: Store) -> None:
+    Handout([replace(barred(jobs[0]), source="agent")])  # it died
+    Handout([jobs[0]])  # another's wish changes nothing
+    assert "halving" in store.trials()[0].config["callbacks"]
+    work = Handout([replace(jobs[0], source="agent", apart=True)])
+    assert "halving" not in store.trials()[0].config["callbacks"]
+    assert store.offered(["cpu"], 9) == []
+    work.close()
+
+
+def test_what_a_campaigns_bars_have_ended_is_run_again_for_who_has_none(
+    jobs: list[Job], store: Store
+) -> None:
+    campaign = Handout([replace(barred(jobs[0]), source="agent")])
+    person = Handout([replace(jobs[0], sweep="a person's")])
+    ((_, claim),) = taken(campaign)
+    store.fail(claim, "stopped early: it costs more than the best")
+    assert [row.status for row in store.trials()] == ["stopped"]
+    assert list(person.elsewhere()) == [] and len(person) == 1
+    assert [seed for seed, _ in taken(person)] == [0]
+    campaign.close(), person.close()
+
+
+def test_who_runs_a_trial_whose_time_is_over_is_told_to_end(jobs: list[Job], store: Store) -> None:
+    late = replace(jobs[0], until=time.monotonic() - 1)
+    work, worker = Handout([late]), Handout(jobs[:1])
+    ((_, claim),) = taken(worker)
+    assert store.wanted(claim)
+    assert work.late() == [late] and not store.wanted(claim)
+    work.close(), worker.close()
 
 
 def test_jobs_whose_time_is_over_wait_no_more(jobs: list[Job], store: Store) -> None:

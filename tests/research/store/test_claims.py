@@ -249,3 +249,21 @@ def test_claims_follow_the_model(store_url: str, monkeypatch: pytest.MonkeyPatch
     )
     run_state_machine_as_test(lambda: Model(store), settings=few)
     store.close()
+
+
+@pytest.mark.parametrize("second", [{"ended": None}, {"ended": 2.0, "outcome": "done"}])
+def test_no_trial_can_have_two_open_attempts_or_two_results(store: Store, second: dict[str, Any]) -> None:
+    """Whatever the code does: the database itself refuses it, of each kind."""
+    claim = store.claim(KEYS[0], config={})
+    assert isinstance(claim, TrialClaim)
+    if second["ended"]:
+        store.finish(claim, {"a": 1.0})
+    row = {"trial_id": claim.trial_id, "n": 2, "token": "other", "owner": "o", "engine": "e"}
+    row |= {"started": 1.0, "seen": 1.0}
+    with pytest.raises(sa.exc.IntegrityError), store.write() as opened:
+        opened.execute(sa.insert(attempt).values(**row, **second))
+    with store.write() as opened:  # one that failed may stand beside
+        opened.execute(sa.insert(attempt).values(**row, ended=2.0, outcome="lost"))
+        opened.execute(
+            sa.insert(attempt).values(**row | {"n": 3, "token": "third"}, ended=2.0, outcome="lost")
+        )

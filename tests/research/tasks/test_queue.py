@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from command_lab import Room
 from refusal import Refusal
+from research.store import leases, schema
 from research.store.claims import wanted
 from research.types import Key, Proposal
 
@@ -135,3 +137,24 @@ def test_without_a_campaign_there_is_nothing_to_steer(room: Room) -> None:
     room.store.add_sprint("x", facts={})
     with pytest.raises(Refusal, match="There is no campaign yet"):
         room.ask("steer", say="stop")
+
+
+def test_a_sprint_that_nobody_runs_any_more_is_told_as_lost(room: Room) -> None:
+    room.store.add_sprint("it ended", facts={"campaign": "b"})
+    room.store.set_sprint(1, "done")
+    room.store.add_sprint("fewer joules", facts={"campaign": "c"})
+    room.store.add_sprint("a recipe", folder="runs/r", facts={})
+    with room.store.write() as connection:
+        mine = [leases.take(connection, name) for name in ("campaign c", "recipe runs/r")]
+    assert [sprint.status for sprint in room.ask("status").sprints] == ["running", "running", "done"]
+    with room.store.write() as connection:  # the lease of one ran out, the other was given back
+        held = schema.lease.c.name
+        connection.execute(sa.update(schema.lease).where(held == mine[0].name).values(until=0))
+        connection.execute(sa.delete(schema.lease).where(held == mine[1].name))
+    found = room.ask("status")
+    assert [sprint.status for sprint in found.sprints] == [
+        "lost",
+        "lost",
+        "done",
+    ] and " lost " in found.text()
+    assert room.ask("show", id="sprint:2").about["status"] == "lost"
