@@ -10,7 +10,7 @@ from research.metrics import described, quantity, twin, words
 from research.page import put
 from research.report import pictures
 from research.report.answer import repeat
-from research.report.arms import arms_table, measured
+from research.report.arms import Read, arms_table
 from research.report.markdown import capped, code, plain, section, table
 from research.report.names import ArmNames
 from research.stats.alpha import even
@@ -84,7 +84,8 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
         if trial.status == "done":
             line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
-    found = [measured(store, line, "person", "ran", ids) for line, ids in by_line.items()]
+    read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials)
+    found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
 
 
