@@ -196,7 +196,7 @@ def queue(store: Store, count: int, first: int = 0) -> None:
 
 def left(store: Store, states: tuple[str, ...] = OPEN, recover: bool = False) -> int:
     """How many trials are in these states, after what nobody holds was queued again."""
-    with store.write() as connection:
+    with store.write() if recover else store.read() as connection:
         attempts.recover(connection) if recover else None
         query = sa.select(sa.func.count()).select_from(trial).where(trial.c.status.in_(states))
         return int(connection.execute(query).scalar_one())

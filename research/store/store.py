@@ -168,6 +168,9 @@ class Store(Work):
         return list(points.values())
 
 
+_FINAL = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(metric.c.point == FINAL)
+
+
 def _trial(row: sa.RowMapping) -> Trial:
     fields = {name: row[name] for name in Trial.model_fields if name not in ("key", "lost")}
     lost = row["status"] in HELD and (row["over"] or dead(row["owner"]))
@@ -180,15 +183,10 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
     for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
-        columns = (metric.c.trial_id, metric.c.key, metric.c.value)
-        figures = sa.select(*columns).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
-        for number, key, value in connection.execute(figures).all():
-            metrics.setdefault(number, {})[key] = _number(value)
-    # Sorted here: each database sorts text in an order of its own.
-    return {
-        n: Result(trial_id=n, metrics=dict(sorted(metrics.get(n, {}).items())), facts=facts[n])
-        for n in sorted(facts)
-    }
+        figures = _FINAL.where(metric.c.trial_id.in_(some))
+        for row in sorted(connection.execute(figures), key=lambda row: row.key):
+            metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
+    return {n: Result(trial_id=n, metrics=metrics.get(n, {}), facts=facts[n]) for n in sorted(facts)}
 
 
 def _number(value: Any) -> float:
