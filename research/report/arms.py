@@ -15,6 +15,7 @@ from research.run.retold import retold
 from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 from research.store.store import Store
+from research.types import Trial
 
 DECIDED = ("supported", "refuted", "open")
 """statuses of an arm that has its verdict"""
@@ -33,9 +34,16 @@ class Read:
     Joules and carbon are told by today's calibration and the grid of `meter`, else of each trial's own.
     """
 
-    def __init__(self, store: Store, ids: Iterable[int], meter: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ids: Iterable[int],
+        meter: Mapping[str, Any] | None = None,
+        trials: Sequence[Trial] | None = None,
+    ) -> None:
+        """`trials` are those of `ids` where they were read already."""
         wanted = list(dict.fromkeys(ids))
-        self._trials = {trial.id: trial for trial in store.trials(ids=wanted)}
+        self._trials = {trial.id: trial for trial in (store.trials(ids=wanted) if trials is None else trials)}
         found = store.results(wanted)
         meters = {number: meter or trial.config.get("meter") for number, trial in self._trials.items()}
         self._results = {number: retold(one, meters.get(number)) for number, one in found.items()}

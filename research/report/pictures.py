@@ -25,7 +25,7 @@ _CURVE_NOTE = "Learning curves against the joules spent so far; means over seeds
 
 def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
     """The first score, asked for or usual, that an arm measured on either split; its test key."""
-    found = {key for arm in arms for key in arm.means}
+    found = set().union(*(arm.measured for arm in arms))
     scores = [one for one in [*asked, *_SCORES] if is_test(one)]
     return next((one for one in scores if {one, screening(one)} & found), None)
 
@@ -42,7 +42,8 @@ def costs_among(asked: Sequence[str], arms: Sequence[Arm]) -> list[str]:
 
 def front_of(arms: Sequence[Arm], score: str, cost: str) -> list[Arm]:
     """The arms that no other is at least as good as in both and better in one, the cheapest first."""
-    kept = front([arm.means for arm in arms], better([score, cost]))
+    means = [{metric: arm.of(metric).mean for metric in (score, cost) if arm.of(metric).n} for arm in arms]
+    kept = front(means, better([score, cost]))
     return sorted((arms[place] for place in kept), key=lambda arm: arm.of(cost).mean)
 
 

@@ -83,7 +83,7 @@ def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
         if trial.status == "done":
             line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
-    read = Read(store, (trial.id for trial in trials))
+    read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials)
     found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
 

@@ -65,15 +65,26 @@ class Arm:
     def _sound(self) -> tuple[dict[str, float], ...]:
         return tuple(sound(result) for result in self.results)
 
+    @cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        return {}
+
     def of(self, metric: str) -> Summary:
         """Mean and 95 % interval of a metric over the arm's trials, those that were disturbed left out."""
-        return summary(figures[metric] for figures in self._sound if metric in figures)
+        if metric not in self._summaries:
+            own = (figures[metric] for figures in self._sound if metric in figures)
+            self._summaries[metric] = summary(own)
+        return self._summaries[metric]
+
+    @property
+    def measured(self) -> set[str]:
+        """Every metric that a trial of it measured undisturbed."""
+        return {key for figures in self._sound for key in figures}
 
     @property
     def means(self) -> dict[str, float]:
         """The mean of every metric."""
-        keys = {key for figures in self._sound for key in figures}
-        return {key: self.of(key).mean for key in keys}
+        return {key: self.of(key).mean for key in self.measured}
 
     def by_seed(self, metric: str, seeds: Iterable[int] | None = None) -> dict[int, float]:
         """Seed -> value; NaN where there is no trial, it did not measure it, or was disturbed.

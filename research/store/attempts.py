@@ -247,6 +247,17 @@ def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dic
     return spent
 
 
+def all_joules(connection: sa.Connection, sweep: str) -> float:
+    """The sum of `joules`, by the database where each attempt has its own."""
+    own = _C.sweep == sweep
+    told = sa.select(sa.func.sum(_A.joules)).join(trial, _C.id == _A.trial_id).where(own)
+    done = _A.outcome.is_(None) | (_A.outcome == "done")
+    untold = sa.select(_C.id).outerjoin(attempt).where(own, _A.joules.is_(None), done).limit(1)
+    if connection.execute(untold).first() is not None:
+        return sum(joules(connection, sweep).values())
+    return float(connection.execute(told).scalar() or 0.0)
+
+
 def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Queue again what nobody holds any more, of these ids or of all; returns how many it was."""
     if ids is not None and not ids:
@@ -255,8 +266,9 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     query = query.where(_C.status.in_(HELD)).order_by(_C.id).with_for_update(skip_locked=True)
     wanted = None if ids is None else set(ids)
     held = [row for row in connection.execute(query) if wanted is None or row.id in wanted]
-    # Where the database was away nobody could hold on to anything: whoever lives is given time to do so.
-    patient = outage.lately(address.told(connection.engine.url), LEASE_S)
+    # Where the database was away or the clock was set, whoever lives is given time to hold on to his own.
+    away = outage.lately(address.told(connection.engine.url), LEASE_S)
+    patient = outage.is_clock_new(LEASE_S) or away
     gone = [row for row in held if (row.over and not patient) or dead(row.owner)]
     for row in gone:
         reason = "its lease ended" if row.over else "its process is gone"

@@ -66,11 +66,9 @@ class Number(sa.types.TypeDecorator[float]):
             return math.copysign(_LARGEST, number)
         return None if math.isnan(number) else number
 
-    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float | None:
-        """The number that was given."""
-        if value is not None and abs(value) == _LARGEST and dialect.name in _SERVERS:
-            return math.copysign(math.inf, value)
-        return value
+    def result_processor(self, dialect: sa.Dialect, coltype: Any) -> Any:
+        """Back to the number that was given; None where there is nothing to do to millions of figures."""
+        return _finite_again if dialect.name in _SERVERS else None
 
 
 @final
@@ -90,7 +88,14 @@ class Json(sa.types.TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         """Decode what `process_bind_param` wrote."""
-        return None if value is None else json.loads(value, object_hook=_unmark)
+        if value is None:
+            return None
+        # A call for each mapping of a config costs as much as all the rest.
+        return json.loads(value, object_hook=_unmark) if _MARK in value else json.loads(value)
+
+
+def _finite_again(value: float | None) -> float | None:
+    return math.copysign(math.inf, value) if value is not None and abs(value) == _LARGEST else value
 
 
 def marked(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from research.store import index, queries, schema
+from research.store.outage import repeated, repeated_unless_written
 from research.types import Insight, Proposal
 
 Row = dict[str, Any]
@@ -28,6 +29,7 @@ class Journal(ABC):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is written whole or not at all."""
 
+    @repeated_unless_written
     def _add(self, table: sa.Table, values: Row, facts: Row | None, add: Index | None = None) -> int:
         told = values | {"created": schema.clock(), "facts": facts or {}}
         insert = sa.insert(table).values(told).returning(table.c.id)
@@ -37,10 +39,12 @@ class Journal(ABC):
                 add(connection, number)
         return number
 
+    @repeated
     def _rows(self, table: sa.Table, **where: Any) -> list[Row]:
         with self.read() as connection:
             return queries.rows(connection, table.name, **where)
 
+    @repeated
     def _set(self, table: sa.Table, row_id: int, status: str, facts: Row | None) -> None:
         values: Row = {"status": status} if facts is None else {"status": status, "facts": facts}
         with self.write() as connection:
@@ -140,6 +144,7 @@ class Journal(ABC):
         rows = map(_scaled, self._rows(schema.insight, sprint_id=sprint_id, word=word))
         return [row | {"insight": Insight.model_validate(row["insight"])} for row in rows]
 
+    @repeated_unless_written
     def open_comparison(self, question: str, name: str, facts: Callable[[Sequence[Row]], Row]) -> Row:
         """The comparison of a name: the row that was begun before, else a new one.
 
@@ -155,21 +160,25 @@ class Journal(ABC):
             connection.execute(sa.insert(schema.comparison).values(created=schema.clock(), **values))
             return queries.rows(connection, "comparison", question=question)[-1]
 
+    @repeated
     def end_comparison(self, number: int, word: str, facts: Row) -> None:
         """Write down what came out of a comparison."""
         ended = sa.update(schema.comparison).where(schema.comparison.c.id == number)
         with self.write() as connection:
             connection.execute(ended.values(word=word, facts=facts))
 
+    @repeated
     def drop_comparison(self, number: int) -> None:
         """Take a comparison back whose figures nobody has looked at."""
         with self.write() as connection:
             connection.execute(sa.delete(schema.comparison).where(schema.comparison.c.id == number))
 
+    @repeated
     def comparisons(self, question: str) -> list[Row]:
         """What of a question's error rate is spent: every comparison that was begun for it, oldest first."""
         return self._rows(schema.comparison, question=question)
 
+    @repeated
     def seeds(self, data: str) -> set[int]:
         """Every seed that a trial on data of this digest has, whoever ran it and whatever came of it."""
         c = schema.trial.c

@@ -1,12 +1,14 @@
 """A database that is away for a moment is waited for: which failures pass, for how long, and who is told."""
 
+import functools
+import math
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar, final
+from typing import ParamSpec, TypeVar, final
 
 from sqlalchemy import exc
 
@@ -26,6 +28,10 @@ _LASTS = re.compile(r'password|role "|does not exist|unknown database|denied')
 _here = threading.local()
 _back: dict[str, float] = {}
 """database -> when its last outage was over, by `time.monotonic`"""
+_JUMP_S = 5.0
+_clock = {"apart": time.time() - time.monotonic(), "jumped": -math.inf}
+"""how far the clock is from one that nobody sets, and when that last changed"""
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -52,6 +58,20 @@ def at_once() -> Iterator[None]:
 def lately(shown: str, seconds: float) -> bool:
     """Whether this process has waited for this database, and it came back within the last `seconds`."""
     return shown in _back and time.monotonic() - _back[shown] < seconds
+
+
+def is_clock_new(seconds: float) -> bool:
+    """Whether this machine's clock was set within the last `seconds`, or the machine slept.
+
+    Leases of a SQLite file go by it: all of them would be over at once.
+    """
+    if abs(_apart() - _clock["apart"]) > _JUMP_S:
+        _clock.update(apart=_apart(), jumped=time.monotonic())
+    return time.monotonic() - _clock["jumped"] < seconds
+
+
+def _apart() -> float:
+    return time.time() - time.monotonic()
 
 
 def passes(error: exc.DBAPIError) -> bool:
@@ -95,6 +115,16 @@ class Outage:
 
     def _say(self, what: str) -> None:
         print(redact.shown(f"the database {self._shown} {what}"), file=sys.stderr, flush=True)
+
+
+def repeated(verb: Callable[P, T]) -> Callable[P, T]:
+    """The verb, called again where its transaction was cut off: one that may be done twice."""
+    return functools.wraps(verb)(lambda *about, **named: insist(lambda: verb(*about, **named), twice=True))
+
+
+def repeated_unless_written(verb: Callable[P, T]) -> Callable[P, T]:
+    """The verb, called again where its transaction was cut off before it was committed."""
+    return functools.wraps(verb)(lambda *about, **named: insist(lambda: verb(*about, **named)))
 
 
 def insist(verb: Callable[[], T], *, twice: bool = False) -> T:

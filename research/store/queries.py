@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from research.compose.override import override
-from research.store.attempts import joules
+from research.store.attempts import all_joules
 from research.store.claims import same
 from research.store.owners import dead
 from research.store.schema import (
@@ -113,7 +113,7 @@ def waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:
 def trained(connection: sa.Connection, campaign: str) -> tuple[int, float]:
     """How many trials a campaign has, and the joules that they trained for, killed attempts among them."""
     count = sa.select(sa.func.count(trial.c.id)).where(trial.c.sweep == campaign)
-    return int(connection.execute(count).scalar_one()), sum(joules(connection, campaign).values())
+    return int(connection.execute(count).scalar_one()), all_joules(connection, campaign)
 
 
 def lost(connection: sa.Connection, sweep: str) -> dict[Key, dict[str, float]]:

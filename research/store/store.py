@@ -14,6 +14,7 @@ from research.store import attempts, claims, queries
 from research.store.address import exists
 from research.store.attempts import Lost, TrialClaim
 from research.store.connection import Database
+from research.store.outage import repeated
 from research.store.owners import dead
 from research.store.schema import FINAL, batches, clock, metric, trial
 from research.store.states import HELD
@@ -69,6 +70,7 @@ class Store(Work):
         if "_database" in self.__dict__:
             self._database.close()
 
+    @repeated
     def complete(self, trial_id: int, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> Result:
         """Add what a finished trial left unmeasured, all or nothing; returns what stands then.
 
@@ -80,6 +82,7 @@ class Store(Work):
                 connection.execute(sa.insert(metric), rows)
             return _results(connection, [trial_id])[trial_id]
 
+    @repeated
     def known(self, keys: Iterable[Key]) -> dict[Key, Result]:
         """What is done among `keys`; of several replicates the first that nobody disturbed."""
         wanted = set(keys)
@@ -99,6 +102,7 @@ class Store(Work):
             results = _results(connection, list(answering.values()))
         return {key: results[number] for key, number in answering.items()}
 
+    @repeated
     def trials(
         self,
         *,
@@ -127,27 +131,32 @@ class Store(Work):
         chosen = [row for row in chosen if word in (None, row.word)]
         return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
+    @repeated
     def results(self, ids: Iterable[int]) -> dict[int, Result]:
         """What the finished trials among `ids` measured; NaN comes back as NaN."""
         with self.read() as connection:
             return _results(connection, list(ids))
 
+    @repeated
     def lost(self, sweep: str) -> dict[Key, dict[str, float]]:
         """What each failed trial of a sweep had spent, as `queries.lost` tells it."""
         with self.read() as connection:
             return queries.lost(connection, sweep)
 
+    @repeated
     def joules(self, sweep: str, key: Key | None = None) -> dict[Key, float]:
         """What the trials of a sweep, or one of them, were trained for, as `attempts.joules` tells it."""
         with self.read() as connection:
             return attempts.joules(connection, sweep, key)
 
+    @repeated
     def server(self) -> dict[str, str]:
         """Which database answers, and its version."""
         with self.read() as connection:
             version = connection.dialect.server_version_info or ()
             return {"kind": connection.dialect.name, "version": ".".join(map(str, version))}
 
+    @repeated
     def curve(self, trial_id: int) -> list[dict[str, float]]:
         """The learning curve: points with step, second, joule (NaN where not taken) and what was measured."""
         c = metric.c
@@ -159,6 +168,9 @@ class Store(Work):
                 axes = {axis: _number(getattr(row, axis)) for axis in AXES}
                 points.setdefault(row.point, axes)[row.key] = _number(row.value)
         return list(points.values())
+
+
+_FINAL = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(metric.c.point == FINAL)
 
 
 def _trial(row: sa.RowMapping) -> Trial:
@@ -188,7 +200,7 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
     for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
-        figures = sa.select(metric).where(metric.c.trial_id.in_(some), metric.c.point == FINAL)
+        figures = _FINAL.where(metric.c.trial_id.in_(some))
         for row in sorted(connection.execute(figures), key=lambda row: row.key):
             metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
     results: dict[int, Result] = {}

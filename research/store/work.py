@@ -13,7 +13,7 @@ from research.store import attempts, claims
 from research.store.attempts import LEASE_S, LastRun, TrialClaim
 from research.store.claims import WantedTrial
 from research.store.journal import Journal
-from research.store.outage import insist
+from research.store.outage import repeated
 from research.store.owners import dead
 from research.store.schema import FINAL, attempt, batches, clock, metric, pause, trial
 from research.store.states import HELD, AttemptOutcome
@@ -51,6 +51,7 @@ class Work(Journal, ABC):
     def results(self, ids: Sequence[int]) -> dict[int, Result]:
         """What the finished trials among `ids` measured."""
 
+    @repeated
     def claim(self, key: Key, *, lease_s: float = LEASE_S, **asked: Any) -> TrialClaim | Known | Busy:
         """Ask to run `key`: done already is `Known`, held by another is `Busy`, else the row is ours.
 
@@ -61,6 +62,7 @@ class Work(Journal, ABC):
         wanted = claims.wanted(key, **asked)
         return self._claimed(lambda connection: claims.claim(connection, wanted, lease_s))
 
+    @repeated
     def begin(
         self, mine: TrialClaim, wanted: WantedTrial, lease_s: float = LEASE_S
     ) -> TrialClaim | Known | Busy:
@@ -83,11 +85,13 @@ class Work(Journal, ABC):
             return Busy(standing)
         return Known(standing, self.results([got])[got])
 
+    @repeated
     def enqueue(self, wanted: Sequence[WantedTrial]) -> list[int]:
         """Have all these trials queued that are not done, dead or held; returns the row of each."""
         with self.write() as connection:
             return claims.enqueue(connection, wanted)
 
+    @repeated
     def take(
         self,
         ids: Sequence[int] | None = None,
@@ -109,6 +113,7 @@ class Work(Journal, ABC):
                 got = attempts.take(connection, ids, needs, most, lease_s, engine)
         return got
 
+    @repeated
     def offered(self, needs: Sequence[str], most: int, sweep: str | None = None) -> list[Trial]:
         """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
         with self.write() as connection:
@@ -116,11 +121,13 @@ class Work(Journal, ABC):
             ids = list(connection.execute(attempts.waiting(needs, sweep).limit(most)).scalars())
         return self.trials(ids=ids)
 
+    @repeated
     def ran(self, ids: Sequence[int]) -> dict[int, LastRun]:
         """Who ran these trials last, and for how long."""
         with self.read() as connection:
             return attempts.ran(connection, ids)
 
+    @repeated
     def extend(self, leased: Sequence[TrialClaim], lease_s: float = LEASE_S) -> None:
         """Hold on to what was leased and has not begun; what has begun holds itself."""
         tokens = [mine.token for mine in leased]
@@ -128,6 +135,7 @@ class Work(Journal, ABC):
         with self.write() as connection:
             connection.execute(own.values(lease_until=clock() + lease_s))
 
+    @repeated
     def beat(self, mine: TrialClaim, spent: Mapping[str, Any] = {}, lease_s: float = LEASE_S) -> bool:
         """Hold on to a trial for another lease, and write what it has spent; False when it is to end.
 
@@ -136,6 +144,7 @@ class Work(Journal, ABC):
         with self.write() as connection:
             return attempts.beat(connection, mine, spent, lease_s)
 
+    @repeated
     def wanted(self, mine: TrialClaim) -> bool:
         """The same look without a write: False when the trial is to end. Raises `Lost`."""
         with self.read() as connection:
@@ -145,12 +154,14 @@ class Work(Journal, ABC):
             raise attempts.taken_over(mine)
         return not row.cancel
 
+    @repeated
     def place(self, mine: TrialClaim, folder: str) -> None:
         """Write where an attempt keeps its files."""
         with self.write() as connection:
             own = sa.update(trial).where(_C.id == mine.trial_id, _C.token == mine.token)
             connection.execute(own.values(folder=folder))
 
+    @repeated
     def may_live(self, mine: TrialClaim) -> bool:
         """Whether an earlier attempt at the trial may still go on: its lease ended, and nobody saw it end."""
         a = attempt.c
@@ -158,6 +169,7 @@ class Work(Journal, ABC):
             query = sa.select(a.owner).where(a.trial_id == mine.trial_id, a.outcome == "lost")
             return any(not dead(owner) for owner in connection.execute(query).scalars())
 
+    @repeated
     def finish(
         self,
         claim: TrialClaim,
@@ -172,17 +184,14 @@ class Work(Journal, ABC):
         rows = [figure(claim.trial_id, FINAL, key, value) for key, value in metrics.items()]
         rows += [row for at, point in enumerate(curve) for row in _point(claim.trial_id, at, point)]
         told = {"seconds": metrics.get("trial/seconds"), "cpu_seconds": metrics.get("trial/cpu_seconds")}
+        with self.write() as connection:
+            if attempts.finished(connection, claim):
+                return
+            attempts.end(connection, claim, "done", facts=facts, spent=told)
+            if rows:
+                connection.execute(sa.insert(metric), rows)
 
-        def write() -> None:
-            with self.write() as connection:
-                if attempts.finished(connection, claim):
-                    return
-                attempts.end(connection, claim, "done", facts=facts, spent=told)
-                if rows:
-                    connection.execute(sa.insert(metric), rows)
-
-        insist(write, twice=True)
-
+    @repeated
     def fail(
         self,
         claim: TrialClaim,
@@ -197,13 +206,10 @@ class Work(Journal, ABC):
         """
         used = (facts or {}).get("spent") or {}
         told = attempts.spent(used) | dict(spent or {})
+        with self.write() as connection:
+            attempts.end(connection, claim, outcome, reason=reason, facts=facts, spent=told)
 
-        def write() -> None:
-            with self.write() as connection:
-                attempts.end(connection, claim, outcome, reason=reason, facts=facts, spent=told)
-
-        insist(write, twice=True)
-
+    @repeated
     def states(self, ids: Sequence[int]) -> dict[int, tuple[str, str | None]]:
         """Id -> status and reason of the trials that there are."""
         with self.read() as connection:
@@ -213,6 +219,7 @@ class Work(Journal, ABC):
                 for row in connection.execute(sa.select(_C.id, _C.status, _C.reason).where(_C.id.in_(some)))
             }
 
+    @repeated
     def withdraw(self, ids: Sequence[int]) -> None:
         """Take back what is queued still: what was never tried leaves no row."""
         with self.write() as connection:
@@ -223,6 +230,7 @@ class Work(Journal, ABC):
                 connection.execute(sa.update(trial).where(left, tried).values(**again))
                 connection.execute(sa.delete(trial).where(left))
 
+    @repeated
     def cancel(self, ids: Sequence[int], reason: str) -> tuple[int, int]:
         """Cancel trials: what waits is cancelled now, what runs is told to end; returns how many of each."""
         with self.write() as connection:
@@ -232,17 +240,20 @@ class Work(Journal, ABC):
             runs = sa.update(trial).where(_C.id.in_(ids), _C.status.in_(HELD))
             return gone.rowcount, connection.execute(runs.values(cancel=1)).rowcount
 
+    @repeated
     def prioritise(self, ids: Sequence[int], priority: int) -> int:
         """Have trials that wait taken before all of a lower priority; returns how many those are."""
         with self.write() as connection:
             waits = sa.update(trial).where(_C.id.in_(ids), _C.status == "queued")
             return connection.execute(waits.values(priority=priority)).rowcount
 
+    @repeated
     def paused(self) -> list[str]:
         """What is paused: names of sweeps and campaigns, and `all`."""
         with self.read() as connection:
             return sorted(connection.execute(sa.select(pause.c.name)).scalars())
 
+    @repeated
     def pause(self, name: str, on: bool) -> None:
         """Hand out no more of a sweep or campaign, or of `all`, until it goes on; what runs is let end."""
         with self.write() as connection:

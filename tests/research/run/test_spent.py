@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 import pulse
-from claiming import KEY, ask, mine
+from claiming import KEY, ask, keys, mine
 from research.campaign.budget import Spend
 from research.run.runner import Job, Runner
-from research.store import owners
+from research.store import owners, queries
 from research.store.schema import trial
 from research.store.store import Store
 from research.types import Key
@@ -61,8 +61,6 @@ def test_five_kills_record_what_they_spent(
     assert list(store.joules("one").values()) == [pytest.approx(5 * 24.0 + 30.0)]
     with store.read() as connection:
         assert store.joules("another") == {}
-        from research.store import queries
-
         assert queries.trained(connection, "one") == (1, pytest.approx(150.0))
     store.close()
 
@@ -116,3 +114,22 @@ def test_a_budget_counts_every_attempt_once() -> None:
     assert (spend.trials, spend.joules) == (1, 65.0)
     spend.pay(key._replace(signature="t"), 3.0, 30.0)
     assert spend.joules == 95.0 and spend.short(spend.usual(1)) is not None
+
+
+def test_what_a_campaign_spent_is_the_sum_of_all_attempts(store: Store) -> None:
+    """The database adds it up, where each attempt says what it spent: 50,000 rows took `status` a second."""
+    told, measured, killed, other = (
+        mine(ask(store, key, sweep="other" if at == 3 else "one")) for at, key in enumerate(keys(4))
+    )
+    for claim, spent in ((told, 2.0), (killed, 4.0), (other, 64.0)):
+        store.beat(claim, {"joules": spent})
+    store.finish(told, {"train/energy_j": 32.0})
+    store.finish(other, {"a": 1.0})
+    store.fail(killed, "its process was killed", outcome="lost")
+    store.fail(mine(ask(store, keys(3)[2], sweep="one")), "diverged: x")
+    for sweep, trials, joules in (("other", 1, 64.0), ("one", 3, 6.0), ("one", 3, 9.0), ("none", 0, 0.0)):
+        with store.read() as connection:
+            assert queries.trained(connection, sweep) == (trials, joules)
+        assert sum(store.joules(sweep).values()) == joules
+        if joules == 6.0:
+            store.finish(measured, {"train/energy_j": 3.0})

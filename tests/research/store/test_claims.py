@@ -236,17 +236,22 @@ class Model(RuleBasedStateMachine):
         assert told == {number: row.ends for number, row in self.rows.items() if row.ends}
 
 
-def test_claims_follow_the_model(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_SYNCHRONOUS", "OFF")  # a model needs no power cuts
-    store = Store(store_url)
+def plan(histories: int) -> settings:
+    """How many orders of verbs are tried; `benchmarks/faults.py histories` tries many more."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    few = settings(
-        max_examples=8 if store_url.startswith("sqlite") else 25,
+    return settings(
+        max_examples=histories,
         stateful_step_count=25,
         deadline=None,
         suppress_health_check=slow,
         database=None,
     )
+
+
+def test_claims_follow_the_model(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_SYNCHRONOUS", "OFF")  # a model needs no power cuts
+    store = Store(store_url)
+    few = plan(8 if store_url.startswith("sqlite") else 25)
     run_state_machine_as_test(lambda: Model(store), settings=few)
     store.close()
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from claiming import KEY, ask, elsewhere, end_lease, mine
 from refusal import Refusal
 from research.store import attempts, connection, outage
+from research.store.claims import wanted
 from research.store.outage import Outage, Unreachable, at_once, insist
 from research.store.store import Busy, Store
 from research.types import Key
@@ -144,6 +146,39 @@ def test_a_server_that_is_gone_for_seconds_is_waited_for_by_every_verb(restartin
 
 
 @pytest.mark.slow
+def test_every_verb_is_repeated_whose_connection_is_cut_in_the_middle_of_it(restarting) -> None:
+    """Only the two that write a result were: a sweep ended when the server was restarted under any other."""
+    store = Store(restarting.url("lab"))
+    number = store.enqueue([wanted(KEY, config={})])[0]
+    cuts: list[str] = []
+
+    def cut(connection, cursor, statement, parameters, context, many) -> None:
+        if not cuts:
+            cuts.append(statement)
+            others = "pid <> pg_backend_pid() AND datname = 'lab'"
+            restarting.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+    sa.event.listen(store._database._engine, "before_cursor_execute", cut)
+    (taken,) = store.take()
+    verbs = (
+        *VERBS.values(),
+        lambda store: store.begin(taken, wanted(KEY, config={})),
+        lambda store: store.beat(taken),
+        lambda store: store.states([number]),
+        lambda store: store.enqueue([wanted(KEY, config={})]),
+        lambda store: store.finish(taken, {"a": 1.0}),
+        lambda store: store.results([number]),
+    )
+    for at, verb in enumerate(verbs, 2):
+        assert len(cuts) == 1, at
+        cuts.clear()
+        verb(store)
+    assert store.known([KEY])[KEY].metrics == {"a": 1.0}
+    assert len(store.sprints()) == 1
+    store.close()
+
+
+@pytest.mark.slow
 def test_a_server_that_never_answered_is_refused_at_once_unless_one_is_patient(
     restarting, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +205,24 @@ def test_after_an_outage_nobody_is_lost_by_the_clock_alone(
     store = locked(2)
     store.trials()
     assert isinstance(ask(store), Busy)
+    monkeypatch.setattr(attempts, "LEASE_S", 0.0)
+    assert mine(ask(store)) != alive
+    store.close()
+
+
+def test_nobody_is_lost_because_the_clock_was_set_or_the_machine_slept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight runners on one file took each other's trials when the clock was set an hour ahead."""
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    alive = mine(ask(store))
+    elsewhere(store, alive.trial_id)
+    for name in ("apart", "jumped"):
+        monkeypatch.setitem(outage._clock, name, outage._clock[name])
+    ahead = outage._apart() + 3600.0
+    monkeypatch.setattr(outage, "_apart", lambda: ahead)
+    end_lease(store, alive.trial_id)
+    assert isinstance(ask(store), Busy) and store.take() == []
     monkeypatch.setattr(attempts, "LEASE_S", 0.0)
     assert mine(ask(store)) != alive
     store.close()
