@@ -84,10 +84,12 @@ def trial(
 
 def refuse_unjudged(config: dict[str, Any]) -> None:
     """Raise `Refusal` for a score that only a loss or a metric of the person's has, where there is none."""
-    score = config["score"]
-    group = OWN.get(score.partition("/")[2])
-    if group and not (config.get(group) or {}).get("target"):
-        raise Refusal(f"score={score} is of your own {group}: add {group}=own {group}.target=module.name.")
+    target = str(config["budget"].get("target")).partition(">")[0].partition("<")[0].strip()
+    for key, score in (("score", config["score"]), ("budget.target", target)):
+        group = OWN.get(score.partition("/")[2])
+        if group and not (config.get(group) or {}).get("target"):
+            own = f"{group}=own {group}.target=module.name"
+            raise Refusal(f"{key}={score} is of your own {group}: add {own}.")
 
 
 def measure(

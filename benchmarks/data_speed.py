@@ -10,7 +10,6 @@ the cache (to reach: 0.5), and the proportional set size of four forked trials a
 """
 
 import argparse
-import gc
 import multiprocessing
 import os
 import statistics
@@ -126,19 +125,18 @@ def config_of(path: str, place: str, seed: int) -> dict[str, Any]:
 
     space = Space(ROOT / "conf", ROOT / "conf" / "space.yaml")
     words = ["data=idx", f"data.path={path}", f"data.cache={place}/cache", "model=linear", "budget.steps=20"]
-    kept = [f"seed={seed}", "logger=none", f"root={place}/runs", f"store.url=sqlite:///{place}/{seed}.db"]
+    kept = [f"seed={seed}", "logger=none", f"root={place}/runs", f"store.url=sqlite:///{place}/lab.db"]
     return space.resolve([*words, *kept])
 
 
 def cached(options: argparse.Namespace, place: str) -> None:
     import train
-    from models import trial  # noqa: F401 - as the process that a sweep's trials are forked from has it
-    from research.run import row, teachers  # noqa: F401
-    from research.store import store  # noqa: F401
+    from construct import targets
+    from research.run.imports import preload
+    from research.run.runner import PRELOAD
 
-    gc.collect()
-    gc.freeze()
-    # Forked before anything is trained here, as a sweep's trials are.
+    # What a sweep's trials are forked from has imported just that, and has trained nothing.
+    preload(["train", *PRELOAD], targets(config_of(options.path, place, 0)))
     alone, together = (shared_by(count, options, place) for count in (1, 4))
     for name, one, four in zip(("all memory", "the pictures"), alone, together, strict=True):
         print(

@@ -11,7 +11,7 @@ from models.compress.number_format import FORMATS as ROUNDED
 from models.data.batches import sequential
 from models.data.dataset import Dataset
 from models.exports.graph import to_torch_export
-from models.exports.loader import FORMATS, NEEDS, loader
+from models.exports.loader import FORMATS, FROM_FILE, NEEDS, loader
 from models.exports.onnx import needed, to_onnx, to_openvino
 from models.exports.proof import Proof, prove
 from models.exports.safetensors import to_safetensors
@@ -74,7 +74,7 @@ def deliver(
     write(net, example, to / name)
     about = data.known
     (to / "data.json").write_text(data.spelt())
-    if (about.get("tokenizer") or {}).get("kind") == "bpe":
+    if (about.get("tokenizer") or {}).get("kind") in FROM_FILE:
         (to / "tokenizer.json").write_text(about["tokenizer"]["json"])
     (to / "load.py").write_text(loader(form, about, rounded=any(step in _INT8 for step in steps)))
     return prove(net, to, data, about, rounded=any(step in ROUNDED for step in steps))

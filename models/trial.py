@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -126,8 +127,10 @@ def train_and_measure(
     parts["callbacks"], data = parts["callbacks"] or {}, parts["data"]
     begun = (beginning or Beginning()).begin(model, data)
     # What a person brought to judge by is tried before anything trains.
-    scores(model, data.val, data.batch_size, parts["loss"], metric)
-    pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, **parts)
+    judges = (parts["loss"], metric)
+    scores(model, data.val, data.batch_size, judges)
+    beside = partial(scores, judges=judges)
+    pipeline = Pipeline(compress or {}, model, settings=trainer, folder=folder, beside=beside, **parts)
     begun.check(pipeline.net, list(pipeline.steps))
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
@@ -147,7 +150,7 @@ def train_and_measure(
     # What a compression is for is seen in its latency.
     left_out = () if pipeline.reshapes else unmeasured
     metrics, facts = final_numbers(net, pipeline.context, parts["meter"], folder, left_out, notes)
-    metrics |= own_scores(net, pipeline.context, parts["loss"], metric)
+    metrics |= own_scores(net, pipeline.context, judges)
     metrics, facts = counted[0] | metrics, counted[1] | facts
     facts |= {"compress": pipeline.facts()} if pipeline.steps else {}
     if pipeline.reshapes:
@@ -166,11 +169,11 @@ def train_and_measure(
     return Measured(metrics, facts, fitted.curve)
 
 
-def own_scores(net: nn.Module, context: Context, *judges: Any) -> dict[str, float]:
+def own_scores(net: nn.Module, context: Context, judges: Sequence[Any]) -> dict[str, float]:
     """What a person's own loss and metric say of the final network on validation and test."""
     data, dtype = context.data, AUTOCAST.get(context.precision)
     with torch.autocast(torch.device(context.device).type, dtype, enabled=dtype is not None):
-        parts = {part: scores(net, getattr(data, part), data.batch_size, *judges) for part in ("val", "test")}
+        parts = {part: scores(net, getattr(data, part), data.batch_size, judges) for part in ("val", "test")}
     return {f"{part}/{key}": value for part, found in parts.items() for key, value in found.items()}
 
 

@@ -69,7 +69,9 @@ class Decoded:
         fixed = bool((self.parts == TEST).any())
         drawn = self.about.get("drawn") or ("fixed" if fixed else "anew")
         found = {"shape": list(self.shape), "task": self.task, "drawn": drawn}
-        return found | {"classes": int(self.about["classes"]), "vocabulary": self.about.get("vocabulary")}
+        found |= {"classes": int(self.about["classes"]), "vocabulary": self.about.get("vocabulary")}
+        padding = (self.about.get("tokenizer") or {}).get("padding")
+        return found if padding is None else found | {"padding": padding}
 
     def keep(self, folder: Path) -> None:
         """Write all of it under `folder`, where its inputs may lie already."""

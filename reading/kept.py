@@ -18,6 +18,7 @@ from typing import Any
 
 from reading.decoded import Decoded, kept, twins_of
 from reading.digest import content, file_sha256, sha256, walk
+from reading.tokens import files_of
 from refusal import Refusal
 
 _SETTLED_S = 2.0
@@ -40,6 +41,7 @@ def decoded(data: Mapping[str, Any]) -> Decoded:
     read = _reader(str(data["source"]))
     options = {name: data[name] for name in _options(read) if name in data}
     named = [json.dumps(options, sort_keys=True, default=str), *_versions(data.get("packages") or ())]
+    named += map(file_sha256, files_of(options))
     place = Path(str(data.get("cache") or "runs/data")).expanduser()
     if place.resolve().is_relative_to(path.resolve()):
         raise Refusal(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-_ASKED = ("shape", "classes", "task", "drawn", "vocabulary")
+_ASKED = ("shape", "classes", "task", "drawn", "vocabulary", "padding")
 
 
 def found(data: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from refusal import Refusal
 
 Batch = tuple[Tensor, Tensor]
 
-_CHUNK_BYTES = 8 * 2**20
+_CHUNK_BYTES = 2 * 2**20
+"""each trial has its own, while the data it is gathered from is shared"""
 _CHUNK_BATCHES = 16
 """of 64 batches the first chunk took 2 ms of new pages, and a training of 20 steps used a third of it"""
 

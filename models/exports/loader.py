@@ -35,6 +35,8 @@ _ASKED = {
     "openvino": "compiled(x)[0]",
 }
 FORMATS = tuple(_HEADS)
+FROM_FILE = ("bpe", "given")
+"""tokenizers that lie in a file beside the network"""
 NEEDS = {"torch_export": "torch", "safetensors": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """what a loader imports"""
 
@@ -46,12 +48,12 @@ def loader(form: str, about: Mapping[str, Any], *, rounded: bool) -> str:
     """
     kind = (about.get("tokenizer") or {}).get("kind")
     torch = form in ("torch_export", "safetensors")
-    imports = "import tokenizers\n" if kind == "bpe" else ""
+    imports = "import tokenizers\n" if kind in FROM_FILE else ""
     imports += _ROUNDED if rounded and form == "torch_export" else ""
     head = _HEADS[form].replace("{imports}", imports)
     head = head.replace("CONFIG", '{"INFERENCE_PRECISION_HINT": "f32"}')
     first = ["json", *(["runpy"] if form == "safetensors" else [])]
-    needs = NEEDS[form] + (" and tokenizers" if kind == "bpe" else "")
+    needs = NEEDS[form] + (" and tokenizers" if kind in FROM_FILE else "")
     lines = [f'"""Loads and asks the network of this folder; it needs {needs} alone."""', ""]
     lines += [*(f"import {name}" for name in first), "from pathlib import Path", "", head]
     lines += _scale(about, torch=torch)
@@ -75,10 +77,16 @@ def _tokens(about: Mapping[str, Any]) -> list[str]:
     kind = text_kind(about)
     if kind is None:
         return []
+    if padding := (about.get("tokenizer") or {}).get("padding"):
+        # A tokenizer that is given has another padding than the 0 of the data.
+        places = f"{{0: {padding}, {padding}: 0}}"
+        kinds["given"] = f"[{places}.get(one, one) for one in tokenizer.encode(text).ids]"
+    else:
+        kinds["given"] = kinds["bpe"]
     lower = ["    texts = [text.lower() for text in texts]"] if about.get("lowercase") else []
     made = ['tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))', "", ""]
     return [
-        *(made if kind == "bpe" else ["", ""]),
+        *(made if kind in FROM_FILE else ["", ""]),
         "def tokens(texts):",
         f'    """Texts -> rows of {length} tokens: what is longer is cut, what is shorter filled with 0."""',
         *lower,

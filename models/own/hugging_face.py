@@ -21,18 +21,22 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 class Answers(nn.Module):
     """One of theirs under our one argument: (B, T) int64 tokens or (B, C, H, W) float32 to its logits.
 
-    With `padded` tokens of 0 are padding, which its attention leaves out.
+    With `padded` tokens of 0 are padding, which its attention leaves out; the network itself knows it by the
+    token `padding`, which stands for its token 0 in turn.
     """
 
-    def __init__(self, net: nn.Module, argument: str, padded: bool) -> None:
+    def __init__(self, net: nn.Module, argument: str, padded: bool, padding: int = _PADDING) -> None:
         super().__init__()
-        self.net, self._argument, self._padded = net, argument, padded
+        self.net, self._argument, self._padded, self._padding = net, argument, padded, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits for a batch."""
         given = {self._argument: x}
         if self._padded:
             given["attention_mask"] = (x != _PADDING).long()
+        if self._padding != _PADDING:
+            theirs = x.masked_fill(x == self._padding, _PADDING)
+            given[self._argument] = theirs.masked_fill(x == _PADDING, self._padding)
         logits: Tensor = self.net(**given, return_dict=True).logits
         return logits
 
@@ -46,9 +50,11 @@ def build(
     classes: int,
     task: str,
     vocabulary: int | None = None,
+    padding: int | None = None,
 ) -> nn.Module:
     """The network of the folder `path` (its `config.json`, its weights if they lie there), or of a `type`.
 
+    `padding` is its token behind a text where the data have its own tokens, None where they have ours.
     `args` change its configuration. Texts with a class, texts as a language and pictures have the head that
     fits; one that is not among the weights is new, and told.
 
@@ -58,24 +64,26 @@ def build(
     library = package("transformers", "hf")
     library.logging.set_verbosity_error()
     library.logging.disable_progress_bar()
-    head, argument, known = _head(tuple(shape), classes, task, vocabulary)
+    head, argument, known = _head(tuple(shape), classes, task, vocabulary, padding or _PADDING)
     folder = None if path is None else Path(str(path)).expanduser()
     config = _config(library, folder, type, known | dict(args or {}))
     tokens = vocabulary or (classes if task in TOKEN_TASKS else 0)
     if getattr(config, "vocab_size", math.inf) < tokens:
-        raise Refusal(
-            f"the network knows {config.vocab_size} tokens and the data has {tokens}: set "
-            f"data.tokens={config.vocab_size}."
-        )
+        other = f"data.tokens={config.vocab_size}" if padding is None else "data.tokenizer to its own"
+        raise Refusal(f"the network knows {config.vocab_size} tokens and the data has {tokens}: set {other}.")
+    if vocabulary is not None and getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = padding or _PADDING  # by which some find where a text ends
     net, notes = _made(getattr(library, head), config, folder)
-    if vocabulary is not None and folder is not None and _has_weights(folder):
+    if vocabulary is not None and padding is None and folder is not None and _has_weights(folder):
         notes.append(f"tokens are those of data.tokenizer, not those that the weights in {folder} learnt")
     name = f"{config.model_type}{'' if folder is None else f' of {folder}'}"
-    return described(Answers(net, argument, padded=vocabulary is not None), f"hf {name}", notes=notes)
+    return described(
+        Answers(net, argument, vocabulary is not None, padding or _PADDING), f"hf {name}", notes=notes
+    )
 
 
 def _head(
-    shape: tuple[int, ...], classes: int, task: str, vocabulary: int | None
+    shape: tuple[int, ...], classes: int, task: str, vocabulary: int | None, padding: int
 ) -> tuple[str, str, dict[str, Any]]:
     """Which of their classes has the head, what its input is called, and what its configuration must say."""
     if task in TOKEN_TASKS:
@@ -84,7 +92,7 @@ def _head(
     if task == "regression":
         labels["problem_type"] = "regression"
     if vocabulary is not None:
-        labels |= {"pad_token_id": _PADDING, "vocab_size": vocabulary}
+        labels |= {"pad_token_id": padding, "vocab_size": vocabulary}
         return "AutoModelForSequenceClassification", "input_ids", labels
     if len(shape) == 3:
         return "AutoModelForImageClassification", "pixel_values", labels

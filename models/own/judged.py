@@ -1,7 +1,7 @@
 """A loss and a metric of a person's own: functions of answers and targets, whole or by their names."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
@@ -60,7 +60,7 @@ class OwnMetric:
         return {self._key: self._judge}
 
 
-def scores(net: nn.Module, split: Split, batch_size: int, *judges: Any) -> dict[str, float]:
+def scores(net: nn.Module, split: Split, batch_size: int, judges: Sequence[Any]) -> dict[str, float]:
     """The figures of a person's loss and metric on a split, of all its examples together.
 
     `judges` are losses and metrics of any kind, of which ours have nothing to add.

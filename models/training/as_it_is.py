@@ -183,7 +183,9 @@ class _Watch(Callback):
             used = {"second": now.second, "cpu_second": now.cpu_second, "joule": now.joule}
             row: dict[str, float] = {"step": trainer.global_step}
             row |= {name: value for name, value in used.items() if value is not None}
-            scores, _ = evaluate(net, data.val, data.task, 4 * data.batch_size, data.classes)
+            size, beside = 4 * data.batch_size, self._parts.beside
+            scores, _ = evaluate(net, data.val, data.task, size, data.classes)
+            scores |= beside(net, data.val, size) if beside else {}
             row = self.record.add_row(row | {f"val/{name}": value for name, value in scores.items()})
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)

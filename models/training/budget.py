@@ -11,6 +11,7 @@ from refusal import Refusal
 
 CURVE_SCORES = {"val/accuracy": ">=", "val/loss": "<=", "val/bits_per_byte": "<="}
 CURVE_SCORES |= {"val/rmse": "<=", "val/mae": "<=", "val/r2": ">="}
+CURVE_SCORES |= {"val/own_score": ">=", "val/own_error": "<=", "val/own_loss": "<="}
 """what every point of a learning curve may have, and which side of a bound is the better one"""
 _BOUND = re.compile(r"\s*(val/\w+)\s*(>=|<=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 

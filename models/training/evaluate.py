@@ -5,7 +5,7 @@ smoothing or the weights that a training loss may have, so that it is the same m
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,9 @@ from models.data.batches import sequential
 from models.data.dataset import UNSCORED, Split
 from models.training import multilabel
 from models.training.outcomes import each, means, packed
+
+Scores = Callable[[nn.Module, Split, int], Mapping[str, float]]
+"""figures of a network on a split, which it sees in batches of so many"""
 
 
 def evaluate(

@@ -163,7 +163,7 @@ def _clock(meter: Meter, group: Group, spent: dict[str, Any]) -> Clock:
 def _run(lit: Lit, parts: Parts, found: Path | None, loggers: Sequence[Logger]) -> int:
     """All steps of the training; returns how many."""
     points = POINTS if lit.budget.bound is None else AIMED
-    curve = Curve(parts.data, lit.settings.val_every, lit.total, points)
+    curve = Curve(parts.data, lit.settings.val_every, lit.total, points, parts.beside)
     # A checkpoint comes last, so that it holds what the others did at its step.
     ends = [] if lit.budget.bound is None else [Reached(lit.budget.bound, parts.data.task)]
     ordered = sorted(

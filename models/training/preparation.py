@@ -15,6 +15,7 @@ from models.energy.figures import Reading
 from models.energy.meter import Meter
 from models.training.batch_finder import find
 from models.training.budget import Budget
+from models.training.evaluate import Scores
 from models.training.objective import Loss, TrainingObjective, objective
 from models.training.precision import Choice, choose, taken_over
 from models.training.settings import Settings
@@ -38,6 +39,8 @@ class Parts:
     folder: Path
     signature: str | None = None
     """of the trial: a checkpoint in the folder that has another one, or none, is not this trial's"""
+    beside: Scores | None = None
+    """what a person's own loss and metric say of a network, beside the scores of the curve"""
 
     @property
     def objective(self) -> TrainingObjective:

@@ -38,7 +38,8 @@ def read(
     animated: str = "refuse",
     damaged: str = "refuse",
     length: int = 128,
-    tokenizer: str = "bpe",
+    tokenizer: str | None = None,
+    network: str | None = None,
     tokens: int = 4096,
     lowercase: bool = False,
     most_categories: int = 64,
@@ -62,6 +63,7 @@ def read(
             found = table.of_parts(frames, *asked, (), most_categories, order)
         else:
             how: dict[str, Any] = {"length": length, "tokenizer": tokenizer, "tokens": tokens}
+            how["network"] = network
             found = text.of_parts(frames, *asked, chosen[0], order=order, lowercase=lowercase, **how)
         return replace(found, about=found.about | {"notes": notes + found.about["notes"]})
     cells = known.cells(chosen[0])

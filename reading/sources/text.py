@@ -23,16 +23,19 @@ def read(
     task: str | None = None,
     text: str | None = None,
     length: int = 128,
-    tokenizer: str = "bpe",
+    tokenizer: str | None = None,
+    network: str | None = None,
     tokens: int = 4096,
     lowercase: bool = False,
 ) -> Decoded:
     """Inputs (N, length) integer tokens, 0 behind a text's end; targets as `reading.answers` makes them.
 
-    A tokenizer that learns does so from the training part, or from all texts where the parts are still to be
-    held out. Texts that are cut are told. Raises `Refusal` for a row without text or label.
+    The tokenizer is `bpe`, `byte` or the place of one, or None: that of the folder `network`, else bpe. One
+    that learns does so from the training part, or from all texts where the parts are still to be held out.
+    Texts that are cut are told. Raises `Refusal` for a row without text or label.
     """
     how: dict[str, Any] = {"length": length, "tokenizer": tokenizer, "tokens": tokens, "lowercase": lowercase}
+    how["network"] = network
     return of_parts(tables(path), target, separator, task, text, **how)
 
 
@@ -44,7 +47,8 @@ def of_parts(
     text: str | None,
     *,
     length: int,
-    tokenizer: str,
+    tokenizer: str | None,
+    network: str | None,
     tokens: int,
     lowercase: bool,
     order: Sequence[str] = (),
@@ -62,7 +66,7 @@ def of_parts(
     notes += [f"columns that are not read: {', '.join(unread)}"] if unread else []
     texts = [one.lower() if lowercase else one for one in _texts(whole[told], told, where)]
     learnt = [one for one, part in zip(texts, numbers, strict=True) if part in (TRAIN, UNSPLIT)]
-    made = tokenizer_of(tokenizer, learnt, tokens)
+    made = tokenizer_of(tokenizer, learnt, tokens, length, network)
     rows = made.all_of(texts)
     check_parts(about, targets, numbers, notes)
     cut = sum(len(row) > length for row in rows)
@@ -74,7 +78,7 @@ def of_parts(
         "tokenizer": made.about(),
         "lowercase": lowercase,
     }
-    return Decoded(padded(rows, length), targets, numbers, about)
+    return Decoded(padded(rows, length, made.ends), targets, numbers, about)
 
 
 def _texts(values: Any, name: str, where: Any) -> list[str]:

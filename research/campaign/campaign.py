@@ -174,10 +174,10 @@ class Campaign:
 
     @property
     def scope(self) -> "Scope":
-        """What the field may turn."""
+        """What the field may turn, within what the person leaves open."""
         from research.space.domain import Scope
 
-        return Scope(self.domain)
+        return Scope(self.domain, self.charter.free)
 
     @cached_property
     def vocabulary(self) -> dict[str, Any]:

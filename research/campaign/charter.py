@@ -15,6 +15,7 @@ from research.compose.override import keys_of, override
 from research.goal.goal import Goal, read
 from research.goal.names import DEFAULT_DATA
 from research.metrics import is_score, shown
+from research.space.bounds import parted
 from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Constraint, Record
@@ -123,6 +124,8 @@ class Charter(Record):
     goal: Goal
     fixed: tuple[str, ...]
     """overrides of every trial: the data, what the goal names, and the person's `base`"""
+    free: tuple[str, ...] = ()
+    """what the person's `base` leaves open within bounds, as `model.width=16,32`"""
     quiet: tuple[str, ...] = ()
     """overrides of every trial that change no result"""
     seed: int = 0
@@ -147,7 +150,8 @@ class Charter(Record):
     @property
     def name(self) -> str:
         """The campaign's name, equal for equal charters: the goal's words and a digest of everything."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"notes"}), sort_keys=True)
+        unsaid = {"notes"} if self.free else {"notes", "free"}  # names of before stay what they were
+        text = json.dumps(self.model_dump(mode="json", exclude=unsaid), sort_keys=True)
         words = "-".join(re.findall(r"[a-z0-9]+", self.goal.text.lower()))[:40].strip("-") or "goal"
         return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -162,7 +166,8 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
 
     Raises `Refusal` for a goal that is not understood, and for a value that makes no sense.
     """
-    base, shares = _base(config["base"]), config["proposer"]["shares"]
+    base, free = parted(config["base"])
+    shares = config["proposer"]["shares"]
     goal = read_goal(config, conf, base)
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & keys_of(fixed):
@@ -173,6 +178,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     given = {
         "goal": goal,
         "fixed": fixed,
+        "free": free,
         "quiet": [line for line in config["quiet"] if override(line).key not in held],
         "shares": dict(shares),
         "team": _team(config),
@@ -242,22 +248,6 @@ def _team(config: Mapping[str, Any]) -> dict[str, str]:
     groups = {name: group for name in chosen if isinstance(group := config.get(name), Mapping)}
     named = {name: group.get(chosen[name]) for name, group in groups.items()} | {"focus": config.get("focus")}
     return {name: str(value) for name, value in named.items() if value is not None}
-
-
-def _base(given: Any) -> tuple[str, ...]:
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        raise Refusal(
-            "base is a list of overrides of train.py, for example base=[data=mnist1d,budget.steps=300]."
-        )
-    lines = tuple(str(one).strip() for one in given)
-    for line in lines:
-        key, value, _ = override(line)
-        if value is None or key in ("seed", "store", "store.url", "root", "force"):
-            raise Refusal(
-                f"base cannot hold '{line}': it takes key=value of train.py, and seeds, store and folders "
-                "are set in agent.py itself (screen.seeds, store.url, root)."
-            )
-    return lines
 
 
 def _check_seeds(found: Charter) -> None:

@@ -35,6 +35,7 @@ PRELOAD = (
     "models.startup.warm",
     "research.run.row",
     "research.run.warm",
+    "research.report.card",
 )
 _SERVER_LOG = "forkserver.log"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")

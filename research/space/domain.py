@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from refusal import Refusal
 from research.compose.override import keys_of, override, values_of
 from research.compose.trees import parsed, text_of
+from research.space.bounds import Bounds
 from research.types import Record
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -129,10 +130,13 @@ def _words(*texts: str) -> set[str]:
 
 @final
 class Scope:
-    """Groups, options and keys of a domain's areas; a domain of None is the whole space."""
+    """Groups, options and keys of a domain's areas; a domain of None is the whole space.
 
-    def __init__(self, domain: Domain | None) -> None:
-        self.domain = domain
+    `free` are the lines of `base` that leave some of them open, see `research.space.bounds`.
+    """
+
+    def __init__(self, domain: Domain | None, free: Sequence[str] = ()) -> None:
+        self.domain, self._bounds = domain, Bounds(free)
         areas = list(domain.areas.values()) if domain else []
         self._keys = {key for area in areas for key in area.keys}
         self._options: dict[str, set[str] | None] = {}
@@ -141,11 +145,12 @@ class Scope:
                 self._add(group, options)
 
     def outside(self, overrides: Sequence[str]) -> list[str]:
-        """A sentence for each override that belongs to another field; empty when all are within."""
+        """A sentence for each override that belongs to another field, or leaves its bounds; else none."""
+        strange = self._bounds.outside(overrides)
         if self.domain is None:
-            return []
+            return strange
         where = f"domain={self.domain.name} ({', '.join(self.domain.areas)})"
-        return [
+        return strange + [
             f"{key}={value or ''} lies outside of {where}: turn what belongs to it."
             for key, value, _ in map(override, overrides)
             if not self._holds(key, value or "")
@@ -155,10 +160,11 @@ class Scope:
         """A vocabulary as `narrowed` gives it, with this field's groups, options and keys only.
 
         A group whose keys belong here but not its choice stays, with nothing to choose from. Raises `Refusal`
-        when nothing is left to turn beside what is `fixed`.
+        when nothing is left to turn beside what is `fixed`, and as `Bounds` does.
         """
+        vocabulary = self._bounds.narrowed(vocabulary, fixed)
         if self.domain is None:
-            return dict(vocabulary)
+            return vocabulary
         held = values_of(fixed)
         keys = {key: entry for key, entry in vocabulary["keys"].items() if self._turns(key)}
         needed = {entry["group"] for entry in keys.values()} - {None}

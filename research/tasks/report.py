@@ -47,9 +47,9 @@ def report(campaign: Campaign, id: str | None, sweep: str | None, to: str | None
         name = campaign_named(store, str(id))
         if to == "wandb":
             return _online(store, name, runs / "agent" / name)
-        from research.report.goal import write
+        from research.report.campaign import papers
 
-        return Reported(of=f"campaign:{name}", paths=tuple(write(store, name, runs / "agent" / name)))
+        return Reported(of=f"campaign:{name}", paths=tuple(papers(store, name, runs / "agent" / name)))
     return _of_sprint(store, reference(id, "id", ("sprint",)))
 
 

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,22 @@ def text(place: Path) -> list[str]:
         rows.append(json.dumps({"review": " ".join(said), "label": name}))
     (place / "own.jsonl").write_text("\n".join(rows))
     return [f"data.path={place}/own.jsonl", "data.tokens=300", "model=bag"]
+
+
+def tokenizer(folder: Path, pad: str = "[PAD]", first: Sequence[str] = ()) -> list[str]:
+    """Leave a tokenizer of whole words in a folder, as that of a network; returns its tokens in order."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ("[UNK]", "[CLS]", "[SEP]", "the", "cat", "dog", "naps", "barks", "again", ",", "a")
+    names = list(dict.fromkeys([*first, pad, *words]))
+    made = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    around = [(name, names.index(name)) for name in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=around)
+    made.add_special_tokens([pad, "[CLS]", "[SEP]"])
+    folder.mkdir()
+    made.save(str(folder / "tokenizer.json"))
+    return names
 
 
 def corpus(place: Path) -> list[str]:

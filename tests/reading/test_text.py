@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import own_data
 from reading.kept import decoded
 from reading.tokens import Bytes, Pairs
 from refusal import Refusal
@@ -88,6 +89,37 @@ def test_only_what_is_for_training_teaches_the_tokenizer(tmp_path):
     assert len(made.encode("common").ids) == 1 and len(made.encode("zyxwvu").ids) > 3
 
 
+def test_the_tokenizer_of_a_network_is_taken_as_it_is(read, tmp_path):
+    names = own_data.tokenizer(tmp_path / "net")
+    data = read(tokenizer=str(tmp_path / "net"), length=6)
+    told = [[names[token] for token in row] for row in data.inputs.tolist()]
+    assert told[:2] == [["[CLS]", "the", "cat", "naps", "[SEP]", "[PAD]"], [*told[1]]]
+    assert told[2] == ["[CLS]", "the", "cat", ",", "again", "[SEP]"] and data.about["notes"] == []
+    short = read(tokenizer=str(tmp_path / "net"), length=4)
+    assert [names[token] for token in short.inputs[2].tolist()] == ["[CLS]", "the", "cat", "[SEP]"]
+    assert short.about["notes"] == ["3 of 3 texts have more than data.length=4 tokens and are cut"]
+    assert data.facts()["vocabulary"] == len(names) and data.facts()["padding"] == 0
+
+
+def test_another_padding_changes_places_with_the_token_0(read, tmp_path):
+    names = own_data.tokenizer(tmp_path / "net", pad="<pad>", first=["naps"])
+    data = read(tokenizer=str(tmp_path / "net" / "tokenizer.json"), length=6)
+    assert data.about["tokenizer"]["padding"] == names.index("<pad>") == 1
+    assert data.inputs[0].tolist() == [3, 5, 6, 1, 4, 0], "naps is 0 there"
+    made = tokenizers.Tokenizer.from_str(data.about["tokenizer"]["json"])
+    assert made.encode("the cat naps").ids == [3, 5, 6, 0, 4]
+
+
+def test_without_a_word_it_is_that_of_the_network_and_a_change_of_it_is_seen(read, tmp_path):
+    names = own_data.tokenizer(tmp_path / "net")
+    assert read(network=str(tmp_path / "net")).about["tokenizer"]["of"] == "net"
+    assert read(network=str(tmp_path / "net"), tokenizer="byte").about["tokenizer"]["kind"] == "byte"
+    assert read(network=str(tmp_path)).about["tokenizer"]["kind"] == "bpe"
+    text = (tmp_path / "net" / "tokenizer.json").read_text()
+    (tmp_path / "net" / "tokenizer.json").write_text(text.replace('"cat"', '"cow"'))
+    assert read(network=str(tmp_path / "net")).inputs[0, 2] == names.index("[UNK]")
+
+
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
@@ -98,11 +130,20 @@ def test_only_what_is_for_training_teaches_the_tokenizer(tmp_path):
         ("a,b,label\nx,y,a\ny,x,b\n", {}, r"set data\.text to one of them"),
         (TEXT, {"target": "kind"}, r"set data\.target to one of them"),
         (TEXT, {"tokenizer": "word"}, "set it to bpe or byte"),
+        (TEXT, {"tokenizer": "NET", "length": 2}, "above the 2 tokens around each text"),
+        (TEXT, {"tokenizer": "BAD"}, "cannot be read"),
+        (TEXT, {"tokenizer": "ENDLESS"}, "has no token for the end of a text"),
         (TEXT, {"tokens": 10}, r"data\.tokens 10 must lie between"),
         (TEXT, {"length": 0}, r"data\.length 0"),
         ("text,label\nx,a\ny,a\n", {}, "all examples are of one class"),
     ],
 )
-def test_what_cannot_be_taken_is_refused(read, text, options, said):
+def test_what_cannot_be_taken_is_refused(read, tmp_path, text, options, said):
+    own_data.tokenizer(tmp_path / "NET")
+    own_data.tokenizer(tmp_path / "ENDLESS", pad="none")
+    (tmp_path / "BAD").mkdir()
+    (tmp_path / "BAD" / "tokenizer.json").write_text("{}")
+    if (tmp_path / str(options.get("tokenizer"))).is_dir():
+        options = {**options, "tokenizer": str(tmp_path / options["tokenizer"])}
     with pytest.raises(Refusal, match=said):
         read(text, **options)

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, Trainer
 
 from models.data.dataset import Dataset
 from models.optim.averaging import averaged, settle, unsettle
-from models.training.evaluate import evaluate
+from models.training.evaluate import Scores, evaluate
 from models.training.lit import Lit
 from models.training.step import out_of_memory
 
@@ -24,11 +24,18 @@ class Curve(Callback):
     Rows hold step, second, cpu_second and joule of the steps alone (where the meter has them), train/loss
     (the mean since the row before) and val/ scores; they go to the record and to the loggers. What it does
     itself is the harness's. Rank 0 validates, on the whole split. An optimizer's averaged weights are what
-    is validated, and what is there after the last row.
+    is validated, and what is there after the last row. `beside` gives further val/ scores.
     """
 
-    def __init__(self, data: Dataset, every: int | None, total: int | None, points: int = POINTS) -> None:
-        self._data, self._points = data, points
+    def __init__(
+        self,
+        data: Dataset,
+        every: int | None,
+        total: int | None,
+        points: int = POINTS,
+        beside: Scores | None = None,
+    ) -> None:
+        self._data, self._points, self._beside = data, points, beside
         self._every = every if every or total is None else max(1, total // points)
         self._by_share = every is None
         self._tenths = 0
@@ -92,7 +99,9 @@ class Curve(Callback):
         while True:
             try:
                 with trainer.precision_plugin.val_step_context():
-                    return evaluate(module.net, data.val, data.task, self._batch, data.classes)[0]
+                    scores = evaluate(module.net, data.val, data.task, self._batch, data.classes)[0]
+                    more = self._beside(module.net, data.val, self._batch) if self._beside else {}
+                    return {**scores, **more}
             except RuntimeError as error:
                 if not out_of_memory(error) or self._batch == 1:
                     raise

@@ -26,8 +26,8 @@ class Reached(Callback):
                 f"budget.target names {target.metric}, which only data of bytes has: "
                 "choose val/accuracy or val/loss."
             )
-        regressed = target.metric in ("val/rmse", "val/mae", "val/r2")
-        if target.metric != "val/loss" and regressed != (task == "regression"):
+        regressed, any_task = target.metric in ("val/rmse", "val/mae", "val/r2"), ("val/loss", "val/own")
+        if not target.metric.startswith(any_task) and regressed != (task == "regression"):
             raise Refusal(
                 f"budget.target names {target.metric}, which data of the task {task} does not have: choose "
                 f"{'val/rmse' if task == 'regression' else 'val/accuracy'} or val/loss."

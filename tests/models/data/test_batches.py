@@ -105,3 +105,12 @@ def test_sequential_gives_everything_once_in_order():
     assert [len(targets) for _, targets in batches] == [4, 4, 2]
     assert torch.cat([inputs for inputs, _ in batches]).flatten().equal(torch.arange(10))
     assert batches[0][0].dtype == torch.int64
+
+
+def test_what_is_gathered_ahead_is_two_mebibytes_at_most() -> None:
+    for side, held in ((4, 16), (28, 5), (64, 1)):
+        split = Split(torch.zeros(640, 1, side, side), torch.zeros(640, dtype=torch.int64))
+        batches = Batches(split, 128, seed=0)
+        batch = next(batches)[0]
+        assert batch.untyped_storage().nbytes() == held * 128 * side * side * 4
+        assert held == 1 or batch.untyped_storage().nbytes() <= 2 * 2**20

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+import own_data
 import train
 from models.data.batches import sequential
 from models.data.dataset import Dataset, Scale, Split
@@ -222,15 +223,20 @@ def test_a_trial_answers_elsewhere(form: str, line: str, resolve: Callable[..., 
         lab.deliver(answer["trial_id"], tmp_path / "out", form)
 
 
-@pytest.mark.parametrize("kind", ["bpe", "byte"])
+@pytest.mark.parametrize("kind", ["bpe", "byte", "given"])
 def test_texts_become_the_tokens_that_were_learnt_from(kind: str, tmp_path: Path) -> None:
-    texts = ["The owl hoots at night", "naïve ☃ cats purr", "x" * 40]
-    made = tokenizer_of(kind, [text.lower() for text in texts], 300)
+    texts = ["The owl hoots at night", "naïve ☃ cats purr", "x" * 40, "naps the, cat " * 5]
+    if kind == "given":
+        own_data.tokenizer(tmp_path / "net", pad="<pad>", first=["naps"])
+        kind = str(tmp_path / "net")
+    made = tokenizer_of(kind, [text.lower() for text in texts], 300, 12)
     about = {"task": "classification", "shape": [12], "tokenizer": made.about(), "lowercase": True}
     (tmp_path / "tokenizer.json").write_text(made.about().get("json", ""))
     told: dict[str, Any] = {"HERE": tmp_path, "tokenizers": pytest.importorskip("tokenizers")}
     exec("\n".join(_tokens(about)), told)
-    assert told["tokens"](texts) == padded(made.all_of([text.lower() for text in texts]), 12).tolist()
+    assert (
+        told["tokens"](texts) == padded(made.all_of([text.lower() for text in texts]), 12, made.ends).tolist()
+    )
 
 
 def test_the_bytes_of_a_corpus_are_its_tokens() -> None:

@@ -58,6 +58,22 @@ def test_a_language_and_pictures_have_the_heads_that_fit() -> None:
     assert vit(torch.randn(2, 1, 8, 8)).shape == (2, 3)
 
 
+@pytest.mark.parametrize("kind", ["roberta", "gpt2"])
+def test_tokens_of_its_own_reach_it_as_it_knows_them(kind: str, tmp_path: Path) -> None:
+    args = SMALL if kind == "roberta" else {"n_embd": 16, "n_layer": 1, "n_head": 2}
+    made = hugging_face.build(type=kind, args=args, **TEXTS).net
+    made.config.pad_token_id = 1 if kind == "roberta" else None
+    made.save_pretrained(tmp_path)
+    net = hugging_face.build(path=str(tmp_path), padding=1, **TEXTS).eval()
+    assert net.net.config.pad_token_id == 1
+    assert "notes" not in vars(net)["described"] or not vars(net)["described"]["notes"]
+    theirs = torch.tensor([[5, 0, 9, 7], [0, 4, 1, 1]])
+    ours = torch.tensor([[5, 1, 9, 7], [1, 4, 0, 0]])
+    expected = net.net(input_ids=theirs, attention_mask=(theirs != 1).long()).logits
+    assert torch.equal(net(ours), expected)
+    assert not torch.allclose(net(theirs), expected)
+
+
 @pytest.mark.parametrize(
     ("given", "more", "said"),
     [

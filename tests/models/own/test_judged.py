@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from torch import nn
 import own_nets
 import train as lab
 from models.own.judged import OwnLoss, OwnMetric, scores
+from models.training.fit import fit
 from refusal import Refusal
-from trainings import blobs, network
+from trainings import blobs, network, parts
 
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.5], [0.0, 0.0, 3.0]])
 TARGETS = torch.tensor([0, 2, 0])
@@ -40,13 +43,13 @@ def test_a_split_is_judged_whole() -> None:
     with torch.no_grad():
         logits = net.eval()(inputs)
     judges = OwnLoss(own_nets.focal), OwnMetric(own_nets.top2)
-    found = scores(net, data.val, 7, *judges)
+    found = scores(net, data.val, 7, judges)
     assert found["own_loss"] == pytest.approx(own_nets.focal(logits, targets).item(), rel=1e-5)
     best = logits.topk(2).indices.tolist()
     share = sum(t in two for t, two in zip(targets.tolist(), best, strict=True)) / len(best)
     assert found["own_score"] == pytest.approx(share)
-    assert scores(net, data.val, 7, OwnMetric(own_nets.top2, better="min")).keys() == {"own_error"}
-    assert scores(net, data.val, 7, nn.functional.cross_entropy, None) == {}
+    assert scores(net, data.val, 7, [OwnMetric(own_nets.top2, better="min")]).keys() == {"own_error"}
+    assert scores(net, data.val, 7, [nn.functional.cross_entropy, None]) == {}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_what_is_no_loss_is_refused(judge: Any, said: str) -> None:
 
 def test_what_is_no_metric_is_refused() -> None:
     with pytest.raises(Refusal, match="answers str, no number"):
-        scores(network(), blobs().val, 8, OwnMetric(lambda logits, targets: "good"))
+        scores(network(), blobs().val, 8, [OwnMetric(lambda logits, targets: "good")])
     with pytest.raises(Refusal, match=r"metric\.better=higher is no direction"):
         OwnMetric(own_nets.top2, better="higher")
     with pytest.raises(Refusal, match="names a function of yours"):
@@ -73,8 +76,22 @@ def test_what_is_no_metric_is_refused() -> None:
 
 def test_a_score_that_nothing_gives_is_refused(resolve: Callable[..., Any]) -> None:
     for score, group in (("val/own_score", "metric"), ("val/own_loss", "loss")):
-        with pytest.raises(Refusal, match=f"is of your own {group}: add {group}=own"):
-            lab.trial(resolve(f"score={score}"), overrides=[])
+        for word in (f"score={score}", f"budget.target='{score}>=0.5'"):
+            with pytest.raises(Refusal, match=f"is of your own {group}: add {group}=own"):
+                lab.trial(resolve(word), overrides=[])
+
+
+def test_the_curve_has_it_and_a_training_may_end_by_it(tmp_path: Path) -> None:
+    judges = [OwnLoss(own_nets.focal), OwnMetric(own_nets.top2)]
+    fitted = fit(**parts(tmp_path, steps=40, val_every=10), beside=partial(scores, judges=judges))
+    assert [row["step"] for row in fitted.curve] == [10, 20, 30, 40]
+    last = scores(fitted.net, blobs().val, 7, judges)
+    assert fitted.curve[-1]["val/own_score"] == pytest.approx(last["own_score"])
+    assert fitted.curve[-1]["val/own_loss"] == pytest.approx(last["own_loss"], rel=1e-5)
+    reached = fitted.curve[1]["val/own_loss"]
+    assert fitted.curve[0]["val/own_loss"] > reached > last["own_loss"]
+    early = parts(tmp_path / "early", steps=40, val_every=10, target=f"val/own_loss <= {reached + 1e-9}")
+    assert fit(**early, beside=partial(scores, judges=judges)).steps == 20
 
 
 @pytest.mark.slow

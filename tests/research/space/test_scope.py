@@ -1,5 +1,6 @@
 """A domain narrows what samplers draw from and what the gate takes; one that has nothing left is refused."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
+from research.space.bounds import parted
 from research.space.domain import Domain, Scope, names, read
 from research.space.gate import Space
 from research.space.vocabulary import narrowed
@@ -92,3 +94,57 @@ def test_what_belongs_to_another_field_gets_a_sentence(override: str, within: bo
     said = Scope(domain("compression", "pruning")).outside([override])
     assert (said == []) is within
     assert within or override in said[0]
+
+
+CNN = ("data=digits", "model=cnn", "optimizer=adamw")
+OPEN = ("model.width=16,32,64", "optimizer.lr=0.001..0.01")
+
+
+def test_base_fixes_one_value_and_leaves_several_open() -> None:
+    typed = ["data=digits", "model=cnn", "model.width=16", 32, 64, "optimizer.lr=0.001..0.01"]
+    assert parted(typed) == (("data=digits", "model=cnn"), OPEN)
+    assert parted(["compress=[prune50,int8_static]", "name='a..b'"])[1] == ()
+    said = Scope(None, OPEN).outside(["model.width=48", "optimizer.lr=0.002"])
+    assert said == ["model.width=48 lies outside of what the person leaves open, model.width=16,32,64."]
+    assert Scope(None, OPEN).outside(["model.width=64", "optimizer.lr=1e-2", "data=x"]) == []
+    assert len(Scope(None, OPEN).outside(["optimizer.lr=0.02", "model.width=null"])) == 2
+    with pytest.raises(Refusal, match="base cannot hold 'seed=0,1'"):
+        parted(["seed=0", 1])
+
+
+@pytest.fixture(scope="module")
+def cnn(space: Space) -> dict:
+    return narrowed(space, CNN)
+
+
+@pytest.mark.slow
+def test_what_is_drawn_lies_within_what_base_leaves_open(cnn: dict) -> None:
+    offered = Scope(None, (*OPEN, "scheduler=cosine,linear")).narrowed(cnn, CNN)
+    rng, drawn = random.Random(0), {"model.width": set(), "optimizer.lr": set(), "scheduler": set()}
+    for _ in range(200):
+        for axis, text in Dimensions(offered, CNN).walk(lambda axis: axis.draw(rng)):
+            if axis.key in drawn:
+                drawn[axis.key].add(text)
+    assert drawn["model.width"] == {"16", "32", "64"} and drawn["scheduler"] == {"cosine", "linear"}
+    assert 0.001 <= min(map(float, drawn["optimizer.lr"])) < max(map(float, drawn["optimizer.lr"])) <= 0.01
+
+
+@pytest.mark.slow
+def test_a_key_of_an_option_that_is_not_fixed_cannot_be_left_open(digits: dict) -> None:
+    with pytest.raises(Refusal, match=r"leaves model\.width open and not model, of which it is: fix it"):
+        Scope(None, OPEN).narrowed(digits, ("data=digits",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("model.width=16,64", "leaves out 32, which the control has"),
+        ("model.width=32..40000000", "the space does not take"),
+        ("data=digits,mnist1d", "may not be turned: give it one value"),
+        ("scheduler=cosine,zigzag", "scheduler=zigzag open, which is none of"),
+    ],
+)
+def test_what_cannot_be_left_open_is_refused(line: str, said: str, cnn: dict) -> None:
+    with pytest.raises(Refusal, match=said):
+        Scope(None, (line,)).narrowed(cnn, CNN)
