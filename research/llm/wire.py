@@ -194,7 +194,9 @@ def _failure(litellm: Any, error: Exception, status: int | None) -> WireFailure:
     kind = _kind(litellm, error, status, f"{said} {_code(error)}".lower())
     told = _WORDS[kind] + (f" (status {status})" if status else "") + (f": {said}" if said else "")
     # A status of 3xx, 4xx or 5xx is a clear no; after anything else the reply may have been made and billed.
-    billed = (status or 0) < 300 and not _unconnected(error) and kind != "form"
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout)
+    unconnected = any(isinstance(cause, unsent) for cause in _causes(error))
+    billed = (status or 0) < 300 and not unconnected and kind != "form"
     return WireFailure(kind, told, billed=billed, wait_s=_wait(error))
 
 
@@ -235,10 +237,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _unconnected(error: Exception) -> bool:
-    return any(isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout) for cause in _causes(error))
 
 
 def _wait(error: Exception) -> float | None:

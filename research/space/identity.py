@@ -117,11 +117,8 @@ def hardware_class(trainer: Mapping[str, Any]) -> str:
     accelerator = str(trainer.get("accelerator", "auto"))
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and _cuda_at_hand()):
         return _gpu(trainer.get("devices", 1))
-    return f"{'cpu' if accelerator == 'auto' else accelerator}:{processor().model} x{_cores()}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{'cpu' if accelerator == 'auto' else accelerator}:{processor().model} x{cores}"
 
 
 def _cuda_at_hand() -> bool:

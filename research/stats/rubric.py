@@ -110,7 +110,7 @@ def rating(facts: RubricFacts) -> Rating:
     points = {name: Credit(points=int(holds), holds=holds, why=why) for name, (holds, why) in held.items()}
     most = _most(points) if facts.beyond is not False else min(_most(points), PUBLISHABLE)
     score = min(1 + sum(point.points for point in points.values()), most)
-    return Rating(score=score, points=points, words=_words(score))
+    return Rating(score=score, points=points, words=next(word for least, word in _WORDS if score >= least))
 
 
 def gathered(
@@ -193,10 +193,6 @@ def _most(points: dict[str, Credit]) -> int:
     if not confirmed:
         return PUBLISHABLE - 1
     return 10 if points["efficient"].holds else OUTSTANDING - 1
-
-
-def _words(score: int) -> Words:
-    return next(words for least, words in _WORDS if score >= least)
 
 
 def efficiency(
