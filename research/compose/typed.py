@@ -95,7 +95,8 @@ def _said(text: str) -> str:
 
 def _text(value: str) -> str:
     """One text, whatever is in it, unless it is quoted or asks for another key."""
-    plain = _BARE.fullmatch(value) is not None and isinstance(scalar(value), str | bool)
+    bare = _BARE.fullmatch(value) is not None and "\\" not in value  # which Hydra would take for an escape
+    plain = bare and isinstance(scalar(value), str | bool)
     return value if plain or _is_quoted(value) or "${" in value else _quotation(value)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refusal import Refusal
@@ -99,6 +99,9 @@ def test_what_hydra_reads_by_itself_is_left_alone(argument: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).map(str.strip))
+@example("\\;")
+@example("\\:")
+@example("a\\,b")
 def test_any_name_is_one_text(name: str) -> None:
     if name in ("", "null", "true", "false") or name.lower() in ("true", "false", "null") or "${" in name:
         return
