@@ -267,12 +267,12 @@ _LONG = {86400.0: "d", 3600.0: "h", 60.0: "min"}
 
 
 def quantity(key: str, value: float) -> str:
-    """Return a value in its metric's unit with three significant digits, others with four decimals."""
+    """A value in its unit with three significant digits, others with four decimals where these show any."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
     unit = _UNITS.get(_ROWS[key].unit) if key in _ROWS else None
     if unit is None:
-        return f"{value:.4f}"
+        return f"{value:.4f}" if abs(value) >= 5e-5 or not value else f"{value:.3g}"
     if unit == "g":
         value *= 1000.0
     if unit == "s" and abs(value) >= 999.5:

@@ -3,7 +3,8 @@
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
 import torch
@@ -64,13 +65,14 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
 
     In evaluation mode, so that one example passes batch normalisation and no random number is drawn. The
     plain forms of attention and of recurrent cells are taken, since there is no formula for the fused ones of
-    the CPU and of cuDNN; the arithmetic is the same (attention counted whole, as if not causal).
+    the CPU (oneDNN has an LSTM) and of cuDNN; the arithmetic is the same (attention counted whole, as if not
+    causal).
     """
     # Machine code has no operations to count; it is made of these.
     net = getattr(net, "eager", net)
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     counter = _Counter()
-    plain = torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+    plain = _plain_cells(net), sdpa_kernel(SDPBackend.MATH)
     with unseen(net) as besides, evaluating(net), torch.enable_grad(), plain[0], plain[1], counter:
         logits = net(example)
         forward = counter.flops
@@ -80,6 +82,20 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
     if weights:
         found["compute/flops_train"] = float(counter.flops + besides.train)
     return found, {"flops_uncounted": sorted(counter.uncounted)}
+
+
+@contextmanager
+def _plain_cells(net: nn.Module) -> Iterator[None]:
+    """Recurrent cells made of operations that are counted, and not cuDNN's or oneDNN's."""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in net.modules())
+    before = torch._C._get_mkldnn_enabled()
+    # The flags of torch.backends.mkldnn warn of graphics cards of Intel when they are set.
+    torch._C._set_mkldnn_enabled(before and not recurrent)
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def size(net: nn.Module) -> dict[str, float]:

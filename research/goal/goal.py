@@ -13,7 +13,7 @@ from refusal import Refusal
 from research.goal.names import Names, names_of, task_of
 from research.goal.parts import HeardGoal, heard_in
 from research.goal.phrases import EITHER
-from research.goal.saying import Wish, said_of
+from research.goal.saying import Problem, Wish, said_of
 from research.metrics import METRICS, described, elsewhere, is_test, refuse_unclaimed, words
 from research.types import Constraint, Direction, Objective, Record
 
@@ -76,11 +76,16 @@ def read(
         raise _refused(str(refusal), "") from None
     try:
         if parts.problems:
-            _, said, problem = min(parts.problems, key=lambda entry: entry[0])
-            raise Refusal(f"'{said}' {problem.said}" if said else problem.said)
+            raise Refusal(_why(parts))
         return _goal(text, names, parts, asked)
     except Refusal as refusal:
         raise _refused(str(refusal), _nearest(parts, names, asked.fixed)) from None
+
+
+def _why(parts: HeardGoal) -> str:
+    """The first of what stands in the way, beside the words that it is about."""
+    _, said, problem = min(parts.problems, key=lambda entry: entry[0], default=(0, "", Problem("")))
+    return f"'{said}' {problem.said}" if said else problem.said
 
 
 def _of_answers(text: str, parts: HeardGoal) -> str:
@@ -200,7 +205,7 @@ def _explicit(constraints: Iterable[str], names: Names) -> list[Constraint]:
     for line in constraints:
         parts = heard_in(line, names, typed=True)
         if len(parts.bounds) != 1 or parts.wishes or parts.named or parts.problems:
-            why = parts.problems[0][2].said if parts.problems else "it is not one bound"
+            why = _why(parts) or "it is not one bound"
             raise Refusal(
                 f"The constraint '{line[:80]}' was not understood ({why}): "
                 "write it as 'test/accuracy >= 0.9', 'under 50k parameters' or "

@@ -76,6 +76,8 @@ def test_what_is_no_clock_and_no_joule_is_not_taken_for_one() -> None:
         ("val/accuracy", 0.97123, "0.9712"),
         ("compress/speedup", 1.5, "1.5000"),
         ("moe/load_entropy", 0.25, "0.2500"),
+        ("test/rmse", 3.21e-6, "3.21e-06"),
+        ("test/rmse", 0.0, "0.0000"),
         ("train/seconds", float("nan"), "not a number"),
     ],
 )

@@ -66,8 +66,22 @@ def test_compute_is_what_torchs_own_counter_finds(net, example):
     assert facts == {"flops_uncounted": []}
 
 
+@pytest.mark.parametrize(("cell", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_recurrent_cells_count_as_on_paper(cell, gates):
+    found, facts = measure(Last(cell(8, 16, batch_first=True)), torch.randn(1, 5, 8))
+    inputs, states = 5 * 2 * gates * 16 * 8, 5 * 2 * gates * 16 * 16
+    assert found["compute/flops_forward"] == inputs + states
+    # Neither the inputs nor the first state need a gradient.
+    assert found["compute/flops_train"] == 2 * inputs + 3 * states - states / 5
+    assert facts == {"flops_uncounted": []} and torch.backends.mkldnn.enabled
+
+
 def test_an_operation_without_a_formula_is_named():
-    found, facts = measure(Last(nn.LSTM(8, 16, batch_first=True)), torch.randn(1, 5, 8))
+    class Distances(nn.Linear):
+        def forward(self, x):
+            return torch.cdist(x, self.weight)
+
+    found, facts = measure(Distances(8, 16), torch.randn(1, 8))
     assert facts["flops_uncounted"], found
 
 

@@ -202,6 +202,13 @@ def test_wrong_explicit_keys_are_refused(wrong: dict, conf: Path) -> None:
         read("fewer joules", conf, **wrong)
 
 
+def test_a_wrong_bound_is_told_with_the_words_that_are_wrong(conf: Path) -> None:
+    with pytest.raises(
+        Refusal, match=r"'be nice' was not understood \('nice' in the goal was not understood"
+    ):
+        read("fewer joules", conf, constraints=["be nice"])
+
+
 def test_what_a_person_fixed_wins_over_what_the_words_name(conf: Path) -> None:
     assert read("a CNN for MNIST", conf, fixed=["data=digits"]).overrides == ("model=cnn",)
     goal = read("fewer joules", conf, fixed=["data=pytext"])
