@@ -77,7 +77,7 @@ def test_workers_killed_at_any_moment_double_and_lose_nothing(store: Store, stor
             victim.kill()
             victim.wait()
     last = [spawn(20), spawn(21)]
-    assert [worker.wait(timeout=60) for worker in last] == [0, 0]
+    assert [worker.wait(timeout=600) for worker in last] == [0, 0]
     with store.read() as connection:
         figures = Counter(connection.execute(sa.select(metric.c.trial_id)).scalars())
         rows = connection.execute(sa.select(trial.c.signature, trial.c.status)).all()
