@@ -105,7 +105,7 @@ def test_replies_that_cannot_be_used_are_told_on_the_terminal(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [status(500), status(401), hang], ids=["outage", "key", "hang"])
+@pytest.mark.parametrize("step", [status(500), hang], ids=["outage", "hang"])
 def test_without_an_answer_the_samplers_carry_on_and_it_is_said(tmp_path: Path, step: object) -> None:
     with ScriptedServer(step) as server:
         done = agent(tmp_path, server.base, ONLY, "screen.turns=3", "llm.timeout_s=2")

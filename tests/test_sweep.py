@@ -149,10 +149,10 @@ def test_what_no_trial_could_run_with_is_refused_before_any_starts(
 
 
 def test_a_timeout_is_a_reason_in_the_row(tmp_path: Path) -> None:
-    line = ("seed=0", *SMALL, "budget.steps=1000000", "launcher.timeout_s=2")
+    line = ("seed=0", *SMALL, "budget.steps=1000000", "launcher.timeout_s=4")
     code, out, err = sweep(*line, cwd=tmp_path)
     assert code == 1, err
-    assert "timeout_s=2" in out
+    assert "timeout_s=4" in out
     store = Store(f"sqlite:///{tmp_path}/joulelab.db")
     (trial,) = store.trials()
     assert trial.status == "failed" and trial.reason is not None and trial.reason.startswith("timeout: ")
