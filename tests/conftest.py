@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -16,6 +17,9 @@ import torchvision_kernels
 
 torchvision_kernels.define()
 ROOT = Path(__file__).parent.parent
+# In the background of a shell the tests are started to ignore Ctrl-C, and all that they start would be, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["WANDB_MODE"] = "offline"
 # Networks of tests are tiny: more threads only wait for each other, most of all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

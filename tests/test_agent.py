@@ -16,7 +16,7 @@ from research.tasks.line import page, quoted
 
 ROOT = Path(__file__).parent.parent
 SMALL = (
-    "budget.seconds=240",
+    "budget.seconds=1200",
     "screen.turns=4",
     "promote.arms=2",
     "promote.seeds=[1]",
@@ -39,7 +39,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def agent(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     process = start(folder, *arguments)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1200)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
@@ -186,7 +186,7 @@ def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Pat
     process = start(tmp_path, "task=run", "daemon=true")
     assert process.stdout and "waiting for proposals" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=1200)
     assert process.returncode == 0 and "Traceback" not in err, err
     with sqlite3.connect(tmp_path / "lab.db") as sql:
         assert sql.execute("select status from proposal").fetchall() in ([("queued",)], [("screened",)])
@@ -283,7 +283,7 @@ def test_ctrl_c_and_kill_report_and_exit_130(tmp_path: Path, number: signal.Sign
         if any(f" {source} " in line for source in ("neighbour", "forest", "random")):
             break
     process.send_signal(number)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=1200)
     assert process.returncode == 130 and "Traceback" not in err, err
     (report,) = (tmp_path / "runs" / "agent").glob("*/report.md")
     assert "interrupted: the same command continues" in report.read_text()

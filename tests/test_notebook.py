@@ -113,7 +113,7 @@ def executed(folder: Path) -> list[dict[str, Any]]:
         page = nbformat.read(PAGE, as_version=4)
         (campaign,) = (cell for cell in page.cells if SEARCHED in cell.source)
         campaign.source = campaign.source.replace(SEARCHED, f'{SEARCHED}, "compress=[]"')
-        client = NotebookClient(page, timeout=300, resources={"metadata": {"path": str(folder)}})
+        client = NotebookClient(page, timeout=1200, resources={"metadata": {"path": str(folder)}})
         asyncio.run(client.async_execute())
     return [cell for cell in page.cells if cell.cell_type == "code"]
 

@@ -216,7 +216,7 @@ def test_a_slow_model_leaves_most_of_a_short_budget_to_the_trials(lab: Lab) -> N
 
 def test_importing_the_client_takes_nothing_from_the_discussion(tmp_path: Path) -> None:
     code = f"""
-import sys
+import sys, time
 sys.path.insert(0, {str(ROOT / "tests" / "labs")!r})
 from pathlib import Path
 from campaign_lab import energy, opened
@@ -227,16 +227,26 @@ from research.report.findings import Findings
 
 with opened(Path({str(tmp_path)!r})) as lab:
     shares = {{"llm": 0.5, "random": 0.5}}
-    agreed = lab.charter(energy(), screen=Screen(turns=2), shares=shares, sprint=Sprints(minutes=0.2))
+    agreed = lab.charter(energy(), screen=Screen(turns=2), shares=shares, sprint=Sprints(minutes=1))
     with team(lab, TeamServer(), agreed) as made:
         assert "litellm" not in sys.modules
+        prepare, took = made.client.prepare, []
+
+        def imported():
+            began = time.monotonic()
+            prepare()
+            took.append(time.monotonic() - began)
+
+        made.client.prepare = imported
         sprint = made.sprint()
         sprint.run(made.proposers())
-    print(Findings(lab.store, sprint.id).facts["team"]["outcomes"]["researcher"])
+    found = Findings(lab.store, sprint.id).facts
+    print(found["team"]["outcomes"]["researcher"], found["boxes"]["discuss"]["used_s"], took[0])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "{'accepted': 1}\n"
+    asked, used_s, took_s = done.stdout.rsplit(maxsplit=2)
+    assert asked == "{'accepted': 1}" and float(used_s) < float(took_s)
 
 
 def test_a_cap_that_is_reached_leaves_the_rest_to_stand_ins(lab: Lab) -> None:

@@ -164,7 +164,7 @@ def test_the_benchmark_tells_what_the_real_command_gave_a_team(tmp_path: Path) -
         import team_turns
     finally:
         sys.path.pop(0)
-    small = ["sprint.count=2", "screen.turns=4", "budget.seconds=300"]
+    small = ["sprint.count=2", "screen.turns=4", "budget.seconds=1200"]
     small += ["goal=80 % accuracy with the fewest parameters", "promote.seeds=[1]", "confirm.seeds=3"]
     small += ["confirm.looks=1", "confirm.arms=1", "confirm.estimate=0"]
     ran, done = team_turns.campaign(tmp_path, 0.2, small)

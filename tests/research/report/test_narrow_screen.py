@@ -47,7 +47,7 @@ def widths(browser: str, folder: Path, pages: Sequence[str]) -> list[int]:
     (folder / "screens.html").write_text(f"<!doctype html><body>{frames}<script>{MEASURE}</script></body>")
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'browser'}"]
     command = [browser, *quiet, "--dump-dom", f"file://{folder / 'screens.html'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     told = re.search(r'data-widths="([\d ]+)"', done.stdout)
     assert told, done.stderr[-1000:]
     return list(map(int, told[1].split()))

@@ -152,7 +152,7 @@ def test_it_is_saved_where_somebody_is_logged_in(error: str | None, tmp_path: Pa
         login = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
         env = {**plain, **login, "HOME": str(tmp_path)}
         call = [sys.executable, "-c", SAVE, f"sqlite:///{lab.path}", CAMPAIGN, str(tmp_path)]
-        done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
         server.shutdown()
     said = done.stdout.strip().splitlines()[-1]
     assert (tmp_path / "wandb_report.json").is_file()
