@@ -1,5 +1,6 @@
 """Sweeps as a person types them: complete rows, no trial twice, none lost, whatever is killed on the way."""
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -197,6 +198,14 @@ def test_a_failing_trial_of_another_launcher_is_told_beside_the_others(tmp_path:
     assert code == 1 and "Traceback" not in err
     assert "2/2  failed  optimizer.lr=1e+30  diverged: " in out and "1 of 2 trials have no numbers" in out
     assert sorted(row[1] for row in rows(tmp_path)) == ["done", "failed"]
+
+
+def test_what_workers_of_an_engine_have_run_is_told_as_theirs(tmp_path: Path) -> None:
+    line = ("seed=0,1", "runner=slurm", "runner.cluster=local", "runner.workers=1", "runner.jobs=1", *SMALL)
+    code, out, err = sweep(*line, cwd=tmp_path)
+    assert code == 0, err
+    assert len(re.findall(r"\d/2  done  +seed=\d .* s by slurm on \S+  ", out)) == 2
+    assert rows(tmp_path) == [(0, "done", 0), (1, "done", 0)] and "overhead" not in out
 
 
 def test_another_config_folder_is_composed_by_hydra(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import multiprocessing
 
+import pulse
 from models.energy.meter import Meter
 from models.training.record import Diverged
 from models.training.resume import random_states, restore_random
@@ -48,7 +49,8 @@ class Group:
 def together(job: Callable[..., Any], world: int, loggers: Sequence[Logger]) -> Any:
     """Run `job(group=..., loggers=...)` in `world` processes and return what it returns on rank 0.
 
-    Rows that rank 0 logs arrive at `loggers` here, as they come. The first that fails ends all others.
+    Rows that rank 0 logs arrive at `loggers` here, as they come, and its steps are this process's signs of
+    life: who hears them may end the training. The first that fails ends all others.
 
     Raises:
         Diverged, Refusal: as raised in a process; anything else comes as a RuntimeError with its traceback.
@@ -112,7 +114,8 @@ def _run(
     torch.set_num_threads(threads)
     restore_random(state)
     try:
-        result = job(group=Group(rank, world), loggers=[Relay(rows)] if rank == 0 else [])
+        with pulse.heard(lambda step: rows.put((None, step)) if rank == 0 else None):
+            result = job(group=Group(rank, world), loggers=[Relay(rows)] if rank == 0 else [])
     except BaseException as error:
         known = type(error).__name__ if isinstance(error, Refusal | Diverged) else None
         text = str(error) if known else traceback.format_exc()
@@ -147,6 +150,9 @@ def _forward(rows: Any, loggers: Sequence[Logger], wait_s: float) -> None:
             metrics, step = rows.get(timeout=wait_s) if wait_s else rows.get_nowait()
         except queue.Empty:
             return
+        if metrics is None:
+            pulse.beat("training", step)
+            continue
         for logger in loggers:
             logger.log_metrics(metrics, step=step)
 

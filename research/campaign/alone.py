@@ -43,6 +43,13 @@ def running(
         yield run
 
 
+def shares(campaign: Campaign, why_not: str | None) -> bool:
+    """Whether others may run trials of it; where it was asked for workers that may not, that is said."""
+    if why_not is not None and engines.of(campaign.config) is not None:
+        campaign.lines.say(f"workers    none: {why_not}", style="yellow")
+    return campaign.given_run is None and why_not is None
+
+
 @contextmanager
 def alone(
     campaign: Campaign, name: str, folder: Path, launcher: Mapping[str, Any] | None = None
@@ -85,7 +92,7 @@ def _taken(campaign: Campaign, name: str, sweep: str, launcher: Mapping[str, Any
 
     if helps and launcher is not None:
         url = str(campaign.config["store"]["url"])
-        with Runner(**launcher) as runner:
+        with Runner(**{**launcher, "threads": None}) as runner:  # a row says how many it has
             serve(runner, url, ("cpu", "gpu"), sweep=sweep, stays=waits, say=campaign.lines.say)
     while not mine and waits():
         time.sleep(POLL_S)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.campaign.alone import alone, running
+from research.campaign.alone import alone, running, shares
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -16,6 +16,7 @@ from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
 from research.campaign.steering import ENDED, FILE, stopped
+from research.campaign.trials import unshared
 from research.goal.saying import sentence
 from research.llm.client import NONE
 from research.metrics import compares
@@ -58,10 +59,10 @@ def research(campaign: Campaign) -> Path:
         return made(campaign.sources, at_hand | {"seed": seed, "client": campaign.client if model else None})
 
     name = f"campaign {charter.name}"
-    launcher = None if campaign.given_run else campaign.launcher
+    shared = shares(campaign, unshared(charter.goal.objective.metrics))
     with (
-        running(campaign, charter.name, lease=name) as run,
-        alone(campaign, name, campaign.folder, launcher),
+        running(campaign, charter.name, lease=name if shared else None) as run,
+        alone(campaign, name, campaign.folder, campaign.launcher if shared else None),
     ):
         # All that can be refused without it has been: from here on there is a database.
         _announce(charter, campaign.lines, model=campaign.client is not None)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.alone import alone, running
+from research.campaign.alone import alone, running, shares
 from research.campaign.bench import Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
 from research.campaign.judging import method, taken
 from research.campaign.question import digest_of_data
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
+from research.campaign.trials import unshared
 from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import Read, measured
@@ -103,10 +104,11 @@ class Experiment:
             profiles.refuse(self._bench.config(line.overrides, self._study.seeds[0]))
         campaign, lease = self._campaign, f"recipe {self.folder}"
         own, logs = self._launcher, campaign.root / "experiments" / self._name / "logs"
-        helping = None if campaign.given_run else self._launcher
+        shared = shares(campaign, unshared(self._study.metrics, alone=self._study.timed))
+        of = lease if shared else None
         with (
-            running(campaign, self.folder.name, own=own, lease=lease, logs=logs) as self._trained,
-            alone(campaign, lease, self.folder, helping),
+            running(campaign, self.folder.name, own=own, lease=of, logs=logs) as self._trained,
+            alone(campaign, lease, self.folder, own if shared else None),
         ):
             return self._run(lines)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.metrics import is_timed
+from research.metrics import is_carbon, is_energy, is_timed
 from research.run import machine
 from research.run.job import Job
 from research.space.gate import Space
@@ -50,17 +50,31 @@ class Typed:
         return self._splits[given]
 
 
+def unshared(watched: Iterable[str], *, alone: bool = False) -> str | None:
+    """Why nobody else may run any trial of who watches these metrics; None where some may be shared.
+
+    `alone`: its trials run one at a time, because they are timed.
+    """
+    one = next((metric for metric in watched if is_energy(metric) or is_carbon(metric)), None)
+    if one is not None:
+        return f"another machine may take {one} by another counter, so all trials are run here"
+    return "its trials are timed beside each other, so all of them are run here" if alone else None
+
+
 @final
 class Sharing:
     """Which trials other processes may run too, on machines of the same kind, and how they are to do it.
 
     Clocks that are held against each other are of one machine: those of a claim and of a race, which run
-    alone, and what all others are held to, the controls. So is a training that the clock ends.
+    alone, and what all others are held to, the controls. So is a training that the clock ends. Joules are of
+    one machine throughout: another of the same kind may have other counters, or be calibrated otherwise.
     """
 
     def __init__(self, launcher: Mapping[str, Any] | None, watched: Iterable[str] = ()) -> None:
         """`launcher` is how the campaign runs them; None shares none."""
-        self._launcher, self._timed = launcher, any(map(is_timed, watched))
+        metrics = tuple(watched)
+        self._launcher, self._timed = launcher, any(map(is_timed, metrics))
+        self._launcher = None if unshared(metrics) else self._launcher
         self._told: dict[str, Any] = {}
 
     def of(self, job: Job, *, alone: bool, held: bool) -> Job:

@@ -248,7 +248,9 @@ class _Beside:
     """
 
     def __init__(self, runner: Runner, engine: Engine, lease: str, sweep: str) -> None:
-        self._runner, self._engine, self._of = runner, engine, {"lease": lease, "sweep": sweep}
+        self._runner, self._engine = runner, engine
+        # Each trial's row says how many threads it has, so that its clocks are the campaign's.
+        self._of = {"lease": lease, "sweep": sweep, "threads": None}
         self._starts = 0
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:

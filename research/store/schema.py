@@ -195,9 +195,10 @@ for _name, _said in (("open", "ended IS NULL"), ("done", "outcome = 'done'")):
     )
     # MariaDB has no index of some rows, but one of a column that is NULL in all others.
     _column = f"ix_{_name} INTEGER AS (CASE WHEN {_said} THEN trial_id END) VIRTUAL INVISIBLE UNIQUE"
-    sa.event.listen(
-        attempt, "after_create", sa.DDL(f"ALTER TABLE attempt ADD COLUMN {_column}").execute_if("mariadb")
+    _added: Any = sa.DDL(  # type: ignore[no-untyped-call]
+        f"ALTER TABLE attempt ADD COLUMN {_column}"
     )
+    sa.event.listen(attempt, "after_create", _added.execute_if("mariadb"))
 pause = _table(
     "pause",
     # A sweep or campaign whose queued trials wait until a person says so; `all` is everything.

@@ -1,4 +1,5 @@
 import csv
+import queue
 from functools import partial
 
 import pytest
@@ -6,10 +7,12 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
+import pulse
 from models.data.dataset import Dataset, Split
 from models.training.callbacks.checkpoint import Checkpoint
+from models.training.devices import _forward
 from models.training.fit import Diverged, fit
-from refusal import Refusal
+from refusal import Ended, Refusal
 from trainings import WATTS, blobs, network, parts, weights
 
 pytestmark = pytest.mark.slow
@@ -54,7 +57,11 @@ def test_two_processes_train_what_one_trains(tmp_path, one_thread):
         tmp_path, folder=tmp_path / "two", net=net, loggers=[logger], callbacks=callbacks, devices=2,
         strategy="ddp", **options,
     )  # fmt: skip
-    both = fit(**given)
+    steps: list[int | None] = []
+    with pulse.heard(steps.append):
+        both = fit(**given)
+    taken = [step for step in steps if step is not None]
+    assert taken == sorted(taken) and taken[-1] == 40 and steps[-1] is None
     assert both.net is net and both.steps == 40
     torch.testing.assert_close(weights(net), weights(alone.net), rtol=1e-3, atol=1e-4)
     for left, right in zip(both.curve, alone.curve, strict=True):
@@ -87,6 +94,16 @@ def test_two_processes_train_what_one_trains(tmp_path, one_thread):
 def test_what_ends_a_process_ends_the_training_by_its_name(tmp_path, one_thread, changes, kind, sentence):
     with pytest.raises(kind, match=sentence):
         fit(**parts(tmp_path, devices=2, strategy="ddp", **changes))
+
+
+def test_who_hears_a_step_of_several_devices_may_end_their_training():
+    def cancelled(step):
+        raise Ended(f"cancelled at step {step}")
+
+    rows = queue.Queue()
+    rows.put((None, 3))
+    with pulse.heard(cancelled), pytest.raises(Ended, match="at step 3"):
+        _forward(rows, [], wait_s=0.0)
 
 
 def test_a_refusal_comes_through(tmp_path, one_thread):

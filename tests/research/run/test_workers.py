@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from research.campaign.alone import alone
-from research.campaign.trials import Sharing
+from research.campaign.alone import alone, shares
+from research.campaign.trials import Sharing, unshared
 from research.run import drain, engines, handout
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
@@ -133,7 +133,10 @@ def test_workers_are_started_for_what_may_be_shared_and_know_whose_it_is(
         assert engine.asked == []
         for job in (*jobs, *jobs):
             list(run([job]))
-        assert engine.asked == [{"n": 3, "needs": ["cpu"], "lease": "campaign c", "sweep": "c"}] * 3
+        assert (
+            engine.asked
+            == [{"n": 3, "needs": ["cpu"], "lease": "campaign c", "sweep": "c", "threads": None}] * 3
+        )
         assert len(ran) == 9 and not engine.stopped
     assert engine.stopped
     with engines.beside(runner, {}, None, "c") as run:
@@ -141,7 +144,8 @@ def test_workers_are_started_for_what_may_be_shared_and_know_whose_it_is(
 
 
 def test_clocks_that_are_held_against_each_other_are_of_one_machine(jobs: list[Job]) -> None:
-    timed, exact = (Sharing(LAUNCHER, [metric]) for metric in ("train/energy_j", "size/parameters"))
+    metrics = ("train/cpu_seconds", "size/parameters", "train/energy_j")
+    timed, exact, joules = (Sharing(LAUNCHER, ["val/accuracy", metric]) for metric in metrics)
     job = jobs[0]
     shared = timed.of(job, alone=False, held=False)
     assert not shared.apart and shared.config["launcher"] == LAUNCHER and shared.config["seed"] == 0
@@ -149,6 +153,7 @@ def test_clocks_that_are_held_against_each_other_are_of_one_machine(jobs: list[J
     assert not exact.of(job, alone=False, held=True).apart
     seconds = replace(job, config=job.config | {"budget": job.config["budget"] | {"seconds": 5}})
     assert exact.of(seconds, alone=False, held=False).apart, "its machine decides how far it comes"
+    assert joules.of(job, alone=False, held=False).apart, "another machine may have another counter"
     assert Sharing(None).of(job, alone=False, held=False).apart
 
 
@@ -186,3 +191,20 @@ def test_who_waits_for_a_campaign_helps_it_unless_its_machine_is_the_same(
     with alone(campaign, "campaign c", tmp_path / "c", launcher):
         assert time.monotonic() - began >= 0.4
     assert len(told) == 1 and said in told[0]
+
+
+def test_workers_that_nothing_may_be_shared_with_are_none_and_that_is_said() -> None:
+    told: list[str] = []
+    asked = {"_target_": "research.run.engines.Local", "workers": 2}
+    campaign: Any = SimpleNamespace(
+        config={"runner": asked},
+        given_run=None,
+        lines=SimpleNamespace(say=lambda text, style: told.append(text)),
+    )
+    assert shares(campaign, unshared(["val/accuracy", "train/seconds"])) and not told
+    assert not shares(campaign, unshared(["val/accuracy", "train/co2_kg"]))
+    assert not shares(campaign, unshared(["train/seconds"], alone=True))
+    assert [text.partition(":")[0] for text in told] == ["workers    none"] * 2
+    assert "train/co2_kg by another counter" in told[0] and "timed beside each other" in told[1]
+    campaign.config["runner"]["workers"] = None
+    assert not shares(campaign, "why") and len(told) == 2, "nobody has asked for any"
