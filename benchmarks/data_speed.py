@@ -138,7 +138,8 @@ def cached(options: argparse.Namespace, place: str) -> None:
     # What a sweep's trials are forked from has imported just that, and has trained nothing.
     preload(["train", *PRELOAD], targets(config_of(options.path, place, 0)))
     alone, together = (shared_by(count, options, place) for count in (1, 4))
-    for name, one, four in zip(("all memory", "the pictures"), alone, together, strict=True):
+    print(f"a trial alone: {alone[2]:.0f} MB copied of what it was forked from, {alone[3]:.0f} MB of its own")
+    for name, one, four in zip(("all memory", "the pictures"), alone[:2], together[:2], strict=True):
         print(
             f"PSS of four trials, {name}: {four:.0f} MB, of one {one:.0f} MB: {four / one:.2f}, to reach 1.3"
         )
@@ -159,8 +160,12 @@ def cached(options: argparse.Namespace, place: str) -> None:
         )
 
 
-def shared_by(count: int, options: argparse.Namespace, place: str) -> tuple[float, float]:
-    """Megabytes of so many trials at their last step, with this process: all, and the pictures alone."""
+def shared_by(count: int, options: argparse.Namespace, place: str) -> tuple[float, ...]:
+    """Megabytes of so many trials at their last step, with this process: all, and the pictures alone.
+
+    Then what this process has alone, as the first trial copied it to write to it (reference counts, mostly),
+    and what that trial has beside it, without the pictures.
+    """
     fork = multiprocessing.get_context("fork")
     pipes, trials = [], []
     for seed in range(count):
@@ -173,7 +178,9 @@ def shared_by(count: int, options: argparse.Namespace, place: str) -> tuple[floa
     for pipe in pipes:
         pipe.recv()
     pids = [os.getpid(), *(int(trial.pid or 0) for trial in trials)]
-    found = sum(pss(pid) for pid in pids), sum(pss(pid, "inputs.npy") for pid in pids)
+    shared = sum(pss(pid) for pid in pids), sum(pss(pid, "inputs.npy") for pid in pids)
+    kept, copied = (pss(pid, what="Private_Dirty:") for pid in pids[:2])
+    found = (*shared, kept, copied - kept - pss(pids[1], "inputs.npy", "Private_Dirty:"))
     for pipe, trial in zip(pipes, trials, strict=True):
         pipe.send("go on")
         trial.join()
@@ -195,13 +202,16 @@ def held(config: dict[str, Any], pipe: Any) -> None:
     train.trial(config, overrides=[])
 
 
-def pss(pid: int, only: str = "") -> float:
-    """Megabytes of a process, or of one of its mappings, each page shared out among those that map it."""
+def pss(pid: int, only: str = "", what: str = "Pss:") -> float:
+    """Megabytes of a process, or of one of its mappings, each page shared out among those that map it.
+
+    Or of another kind of its pages, by its name in proc's smaps.
+    """
     total, counts = 0, not only
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         if "-" in line.split(" ", 1)[0]:
             counts = only in line
-        elif counts and line.startswith("Pss:"):
+        elif counts and line.startswith(what):
             total += int(line.split()[1])
     return total / 1024
 

@@ -1,4 +1,4 @@
-"""Arrays of numbers: one `.npz`, or a folder of `.npy`, with inputs and answers by the usual names."""
+"""Arrays of numbers: an `.npz` or a folder of `.npy`, with inputs and answers by usual names, or series."""
 
 import zipfile
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reading.answers import answers
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing
 from reading.labels import check_parts
+from reading.series import series
 from refusal import Refusal
 
 _INPUTS = ("x", "inputs", "input", "data", "images", "features", "signals")
@@ -68,6 +69,8 @@ def _gathered(
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """By name, in lower case."""
+    if path.suffix == ".ts" or (path.is_dir() and any(path.glob("*.ts"))):
+        return series(path)
     try:
         if path.is_dir():
             return {one.stem.lower(): _array(one) for one in sorted(path.glob("*.npy"))}

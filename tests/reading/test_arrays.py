@@ -116,3 +116,43 @@ def test_one_array_alone_has_no_answers(read, tmp_path):
     np.save(tmp_path / "x.npy", X)
     with pytest.raises(Refusal, match="one array without answers"):
         read(tmp_path / "x.npy")
+
+
+HEAD = "# made up\n@problemName Own\n@timeStamps false\n@univariate false\n@classLabel true up down\n@data\n"
+SERIES = HEAD + "1,2,3:4,5,6:up\n3,2,1:6,5,4:down\n\n1,2,4:4,5,7:up\n"
+
+
+def test_series_are_read_with_their_parts_channels_and_classes(read, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "Own_TRAIN.ts").write_text(SERIES)
+    (tmp_path / "own" / "Own_TEST.ts").write_text(HEAD + "9,8,7:-6,5e-1,4:down\n")
+    data = read(tmp_path / "own")
+    assert data.shape == (2, 3) and data.inputs[3].tolist() == [[9, 8, 7], [-6, 0.5, 4]]
+    assert [data.about["names"][target] for target in data.targets] == ["up", "down", "up", "down"]
+    assert data.parts.tolist() == [TRAIN, TRAIN, TRAIN, TEST]
+    (tmp_path / "one.ts").write_text(
+        SERIES.replace("@classLabel true up down", "@targetLabel true")
+        .replace("up", "0.5")
+        .replace("down", "2.5")
+    )
+    alone = read(tmp_path / "one.ts")
+    assert alone.targets.tolist() == [[0.5], [2.5], [0.5]] and set(alone.parts.tolist()) == {UNSPLIT}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("@timeStamps false", "@timeStamps true", "has time stamps"),
+        ("@classLabel true up down", "@classLabel false", "neither a @classLabel nor a @targetLabel"),
+        ("3,2,1:6,5,4", "3,2:6,5", "line 8: not as long as the first series"),
+        ("3,2,1:6,5,4", "3,2,1:6,5", "line 8: .*of one length"),
+        ("3,2,1", "3,two,1", "line 8: could not convert string to float"),
+        ("3,2,1", "3,?,1", "not finite, the first in example 1"),
+        ("@data\n", "", "line 6: a series before @data"),
+        (SERIES[len(HEAD) :], "", "holds no series under @data"),
+    ],
+)
+def test_series_that_cannot_be_taken_are_refused(read, tmp_path, old, new, said):
+    (tmp_path / "own.ts").write_text(SERIES.replace(old, new))
+    with pytest.raises(Refusal, match=said):
+        read(tmp_path / "own.ts")
