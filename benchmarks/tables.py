@@ -1,6 +1,7 @@
 """The race on tables of real networks: trials and time to the best, and the cheapest that is good enough.
 
     python benchmarks/tables.py [--folder DIR] [--seeds 10] [--trials 100] [--arms auto,...] [--jobs 2]
+                                [--tables hpobench]
 
 Eight tables of `tables_data.py`: those that may be tuned on. Two questions of each:
 - `best`: the highest validation accuracy (the least loss). A run has arrived with its first trial of a
@@ -77,7 +78,7 @@ def told(runs: Runs, arms: Sequence[str], trials: int) -> None:
         missed = sum(run.trials > trials for run in every) / len(every)
         repeats, cpu = (statistics.fmean(getattr(run, key) for run in every) for key in ("repeats", "cpu"))
         print(f"  {name:14} {'  '.join(columns)}  {missed:5.1%}  {repeats:5.0f}  {1e3 * cpu / trials:6.1f}")
-    print("cheap     cheapest / oracle     beside Optuna's      pick's time / oracle   pick feasible")
+    print("cheap     cheapest / oracle     beside Optuna's      pick's time           pick feasible   raced")
     for name in arms:
         every = [run for key, own in runs.items() if key[:2] == (name, "cheap") for run in own]
         columns = [
@@ -85,7 +86,26 @@ def told(runs: Runs, arms: Sequence[str], trials: int) -> None:
             ratio(runs, name, "cheap", lambda run: run.cheapest, "optuna"),
             ratio(runs, name, "cheap", lambda run: run.pick, None),
         ]
-        print(f"  {name:14} {'  '.join(columns)}  {statistics.fmean(run.feasible for run in every):.2f}")
+        single = statistics.fmean(run.feasible for run in every)
+        raced = statistics.fmean(run.raced_feasible for run in every)
+        time = ratio(runs, name, "cheap", lambda run: run.raced, None)
+        print(f"  {name:14} {'  '.join(columns)}  {single:.2f}           {time}  {raced:.2f}")
+    print("stops     saved, points lost on average and at most: best   saved, dearer by: cheap")
+    for name in arms:
+        if line := [told for question in ("best", "cheap") if (told := stops(runs, name, question))]:
+            print(f"  {name:14} {'   '.join(line)}")
+
+
+def stops(runs: Runs, arm: str, question: str) -> str:
+    """What ending by itself saves and loses; nothing of an arm that cannot tell."""
+    ended = [run for key, own in runs.items() if key[:2] == (arm, question) for run in own]
+    ended = [run for run in ended if not math.isnan(run.saved)]
+    if not ended:
+        return ""
+    saved, lost = (statistics.fmean(getattr(run, key) for run in ended) for key in ("saved", "lost"))
+    if question == "cheap":
+        return f"{saved:.0%}, {math.exp(lost):.2f}"
+    return f"{saved:.0%}, {lost:.2f}, {max(run.lost for run in ended):.1f}"
 
 
 def main() -> None:
@@ -99,6 +119,9 @@ def main() -> None:
     parser.add_argument(
         "--arms", default="uniform,auto,auto+memory", help="comma-separated; optuna is always there"
     )
+    parser.add_argument(
+        "--tables", default="", help="those whose names hold this, as hpobench; all by default"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
 
@@ -108,6 +131,7 @@ def main() -> None:
     asked = [
         (name, question, of, 100 * place + seed)
         for place, of in enumerate(TABLES)
+        if options.tables in of
         for question in ("best", "cheap")
         if question == "best" or not of.startswith("hpolib")
         for name in arms
@@ -120,9 +144,9 @@ def main() -> None:
             asked, pool.map(act, asked, chunksize=options.seeds), strict=True
         ):
             runs.setdefault((name, question, of), []).append(run)
+    many = len({of for _, _, of in runs})
     print(
-        f"n = {len(TABLES)} tables x {options.seeds} seeds x {options.trials} trials; "
-        "ratios to Optuna's TPE, 95 %"
+        f"n = {many} tables x {options.seeds} seeds x {options.trials} trials; ratios to Optuna's TPE, 95 %"
     )
     told(runs, arms, options.trials)
 

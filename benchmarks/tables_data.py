@@ -10,6 +10,7 @@ import hashlib
 import math
 import pickle
 import random
+import statistics
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -90,7 +91,13 @@ class Table:
         self.family = name.partition("/")[0]
         self.grid = GRIDS[self.family]
         self.metric = "val/accuracy" if _SCORE[self.family][0] == "val_acc" else "val/loss"
-        self._rows = _read(folder / f"{name}.pkl", _DIGESTS[name])
+        rows = _read(folder / f"{name}.pkl", _DIGESTS[name])
+        score, share = _SCORE[self.family]
+        own = (rows["".join(map(str, cell))] for cell in self.cells)
+        self._measured = [
+            [Figures(share * value, took) for value, took in zip(row[score], row["train_time"], strict=True)]
+            for row in own
+        ]
 
     @property
     def sign(self) -> int:
@@ -103,20 +110,24 @@ class Table:
         return list(product(*(range(len(values)) for values in self.grid.values())))
 
     @cached_property
+    def _places(self) -> dict[Cell, int]:
+        return {cell: place for place, cell in enumerate(self.cells)}
+
+    @cached_property
     def truth(self) -> dict[Cell, Figures]:
         """Means over seeds."""
-        return {cell: self._mean(cell) for cell in self.cells}
+        means = (Figures(*map(statistics.fmean, zip(*each, strict=True))) for each in self._measured)
+        return dict(zip(self.cells, means, strict=True))
 
     @property
     def seeds(self) -> int:
         """Seeds of each configuration."""
-        return len(self._row(self.cells[0])["train_time"])
+        return len(self._measured[0])
 
     def measured(self, cell: Cell, seed: int) -> Figures:
         """One training."""
-        row, (name, share) = self._row(cell), _SCORE[self.family]
-        place = seed % len(row["train_time"])
-        return Figures(row[name][place] * share, row["train_time"][place])
+        each = self._measured[self._places[cell]]
+        return each[seed % len(each)]
 
     def vocabulary(self) -> dict[str, Any]:
         """The grid as the lab's proposers read a space: ordered numbers are ranges, names are choices."""
@@ -129,13 +140,6 @@ class Table:
             _nearest(values, given[key]) if key in given else len(values) // 2
             for key, values in self.grid.items()
         )
-
-    def _row(self, cell: Cell) -> dict[str, list[float]]:
-        return self._rows["".join(map(str, cell))]
-
-    def _mean(self, cell: Cell) -> Figures:
-        each = [self.measured(cell, seed) for seed in range(self.seeds)]
-        return Figures(*(math.fsum(values) / len(values) for values in zip(*each, strict=True)))
 
 
 def installed() -> Path:

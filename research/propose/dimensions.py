@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
@@ -117,15 +117,17 @@ class Dimensions:
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
         self._idle = Idle(vocabulary, self._fixed)
+        self._axes: dict[tuple[str, str | None], tuple[Dimension | None, Dimension | None]] = {}
+        """key and option of its group -> what `_key` makes of them: a search walks thousands of times"""
 
     def walk(self, pick: Pick) -> Drawn:
         """Ask `pick` for every dimension that acts with what was picked so far."""
-        drawn = [(dimension, pick(dimension)) for dimension in self._options()]
+        drawn = [(dimension, pick(dimension)) for dimension in self._options]
         chosen = {dimension.key: text for dimension, text in drawn}
         for key, entry in self._keys.items():
             if not self._idle.acts(key, chosen):
                 continue
-            values = _picked(*self._key(key, entry, chosen), pick)
+            values = _picked(*self._key(key, entry.get("group"), chosen), pick)
             drawn += values
             if values:  # of a key that is off nothing but its toggle
                 chosen[key] = "null" if values[-1][0].toggle else values[-1][1]
@@ -189,24 +191,29 @@ class Dimensions:
         """The overrides that change anything beside the others."""
         return self._idle.without(overrides)
 
-    def _options(self) -> Iterator[Dimension]:
-        for group, entry in self._groups.items():
-            if group in self._fixed:
-                continue
-            options, default = tuple(entry["options"]), entry["default"]
-            if entry.get("several"):
-                options, default = tuple(f"[{option}]" for option in options), f"[{','.join(default or [])}]"
-            values = tuple(dict.fromkeys((str(default), *options)))
-            if len(values) > 1:
-                yield Dimension(group, group, str(default), values)
+    @cached_property
+    def _options(self) -> list[Dimension]:
+        return [
+            Dimension(group, group, str(default), values)
+            for group, entry in self._groups.items()
+            if group not in self._fixed
+            for default, values in [_offered(entry)]
+            if len(values) > 1
+        ]
 
     def _key(
-        self, key: str, entry: Mapping[str, Any], chosen: Mapping[str, str]
+        self, key: str, group: str | None, chosen: Mapping[str, str]
     ) -> tuple[Dimension | None, Dimension | None]:
         """Of a key under the options chosen: whether it is on, if it can be null, and its value."""
-        group = entry.get("group")
         option = self._chosen(group, chosen).strip("[]") if group else None
-        if key in self._fixed or (group and option not in entry["per"]):
+        if (key, option) not in self._axes:
+            self._axes[key, option] = self._made(key, self._keys[key], option)
+        return self._axes[key, option]
+
+    def _made(
+        self, key: str, entry: Mapping[str, Any], option: str | None
+    ) -> tuple[Dimension | None, Dimension | None]:
+        if key in self._fixed or (option is not None and option not in entry["per"]):
             return None, None
         merged = {**entry, **(entry["per"][option] if option else {})}
         name = f"{key} @{option}" if option else key
@@ -218,6 +225,14 @@ class Dimensions:
 
     def _chosen(self, group: str, chosen: Mapping[str, str]) -> str:
         return chosen.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
+
+
+def _offered(entry: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Of a group the control's option and all that can be chosen, this one first."""
+    options, default = tuple(entry["options"]), str(entry["default"])
+    if entry.get("several"):
+        options, default = tuple(f"[{option}]" for option in options), f"[{','.join(entry['default'] or [])}]"
+    return default, tuple(dict.fromkeys((default, *options)))
 
 
 def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
