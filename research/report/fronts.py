@@ -14,7 +14,7 @@ _COSTS = ("train/energy_j", "infer/latency_s_p50", "size/bytes", "size/parameter
 
 def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
     """The first score, asked for or usual, that an arm measured on either split; its test key."""
-    found = set().union(*(arm.measured for arm in arms))
+    found = {key for arm in arms for key in arm.measured}
     scores = [one for one in [*asked, *_SCORES] if is_test(one)]
     return next((one for one in scores if {one, screening(one)} & found), None)
 
