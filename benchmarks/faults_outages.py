@@ -192,9 +192,9 @@ def clocks(asked: argparse.Namespace, folder: Path) -> int:
 
         runners = [spawn(asked, url, folder, at, lambda at=at: set_by(at)) for at in range(asked.runners)]
         while time.monotonic() - began < min(asked.seconds, 60.0):
-            if not left(store, ("queued",)):  # others look meanwhile whether a lease is over
-                queue(store, asked.runners // 2, made)
-                made += asked.runners // 2
+            if left(store) < asked.runners // 2:  # others look meanwhile whether a lease is over
+                queue(store, 1, made)
+                made += 1
             if not apart and time.monotonic() - began > 6.0 * jumps:
                 jumps += 1
                 ahead[:] = [HOUR_S * (jumps % 3)] * asked.runners
