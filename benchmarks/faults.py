@@ -102,7 +102,8 @@ def more(store: Store, made: int) -> int:
 
 
 def finish(asked: argparse.Namespace, store: Store, url: str, folder: Path) -> None:
-    """Runners that nobody harms run what is left."""
+    """Runners that nobody harms run what is left, under leases that a busy machine keeps."""
+    asked.lease = 30.0
     last = [spawn(asked, url, folder, 10**9 + at) for at in range(asked.runners)]
     settle(store, 20 if asked.without else 300)
     end(last)
@@ -149,7 +150,7 @@ def _deferred(listen: Callable[..., None]) -> Callable[..., None]:
 
 def told(asked: argparse.Namespace, what: str, store: Store, folder: Path, made: int, began: float) -> int:
     """Print what was done and what is wrong, which is the exit code."""
-    found, ends, said = wrong(store, folder, made)
+    found, ends, said = wrong(store, folder, made, asked.part)
     store.close()
     guard = f" without the {asked.without}" if asked.without else ""
     print(f"{what} on {asked.database}{guard}: {made} trials in {time.monotonic() - began:.0f} s, "

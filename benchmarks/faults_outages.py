@@ -127,14 +127,16 @@ def outages(asked: argparse.Namespace, folder: Path) -> int:
     """PostgreSQL is away again and again, for times spread evenly by their logarithm; nobody is to notice."""
     from postgres_server import running
 
-    if asked.without:
-        outage.PATIENCE_S = 0.0
+    def first() -> None:
+        if asked.without:
+            outage.PATIENCE_S = 0.0
+
     chance, began, gone, made = random.Random(asked.seed), time.monotonic(), [], 0
     with running() as server:
         wire = Wire(server.port)
         url = server.url("faults").replace(f":{server.port}/", f":{wire.port}/")
         store = Store(url)
-        runners = [spawn(asked, url, folder, seed) for seed in range(asked.runners)]
+        runners = [spawn(asked, url, folder, seed, first) for seed in range(asked.runners)]
         while len(gone) < asked.count and time.monotonic() - began < asked.seconds:
             if left(store, ("queued",)) < _AT_ONCE:
                 queue(store, _AT_ONCE, made)
@@ -144,9 +146,10 @@ def outages(asked: argparse.Namespace, folder: Path) -> int:
             away(server, wire, KINDS[len(gone) % len(KINDS)], gone[-1])
         settle(store, 60 if asked.without else 300, recover=False)
         dead = sum(bool(os.waitpid(pid, os.WNOHANG)[0]) for pid in runners)
-        end([wire.pid, *(pid for pid in runners if Path(f"/proc/{pid}").exists())])
+        end([pid for pid in runners if Path(f"/proc/{pid}").exists()])
         found, ends, said = wrong(store, folder, made)
         store.close()
+        end([wire.pid])
     found += [f"{dead} runners ended"] if dead else []
     span = f"{len(gone)} outages of {min(gone):.0f} to {max(gone):.0f} s, {sum(gone):.0f} s in all"
     return told(asked, span, made, time.monotonic() - began, found, ends, said)
@@ -189,13 +192,13 @@ def clocks(asked: argparse.Namespace, folder: Path) -> int:
 
         runners = [spawn(asked, url, folder, at, lambda at=at: set_by(at)) for at in range(asked.runners)]
         while time.monotonic() - began < min(asked.seconds, 60.0):
-            if left(store, ("queued",)) < _AT_ONCE:
-                queue(store, _AT_ONCE, made)
-                made += _AT_ONCE
-            if not apart:
+            if left(store) < asked.runners // 2:  # others look meanwhile whether a lease is over
+                queue(store, 1, made)
+                made += 1
+            if not apart and time.monotonic() - began > 6.0 * jumps:
                 jumps += 1
                 ahead[:] = [HOUR_S * (jumps % 3)] * asked.runners
-            time.sleep(6.0)
+            time.sleep(0.2)
         settle(store, 60, recover=False)
         end(runners)
         found, ends, said = wrong(store, folder, made)

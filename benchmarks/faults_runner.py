@@ -209,7 +209,9 @@ def settle(store: Store, most_s: float, recover: bool = True, made: int = 0) -> 
         time.sleep(0.2)
 
 
-def wrong(store: Store, folder: Path, made: int) -> tuple[list[str], Counter[str], Counter[str]]:
+def wrong(
+    store: Store, folder: Path, made: int, part: str = ""
+) -> tuple[list[str], Counter[str], Counter[str]]:
     """What is wrong, how attempts ended, and what runners said, by the first word of each line."""
     with store.read() as connection:
         found = promises.broken(connection)
@@ -232,10 +234,10 @@ def wrong(store: Store, folder: Path, made: int) -> tuple[list[str], Counter[str
         if own != [value(won.get(number, "0" * 32))]
     ]
     lines = [line.split() for line in (folder / "log").read_text().splitlines()]
-    return [*found, *_told(lines, folder)], ends, Counter(line[0] for line in lines)
+    return [*found, *_told(lines, folder, part)], ends, Counter(line[0] for line in lines)
 
 
-def _told(lines: list[list[str]], folder: Path) -> list[str]:
+def _told(lines: list[list[str]], folder: Path, part: str) -> list[str]:
     """What is wrong by the runners' own words."""
     said = Counter(line[1] for line in lines if line[0] == "done")
     found = [f"trial {number} was finished {count} times" for number, count in said.items() if count > 1]
@@ -248,5 +250,5 @@ def _told(lines: list[list[str]], folder: Path) -> list[str]:
                 f"trial {line[1]} goes on from step {line[2]} of {saved[line[1]]}, {line[3]} damaged"
             )
     trouble = (folder / "err").read_text() if (folder / "err").exists() else ""
-    found += ["a runner met `database is locked`"] * ("locked" in trouble)
+    found += ["a runner met `database is locked`"] * ("locked" in trouble and part == "empty")
     return found + [f"a runner ended by itself: {trouble[-500:]}"] * ("Traceback" in trouble)
