@@ -163,9 +163,10 @@ def changed(
     if isinstance(size, Problem):
         return size
     if good:
-        gained = _gained(metric, size)
-        limits = Problem("limits what should be gained: say at least, or give no limit", said_of(gained))
-        return limits if sign == "l" else gained
+        if sign == "l":
+            most = said_of(_gained(metric, size))
+            return Problem("limits what should be gained: say at least, or give no limit", most)
+        return _gained(metric, size, sign)
     if sign == "l" or (lost and sign is None):
         return size if isinstance(size, Constraint) else _lost(metric, size)
     if is_score(metric) and METRICS[metric].unit == "share" and not isinstance(size, Constraint):
