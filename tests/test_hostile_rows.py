@@ -187,7 +187,7 @@ def test_what_a_person_typed_reaches_the_trials_process(
 
     monkeypatch.setattr(construct, "_trusted", {"no.such_module.of_mine"})
     mine = {"_target_": "no.such_module.of_mine"}
-    config = {"trainer": CPU, "data": {}, "mine": mine, "score": "no/score"}
+    config = {"trainer": CPU, "data": {}, "budget": {}, "mine": mine, "score": "no/score"}
     with Runner(1, 1, preload=(), logs=tmp_path / "logs") as runner:
         (outcome,) = runner.run([Job(config, [])])
     assert "score=no/score is no metric" in str(outcome.reason)

@@ -100,6 +100,9 @@ def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
 
     store = campaign.known
     said = read("", campaign.conf, metric="size/bytes", direction="min", constraints=map(str, bound))
+    beside = [bound.words for bound in said.objective.constraints if bound.of_control]
+    if beside:
+        raise Refusal(f"bound: '{beside[0]}' asks for a control, and here is none: write 'accuracy >= 0.9'.")
     bounds = list(said.objective.constraints) or _asked(store)
     trials = store.trials(status="done")
     there = [trial for trial in trials if trial.folder and (Path(trial.folder) / "weights.pt").is_file()]

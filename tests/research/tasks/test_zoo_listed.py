@@ -57,5 +57,7 @@ def test_without_a_bound_those_of_campaigns_are_taken_and_another_is_refused(roo
     assert {one.bound for one in room.ask("zoo").kept} == {""}
     with pytest.raises(Refusal, match=r"constraint 'nice' was not understood"):
         room.ask("zoo", bound=["nice"])
+    with pytest.raises(Refusal, match=r"'test/accuracy >= control - 0.01' asks for a control"):
+        room.ask("zoo", bound=["at most 1 point of accuracy lost"])
     with pytest.raises(Refusal, match="of=mnist1d: no network at hand learnt from it; there are digits"):
         room.ask("zoo", of="mnist1d")
