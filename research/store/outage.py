@@ -19,9 +19,10 @@ from refusal import Refusal
 PATIENCE_S = 600.0
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds between two looks; the last again and again
 _PASSES = re.compile(
-    r"refused|reset by peer|closed|shutting down|starting up|in recovery|terminating|timed? ?out|timeout"
-    r"|too many|connection slots|can't connect|could not connect|lost connection|gone away|unreachable"
-    r"|broken pipe|eof detected|no route|name resolution|is locked"
+    r"refused|reset by peer|closed|shutting down|shutdown in progress|starting up|in recovery|terminating"
+    r"|not yet accepting|not accepting|timed? ?out|timeout|too many|connection slots"
+    r"|can't connect|could not connect|lost connection|connection is lost|no connection to|gone away"
+    r"|unreachable|broken pipe|eof detected|no route|name resolution|is locked"
 )
 _LASTS = re.compile(r'password|role "|does not exist|unknown database|denied')
 """what no waiting mends: the URL, the user or the database is wrong"""

@@ -25,6 +25,29 @@ VERBS: dict[str, Callable[[Store], object]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [
+        ("connection failed: FATAL:  the database system is not yet accepting connections", True),
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  the database system is in recovery mode", True),
+        ("FATAL:  the database system is shutting down", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("server closed the connection unexpectedly", True),
+        ("the connection is lost", True),
+        ("(1053, 'Server shutdown in progress')", True),
+        ("(2013, 'Lost connection to MySQL server during query')", True),
+        ("(2003, \"Can't connect to MySQL server on '127.0.0.1' ([Errno 111] Connection refused)\")", True),
+        ('FATAL:  password authentication failed for user "joule"', False),
+        ('FATAL:  database "lab" does not exist', False),
+        ('relation "trial" has no such column', False),
+    ],
+)
+def test_what_a_server_says_that_comes_back_is_waited_for(said: str, waits: bool) -> None:
+    error = sa.exc.OperationalError("SELECT 1", None, Exception(said))
+    assert outage.passes(error) is waits
+
+
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Store]]:
     """A SQLite store that somebody else locks until so many tries have failed."""
