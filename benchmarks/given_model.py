@@ -93,9 +93,7 @@ class Bert(nn.Module):
 
 
 def timm(name: str) -> nn.Module:
-    """A network of timm's for ten classes, without weights; torchvision's operators are not needed by it."""
-    library = torch.library.Library("torchvision", "DEF")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    """A network of timm's for ten classes, without weights."""
     import timm as library_of_networks
 
     return library_of_networks.create_model(name, num_classes=10)
