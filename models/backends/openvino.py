@@ -51,7 +51,7 @@ class OpenVino(Backend):
         check(self.name, ("openvino", "nncf", "onnx", "onnxscript"), net, context)
 
     def rounded(self, net: nn.Module, context: Context, how: Rounding) -> Made:
-        """The int8 network, ready to answer."""
+        """The int8 network, ready to answer. Raises `Refusal` where NNCF cannot round it."""
         import nncf
 
         assert how.batches
@@ -60,15 +60,21 @@ class OpenVino(Backend):
         kept = [f"^{re.escape(name)}(/.*)?$" for name in operations(model, net, how.kept)]
         exact = nncf.IgnoredScope(patterns=kept, types=_BETWEEN, validate=False) if kept else None
         batches = [batch.contiguous().numpy() for batch in context.calibration(how.batches)]
-        with _silent(), quiet():
-            graph = nncf.quantize(
-                graph,
-                nncf.Dataset(batches),
-                subset_size=len(batches),
-                preset=nncf.QuantizationPreset.MIXED,
-                ignored_scope=exact,
-                advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
-            )
+        try:
+            with _silent(), quiet():
+                graph = nncf.quantize(
+                    graph,
+                    nncf.Dataset(batches),
+                    subset_size=len(batches),
+                    preset=nncf.QuantizationPreset.MIXED,
+                    ignored_scope=exact,
+                    advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+                )
+        except Exception as error:  # whatever NNCF's passes stumble over, as some embeddings of transformers
+            raise Refusal(
+                f"backend=openvino cannot round {type(net).__name__} ({type(error).__name__}: "
+                f"{str(error)[:120]}): choose backend=onnx or backend=inductor."
+            ) from error
         bits = 7 if saturates() else 8
         facts = {"weight_bits": bits, "instructions": instructions(), "kept": sorted(how.kept)}
         return served(net, _files(graph)), facts

@@ -60,6 +60,21 @@ def test_int8_is_near_the_fake_quantised_graph_and_near_32_bits(name, within, co
 
 
 @pytest.mark.slow
+def test_a_network_that_openvino_cannot_round_is_refused_by_name(
+    within, convolutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NNCF ends in a KeyError on some embeddings of transformers: a trial ended in its traceback."""
+    context = within(outside("openvino"))
+
+    def stumbles(*about: object, **named: object) -> None:
+        raise KeyError("240 node_embedding_2")
+
+    monkeypatch.setattr("nncf.quantize", stumbles)
+    with pytest.raises(Refusal, match=r"openvino cannot round CNN \(KeyError: .*choose backend=onnx"):
+        Int8Static(4).after(convolutions, context)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_no_sum_is_cut_off_at_16_bits(name, within, pictures):
     """All weights and all inputs are the largest there are: a processor without VNNI would halve the sums."""
