@@ -1,5 +1,6 @@
 """A training step of a person's own is run by Lightning as it is, and measured like any training."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -52,11 +53,14 @@ def test_without_an_optimizer_it_has_the_trials_with_its_schedule(train: Any) ->
 
 
 def test_it_is_measured_like_any_training(train: Any) -> None:
+    began = time.monotonic()
     fitted = train(net=module())
+    whole_s = time.monotonic() - began
     figures = fitted.metrics
     assert figures.keys() >= {"train/seconds", "train/cpu_seconds", "train/energy_j", "harness/seconds"}
     # Of 10 W; counter and clock are read one after the other, which on a busy machine is not at once.
     assert figures["train/energy_j"] > 0.7 * 10 * figures["train/seconds"]
+    assert figures["train/energy_j"] + figures["harness/energy_j"] <= 10 * whole_s
     assert figures["train/steps_per_second"] == pytest.approx(40 / figures["train/seconds"])
     assert [row["step"] for row in fitted.curve] == list(range(4, 41, 4))
     assert {"train/loss", "val/accuracy", "val/loss"} <= fitted.curve[-1].keys()
