@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import torch
 
 import train
@@ -13,6 +14,7 @@ from refusal import Refusal
 from research.run import lookup
 from research.run.runner import Job
 from research.space.gate import Space
+from research.store import schema
 from research.store.store import Store
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -92,6 +94,22 @@ def test_a_trial_whose_weights_are_gone_is_run_again(asked: Any) -> None:
     assert whole["status"] == "done" and "infer/latency_s_p50" in whole["metrics"]
     assert whole["trial_id"] != cheap["trial_id"] and len(rows(asked())) == 2
     assert run(asked())["trial_id"] == whole["trial_id"]
+
+
+def test_its_replicate_answers_also_where_its_training_was_disturbed(asked: Any) -> None:
+    cheap = run(asked("unmeasured=[infer]"))
+    (Path(cheap["folder"]) / "weights.pt").unlink()
+    whole = run(asked())
+    store = Store(asked()["store"]["url"])
+    for one, disturbed in ((cheap, {}), (whole, {"train": "somebody else was computing"})):
+        told = store.results([one["trial_id"]])[one["trial_id"]].facts | {"disturbed": disturbed}
+        with store.write() as connection:
+            own = sa.update(schema.trial).where(schema.trial.c.id == one["trial_id"])
+            connection.execute(own.values(facts=told))
+    store.close()
+    again = run(asked())
+    assert (again["status"], again["trial_id"]) == ("known", whole["trial_id"]) and len(rows(asked())) == 2
+    assert run(asked("unmeasured=[infer]"))["trial_id"] == cheap["trial_id"]
 
 
 def test_damaged_weights_are_no_network_s(asked: Any) -> None:

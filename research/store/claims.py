@@ -172,6 +172,13 @@ def preferred(connection: sa.Connection, ids: Sequence[int]) -> int:
     )
 
 
+def whole(connection: sa.Connection, key: Key) -> int | None:
+    """The finished replicate of a key that left nothing unmeasured and answers for it, if any."""
+    done = sa.select(_C.id, _C.facts).where(same(key), _C.status == "done").order_by(_C.replicate)
+    ids = [row.id for row in connection.execute(done) if not row.facts.get("unmeasured")]
+    return preferred(connection, ids) if ids else None
+
+
 def _looked() -> sa.Select[Any]:
     return sa.select(_C.id, _C.status, _C.replicate, *(_C[part] for part in Key._fields)).with_for_update()
 

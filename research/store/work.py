@@ -63,6 +63,15 @@ class Work(Journal, ABC):
         return self._claimed(lambda connection: claims.claim(connection, wanted, lease_s))
 
     @repeated
+    def whole(self, known: Known) -> Known | None:
+        """The replicate of a known trial that left nothing unmeasured, if there is one."""
+        with self.read() as connection:
+            number = claims.whole(connection, known.trial.key)
+        if number is None:
+            return None
+        return Known(self.trials(ids=[number])[0], self.results([number])[number])
+
+    @repeated
     def begin(
         self, mine: TrialClaim, wanted: WantedTrial, lease_s: float = LEASE_S
     ) -> TrialClaim | Known | Busy:
