@@ -28,6 +28,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"n[ios]*N", because(EXCLUDED)),
     (r"m?q?Rq?m?|[gl]?qtqm?", because(RANGE)),
     (r"gcm?yq(?:o?m)?", says.beaten),
+    (r"m?(?:n[zdu]hcm?yg|[zdu]hcm?yl)q(?!o?m)", says.apart_from_control),
     (r"m[gl=]xc", says.times_control),
     (r"m[gl]c(?:[-+]q)?", says.typed_bound),
     (r"(?:[km][iok=m]*)?[gl]?qo+cm?", says.beside_control),

@@ -88,7 +88,9 @@ FALLING = frozenset(
     ("decline", "declines", "declining", "drop", "dropped", "dropping", "drops", "fall", "falling", "falls")
 )
 PARTS = {
-    "train": "train | training | trains | trained | learning time",
+    "train":
+        "train | training | trains | trained | learning time | while training | when training | while it "
+        "trains",
     "infer":
         "inference | inferences | inferring | prediction | predictions | predicting | forward | forward pass "
         "| forward passes | serving | deployment",
@@ -201,6 +203,11 @@ CONCEPTS = {
     "precision": "precision | macro precision",
     "recall": "recall | macro recall",
     "auroc": "auroc | roc auc | auc | auc roc | area under the roc curve",
+    "f1_micro": "micro f1 | f1 micro | micro f1 score",
+    "average_precision": "average precision | mean average precision",
+    "rmse": "rmse | root mean squared error | root mean square error",
+    "mae": "mae | mean absolute error | average absolute error",
+    "r2": "r2 | r2 score | r squared | coefficient of determination",
     "loss": "cross entropy | cross entropy loss | loss",
 }  # fmt: skip
 
