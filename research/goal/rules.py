@@ -63,7 +63,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl]m[=oit]*q(?!o?m)", says.figure),
     (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, says.figure),
     (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
-    (r"[gl=]?q[oN]*m" + _TRAIL, says.figure),
+    (r"[gl=]?q(?:op|[oNX])*m" + _TRAIL, says.figure),
     (r"[gl]?p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
     (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
     (r"(?:j?[eduDUBb][oi]*m|mj?[eud]|j?[aA](?:[oi]*m)?)[=ko]*[gl]?[=o]*q(?!o?[mc]|[oi]*[duzabYHZ])" + _TRAIL,

@@ -73,7 +73,10 @@ SIGNS = {
         ", | ; | . | ! | s . t . | ( | ) | and | with | but | while | whilst | yet | & | using | use | uses |"
         " used | plus | also | subject to | given | when keeping | so that | such that | as long as | so long"
         " as | provided | provided that | if | when | where | given that",
-    "X": "data | dataset | datasets | data set | data sets | image | images",
+    "X":
+        "data | dataset | datasets | data set | data sets | image | images | pictures | answers | test "
+        "images",
+    "T": "right | correctly",
 }  # fmt: skip
 """the signs are explained in `lexicon.py`"""
 WAYS = {
@@ -133,7 +136,7 @@ COMPARED = (
 FILLER = (
     "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | "
     "all | allow | allowed | allowing | amount | amount of | an | any | approach | architecture | "
-    "architectures | are | as possible | as you can | as i can | as we can | as can be | right | what | "
+    "architectures | are | as possible | as you can | as i can | as we can | as can be | what | "
     "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
     "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
     "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
