@@ -221,6 +221,7 @@ def test_each_turn_has_its_own_deadline(ran: Ran, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stop_between_turns_holds_for_what_has_not_begun(ran: Ran, tmp_path: Path) -> None:
+    ran(job())  # the server is there when the clock starts
     asleep = ALIKE | {"do": "sleep", "seconds": 2.2, "pids": str(tmp_path / "pids")}
     jobs = [Job(asleep, [number], until=time.monotonic() + 4.0) for number in "0123"]
     words = {one.job.overrides[0]: one.status for one in ran(*jobs)}
