@@ -211,13 +211,11 @@ def claimed(
         got = _claim(lambda: store.claim(key, force=force, **values), first)
         partial = isinstance(got, Known) and bool(lacking(got.result.facts, config))
         if isinstance(got, Known) and partial and not _weights(got):
-            # Its replicate answers, also one that was disturbed: else it would run once more each time.
-            if (replicate := store.whole(got)) is not None:
-                got, partial = replicate, False
-            else:
-                folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
-                again = values | {"folder": str(folder)}
-                got = _claim(lambda: store.claim(key, force=True, **again))
+            folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
+            again = values | {"folder": str(folder)}
+            # A replicate answers, also one that was disturbed: else it would run once more each time.
+            got = store.whole(got) or _claim(lambda: store.claim(key, force=True, **again))
+            partial = False
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
             result = got.result if partial else retold(got.result, config.get("meter"))

@@ -147,8 +147,6 @@ def test_an_unknown_experiment_is_refused_with_the_names(tmp_path: Path) -> None
 
 
 KEPT = CONF.parent / "docs" / "experiments"
-TO_COME = frozenset({"lm_ablation", "lm_compression"})
-"""recipes whose claims were settled anew, for equal cost and on fresh seeds, and whose run is to come"""
 
 
 def studies() -> list[str]:
@@ -160,16 +158,8 @@ def test_every_recipe_with_a_question_has_its_report() -> None:
     assert [path.name for path in sorted(KEPT.iterdir())] == studies()
 
 
-def test_what_is_to_come_says_so_and_is_not_there_yet() -> None:
-    for name in TO_COME:
-        found = recipe(CONF, name)
-        seeds = f"seeds {min(found.study.seeds)} to {max(found.study.seeds)}, test split"
-        assert "the run is to come" in found.header["Expected"], name
-        assert seeds not in (KEPT / name / "report.md").read_text(), f"{name} was run: take it off the list"
-
-
 def test_a_kept_report_answers_what_its_recipe_asks_today() -> None:
-    for name in sorted({*studies()} - TO_COME):
+    for name in studies():
         study = recipe(CONF, name).study
         report = (KEPT / name / "report.md").read_text()
         assert report.startswith(f"# {name}: {plain(study.question)}\n"), name

@@ -113,8 +113,7 @@ def pids(outcomes: list[Outcome]) -> list[int]:
 
 def test_trials_of_one_kin_take_turns_and_each_is_told_apart(ran: Ran, tmp_path: Path) -> None:
     jobs = [job("print", name=name, burn=burn) for name, burn in (("a", 0.3), ("b", 0.1), ("c", 0.2))]
-    ends = ran(*jobs)
-    assert len(set(pids(ends))) == 1
+    assert len(set(pids(ends := ran(*jobs)))) == 1
     assert [one.facts["argv"] for one in ends] == [["name=a"], ["name=b"], ["name=c"]]
     logs = sorted((tmp_path / "logs").glob("000*"))
     assert [log.read_text() for log in logs] == ["said by a\n", "said by b\n", "said by c\n"]
