@@ -1,10 +1,12 @@
 """`agent.py` in a fork of this process: the same command without a second of imports, for what is refused."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from pathlib import Path
 
 import agent
@@ -14,10 +16,14 @@ def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What the command says, and its exit code, when it is typed in a folder."""
     own = (f"root={folder}/runs", f"store.url=sqlite:///{folder}/lab.db")
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Of a process with threads, as those of the test session may have.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             code = 70
             try:
+                signal.alarm(600)
                 os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
                 os.chdir(folder)
                 os.environ["COLUMNS"] = "300"
