@@ -32,9 +32,15 @@ settings.register_profile(
 settings.load_profile("lab")
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: no collection of garbage need look through it."""
-    _collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: no collection of garbage need look through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        _collect()
 
 
 def _collect() -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from cases import each
 from reading.decoded import TEST, TRAIN
 from reading.kept import decoded
 from refusal import Refusal
@@ -126,7 +127,7 @@ def test_a_folder_has_parts(tmp_path):
     assert sorted(data.parts.tolist()) == [TRAIN] * 4 + [TEST] * 4
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "options", "said"),
     [
         (TEXT, {"target": "colours"}, r"has the columns size, colour, kind: set data\.target"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cases import each
 from refusal import Refusal
 from research.campaign.recipe import Study, counts, earlier, header, names, recipe, unseen
 from research.metrics import is_timed
@@ -34,7 +35,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", STUDIED)
+@each("name", STUDIED)
 def test_a_recipe_says_what_it_claims_and_each_arm_composes(name: str) -> None:
     found = recipe(CONF, name)
     assert found.study is not None
@@ -56,7 +57,7 @@ def test_a_recipe_whose_claim_is_timed_runs_its_trials_alone(name: str) -> None:
     assert study.timed or not any(is_timed(metric) for metric in study.metrics)
 
 
-@pytest.mark.parametrize("name", STUDIED)
+@each("name", STUDIED)
 def test_what_a_method_costs_is_in_its_claim_unless_the_cost_is_equal(name: str) -> None:
     found = recipe(CONF, name)
     assert found.study is not None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cases import each
 from refusal import Refusal
 from research import metrics
 from research.goal.goal import Goal, read
@@ -118,7 +119,7 @@ UNDERSTOOD = {
 }
 
 
-@pytest.mark.parametrize("text", UNDERSTOOD)
+@each("text", UNDERSTOOD)
 def test_understood(text: str, conf: Path) -> None:
     assert short(read(text, conf)) == UNDERSTOOD[text]
 
@@ -163,7 +164,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("text", REFUSED)
+@each("text", REFUSED)
 def test_refused_with_a_sentence_that_helps(text: str, conf: Path) -> None:
     with pytest.raises(Refusal, match=REFUSED[text]):
         read(text, conf)
