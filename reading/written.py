@@ -1,0 +1,88 @@
+"""CSV and JSON lines as they were written, row by row; what can be read in two ways is refused."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from refusal import Refusal
+
+SPELT = (".csv", ".tsv")
+LINES = (".jsonl", ".ndjson")
+_SEPARATORS = (",", ";", "\t", "|")
+_CODE = re.compile(r"\s*[-+]?0[0-9]+\s*")
+"""a number that is written with zeros before it, as article 007 is"""
+
+
+def header(file: Path) -> tuple[str, list[str]]:
+    """The sign between the values of a CSV, and the names above them, each its own."""
+    csv.field_size_limit(2**31 - 1)  # usually 128 KiB, and a text may be longer
+    above: dict[str, list[str]] = {}
+    for separator in _SEPARATORS:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            above[separator] = next(filter(None, csv.reader(lines, delimiter=separator)), [""])
+    separator = max(above, key=lambda sign: len(above[sign]))
+    # Pandas calls what has no name by its place.
+    names = [name.strip() or f"Unnamed: {at}" for at, name in enumerate(above[separator])]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
+    if any("\0" in name for name in names):
+        raise ValueError("it is no UTF-8, as every second letter is a zero byte")
+    return separator, names
+
+
+def rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, values by name) of a CSV.
+
+    Raises `Refusal` for a row of more or fewer values than names: pandas fills a short one with gaps, and
+    takes the first values of a long one for its name. Quotes that do not close raise `csv.Error`.
+    """
+    separator, names = header(file)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        for at, row in enumerate(filter(None, reader)):
+            if len(row) != len(names):
+                raise Refusal(
+                    f"{file}, line {reader.line_num} has {len(row)} values under {len(names)} names: mend "
+                    "the row."
+                )
+            if at:
+                yield reader.line_num, dict(zip(names, row, strict=True))
+
+
+def codes(file: Path) -> set[str]:
+    """The columns of a CSV in which some number is written as 007 is; all its rows are looked at."""
+    found = set[str]()
+    for _, row in rows(file):
+        found.update(name for name, cell in row.items() if "0" in cell and _CODE.fullmatch(cell))
+    return found
+
+
+def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, values by name) of JSON lines. Raises `Refusal` for a line that is none, or empty."""
+    with file.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            row = json.loads(line, object_pairs_hook=_each_once)
+            if not isinstance(row, dict) or not row:
+                raise Refusal(f"{file}, line {number} is no object of values: write one in each line.")
+            yield number, row
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, of whose equal names Python keeps the last without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it says '{twice}' twice in one object")
+    return found
+
+
+def spelt(cell: Any) -> str:
+    """A value of a table as a word: 3 and 3.0 are one number."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
