@@ -136,9 +136,11 @@ class SavedColumns:
 
     def _many(self, name: str) -> bool:
         import pyarrow.compute as compute
+        from pyarrow import types
 
-        tables = (rows for _, rows in self._data.parts.values())
-        return any(compute.count_distinct(rows.column(name)).as_py() > self._most for rows in tables)
+        columns = (rows.column(name) for _, rows in self._data.parts.values())
+        plain = (one.cast(one.type.value_type) if types.is_dictionary(one.type) else one for one in columns)
+        return any(compute.count_distinct(one).as_py() > self._most for one in plain)
 
 
 def _is_number(kind: Any) -> bool:

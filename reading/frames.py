@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
-from reading.written import LINES, SPELT, codes, header, objects, spelt
+from reading.written import LINES, SPELT, check_alike, codes, header, objects, spelt
 from refusal import Refusal
 
 ENDINGS = (*SPELT, ".parquet", *LINES)
@@ -25,15 +25,17 @@ _DRESSED = re.compile(r"[$€£]? ?[-+]?([0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]
 _SHOWN = 5
 
 
-def tables(path: Path, target: Any, notes: list[str]) -> dict[int, tuple[Path, Any]]:
+def tables(
+    path: Path, target: Any, notes: list[str], texts: Sequence[str] = ()
+) -> dict[int, tuple[Path, Any]]:
     """Part -> (file, pandas frame): one file is one pool, a folder has train and perhaps val and test.
 
-    `target` names the answers, which stay words where some are numbers written as 007 is. What lies beside
-    the tables is added to `notes`. Raises `Refusal` for what is no table, for tables of different columns,
-    and for names that say no part.
+    `target` names the answers, which stay words where some are numbers written as 007 is; columns called as
+    in `texts` are words in any case. What lies beside the tables is added to `notes`. Raises `Refusal` for
+    what is no table, for tables of different columns, and for names that say no part.
     """
     files = {UNSPLIT: path} if path.is_file() else _files(path, notes)
-    found = {part: (files[part], own) for part, own in _frames(files, target).items()}
+    found = {part: (files[part], own) for part, own in _frames(files, target, texts).items()}
     first = list(next(iter(found.values()))[1].columns)
     for file, own in found.values():
         if set(own.columns) != set(first):
@@ -76,10 +78,11 @@ def _part(file: Path) -> int | None:
     return _PARTS.get(re.split(r"[-.]", file.name.lower())[0])
 
 
-def _frames(files: Mapping[int, Path], target: Any) -> dict[int, Any]:
+def _frames(files: Mapping[int, Path], target: Any, texts: Sequence[str]) -> dict[int, Any]:
     """The tables of all parts; a column of their CSVs holds numbers in all of them, or words."""
     pandas = _pandas()
-    words = _words(pandas, [file for file in files.values() if file.suffix.lower() in SPELT], target)
+    spelt_out = [file for file in files.values() if file.suffix.lower() in SPELT]
+    words = _words(pandas, spelt_out, target, texts)
     return {part: _frame(pandas, file, words) for part, file in files.items()}
 
 
@@ -147,12 +150,7 @@ def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
         kind = type(odd).__name__.removesuffix("s")
         raise Refusal(f"{where}: {name} holds {kind}s, which are no classes: write numbers or words.")
     refuse_dressed(values, f"{where}: {name}")
-    kinds: dict[str, bool] = {}
-    for cell in values:
-        if kinds.setdefault(spelt(cell), isinstance(cell, str)) is not isinstance(cell, str):
-            raise Refusal(
-                f"{where}: {name} holds {spelt(cell)} as a number and as a word: write one of them."
-            )
+    check_alike(values, f"{where}: {name}")
     return np.array([spelt(cell) for cell in values], object)
 
 
@@ -171,7 +169,7 @@ def strays(values: Any) -> list[str] | None:
     return odd if len(odd) < len(words) / 2 else None
 
 
-def _words(pandas: Any, files: Sequence[Path], target: Any) -> set[str]:
+def _words(pandas: Any, files: Sequence[Path], target: Any, texts: Sequence[str]) -> set[str]:
     """The columns of CSVs that hold words in any of them, in whose place pandas would guess for each alone.
 
     To it 007 and 7 are one number. Answers that are written so are words; other columns where two of their
@@ -184,13 +182,14 @@ def _words(pandas: Any, files: Sequence[Path], target: Any) -> set[str]:
     for file in files:
         with _refusing(file):
             tried.append(_from_csv(pandas, file, written))
-    words = {name for own in tried for name in own.columns if own[name].dtype.kind not in "fiu"}
+    columns = [(name, own[name]) for own in tried for name in own.columns]
+    words = {name for name, values in columns if values.dtype.kind not in "fiu"}
     asked = target if isinstance(target, list | tuple) else [target]
     for name in written:
         answers = name in map(str, asked) or (target is None and name.lower() in ANSWERS)
-        if not answers and _told_apart([own[name] for own in tried if name in own]):
+        if not answers and _told_apart([values for other, values in columns if other == name]):
             words.remove(name)
-    return words
+    return words | {name for name, _ in columns if name in texts or name.lower() in texts}
 
 
 def _told_apart(columns: Sequence[Any]) -> bool:

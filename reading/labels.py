@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.frames import ANSWERS
-from reading.written import LINES, objects, rows, spelt
+from reading.written import LINES, check_alike, objects, rows, spelt
 from refusal import Refusal
 
 _FILES = ("file_name", "filename", "file", "path", "image", "picture", "name", "id")
@@ -48,8 +48,8 @@ def ordered(labels: Sequence[str], where: str, order: Sequence[str] = ()) -> lis
         other = alike.setdefault(_meant(name), name)
         if other != name:
             raise Refusal(
-                f"{where}: the labels {other!a} and {name!a} are one in two spellings (zeros, spaces or "
-                "Unicode): write one of them, or a letter that tells them apart."
+                f"{where}: the labels {other!a} and {name!a} are one in two spellings: write one of "
+                "them, or a letter that tells them apart."
             )
     two = {_meant(name) for name in names} == {Fraction(-1), Fraction(1)}
     for name in names:
@@ -80,7 +80,8 @@ def _meant(name: str) -> str | Fraction:
     if _NUMBER.fullmatch(name.strip()):
         return Fraction(name.strip())
     seen = "".join(one for one in unicodedata.normalize("NFC", name) if unicodedata.category(one) != "Cf")
-    return " ".join(seen.split())
+    word = " ".join(seen.split())
+    return word.lower() if word.lower() in ("true", "false") else word
 
 
 def _order(name: str) -> tuple[float | Fraction, str]:
@@ -129,6 +130,10 @@ class Sheet:
                 f"{self.file} has no row for {len(left)} of {len(names)} files, such as {left[0]}: label "
                 "them or take them out."
             )
+        if len(self.answers) == 1:
+            cells = [row.get(self.answers[0]) for _, row in self.rows]
+            plain = [cell for cell in cells if cell is not None and not isinstance(cell, list)]
+            check_alike(plain, f"{self.file}: {self.answers[0]}")
         return [told[name] for name in names]
 
     def _label(self, row: Mapping[str, Any], number: int) -> str | tuple[str, ...]:
@@ -185,9 +190,12 @@ def _column(file: Path, columns: list[str], usual: Sequence[str], what: str, ask
             raise Refusal(f"{file} has the columns {', '.join(columns)}: set data.target to one of them.")
         return str(asked)
     for name in usual:
-        for column in columns:
-            if column.strip().lower() == name:
-                return column
+        fitting = [column for column in columns if column.strip().lower() == name]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            columns = fitting
+            break
     if len(columns) == 1:
         return columns[0]
     raise Refusal(

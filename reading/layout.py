@@ -9,7 +9,7 @@ from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.digest import walk
 from reading.labels import Sheet
 from reading.signals import ENDINGS
-from reading.written import LINES
+from reading.written import LINES, SPELT
 from refusal import Refusal
 
 _PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL}
@@ -52,11 +52,14 @@ def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]
         )
     if TRAIN not in own.values():
         raise Refusal(f"data.path: {path} has a folder {min(own).name} and none called train: add it.")
-    loose = [file for file in _files(path) if _is_data(file)]
-    if loose:
-        raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
     own = dict(sorted(own.items(), key=lambda item: item[1]))
     sheet = _sheet(path, *answer)
+    other = [file for file in _files(path) if sheet is None or file != sheet.file]
+    parts = {file: _PARTS.get(file.name.lower().split(".")[0]) for file in other}  # as test.zip has one
+    loose = [file for file in other if _is_data(file) or parts[file] not in (None, *own.values())]
+    if loose:
+        raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
+    _tell_left_out(other, notes)
     if sheet is not None:  # one for all parts, with names such as train/0.png
         held = [(file, part) for one, part in own.items() for file in _data(one, notes)]
         labels = _of_sheet(sheet, [file for file, _ in held], 2, notes)
@@ -122,7 +125,7 @@ def _of_sheet(sheet: Sheet, files: list[Path], depth: int, notes: list[str]) -> 
 def _sheet(place: Path, target: Any, separator: str | None) -> Sheet | None:
     """The table of labels in a folder, if there is one; several are refused unless one has a usual name."""
     kinds = {file: file.suffix.lower() for file in _files(place)}
-    usual = [file for file, kind in kinds.items() if kind in (".csv", *LINES) and file.stem in _SHEETS]
+    usual = [file for file, kind in kinds.items() if kind in (*SPELT, *LINES) and file.stem in _SHEETS]
     chosen = usual or [file for file, kind in kinds.items() if kind == ".csv"]
     if len(chosen) > 1:
         raise Refusal(

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,13 @@ def header(file: Path) -> tuple[str, list[str]]:
     above: dict[str, list[str]] = {}
     for separator in _SEPARATORS:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            above[separator] = next(filter(None, csv.reader(lines, delimiter=separator)), [""])
+            above[separator] = next(filter(None, csv.reader(_whole(lines), delimiter=separator)), [""])
     separator = max(above, key=lambda sign: len(above[sign]))
     # Pandas calls what has no name by its place.
     names = [name.strip() or f"Unnamed: {at}" for at, name in enumerate(above[separator])]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
-    if any("\0" in name for name in names):
-        raise ValueError("it is no UTF-8, as every second letter is a zero byte")
     return separator, names
 
 
@@ -42,7 +40,7 @@ def rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """
     separator, names = header(file)
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, delimiter=separator, strict=True)
+        reader = csv.reader(_whole(lines), delimiter=separator, strict=True)
         for at, row in enumerate(filter(None, reader)):
             if len(row) != len(names):
                 raise Refusal(
@@ -51,6 +49,14 @@ def rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 )
             if at:
                 yield reader.line_num, dict(zip(names, row, strict=True))
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """Lines without zero bytes, at which pandas would end a value."""
+    for line in lines:
+        if "\0" in line:
+            raise ValueError("it has zero bytes, so it is no UTF-8 or damaged")
+        yield line
 
 
 def codes(file: Path) -> set[str]:
@@ -86,3 +92,19 @@ def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def spelt(cell: Any) -> str:
     """A value of a table as a word: 3 and 3.0 are one number."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def check_alike(cells: Iterable[Any], where: str) -> None:
+    """Raise `Refusal` for answers that look alike and are not, as 1 and "1", or 1 and true."""
+    kinds: dict[str, bool] = {}
+    marks = set[bool]()
+    for cell in cells:
+        word = isinstance(cell, str)
+        marks.add(isinstance(cell, bool))
+        if kinds.setdefault(spelt(cell), word) is not word or len(marks) > 1:
+            said = (
+                f"{spelt(cell)} as a number and as a word"
+                if len(marks) < 2
+                else "true or false beside others"
+            )
+            raise Refusal(f"{where} holds {said}: write all answers alike.")

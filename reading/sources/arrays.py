@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reading.answers import answers
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing
 from reading.labels import check_parts
+from reading.layout import SHOWN
 from reading.series import series
 from refusal import Refusal
 
@@ -35,6 +36,8 @@ def read(path: Path, folder: Path, *, target: str | None = None, task: str | Non
     pairs = _pairs(path, arrays, target)
     unread = [name for name in arrays if name not in chain.from_iterable(pairs.values())]
     notes += [f"arrays that are not read: {', '.join(unread)}"] if unread else []
+    other = [one.name for one in path.iterdir() if one.suffix not in (".npy", ".ts")] if path.is_dir() else []
+    notes += [f"no arrays, so left out: {', '.join(sorted(other)[:SHOWN])}"] if other else []
     for part, (x, y) in pairs.items():
         if not (arrays[x].ndim and arrays[y].ndim) or len(arrays[x]) != len(arrays[y]):
             raise Refusal(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed
 from reading.labels import check_parts, classes_of
 from reading.layout import SHOWN
+from reading.written import spelt
 from refusal import Refusal
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -44,7 +45,7 @@ def read(path: Path, folder: Path) -> Decoded:
             f"{path}: the files hold examples of {[list(one.shape[2:]) for one in inputs]}: one size."
         )
     together = np.concatenate(labels)
-    names, targets = classes_of([str(one) for one in together.tolist()], str(path))
+    names, targets = classes_of(list(map(spelt, together.tolist())), str(path))
     about = {"task": "classification", "classes": len(names), "names": names, "notes": notes}
     check_parts(about, targets, np.concatenate(parts), notes)
     whole = np.concatenate(inputs)

@@ -38,7 +38,14 @@ def read(
     how: dict[str, Any] = {"length": length, "tokenizer": tokenizer, "tokens": tokens, "lowercase": lowercase}
     how["network"] = network
     notes: list[str] = []
-    found = of_parts(tables(path, target, notes), target, separator, task, text, **how)
+    found = of_parts(
+        tables(path, target, notes, TEXTS if text is None else [str(text)]),
+        target,
+        separator,
+        task,
+        text,
+        **how,
+    )
     return replace(found, about=found.about | {"notes": notes + found.about["notes"]})
 
 

@@ -61,6 +61,28 @@ def test_metadata_may_have_several_classes_and_values(tmp_path, read, pictures):
         read(place)
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [([1, "1", 2], "label holds 1 as a number and as a word"), ([True, 1, 0], "label holds true or false")],
+)
+def test_labels_of_two_kinds_are_refused(read, pictures, labels, said):
+    place = pictures("0.png", "1.png", "2.png")
+    lines(
+        place / "metadata.jsonl", *({"file_name": f"{at}.png", "label": one} for at, one in enumerate(labels))
+    )
+    with pytest.raises(Refusal, match=rf"metadata\.jsonl: {said}"):
+        read(place)
+
+
+def test_a_packed_part_is_refused_and_what_lies_beside_is_told(tmp_path, read, pictures):
+    place = pictures("train/a/0.png", "train/b/0.png")
+    (place / "train.txt").write_text("a/0.png")
+    assert read(place).about["notes"] == ["no picture and no signal, so left out: train.txt"]
+    (place / "test.zip").write_bytes(b"PK")
+    with pytest.raises(Refusal, match=r"test\.zip lies beside the folders"):
+        read(place)
+
+
 def test_captions_do_not_take_the_place_of_class_folders(tmp_path, read, pictures):
     place = pictures("cat/0.png", "cat/1.png", "dog/0.png")
     names = ["cat/0.png", "cat/1.png", "dog/0.png"]

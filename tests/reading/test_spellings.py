@@ -146,11 +146,14 @@ def test_a_part_that_cannot_be_read_is_refused_and_not_drawn_anew(tmp_path, read
     ("content", "said"),
     [
         ("a,kind\n1,x\n2,y\n".encode("utf-16"), "save it anew, in UTF-8"),
-        ("a,kind\n1,x\n2,y\n".encode("utf-16-le"), "no UTF-8"),
+        ("a,kind\n1,x\n2,y\n".encode("utf-16-le"), "zero bytes"),
         ("a,kind\n1,café\n2,y\n".encode("latin-1"), "save it anew, in UTF-8"),
         (b'text,kind\n"she said \\"no\\"",x\nb,y\n', "no table that can be read"),
         (b"a,kind,kind \n1,x,y\n", "two columns called 'kind'"),
         (b"a,Kind,kInd\n1,x,y\n2,y,x\n", "has the columns a, Kind, kInd"),
+        (b"a\0b,kind\n1,x\n2,y\n", "zero bytes"),
+        (b"a,kind\n1\0,x\n1,y\n", "zero bytes"),
+        (b"a,kind\n1,True\n2,TRUE\n3,no\n", "'TRUE' and 'True' are one in two spellings"),
         (b"a,Label,label\n1,x,y\n2,y,x\n", "has the columns Label, label: set"),
     ],
 )
@@ -171,6 +174,7 @@ def test_names_of_columns_have_no_blanks_around_them_and_may_be_numbers(tmp_path
     [
         (['{"a": 1, "kind": "x", "kind": "y"}'], "says 'kind' twice in one object"),
         (['{"a": 1, "kind": "1"}', '{"a": 2, "kind": 1}'], "kind holds 1 as a number and as a word"),
+        (['{"a": 1, "kind": true}', '{"a": 2, "kind": 1}'], "kind holds true or false beside others"),
         (['{"a": 1, "kind": "x"}', "{}"], "line 2 is no object"),
         (['{"a": 1, "kind": "x"}', '{"a": 2, "kind": null}'], "1 rows have no kind, the first in row 2"),
     ],
@@ -179,6 +183,13 @@ def test_json_lines_lose_nothing(tmp_path, read, rows, said):
     (tmp_path / "own.jsonl").write_text("\n".join(rows))
     with pytest.raises(Refusal, match=said):
         read("table", tmp_path / "own.jsonl", target="kind")
+
+
+def test_texts_that_are_numbers_stay_as_they_are_written(tmp_path, read):
+    (tmp_path / "own.csv").write_text("text,label\n12,x\n13.0,y\n007,x\n")
+    data = read("text", tmp_path / "own.csv", tokenizer="byte", length=4)
+    said = [bytes(token - 1 for token in row if token).decode() for row in data.inputs.tolist()]
+    assert said == ["12", "13.0", "007"]
 
 
 def test_a_class_beside_lists_of_classes_is_one_of_them(tmp_path, read):
@@ -216,6 +227,19 @@ def test_answers_of_parquet(tmp_path, read, source, values, names):
         return
     data = read(source, tmp_path / "own.parquet", target="kind")
     assert data.about["names"] == names and data.inputs[:, :, 0].tolist() == [[1.5], [2.5], [3.5]]
+
+
+def test_a_dictionary_of_words_is_an_input_and_a_table_beside_parquet_no_split(tmp_path, read):
+    (tmp_path / "own").mkdir()
+    words = arrow.array(["u", "v", "u"]).dictionary_encode()
+    parquet.write_table(
+        arrow.table({"a": words, "label": ["x", "y", "x"]}), tmp_path / "own" / "train.parquet"
+    )
+    data = read("hf", tmp_path / "own")
+    assert data.about["columns"] == [{"name": "a", "categories": ["u", "v"]}]
+    (tmp_path / "own" / "test.csv").write_text("a,label\nu,x\n")
+    with pytest.raises(Refusal, match=r"test\.csv is called as a split and is no parquet"):
+        read("hf", tmp_path / "own")
 
 
 def test_what_was_the_index_of_a_frame_is_a_column(tmp_path, read):
