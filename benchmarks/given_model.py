@@ -109,7 +109,7 @@ def crepe() -> nn.Module:
 def tones(examples: int = EXAMPLES) -> Dataset:
     """Frames of 64 ms at 16 kHz, six harmonics and some noise; the classes are the pitches that CREPE has."""
     generator = torch.Generator().manual_seed(0)
-    classes = torch.randint(60, 300, (examples + 4096,), generator=generator)
+    classes = torch.randperm(examples + 2048, generator=generator) % 360
     pitches = 10 * 2 ** ((20 * classes + 1997.3794084376191) / 1200)  # in hertz, 20 cents apart
     phases, loud = (torch.rand(len(classes), 6, generator=generator) for _ in range(2))
     times = torch.arange(1024) / 16000
@@ -123,9 +123,9 @@ def tones(examples: int = EXAMPLES) -> Dataset:
 
 
 def fashion(side: int = 28, channels: int = 1, examples: int = EXAMPLES) -> Dataset:
-    """`examples` of Fashion-MNIST to learn from and twice 2,048 on one scale, (N, channels, side, side)."""
+    """`examples` of Fashion-MNIST to learn from and twice 1,024 on one scale, (N, channels, side, side)."""
     images, labels = (
-        torch.cat([_read("train", what)[:examples], _read("t10k", what)[:4096]])
+        torch.cat([_read("train", what)[:examples], _read("t10k", what)[:2048]])
         for what in ("images-idx3", "labels-idx1")
     )
     inputs = functional.interpolate((images.float()[:, None] - 73.0) / 90.0, (side, side), mode="bilinear")
@@ -139,7 +139,7 @@ def _read(part: str, what: str) -> Tensor:
 def tokens(examples: int = EXAMPLES, length: int = 64) -> Dataset:
     """Rows of 512 tokens of which one tenth of the vocabulary is drawn more often: which, is the class."""
     generator = torch.Generator().manual_seed(0)
-    classes = torch.randint(0, 10, (examples + 4096,), generator=generator)
+    classes = torch.randint(0, 10, (examples + 2048,), generator=generator)
     often = torch.rand(len(classes), length, generator=generator) < 0.15
     common = torch.randint(0, 512, (len(classes), length), generator=generator)
     own = 51 * classes[:, None] + torch.randint(0, 51, (len(classes), length), generator=generator)
@@ -148,8 +148,8 @@ def tokens(examples: int = EXAMPLES, length: int = 64) -> Dataset:
 
 
 def _cut(inputs: Tensor, classes: Tensor, count: int) -> Dataset:
-    """The first examples to learn from, twice 2,048 to look at."""
-    cuts = [len(classes) - 4096, 2048, 2048]
+    """The first examples to learn from, twice 1,024 to look at."""
+    cuts = [len(classes) - 2048, 1024, 1024]
     splits = [Split(*both) for both in zip(inputs.split(cuts), classes.split(cuts), strict=True)]
     return Dataset(*splits, "classification", tuple(inputs.shape[1:]), count, BATCH)
 
