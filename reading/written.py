@@ -14,6 +14,7 @@ LINES = (".jsonl", ".ndjson")
 _SEPARATORS = (",", ";", "\t", "|")
 _CODE = re.compile(r"\s*[-+]?0[0-9]+\s*")
 """a number that is written with zeros before it, as article 007 is"""
+_BEFORE_CODES = frozenset("0+- \t")
 
 
 def header(file: Path) -> tuple[str, list[str]]:
@@ -33,22 +34,45 @@ def header(file: Path) -> tuple[str, list[str]]:
 
 
 def rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, values by name) of a CSV.
+    """(line, values by name) of a CSV. Raises `Refusal` for rows that pandas would change: see `_cells`."""
+    _, names = header(file)
+    return ((number, dict(zip(names, row, strict=True))) for number, row in _cells(file))
+
+
+def codes(file: Path) -> set[str]:
+    """The columns of a CSV in which some number is written as 007 is; all its rows are looked at."""
+    _, names = header(file)
+    found = set[int]()
+    for _, row in _cells(file):
+        for at, cell in enumerate(row):
+            if cell[:1] in _BEFORE_CODES and _CODE.fullmatch(cell):
+                found.add(at)
+    return {names[at] for at in found}
+
+
+def _cells(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line, values) below the names.
 
     Raises `Refusal` for a row of more or fewer values than names: pandas fills a short one with gaps, and
-    takes the first values of a long one for its name. Quotes that do not close raise `csv.Error`.
+    takes the first values of a long one for its name; and for a quote within a value or without its other.
     """
     separator, names = header(file)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(_whole(lines), delimiter=separator, strict=True)
-        for at, row in enumerate(filter(None, reader)):
-            if len(row) != len(names):
-                raise Refusal(
-                    f"{file}, line {reader.line_num} has {len(row)} values under {len(names)} names: mend "
-                    "the row."
-                )
-            if at:
-                yield reader.line_num, dict(zip(names, row, strict=True))
+        try:
+            for at, row in enumerate(filter(None, reader)):
+                if len(row) != len(names):
+                    raise Refusal(
+                        f"{file}, line {reader.line_num} has {len(row)} values under {len(names)} names: "
+                        "mend the row."
+                    )
+                if at:
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise Refusal(
+                f"{file} is no table that can be read: line {reader.line_num} ({error}). Quotes stand around "
+                'a whole value, and "" is one within.'
+            ) from error
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
@@ -57,14 +81,6 @@ def _whole(lines: Iterable[str]) -> Iterator[str]:
         if "\0" in line:
             raise ValueError("it has zero bytes, so it is no UTF-8 or damaged")
         yield line
-
-
-def codes(file: Path) -> set[str]:
-    """The columns of a CSV in which some number is written as 007 is; all its rows are looked at."""
-    found = set[str]()
-    for _, row in rows(file):
-        found.update(name for name, cell in row.items() if "0" in cell and _CODE.fullmatch(cell))
-    return found
 
 
 def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
