@@ -36,7 +36,7 @@ from faults_runner import POINTS, ROUND, database, end, left, queue, settle, spa
 from research.store import attempts, connection
 from research.store.store import Store
 
-_LOOK_S = 0.5
+_LOOK_S, _REST_S = 0.5, 0.005
 GUARDS = {
     "kills": "recovery",
     "stops": "token",
@@ -103,7 +103,7 @@ def more(store: Store, made: int) -> int:
 
 def finish(asked: argparse.Namespace, store: Store, url: str, folder: Path) -> None:
     """Runners that nobody harms run what is left, under leases that a busy machine keeps."""
-    asked.lease = 30.0
+    asked.lease, asked.rest = 30.0, _REST_S
     last = [spawn(asked, url, folder, 10**9 + at) for at in range(asked.runners)]
     settle(store, 20 if asked.without else 300)
     end(last)
@@ -194,10 +194,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     part = asked.part
-    if asked.without not in (None, GUARDS.get(part)):
-        parser.error(f"{part} can do without: {GUARDS.get(part, 'nothing')}")
+    guard = None if asked.point == "after-commit" else GUARDS.get(part)
+    if asked.without not in (None, guard):
+        parser.error(f"what is asked for can do without: {guard or 'nothing'}")
     asked.parent, asked.lease = os.getpid(), asked.lease or LEASES_S.get(part, 30.0)
     asked.count, asked.work = asked.count or COUNTS.get(part, 100), WORK_S.get(part, 0.0)
+    # A runner that is stopped is to have its trial in hand still when it goes on.
+    asked.rest = asked.lease if part == "stops" else _REST_S
     asked.database = asked.database or ("postgresql" if part in ("outages", "clocks") else "sqlite")
     # What cannot happen to a stub but by its runner's death is no reason to give it up.
     attempts.MOST_OTHERS = 10**6

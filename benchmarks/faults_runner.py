@@ -65,10 +65,11 @@ class Runner:
             self.timed(lambda: self.store.begin(mine, asked, self.asked.lease))
             self.at("begun")
             self.train(mine)
+            figures = {"value": value(mine.token)}
             if self.asked.without == "token":
                 mine = TrialClaim(mine.trial_id, self.token(mine))
             self.finishing = True
-            self.timed(lambda: self.store.finish(mine, {"value": value(mine.token)}))
+            self.timed(lambda: self.store.finish(mine, figures))
             self.finishing = self.asked.point != "before-commit"
             self.say("done", mine.trial_id)
             self.at("after-commit")
@@ -90,7 +91,7 @@ class Runner:
         self.at("beaten")
         if self.asked.point == "checkpoint":
             self.save(mine)
-        time.sleep(self.random.uniform(0, self.asked.lease if self.asked.part == "stops" else 0.005))
+        time.sleep(self.random.uniform(0, self.asked.rest))
 
     def save(self, mine: TrialClaim) -> None:
         """Go on from the trial's newest checkpoint, and perhaps die anywhere in the saves of three more."""
