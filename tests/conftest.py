@@ -64,6 +64,24 @@ def resolve(training: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return lambda *overrides: deepcopy(training.resolve([*own, *overrides]).config)
 
 
+BROUGHT = "JOULELAB_BROUGHT"
+"""variable that names what was installed for the tests, as by `.ci/run`: who skips for want of it fails"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """No test is skipped that was to run."""
+    return found_wanting((yield))
+
+
+def found_wanting(report: Any) -> Any:
+    """The report, failed where what it was skipped for should be there: its reason says how it is had."""
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if any(name in why for name in os.environ.get(BROUGHT, "").split()):
+        report.outcome, report.longrepr = "failed", why
+    return report
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a module whose processes outlive it: who counts processes or CPU seconds next would count them.
