@@ -1,6 +1,6 @@
 """The race on tables of real networks: trials and time to the best, and the cheapest that is good enough.
 
-    python benchmarks/tables.py [--folder DIR] [--seeds 10] [--trials 100] [--arms auto,...] [--jobs 2]
+    python benchmarks/tables.py [--folder DIR] [--seeds 10] [--trials 100] [--arms auto,...] [--jobs N]
                                 [--tables hpobench]
 
 Eight tables of `tables_data.py`: those that may be tuned on. Two questions of each:
@@ -21,6 +21,7 @@ interval over tables. Memory holds 60 random configurations of each other table 
 
 import argparse
 import math
+import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tables_arms import searched  # noqa: E402
+from tables_arms import ready, searched  # noqa: E402
 from tables_data import TABLES, installed  # noqa: E402
 from tables_search import Run  # noqa: E402
 
@@ -122,7 +123,7 @@ def main() -> None:
     parser.add_argument(
         "--tables", default="", help="those whose names hold this, as hpobench; all by default"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args()
 
     folder = options.folder or installed()
@@ -138,12 +139,15 @@ def main() -> None:
         for seed in seeds
     ]
     runs: Runs = {}
+    ready(folder, [of for of in TABLES if options.tables in of])  # before the processes, which share it
     with ProcessPoolExecutor(options.jobs) as pool:
         act = partial(searched, folder, options.trials)
         for (name, question, of, _), run in zip(
             asked, pool.map(act, asked, chunksize=options.seeds), strict=True
         ):
             runs.setdefault((name, question, of), []).append(run)
+            if len(runs[name, question, of]) == options.seeds:
+                print(f"{of} {question} {name}", file=sys.stderr, flush=True)
     many = len({of for _, _, of in runs})
     print(
         f"n = {many} tables x {options.seeds} seeds x {options.trials} trials; ratios to Optuna's TPE, 95 %"

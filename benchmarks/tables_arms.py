@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 import yaml  # noqa: E402  the script runs from any folder
 from lcbench_tasks import Configured, Earlier  # noqa: E402
 from tables_data import TABLES, Table, uniform  # noqa: E402
-from tables_search import Run, Search, bound, questions  # noqa: E402
+from tables_search import Run, Search, bound, questions, span, top  # noqa: E402
 
 from research.metrics import rank  # noqa: E402
 from research.propose.bandit import Bandit, gain  # noqa: E402
@@ -218,6 +218,14 @@ def arm(name: str) -> Arm:
 def table(folder: Path, name: str) -> Table:
     """A table, read once a process."""
     return Table(folder, name)
+
+
+def ready(folder: Path, names: Sequence[str]) -> None:
+    """Read tables and take their means, which each search asks for."""
+    for name in names:
+        read = table(folder, name)
+        for _ in questions(read):
+            top(read), span(read)
 
 
 def searched(folder: Path, trials: int, asked: tuple[str, str, str, int]) -> Run:

@@ -13,10 +13,11 @@ sys.path.insert(0, str(ROOT))
 
 from tables_data import Cell, Figures, Table  # noqa: E402
 
-from research.campaign.charter import WORTH, Promote  # noqa: E402
+from research.campaign.charter import Confirm, Promote  # noqa: E402
+from research.campaign.charter import Search as Ending  # noqa: E402
 from research.metrics import rank  # noqa: E402
 from research.propose.proposer import Seen  # noqa: E402
-from research.stats.racing import Race  # noqa: E402
+from research.stats.racing import Race, inside  # noqa: E402
 from research.types import Constraint, Objective  # noqa: E402
 
 TOP, SLACK = 0.01, 0.005
@@ -114,10 +115,11 @@ class Search:
         return (least - best) / (median - best)
 
     def _stopped(self) -> tuple[float, float]:
-        """What ending it at the first promise below `WORTH` saves and loses."""
+        """What ending it at the first promise below the price saves and loses."""
         if not self.promises:
             return math.nan, math.nan
-        trials = next((at for at, promise in self.promises.items() if promise < WORTH), len(self.done))
+        least = Ending().price(self.question.objective.metric) or 0.0
+        trials = next((at for at, promise in self.promises.items() if promise < least), len(self.done))
         cells, spent = list(self.done), [figures.seconds for figures in self.done.values()]
         saved = 1 - sum(spent[:trials]) / sum(spent)
         if self.question.name == "cheap":
@@ -149,9 +151,8 @@ class Search:
     def _raced(self) -> Cell:
         """The pick of a race, as `research.campaign.promotion` runs it."""
         objective, promote = self.question.objective, Promote()
-        cells = sorted(self.done, key=lambda cell: rank(objective, self.told(self.done[cell])))[
-            : promote.arms
-        ]
+        asked = inside(objective, Confirm().margin or 0.0)
+        cells = sorted(self.done, key=lambda cell: rank(asked, self.told(self.done[cell])))[: promote.arms]
         ran = [[self.told(self.done[cell])] for cell in cells]
         for _ in range(promote.trials):
             may = [place for place, own in enumerate(ran) if len(own) < self.table.seeds]

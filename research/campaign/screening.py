@@ -19,6 +19,7 @@ from research.propose.bandit import NOTHING, gain
 from research.propose.lanes import Lane, lane_of, view
 from research.propose.proposer import Proposer, Seen, SeenStatus, State
 from research.run.lookup import spared
+from research.stats.racing import inside
 from research.team.discussion import PROPOSER
 from research.team.judges import Judges
 from research.types import Objective, Proposal
@@ -211,13 +212,14 @@ class Screening:
         told = [stopping.facts() for stopping in self._stopping.values()]
         return {name: sum(facts[name] for facts in told) for name in told[0]} if told else {}
 
-    def best(self, count: int) -> list[Arm]:
-        """The best arms by their screened means, the controls left out."""
-        return self._ranked(self.arms)[:count]
+    def best(self, margin: float) -> list[Arm]:
+        """The arms but the controls by their screened means, the best first, bounds kept with a margin."""
+        return self._ranked(self.arms, margin)
 
-    def _ranked(self, arms: Sequence[Arm]) -> list[Arm]:
+    def _ranked(self, arms: Sequence[Arm], margin: float = 0.0) -> list[Arm]:
+        objective = inside(self.objective, margin)
         own = [arm for arm in arms if arm not in self._held]
-        return sorted(own, key=lambda arm: rank(self.objective, self._means(arm)))
+        return sorted(own, key=lambda arm: rank(objective, self._means(arm)))
 
     def state(self) -> State:
         """What proposers may know now: validation figures only."""

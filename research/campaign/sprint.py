@@ -151,7 +151,7 @@ class Sprint:
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        worth = Worth(charter.search.worth, who.bandits)
+        worth = Worth(charter.search, charter.goal.objective.metric, who.bandits)
         given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         screening.asked, screening.early.allowed = self._campaign.objective, not self._apart
@@ -221,7 +221,7 @@ class Sprint:
     def _contenders(self, screening: Screening, promotion: Promotion, left: Earlier, rows: Rows) -> list[Arm]:
         """Who is confirmed: the best that were promoted, in the last sprint also the stopped control."""
         wanted, charter = screening.objective, self._charter
-        best = self._unsettled(screening.best(len(screening.arms)), left)
+        best = self._unsettled(screening.best(charter.confirm.margin or 0.0), left)
         best = represented(best, charter.promote.arms)
         more = self._number < charter.sprint.count and promotion.payable()
         best = promotion.worth(best, wanted, more)

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
-from research.campaign.charter import Stop
+from research.campaign.charter import Search, Stop
 from research.campaign.halving import Halving
 from research.propose.bandit import Bandit
 from research.propose.lanes import Lane
@@ -158,9 +158,9 @@ class Worth:
     goes on to hope where nothing comes any more, and the price is a share of what a joule has gained so far.
     """
 
-    def __init__(self, least: float | None, bandits: Mapping[Lane, Bandit]) -> None:
-        """`least` is the price, None for none."""
-        self._least, self._bandits = least, bandits
+    def __init__(self, search: Search, metric: str, bandits: Mapping[Lane, Bandit]) -> None:
+        """`metric` is what the goal asks for."""
+        self._worth, self._least, self._bandits = search.worth, search.price(metric), bandits
         self._short: dict[Lane, str] = {}
 
     def short(self, lane: Lane) -> str | None:
@@ -170,7 +170,7 @@ class Worth:
             return None
         self._short[lane] = (
             f"a joule of what could still be proposed is expected to bring {promise:.2g} of what one has "
-            f"brought so far, less than search.worth={self._least:g}"
+            f"brought so far, less than {self._least:g} by search.worth={self._worth:g}"
         )
         return self._short[lane]
 

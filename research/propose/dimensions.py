@@ -117,6 +117,7 @@ class Dimensions:
         self._keys: dict[str, dict[str, Any]] = vocabulary["keys"]
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
         self._idle = Idle(vocabulary, self._fixed)
+        self._acting: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._axes: dict[tuple[str, str | None], tuple[Dimension | None, Dimension | None]] = {}
         """key and option of its group -> what `_key` makes of them: a search walks thousands of times"""
 
@@ -189,7 +190,10 @@ class Dimensions:
 
     def acting(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """The overrides that change anything beside the others."""
-        return self._idle.without(overrides)
+        known = tuple(overrides)
+        if known not in self._acting:
+            self._acting[known] = self._idle.without(known)
+        return self._acting[known]
 
     @cached_property
     def _options(self) -> list[Dimension]:

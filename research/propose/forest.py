@@ -105,6 +105,11 @@ class Forest(Proposer):
             if seen and seen.status == "done" and self._places(seen.overrides) is not None
         ]
 
+    def _lost(self, state: State) -> list[Mapping[str, float]]:
+        """Places of what failed, was ended or was refused."""
+        lost = [seen.overrides for seen in state.seen if seen.status in ("failed", "refused")]
+        return [places for overrides in lost if (places := self._places(overrides)) is not None]
+
     def _hopes(self, state: State) -> list[Hope]:
         told = self._told(state)
         self._remember(state)
@@ -158,11 +163,13 @@ class Forest(Proposer):
         return self._near[base]
 
     def _judged(self, candidates: list[Candidate], told: list[Seen], state: State) -> list[Hope]:
-        """Of each candidate the expected improvement; of the miss until something keeps the bounds."""
+        """Of each candidate the expected improvement; of the miss until something keeps the bounds.
+
+        That it trains at all is one more bound once something was lost, of which nothing else is known.
+        """
         import numpy as np
 
         read = [self._places(seen.overrides) or {} for seen in told]
-        names = _varying(read)
         aims = np.array([_aims(seen, state) for seen in told])
         costs = np.log([_cost(seen, told) for seen in told])[:, None]
         missed = np.maximum(aims[:, 1:], 0).sum(axis=1)
@@ -172,7 +179,12 @@ class Forest(Proposer):
             aims[:, 0] = np.minimum(aims[:, 0], np.median(aims[:, 0]))
         best = aims[missed == missed.min(), 0].min()
         known = np.concatenate([aims, costs], axis=1)
-        scale = known.std(axis=0) + _TINY
+        if lost := self._lost(state):
+            known = np.insert(known, -1, -1.0, axis=1)
+            usual = np.median(known, axis=0)
+            usual[-2] = 1.0
+            known, read = np.concatenate([known, np.tile(usual, (len(lost), 1))]), read + lost
+        scale, names = known.std(axis=0) + _TINY, _varying(read)
         own, other = _rows(read, names), _rows([each.places for each in candidates], names)
         if self._lore:
             own = np.column_stack([own, self._lore.told(read)])

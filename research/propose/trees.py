@@ -24,20 +24,21 @@ class Trees:
     feature: "ndarray[Any, Any]"
     cut: "ndarray[Any, Any]"
     child: "ndarray[Any, Any]"
-    """the left one; the right one comes next"""
+    """the left one, the right one comes next; of a leaf itself"""
     value: "ndarray[Any, Any]"
     """(nodes, outputs)"""
     count: int
+    depth: int
 
     def predict(self, points: "ndarray[Any, Any]") -> "ndarray[Any, Any]":
         """(trees, points, outputs): what each tree says of `points` (points, features)."""
         import numpy as np
 
-        node = np.repeat(np.arange(self.count)[:, None], len(points), axis=1)
-        row = np.arange(len(points))[None, :]
-        while (inner := self.feature[node] >= 0).any():
-            right = points[row, self.feature[node]] >= self.cut[node]
-            node = np.where(inner, self.child[node] + right, node)
+        columns, many = points.T.ravel(), np.arange(len(points))
+        feature, node = np.maximum(self.feature, 0) * len(points), np.arange(self.count)[:, None] + 0 * many
+        for _ in range(self.depth):  # a leaf leads to itself
+            right = columns.take(feature.take(node) + many) >= self.cut.take(node)
+            node = self.child.take(node) + right
         return self.value[node]
 
 
@@ -57,14 +58,15 @@ def grown(points: "ndarray[Any, Any]", values: "ndarray[Any, Any]", count: int, 
         feature, cut, mean, left = _split(points[rows], values[rows], starts, sizes, rng)
         inner = feature >= 0
         child = first + width + 2 * (np.cumsum(inner) - 1)
-        levels.append((feature, cut, np.where(inner, child, 0), mean))
+        own = np.arange(first, first + width)
+        levels.append((feature, np.where(inner, cut, np.inf), np.where(inner, child, own), mean))
         group = np.repeat(np.arange(width), sizes)
         goes_on = inner[group]
         node = (child[group] + ~left)[goes_on]
         rows = rows[goes_on]
         first, width = first + width, 2 * int(inner.sum())
     feature, cut, child, value = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-    return Trees(feature, cut, child, value, count)
+    return Trees(feature, cut, child, value, count, len(levels) - 1)
 
 
 def _split(points: Any, values: Any, starts: Any, sizes: Any, rng: Any) -> tuple[Any, Any, Any, Any]:

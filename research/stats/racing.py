@@ -3,8 +3,9 @@
 Seeds of one arm spread about as far as those of any other, so the spread is pooled over all arms, and an arm
 with two seeds is judged by the spread of twenty. Arms are drawn to what such arms come to, for the best of
 many was lucky as well (empirical Bayes intervals: Morris, 1983, JASA 78, 47-55).
-Who is trained next is one of the two that are the likeliest to be the pick, the less known one: top-two
-Thompson sampling (Russo, 2020, Operations Research 68, 1625-1647) with chances in place of draws.
+Beside bounds who is trained next is the best by its figure that more likely than not keeps them, for it is
+the pick once it is sure. Without bounds it is one of the two that are the likeliest to be the pick, the less
+known one: top-two Thompson sampling (Russo, 2020, Operations Research 68, 1625-1647), chances for draws.
 """
 
 import math
@@ -13,11 +14,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, final
 
-from research.metrics import is_ratio, shortfall
+from research.metrics import is_ratio, is_score, shortfall
 from research.types import Constraint, Objective
 
-SURE = 0.8
-"""chance of keeping the bounds from which an arm is picked by its figure"""
+SURE, LIKELY = 0.9, 0.5
+"""chances of keeping the bounds from which an arm is picked, or trained once more, by its figure"""
 _DRAWS = 300
 _TINY = 1e-300
 _PRIOR = 1.0
@@ -64,6 +65,20 @@ def _drawn_in(mean: float, variance: float, centre: float, between: float, count
     )
 
 
+def inside(objective: Objective, margin: float) -> Objective:
+    """The objective with every bound of a score further inside by `margin`: who is to race for keeping it.
+
+    The best of many that just keep a bound by one seed were lucky, and most of them break it.
+    """
+    kept = [
+        bound.model_copy(update={"bound": bound.bound + (margin if bound.op == ">=" else -margin)})
+        if is_score(bound.metric)
+        else bound
+        for bound in objective.constraints
+    ]
+    return objective.model_copy(update={"constraints": tuple(kept)})
+
+
 @final
 class Race:
     """What is known of some arms now."""
@@ -80,15 +95,16 @@ class Race:
 
     def order(self) -> list[int]:
         """The arms, the pick first: those that surely keep their bounds by their figure, then the surest."""
+        return sorted(range(len(self._arms)), key=lambda place: self._rank(place, SURE))
+
+    def _rank(self, place: int, chance: float) -> tuple[float, float]:
         sign = 1 if self._objective.direction == "min" else -1
-        kept = [self.keeps(place) for place in range(len(self._arms))]
-        return sorted(
-            range(len(kept)),
-            key=lambda place: (max(0.0, SURE - kept[place]), sign * self._aim[place].mean),
-        )
+        return max(0.0, chance - self.keeps(place)), sign * self._aim[place].mean
 
     def next(self, may: Sequence[int]) -> int:
         """Of those that `may` be trained once more the one to train."""
+        if self._bounds:
+            return min(may, key=lambda place: self._rank(place, LIKELY))
         chances = self._chances()
         first = sorted(may, key=lambda place: -chances[place])[:2]
         return min(first, key=lambda place: len(self._arms[place]))

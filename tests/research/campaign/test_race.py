@@ -102,3 +102,9 @@ def test_a_search_ends_where_nothing_is_worth_its_trials_and_says_so(lab: Lab) -
 def test_without_a_price_the_search_goes_on(lab: Lab) -> None:
     rows, source = priced(lab, None)
     assert len(source.left) < 30 - 12 and "worth" not in str(rows[-1]["facts"].get("ended"))
+
+
+def test_a_score_has_twice_the_price_of_a_cost_and_none_is_none() -> None:
+    assert Search(worth=0.1).price("train/energy_j") == pytest.approx(0.1)
+    assert Search(worth=0.1).price("val/accuracy") == pytest.approx(0.2)
+    assert Search(worth=None).price("val/accuracy") is None

@@ -156,3 +156,25 @@ def test_what_other_tasks_have_come_to_is_where_it_begins() -> None:
     assert (
         sum(first(Elsewhere(), seed) for seed in range(5)) > sum(first(None, seed) for seed in range(5)) + 0.2
     )
+
+
+def test_what_fails_is_no_longer_proposed() -> None:
+    """Every configuration with x0 above 0.5 fails, where the figure would be the best."""
+
+    def failed(hears: bool, seed: int) -> int:
+        source, count = Forest(VOCABULARY, (), seed), 0
+        state = State(goal="g", objective=HIGHEST, fixed=(), control=None, incumbent=None)
+        for _ in range(40):
+            proposal = source.ask(state)
+            x = float(values_of(proposal.overrides).get("model.knob_0", 0.5))
+            told = {"overrides": proposal.overrides, "proposer": "forest"}
+            if x > 0.5:
+                count += 1
+                seen = (Seen(**told, status="failed", reason="cannot be reached"),) if hears else ()
+            else:
+                seen = (Seen(**told, status="done", metrics={"val/accuracy": x}),)
+            state = state.model_copy(update={"seen": (*state.seen, *seen)})
+        return count
+
+    heard, deaf = (sum(failed(hears, seed) for seed in range(2)) for hears in (True, False))
+    assert heard < 0.6 * deaf

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from research.stats.racing import SURE, Belief, Race, beliefs
+from research.metrics import rank
+from research.stats.racing import SURE, Belief, Race, beliefs, inside
 from research.types import Constraint, Objective
 
 BOUND = Constraint(metric="val/accuracy", op=">=", bound=0.9)
@@ -96,3 +97,40 @@ def test_without_a_bound_the_best_by_its_figure_is_the_pick() -> None:
     best = Objective(metric="val/accuracy", direction="max")
     race = Race(best, [[figures(0.9, 1)], [figures(0.95, 1), figures(0.96, 1)], [figures(0.8, 1)]])
     assert race.order() == [1, 0, 2] and race.keeps(2) == 1.0
+
+
+def test_beside_a_bound_the_best_that_more_likely_than_not_keeps_it_is_trained_next() -> None:
+    """Two arms keep the bound by far, the cheapest misses it by far: the cheaper of the two is next."""
+    ran = [[figures(0.95, 3.0)] * 2, [figures(0.95, 2.0)] * 2, [figures(0.80, 1.0)] * 2]
+    race = Race(CHEAP, ran)
+    assert [round(race.keeps(place)) for place in range(3)] == [1, 1, 0]
+    assert race.next(range(3)) == 1 and race.next([0, 2]) == 0 and race.next([2]) == 2
+    # Nobody is likely to keep it: who is the nearest to it.
+    assert (
+        Race(CHEAP, [[figures(0.80, 1.0)] * 2, [figures(0.85, 9.0), figures(0.86, 9.0)]]).next(range(2)) == 1
+    )
+
+
+def test_who_races_keeps_bounds_of_scores_with_a_margin_and_of_costs_without() -> None:
+    small = Constraint(metric="size/parameters", op="<=", bound=50_000)
+    loss = Constraint(metric="val/loss", op="<=", bound=0.5)
+    asked = CHEAP.model_copy(update={"constraints": (BOUND, small, loss)})
+    assert [bound.bound for bound in inside(asked, 0.01).constraints] == pytest.approx([0.91, 50_000, 0.49])
+    assert inside(asked, 0.0) == asked
+
+
+def test_a_field_with_a_margin_has_more_picks_that_keep_the_bound() -> None:
+    """Forty arms around the bound, of which eight race for twelve trials after one seed each."""
+    lot, kept = random.Random(2), {0.0: 0, 0.01: 0}
+    for _ in range(40):
+        arms = field(lot, 40)
+        first = [seed_of(lot, arm) for arm in arms]
+        for margin in kept:
+            asked = inside(CHEAP, margin)
+            cells = sorted(range(40), key=lambda place: rank(asked, first[place]))[:8]
+            ran = [[first[place]] for place in cells]
+            for _ in range(12):
+                place = Race(CHEAP, ran).next(range(8))
+                ran[place].append(seed_of(lot, arms[cells[place]]))
+            kept[margin] += arms[cells[Race(CHEAP, ran).order()[0]]][0] >= 0.9
+    assert kept[0.01] > kept[0.0] and kept[0.01] >= 30
