@@ -6,6 +6,7 @@ back. What it does with a worker that died is its own affair: starting another i
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from research.store.claims import need_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from research.run.drain import main; main()"
-_LOOK_S = 0.5
+_LOOK_S, _ANSWER_S = 0.5, 10.0
 _PATIENCE = 20
 _STARTS = 3
 """times that workers are started again which all ended though something waits"""
@@ -164,7 +165,10 @@ class Ray(Engine):
             "working_dir": str(_ROOT),
             "excludes": ["runs", ".git", "*.db", "docs", "tests", ".mypy_cache"],
         }
+        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
         try:
+            if host and port.isdigit():  # Ray itself asks for minutes where nobody answers
+                socket.create_connection((host, int(port)), _ANSWER_S).close()
             ray.init(self._address, runtime_env=shipped, log_to_driver=False, include_dashboard=False)
         except Exception as error:  # its own kinds, Python's, and where a node does not start a bare one
             said = next(iter(str(error).strip().splitlines()), type(error).__name__)

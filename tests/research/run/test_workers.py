@@ -1,5 +1,6 @@
 """Workers and helpers run what waits of a sweep or campaign, for as long as somebody asks for more."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +237,7 @@ def test_a_daemon_runs_what_others_have_queued_where_cores_were_shared_out(
     assert said[0].startswith("waiting for proposals, while trials that others have queued are run")
 
 
-@pytest.mark.parametrize("address", [None, "10.0.0.9:6379"])
+@pytest.mark.parametrize("address", [None, "auto"])
 def test_a_ray_that_does_not_start_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
@@ -255,3 +256,16 @@ def test_a_ray_that_does_not_start_is_a_sentence(
         f"Ray {what} (The node timed out during startup.): start one by ray start --head, correct "
         "runner.address, or choose runner=local."
     )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_a_cluster_where_nobody_answers_is_a_sentence_at_once(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Ray asked again and again for more than five minutes."""
+    monkeypatch.setattr(engines, "_needed", lambda *about: SimpleNamespace(is_initialized=lambda: False))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        where = address.format(silent.getsockname()[1])
+        with pytest.raises(Refusal, match=rf"^Ray does not reach a cluster at {where} \(.*refused"):
+            engines.Ray(where, workers=1).start(1, ["cpu"], "sqlite:///x")
