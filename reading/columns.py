@@ -43,8 +43,7 @@ class SavedColumns:
         """
         # What pandas numbers its rows by would tell the answers of a table that is sorted by them.
         rest = [name for name in self._data.features if name not in answers and not _INDEX.match(name)]
-        named = asked if isinstance(asked, list | tuple) else [] if asked is None else [asked]
-        chosen = list(map(str, named))
+        chosen = list(map(str, [asked] if isinstance(asked, str | int) else asked or ()))
         strange = [name for name in chosen if name not in rest]
         if strange:
             raise Refusal(

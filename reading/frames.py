@@ -184,7 +184,7 @@ def _words(pandas: Any, files: Sequence[Path], target: Any, texts: Sequence[str]
             tried.append(_from_csv(pandas, file, written))
     columns = [(name, own[name]) for own in tried for name in own.columns]
     words = {name for name, values in columns if values.dtype.kind not in "fiu"}
-    asked = target if isinstance(target, list | tuple) else [target]
+    asked = [target] if target is None or isinstance(target, str | int) else list(target)
     for name in written:
         answers = name in map(str, asked) or (target is None and name.lower() in ANSWERS)
         if not answers and _told_apart([values for other, values in columns if other == name]):

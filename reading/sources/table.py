@@ -53,7 +53,7 @@ def of_parts(
     """The same of part -> (what a sentence calls it, pandas frame); `order` is that of the classes."""
     where, whole, numbers = joined(parts)
     names = [str(name) for name in whole.columns]
-    leave_out = list(map(str, leave_out if isinstance(leave_out, list | tuple) else [leave_out]))
+    leave_out = list(map(str, [leave_out] if isinstance(leave_out, str | int) else leave_out))
     unknown = [name for name in leave_out if name not in names]
     if unknown:
         raise Refusal(f"data.leave_out names '{unknown[0]}', and {where} has the columns {', '.join(names)}.")

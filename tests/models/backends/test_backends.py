@@ -19,7 +19,7 @@ from models.compress.compiled import Compile
 from models.compress.gains import error
 from models.compress.int8_dynamic import Int8Dynamic
 from models.compress.int8_static import Int8Static
-from models.data.dataset import Split
+from models.data.dataset import Dataset, Split
 from models.measure.cost import measure
 from models.nets.cnn import CNN
 from refusal import Refusal
@@ -76,24 +76,28 @@ def test_a_network_that_openvino_cannot_round_is_refused_by_name(
 
 
 class Placed(nn.Module):
-    """Pixels with what is learnt of their places, which are always the same: (B, 2, 12, 12) -> (B, 4)."""
+    """Words and their places, by a table too large for an exporter to fold: (B, 6) -> (B, 4)."""
+
+    places: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.read, self.places, self.out = nn.Linear(2, 16), nn.Embedding(200, 16), nn.Linear(16, 4)
+        self.words, self.table, self.read = nn.Embedding(20, 16), nn.Embedding(600, 16), nn.Linear(16, 4)
+        self.register_buffer("places", torch.arange(600)[None])
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = self.read(x.flatten(2).transpose(1, 2))
-        return self.out(pixels + self.places(torch.arange(pixels.shape[1])[None])).mean(1)
+        return self.read(self.words(x) + self.table(self.places[:, : x.shape[1]])).mean(1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_table_of_places_is_no_obstacle(name, within):
     """NNCF ended in a KeyError at embeddings that are looked up by a constant, as BERT's of positions."""
-    context, net = within(outside(name)), Placed().eval().requires_grad_(False)
-    final = Int8Static(4).after(net, context)
-    assert 0 < error(net, final, context.data.test.inputs) < 0.15
+    words = torch.arange(64 * 6).reshape(64, 6) % 19
+    split = Split(words, torch.arange(64) % 4)
+    context = replace(within(outside(name)), data=Dataset(*[split] * 3, "classification", (6,), 4, 16))
+    net = Placed().eval().requires_grad_(False)
+    assert 0 < error(net, Int8Static(2).after(net, context), words) < 0.15
 
 
 @pytest.mark.slow
