@@ -39,7 +39,8 @@ class Trees:
         for _ in range(self.depth):  # a leaf leads to itself
             right = columns.take(feature.take(node) + many) >= self.cut.take(node)
             node = self.child.take(node) + right
-        return self.value[node]
+        said: ndarray[Any, Any] = self.value[node]
+        return said
 
 
 def grown(points: "ndarray[Any, Any]", values: "ndarray[Any, Any]", count: int, seed: int) -> Trees:
