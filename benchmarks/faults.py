@@ -24,19 +24,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import faults_many
 import faults_outages
 import faults_writes
-import sqlalchemy as sa
 from faults_runner import POINTS, ROUND, database, end, left, queue, settle, spawn, wrong
 
 from research.store import attempts, connection
+from research.store.states import OPEN
 from research.store.store import Store
 
-_LOOK_S = 0.5
+_LOOK_S, _REST_S = 0.5, 0.005
 GUARDS = {
     "kills": "recovery",
     "stops": "token",
@@ -103,21 +102,23 @@ def more(store: Store, made: int) -> int:
 
 def finish(asked: argparse.Namespace, store: Store, url: str, folder: Path) -> None:
     """Runners that nobody harms run what is left, under leases that a busy machine keeps."""
-    asked.lease = 30.0
+    asked.lease, asked.rest = 30.0, _REST_S
     last = [spawn(asked, url, folder, 10**9 + at) for at in range(asked.runners)]
-    settle(store, 20 if asked.without else 300)
+    # Without recovery what a killed runner had never ends: the others have run all that waits.
+    settle(store, 300, states=("queued",) if asked.without == "recovery" else OPEN)
+    time.sleep(1.0)
     end(last)
 
 
 def empty(asked: argparse.Namespace, folder: Path) -> int:
     """All runners begin at once where no database is, ask for the same trials, and share them."""
-    if asked.without:
-        sa.event.listen = _deferred(sa.event.listen)
     with database(asked, folder) as url:
         began = time.monotonic()
         start = began + 1.0
 
         def first() -> None:
+            if asked.without:  # a transaction that is to write does not lock before it looks
+                connection._begin_sqlite = lambda opened: opened.exec_driver_sql("BEGIN")
             time.sleep(max(0.0, start - time.monotonic()))
             queue(Store(url), asked.trials)
 
@@ -136,16 +137,6 @@ def empty(asked: argparse.Namespace, folder: Path) -> int:
             print(f"and {waits[-1]:.2f} s at most")
         what = f"{asked.runners} runners on an empty database"
         return told(asked, what, store, folder, asked.trials, began)
-
-
-def _deferred(listen: Callable[..., None]) -> Callable[..., None]:
-    """As `listen`, but a transaction that is to write does not lock before it looks."""
-
-    def instead(target: object, name: str, function: Callable[..., None]) -> None:
-        plain = lambda opened: opened.exec_driver_sql("BEGIN")  # noqa: E731
-        listen(target, name, plain if function is connection._begin_sqlite else function)
-
-    return instead
 
 
 def told(asked: argparse.Namespace, what: str, store: Store, folder: Path, made: int, began: float) -> int:
@@ -194,10 +185,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     part = asked.part
-    if asked.without not in (None, GUARDS.get(part)):
-        parser.error(f"{part} can do without: {GUARDS.get(part, 'nothing')}")
+    guard = None if asked.point == "after-commit" else GUARDS.get(part)
+    if asked.without not in (None, guard):
+        parser.error(f"what is asked for can do without: {guard or 'nothing'}")
     asked.parent, asked.lease = os.getpid(), asked.lease or LEASES_S.get(part, 30.0)
     asked.count, asked.work = asked.count or COUNTS.get(part, 100), WORK_S.get(part, 0.0)
+    # A runner that is stopped is to have its trial in hand still when it goes on.
+    asked.rest = asked.lease if part == "stops" else _REST_S
     asked.database = asked.database or ("postgresql" if part in ("outages", "clocks") else "sqlite")
     # What cannot happen to a stub but by its runner's death is no reason to give it up.
     attempts.MOST_OTHERS = 10**6

@@ -50,6 +50,8 @@ class Runner:
     def work(self) -> None:
         """Until the parent is gone."""
         while os.getppid() == self.asked.parent:
+            if self.asked.part == "stops":  # as a worker looks: what nobody holds any more is queued again
+                self.store.offered(("cpu",), 1)
             taken = self.timed(lambda: self.store.take(lease_s=self.asked.lease))
             if not taken:
                 time.sleep(0.02)
@@ -65,10 +67,8 @@ class Runner:
             self.timed(lambda: self.store.begin(mine, asked, self.asked.lease))
             self.at("begun")
             self.train(mine)
-            if self.asked.without == "token":
-                mine = TrialClaim(mine.trial_id, self.token(mine))
             self.finishing = True
-            self.timed(lambda: self.store.finish(mine, {"value": value(mine.token)}))
+            self.timed(lambda: self.store.finish(self.own(mine), {"value": value(mine.token)}))
             self.finishing = self.asked.point != "before-commit"
             self.say("done", mine.trial_id)
             self.at("after-commit")
@@ -86,11 +86,11 @@ class Runner:
                     time.sleep(0.05)
             return
         time.sleep(self.random.uniform(0, 0.005))
-        self.store.beat(mine, {"step": 1, "seconds": 0.001}, self.asked.lease)
+        self.store.beat(self.own(mine), {"step": 1, "seconds": 0.001}, self.asked.lease)
         self.at("beaten")
         if self.asked.point == "checkpoint":
             self.save(mine)
-        time.sleep(self.random.uniform(0, self.asked.lease if self.asked.part == "stops" else 0.005))
+        time.sleep(self.random.uniform(0, self.asked.rest))
 
     def save(self, mine: TrialClaim) -> None:
         """Go on from the trial's newest checkpoint, and perhaps die anywhere in the saves of three more."""
@@ -112,11 +112,14 @@ class Runner:
             self.say("saved", mine.trial_id, step)
             Checkpoints().remove_checkpoint(folder / f"step_{step - 2}.ckpt")
 
-    def token(self, mine: TrialClaim) -> str:
-        """Whoever's it is now."""
+    def own(self, mine: TrialClaim) -> TrialClaim:
+        """The claim; without its guard that of whoever has the trial by now."""
+        if self.asked.without != "token":
+            return mine
         with self.store.read() as connection:
             query = sa.select(attempt.c.token).where(attempt.c.trial_id == mine.trial_id)
-            return str(connection.execute(query.order_by(attempt.c.n.desc()).limit(1)).scalar_one())
+            newest = connection.execute(query.order_by(attempt.c.n.desc()).limit(1)).scalar_one()
+        return TrialClaim(mine.trial_id, str(newest))
 
     def timed(self, verb: Callable[[], Any]) -> Any:
         """Its answer; how long it took is told where that is asked for."""
@@ -202,10 +205,12 @@ def left(store: Store, states: tuple[str, ...] = OPEN, recover: bool = False) ->
         return int(connection.execute(query).scalar_one())
 
 
-def settle(store: Store, most_s: float, recover: bool = True, made: int = 0) -> None:
-    """Wait until so many have ended and nothing is open any more; as long as that takes, but not for ever."""
+def settle(
+    store: Store, most_s: float, recover: bool = True, made: int = 0, states: tuple[str, ...] = OPEN
+) -> None:
+    """Wait until so many have ended and none has these states any more, but not for ever."""
     until = time.monotonic() + most_s
-    while time.monotonic() < until and (left(store, recover=recover) or left(store, ("done",)) < made):
+    while time.monotonic() < until and (left(store, states, recover) or left(store, ("done",)) < made):
         time.sleep(0.2)
 
 

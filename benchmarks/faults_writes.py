@@ -6,6 +6,8 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import faults_shim
 import sqlalchemy as sa
 from faults_runner import ROOT
 
+from refusal import Refusal
 from research.store import attempts, connection, promises
 from research.store.schema import attempt
 from research.store.store import Store
@@ -68,7 +71,8 @@ def config(folder: Path) -> dict[str, Any]:
 def train(folder: Path, harm: tuple[Any, int, int] | None) -> tuple[int, int | None]:
     """Run the training in a process of its own; its wait status, and how many writes it got to tell of."""
     folder.mkdir(exist_ok=True)
-    Store(f"sqlite:///{folder}/lab.db").close()
+    if not (folder / "lab.db").exists():
+        Store(f"sqlite:///{folder}/lab.db").close()
     wanted = config(folder)
     inner, outer = os.pipe()
     pid = os.fork()
@@ -134,29 +138,36 @@ def harmed(folder: Path, status: int) -> list[str]:
 
 
 def rows(folder: Path) -> list[str]:
-    store = Store(f"sqlite:///{folder}/lab.db")
-    with store.read() as opened:
-        found = promises.broken(opened)
-    store.close()
-    return found
+    return looked(folder, lambda store, opened: promises.broken(opened))
+
+
+def looked(folder: Path, at: Callable[[Store, sa.Connection], list[str]]) -> list[str]:
+    """What is wrong by a look at the database; one that cannot be read is wrong, too."""
+    try:
+        with closing(Store(f"sqlite:///{folder}/lab.db")) as store, store.read() as opened:
+            return at(store, opened)
+    except Refusal as refusal:
+        return [str(refusal)]
 
 
 def whole(folder: Path) -> list[str]:
     """What is wrong after the same was typed again: one trial, done once, with figures and checkpoints."""
+    return looked(folder, once) + rows(folder)
+
+
+def once(store: Store, opened: sa.Connection) -> list[str]:
+    """What is wrong with the one trial that there should be."""
     from models.training.checkpoint import newest
 
-    store = Store(f"sqlite:///{folder}/lab.db")
     found, trials = [], store.trials()
     if [one.status for one in trials] != ["done"]:
         found.append(f"trials are {[(one.status, one.reason) for one in trials]}")
     elif not store.results([trials[0].id])[trials[0].id].metrics:
         found.append("it is done without figures")
-    with store.read() as opened:
-        tried = opened.execute(sa.select(sa.func.count()).select_from(attempt)).scalar_one()
+    tried = opened.execute(sa.select(sa.func.count()).select_from(attempt)).scalar_one()
     found += [f"{tried} attempts"] if tried > attempts.MOST_OWN else []
     for one in trials:
         kept = Path(str(one.folder)) / "checkpoints"
         if kept.is_dir() and newest(kept)[1]:
             found.append(f"a damaged checkpoint: {newest(kept)[1]}")
-    store.close()
-    return found + rows(folder)
+    return found

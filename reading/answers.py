@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import narrowed
-from reading.frames import column, plain
-from reading.labels import ANSWERS, classes_of, mark, ordered, parted
+from reading.frames import ANSWERS, column, plain
+from reading.labels import case_alone, classes_in, classes_of, mark, ordered
 from refusal import Refusal
 
 _MOST_CLASSES = 64
@@ -32,6 +32,7 @@ def answers(
     an answer that is missing or not finite.
     """
     _check(task, where)
+    values = _of_kind(values, where)
     if values.ndim == 2 and values.shape[1] > 1 and task != "regression" and _marks(values):
         if task == "multilabel" or not (values.sum(1) == 1).all():
             return _several(values.astype(bool), [str(at) for at in range(values.shape[1])], where, notes)
@@ -62,14 +63,7 @@ def of_labels(
         return _of_sets(
             [own if isinstance(own, tuple) else (own,) for own in labels], task, where, notes, order
         )
-    if task != "regression":
-        return answers(np.array(labels, object), task, where, notes)
-    try:
-        return answers(np.array(labels, float), task, where, notes)
-    except ValueError as error:
-        raise Refusal(
-            f"{where}: the answers are no numbers, so data.task=regression does not fit."
-        ) from error
+    return answers(_asked_for(np.array(labels, object), task, where), task, where, notes)
 
 
 def of_columns(
@@ -88,24 +82,47 @@ def of_columns(
     """
     names = [str(name) for name in frame.columns]
     listed = list(target) if isinstance(target, list | tuple) else [target]
-    if len(listed) > 1:
-        return *_of_marked(frame, listed, task, where, notes), listed
-    answer = column(where, names, listed[0] if listed else None, ANSWERS, "target")
+    chosen = [column(where, names, name, ANSWERS, "target") for name in listed or [None]]
+    if len(chosen) > 1:
+        return *_of_marked(frame, chosen, task, where, notes), chosen
+    (answer,) = chosen
     values, said = frame[answer], f"{where}, column {answer}"
     cells = values.astype(object).where(values.notna(), None).tolist()
     sets = _as_sets(cells, separator)
     if sets is not None:
         return *_of_sets(sets, task, said, notes, order), [answer]
-    return *answers(plain(values, answer, where), task, said, notes, order), [answer]
+    return *answers(_asked_for(plain(values, answer, where), task, said), task, said, notes, order), [answer]
+
+
+def _asked_for(values: NDArray[Any], task: str | None, where: str) -> NDArray[Any]:
+    """Words as the numbers that they are, where values are asked for."""
+    if task != "regression" or values.dtype != object:
+        return values
+    try:
+        return values.astype(float)
+    except ValueError as error:
+        raise Refusal(
+            f"{where}: the answers are no numbers, so data.task=regression does not fit."
+        ) from error
+
+
+def _of_kind(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """Numbers, and words; NumPy's bytes are words too. Raises `Refusal` for others, such as times."""
+    if values.dtype.kind == "S":
+        try:
+            return np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as error:
+            raise Refusal(f"{where}: the answers are bytes that are no UTF-8: write words.") from error
+    if values.dtype.kind not in "fiubUO":
+        raise Refusal(f"{where}: the answers are of the type {values.dtype}: bring numbers or words.")
+    return values
 
 
 def _as_sets(cells: Sequence[Any], separator: str | None) -> list[tuple[str, ...]] | None:
     """The classes of each cell, where there may be several; None where each has one."""
-    if separator is not None:
-        return [parted("" if cell is None else str(cell), separator) for cell in cells]
-    if any(isinstance(cell, tuple) for cell in cells):
-        return [cell if isinstance(cell, tuple) else () for cell in cells]
-    return None
+    if separator is None and not any(isinstance(cell, tuple) for cell in cells):
+        return None
+    return [classes_in(cell, separator) for cell in cells]
 
 
 def _one_each(
@@ -127,6 +144,7 @@ def _one_each(
         raise Refusal(f"{where}: the answers are fractions, so data.task=classification does not fit them.")
     labels = [str(int(one)) if number else str(one) for one in values.tolist()]
     names, targets = classes_of(labels, where, order)
+    notes += case_alone(names, where)
     absent = [name for name in order if name not in names]
     if absent:
         notes.append(f"no example is of the classes {', '.join(absent[:_SHOWN])}: they are left out")
@@ -138,6 +156,7 @@ def _of_sets(
 ) -> Answers:
     _check_several(task, where)
     found = ordered(list(chain.from_iterable(sets)), where, order)
+    notes += case_alone(found, where)
     names = list(order) if set(found) <= set(order) else found
     places = {name: at for at, name in enumerate(names)}
     marked = np.zeros((len(sets), len(names)), bool)
@@ -150,9 +169,9 @@ def _of_marked(frame: Any, columns: list[str], task: str | None, where: Any, not
     _check_several(task, str(where))
     marked = np.zeros((len(frame), len(columns)), bool)
     for at, name in enumerate(columns):
-        cells = frame[column(where, list(frame.columns), name, (), "target")]
         marked[:, at] = [
-            mark(str(cell), f"{where}, row {row}: {name}") for row, cell in enumerate(cells.tolist(), start=1)
+            mark(str(cell), f"{where}, row {row}: {name}")
+            for row, cell in enumerate(frame[name].tolist(), start=1)
         ]
     return _several(marked, columns, str(where), notes)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from reading.cell import Cell
-from reading.frames import column, without_lists
-from reading.labels import ANSWERS
+from reading.frames import ANSWERS, column, without_lists
 from reading.saved import Saved
 from reading.sources.text import TEXTS
 from refusal import Refusal
@@ -44,7 +43,8 @@ class SavedColumns:
         """
         # What pandas numbers its rows by would tell the answers of a table that is sorted by them.
         rest = [name for name in self._data.features if name not in answers and not _INDEX.match(name)]
-        chosen = [asked] if isinstance(asked, str) else list(asked or ())
+        named = asked if isinstance(asked, list | tuple) else [] if asked is None else [asked]
+        chosen = list(map(str, named))
         strange = [name for name in chosen if name not in rest]
         if strange:
             raise Refusal(
@@ -136,9 +136,11 @@ class SavedColumns:
 
     def _many(self, name: str) -> bool:
         import pyarrow.compute as compute
+        from pyarrow import types
 
-        tables = (rows for _, rows in self._data.parts.values())
-        return any(compute.count_distinct(rows.column(name)).as_py() > self._most for rows in tables)
+        columns = (rows.column(name) for _, rows in self._data.parts.values())
+        plain = (one.cast(one.type.value_type) if types.is_dictionary(one.type) else one for one in columns)
+        return any(compute.count_distinct(one).as_py() > self._most for one in plain)
 
 
 def _is_number(kind: Any) -> bool:

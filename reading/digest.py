@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 from refusal import Refusal
 
 # What importing leaves behind is no data.
 _NOT_DATA = {"__pycache__"}
+_REMEMBERED: dict[tuple[int, ...], str] = {}
+"""a file as its file system knows it -> the digest of its content"""
 
 
 def content(path: Path, key: str = "data.path") -> str:
@@ -32,16 +33,19 @@ def walk(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """
     if path.is_file() or (path.is_symlink() and not path.exists() and not path.name.startswith(".")):
         yield path
-    elif path.is_dir() and path.resolve() not in above:
+    elif path.is_dir() and (place := path.resolve()) not in above:
         for entry in sorted(path.iterdir()):
             if entry.name not in _NOT_DATA:
-                yield from walk(entry, above | {path.resolve()})
+                yield from walk(entry, above | {place})
 
 
 def remembered(file: Path) -> str:
     """SHA-256 of a file's content, taken again only when its size or a time of change differs."""
     about = file.stat()
-    return _remembered(file.resolve(), about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    known = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    if known not in _REMEMBERED:
+        _REMEMBERED[known] = file_sha256(file)
+    return _REMEMBERED[known]
 
 
 def file_sha256(path: Path) -> str:
@@ -57,8 +61,3 @@ def sha256(parts: Iterable[str]) -> str:
         text = part.encode("utf-8", "surrogateescape")
         whole.update(len(text).to_bytes(8, "big") + text)
     return whole.hexdigest()
-
-
-@cache
-def _remembered(file: Path, size: int, changed_ns: int, touched_ns: int) -> str:
-    return file_sha256(file)

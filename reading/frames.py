@@ -1,9 +1,9 @@
 """Tables of people's own, CSV, parquet or JSON lines, as they are written: nothing is guessed in silence."""
 
 import csv
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,38 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
+from reading.written import LINES, SPELT, check_alike, codes, header, objects, spelt
 from refusal import Refusal
 
-ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+ENDINGS = (*SPELT, ".parquet", *LINES)
+ANSWERS = ("label", "labels", "class", "target", "category", "y")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST}
-_SEPARATORS = (",", ";", "\t", "|")
+_GAPS = ("", "NA", "NaN", "nan")
+"""what stands for a number that is missing; among words all but the first may be somebody's word"""
 _DRESSED = re.compile(r"[$€£]? ?[-+]?([0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]*[.,]?[0-9]+) ?[%$€£]?")
 """a number with a comma or a sign that is no part of it"""
+_SHOWN = 5
 
 
-def tables(path: Path) -> dict[int, tuple[Path, Any]]:
+def tables(
+    path: Path, target: Any, notes: list[str], texts: Sequence[str] = ()
+) -> dict[int, tuple[Path, Any]]:
     """Part -> (file, pandas frame): one file is one pool, a folder has train and perhaps val and test.
 
-    Raises `Refusal` for what is no table, for tables of different columns, and for names that say no part.
+    `target` names the answers, which stay words where some are numbers written as 007 is; columns called as
+    in `texts` are words in any case. What lies beside the tables is added to `notes`. Raises `Refusal` for
+    what is no table, for tables of different columns, and for names that say no part.
     """
-    if path.is_file():
-        return {UNSPLIT: (path, frame(path))}
-    files = [one for one in sorted(path.iterdir()) if one.suffix.lower() in ENDINGS]
-    if len(files) == 1:
-        return {UNSPLIT: (files[0], frame(files[0]))}
-    parts: dict[int, Path] = {}
-    for file in files:
-        part = _PARTS.get(file.stem.lower().split("-")[0])
-        if part is None or part in parts:
-            raise Refusal(
-                f"{path} holds {', '.join(one.name for one in files)}: name the file, or one each of train, "
-                "val and test."
-            )
-        parts[part] = file
-    if TRAIN not in parts:
-        raise Refusal(f"{path} holds no table called train: {' or '.join(ENDINGS)} is what data.path takes.")
-    found = {part: (file, frame(file)) for part, file in parts.items()}
-    first = list(found[TRAIN][1].columns)
+    files = {UNSPLIT: path} if path.is_file() else _files(path, notes)
+    found = {part: (files[part], own) for part, own in _frames(files, target, texts).items()}
+    first = list(next(iter(found.values()))[1].columns)
     for file, own in found.values():
         if set(own.columns) != set(first):
             odd = sorted(set(own.columns) ^ set(first))[0]
@@ -51,47 +44,97 @@ def tables(path: Path) -> dict[int, tuple[Path, Any]]:
     return found
 
 
-def frame(file: Path) -> Any:
-    """One table; its words are text, and only empty cells and NA are missing."""
-    pandas, ending = _pandas(), file.suffix.lower()
-    try:
+def _files(folder: Path, notes: list[str]) -> dict[int, Path]:
+    """Part -> its table."""
+    inside = [one for one in sorted(folder.iterdir()) if not one.name.startswith((".", "__"))]
+    files = [one for one in inside if one.is_file() and one.suffix.lower() in ENDINGS]
+    other = [one for one in inside if one not in files]
+    lost = next((one for one in other if _part(one) is not None), None)
+    if lost is not None and files:
+        raise Refusal(
+            f"{lost} is called as a part and is no table: bring it as {', '.join(ENDINGS)}, unpacked, or "
+            "take it out."
+        )
+    notes += [f"no table, so left out: {', '.join(one.name for one in other[:_SHOWN])}"] if other else []
+    if len(files) == 1:
+        return {UNSPLIT: files[0]}
+    parts: dict[int, Path] = {}
+    for file in files:
+        part = _part(file)
+        if part is None or part in parts:
+            raise Refusal(
+                f"{folder} holds {', '.join(one.name for one in files)}: name the file, or one each of "
+                "train, val and test."
+            )
+        parts[part] = file
+    if TRAIN not in parts:
+        raise Refusal(
+            f"{folder} holds no table called train: {' or '.join(ENDINGS)} is what data.path takes."
+        )
+    return dict(sorted(parts.items()))
+
+
+def _part(file: Path) -> int | None:
+    return _PARTS.get(re.split(r"[-.]", file.name.lower())[0])
+
+
+def _frames(files: Mapping[int, Path], target: Any, texts: Sequence[str]) -> dict[int, Any]:
+    """The tables of all parts; a column of their CSVs holds numbers in all of them, or words."""
+    pandas = _pandas()
+    spelt_out = [file for file in files.values() if file.suffix.lower() in SPELT]
+    words = _words(pandas, spelt_out, target, texts)
+    return {part: _frame(pandas, file, words) for part, file in files.items()}
+
+
+def _frame(pandas: Any, file: Path, words: Collection[str]) -> Any:
+    """One table, with names that are words, each once."""
+    ending = file.suffix.lower()
+    if ending not in ENDINGS:
+        raise Refusal(f"{file} is no table: bring one that ends in {', '.join(ENDINGS)}, unpacked.")
+    with _refusing(file):
         if ending == ".parquet":
-            found = _without_decimals(pandas.read_parquet(file))
-        elif ending in (".jsonl", ".ndjson"):
-            found = _from_lines(pandas, file)
-        elif ending in (".csv", ".tsv"):
-            found = _from_csv(pandas, file)
+            found = _from_parquet(pandas, file)
         else:
-            raise Refusal(f"{file} is no table: bring one that ends in {', '.join(ENDINGS)}.")
-    except (OSError, ValueError, csv.Error) as error:  # pandas's own are all ValueErrors
-        how = "" if ending == ".parquet" else ", in UTF-8"
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"{file} is no table that can be read ({reason}): save it anew{how}.") from error
-    found.columns = [str(name) for name in found.columns]
-    twice = found.columns[found.columns.duplicated()]
-    if len(twice):
-        raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
-    for name in found.columns:
-        found[name] = without_lists(found[name])
+            found = _from_lines(pandas, file) if ending in LINES else _from_csv(pandas, file, words)
+        found.columns = [str(name).strip() for name in found.columns]
+        twice = found.columns[found.columns.duplicated()]
+        if len(twice):
+            raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
+        for name in found.columns:
+            found[name] = without_lists(_without_decimals(found[name]))
     if not len(found):
         raise Refusal(f"{file} has no rows.")
     return found
 
 
-def column(where: Any, names: list[str], asked: str | None, usual: tuple[str, ...], key: str) -> str:
+@contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    """Whatever a file does to those who read it is a `Refusal` that names it."""
+    try:
+        yield
+    except (OSError, ValueError, csv.Error) as error:  # pandas's own are all ValueErrors
+        how = "" if file.suffix.lower() == ".parquet" else ", in UTF-8"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refusal(f"{file} is no table that can be read ({reason}): save it anew{how}.") from error
+
+
+def column(where: Any, names: list[str], asked: Any, usual: tuple[str, ...], key: str) -> str:
     """The column that `asked` names, else the one with a usual name. Raises `Refusal` where none is told."""
-    if asked is not None and asked in names:
-        return asked
-    plain = {name.strip().lower(): name for name in names}
-    told = None if asked is not None else next((plain[name] for name in usual if name in plain), None)
-    if told is None:
-        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        raise Refusal(f"{where} has the columns {shown}: set data.{key} to one of them.")
-    return told
+    if asked is not None and str(asked) in names:
+        return str(asked)
+    for one in usual if asked is None else ():
+        fitting = [name for name in names if name.strip().lower() == one]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:  # as Label and label: which is meant is not told
+            names = fitting
+            break
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    raise Refusal(f"{where} has the columns {shown}: set data.{key} to one of them.")
 
 
 def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
-    """Answers as numbers or words. Raises `Refusal` for one that is missing."""
+    """Answers as numbers or words. Raises `Refusal` for one that is missing, or neither of the two."""
     missing = np.flatnonzero(values.isna().to_numpy())
     if len(missing):
         raise Refusal(
@@ -99,9 +142,16 @@ def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
             "or take them out."
         )
     if values.dtype.kind in "fiu":
-        return np.asarray(values.to_numpy(float if values.dtype.kind == "f" else int))
+        return np.asarray(
+            values.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[values.dtype.kind])
+        )
+    odd = next((cell for cell in values if isinstance(cell, bytes | dict | tuple)), None)
+    if odd is not None:
+        kind = type(odd).__name__.removesuffix("s")
+        raise Refusal(f"{where}: {name} holds {kind}s, which are no classes: write numbers or words.")
     refuse_dressed(values, f"{where}: {name}")
-    return np.asarray(values.astype(str).to_numpy(object))
+    check_alike(values, f"{where}: {name}")
+    return np.array([spelt(cell) for cell in values], object)
 
 
 def refuse_dressed(values: Any, where: str) -> None:
@@ -119,68 +169,76 @@ def strays(values: Any) -> list[str] | None:
     return odd if len(odd) < len(words) / 2 else None
 
 
-def _from_csv(pandas: Any, file: Path) -> Any:
+def _words(pandas: Any, files: Sequence[Path], target: Any, texts: Sequence[str]) -> set[str]:
+    """The columns of CSVs that hold words in any of them, in whose place pandas would guess for each alone.
+
+    To it 007 and 7 are one number. Answers that are written so are words; other columns where two of their
+    numbers would become one.
+    """
+    written, tried = set[str](), []
+    for file in files:
+        with _refusing(file):
+            written |= codes(file)
+    for file in files:
+        with _refusing(file):
+            tried.append(_from_csv(pandas, file, written))
+    columns = [(name, own[name]) for own in tried for name in own.columns]
+    words = {name for name, values in columns if values.dtype.kind not in "fiu"}
+    asked = target if isinstance(target, list | tuple) else [target]
+    for name in written:
+        answers = name in map(str, asked) or (target is None and name.lower() in ANSWERS)
+        if not answers and _told_apart([values for other, values in columns if other == name]):
+            words.remove(name)
+    return words | {name for name, _ in columns if name in texts or name.lower() in texts}
+
+
+def _told_apart(columns: Sequence[Any]) -> bool:
+    """Whether words are numbers, and each another one."""
+    words = {word for own in columns for word in own.dropna().unique()} - {*_GAPS}
+    return all(map(_is_number, words)) and len(set(map(float, words))) == len(words)
+
+
+def _from_csv(pandas: Any, file: Path, words: Collection[str]) -> Any:
+    """Of a CSV, whose columns of `words` are as they are written."""
     separator, names = header(file)
     if all(_is_number(name) for name in names):
         raise Refusal(
             f"{file} begins with values ({separator.join(names)[:40]}): write the columns' names above them."
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
-    _check_widths(file, separator, len(names))
-    # Of its long list of words that mean nothing, `None`, `null` and `nan` may well be somebody's answers.
     return pandas.read_csv(
         file,
         sep=separator,
         encoding="utf-8-sig",
+        header=0,
+        names=names,
         index_col=False,
+        dtype={name: str for name in names if name in words},
+        # Of its long list of words that mean nothing, `None`, `null` and `n/a` may well be somebody's.
         keep_default_na=False,
-        na_values=["", "NA", "NaN", "nan"],
+        na_values={name: [""] if name in words else list(_GAPS) for name in names},
         low_memory=False,  # which reads by pieces, and 1 in one piece is 1.0 in the next
     )
 
 
-def header(file: Path) -> tuple[str, list[str]]:
-    """The sign between the values of a CSV, and the names above them."""
-    csv.field_size_limit(2**31 - 1)  # usually 128 KiB, and a text may be longer
-    above: dict[str, list[str]] = {}
-    for separator in _SEPARATORS:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            above[separator] = next(filter(None, csv.reader(lines, delimiter=separator)), [""])
-    separator = max(above, key=lambda sign: len(above[sign]))
-    return separator, [name.strip() for name in above[separator]]
-
-
-def _check_widths(file: Path, separator: str, width: int) -> None:
-    """Pandas fills a short row with gaps and takes the first values of a long one for its name."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        for row in rows:
-            if row and len(row) != width:
-                raise Refusal(
-                    f"{file}, line {rows.line_num} has {len(row)} values under {width} names: mend the row."
-                )
-
-
 def _from_lines(pandas: Any, file: Path) -> Any:
-    rows = []
-    with file.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            row = json.loads(line) if line.strip() else {}
-            if not isinstance(row, dict) or any(isinstance(value, dict) for value in row.values()):
-                raise Refusal(f"{file}, line {number} is no object of plain values: write one in each line.")
-            rows += [row] if row else []
-    return pandas.DataFrame(rows)
+    found = []
+    for number, row in objects(file):
+        if any(isinstance(value, dict) for value in row.values()):
+            raise Refusal(f"{file}, line {number} is no object of plain values: write one in each line.")
+        found.append(row)
+    return pandas.DataFrame(found)
 
 
-def _without_decimals(found: Any) -> Any:
+def _from_parquet(pandas: Any, file: Path) -> Any:
+    found = pandas.read_parquet(file)
+    # A column that was the index of a frame, as pandas remembers; one without a name numbers rows.
+    return found.reset_index() if any(name is not None for name in found.index.names) else found
+
+
+def _without_decimals(values: Any) -> Any:
     """Exact decimals of parquet as numbers; pandas keeps them as objects."""
-    for name in found.columns:
-        there = found[name].dropna()
-        if len(there) and there.dtype == object and there.map(lambda value: isinstance(value, Decimal)).all():
-            found[name] = found[name].astype(float)
-    return found
+    there = values.dropna() if values.dtype == object else ()
+    return values.astype(float) if len(there) and all(isinstance(one, Decimal) for one in there) else values
 
 
 def _is_number(text: str) -> bool:
@@ -204,7 +262,7 @@ def without_lists(values: Any) -> Any:
     if values.dtype != object or not any(isinstance(value, list | np.ndarray) for value in values):
         return values
     return values.map(
-        lambda value: tuple(str(item) for item in value) if isinstance(value, list | np.ndarray) else value
+        lambda value: tuple(map(spelt, value)) if isinstance(value, list | np.ndarray) else value
     )
 
 

@@ -1,8 +1,10 @@
 """Names of classes, and the answers that a table beside pictures gives to them."""
 
 import csv
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, final
 
@@ -10,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
-from reading.frames import header
+from reading.frames import ANSWERS
+from reading.written import LINES, check_alike, objects, rows, spelt
 from refusal import Refusal
 
 _FILES = ("file_name", "filename", "file", "path", "image", "picture", "name", "id")
-ANSWERS = ("label", "labels", "class", "target", "category", "y")
 _MARKS = {"0": False, "false": False, "0.0": False, "1": True, "true": True, "1.0": True}
+_NOBODY = ("NA", "N/A", "n/a", "#N/A", "<NA>")
+"""how programs write that there is no label, beside none, null and nan"""
+_NUMBER = re.compile(r"[-+]?[0-9]{1,999}(\.[0-9]{0,999})?")
 _SHOWN = 5
 
 
@@ -33,16 +38,25 @@ def classes_of(
 def ordered(labels: Sequence[str], where: str, order: Sequence[str] = ()) -> list[str]:
     """The different labels: in the `order` that is given, else numbers by size and words by the alphabet.
 
-    Raises `Refusal` for a label that is empty or negative, which marks what nobody labelled.
+    Raises `Refusal` for a label that is empty or negative, which marks what nobody labelled (but -1 beside 1
+    alone), and for one label in two spellings.
     """
     ranks = {name: rank for rank, name in enumerate(order)}
     names = sorted(set(labels), key=lambda name: (ranks.get(name, len(ranks)), *_order(name)))
-    twice = [name for name, count in Counter(map(str.strip, names)).items() if count > 1]
-    if twice:
-        raise Refusal(f"{where}: the label '{twice[0]}' stands with spaces around it and without: write one.")
+    alike: dict[str | Fraction, str] = {}
     for name in names:
-        unsaid = not name.strip() or name.strip().lower() in ("nan", "none", "null") or _number(name) < 0
-        if unsaid and name not in ranks:
+        other = alike.setdefault(_meant(name), name)
+        if other != name:
+            raise Refusal(
+                f"{where}: the labels {other!a} and {name!a} are one in two spellings: write one of "
+                "them, or a letter that tells them apart."
+            )
+    two = {_meant(name) for name in names} == {Fraction(-1), Fraction(1)}
+    for name in names:
+        unsaid = (
+            not name.strip() or name.strip().lower() in ("nan", "none", "null") or name.strip() in _NOBODY
+        )
+        if (unsaid or (_number(name) < 0 and not two)) and name not in ranks:
             raise Refusal(
                 f"{where}: {list(labels).count(name)} examples have the label '{name}', which says that "
                 "nobody labelled them: give them a class or take them out."
@@ -50,25 +64,38 @@ def ordered(labels: Sequence[str], where: str, order: Sequence[str] = ()) -> lis
     return names
 
 
-def _order(name: str) -> tuple[float, str]:
-    number = _number(name)
-    return (number, "") if number != _NO_NUMBER else (float("inf"), name)
+def case_alone(names: Sequence[str], where: str) -> list[str]:
+    """A sentence for each two classes that differ by capital letters alone: they may be meant."""
+    first: dict[str, str] = {}
+    pairs = [(first.setdefault(name.casefold(), name), name) for name in names]
+    return [
+        f"{where}: {one} and {other} differ by capital letters alone and are two classes"
+        for one, other in pairs
+        if one != other
+    ]
 
 
-_NO_NUMBER = float("inf")
+def _meant(name: str) -> str | Fraction:
+    """What a label says whoever wrote it: a number, or a word without what cannot be seen."""
+    if _NUMBER.fullmatch(name.strip()):
+        return Fraction(name.strip())
+    seen = "".join(one for one in unicodedata.normalize("NFC", name) if unicodedata.category(one) != "Cf")
+    word = " ".join(seen.split())
+    return word.lower() if word.lower() in ("true", "false") else word
 
 
-def _number(name: str) -> float:
-    try:
-        return float(int(name))
-    except ValueError:
-        return _NO_NUMBER
+def _order(name: str) -> tuple[float | Fraction, str]:
+    return _number(name), name
 
 
-@final
+def _number(name: str) -> float | Fraction:
+    meant = _meant(name)
+    return meant if isinstance(meant, Fraction) else float("inf")
+
+
 @final
 class Sheet:
-    """A CSV of labels: one row for each file, named relative to the folder that it lies in.
+    """A table of labels, CSV or JSON lines: one row for each file, named relative to its folder.
 
     `target` names the column of the answers, or several with a class each, of ones and zeros; `separator` is
     what stands between the classes of one column.
@@ -77,18 +104,21 @@ class Sheet:
     def __init__(self, file: Path, target: Any, separator: str | None) -> None:
         self.file, self.separator = file, separator
         self.rows = _read(file)
-        columns = list(self.rows[0])
+        columns = list(dict.fromkeys(name for _, row in self.rows for name in row))
         self.place = _column(file, columns, _FILES, "the names of the files", None)
         rest = [name for name in columns if name != self.place]
         asked = list(target) if isinstance(target, list | tuple) else [target]
         self.answers = [_column(file, rest, ANSWERS, "the classes", name) for name in asked]
+        self.unread = [name for name in rest if name not in self.answers]
+        self.told = target is not None or self.answers[0].strip().lower() in ANSWERS
+        """whether a person or its name says which column is that of the classes"""
 
     def labels(self, files: Iterable[Path]) -> list[str | tuple[str, ...]]:
         """The label of each file, or its several. Raises `Refusal` for one without, and for a row of none."""
         names = {file.relative_to(self.file.parent).as_posix(): file for file in files}
         told: dict[str, str | tuple[str, ...]] = {}
-        for number, row in enumerate(self.rows, start=2):
-            name = row[self.place].removeprefix("./")
+        for number, row in self.rows:
+            name = str(row.get(self.place)).removeprefix("./")
             if name in told:
                 raise Refusal(f"{self.file}, line {number}: {name} has a row already: leave one of them.")
             if name not in names:
@@ -100,14 +130,22 @@ class Sheet:
                 f"{self.file} has no row for {len(left)} of {len(names)} files, such as {left[0]}: label "
                 "them or take them out."
             )
+        if len(self.answers) == 1:
+            cells = [row.get(self.answers[0]) for _, row in self.rows]
+            plain = [cell for cell in cells if cell is not None and not isinstance(cell, list)]
+            check_alike(plain, f"{self.file}: {self.answers[0]}")
         return [told[name] for name in names]
 
-    def _label(self, row: Mapping[str, str], number: int) -> str | tuple[str, ...]:
+    def _label(self, row: Mapping[str, Any], number: int) -> str | tuple[str, ...]:
+        where = f"{self.file}, line {number}"
         if len(self.answers) > 1:
-            said = {name: mark(row[name], f"{self.file}, line {number}: {name}") for name in self.answers}
+            said = {name: mark(str(row.get(name)), f"{where}: {name}") for name in self.answers}
             return tuple(name for name, here in said.items() if here)
-        text = row[self.answers[0]]
-        return text if self.separator is None else parted(text, self.separator)
+        cell = row.get(self.answers[0])
+        if isinstance(cell, dict):
+            raise Refusal(f"{where}: {self.answers[0]} is no class and no list of them: set data.target.")
+        several = self.separator is not None or isinstance(cell, list)
+        return classes_in(cell, self.separator) if several else "" if cell is None else spelt(cell)
 
 
 def mark(text: str, where: str) -> bool:
@@ -120,37 +158,44 @@ def mark(text: str, where: str) -> bool:
     return found
 
 
-def parted(text: str, separator: Any) -> tuple[str, ...]:
-    """The classes in one cell. Raises `Refusal` for a separator that is none."""
-    if not isinstance(separator, str) or not separator:
+def classes_in(cell: Any, separator: Any) -> tuple[str, ...]:
+    """The several classes in one cell. Raises `Refusal` for a separator that is none."""
+    if isinstance(cell, list | tuple):
+        return tuple(map(spelt, cell))
+    if separator is not None and (not isinstance(separator, str) or not separator):
         raise Refusal(f"data.separator {separator!r} must be the sign between two classes, such as '|'.")
-    return tuple(filter(None, (part.strip() for part in text.split(separator))))
+    word = "" if cell is None else spelt(cell)
+    parts = word.split(separator) if separator is not None else [word]
+    return tuple(filter(None, map(str.strip, parts)))
 
 
-def _read(file: Path) -> list[dict[str, str]]:
+def _read(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    """(line, values by name) of all rows."""
     try:
-        separator, _ = header(file)
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines, restval="", delimiter=separator))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        found = list(_rows(file))
+    except (OSError, ValueError, csv.Error) as error:
         raise Refusal(f"{file} is no table that can be read ({error}): save it as CSV in UTF-8.") from error
-    if not rows:
+    if not found:
         raise Refusal(f"{file} has no rows under its header.")
-    long = next((number for number, row in enumerate(rows, start=2) if None in row), None)
-    if long is not None:
-        raise Refusal(f"{file}, row {long} has more values than there are names above: mend the row.")
-    return rows
+    return found
 
 
-def _column(file: Path, columns: list[str], usual: Sequence[str], what: str, asked: str | None) -> str:
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    return objects(file) if file.suffix.lower() in LINES else rows(file)
+
+
+def _column(file: Path, columns: list[str], usual: Sequence[str], what: str, asked: Any) -> str:
     if asked is not None:
-        if asked not in columns:
+        if str(asked) not in columns:
             raise Refusal(f"{file} has the columns {', '.join(columns)}: set data.target to one of them.")
-        return asked
+        return str(asked)
     for name in usual:
-        for column in columns:
-            if column.strip().lower() == name:
-                return column
+        fitting = [column for column in columns if column.strip().lower() == name]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            columns = fitting
+            break
     if len(columns) == 1:
         return columns[0]
     raise Refusal(

@@ -1,5 +1,6 @@
-"""How a folder of examples is laid out: parts, classes, and a CSV of labels beside the files."""
+"""How a folder of examples is laid out: parts, classes, and a table of labels beside the files."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -8,21 +9,25 @@ from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.digest import walk
 from reading.labels import Sheet
 from reading.signals import ENDINGS
+from reading.written import LINES, SPELT
 from refusal import Refusal
 
 _PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL}
 _PARTS |= {"test": TEST, "testing": TEST}
+_SHEETS = ("metadata", "labels")
+_NO_DATA = ("__MACOSX", "__pycache__")
 SHOWN = 5
 """names that a sentence gives before it only counts"""
 
 
 @final
 class Example(NamedTuple):
-    """One file, its label, and the part that its folder says."""
+    """One file, its label, the part that its folder says, and where the label is from."""
 
     file: Path
     label: str | tuple[str, ...]
     part: int
+    said: Path
 
 
 def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]) -> Iterator[Example]:
@@ -47,15 +52,19 @@ def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]
         )
     if TRAIN not in own.values():
         raise Refusal(f"data.path: {path} has a folder {min(own).name} and none called train: add it.")
-    loose = [file for file in _files(path) if _is_data(file)]
-    if loose:
-        raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
     own = dict(sorted(own.items(), key=lambda item: item[1]))
     sheet = _sheet(path, *answer)
+    other = [file for file in _files(path) if sheet is None or file != sheet.file]
+    parts = {file: _PARTS.get(file.name.lower().split(".")[0]) for file in other}  # as test.zip has one
+    loose = [file for file in other if _is_data(file) or parts[file] not in (None, *own.values())]
+    if loose:
+        raise Refusal(f"{loose[0]} lies beside the folders train, val and test: put it into one of them.")
+    _tell_left_out(other, notes)
     if sheet is not None:  # one for all parts, with names such as train/0.png
         held = [(file, part) for one, part in own.items() for file in _data(one, notes)]
-        labels = sheet.labels([file for file, _ in held])
-        yield from (Example(file, label, part) for (file, part), label in zip(held, labels, strict=True))
+        labels = _of_sheet(sheet, [file for file, _ in held], 2, notes)
+        pairs = zip(held, labels, strict=True)
+        yield from (Example(file, label, part, sheet.file) for (file, part), label in pairs)
         return
     for one, part in own.items():
         yield from _labelled(one, answer, part, notes)
@@ -67,12 +76,19 @@ def own_parts(path: Path) -> dict[int, Path]:
     return own if TRAIN in own else {}
 
 
+def named_part(file: Path) -> int | None:
+    """The part that a file's name tells, as wiki.train.raw does; None where it tells none, or two."""
+    told = {_PARTS[word] for word in re.split(r"[._-]+", file.name.lower()) if word in _PARTS}
+    return told.pop() if len(told) == 1 else None
+
+
 def _labelled(place: Path, answer: tuple[Any, str | None], part: int, notes: list[str]) -> Iterator[Example]:
-    """What lies in one part's folder: by the CSV beside it, else by its folders."""
+    """What lies in one part's folder: by the table beside it, else by its folders."""
     sheet = _sheet(place, *answer)
     data = _data(place, notes, None if sheet is None else sheet.file)
     if sheet is not None:
-        yield from (Example(file, label, part) for file, label in zip(data, sheet.labels(data), strict=True))
+        pairs = zip(data, _of_sheet(sheet, data, 1, notes), strict=True)
+        yield from (Example(file, label, part, sheet.file) for file, label in pairs)
         return
     loose = [file for file in data if file.parent == place]
     if loose:
@@ -84,24 +100,43 @@ def _labelled(place: Path, answer: tuple[Any, str | None], part: int, notes: lis
         inside = [file for file in data if one in file.parents]
         if not inside:
             raise Refusal(f"{one} holds no picture and no signal: fill the class or remove its folder.")
-        yield from (Example(file, one.name, part) for file in inside)
+        yield from (Example(file, one.name, part, place) for file in inside)
+
+
+def _of_sheet(sheet: Sheet, files: list[Path], depth: int, notes: list[str]) -> list[str | tuple[str, ...]]:
+    """What a table says of the files; that it says more, or other than their folders, is told.
+
+    Raises `Refusal` where files lie in folders as those of classes do, `depth` names below the table, and it
+    has no column that is called as classes are.
+    """
+    folders = {file.parent for file in files if len(file.relative_to(sheet.file.parent).parts) > depth}
+    if len(folders) > 1 and not sheet.told:
+        raise Refusal(
+            f"{sheet.file} has no column of classes by its name, and the files lie in folders such as "
+            f"{min(folders).name}: set data.target={sheet.answers[0]} if it is theirs, or take it out."
+        )
+    if len(folders) > 1:
+        notes.append(f"the classes are those of {sheet.file.name}, not the folders' names")
+    if sheet.unread:
+        notes.append(f"columns of {sheet.file.name} that are not read: {', '.join(sheet.unread)}")
+    return sheet.labels(files)
 
 
 def _sheet(place: Path, target: Any, separator: str | None) -> Sheet | None:
-    """The CSV of labels in a folder, if there is one; several are refused unless one has the usual name."""
-    files = sorted(place.glob("*.csv"))
-    usual = [file for file in files if file.name in ("metadata.csv", "labels.csv")]
-    chosen = usual or files
+    """The table of labels in a folder, if there is one; several are refused unless one has a usual name."""
+    kinds = {file: file.suffix.lower() for file in _files(place)}
+    usual = [file for file, kind in kinds.items() if kind in (*SPELT, *LINES) and file.stem in _SHEETS]
+    chosen = usual or [file for file, kind in kinds.items() if kind == ".csv"]
     if len(chosen) > 1:
         raise Refusal(
-            f"{place} holds {' and '.join(file.name for file in chosen)}: leave one CSV of labels, or call "
+            f"{place} holds {' and '.join(file.name for file in chosen)}: leave one table of labels, or call "
             "it labels.csv."
         )
     return Sheet(chosen[0], target, separator) if chosen else None
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(one for one in place.iterdir() if one.is_dir() and not one.name.startswith((".", "__")))
+    return sorted(one for one in place.iterdir() if one.is_dir() and not _hidden(one, place))
 
 
 def _files(place: Path) -> list[Path]:
@@ -116,7 +151,7 @@ def _data(place: Path, notes: list[str], sheet: Path | None = None) -> list[Path
 
 
 def _hidden(file: Path, place: Path) -> bool:
-    return any(name.startswith((".", "__MACOSX")) for name in file.relative_to(place).parts)
+    return any(name.startswith((".", *_NO_DATA)) for name in file.relative_to(place).parts)
 
 
 def _is_data(file: Path) -> bool:

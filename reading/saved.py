@@ -81,8 +81,12 @@ def _parquet(path: Path) -> dict[str, list[Path]]:
     splits: dict[str, list[Path]] = {}
     homes: dict[Path, None] = {}
     shards: dict[str, set[tuple[str, str]]] = {}
+    others: list[Path] = []
     for file in walk(path):
-        if file.suffix != ".parquet" or any(one.startswith(".") for one in file.relative_to(path).parts):
+        if any(one.startswith(".") for one in file.relative_to(path).parts):
+            continue
+        if file.suffix != ".parquet":
+            others.append(file)
             continue
         stem, shard, count = _SHARD.fullmatch(file.stem).groups()  # type: ignore[union-attr]  # it fits all
         # The hub's own conversion has a folder of numbered files for each split.
@@ -93,6 +97,9 @@ def _parquet(path: Path) -> dict[str, list[Path]]:
         shards.setdefault(name, set()).add((shard or "", count or ""))
     if not splits:
         raise Refusal(f"data.path: {path} holds neither what save_to_disk leaves nor parquet.")
+    lost = next((file for file in others if re.split(r"[-_.]", file.name.lower())[0] in _PARTS), None)
+    if lost is not None:
+        raise Refusal(f"{lost} is called as a split and is no parquet: bring it as parquet, or take it out.")
     if len(homes) > 1:
         raise _several(path, list(homes))
     for name, own in shards.items():

@@ -48,6 +48,8 @@ def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
             ) from error
         if rows[-1].ndim != 2 or rows[-1].shape != rows[0].shape:
             raise Refusal(f"{file}, line {number}: not as long as the first series: bring all to one length.")
+        if answer.strip() in ("", "?"):
+            raise Refusal(f"{file}, line {number} has no answer: give it one or take it out.")
         said.append(answer.strip())
     if not rows:
         raise Refusal(f"{file} holds no series under @data.")

@@ -32,9 +32,15 @@ settings.register_profile(
 settings.load_profile("lab")
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: no collection of garbage need look through it."""
-    _collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: no collection of garbage need look through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        _collect()
 
 
 def _collect() -> None:
@@ -56,6 +62,24 @@ def resolve(training: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Compose the training configuration with overrides; files and database lie in the test's folder."""
     own = [f"store.url=sqlite:///{tmp_path}/lab.db", f"root={tmp_path}/runs", "logger=none"]
     return lambda *overrides: deepcopy(training.resolve([*own, *overrides]).config)
+
+
+BROUGHT = "JOULELAB_BROUGHT"
+"""variable that names what was installed for the tests, as by `.ci/run`: who skips for want of it fails"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """No test is skipped that was to run."""
+    return found_wanting((yield))
+
+
+def found_wanting(report: Any) -> Any:
+    """The report, failed where what it was skipped for should be there: its reason says how it is had."""
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if any(name in why for name in os.environ.get(BROUGHT, "").split()):
+        report.outcome, report.longrepr = "failed", why
+    return report
 
 
 @pytest.fixture(autouse=True, scope="module")

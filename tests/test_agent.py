@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_forked import asked
+from cases import each
 from research.store.store import Store
 from research.tasks.line import page, quoted
 
@@ -192,8 +194,7 @@ def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Pat
         assert sql.execute("select status from proposal").fetchall() in ([("queued",)], [("screened",)])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
+@each(
     ("argument", "said"),
     [
         ("goal=", "The goal is empty"),
@@ -217,7 +218,7 @@ def test_a_daemon_is_stopped_by_sigterm_and_leaves_nothing_running(tmp_path: Pat
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, argument: str, said: str) -> None:
-    done = agent(tmp_path, argument)
+    done = asked(tmp_path, argument)
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == "" and not list(tmp_path.iterdir())

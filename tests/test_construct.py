@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import construct
 import own_nets
+from cases import each
 from refusal import Refusal
 from research.space.gate import Space
 from target_trees import Call, leaves, nodes, ours, words  # noqa: F401 - a fixture
@@ -52,7 +53,7 @@ def plain(made: Any) -> Any:
 CALLED = [one for one in OPTIONS if one not in own_nets.NAMED]
 
 
-@pytest.mark.parametrize(("group", "option"), CALLED)
+@each(("group", "option"), CALLED)
 def test_every_option_is_called_as_by_hydra(group: str, option: str) -> None:
     chosen = f"{group}=[{option}]" if group in ("compress", "callbacks") else f"{group}={option}"
     config = SPACE.composer.sketch([chosen]).config[group]  # of which own data need no files
@@ -92,7 +93,7 @@ BEFORE = {
 """what a configuration of the version before this house called -> what it is called now"""
 
 
-@pytest.mark.parametrize(("old", "new"), BEFORE.items())
+@each(("old", "new"), BEFORE.items())
 def test_what_an_earlier_version_stored_leads_where_it_is_now(old: str, new: str) -> None:
     stored = {
         "a": [{"_target_": old, "_partial_": True, "steps": 1}],

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+
+from mariadb_server import MISSING
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -47,3 +50,23 @@ def test_ci_runs_what_every_commit_is_held_to() -> None:
     entries = [hook["entry"] for hook in own["hooks"]]
     assert len(entries) == 3
     assert all(any(line.startswith(entry) for line in run) for entry in entries)
+
+
+def test_what_ci_installs_for_the_tests_is_not_skipped(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where apt has brought it, a test that does not find it is red, with the line that installs it."""
+    brought = re.search(r'export (JOULELAB_BROUGHT)="(.+)"', (ROOT / ".ci" / "run").read_text())
+    assert brought
+    plugins = request.config.pluginmanager.get_plugins()
+    found_wanting = next(one.found_wanting for one in plugins if hasattr(one, "found_wanting"))
+
+    def outcome(why: str) -> str:
+        skipped = SimpleNamespace(skipped=True, outcome="skipped", longrepr=("a.py", 1, f"Skipped: {why}"))
+        return found_wanting(skipped).outcome
+
+    reasons = (MISSING, "apt install dataset-fashion-mnist")
+    monkeypatch.delenv(brought[1], raising=False)
+    assert [outcome(why) for why in reasons] == ["skipped", "skipped"]
+    monkeypatch.setenv(brought[1], brought[2])
+    assert [outcome(why) for why in (*reasons, "there is no GPU")] == ["failed", "failed", "skipped"]

@@ -12,6 +12,7 @@ import torch
 import own_data
 import own_nets
 import train
+from cases import each
 from research.metrics import is_timed
 from research.run.teachers import key
 from research.space import contents, identity
@@ -145,7 +146,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     contents.commit.cache_clear()
 
 
-@pytest.mark.parametrize(("group", "name"), options())
+@each(("group", "name"), options())
 def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
     group: str, name: str, tmp_path: Path
 ) -> None:
@@ -208,7 +209,7 @@ def test_a_key_of_a_users_network_is_never_idle() -> None:
     assert signature(theirs) != signature(having(theirs, "model.growth", 2))
 
 
-@pytest.mark.parametrize("name", sorted({*SPACE.composer.files.options("model")} - own_nets.LINES.keys()))
+@each("name", sorted({*SPACE.composer.files.options("model")} - own_nets.LINES.keys()))
 def test_what_is_idle_of_a_network_builds_the_same_network(name: str) -> None:
     tokens = SPACE.resolve([f"model={name}"])["model"]["_target_"].split(".")[-1] in ("GPT", "MoEGPT")
     config = SPACE.resolve([f"model={name}", "data=mqar" if tokens else "data=mnist1d"])

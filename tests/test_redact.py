@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import redact
 import refusal
+from cases import each
 from redact import MASK
 from research.page import put
 from research.run.runner import Job
@@ -76,8 +77,8 @@ AROUND = [
 ]
 
 
-@pytest.mark.parametrize("service", KEYS)
-@pytest.mark.parametrize("around", AROUND)
+@each("service", KEYS)
+@each("around", AROUND)
 def test_a_key_is_masked_whole_wherever_it_stands(service: str, around: str) -> None:
     key = KEYS[service]
     shown = redact.redact({"a": [around.format(key)]})["a"][0]
@@ -86,7 +87,7 @@ def test_a_key_is_masked_whole_wherever_it_stands(service: str, around: str) -> 
     assert redact.has_key(around.format(key))
 
 
-@pytest.mark.parametrize(
+@each(
     ("said", "secret"),
     [
         ("WANDB_API_KEY={}", some(40, HEX)),
@@ -118,7 +119,7 @@ def test_a_secret_in_a_text_is_masked_and_what_is_around_it_stays(said: str, sec
     assert shown.startswith("" if "BEGIN" in first or "hooks" in first else first[:12])
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "token",
@@ -193,7 +194,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("said", PLAIN)
+@each("said", PLAIN)
 def test_what_is_no_secret_stays(said: str) -> None:
     assert redact.redact(said) == said and not redact.has_key(said)
 
@@ -250,7 +251,7 @@ def test_a_database_is_shown_without_passwords() -> None:
     assert "hunter" not in shown and "@host/lab?connect_timeout=3&" in shown
 
 
-@pytest.mark.parametrize("service", KEYS)
+@each("service", KEYS)
 def test_a_key_on_a_command_line_is_refused_without_being_told(service: str) -> None:
     with pytest.raises(refusal.Refusal, match="looks like a secret") as refused:
         refusal.refuse_secrets([f"llm.extra.x={KEYS[service]}"])

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import construct
+from cases import each
 from refusal import Refusal
 from research.space.gate import Space
 from target_trees import leaves, nodes, ours  # noqa: F401 - a fixture
@@ -63,8 +64,8 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("target", [*HOSTILE, None, 3, ["os.system"], {"_target_": "os.system"}, True])
-@pytest.mark.parametrize(
+@each("target", [*HOSTILE, None, 3, ["os.system"], {"_target_": "os.system"}, True])
+@each(
     "around",
     [
         lambda target: {"_target_": target},

@@ -53,7 +53,7 @@ PACKAGES = {"zoo": "timm", "transformers": "transformers"}
 SMALL = ["budget.steps=10", "data.batch_size=16"]
 PLANNED = ("transformers", "idx", "arrays", "table", "text", "corpus", "hf")
 """blocks whose campaign would train what the line before it has trained: it is understood and planned"""
-BRIEF = {"train.py": ["logger=none", *SMALL], "agent.py": ["budget.trials=1", "budget.seconds=30"]}
+BRIEF = {"train.py": ["logger=none", *SMALL], "agent.py": ["budget.trials=1", "budget.seconds=600"]}
 """what makes a line end soon; the trials of a campaign are made small in its base"""
 
 

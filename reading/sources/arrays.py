@@ -1,7 +1,8 @@
 """Arrays of numbers: an `.npz` or a folder of `.npy`, with inputs and answers by usual names, or series."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from reading.answers import answers
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing
 from reading.labels import check_parts
+from reading.layout import SHOWN
 from reading.series import series
 from refusal import Refusal
 
@@ -31,7 +33,12 @@ def read(path: Path, folder: Path, *, target: str | None = None, task: str | Non
     arrays = _arrays(path)
     notes: list[str] = []
     inputs, labels, parts = [], [], []
-    for part, (x, y) in _pairs(path, arrays, target).items():
+    pairs = _pairs(path, arrays, target)
+    unread = [name for name in arrays if name not in chain.from_iterable(pairs.values())]
+    notes += [f"arrays that are not read: {', '.join(unread)}"] if unread else []
+    other = [one.name for one in path.iterdir() if one.suffix not in (".npy", ".ts")] if path.is_dir() else []
+    notes += [f"no arrays, so left out: {', '.join(sorted(other)[:SHOWN])}"] if other else []
+    for part, (x, y) in pairs.items():
         if not (arrays[x].ndim and arrays[y].ndim) or len(arrays[x]) != len(arrays[y]):
             raise Refusal(
                 f"{path}: {x} is {list(arrays[x].shape)} and {y} {list(arrays[y].shape)}: as many of each."
@@ -73,16 +80,25 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         return series(path)
     try:
         if path.is_dir():
-            return {one.stem.lower(): _array(one) for one in sorted(path.glob("*.npy"))}
+            return _lowered(path, ((one.stem, _array(one)) for one in sorted(path.glob("*.npy"))))
         if path.suffix == ".npy":
             raise Refusal(f"{path} is one array without answers: put x.npy and y.npy into a folder.")
         # Of a file that it opened itself NumPy leaves a damaged one open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
-            return {name.lower(): packed[name] for name in packed.files}
+            return _lowered(path, ((name, packed[name]) for name in packed.files))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise Refusal(
             f"{path} is damaged, or no .npz or folder of .npy with numbers alone ({error})."
         ) from error
+
+
+def _lowered(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    for name, values in arrays:
+        if name.lower() in found:
+            raise Refusal(f"{path} holds {name.lower()} and {name}: leave one of them, or rename it.")
+        found[name.lower()] = values
+    return found
 
 
 def _array(file: Path) -> NDArray[Any]:
@@ -97,7 +113,10 @@ def _pairs(path: Path, arrays: Mapping[str, Any], target: str | None) -> dict[in
     """Part -> the names of its inputs and answers."""
     pairs: dict[int, tuple[str, str]] = {}
     for end, part in {"": UNSPLIT, **_PARTS}.items():
-        x, y = (_named(arrays, names, end) for names in (_INPUTS, (target.lower(),) if target else _ANSWERS))
+        x, y = (
+            _named(arrays, names, end)
+            for names in (_INPUTS, (str(target).lower(),) if target is not None else _ANSWERS)
+        )
         if (x is None) != (y is None) and (end or not pairs):
             if not end:
                 continue

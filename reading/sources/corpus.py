@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from reading.decoded import PARTS, TEST, TRAIN, VAL, Decoded
 from reading.digest import walk
-from reading.layout import SHOWN, own_parts
+from reading.layout import SHOWN, named_part, own_parts
 from reading.stretches import TextFile, held_out
 from refusal import Refusal
 
@@ -26,18 +26,21 @@ def read(
 ) -> Decoded:
     """Inputs and targets (N, length) uint8; blocks run on from file to file of one part.
 
-    Folders train, val and test stay what they are. Else whole files are held out by `split_seed` up to the
-    shares of all bytes; where files are too few or too large for that, the end of the largest is, which is
-    told. Files that are the same go to one part. Raises `Refusal` where a part has less than one block.
+    Folders train, val and test stay what they are, and files such as wiki.train.raw. Else whole files are
+    held out by `split_seed` up to the shares of all bytes; where files are too few or too large for that, the
+    end of the largest is, which is told. Files that are the same go to one part. Raises `Refusal` where a
+    part has less than one block.
     """
     if not isinstance(length, int) or length < 1:
         raise Refusal(f"data.length {length} must be a number of bytes of 1 or more.")
     notes: list[str] = []
-    places = own_parts(path) if path.is_dir() else {}
+    places = _places(path) if path.is_dir() else {}
     if places and {TRAIN, VAL, TEST} - places.keys():
         raise Refusal(f"data.path: {path} has some of train, val and test: bring all three or none.")
     if places:
-        texts = {part: [one.text for one in _pieces(place, notes)] for part, place in places.items()}
+        texts = {
+            part: [one.text for place in own for one in _pieces(place, notes)] for part, own in places.items()
+        }
     else:
         shares = {TEST: test_share, VAL: val_share}
         texts = held_out(_pieces(path, notes), shares, split_seed, notes)
@@ -47,6 +50,30 @@ def read(
     about = {"task": "language", "classes": 256, "vocabulary": 256, "tokenizer": {"kind": "bytes"}}
     about |= {"notes": notes, "drawn": "fixed" if places else "anew"}
     return Decoded(np.array(whole[:, :-1]), np.array(whole[:, 1:]), numbers, about)
+
+
+def _places(path: Path) -> dict[int, list[Path]]:
+    """Part -> its folder, or the files whose names tell it; empty where the parts are still to be drawn.
+
+    Raises `Refusal` for a file that belongs to no part.
+    """
+    folders = own_parts(path)
+    if folders:
+        return {part: [folder] for part, folder in folders.items()}
+    files = [file for file in walk(path) if not file.name.startswith(".")]
+    parts = {part: [file for file in files if named_part(file) == part] for part in (TRAIN, VAL, TEST)}
+    told = {part: own for part, own in parts.items() if own}
+    others = [file for file in files if named_part(file) is None]
+    # A module train.py is no part of a corpus; all three beside one another, or two and no other, are.
+    homes = {file.parent for own in told.values() for file in own}
+    if TRAIN not in told or len(told) < (3 if others else 2) or len(homes) > 1:
+        return {}
+    if others:
+        raise Refusal(
+            f"{others[0]} lies beside files that are called as parts, such as {told[TRAIN][0].name}: take it "
+            "out, or give them names without train, val and test."
+        )
+    return told
 
 
 def _pieces(path: Path, notes: list[str]) -> list[TextFile]:

@@ -1,4 +1,4 @@
-"""Folders of pictures or signals: one folder a class, or all in one beside a CSV of their labels.
+"""Folders of pictures or signals: one folder a class, or all in one beside a table of their labels.
 
 The parts may have folders of their own: train, val (valid, validation, dev) and test.
 """
@@ -36,7 +36,7 @@ def read(
     Pictures are uint8, (C, H, W); those of 16 bits or of floats keep their values as float32, as signals do.
     `channels` is 1 or 3, None what the pictures have. `resize` is [H, W] or the length of the shorter side,
     `crop` what is cut from the middle then. What is seen through is laid on `background`. `target` is the
-    column of answers of a CSV, or several with a class each; `separator` stands between the classes of one.
+    column of answers of a table, or several with a class each; `separator` stands between the classes of one.
     """
     try:
         import PIL  # noqa: F401 - which tells pictures by their endings, and decodes them
@@ -61,7 +61,8 @@ def read(
     if not places:
         raise Refusal(f"data.path: no file under {path} can be read.")
     order = target if isinstance(target, list | tuple) and len(target) > 1 else ()
-    targets, about = of_labels([examples[at].label for at in places], task, str(path), notes, order)
+    said = str(examples[0].said)
+    targets, about = of_labels([examples[at].label for at in places], task, said, notes, order)
     parts = np.array([examples[at].part for at in places], dtype=np.int8)
     check_parts(about, targets, parts, notes)
-    return Decoded(inputs, targets, parts, about | {"notes": notes})
+    return Decoded(inputs, targets, parts, about | {"notes": list(dict.fromkeys(notes))})

@@ -6,6 +6,7 @@ number of axes, the length of each as big-endian 32 bits, the values.
 
 import gzip
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed
 from reading.labels import check_parts, classes_of
+from reading.layout import SHOWN
+from reading.written import spelt
 from refusal import Refusal
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -27,7 +30,8 @@ def read(path: Path, folder: Path) -> Decoded:
     Inputs (N, 1, H, W) or (N, 1, L), uint8 where the file's are. Raises `Refusal` for a pair that is not
     whole, and for a file that is shorter or longer than it says.
     """
-    pairs = _pairs(path)
+    notes: list[str] = []
+    pairs = _pairs(path, notes)
     inputs, labels, parts = [], [], []
     for stem, (images, answers) in pairs.items():
         values, own = array(images), array(answers)
@@ -41,8 +45,7 @@ def read(path: Path, folder: Path) -> Decoded:
             f"{path}: the files hold examples of {[list(one.shape[2:]) for one in inputs]}: one size."
         )
     together = np.concatenate(labels)
-    names, targets = classes_of([str(one) for one in together.tolist()], str(path))
-    notes: list[str] = []
+    names, targets = classes_of(list(map(spelt, together.tolist())), str(path))
     about = {"task": "classification", "classes": len(names), "names": names, "notes": notes}
     check_parts(about, targets, np.concatenate(parts), notes)
     whole = np.concatenate(inputs)
@@ -56,7 +59,7 @@ def array(file: Path) -> NDArray[Any]:
     """All values of one file in their shape."""
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Refusal(f"{file} is damaged ({error}): bring it again.") from error
     kind, axes = (content[2], content[3]) if len(content) > 3 and content[:2] == b"\0\0" else (0, 0)
     if kind not in _TYPES or len(content) < 4 + 4 * axes or not axes:
@@ -68,13 +71,15 @@ def array(file: Path) -> NDArray[Any]:
     return np.frombuffer(content, _TYPES[kind], offset=4 + 4 * axes).reshape(shape)
 
 
-def _pairs(path: Path) -> dict[str, tuple[Path, Path]]:
+def _pairs(path: Path, notes: list[str]) -> dict[str, tuple[Path, Path]]:
     """By the stem of their names, images and labels."""
     if not path.is_dir():
         raise Refusal(f"data.path: {path} is a file; data=idx wants the folder of images and labels.")
     found: dict[str, dict[str, Path]] = {}
-    for file in sorted(path.iterdir()):
-        match = _NAME.match(file.name)
+    names = {file: _NAME.match(file.name) for file in sorted(path.iterdir()) if file.name[0] != "."}
+    other = [file.name for file, match in names.items() if match is None]
+    notes += [f"neither images nor labels, so left out: {', '.join(other[:SHOWN])}"] if other else []
+    for file, match in names.items():
         if match is None:
             continue
         pair = found.setdefault(match[1], {})

@@ -1,6 +1,7 @@
 """Tables: CSV, parquet or JSON lines with a column of answers; numbers, words and gaps become columns."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from reading.answers import of_columns
 from reading.decoded import Decoded, narrowed
 from reading.frames import joined, refuse_dressed, strays, tables
 from reading.labels import check_parts
+from reading.written import spelt
 from refusal import Refusal
 
 _MISSING = "?"
@@ -34,7 +36,9 @@ def read(
     column, or several with a class each; `separator` stands between the classes of one. Raises `Refusal` for
     a column that is neither, has too many words, or values that are not finite.
     """
-    return of_parts(tables(path), target, separator, task, leave_out, most_categories)
+    notes: list[str] = []
+    found = of_parts(tables(path, target, notes), target, separator, task, leave_out, most_categories)
+    return replace(found, about=found.about | {"notes": notes + found.about["notes"]})
 
 
 def of_parts(
@@ -49,7 +53,7 @@ def of_parts(
     """The same of part -> (what a sentence calls it, pandas frame); `order` is that of the classes."""
     where, whole, numbers = joined(parts)
     names = [str(name) for name in whole.columns]
-    leave_out = [leave_out] if isinstance(leave_out, str) else leave_out
+    leave_out = list(map(str, leave_out if isinstance(leave_out, list | tuple) else [leave_out]))
     unknown = [name for name in leave_out if name not in names]
     if unknown:
         raise Refusal(f"data.leave_out names '{unknown[0]}', and {where} has the columns {', '.join(names)}.")
@@ -99,7 +103,7 @@ def _numbers(
             f"data.leave_out=[{name}] leaves it out."
         )
     refuse_dressed(values, f"{where}: {name}")
-    words = cells.map(str).to_numpy(object)
+    words = cells.map(spelt).to_numpy(object)
     strange = strays(values)
     if strange is not None:
         what = (

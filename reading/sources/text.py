@@ -1,6 +1,7 @@
 """Texts with a class each, or several: CSV, parquet or JSON lines with a column of text and one of labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,16 @@ def read(
     """
     how: dict[str, Any] = {"length": length, "tokenizer": tokenizer, "tokens": tokens, "lowercase": lowercase}
     how["network"] = network
-    return of_parts(tables(path), target, separator, task, text, **how)
+    notes: list[str] = []
+    found = of_parts(
+        tables(path, target, notes, TEXTS if text is None else [str(text)]),
+        target,
+        separator,
+        task,
+        text,
+        **how,
+    )
+    return replace(found, about=found.about | {"notes": notes + found.about["notes"]})
 
 
 def of_parts(

@@ -1,7 +1,7 @@
 """One process at a time runs a campaign or a recipe of a database; others, on whatever host, help it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,31 @@ def _taken(campaign: Campaign, name: str, sweep: str, launcher: Mapping[str, Any
     helps = launcher is not None and (launcher["jobs"] is not None or not may_be_here(got))
     what = "trials of it that wait are run here too" if helps else "waiting for its end"
     campaign.lines.say(f"{name} runs already, on {host(got)}: {what}; Ctrl-C leaves it alone", style="yellow")
+
+    def ended() -> Lease | None:
+        now = _asked(campaign, name)
+        return now if isinstance(now, Lease) else None
+
+    return meanwhile(campaign, ended, launcher if helps else None, sweep)
+
+
+def meanwhile(
+    campaign: Campaign,
+    ask: Callable[[], Lease | None],
+    launcher: Mapping[str, Any] | None,
+    sweep: str | None = None,
+) -> Lease:
+    """The lease that `ask` gives in the end; until then trials that wait are run here as `launcher` says.
+
+    Those of one `sweep`, or of all; without a launcher none.
+    """
     mine: list[Lease] = []
 
     def waits() -> bool:
-        now = _asked(campaign, name)
-        mine.extend([now] if isinstance(now, Lease) else [])
+        mine.extend(filter(None, [ask()]))
         return not mine
 
-    if helps and launcher is not None:
+    if launcher is not None and waits():
         url = str(campaign.config["store"]["url"])
         with Runner(**{**launcher, "threads": None}) as runner:  # a row says how many it has
             serve(runner, url, ("cpu", "gpu"), sweep=sweep, stays=waits, say=campaign.lines.say)

@@ -40,12 +40,18 @@ class Recall:
 
     def __init__(self, memory: Memory, charter: Charter) -> None:
         self._memory, self._goal = memory, charter.goal
-        self._task = values_of(charter.fixed).get("data")
+        self._fixed, self._task = charter.fixed, values_of(charter.fixed).get("data")
         self._ids: dict[str, None] = {}
 
     def lessons(self, phase: Phase) -> Sequence[str]:
-        """Lessons of this task, then episodes near the goal's words; each line names the rows it rests on."""
-        asked = Query(objective=self._goal.objective, words=self._goal.text, phase=phase, count=_EPISODES)
+        """Lessons of this task, then episodes near what the goal says and fixes; each names its rows."""
+        asked = Query(
+            objective=self._goal.objective,
+            overrides=self._fixed,
+            words=self._goal.text,
+            phase=phase,
+            count=_EPISODES,
+        )
         own = asked.model_copy(update={"task": self._task, "count": _LESSONS})
         lessons, episodes = self._memory.lessons(own), self._memory.recall(asked)
         return [*map(self._lesson, lessons), *map(self._episode, episodes)]

@@ -154,7 +154,8 @@ def _check_measured(metric: str, task: str) -> None:
     if only:
         raise Refusal(
             f"the goal asks for {words(metric)} ({metric}), which is measured for {only}, and the task "
-            f"of the data is {task}: name other data, or ask for accuracy or loss"
+            f"of the data is {task}: name other data, your own by base=[data=table,data.path=FILE,...], or "
+            "ask for accuracy or loss"
         )
 
 

@@ -4,7 +4,7 @@ A sign is one letter, so that a goal becomes a short text over which the pattern
 q quantity, f fraction, x multiple, m metric, N name, p part of a trial's life, P of one example or step;
 g at least, l at most, = is, n not, k keep, c control; d u b z fewer, more, better and worse, e their
 superlatives, a A adjectives and theirs, D U B Z verbs for them, Y H nouns, w halve, v best model;
-o of, i in, y by, t to, h than, j as, r per, R range, + - signs, s separator, X data;
+o of, i in, y by, t to, h than, j as, r per, R range, + - signs, s separator, X data, T true;
 ! what is known and not to be had, ? what is not known.
 """
 

@@ -116,7 +116,7 @@ def fits(quantity: Quantity, noun: Noun, metric: str) -> bool:
     """Whether a quantity can be one of a metric's."""
     unit, dimension = METRICS[metric].unit, quantity.dimension
     if dimension is None:
-        plain = unit in ("share", "count", "ratio", "bits", "nats", "flops") or noun.concept.typed
+        plain = unit in ("share", "count", "ratio", "bits", "nats", "flops", "unit") or noun.concept.typed
         return plain or noun.concept.name == "cpu time"
     return dimension == unit or (dimension == "many" and unit in ("count", "bytes", "flops", "per second"))
 
@@ -225,7 +225,8 @@ def _difference(
             return Constraint(metric=metric, op="<=", bound=_round(1 + value), of_control="ratio")
         if dimension in (None, unit) and value > 0:
             return value
-        return Problem(f"is no difference of a score: give it in {unit}, as 0.1")
+        said = "in its own unit" if unit == "unit" else f"in {unit}"
+        return Problem(f"is no difference of a score: give it {said}, as 0.1")
     if noun.concept.inverse and dimension != "points":
         return Problem("may be a share of the errors or points: give points", "2 points more accuracy")
     if dimension not in ("share", "points", None) or not 0 < value < 1:

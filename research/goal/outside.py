@@ -53,12 +53,12 @@ _UNMEASURED = {
         " | bias | interpretability | explainability | generalisation | generalization | quality | "
         "performance",
     "F1":
-        "balanced accuracy | mcc | kappa | specificity | sensitivity | auprc | average precision | map | iou "
-        "| miou | dice | micro f1 | weighted f1 | hamming loss | true positive rate | false positive rate",
+        "balanced accuracy | mcc | kappa | specificity | sensitivity | auprc | map | iou "
+        "| miou | dice | weighted f1 | hamming loss | true positive rate | false positive rate",
     "bits per byte": "perplexity | ppl | bleu | rouge | wer | word error rate | cer",
     "loss":
-        "snr | signal to noise | signal to noise ratio | psnr | ssim | fid | rmse | mse | mae | r2 | mean "
-        "squared error",
+        "snr | signal to noise | signal to noise ratio | psnr | ssim | fid",
+    "RMSE": "mse | mean squared error | mape | mean absolute percentage error",
     "training energy":
         "power | watt | watts | w | kw | kilowatt | kilowatts | power draw | power consumption | peak power |"
         " temperature | battery | battery life"
@@ -98,8 +98,8 @@ def reasons() -> dict[str, str]:
     for near, said in _UNMEASURED.items():
         table |= dict.fromkeys(split(said), f"is not measured here, {near} is")
     bring = (
-        "is no data set that is here: bring one by a loader in models/data and its YAML in conf/data, made "
-        "like those of digits"
+        "is no data set that is here: bring your own by base=[data=folder,data.path=PATH], or by data=table, "
+        "text, arrays, corpus, idx or hf"
     )
     ranged = "is a range: give the one bound that counts, at least or at most"
     return (

@@ -72,6 +72,15 @@ def beaten(heard: Matched) -> Meaning:
     return changed(heard.noun or ACCURACY, "good", heard.amount, None)
 
 
+def apart_from_control(heard: Matched) -> Meaning | None:
+    """`not worse than the control by more than 1 point`."""
+    word, quantity = heard.first("zdu"), heard.quantity
+    assert word is not None
+    scored = quantity.dimension == "points" or (word.sign == "z" and quantity.dimension == "share")
+    noun = heard.noun or (ACCURACY if scored else None)
+    return None if noun is None else changed(noun, str(word.value), heard.amount, "l")
+
+
 def as_much(heard: Matched) -> Meaning | None:
     """`half as many parameters`, `twice as fast`: old times a multiple, or over it where few is the word."""
     word, amount = heard.first("eduaA"), heard.amount

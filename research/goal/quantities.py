@@ -29,6 +29,8 @@ _MAGNITUDES = {
     "mn": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9,
 }  # fmt: skip
 _TIMES = ("x", "times", "fold", "*", "×")
+_WRONG = ("error", "errors", "mistake", "mistakes", "misclassifications", "wrong")
+_ASKED = ("images", "pictures", "examples", "samples", "answers", "predictions", "cases")
 
 
 @final
@@ -76,17 +78,15 @@ def _units() -> dict[tuple[str, ...], Unit]:
             add(f"{prefix.lower()}b|{long}byte|{long}bytes", factor, "bytes", "size")
     add("tflop|tflops", 1e12, "flops", "flops")
     add("byte|bytes", 1.0, "bytes", "size")
-    add("kib|kibibytes", 2.0**10, "bytes", "size")
-    add("mib|mebibytes", 2.0**20, "bytes", "size")
-    add("gib|gibibytes", 2.0**30, "bytes", "size")
+    for power, said in enumerate(("kib|kibibytes", "mib|mebibytes", "gib|gibibytes"), 1):
+        add(said, 1024.0**power, "bytes", "size")
     add("mg|milligram|milligrams", 1e-6, "kg", "co2")
     add("g|gram|grams", 1e-3, "kg", "co2")
     add("kg|kilogram|kilograms", 1.0, "kg", "co2")
-    for said, factor in (("s|sec|secs|second|seconds", 1.0), ("min|mins|minute|minutes", 60.0)):
+    times = {"s|sec|secs|second|seconds": 1.0, "min|mins|minute|minutes": 60.0, "h|hr|hrs|hour|hours": 3600.0}
+    for said, factor in times.items():
         add(said, factor, "seconds", "time")
         add("|".join(f"cpu {word}" for word in said.split("|")), factor, "seconds", "cpu time")
-    add("h|hr|hrs|hour|hours", 3600.0, "seconds", "time")
-    add("cpu h|cpu hour|cpu hours", 3600.0, "seconds", "cpu time")
     rates = [f"{what} {per} {s}" for what in ("samples", "examples", "images", "inferences", "predictions")
              for per in ("per", "/") for s in ("second", "s", "sec")]  # fmt: skip
     add("|".join(rates), 1.0, "per second", "throughput")
@@ -149,16 +149,21 @@ def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
 
 
 def _odds(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
-    """`nine in ten` and `19 out of 20`: a share of the answers."""
+    """`nine in ten`, `19 out of 20` and `5 errors per 100 images`: a share of the answers."""
     some, end, _ = _plain(pieces, at)
-    out = _text(pieces, end) == "out"
-    after = end + 1 + out if _text(pieces, end + out) in (("of",) if out else ("of", "in")) else len(pieces)
+    wrong = _text(pieces, end) in _WRONG
+    out = _text(pieces, end + wrong) == "out"
+    joins = ("of",) if out else ("of", "in", "per") if wrong else ("of", "in")
+    end += wrong + out
+    after = end + 1 if _text(pieces, end) in joins else len(pieces)
     if some is None or after >= len(pieces):
         return None
     whole, end, _ = _plain(pieces, after)
     if whole is None or not 1 <= some < whole or _unit(pieces, end, False)[0] is not None:
         return None
-    return _lexeme("q", Quantity(float(f"{some / whole:.12g}"), "share", ACCURACY), pieces, at, end)
+    noun = Noun(CONCEPTS["error"]) if wrong else ACCURACY
+    end += wrong and _text(pieces, end) in _ASKED
+    return _lexeme("q", Quantity(float(f"{some / whole:.12g}"), "share", noun), pieces, at, end)
 
 
 def _smaller(pieces: Sequence[Piece], end: int, unit: Unit) -> tuple[float, int]:
@@ -263,18 +268,13 @@ def _pointed(pieces: Sequence[Piece], value: float, end: int) -> tuple[float, in
 
 def _magnified(pieces: Sequence[Piece], value: float, end: int) -> tuple[float, int]:
     """With what magnifies it: `two hundred thousand`, `1.5 M`; a letter only where no unit is meant."""
-    while end < len(pieces) and pieces[end].text in _MAGNITUDES and not _is_unit(pieces, end):
+    while _text(pieces, end) in _MAGNITUDES and (pieces[end].text, _text(pieces, end + 1)) not in UNITS:
         value, end = value * _MAGNITUDES[pieces[end].text], end + 1
         more = end + (_text(pieces, end) == "and")
         if pieces[end - 1].text in ("hundred", "thousand") and _text(pieces, more) in _SMALL:
             rest, end = _magnified(pieces, *_spelt(pieces, more))
             return (value + rest if rest < value else math.inf), end
     return value, end
-
-
-def _is_unit(pieces: Sequence[Piece], at: int) -> bool:
-    """Whether a letter and what follows are one unit, as in `5 k flops`."""
-    return tuple(piece.text for piece in pieces[at : at + 2]) in UNITS
 
 
 def _unit(pieces: Sequence[Piece], end: int, part: bool) -> tuple[Unit | None, int]:

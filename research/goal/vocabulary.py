@@ -73,7 +73,10 @@ SIGNS = {
         ", | ; | . | ! | s . t . | ( | ) | and | with | but | while | whilst | yet | & | using | use | uses |"
         " used | plus | also | subject to | given | when keeping | so that | such that | as long as | so long"
         " as | provided | provided that | if | when | where | given that",
-    "X": "data | dataset | datasets | data set | data sets | image | images",
+    "X":
+        "data | dataset | datasets | data set | data sets | image | images | pictures | answers | test "
+        "images",
+    "T": "right | correctly",
 }  # fmt: skip
 """the signs are explained in `lexicon.py`"""
 WAYS = {
@@ -88,7 +91,9 @@ FALLING = frozenset(
     ("decline", "declines", "declining", "drop", "dropped", "dropping", "drops", "fall", "falling", "falls")
 )
 PARTS = {
-    "train": "train | training | trains | trained | learning time",
+    "train":
+        "train | training | trains | trained | learning time | while training | when training | while it "
+        "trains",
     "infer":
         "inference | inferences | inferring | prediction | predictions | predicting | forward | forward pass "
         "| forward passes | serving | deployment",
@@ -131,7 +136,7 @@ COMPARED = (
 FILLER = (
     "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | "
     "all | allow | allowed | allowing | amount | amount of | an | any | approach | architecture | "
-    "architectures | are | as possible | as you can | as i can | as we can | as can be | right | what | "
+    "architectures | are | as possible | as you can | as i can | as we can | as can be | what | "
     "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
     "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
     "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
@@ -201,6 +206,11 @@ CONCEPTS = {
     "precision": "precision | macro precision",
     "recall": "recall | macro recall",
     "auroc": "auroc | roc auc | auc | auc roc | area under the roc curve",
+    "f1_micro": "micro f1 | f1 micro | micro f1 score",
+    "average_precision": "average precision | mean average precision",
+    "rmse": "rmse | root mean squared error | root mean square error",
+    "mae": "mae | mean absolute error | average absolute error",
+    "r2": "r2 | r2 score | r squared | coefficient of determination",
     "loss": "cross entropy | cross entropy loss | loss",
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ def _strength(lesson: Lesson) -> float:
 
 
 def _grouped(runs: Sequence[PastTrial], objective: Objective | None) -> list[list[Pair]]:
-    """Pairs of the same two options of a knob, so that the first option is the one that won more often."""
+    """Pairs grouped by a knob and two of its options, turned so that the first option won more often."""
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in _pairs(runs, objective) if objective else ():
         groups.setdefault((pair.key, pair.one, pair.two), []).append(pair)
@@ -99,7 +99,7 @@ def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
 
 
 def _readings(overrides: Sequence[str]) -> Iterable[tuple[str, str, tuple[str, ...]]]:
-    """Each way to see a configuration as one that differs from others in one thing: key, option, the rest."""
+    """Each way to split a configuration into one choice and the rest: key, option, the other overrides."""
     for key, text in values_of(overrides).items():
         yield key, text, tuple(one for one in overrides if override(one).key != key)
         beside = [one for one in overrides if override(one).key.startswith(f"{key}.")]

@@ -102,7 +102,7 @@ def _keys(wanted: Objective | None) -> tuple[str, ...]:
 
 
 def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objective:
-    """Bounds relative to a control by the task's default among its runs; without one nothing keeps them."""
+    """The objective with relative bounds by the default runs of the task; without any nothing keeps them."""
     plain = [run.figures for run in runs if not run.overrides and not run.failed]
     shared = set.intersection(*map(set, plain)) if plain else set()
     return objective.resolved({k: statistics.fmean(one[k] for one in plain) for k in shared})
@@ -150,7 +150,7 @@ def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configur
 
 
 def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTrial]:
-    """Where a clock decides, of each task the runs of one machine and instrument: of those with most runs."""
+    """All runs; where a clock decides, of each task those of the machine and instrument with most runs."""
     asked = (objective.metric, *(bound.metric for bound in objective.constraints))
     if not any(map(is_timed, asked)):
         return list(runs)

@@ -125,7 +125,7 @@ def instruments(connection: Connection, ids: Iterable[int], keys: Sequence[str])
 def _means(
     measured: Mapping[int, Mapping[str, float]], keys: Sequence[str], taken: Mapping[int, str]
 ) -> dict[str, float]:
-    """Means over trials; what a clock takes over those of the newest one's instrument."""
+    """Means over trials; what a clock measured only over trials of the newest trial's instrument."""
     last = taken.get(max(measured, default=0))
     alike = {number for number in measured if taken.get(number) == last}
     columns = {
@@ -189,7 +189,7 @@ class PastTrial:
     id: int
     task: str | None
     overrides: tuple[str, ...]
-    """sorted, without seed, data and what changes no result, knobs that did not act among it"""
+    """sorted, without the seed, the data, what changes no result, and knobs that did not act"""
     seed: int
     failed: bool
     figures: Mapping[str, float]

@@ -19,7 +19,7 @@ from research.store.index import Term, kind_mark, mark, matching, near, number, 
 from research.store.store import Store
 
 _EACH = 10
-"""candidates that one shared thing brings, those among them of which nothing came"""
+"""candidates for each thing that is shared, those of which nothing came included"""
 _WORDS, _KNOBS = 10, 8
 """words and knobs of a query that bring candidates"""
 _ORDER = {"insight": 0, "proposal": 1, "trial": 2}
@@ -50,7 +50,7 @@ class Nearest:
 
 
 def _shared(query: Query) -> Iterator[Sequence[Term]]:
-    """What brings candidates, each under the query's task where it names one."""
+    """The terms that find candidates, each joined with the query's task where it names one."""
     task, own = query.task, values_of(turned(query.overrides))
     for said in words(query.words)[:_WORDS]:
         yield [(said,), (mark("task", task),)] if task else [(said,)]
@@ -88,7 +88,7 @@ def _said(pool: Sequence[IndexRow], text: str) -> Sequence[float | None]:
 
 
 def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float | None) -> float:
-    """Zero for an episode that shares nothing that was asked for but its phase."""
+    """Zero for an episode that shares nothing but the phase."""
     shared = TASK * (query.task is not None and row.task == query.task)
     shared += WORDS * (said or 0.0)
     if own:

@@ -39,8 +39,8 @@ class Trees:
         for _ in range(self.depth):  # a leaf leads to itself
             right = columns.take(feature.take(node) + many) >= self.cut.take(node)
             node = self.child.take(node) + right
-        said: ndarray[Any, Any] = self.value[node]
-        return said
+        answers: ndarray[Any, Any] = self.value[node]
+        return answers
 
 
 def grown(points: "ndarray[Any, Any]", values: "ndarray[Any, Any]", count: int, seed: int) -> Trees:

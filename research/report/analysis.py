@@ -163,7 +163,7 @@ def _bounds(found: Findings, control: Arm | None, arm: Arm | None, verdict: Verd
 
 
 def _equivalent(row: Row) -> list[str]:
-    """Whether it is as good as the control in what it was not to lose, where that was tested."""
+    """The tests of being no worse than the control in what was to be kept; none where nothing was tested."""
     told = row["facts"].get("equivalent") or {}
     tested = told.items() if isinstance(told, dict) else ()
     return [f"- two one-sided tests of {plain(metric, 60)}: {as_good(one)}" for metric, one in tested]

@@ -76,7 +76,7 @@ def asked(found: Findings) -> list[str]:
 
 
 def since(found: Findings) -> str:
-    """Of a campaign whose defaults break a bound: what the control is since a sprint has confirmed it."""
+    """The control that took the place of defaults that break a bound, and the sprint that confirmed it."""
     base = found.baseline
     if not base:
         return ""
@@ -85,7 +85,7 @@ def since(found: Findings) -> str:
 
 
 def further(found: Findings) -> list[str]:
-    """What is still open when a bound was all that a campaign has claimed."""
+    """What is still open where only a bound was confirmed, and the goal's own metric was never compared."""
     metric = found.objective.metric
     if found.winner is None or any(compares(row["insight"].verdict, metric) for row in found.found):
         return []

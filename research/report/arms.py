@@ -22,7 +22,7 @@ DECIDED = ("supported", "refuted", "open")
 
 
 def measured(store: Store, overrides: Sequence[str], proposer: str, status: str, ids: Iterable[int]) -> Arm:
-    """An arm of the finished ones among the trials `ids`, in the order given; read from the store."""
+    """An arm made of those of the trials `ids` that are finished, in the given order; read from the store."""
     wanted = list(ids)
     return Read(store, wanted).arm(overrides, proposer, status, wanted)
 
@@ -56,7 +56,7 @@ class Read:
         ids: Iterable[int],
         stopped: bool = False,
     ) -> Arm:
-        """An arm of the finished ones among the trials `ids`, each once."""
+        """An arm made of those of the trials `ids` that are finished, each once."""
         done = [one for one in dict.fromkeys(ids) if one in self._results and one in self._trials]
         return Arm(
             overrides=tuple(overrides),
@@ -71,10 +71,10 @@ class Read:
 
 @final
 class ArmNames:
-    """The names of a page, or of several that tell of the same arms: an arm keeps the first that it had."""
+    """The names of arms on one page or several; an arm keeps its first name."""
 
     def __init__(self, arms: Iterable[Arm] = (), base: Arm | None = None) -> None:
-        """`base` is what the others are told beside where that is no control, as the first arm of a sweep."""
+        """`base` is what others are described against where there is no control, as a sweep.s first arm."""
         self._base, self._arms = base, dict[str, Arm]()
         self._letters: dict[tuple[str, ...], str] = {}
         for arm in arms:
@@ -102,7 +102,7 @@ class ArmNames:
         return next(own, code(line))
 
     def legend(self, arm: Arm) -> str:
-        """The name with what no other arm here has, as `A: labels=soft`: what tells it from the others."""
+        """The name with what sets the arm apart from the others here, as `A: labels=soft`."""
         others = [other.overrides for other in self._arms.values() if other.overrides != arm.overrides]
         shared = {text for other in others for text in other}
         own = [text for text in arm.overrides if text not in shared] or self._apart(arm)
@@ -110,7 +110,7 @@ class ArmNames:
         return f"{self(arm)}: {told}" if told and not arm.control else self(arm)
 
     def table(self) -> list[str]:
-        """Each name with what its arm does otherwise than the control, and what was decided of it."""
+        """Each name with how its arm differs from the control, and its verdict."""
         beside = "the control" if self._base is None else self(self._base)
         arms = sorted(self._arms.items(), key=lambda item: self._place(*item))
         rows = [[name, f"{self._told(arm)}{_word(arm)}"] for name, arm in arms]
@@ -186,7 +186,7 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: ArmNames) -> 
 
 
 def _cell(metric: str, arm: Arm) -> str:
-    """A figure; of how many of the trials, where others of them were disturbed."""
+    """A figure, and where trials were disturbed how many it is the mean of."""
     held, found = arm.disturbed(metric), arm.of(metric)
     if not held:
         return figure(metric, found)

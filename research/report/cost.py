@@ -73,7 +73,7 @@ def _sprint_at(found: Findings, moment: float) -> int:
 
 
 def _seconds(found: Findings) -> float:
-    """By the clock, which goes on from sprint to sprint until the command is typed again."""
+    """Wall seconds; the clock runs on from sprint to sprint, and anew when the command is typed again."""
     first = min(map(number_of, found.sprints))
     before = [SprintFacts.of(row).seconds for row in found.all_runs if number_of(row) == first - 1]
     told, earlier = found.told.seconds, before[-1] if before else 0.0
@@ -136,7 +136,7 @@ def model_joules(spent: Cost) -> str:
 
 
 def _runs(found: Findings) -> str:
-    """What the clock was read over: a command that is typed again has none for what was before."""
+    """What the seconds cover: when a command is typed again, its earlier runs are not in them."""
     if len(found.runs) < len(found.all_runs):
         return "this sprint"
     return "this run of the command" if len(found.runs) == 1 else "the last run of the command"
@@ -159,7 +159,7 @@ def _saved(found: Findings, how: str) -> list[str]:
 
 
 def _audited(found: Findings) -> list[str]:
-    """How often early stopping was wrong, by those of the stopped that were trained to their end."""
+    """How often early stopping was wrong: some that it would have stopped were trained to their end."""
     audited, wrong = found.total("pruned", "audited"), found.total("pruned", "wrong")
     if not audited:
         return ["- none of the stopped was trained to its end to see whether that was right"]

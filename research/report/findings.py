@@ -183,12 +183,12 @@ class Findings:
 
 
 def number_of(sprint: Row) -> int:
-    """Which of its campaign's a sprint is, from 1."""
+    """A sprint's number within its campaign, from 1."""
     return SprintFacts.of(sprint).number
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:
-    """The grid that a campaign's trials are told by: known ones may have been trained for another."""
+    """The electricity grid whose CO2 a campaign tells; trials that were known may have run under another."""
     given = values_of(fixed)
     own = {key.removeprefix("meter."): text for key, text in given.items() if key.startswith("meter.")}
     grams = own.get("grid_g_per_kwh", "null")
@@ -197,7 +197,7 @@ def _meter(fixed: Sequence[str]) -> dict[str, Any]:
 
 
 def _latest(rows: Sequence[Row]) -> list[Row]:
-    """Each proposal once: what later sprints carried on is told by the last row that did."""
+    """Each proposal once; one that later sprints carried on is told by its last row."""
     first = {row["id"]: ProposalFacts.of(row).carried or row["id"] for row in rows}
     last = {first[row["id"]]: row["id"] for row in rows}
     return [row for row in rows if last[first[row["id"]]] == row["id"]]

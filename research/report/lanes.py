@@ -67,7 +67,7 @@ Turns = Sequence[tuple[Row, float]]
 
 
 def equal(lanes: Mapping[str, Turns]) -> dict[str, Turns]:
-    """As many turns of each lane, and of the dearer one no more than come to the joules of the other."""
+    """Equally many turns of each lane, and of the dearer lane only as many as the other lane's joules buy."""
     count = min(map(len, lanes.values()))
     first = {lane: turns[:count] for lane, turns in lanes.items()}
     most = min(sum(spent for _, spent in turns) for turns in first.values())
@@ -76,7 +76,7 @@ def equal(lanes: Mapping[str, Turns]) -> dict[str, Turns]:
 
 
 def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
-    """What a lane has run, early stopped and failed ones with the joules that they are known by."""
+    """What a lane has run; trials that were stopped early or failed count with the joules known of them."""
     ran = [row for row in rows if row["status"] in (*RAN, "failed", "stopped")]
     ran.sort(key=lambda row: row["facts"].get("carried") or row["id"])
     return [(row, joules(_arms(found, [row])) if ids(row, "screened") else 0.0) for row in ran]
@@ -131,7 +131,7 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _supported(found: Findings, row: Row) -> bool:
-    """Whether a proposal was supported: one of both lanes is a finding of both, whoever was first."""
+    """Whether a proposal was supported; one that both lanes made counts for both, whoever was first."""
     own = ProposalFacts.of(row).signature
     return any(
         one is row or (own is not None and ProposalFacts.of(one).signature == own)

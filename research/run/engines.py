@@ -151,17 +151,28 @@ class Ray(Engine):
         """Start them, with this project's code as it is now."""
         ray = _needed("ray", "ray")
         if not ray.is_initialized():
-            shipped = {
-                "working_dir": str(_ROOT),
-                "excludes": ["runs", ".git", "*.db", "docs", "tests", ".mypy_cache"],
-            }
-            ray.init(self._address, runtime_env=shipped, log_to_driver=False, include_dashboard=False)
+            self._connect(ray)
         # With no GPU of its own a worker sees none: Ray leaves the variable alone then.
         hidden = {} if self._asks["num_gpus"] else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
         worker = ray.remote(**self._asks, runtime_env=hidden, max_retries=0)(drain)
         # A worker begins in a copy of the code, where no relative path leads to what the command meant.
         here = {**self._own, "folder": str(Path.cwd()), **more}
         self._running = [worker.remote(url, list(needs), self.name, **here) for _ in range(n)]
+
+    def _connect(self, ray: Any) -> None:
+        shipped = {
+            "working_dir": str(_ROOT),
+            "excludes": ["runs", ".git", "*.db", "docs", "tests", ".mypy_cache"],
+        }
+        try:
+            ray.init(self._address, runtime_env=shipped, log_to_driver=False, include_dashboard=False)
+        except Exception as error:  # its own kinds, Python's, and where a node does not start a bare one
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            what = f"does not reach a cluster at {self._address}" if self._address else "does not start here"
+            raise Refusal(
+                f"Ray {what} ({said}): start one by ray start --head, correct runner.address, or choose "
+                "runner=local."
+            ) from error
 
     def alive(self) -> int:
         """Workers that have not ended."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from research.metrics import quantity, twin
-from research.run.sweep_table import SweepRow, lower_is_better
+from research.run.sweep_table import SweepRow, held_up, joules_of, lower_is_better
 from research.space.signature import steps_of
 from research.stats.draws import outcomes
 from research.stats.intervals import Summary, summary
@@ -38,16 +38,10 @@ def rows(compared: Sequence[SweepRow], score: str) -> tuple[list[str], list[list
 
 def caption(compared: Sequence[SweepRow]) -> str:
     """How to read the table, and how its joules were taken."""
-    methods = sorted({method for row in compared for method in row.methods})
-    joules = f"; joules: {', '.join(methods)}" if methods else ""
-    held = [why for row in compared for why in row.arm.disturbed("infer/latency_s_p50")]
-    of = sum(len(row.arm.results) for row in compared)
-    busy = (
-        f"\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} ({held[0]})" if held else ""
-    )
+    below = joules_of(compared) + held_up(compared, "infer/latency_s_p50")
     return (
         "score ± 95 % interval over the test's examples; lost: beside the given model, by example; times as "
-        f"fast as the given model, called in turns{joules}{busy}"
+        f"fast as the given model, called in turns{below}"
     )
 
 

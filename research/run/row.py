@@ -72,7 +72,6 @@ class Row:
         Raises:
             Lost: another process took the row over, because this one was paused for longer than its lease.
         """
-        assert self._store is not None and self._claim is not None
         facts = facts | ({"files": self.files} if self.files else {})
         # What each example came to is packed numbers, where letters may stand as in a key.
         facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
@@ -119,6 +118,14 @@ class Row:
             "facts": self.facts,
             "folder": str(self.folder),
         }
+
+
+def check(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for what no trial could run with, before anything is trained."""
+    check_score(config["score"], config["data"].get("task"))
+    check_numbers(config)
+    check_wandb(config)
+    check_given(config)
 
 
 def check_numbers(config: dict[str, Any]) -> None:
@@ -189,10 +196,7 @@ def claimed(
     What the body raises is written as the reason of a failed row and raised again. Raises `Refusal`, before
     any row is written, for what no trial could run with and for a profile of hardware that is exceeded.
     """
-    check_score(config["score"], config["data"].get("task"))
-    check_numbers(config)
-    check_wandb(config)
-    check_given(config)
+    check(config)
     profiles.refuse(config)
     begun, damaged = identity.begun(config)
     pinned = config.get("ckpt_path") if begun is None else str(begun.absolute())
@@ -211,26 +215,17 @@ def claimed(
         got = _claim(lambda: store.claim(key, force=force, **values), first)
         partial = isinstance(got, Known) and bool(lacking(got.result.facts, config))
         if isinstance(got, Known) and partial and not _weights(got):
-            # Its replicate answers, also one that was disturbed: else it would run once more each time.
-            if (replicate := store.whole(got)) is not None:
-                got, partial = replicate, False
-            else:
-                folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
-                again = values | {"folder": str(folder)}
-                got = _claim(lambda: store.claim(key, force=True, **again))
+            folder = Path(config["root"]) / f"{digest}-{secrets.token_hex(3)}"
+            again = values | {"folder": str(folder)}
+            # A replicate answers, also one that was disturbed: else it would run once more each time.
+            got = store.whole(got) or _claim(lambda: store.claim(key, force=True, **again))
+            partial = False
         if isinstance(got, Known):
             known = Path(got.trial.folder or folder)
             result = got.result if partial else retold(got.result, config.get("meter"))
-            yield Row(
-                got.trial.id,
-                known,
-                digest,
-                status="partial" if partial else "known",
-                metrics=result.metrics,
-                facts=result.facts,
-                _store=store,
-                _meter=config.get("meter"),
-            )
+            told: dict[str, Any] = {"metrics": result.metrics, "facts": result.facts, "_store": store}
+            status, meter = "partial" if partial else "known", config.get("meter")
+            yield Row(got.trial.id, known, digest, status=status, _meter=meter, **told)
         else:
             _tell_damaged(begun, damaged)
             files = identity.files(config | {"ckpt_path": pinned})

@@ -13,7 +13,7 @@ from research.compose.override import values_of
 from research.page import written
 from research.run import engines, given, given_table, lookup, sweep_table
 from research.run.progress import Progress
-from research.run.row import check_numbers, check_score, check_wandb
+from research.run.row import check
 from research.run.runner import Job, Outcome, Runner
 
 Launch = Callable[[Sequence[Job]], Iterator[Outcome]]
@@ -45,12 +45,8 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     if not jobs:
         return []
     first = jobs[0].config
-    for score, kind in {(job.config["score"], job.config["data"].get("task")) for job in jobs}:
-        check_score(score, kind)
     for job in jobs:
-        check_numbers(job.config)
-        check_wandb(job.config)
-        given.check_given(job.config)
+        check(job.config)
     started = _cpu_seconds()
     outcomes = lookup.known(jobs)
     logs = Path(first["root"]) / "logs" / (jobs[0].sweep or "trials")

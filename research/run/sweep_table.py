@@ -162,19 +162,27 @@ def _print_stacked(console: "Console", heads: Sequence[str], cells: Sequence[Seq
     console.print()
 
 
+def joules_of(compared: Sequence[SweepRow]) -> str:
+    """How the joules of a table were taken; empty where none were."""
+    methods = sorted({method for row in compared for method in row.methods})
+    return f"; joules: {', '.join(methods)}" if methods else ""
+
+
+def held_up(compared: Sequence[SweepRow], metric: str) -> str:
+    """A line of the trials whose figure of a metric was disturbed; empty where none was."""
+    held = [why for row in compared for why in row.arm.disturbed(metric)]
+    of = sum(len(row.arm.results) for row in compared)
+    told = f"\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} trials"
+    return f"{told} ({held[0]})" if held else ""
+
+
 def caption(compared: Sequence[SweepRow]) -> str:
     """How to read the table, how its joules were taken, what is not comparable, and what was disturbed."""
-    methods = sorted({method for row in compared for method in row.methods})
-    joules = f"; joules: {', '.join(methods)}" if methods else ""
     star = "; * best mean, intervals that overlap decide nothing" if len(compared) > 1 else ""
-    told = f"mean ± 95 % t-interval over seeds{star}{joules}"
+    told = f"mean ± 95 % t-interval over seeds{star}{joules_of(compared)}"
     reasons = (_unlike(row, compared, metric) for metric in _COSTS for row in compared)
     told = "\nnot comparable: ".join([told, *dict.fromkeys(filter(None, reasons))])
-    held = [why for row in compared for why in row.arm.disturbed("train/seconds")]
-    if not held:
-        return told
-    of = sum(len(row.arm.results) for row in compared)
-    return f"{told}\ndisturbed, and so in no figure of time or energy: {len(held)} of {of} trials ({held[0]})"
+    return told + held_up(compared, "train/seconds")
 
 
 def _interval(row: SweepRow, metric: str) -> str:

@@ -120,6 +120,14 @@ class Knob(Record):
         number = isinstance(value, int if self.type == "int" else int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high  # false for nan
 
+    def possible(self, value: Any) -> bool:
+        """Whether a person may set it, who may leave the range: a number of its kind and its sign."""
+        if self.type not in ("int", "float") or value is None:
+            return True
+        number = isinstance(value, int if self.type == "int" else int | float) and not isinstance(value, bool)
+        least = 1 if self.type == "int" and self.scale == "log" else 0
+        return number and (self.low < 0 or value >= least)  # false for nan
+
     def told(self) -> dict[str, Any]:
         """What a prompt or a sampler needs to know: the fields that say something for its type."""
         fields = self.model_dump(include={"type", "help", "unit", "nullable", "when"} | _SAYS[self.type])

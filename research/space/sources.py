@@ -48,9 +48,11 @@ def code_digest(config: Mapping[str, Any] | None = None) -> str:
     """
     names = {name for name in targets(config or {}) if isinstance(name, str)}
     roots = {_root(name) for name in names | {name for name in _dotted(config or {}) if _is_users(name)}}
-    roots |= _lab_needs(_ROOT / _OWN, frozenset({_SCORES, *(name for name in names if _root(name) == _OWN)}))
-    local, needed = _reached(roots - {_OWN})
-    needed |= _ENGINE | ({"python"} if roots & sys.stdlib_module_names else set())
+    needs = _lab_needs(_ROOT / _OWN, frozenset({_SCORES, *(name for name in names if _root(name) == _OWN)}))
+    ours, beside = _lab_beside(needs)
+    local, needed = _reached((roots | needs) - {_OWN} - ours.keys())
+    local, needed = local | ours, needed | beside | _ENGINE
+    needed |= {"python"} if roots & sys.stdlib_module_names else set()
     versions = [f"{name}={version(name)}" for name in sorted(needed)]
     return sha256(
         [_sources(_ROOT / _OWN), *versions, *(part for item in sorted(local.items()) for part in item)]
@@ -113,6 +115,17 @@ def _lab_needs(folder: Path, names: frozenset[str]) -> frozenset[str]:
 
 
 @cache
+def _lab_beside(needs: frozenset[str]) -> tuple[dict[str, str], set[str]]:
+    """What `_reached` says of those of these packages that are the lab's, beside models/; once a process."""
+    ours = {root for root in needs if (places := _local(root)) and all(map(_is_ours, places))}
+    return _reached(ours)
+
+
+def _is_ours(place: Path) -> bool:
+    return place.resolve().is_relative_to(_ROOT)
+
+
+@cache
 def _lab_imports(folder: Path) -> dict[str, frozenset[str]]:
     """Module -> what it imports, for all modules of the lab; once a process, as they are imported."""
     files = {
@@ -132,6 +145,12 @@ def _imports(file: Path) -> Iterator[str]:
     yield from _BY_NAME.findall(text)
 
 
+@cache
+def _roots(file: Path, digest: str) -> frozenset[str]:
+    """The packages that a file of this digest imports; none where it is no Python."""
+    return frozenset(map(_root, _imports(file))) if file.suffix == ".py" else frozenset()
+
+
 def _reached(roots: Iterable[str]) -> tuple[dict[str, str], set[str]]:
     """(what is local by name, as a digest; what is installed): `roots` and all that local code imports."""
     waiting, local, installed = set(roots), dict[str, str](), set[str]()
@@ -141,10 +160,13 @@ def _reached(roots: Iterable[str]) -> tuple[dict[str, str], set[str]]:
         if not places:
             installed |= {root} - sys.stdlib_module_names
             continue
-        files = [(name, file) for place in places for name, file in _code(place)]
-        local[root] = sha256(part for name, file in sorted(files) for part in (name, remembered(file)))
-        imported = {_root(name) for _, file in files if file.suffix == ".py" for name in _imports(file)}
-        waiting |= imported - local.keys() - installed - {_OWN}
+        files = sorted((name, file) for place in places for name, file in _code(place))
+        digests = [remembered(file) for _, file in files]
+        local[root] = sha256(
+            part for (name, _), digest in zip(files, digests, strict=True) for part in (name, digest)
+        )
+        for (_, file), digest in zip(files, digests, strict=True):
+            waiting |= _roots(file, digest) - local.keys() - installed - {_OWN}
     return local, installed
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from refusal import Refusal
 from research.compose.compose import Resolved, assigned, at, holds
+from research.compose.override import scalar, values_of
 from research.compose.trees import MISSING
 from research.space.conditions import Rule
 
@@ -24,8 +26,9 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
     constraints, sentence -> groups that it reads, those are left out that nothing of the rest can break.
     Options tuned for other data can be chosen, and stand under `elsewhere`.
 
-    Raises `Refusal` when the fixed overrides do not compose.
+    Raises `Refusal` when the fixed overrides do not compose, and for a number that none can be.
     """
+    _check_numbers(space, fixed)
     vocabulary, point = space.vocabulary(), space.composer.resolve(fixed)
     control = point.config
     for group in _QUESTION:
@@ -48,6 +51,13 @@ def narrowed(space: "Space", fixed: Sequence[str]) -> dict[str, Any]:
             entry |= _narrowed(space, key, entry, fixed) | {"default": _at(control, key)}
     given = {key: entry | {"default": _at(control, key)} for key, entry in vocabulary["given"].items()}
     return vocabulary | {"given": given, "constraints": _constraints(space, vocabulary, fixed, point)}
+
+
+def _check_numbers(space: "Space", fixed: Sequence[str]) -> None:
+    for key, text in values_of(fixed).items():
+        knob = space.file.keys.get(key)
+        if knob is not None and "${" not in text and not knob.possible(scalar(text)):
+            raise Refusal(f"base cannot hold {key}={text}: of agents it takes {knob.wants()}, of you more.")
 
 
 def choices(space: "Space", group: str, base: Resolved) -> dict[str, Any]:

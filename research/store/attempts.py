@@ -64,7 +64,8 @@ def hold(
 ) -> TrialClaim:
     """Give a row that nobody holds to this process: another attempt, under a token of its own."""
     mine = TrialClaim(number, secrets.token_hex(16))
-    now = connection.execute(sa.select(clock())).scalar_one()  # one for all: a lease begins with its attempt
+    before = sa.select(clock(), sa.func.coalesce(sa.func.max(_A.n), 0)).where(_A.trial_id == number)
+    now, tried = connection.execute(before).one()  # one clock for all: a lease begins with its attempt
     held: dict[str, Any] = {
         "status": status,
         "token": mine.token,
@@ -73,22 +74,26 @@ def hold(
     }
     held |= {"reason": None, "started": now, "finished": None, "facts": {}, "cancel": 0}
     connection.execute(sa.update(trial).where(_C.id == number).values(**{**values, **held}))
-    before = sa.select(sa.func.max(_A.n)).where(_A.trial_id == number)
-    row = {"trial_id": number, "n": 1 + (connection.execute(before).scalar() or 0), "token": mine.token}
+    row = {"trial_id": number, "n": tried + 1, "token": mine.token}
     row |= {"owner": owner(), "engine": engine, "started": now, "seen": now}
     connection.execute(sa.insert(attempt).values(**row))
     return mine
 
 
-def waiting(needs: Sequence[str] | None = None, sweep: str | None = None) -> sa.Select[int]:
+def waiting(
+    needs: Sequence[str] | None = None, sweep: str | None = None, ids: Sequence[int] | None = None
+) -> sa.Select[int]:
     """The trials that may be begun now, the most urgent first, then the oldest.
 
-    By who has these `needs`, None those of every trial; of one sweep or campaign, or of all.
+    By who has these `needs`, None those of every trial; of one sweep or campaign, of these ids, or of all.
     """
     held_back = sa.select(pause.c.name)
+    # No index has it like this: a few ids are looked up, and not found by going through all that waits.
+    status = _C.status if ids is None else sa.func.coalesce(_C.status, "")
     query = sa.select(_C.id).where(
-        _C.status == "queued",
+        status == "queued",
         _C.not_before <= clock(),
+        sa.true() if ids is None else _C.id.in_(ids[:_WINDOW]),
         sa.true() if needs is None else _C.needs.in_(needs),
         sa.true() if sweep is None else _C.sweep == sweep,
         sa.func.coalesce(_C.sweep, "").not_in(held_back),
@@ -106,10 +111,8 @@ def take(
     engine: str,
 ) -> list[TrialClaim]:
     """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
-    query = waiting(needs)
-    if ids is not None:
-        query = query.where(_C.id.in_(ids[:_WINDOW]))
-    numbers = connection.execute(query.limit(most).with_for_update(skip_locked=True)).scalars().all()
+    query = waiting(needs, ids=ids).limit(most).with_for_update(skip_locked=True)
+    numbers = connection.execute(query).scalars().all()
     return [hold(connection, number, lease_s, "leased", engine=engine) for number in numbers]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from refusal import Refusal
+from research.store import promises
 from research.store.connection import Connection, Database
 from research.store.schema import config_sha, metadata, schema_version, trial
 from research.store.store import Store
@@ -92,19 +93,13 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 def complaints(connection: Connection) -> list[str]:
     """What is wrong with a database, in sentences; a file is read whole, of a server only the rows."""
-    found: list[str] = []
-    if connection.dialect.name == "sqlite":
-        found += [
-            str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"
-        ]
-        found += [
-            f"a row of {row[0]} belongs to one of {row[2]} that is not there"
-            for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
-        ]
+    found = list(promises.sound(connection))
     c = trial.c
     newest = sa.select(c.id, c.signature, c.config, c.config_sha).order_by(c.id.desc()).limit(_LOOKED_AT)
     with suppress(sa.exc.DatabaseError):  # a damaged page is told above
-        for row in connection.execute(newest):
-            if row.config_sha is not None and row.config_sha != config_sha(row.signature, row.config):
-                found.append(f"the configuration of trial {row.id} is not the one that was written")
+        found += [
+            f"the configuration of trial {row.id} is not the one that was written"
+            for row in connection.execute(newest)
+            if row.config_sha is not None and row.config_sha != config_sha(row.signature, row.config)
+        ]
     return found

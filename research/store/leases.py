@@ -14,14 +14,13 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store.attempts import Lost
+from research.store.attempts import LEASE_S, Lost
 from research.store.claims import new_only
 from research.store.outage import at_once
 from research.store.owners import dead, owner
 from research.store.schema import clock, lease, proposal
 from research.store.store import Store
 
-LEASE_S = 60.0
 _C, _P = lease.c, proposal.c
 
 

@@ -20,11 +20,12 @@ from research.store.schema import (
     review,
     schema_version,
     trial,
+    turn,
 )
 from research.types import STOPPED
 
 Step = Callable[[sa.Connection], None]
-VERSION = 7
+VERSION = 8
 """grows with every step, so that a database that is up to date is known by one number"""
 
 
@@ -102,7 +103,6 @@ def _on_server(connection: sa.Connection, random: str) -> None:
     connection.execute(sa.text("ALTER TABLE trial ADD UNIQUE (token)"))
     held = next(one for one in trial.constraints if one.name == "held_by_a_token")
     connection.execute(sa.schema.AddConstraint(held))
-    _index(trial, "status").create(connection)
 
 
 def _number_once(connection: sa.Connection, table: sa.Table, instead: dict[str, str]) -> None:
@@ -124,7 +124,17 @@ def _number_once(connection: sa.Connection, table: sa.Table, instead: dict[str, 
         one.create(connection)
 
 
-STEPS: tuple[Step, ...] = (proposals, tables, digests, config_shas, handed_out, index.install)
+def in_turn(connection: sa.Connection) -> None:
+    """Version 8 has an index of trials in the order of their turns; the one before knew which are open."""
+    names = {index["name"] for index in sa.inspect(connection).get_indexes(trial.name)}
+    if "ix_trial_open" in names:
+        of = " ON trial" if connection.dialect.name == "mariadb" else ""
+        connection.execute(sa.text(f"DROP INDEX ix_trial_open{of}"))
+    if turn.name not in names:
+        turn.create(connection)
+
+
+STEPS: tuple[Step, ...] = (proposals, tables, digests, config_shas, handed_out, in_turn, index.install)
 """in order: what has another name by now is renamed before what is missing is made"""
 
 

@@ -15,7 +15,7 @@ _C, _A, _M = trial.c, attempt.c, metric.c
 
 def broken(connection: sa.Connection) -> list[str]:
     """A sentence for each row that should not be; empty where everything holds."""
-    return [*_held(connection), *_ended(connection), *_figures(connection), *_sound(connection)]
+    return [*_held(connection), *_ended(connection), *_figures(connection), *sound(connection)]
 
 
 def _held(connection: sa.Connection) -> Iterator[str]:
@@ -53,15 +53,15 @@ def _figures(connection: sa.Connection) -> Iterator[str]:
         yield f"trial {number} is {status} and has figures"
 
 
-def _sound(connection: sa.Connection) -> Iterator[str]:
+def sound(connection: sa.Connection) -> Iterator[str]:
     """The file itself, its links, and that no id is given twice."""
     if connection.dialect.name != "sqlite":
         return
     for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
         if said != "ok":
             yield f"the file is damaged: {said}"
-    for table, number, other, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-        yield f"row {number} of {table} refers to a row of {other} that is not there"
+    for table, _, other, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"a row of {table} refers to one of {other} that is not there"
     told = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
     numbered = {row.name: row.seq for row in told}
     for name in (

@@ -11,7 +11,6 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from research.store.columns import Json, Number, Words, marked
-from research.store.states import OPEN
 
 
 def config_sha(signature: str, config: Any) -> str:
@@ -166,8 +165,8 @@ trial = _table(
     sa.CheckConstraint("(status IN ('leased', 'running')) = (token IS NOT NULL)", name="held_by_a_token"),
     **_ONCE,
 )
-_open = trial.c.status.in_(OPEN)
-sa.Index("ix_trial_open", trial.c.status, sqlite_where=_open, postgresql_where=_open)
+# What waits stands here in the order of its turns, so that who takes the next one sorts nothing.
+turn = sa.Index("ix_trial_turn", trial.c.status, trial.c.priority.desc(), trial.c.id)
 attempt = _table(
     "attempt",
     sa.Column("trial_id", sa.Integer, sa.ForeignKey("trial.id"), primary_key=True),

@@ -1,13 +1,12 @@
 """`task=run`: a queued proposal over the screening seeds beside its control, once or until stopped."""
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.admission import Admission
-from research.campaign.alone import running
+from research.campaign.alone import meanwhile, running
 from research.campaign.bench import Arm
 from research.campaign.campaign import Campaign
 from research.goal.saying import sentence
@@ -19,8 +18,6 @@ from research.tasks.answer import Answer, Reference, reference
 from research.tasks.line import stoppable
 from research.tasks.show import row_of
 from research.types import Proposal, Record
-
-POLL_S = 2.0
 
 
 @final
@@ -89,13 +86,16 @@ def _one(campaign: Campaign, wanted: Reference) -> ScreenedProposal:
 def _all(campaign: Campaign) -> list[ScreenedProposal]:
     """Take what is queued, and wait for more when nothing is, until interrupted."""
     done: list[ScreenedProposal] = []
+    # The cores of a machine are its commands' own, unless somebody has shared them out.
+    shared = campaign.given_run is None and campaign.config["launcher"]["jobs"] is not None
+    launcher = campaign.config["launcher"] if shared else None
+    beside = ", while trials that others have queued are run" if shared else ""
     with suppress(KeyboardInterrupt):
-        campaign.lines.say("waiting for proposals: Ctrl-C ends it, and what runs goes back to the queue")
+        campaign.lines.say(
+            f"waiting for proposals{beside}: Ctrl-C ends it, and what runs goes back to the queue"
+        )
         while True:
-            taken = leases.next_proposal(campaign.known)
-            if taken is None:
-                time.sleep(POLL_S)
-                continue
+            taken = meanwhile(campaign, lambda: leases.next_proposal(campaign.known), launcher)
             number = int(taken.name.partition(" ")[2])
             with suppress(Refusal, Lost):
                 done.append(_held(campaign, Reference("proposal", number), taken))

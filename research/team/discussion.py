@@ -91,7 +91,7 @@ def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
 
 
 def _kept_hypotheses(brief: Brief, answer: Hypotheses) -> Hypotheses | None:
-    """Those that cite what they were given."""
+    """Those that cite only what they were given."""
     kept = tuple(one for one in answer.hypotheses if not brief.unknown(one.cites))
     return Hypotheses(hypotheses=kept) if kept else None
 
@@ -181,7 +181,7 @@ def _unbuilt(plan: Plan, build: Build, check: Check) -> list[str]:
 
 
 def _kept_builds(plan: Plan, answer: Builds, check: Check) -> Builds | None:
-    """The arms that can be run: a bad one costs no other."""
+    """The arms that can be run; a bad one is left out and costs no other."""
     kept = tuple(build for build in answer.builds if not _unbuilt(plan, build, check))
     return Builds(builds=kept) if kept else None
 
@@ -198,7 +198,7 @@ def _points(build: Build) -> list[list[str]]:
 def _proposals(
     brief: Brief, hypotheses: Sequence[Hypothesis], plan: Plan, builds: Sequence[Build]
 ) -> tuple[list[Proposal], list[str]]:
-    """The builds as proposals, further values of sweeps last, and notes of what their claims lost."""
+    """The builds as proposals, further values of sweeps last, and a note for each claim that was dropped."""
     first = {build.arm: tuple(_points(build)[0]) for build in builds}
     proposals, notes = list[tuple[int, Proposal]](), list[str]()
     for build in builds:
@@ -226,7 +226,7 @@ def _proposals(
 
 @final
 class Queued(Proposer):
-    """Hands out what the discussion has queued, and asks the proposer that it stands before after that."""
+    """Hands out what the discussion has queued, and after that what the proposer behind it proposes."""
 
     def __init__(self, inner: Proposer) -> None:
         self.name, self.first = inner.name, inner.first
@@ -235,7 +235,7 @@ class Queued(Proposer):
         self.accepted = self.expected = 0
         """how many were queued in all, and how many are still to be reviewed"""
         self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
-        """what the inner proposer is asked in; None while it cannot be asked"""
+        """the context within which the inner proposer is asked; it gives None while nobody can be asked"""
         self._early: Callable[[], Proposal | None] | None = None
 
     def put(self, proposals: Iterable[Proposal]) -> None:
@@ -257,7 +257,7 @@ class Queued(Proposer):
         return self._asked(state) if early is None else early()
 
     def ask_early(self, state: State) -> None:
-        """Ask the inner proposer now: what it proposes, or raises, comes of the next `ask`."""
+        """Ask the inner proposer now; the next `ask` returns what it proposes, or raises what it raised."""
         try:
             proposal = self._asked(state)
         except Exception as error:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import train
+from cases import each
 from models.compress import artefact, teacher
 from models.inference import restore
 from models.own.weights import load
@@ -80,8 +81,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("kind", KINDS)
+@each("reader", READERS)
+@each("kind", KINDS)
 def test_a_file_of_weights_is_refused_in_a_sentence_and_runs_nothing(
     kind: str, reader: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@ from codecarbon.core.cpu import TDP
 from codecarbon.external.ram import RAM
 from codecarbon.input import DataSource
 
+from cases import each
 from models.energy import codecarbon_total
 from models.energy.estimate import memory_watts
 from power.processor import Processor, processor, tdp
@@ -29,7 +30,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_rated_power_is_what_codecarbon_finds(name):
     table = DataSource().get_cpu_power_data()
     match = TDP._get_matching_cpu(None, name, table)
@@ -79,10 +80,8 @@ def test_this_machines_memory_takes_what_codecarbon_says():
     assert memory_watts() == pytest.approx(RAM(tracking_mode="machine").total_power().W)
 
 
-@pytest.mark.parametrize(
-    "gigabytes", [0.1, 1, 2, 2.1, 4, 8, 15.9, 16.1, 32, 33, 64, 65, 128, 129, 500, 1024, 5000]
-)
-@pytest.mark.parametrize("arm", [False, True])
+@each("gigabytes", [0.1, 1, 2, 2.1, 4, 8, 15.9, 16.1, 32, 33, 64, 65, 128, 129, 500, 1024, 5000])
+@each("arm", [False, True])
 def test_memory_takes_what_codecarbon_says(gigabytes, arm):
     own = RAM()
     own.is_arm_cpu = arm

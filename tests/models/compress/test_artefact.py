@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cases import each
 from models.compress.artefact import load, measure, pack, save, unpack
 from models.compress.magnitude import magnitude_mask
 from refusal import Refusal
@@ -20,8 +21,8 @@ def wide(sparsity: float = 0.0, dtype: torch.dtype = torch.float32) -> nn.Module
     return net.to(dtype)
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@each("sparsity", [0.0, 0.5, 0.9, 0.99])
+@each("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_what_is_loaded_equals_what_was_saved(tmp_path, sparsity, dtype) -> None:
     net = wide(sparsity, dtype)
     written = save(net, tmp_path / "weights.pt")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from forked import alone
 
+from cases import each
 from models.energy.disturbance import Watch, disturbed
 from models.energy.meter import Meter
 
@@ -138,7 +139,7 @@ def test_the_machines_work_stolen_time_and_pressure_are_read(tmp_path):
 RAN = {"seconds": 2.0, "cpu": 1.0, "ran": 1.0}
 
 
-@pytest.mark.parametrize(
+@each(
     ("watched", "said"),
     [
         (RAN | {"waited": 0.09}, None),

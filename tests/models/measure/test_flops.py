@@ -9,6 +9,7 @@ import yaml
 from hydra.utils import get_object
 from torch import nn
 
+from cases import each
 from flops_by_hand import by_hand
 from models.compress import pt2e
 from models.compress.int8_weights import Int8Weights
@@ -80,10 +81,9 @@ def example(kind):
     return torch.randint(0, 30, (1, *shape), generator=generator) if tokens else torch.randn(1, *shape)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "kind", "changes"),
     [(name, kind, {}) for name, kind in EVERY] + OPTIONS,
-    ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value,
 )
 def test_every_network_counts_as_by_hand(name, kind, changes):
     net, x = build(name, kind, changes), example(kind)
@@ -108,8 +108,8 @@ CONVOLUTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS, ids=lambda value: str(value)[:60])
-@pytest.mark.parametrize("inner", [False, True], ids=["first", "inner"])
+@each(("layer", "shape"), CONVOLUTIONS)
+@each("inner", [False, True])
 def test_convolutions_of_every_kind_count_as_by_hand(layer, shape, inner):
     net = nn.Sequential(Gain(), layer) if inner else nn.Sequential(layer)
     found, _ = measure(net, torch.randn(1, *shape))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from cases import each
 from models.measure.cost import cost
 from models.nets.convnext import ConvNeXt
 from models.nets.convolutions import Convolution, Norm, Place, Points, places
@@ -47,9 +48,9 @@ def test_an_example_is_answered_alike_in_every_batch_and_mode(name, shape):
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("shape", [(1, 10), (3, 14, 22), (1, 2, 2)])
-@pytest.mark.parametrize("readout", ["flatten", "mean"])
+@each("name", NETS)
+@each("shape", [(1, 10), (3, 14, 22), (1, 2, 2)])
+@each("readout", ["flatten", "mean"])
 def test_odd_sizes_shrink_to_nothing_less_than_a_point(name, shape, readout):
     net = NETS[name](shape, 7, width=8, depth=4, growth=1, blocks=0, readout=readout)
     assert net(torch.randn(2, *shape)).shape == (2, 7)
@@ -116,8 +117,8 @@ def test_the_perceptrons_of_a_convnext_take_each_kind(kind):
     assert all(weight.grad is not None for weight in net.parameters()) and weights(net) < weights(dense)
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize(
+@each("name", NETS)
+@each(
     ("changes", "advice"),
     [
         ({"kernel": 4}, "odd number, for example 5"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from cases import each
 from models.measure.cost import measure
 from models.nets.moe import MixtureOfExperts, Routing
 from refusal import Refusal
@@ -136,7 +137,7 @@ def test_the_router_is_exact_under_autocast():
     assert logits.dtype == torch.float32 and torch.equal(logits, made._scores(x)[0])
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "advice"),
     [
         ({"experts": 17}, "16 or less"),

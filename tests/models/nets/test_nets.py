@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import own_nets
+from cases import each
 from refusal import Refusal
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -57,25 +58,25 @@ def example(data, count=2):
     return torch.randn(count, *shape)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@each("model", MODELS)
 def test_shape_classes_and_task_come_from_the_data(model):
     for name in ("shape", "classes", "task"):
         assert MODELS[model][name] == f"${{data.{name}}}"
 
 
-@pytest.mark.parametrize(("model", "data"), BUILT)
+@each(("model", "data"), BUILT)
 def test_logits_have_one_row_per_answer(model, data):
     answers = (2, *DATA[data]["shape"]) if DATA[data]["task"] in TOKENS else (2,)
     assert build(model, data)(example(data)).shape == (*answers, DATA[data]["classes"])
 
 
-@pytest.mark.parametrize(("model", "data"), [pair for pair in PAIRS if not suits(*pair)])
+@each(("model", "data"), [pair for pair in PAIRS if not suits(*pair)])
 def test_data_of_another_kind_is_refused_with_another_choice(model, data):
     with pytest.raises(Refusal, match=r"choose (model|data)="):
         build(model, data)
 
 
-@pytest.mark.parametrize(("model", "data"), SMALL)
+@each(("model", "data"), SMALL)
 def test_every_weight_gets_a_gradient_and_no_state_is_hidden(model, data):
     net = narrow(model, data)
     before = [buffer.clone() for buffer in net.buffers()]
@@ -93,7 +94,7 @@ def test_every_weight_gets_a_gradient_and_no_state_is_hidden(model, data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "data"), SMALL)
+@each(("model", "data"), SMALL)
 def test_two_networks_train_as_one_program(model, data):
     nets, inputs = [narrow(model, data).eval() for _ in range(2)], example(data)
     weights, buffers = stack_module_state(nets)
@@ -114,7 +115,7 @@ def test_two_networks_train_as_one_program(model, data):
             assert torch.allclose(grads[name][place], weight.grad, atol=1e-4), name
 
 
-@pytest.mark.parametrize(("model", "data"), SMALL)
+@each(("model", "data"), SMALL)
 def test_a_seed_fixes_the_weights(model, data):
     states = []
     for _ in range(2):
@@ -150,7 +151,7 @@ def test_parameters_are_as_many_as_the_formula_says(model, data, changes, count)
     assert sum(weight.numel() for weight in build(model, data, **changes).parameters()) == count
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "data", "changes", "advice"),
     [
         ("mlp", "digits", {"width": 0}, "model.width 0"),

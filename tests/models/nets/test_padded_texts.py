@@ -1,8 +1,8 @@
 """Texts of several lengths: what a network answers does not depend on how far a text was padded."""
 
-import pytest
 import torch
 
+from cases import each
 from models.nets.bag import Bag
 from models.nets.gru import GRU
 from models.nets.transformer import Transformer
@@ -53,7 +53,7 @@ def with_weights_of(net, other):
     return net
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_padding_changes_no_answer(name):
     torch.manual_seed(0)
     wide = NETS[name](LONG).eval()
@@ -68,7 +68,7 @@ def test_padding_changes_no_answer(name):
         )
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_gradients_are_finite_and_padding_learns_nothing(name):
     torch.manual_seed(0)
     net = NETS[name](LONG)

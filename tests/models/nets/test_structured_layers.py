@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from cases import each
 from models.nets.mlp import MLP
 from models.nets.structured import KINDS, Grouped, LowRank, Monarch, linear
 from refusal import Refusal
@@ -15,8 +16,8 @@ def weights(layer):
     return sum(parameter.numel() for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("inputs", "outputs"), SIZES)
+@each("kind", KINDS)
+@each(("inputs", "outputs"), SIZES)
 def test_outputs_vary_as_those_of_a_fresh_dense_layer(kind, inputs, outputs):
     torch.manual_seed(0)
     x = torch.randn(2000, inputs)

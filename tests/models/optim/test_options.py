@@ -10,6 +10,7 @@ import yaml
 from hydra.utils import get_object
 from torch import nn
 
+from cases import each
 from models.data import digits
 from models.nets.mlp import MLP
 from models.optim.footprint import state_bytes
@@ -129,8 +130,8 @@ def test_state_bytes_are_what_each_optimizer_is_chosen_for():
     assert found["soap"] > 2 * found["adamw"]
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-@pytest.mark.parametrize("warmup", [None, 0.01, 0.3, 0.5])
+@each("name", SCHEDULERS)
+@each("warmup", [None, 0.01, 0.3, 0.5])
 def test_a_schedule_lies_between_0_and_1_and_does_not_jump(name, warmup):
     schedule, ahead = option("scheduler", name), 1e-6
     schedule = schedule if warmup is None else partial(schedule, warmup=warmup)

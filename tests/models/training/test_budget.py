@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import each
 from models.training.budget import Budget, Target
 from refusal import Refusal
 
@@ -11,8 +12,8 @@ def test_one_limit_must_stay():
         Budget(target=0.9)
 
 
-@pytest.mark.parametrize("name", ["epochs", "steps", "seconds", "joules"])
-@pytest.mark.parametrize("limit", [0, -3, "abc"])
+@each("name", ["epochs", "steps", "seconds", "joules"])
+@each("limit", [0, -3, "abc"])
 def test_limits_are_numbers_above_zero(name, limit):
     with pytest.raises(Refusal, match=rf"budget\.{name}"):
         Budget(**{name: limit})
@@ -55,7 +56,7 @@ def test_a_target_is_a_bound_in_words_and_a_number_is_of_the_accuracy():
     assert not accuracy.kept_by({"val/accuracy": float("nan")}) and not accuracy.kept_by({"step": 3.0})
 
 
-@pytest.mark.parametrize(
+@each(
     "target",
     [
         *("test/accuracy >= 0.9", "val/f1 >= 0.9", "val/accuracy > 0.9", "val/accuracy >=", "0.9", "", True),

@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cases import each
 from models.compress.gains import error_vs_fp32
 from models.training import leftovers
 
@@ -122,9 +123,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "change"), [(name, one) for name, several in SETTINGS.items() for one in several]
-)
+@each(("name", "change"), [(name, one) for name, several in SETTINGS.items() for one in several])
 def test_a_setting_that_stays_is_seen_under_its_name_alone(name: str, change: Callable[[], Undo]) -> None:
     before = leftovers.state()
     undo = change()

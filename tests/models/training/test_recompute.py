@@ -10,6 +10,7 @@ from hydra.utils import get_object
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from cases import each
 from models.nets.cnn import CNN
 from models.nets.gpt import GPT
 from models.nets.gru import GRU
@@ -54,9 +55,9 @@ def gradients(net, x, precision=None, pieces=1):
     return [weight.grad.clone() for weight in net.parameters() if weight.grad is not None]
 
 
-@pytest.mark.parametrize("keep", ["nothing", "matmuls"])
-@pytest.mark.parametrize("precision", [None, torch.bfloat16])
-@pytest.mark.parametrize("name", NETS)
+@each("keep", ["nothing", "matmuls"])
+@each("precision", [None, torch.bfloat16])
+@each("name", NETS)
 def test_gradients_are_the_plain_ones_bit_for_bit(name, precision, keep, one_thread):
     make, x, patterns = NETS[name]
     net = make()
@@ -69,7 +70,7 @@ def test_gradients_are_the_plain_ones_bit_for_bit(name, precision, keep, one_thr
     assert not any("forward" in vars(module) for module in net.modules())
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@each("option", OPTIONS)
 def test_every_network_is_the_same_after_steps_that_recompute_what_is_inside(option, one_thread):
     given = {name: value for name, value in OPTIONS[option].items() if name != "_target_"}
     tokens = "gpt" in option

@@ -1,11 +1,12 @@
 import pytest
 import torch
 
+from cases import each
 from models.training.settings import Settings, build
 from refusal import Refusal
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "sentence"),
     [
         ({"accelerator": "tpu"}, "choose cpu or gpu"),

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cases import each
 from models.optim.sophia import Sophia
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.fit import fit
@@ -108,8 +109,8 @@ def test_an_evaluation_that_does_not_fit_is_done_in_smaller_batches(train, tmp_p
         assert left["val/loss"] == pytest.approx(right["val/loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize(("pieces", "world"), [(1, 1), (3, 1), (1, 3), (4, 2), (2, 16)])
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.97])
+@each(("pieces", "world"), [(1, 1), (3, 1), (1, 3), (4, 2), (2, 16)])
+@each("share", [0.0, 0.5, 0.97])
 def test_pieces_of_all_ranks_sum_to_the_loss_of_the_batch(pieces, world, share):
     generator = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(32, 5, generator=generator), torch.randint(0, 5, (32,), generator=generator)

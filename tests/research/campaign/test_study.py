@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cases import each
 from refusal import Refusal
 from research.campaign.recipe import Study, counts, earlier, header, names, recipe, unseen
 from research.metrics import is_timed
@@ -34,7 +35,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", STUDIED)
+@each("name", STUDIED)
 def test_a_recipe_says_what_it_claims_and_each_arm_composes(name: str) -> None:
     found = recipe(CONF, name)
     assert found.study is not None
@@ -56,7 +57,7 @@ def test_a_recipe_whose_claim_is_timed_runs_its_trials_alone(name: str) -> None:
     assert study.timed or not any(is_timed(metric) for metric in study.metrics)
 
 
-@pytest.mark.parametrize("name", STUDIED)
+@each("name", STUDIED)
 def test_what_a_method_costs_is_in_its_claim_unless_the_cost_is_equal(name: str) -> None:
     found = recipe(CONF, name)
     assert found.study is not None
@@ -146,8 +147,6 @@ def test_an_unknown_experiment_is_refused_with_the_names(tmp_path: Path) -> None
 
 
 KEPT = CONF.parent / "docs" / "experiments"
-TO_COME = frozenset({"lm_ablation", "lm_compression"})
-"""recipes whose claims were settled anew, for equal cost and on fresh seeds, and whose run is to come"""
 
 
 def studies() -> list[str]:
@@ -159,16 +158,8 @@ def test_every_recipe_with_a_question_has_its_report() -> None:
     assert [path.name for path in sorted(KEPT.iterdir())] == studies()
 
 
-def test_what_is_to_come_says_so_and_is_not_there_yet() -> None:
-    for name in TO_COME:
-        found = recipe(CONF, name)
-        seeds = f"seeds {min(found.study.seeds)} to {max(found.study.seeds)}, test split"
-        assert "the run is to come" in found.header["Expected"], name
-        assert seeds not in (KEPT / name / "report.md").read_text(), f"{name} was run: take it off the list"
-
-
 def test_a_kept_report_answers_what_its_recipe_asks_today() -> None:
-    for name in sorted({*studies()} - TO_COME):
+    for name in studies():
         study = recipe(CONF, name).study
         report = (KEPT / name / "report.md").read_text()
         assert report.startswith(f"# {name}: {plain(study.question)}\n"), name

@@ -12,6 +12,7 @@ from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
 import own_nets
+from cases import each
 from refusal import Refusal
 from research.compose import compose as module
 from research.compose.compose import Composer
@@ -115,10 +116,9 @@ def hydras(folder: Path, root: str, sets: list[list[str]]) -> Iterator[dict[str,
             yield OmegaConf.to_container(compose(root, overrides), resolve=True)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("overrides", SETS, ids=" ".join)
+@each("overrides", SETS, ids=" ".join)
 def test_every_form_gives_what_hydra_gives(tree: Path, composer: Composer, overrides: list[str]) -> None:
-    (theirs,) = hydras(tree, "root", [overrides])
-    assert composer.resolve(overrides).config == theirs
+    assert [composer.resolve(overrides).config] == list(hydras(tree, "root", [overrides]))
 
 
 def test_a_recipe_tells_which_options_it_chose(composer: Composer) -> None:
@@ -199,7 +199,7 @@ def test_unusual_defaults_lists_are_left_to_hydra(tmp_path: Path, form: str) -> 
         assert Composer(tmp_path, "root").resolve(["seed=3"]).config == theirs
 
 
-@pytest.mark.parametrize(
+@each(
     ("overrides", "says"),
     [
         (["model=nope"], "choose one of large, normed, small"),

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cases import each
 from research.compose.override import Odd, keys_of, override, read, values_of
 
 PARSER = OverridesParser.create()
@@ -140,7 +141,7 @@ def test_any_line_is_read_like_hydra_or_is_odd(text: str) -> None:
     assert (ours.key, found if ours.swept else found[0]) == (key, theirs)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "", "=", "a", "a.=1", "a..b=1", "1a=2", "a b=1", "a[0]=1", "+a=1", "~a", "a@b=1", "a={b:1}",
@@ -165,9 +166,7 @@ def test_a_range_is_counted_and_not_made() -> None:
     assert read("seed=range(10,0)").count() == 0
 
 
-@pytest.mark.parametrize(
-    "unit", ["a,", "[", "1_", "'a',", "\\\\", "a.", "a/", "- ", "=", ".", "1e", "(", "a:"]
-)
+@each("unit", ["a,", "[", "1_", "'a',", "\\\\", "a.", "a/", "- ", "=", ".", "1e", "(", "a:"])
 def test_reading_is_linear(unit: str) -> None:
     def cost(size: int) -> float:
         start = time.thread_time()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from cases import each
 from refusal import Refusal
 from research.compose.trees import parsed, resolved, text_of
 
@@ -32,7 +33,7 @@ p: -1e-8
 """
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@each("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_holds_what_omegaconf_finds(path: Path) -> None:
     assert parsed(text_of(path), path) == OmegaConf.to_container(OmegaConf.load(path))
 

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cases import each
 from refusal import Refusal
 from research.compose.compose import Composer
 from research.compose.typed import quoted
@@ -25,7 +26,7 @@ def read(argument: str) -> Any:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "value"),
     [
         ("name=läuft", "läuft"),

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from cases import each
 from refusal import Refusal
 from research import metrics
 from research.goal.goal import Goal, read
 from research.metrics import rank, screening_objective
 from research.types import Objective
+
+OWN = Path(__file__).parents[3] / "conf"
 
 TASKS = {
     "data": dict.fromkeys(
@@ -116,7 +119,7 @@ UNDERSTOOD = {
 }
 
 
-@pytest.mark.parametrize("text", UNDERSTOOD)
+@each("text", UNDERSTOOD)
 def test_understood(text: str, conf: Path) -> None:
     assert short(read(text, conf)) == UNDERSTOOD[text]
 
@@ -161,7 +164,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("text", REFUSED)
+@each("text", REFUSED)
 def test_refused_with_a_sentence_that_helps(text: str, conf: Path) -> None:
     with pytest.raises(Refusal, match=REFUSED[text]):
         read(text, conf)
@@ -253,3 +256,26 @@ def test_every_detailed_score_has_its_twin_in_screening() -> None:
         assert metrics.elsewhere(f"val/{name}", "classification") is None
         assert metrics.elsewhere(f"val/{name}", "recall") == "classification"
     assert metrics.elsewhere("train/recall", "language") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "bounds", "effect"),
+    [
+        ("lowest RMSE", "test/rmse", [], 0.0),
+        ("reduce the root mean squared error by 0.5", "test/rmse", [], 0.5),
+        ("mean absolute error under 2 with the fewest parameters", "size/parameters", ["test/mae <= 2"], 0.0),
+        ("R2 of at least 0.8, fewest joules", "train/energy_j", ["test/r2 >= 0.8"], 0.0),
+        ("at most 10 % more RMSE, best R2", "test/r2", ["test/rmse <= 1.1 * control"], 0.0),
+    ],
+)
+def test_a_table_of_numbers_has_scores_of_its_own(
+    text: str, metric: str, bounds: list[str], effect: float, tmp_path: Path
+) -> None:
+    table = tmp_path / "numbers.csv"
+    table.write_text("a,y\n" + "".join(f"{row},{row % 37 + 0.5}\n" for row in range(200)))
+    goal = read(text, OWN, fixed=("data=table", f"data.path={table}", "data.target=y"))
+    asked = goal.objective
+    assert (asked.metric, [bound.words for bound in asked.constraints]) == (metric, bounds)
+    assert goal.smallest_effect == effect
+    with pytest.raises(Refusal, match="measured for regression"):
+        read(text, OWN)

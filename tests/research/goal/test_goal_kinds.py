@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import each
 from refusal import Refusal
 from research import metrics
 from research.goal.goal import Goal, read
@@ -20,7 +21,7 @@ CASES = [json.loads(line) for line in (Path(__file__).parent / "goals.jsonl").re
 REPOSITORY = Path(__file__).parents[3] / "conf"
 
 
-@pytest.mark.parametrize("kind", dict.fromkeys(case["kind"] for case in CASES))
+@each("kind", dict.fromkeys(case["kind"] for case in CASES))
 def test_goals_of_a_kind_are_read_rightly_or_refused(kind: str) -> None:
     for case in (case for case in CASES if case["kind"] == kind):
         try:
@@ -194,7 +195,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("wish", WISHES)
+@each("wish", WISHES)
 def test_a_wish_and_a_bound_mean_the_same_together_in_either_order(wish: str) -> None:
     for bound, join in itertools.product(BOUNDS, (", ", " and ", " with ", "; ", " while ")):
         for text in (wish + join + bound, bound + join + wish):
@@ -209,7 +210,7 @@ PIECES = """
 """
 
 
-@pytest.mark.parametrize("piece", PIECES.strip().replace("_", " ").split("|"))
+@each("piece", PIECES.strip().replace("_", " ").split("|"))
 def test_work_grows_no_faster_than_the_text(piece: str) -> None:
     """Counted in calls: a text of four times the length takes little more than four times as many."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cases import each
 from research.llm.replies import LIMIT, ReadReply, read
 from research.propose.model import Draft
 from research.space.gate import Space
@@ -31,7 +32,7 @@ def space() -> Space:
     return Space(GATE / "conf", GATE / "space.yaml")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']}-{case['category']}")
+@each("case", CASES, ids=lambda case: f"{case['id']}-{case['category']}")
 def test_the_shared_cases_get_their_verdicts(case: dict[str, str], space: Space) -> None:
     found = reading(case["reply"], case["finish_reason"])
     complaints = space.check(list(found.record.overrides)) if found.record else found.complaints
@@ -123,7 +124,7 @@ def test_accepted(name: str) -> None:
     assert reading(ACCEPTED[name]).record is not None, reading(ACCEPTED[name]).complaints
 
 
-@pytest.mark.parametrize("name", REJECTED)
+@each("name", REJECTED)
 def test_rejected_with_a_sentence_that_is_safe_to_print(name: str) -> None:
     found = reading(REJECTED[name])
     assert found.record is None and found.repairable and found.complaints
@@ -176,7 +177,7 @@ def test_a_sorry_before_an_object_is_bad_form_and_not_a_refusal() -> None:
     assert reading(f"Sorry, here it is: {GOOD}").outcome == "malformed"
 
 
-@pytest.mark.parametrize("cut", range(1, len(GOOD)))
+@each("cut", range(1, len(GOOD)))
 def test_no_beginning_of_a_reply_is_completed_by_guessing(cut: int) -> None:
     assert reading(GOOD[:cut]).record is None
 

@@ -10,6 +10,9 @@ import sqlalchemy as sa
 import construct
 from past import ACCURACY, ENERGY, insight, proposed, sprint, trial
 from refusal import Refusal
+from research.campaign.charter import Charter
+from research.campaign.discuss import Recall
+from research.goal.goal import Goal
 from research.memory.memory import Memory, opened
 from research.memory.records import Episode, Query
 from research.space import identity
@@ -48,6 +51,15 @@ def past(written: Path, tmp_path: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path}/past.db")
     yield store
     store.close()
+
+
+def test_a_team_is_told_what_came_of_the_choices_that_its_goal_fixes(store: Store) -> None:
+    proposed(store, None, ["model=cnn"], "Filters share weights")
+    proposed(store, None, ["model.width=64"], "Half the width is enough")
+    goal = Goal(text="fewer joules with a cnn", objective=ENERGY)
+    recall = Recall(memory(store, "on"), Charter(goal=goal, fixed=("data=digits", "model=cnn")))
+    assert recall.lessons("planning") == ["proposal 1: model=cnn: screened"]
+    assert recall.ids() == {"proposal 1"}
 
 
 def mine(store: Store, query: Query) -> list[Episode]:

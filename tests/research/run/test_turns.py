@@ -113,8 +113,7 @@ def pids(outcomes: list[Outcome]) -> list[int]:
 
 def test_trials_of_one_kin_take_turns_and_each_is_told_apart(ran: Ran, tmp_path: Path) -> None:
     jobs = [job("print", name=name, burn=burn) for name, burn in (("a", 0.3), ("b", 0.1), ("c", 0.2))]
-    ends = ran(*jobs)
-    assert len(set(pids(ends))) == 1
+    assert len(set(pids(ends := ran(*jobs)))) == 1
     assert [one.facts["argv"] for one in ends] == [["name=a"], ["name=b"], ["name=c"]]
     logs = sorted((tmp_path / "logs").glob("000*"))
     assert [log.read_text() for log in logs] == ["said by a\n", "said by b\n", "said by c\n"]
@@ -221,6 +220,7 @@ def test_each_turn_has_its_own_deadline(ran: Ran, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stop_between_turns_holds_for_what_has_not_begun(ran: Ran, tmp_path: Path) -> None:
+    ran(job())  # the server is there when the clock starts
     asleep = ALIKE | {"do": "sleep", "seconds": 2.2, "pids": str(tmp_path / "pids")}
     jobs = [Job(asleep, [number], until=time.monotonic() + 4.0) for number in "0123"]
     words = {one.job.overrides[0]: one.status for one in ran(*jobs)}

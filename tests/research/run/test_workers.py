@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from refusal import Refusal
 from research.campaign.alone import alone, shares
 from research.campaign.trials import Sharing, unshared
 from research.run import drain, engines, handout
@@ -19,6 +20,7 @@ from research.run.handout import Handout
 from research.run.job import Job, Outcome
 from research.store import leases, schema
 from research.store.store import Store
+from research.tasks import execute
 
 LAUNCHER = {"jobs": 1, "threads": 1, "timeout_s": 60.0, "stall_s": None, "disk_floor_gib": 0.25}
 
@@ -208,3 +210,48 @@ def test_workers_that_nothing_may_be_shared_with_are_none_and_that_is_said() -> 
     assert "train/co2_kg by another counter" in told[0] and "timed beside each other" in told[1]
     campaign.config["runner"]["workers"] = None
     assert not shares(campaign, "why") and len(told) == 2, "nobody has asked for any"
+
+
+def test_a_daemon_runs_what_others_have_queued_where_cores_were_shared_out(
+    jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Handout([*jobs[:2], replace(jobs[2], sweep="another"), replace(jobs[3], apart=True)])
+    monkeypatch.setattr("research.campaign.alone.Runner", lambda **own: nullcontext(Here(store)))
+    said: list[str] = []
+
+    def stopped(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    def daemon(jobs: int | None) -> None:
+        config = {"store": {"url": store._url}, "launcher": LAUNCHER | {"jobs": jobs}}
+        lines = SimpleNamespace(say=said.append)
+        campaign: Any = SimpleNamespace(known=store, given_run=None, config=config, lines=lines)
+        assert execute._all(campaign) == []
+
+    monkeypatch.setattr("time.sleep", stopped)
+    daemon(None)
+    assert set(statuses(store).values()) == {"queued"} and "queued are run" not in said.pop()
+    daemon(1)
+    assert statuses(store) == {0: "done", 1: "done", 2: "done", 3: "queued"}
+    assert said[0].startswith("waiting for proposals, while trials that others have queued are run")
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.9:6379"])
+def test_a_ray_that_does_not_start_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    """It raises kinds of its own, Python's, and a bare one where a node is too slow."""
+
+    def init(where: str | None, **how: Any) -> None:
+        assert where == address
+        raise Exception("The node timed out during startup.\nand much more")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setattr(engines, "_needed", lambda *about: ray)
+    what = "does not start here" if address is None else f"does not reach a cluster at {address}"
+    with pytest.raises(Refusal) as refused:
+        engines.Ray(address, workers=1).start(1, ["cpu"], "sqlite:///x")
+    assert str(refused.value) == (
+        f"Ray {what} (The node timed out during startup.): start one by ray start --head, correct "
+        "runner.address, or choose runner=local."
+    )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from campaign_lab import Scripted, energy, opened
+from cases import each
 from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.override import keys_of
@@ -22,7 +23,7 @@ CONFIG = {"model": {"width": 100, "heads": 7, "kind": "gpt", "sizes": [1, 2, 3],
 POINT = Resolved(CONFIG, {"model": "transformer", "callbacks": ("a", "b"), "optimizer": "lion_digits"})
 
 
-@pytest.mark.parametrize(
+@each(
     "kept",
     [
         "model.width == 100 and model.heads == 7",
@@ -63,7 +64,7 @@ def test_what_cannot_be_judged_has_not_passed(undecided: str) -> None:
     assert constraint({"require": undecided, "say": "x"}).complaint(POINT) is not None
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "__import__('os').system('id')", "open('x')", "model.width ** 9", "[x for x in model.sizes]",

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from cases import each
 from research.space.gate import Space
 
 GATE = Path(__file__).parents[2] / "gate"
@@ -29,18 +30,18 @@ SWEEPS = [case["override"] for case in CASES if case["category"] == "must_accept
 ONCE = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@each("case", CASES, ids=lambda case: case["id"])
 def test_the_verdict_on_one_override(case: dict[str, Any]) -> None:
     complaints = SPACE.check([case["override"]])
     assert bool(complaints) == (case["expected"] == "reject"), (case["override"], complaints)
 
 
-@pytest.mark.parametrize("entry", SETS, ids=lambda entry: entry["id"])
+@each("entry", SETS, ids=lambda entry: entry["id"])
 def test_the_verdict_on_a_proposal(entry: dict[str, Any]) -> None:
     assert bool(SPACE.check(entry["overrides"])) == (entry["expected"] == "reject")
 
 
-@pytest.mark.parametrize("text", REJECTED, ids=lambda text: ascii(text)[:40])
+@each("text", REJECTED, ids=lambda text: ascii(text)[:40])
 def test_a_complaint_is_one_short_printable_sentence(text: str) -> None:
     for complaint in SPACE.check([text]):
         assert re.fullmatch(r"[ -~]{10,400}[.?]", complaint)

@@ -4,6 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from cases import each
 from refusal import Refusal
 from research.space.gate import Space
 
@@ -110,7 +111,7 @@ def test_what_such_a_tree_has_is_accepted_and_is_what_hydra_composes(
             assert space.resolve(point) == OmegaConf.to_container(compose("root", point), resolve=True)
 
 
-@pytest.mark.parametrize(("tree", "typed", "says"), REFUSED)
+@each(("tree", "typed", "says"), REFUSED)
 def test_what_it_does_not_have_is_refused_with_what_it_has(
     spaces: dict[str, Space], tree: str, typed: str, says: str
 ) -> None:

@@ -4,8 +4,7 @@ import math
 import re
 from pathlib import Path
 
-import pytest
-
+from cases import each
 from research.space.complaints import near
 from research.space.gate import Space
 
@@ -57,18 +56,18 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize("text", EDGES)
+@each("text", EDGES)
 def test_the_last_that_is_taken(text: str) -> None:
     assert SPACE.check([text]) == []
 
 
-@pytest.mark.parametrize("text", BEYOND, ids=ascii)
+@each("text", BEYOND, ids=ascii)
 def test_the_first_that_is_not(text: str) -> None:
     (complaint,) = SPACE.check([text])
     assert re.fullmatch(r"[ -~]{10,400}[.?]", complaint)
 
 
-@pytest.mark.parametrize(("text", "says"), TOLD)
+@each(("text", "says"), TOLD)
 def test_a_complaint_says_what_to_write_instead(text: str, says: str) -> None:
     (complaint,) = SPACE.check([text])
     assert complaint.endswith(says)

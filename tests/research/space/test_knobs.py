@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cases import each
 from refusal import Refusal
 from research.space.knobs import Knob, load
 
@@ -27,7 +28,7 @@ def test_what_is_taken(knob: Knob, value: Any) -> None:
     assert knob.takes(value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("knob", "value"),
     [
         (WHOLE, 0), (WHOLE, 9), (WHOLE, 1.0), (WHOLE, True), (WHOLE, "1"), (WHOLE, None), (WHOLE, [1]),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import construct
+from cases import each
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
 from research.space.gate import Space
@@ -52,7 +53,7 @@ TURNED = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "fixed", "said"), TURNED)
+@each(("overrides", "fixed", "said"), TURNED)
 def test_agents_turn_what_the_person_lists(
     space: Callable[..., Space], overrides: list[str], fixed: list[str], said: str | None
 ) -> None:
@@ -85,8 +86,8 @@ def test_an_option_that_only_a_person_chooses_leaves_the_rest_to_be_turned() -> 
 DATA = ["data=digits", "data=mqar", "data=mnist1d"]
 
 
-@pytest.mark.parametrize("data", DATA)
-@pytest.mark.parametrize(
+@each("data", DATA)
+@each(
     "fixed",
     [["model=deep"], ["model=tiny"], ["model._target_=nets.Net"], ["model=own", "model.target=nets.Net"]],
 )

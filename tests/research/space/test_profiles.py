@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cases import each
 from construct import build
 from refusal import Refusal
 from research.space.gate import Space
@@ -43,8 +44,8 @@ def test_the_defaults_fit_every_profile(name: str) -> None:
     assert SPACE.check(["optimizer=lion"], given=[f"budget={name}"]) == []
 
 
-@pytest.mark.parametrize("name", PROFILES)
-@pytest.mark.parametrize("ceiling", EXCEEDED)
+@each("name", PROFILES)
+@each("ceiling", EXCEEDED)
 def test_what_exceeds_a_profile_is_refused_with_the_reason(name: str, ceiling: str) -> None:
     overrides, says = EXCEEDED[ceiling]
     config = SPACE.resolve([f"budget={name}", *overrides])

@@ -148,3 +148,30 @@ def test_a_key_of_an_option_that_is_not_fixed_cannot_be_left_open(digits: dict) 
 def test_what_cannot_be_left_open_is_refused(line: str, said: str, cnn: dict) -> None:
     with pytest.raises(Refusal, match=said):
         Scope(None, (line,)).narrowed(cnn, CNN)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model.width=-1",
+        "model.width=0",
+        "model.width=1.5",
+        "model.width=wide",
+        "optimizer.lr=-0.1",
+        "model.depth=nan",
+    ],
+)
+def test_a_number_that_none_can_be_is_refused_before_a_campaign(space: Space, line: str) -> None:
+    with pytest.raises(Refusal, match=f"base cannot hold {line}: of agents it takes a"):
+        narrowed(space, ("data=digits", "model=cnn", line))
+
+
+def test_people_may_go_beyond_what_agents_may(space: Space) -> None:
+    for key, value in (
+        ("model.width", 2000),
+        ("model.width", 1),
+        ("optimizer.lr", 0),
+        ("optimizer.weight_decay", 9),
+    ):
+        assert space.file.keys[key].possible(value)
+    assert not space.file.keys["model.width"].takes(2000) and not space.file.keys["model.width"].takes(1)

@@ -1,6 +1,7 @@
 """The code that a trial runs is known by its content, the lab's as a user's, without importing any of it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "models" / "nets").mkdir(parents=True)
     (tmp_path / "models" / "nets" / "mlp.py").write_text("a = 1\n")
     monkeypatch.setattr(sources, "_ROOT", tmp_path)
-    for name in ("_sources", "_lab_imports", "_lab_needs"):
+    for name in ("_sources", "_lab_imports", "_lab_needs", "_lab_beside"):
         monkeypatch.setattr(sources, name, getattr(sources, name).__wrapped__)
     return tmp_path
 
@@ -146,3 +147,16 @@ def test_a_target_in_the_clone_outside_of_models_is_known_by_its_sources(
     plain = code_digest({"model": {"_target_": "models.nets.mlp.MLP"}})
     assert code_digest({"model": {"_target_": "train.build"}}) != plain
     assert code_digest({"model": {"_target_": "collections.OrderedDict"}}) != plain
+
+
+def test_the_labs_own_sources_are_looked_through_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"data": {"_target_": "models.data.digits.load"}, "model": {"_target_": "models.nets.mlp.MLP"}}
+    first, walk, seen = code_digest(config), sources.walk, []
+
+    def walked(place: Path) -> Iterator[Path]:
+        seen.append(place)
+        return walk(place)
+
+    monkeypatch.setattr(sources, "walk", walked)
+    assert code_digest(config) == first and seen == []
+    assert code_digest(config | {"loss": {"_target_": "train.build"}}) != first and seen

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import own_data
+from cases import each
 from construct import build
 from research.compose.compose import at, holds
 from research.space.conditions import family
@@ -37,7 +38,7 @@ def owners(key: str) -> list[str]:
     return [option for option in options if holds(under(group, option), key)]
 
 
-@pytest.mark.parametrize("key", KEYS)
+@each("key", KEYS)
 def test_a_key_is_real_and_its_default_lies_in_range_for_each_option(key: str) -> None:
     group = key.split(".")[0]
     assert group in SPACE.composer.chosen and owners(key), f"{key} is a key of no option of {group}"
@@ -47,7 +48,7 @@ def test_a_key_is_real_and_its_default_lies_in_range_for_each_option(key: str) -
         assert knob.takes(default), f"{key}={default!r} under {group}={option}: it takes {knob.wants()}"
 
 
-@pytest.mark.parametrize("key", KEYS)
+@each("key", KEYS)
 def test_a_key_is_explained_and_what_differs_is_narrower(key: str) -> None:
     knob = KEYS[key]
     assert knob.help and (knob.unit or knob.type in ("enum", "bool", "list"))

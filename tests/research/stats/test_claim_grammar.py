@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import each
 from research.metrics import METRICS
 from research.stats.claims import KINDS, Part, refutation
 from research.types import Objective
@@ -56,7 +57,7 @@ def test_an_improvement_is_refuted_by_the_opposite(
     assert found == words and Part.read(found).size.unit == unit
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",

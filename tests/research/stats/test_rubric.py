@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cases import each
 from research.stats.comparable import comparable, energy_method
 from research.stats.rubric import Efficiency, RubricFacts, efficiency, gathered, rating
 from research.stats.verdicts import judge
@@ -60,7 +61,7 @@ def test_the_words_of_a_model_are_no_fact() -> None:
         RubricFacts.model_validate({"ran": True, "opinion": 10})
 
 
-@pytest.mark.parametrize(
+@each(
     ("known", "expected", "words"),
     [
         ({}, 1, "no finding"),

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from cases import each
 from research.stats.alpha import Errors, errors
 from research.stats.claims import Part
 from research.stats.verdicts import PartVerdict, claim_word, judged
@@ -20,7 +21,7 @@ def part(metric: str = "test/accuracy", **kind) -> Part:
     return Part(metric=metric, **kind)
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "by", "word"),
     [
         ({"more_by": 0}, 0.02, "supported"),

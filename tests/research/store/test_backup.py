@@ -105,7 +105,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
         raw.commit()
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     with store.read() as connection:
-        assert "a row of metric belongs to one of trial that is not there" in backup.complaints(connection)
+        assert "a row of metric refers to one of trial that is not there" in backup.complaints(connection)
     with pytest.raises(Refusal, match="not sound"):
         backup.backup(store, tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()

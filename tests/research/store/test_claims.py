@@ -1,5 +1,6 @@
 """The store against a model of what it should be, under every order of claims, ends and late writers."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -272,3 +273,16 @@ def test_no_trial_can_have_two_open_attempts_or_two_results(store: Store, second
         opened.execute(
             sa.insert(attempt).values(**row | {"n": 3, "token": "third"}, ended=2.0, outcome="lost")
         )
+
+
+def test_who_takes_the_next_trial_looks_at_no_other(store: Store) -> None:
+    """By the order of an index, whatever waits: to sort fifty thousand took a tenth of a second."""
+    store.enqueue([wanted(Key(f"s{at}", "c", "d", "h"), config={}) for at in range(300)])
+    with store.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("ANALYZE trial"))
+        asked = attempts.waiting().limit(1).compile(connection, compile_kwargs={"literal_binds": True})
+        how = {"sqlite": "EXPLAIN QUERY PLAN "}.get(connection.dialect.name, "EXPLAIN ")
+        plan = " ".join(map(str, connection.exec_driver_sql(how + str(asked).replace("%", "%%"))))
+    assert "ix_trial_turn" in plan
+    assert not re.search("TEMP B-TREE|Sort|filesort", plan), plan

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cases import each
 from models.training.record import Diverged
 from refusal import Refusal
 from research.memory.doubts import Doubts
@@ -77,7 +78,7 @@ CASES = {
 OUTCOMES = {"done", "configuration", "infrastructure", "lost", "hung", "timeout", "cancelled", "interrupted"}
 
 
-@pytest.mark.parametrize(("fault", "said"), [(fault, said) for fault, some in CASES.items() for said in some])
+@each(("fault", "said"), [(fault, said) for fault, some in CASES.items() for said in some])
 def test_a_reason_has_a_class(fault: faults.Fault | None, said: str | None) -> None:
     assert faults.of(said) == fault
 

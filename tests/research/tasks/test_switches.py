@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cases import each
 from refusal import Refusal
 from research.campaign.campaign import CONF
 from research.campaign.charter import charter
@@ -40,8 +41,8 @@ KEYS = sorted(
 )
 
 
-@pytest.mark.parametrize(("key", "task"), KEYS)
-@pytest.mark.parametrize("value", ["true", "false"])
+@each(("key", "task"), KEYS)
+@each("value", ["true", "false"])
 def test_no_number_text_or_list_takes_true_or_false(key: str, task: str, value: str) -> None:
     with pytest.raises(Refusal) as refused:
         checked([f"{key}={value}"], task)
@@ -71,7 +72,7 @@ def test_what_is_a_switch_is_taken(typed: list[str]) -> None:
     checked(typed)
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "named"),
     [
         ("screen.turns=0", "screen.turns"),

@@ -12,6 +12,7 @@ from typing import get_origin, get_type_hints
 
 import pytest
 
+from cases import each
 from redact import shown
 from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
@@ -45,7 +46,7 @@ def test_the_folder_is_the_list_of_tasks() -> None:
     assert all(FILES.load(f"task/{name}").content["task"]["name"] == name for name in TASKS)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@each("name", TASKS)
 def test_each_task_is_a_function_that_answers_and_takes_the_keys_of_its_file(name: str) -> None:
     does = function(name)
     hints = get_type_hints(does, localns=vars(import_module("research.campaign.campaign")))
@@ -54,7 +55,7 @@ def test_each_task_is_a_function_that_answers_and_takes_the_keys_of_its_file(nam
     assert {*TASKS[name].own} - {"llm"} <= {*wanted} <= {*TASKS[name].keys}
 
 
-@pytest.mark.parametrize("name", TASKS)
+@each("name", TASKS)
 def test_what_a_file_says_that_a_key_takes_its_function_takes(name: str) -> None:
     """The page of help is read from the file, and a value is checked by the function."""
     told = line.page([f"task={name}", "--help"], CONF).keys
@@ -69,7 +70,7 @@ def test_what_a_file_says_that_a_key_takes_its_function_takes(name: str) -> None
         assert type(default) in taken, key
 
 
-@pytest.mark.parametrize("name", TASKS)
+@each("name", TASKS)
 def test_each_task_has_its_page(name: str) -> None:
     page = line.page([f"task={name}", "--help"], CONF)
     assert page.task == name and f"python agent.py task={name}" in page.page
@@ -77,7 +78,7 @@ def test_each_task_has_its_page(name: str) -> None:
     assert json.loads(page.document())["page"] == page.text()
 
 
-@pytest.mark.parametrize("name", TASKS)
+@each("name", TASKS)
 def test_the_examples_of_a_page_compose(name: str) -> None:
     for example in TASKS[name].examples:
         assert config(f"task={name}", *shlex.split(example))["task"]["name"] == name
@@ -97,7 +98,7 @@ def test_every_command_of_the_readme_and_the_help_composes() -> None:
         assert config(*typed)["task"]["name"] in TASKS
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "said"),
     [
         (["task=dance"], "task=dance is unknown: choose one of backup, calibrate, compare"),

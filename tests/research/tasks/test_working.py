@@ -5,7 +5,6 @@ import pytest
 import construct
 from command_lab import Room
 from refusal import Refusal
-from research.tasks import execute
 from research.tasks.task import perform
 from research.types import Proposal
 
@@ -171,7 +170,7 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
     def stopped(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute.time, "sleep", stopped)
+    monkeypatch.setattr("time.sleep", stopped)
     found = room.ask("run", daemon=True)
     assert [one.id for one in found.proposals] == numbers and found.left == 0
     last = proposed(room, "budget.steps=140")

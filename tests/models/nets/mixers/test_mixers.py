@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import elu
 from torch.utils.flop_counter import FlopCounterMode
 
+from cases import each
 from models.measure.cost import measure
 from models.nets.mixers.choice import BOTH_WAYS, NAMES, mixer, names
 from models.nets.mixers.delta import replace
@@ -105,9 +106,9 @@ def test_a_window_is_masked_attention(length, window, causal):
     agree(banded(*inputs, window, causal=causal), plain, inputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("convolution", [0, 3])
-@pytest.mark.parametrize("kv_heads", [None, 2])
+@each("name", NAMES)
+@each("convolution", [0, 3])
+@each("kv_heads", [None, 2])
 def test_no_position_sees_a_later_one(name, convolution, kv_heads):
     net = make(name, convolution=convolution, kv_heads=kv_heads)
     x = torch.randn(2, 90, 16)

@@ -1,0 +1,133 @@
+"""Phrases put together: negations as the bound that they say, parts of a trial beside what they belong to."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
+from research.goal.quantities import Quantity
+
+_CHANGES = "ZUDYHzud"
+_PLACES = ("above", "over", "below", "under", "beyond")
+_Build = Callable[[list[Lexeme]], list[Lexeme]]
+
+
+def merged(found: list[Lexeme]) -> list[Lexeme]:
+    """Negations turned into the bound that they say, and parts of a trial put to what they belong to."""
+    found = [_lost(found, at) for at in range(len(found))]
+    found = [lexeme for lexeme in _rewritten(found, r"q(?:op|[oNX])+T", _answered) if lexeme.sign != "T"]
+    for pattern, build in _MERGES:
+        found = _rewritten(found, pattern, build)
+    return found
+
+
+def _answered(found: list[Lexeme]) -> list[Lexeme]:
+    """`95 % of the digits right` is a share of answers; `right` anywhere else says nothing."""
+    shares = found[0].value.dimension == "share"
+    return [*found[:-1], found[-1]._replace(sign="m", value=ACCURACY)] if shares else found
+
+
+def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
+    """The loss of something where it is no cross-entropy: `1 % accuracy loss`, `no loss`."""
+    lexeme = found[at]
+    if lexeme.sign != "m" or lexeme.value.concept.name != "loss" or lexeme.value.key != "test/loss":
+        return lexeme
+    before = next((other for other in found[max(0, at - 3) : at][::-1] if other.sign not in "oi"), None)
+    after = [other for other in found[at + 1 : at + 4] if other.sign not in "oigly="][:1]
+    shares = ("share", "points")
+    lost = before is not None and (
+        before.sign == "n"
+        or (before.sign == "m" and before.value.key is not None)
+        or (before.sign == "q" and before.value.dimension in shares)
+    )
+    of = found[at + 1].sign in "oi" if at + 1 < len(found) else False
+    lost = lost or any(
+        (of and other.sign == "m" and other.value.key is not None)
+        or (other.sign == "q" and other.value.dimension == "points")
+        for other in after
+    )
+    return lexeme._replace(sign="Z", value="bad") if lost else lexeme
+
+
+def _rewritten(found: list[Lexeme], pattern: str, build: _Build) -> list[Lexeme]:
+    made: list[Lexeme] = []
+    end = 0
+    for match in re.finditer(pattern, "".join(lexeme.sign for lexeme in found)):
+        made += [*found[end : match.start()], *build(found[match.start() : match.end()])]
+        end = match.end()
+    return made + found[end:]
+
+
+def _turned(found: list[Lexeme]) -> list[Lexeme]:
+    """A bound without its `not`, the other way round."""
+    *kept, bound = found[1:]
+    if any(lexeme.sign == "s" and not lexeme.value.startswith("us") for lexeme in kept):
+        return found
+    turned = {"g": "l", "l": "g", "h": "="}[bound.sign]
+    if any(lexeme.sign in _CHANGES for lexeme in kept):
+        if bound.value in _PLACES:  # `don't reduce accuracy below 95 %`
+            kept = [lexeme for lexeme in kept if lexeme.sign == "m"]
+        elif bound.sign == "l":
+            return found
+    kept = [] if turned == "=" else kept
+    return [*kept, bound._replace(sign=turned, start=found[0].start if not kept else bound.start, value=None)]
+
+
+def _parted(found: list[Lexeme]) -> list[Lexeme]:
+    """A metric, an adjective or a quantity in the part of a trial's life that stands beside it."""
+    part = next(lexeme.value for lexeme in found if lexeme.sign in "pP")
+    said = next(lexeme for lexeme in found if lexeme.sign in "maAq")
+    value = _placed(said.value, part)
+    if value is None:
+        return found
+    return [Lexeme(said.sign, found[0].start, found[-1].end, value)]
+
+
+def _placed(value: Any, part: str) -> Any:
+    if isinstance(value, Adjective):
+        # `the most accurate model that trains in 30 s` is not the most accurate in training.
+        noun = _placed(value.noun, part) if part in value.noun.concept.keys else None
+        return noun and value._replace(noun=noun)
+    if isinstance(value, Quantity):
+        noun = value.noun and _placed(_of_time(value.noun), part)
+        return noun and value._replace(noun=noun)
+    if value.part is not None:
+        return None
+    known = part in value.concept.keys or (part in ("train", "val") and "test" in value.concept.keys)
+    known = known or (part == "infer" and value.concept.name == "memory")
+    return value._replace(part=part) if known else None
+
+
+def _of_time(noun: Noun) -> Noun:
+    """Milliseconds are a latency until they are said to be the training's."""
+    return Noun(CONCEPTS["time"]) if noun.concept.name == "latency" else noun
+
+
+def _fallen(found: list[Lexeme]) -> list[Lexeme]:
+    """`a drop below 1 point` is a loss that is bounded, once no `not` stands before it."""
+    said, quantity = found
+    if quantity.value.dimension != "points" or not str(said.value).startswith(("drop", "fall", "dip")):
+        return found
+    return [said._replace(sign="Z", value="down"), said._replace(value="below"), quantity]
+
+
+def _all_but(found: list[Lexeme]) -> list[Lexeme]:
+    """`any network but a cnn` excludes it; `fewer joules, but on digits` does not."""
+    return [found[0]._replace(sign="n"), found[1]] if found[0].value == "but" else found
+
+
+_MERGES: tuple[tuple[str, _Build], ...] = (
+    (rf"n(?:[{_CHANGES}][oi]*m?y?)[gl]", _turned),
+    (r"n[kis]?m?[gl]", _turned),
+    (r"nzh(?=[lg]?q)", _turned),
+    (r"sN", _all_but),
+    (r"lq", _fallen),
+    (r"[mqaA][oi]*P", _parted),
+    (r"p[o]?m", _parted),
+    (r"m[oirt]p", _parted),
+    (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
+    (r"mp(?![ti=]*[gl]?q)", _parted),
+    (r"[aA][oit]*p", _parted),
+    (r"pj?[aA]", _parted),
+    (r"q[oir]*p", _parted),
+)
