@@ -32,7 +32,7 @@ def test_eight_contenders_share_twelve_trials_and_the_control_has_each_seed(ende
     }
     control = arms.pop("control")
     ran = [seed for arm in arms.values() for seed in arm.seeds]
-    assert 4 < len(arms) <= 8 and len(ran) == charter.promote.trials
+    assert 4 <= len(arms) <= 8 and len(ran) == charter.promote.trials
     assert {*ran} == {*control.seeds} <= {*charter.promote.seeds}
     most = max(len(arm.seeds) for arm in arms.values())
     pick = next(arm for arm in found.arms("confirmed") if not arm.control and not arm.stopped)
