@@ -184,14 +184,14 @@ class Forest(Proposer):
             usual = np.median(known, axis=0)
             usual[-2] = 1.0
             known, read = np.concatenate([known, np.tile(usual, (len(lost), 1))]), read + lost
-        scale, names = known.std(axis=0) + _TINY, _varying(read)
+        centre, scale, names = known.mean(axis=0), known.std(axis=0) + _TINY, _varying(read)
         own, other = _rows(read, names), _rows([each.places for each in candidates], names)
         if self._lore:
             own = np.column_stack([own, self._lore.told(read)])
             other = np.column_stack([other, self._lore.told([each.places for each in candidates])])
-        trees = grown(own, known / scale, _TREES, self._rng.randrange(2**31))
+        trees = grown(own, (known - centre) / scale, _TREES, self._rng.randrange(2**31))
         said = trees.predict(other)
-        means, sds = said.mean(axis=0) * scale, (said.std(axis=0) + _DOUBT) * scale
+        means, sds = said.mean(axis=0) * scale + centre, (said.std(axis=0) + _DOUBT) * scale
         z = (best - means[:, 0]) / sds[:, 0]
         density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         chance = _normal(-means[:, 1:-1] / sds[:, 1:-1]).prod(axis=1)

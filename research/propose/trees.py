@@ -79,7 +79,8 @@ def _split(points: Any, values: Any, starts: Any, sizes: Any, rng: Any) -> tuple
 
     group = np.repeat(np.arange(len(starts)), sizes)
     low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
-    cuts = high - (high - low) * rng.random(low.shape)  # in (low, high]: the least always goes left
+    # In (low, high], so that the least always goes left: between neighbouring floats the product is rounded.
+    cuts = np.maximum(high - (high - low) * rng.random(low.shape), np.nextafter(low, high))
     left = points < cuts[group]
     inside = np.add.reduceat(left.astype(float), starts)
     total = np.add.reduceat(values, starts)

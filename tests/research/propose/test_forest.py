@@ -50,6 +50,14 @@ def test_trees_are_as_good_as_scikit_learns() -> None:
     assert errors[0] < 1.15 * errors[1]
 
 
+def test_neighbouring_floats_are_told_apart() -> None:
+    low = 0.56041375
+    points = np.array([low, np.nextafter(low, 1)] * 8)[:, None]
+    truth = np.arange(16.0)[:, None] % 2
+    told = grown(points, truth, 40, seed=0).predict(points)[:, :, 0]
+    assert set(np.unique(told)) <= {0.0, 1.0} and (told == truth[:, 0]).mean() > 0.99
+
+
 def test_equal_values_make_one_leaf_each() -> None:
     trees = grown(np.arange(6.0)[:, None], np.ones((6, 1)), 3, seed=0)
     assert (trees.feature == -1).all() and len(trees.feature) == 3
@@ -176,5 +184,5 @@ def test_what_fails_is_no_longer_proposed() -> None:
             state = state.model_copy(update={"seen": (*state.seen, *seen)})
         return count
 
-    heard, deaf = (sum(failed(hears, seed) for seed in range(2)) for hears in (True, False))
-    assert heard < 0.6 * deaf
+    heard, deaf = (sum(failed(hears, seed) for seed in range(6)) for hears in (True, False))
+    assert heard < 0.7 * deaf
