@@ -186,3 +186,18 @@ def test_what_fails_is_no_longer_proposed() -> None:
 
     heard, deaf = (sum(failed(hears, seed) for seed in range(6)) for hears in (True, False))
     assert heard < 0.7 * deaf
+
+
+def test_what_a_trial_costs_says_nothing_where_all_cost_the_same() -> None:
+    def proposed(cost_s: float) -> list[tuple[str, ...]]:
+        source = Forest(VOCABULARY, (), 0)
+        state = State(goal="g", objective=HIGHEST, fixed=(), control=None, incumbent=None)
+        for _ in range(14):
+            proposal = source.ask(state)
+            x = float(values_of(proposal.overrides).get("model.knob_0", 0.5))
+            metrics = {"val/accuracy": x, "train/cpu_seconds": cost_s}
+            seen = Seen(overrides=proposal.overrides, proposer="forest", status="done", metrics=metrics)
+            state = state.model_copy(update={"seen": (*state.seen, seen)})
+        return [seen.overrides for seen in state.seen]
+
+    assert proposed(math.e) == proposed(1.0)
