@@ -1,7 +1,9 @@
 """OpenVINO: networks run by its CPU plugin, their int8 forms made by NNCF."""
 
+import ctypes
 import logging
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,7 +63,7 @@ class OpenVino(Backend):
         exact = nncf.IgnoredScope(patterns=kept, types=_BETWEEN, validate=False) if kept else None
         batches = [batch.contiguous().numpy() for batch in context.calibration(how.batches)]
         try:
-            with _silent(), quiet():
+            with _silent(), quiet(), _own_signal_stack():
                 graph = nncf.quantize(
                     graph,
                     nncf.Dataset(batches),
@@ -117,7 +119,8 @@ class _BySize:
             "NUM_STREAMS": "1",
             "PERFORMANCE_HINT": "LATENCY",
         }
-        request = Core().compile_model(graph, "CPU", settings).create_infer_request()
+        with _own_signal_stack():
+            request = Core().compile_model(graph, "CPU", settings).create_infer_request()
         return lambda x: request.infer([x], share_inputs=True)
 
 
@@ -160,3 +163,30 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         nncf.set_log_level(before)
+
+
+@final
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux, sigaltstack(2)."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _own_signal_stack() -> Iterator[None]:
+    """Give this thread the stack back on which it takes signals.
+
+    For AMX OpenVINO's CPU plugin sets a stack of its own, and when it goes the one that it has found: of two
+    plugins the second sets back that of the first, whose memory is gone if the first went first. From then
+    on the process ends by SIGSEGV at each signal that Python would answer: Ctrl-C, SIGTERM, a child that
+    ends. Only on Linux, as only there it does so.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    alternate, before = ctypes.CDLL(None).sigaltstack, _Stack()
+    alternate(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        alternate(ctypes.byref(before), None)
