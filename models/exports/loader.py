@@ -107,7 +107,9 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
     lines = ["", "", "def predict(inputs):", f'    """{described(about)}"""']
     if text_kind(about):
         lines.append("    inputs = tokens(inputs) if isinstance(inputs[0], str) else inputs")
-    lines.append(f"    x = {array}(inputs, dtype={wide}.{kind})")
+    # Grey pictures and columns, which people hold without the axis of one.
+    spread = f".reshape(len(inputs), {_sizes(about)})" if 1 in about["shape"] and kind == "float32" else ""
+    lines.append(f"    x = {array}(inputs, dtype={wide}.{kind}){spread}")
     if about.get("mean") is not None:
         lines.append("    x = (x - MEAN) / DEVIATION")
     if about.get("gaps"):
@@ -119,14 +121,19 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
     return [*lines, "    with torch.inference_mode():", f"        return {_ASKED[form]}{unit}", ""]
 
 
+def _sizes(about: Mapping[str, Any]) -> str:
+    return ", ".join(str(size) for size in about["shape"])
+
+
 def _reads_tokens(about: Mapping[str, Any]) -> bool:
     return about["task"] in ("language", "recall") or "tokenizer" in about
 
 
 def described(about: Mapping[str, Any]) -> str:
     """What `predict` takes and gives, in a line."""
-    shape = ", ".join(str(size) for size in about["shape"])
-    given = f"(N, {shape}) tokens" if _reads_tokens(about) else f"(N, {shape}) values as the data have them"
+    shape = _sizes(about)
+    held = ", ".join(str(size) for size in about["shape"] if size > 1) or "1"
+    given = f"(N, {shape}) tokens" if _reads_tokens(about) else f"(N, {held}) values as the data have them"
     given = f"texts, or {given}" if text_kind(about) else given
     if about["task"] == "regression":
         return f"{given} -> (N, 1) values in the unit of the answers."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.nets.shapes import TOKEN_TASKS
 from refusal import Refusal
@@ -41,15 +41,16 @@ def build(
     """`target(**args)`, with the arguments that its constructor names and the data know.
 
     A class or a function that returns a module. It takes batches as the data have them, (B, *shape) float32
-    or (B, T) int64 tokens, and answers (B, classes), (B, T, classes) where each token has an answer, or
-    (B, 1) for values.
+    or (B, T) int64 tokens; columns, whose shape is (F, 1), as (B, F). It answers (B, classes),
+    (B, T, classes) where each token has an answer, or (B, 1) for values.
 
     Raises:
         Refusal: an argument is missing or unknown, the constructor fails, or it makes no module.
     """
     if not callable(target):
         raise Refusal("model.target names a class of yours, or a function that returns a network.")
-    said = _said_by(shape, classes, task, vocabulary)
+    columns = vocabulary is None and task not in TOKEN_TASKS and tuple(shape[1:]) == (1,)
+    said = _said_by(shape[:1] if columns else shape, classes, task, vocabulary)
     given = dict(args or {})
     filled = _filled(target, given, said)
     try:
@@ -65,7 +66,14 @@ def build(
             f"{name_of(target)} makes a {type(net).__name__}: model.target names a torch.nn.Module, or a "
             "function that returns one."
         )
+    if columns:
+        net.register_forward_pre_hook(_columns)
     return described(net, name_of(target), filled={key: _plain(filled[key]) for key in filled})
+
+
+def _columns(net: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """(B, F, 1), as the lab's own networks take columns, as (B, F), as everybody else's do."""
+    return (args[0].flatten(1), *args[1:])
 
 
 def described(net: nn.Module, name: str, **more: Any) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ KINDS: list[tuple[dict[str, Any], str, Any]] = [
     ({"shape": (16,), "classes": 256, "task": "language"}, "block_size max_length", 16),
     ({"shape": (16,), "vocabulary": 99}, "vocab_size num_embeddings", 99),
     ({"shape": (5,)}, "shape input_shape", (5,)),
+    ({"shape": (5, 1)}, "shape input_shape", (5,)),
+    ({"shape": (5, 1)}, "in_features input_dim", 5),
+    ({"shape": (5, 1), "vocabulary": 9}, "shape input_shape", (5, 1)),
 ]
 
 
@@ -63,6 +67,15 @@ def test_each_usual_name_gets_what_the_data_say(said: dict[str, Any], names: str
         exec(f"def make({name}):\n    seen['it'] = {name}\n    return torch.nn.Identity()", scope)
         build(scope["make"], **(SAID | said))
         assert seen["it"] == value, name
+
+
+def test_columns_come_as_other_networks_take_them() -> None:
+    net = build(torch.nn.Linear, {"out_features": 4}, **(SAID | {"shape": (5, 1)}))
+    columns = torch.randn(3, 5, 1)
+    assert torch.equal(net(columns), torch.nn.functional.linear(columns[..., 0], net.weight, net.bias))
+    traced = torch.export.export(net, (columns,)).module()
+    assert torch.equal(traced(columns), net(columns))
+    assert torch.equal(deepcopy(net)(columns), net(columns))
 
 
 @pytest.mark.parametrize(
