@@ -62,6 +62,7 @@ def test_every_option_is_called_as_by_hydra(group: str, option: str) -> None:
     assert plain(construct.build(deferred(config))) == plain(instantiate(deferred(alone), _convert_="all"))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(words, st.recursive(leaves, nodes, max_leaves=12), max_size=3))
 def test_any_tree_is_built_as_by_hydra(tree: dict[str, Any]) -> None:

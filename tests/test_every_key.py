@@ -146,6 +146,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     contents.commit.cache_clear()
 
 
+@pytest.mark.slow
 @each(("group", "name"), options())
 def test_every_key_of_an_option_is_in_the_identity_or_accounted_for(
     group: str, name: str, tmp_path: Path
@@ -209,6 +210,7 @@ def test_a_key_of_a_users_network_is_never_idle() -> None:
     assert signature(theirs) != signature(having(theirs, "model.growth", 2))
 
 
+@pytest.mark.slow
 @each("name", sorted({*SPACE.composer.files.options("model")} - own_nets.LINES.keys()))
 def test_what_is_idle_of_a_network_builds_the_same_network(name: str) -> None:
     tokens = SPACE.resolve([f"model={name}"])["model"]["_target_"].split(".")[-1] in ("GPT", "MoEGPT")
@@ -283,9 +285,8 @@ def test_a_seed_changes_figures_so_that_equal_ones_mean_something(
 def test_figures_of_other_threads_are_told_apart(resolve: Callable[..., Any], tmp_path: Path) -> None:
     for threads in (1, 2):
         config = resolve(*SMALL) | {"force": True}
-        train.trial(
-            config | {"launcher": config["launcher"] | {"threads": threads}}, overrides=[], threads=threads
-        )
+        launcher = config["launcher"] | {"threads": threads}
+        train.trial(config | {"launcher": launcher}, overrides=[], threads=threads)
     store = Store(f"sqlite:///{tmp_path}/lab.db")
     rows = store.trials()
     results = store.results([row.id for row in rows])

@@ -171,6 +171,7 @@ def test_a_teacher_named_by_its_run_calls_nothing(
         train.trial(student, overrides=[])
 
 
+@pytest.mark.slow
 def test_a_trials_process_neither_imports_nor_calls_it(tmp_path: Path, marker: Path) -> None:
     # Those that name a network of the lab would import torch first.
     nodes = [node for node in hostile(marker).values() if "models.nets" not in str(node)]

@@ -77,6 +77,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_bad_input_is_refused_in_one_sentence_before_anything_runs(folder: Path) -> None:
     code = "import joulelab, refusal\n" + "\n".join(
         f"try: joulelab.{call}\nexcept refusal.Refusal as said: print(str(said).replace(chr(10), ' '))"
@@ -90,6 +91,7 @@ def test_bad_input_is_refused_in_one_sentence_before_anything_runs(folder: Path)
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_plan_runs_nothing(folder: Path) -> None:
     code = "import joulelab; print(joulelab.sweep('optimizer=adam,lion', 'seed=0,1', dry_run=True).trials)"
     done = python(folder, code)

@@ -214,6 +214,7 @@ def test_no_letter_is_lost(said: str) -> None:
     assert "".join(redact._PIECE.findall(said)) == said
 
 
+@pytest.mark.slow
 def test_a_long_hostile_text_takes_no_long_time() -> None:
     started = time.process_time()
     for part in (

@@ -64,6 +64,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @each("target", [*HOSTILE, None, 3, ["os.system"], {"_target_": "os.system"}, True])
 @each(
     "around",
@@ -86,6 +87,7 @@ def test_what_no_option_names_is_not_called_wherever_it_stands(
         construct.build(around(target))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(st.recursive(leaves, nodes, max_leaves=8), st.sampled_from(HOSTILE), st.randoms())
 def test_no_tree_hides_a_target(tree: Any, target: str, chance: random.Random) -> None:

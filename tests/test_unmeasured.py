@@ -121,6 +121,7 @@ def test_damaged_weights_are_no_network_s(asked: Any) -> None:
     assert [row.status for row in rows(asked())] == ["done"]
 
 
+@pytest.mark.slow
 def test_a_compression_is_always_timed(asked: Any) -> None:
     found = run(asked("unmeasured=[infer]", "compress=[prune50]"))
     assert "unmeasured" not in found["facts"] and "infer/latency_s_p50" in found["metrics"]

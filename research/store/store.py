@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, final
 
 import sqlalchemy as sa
@@ -126,7 +127,7 @@ class Store(Work):
         parts = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in batches(sorted(set(ids)))]
         with self.read() as connection:
             newest = query.order_by(trial.c.id.desc()).limit(limit)
-            rows = [row for some in parts for row in connection.execute(newest.where(some)).mappings()]
+            rows = [row for some in parts for row in connection.execute(newest.where(some)).mappings().all()]
         chosen = sorted((_trial(row) for row in rows), key=lambda row: row.id)
         chosen = [row for row in chosen if word in (None, row.word)]
         return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
@@ -201,8 +202,9 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = _FINAL.where(metric.c.trial_id.in_(some))
-        for row in sorted(connection.execute(figures), key=lambda row: row.key):
-            metrics.setdefault(row.trial_id, {})[row.key] = _number(row.value)
+        # All at once: row by row they cost three times as much.
+        for number, key, value in sorted(connection.execute(figures).all(), key=itemgetter(1)):
+            metrics.setdefault(number, {})[key] = _number(value)
     results: dict[int, Result] = {}
     for number in sorted(facts):
         with _as_written(number):

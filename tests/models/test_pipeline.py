@@ -116,6 +116,7 @@ def test_several_devices_are_refused(tmp_path) -> None:
         pipeline(tmp_path, {"a": Noted("a", [])}, devices=2, strategy="ddp")
 
 
+@pytest.mark.slow
 def test_a_smaller_network_is_seen_to_be_faster() -> None:
     wide, narrow = nn.Linear(512, 2048), nn.Linear(512, 16)
     inputs = torch.randn(256, 512)

@@ -215,6 +215,7 @@ class Repeated(torch.nn.Module):
         return [self.net(x) for _ in range(self.calls)][-1]
 
 
+@pytest.mark.slow
 def test_the_fastest_that_keeps_the_score_is_taken_and_all_are_told(within, convolutions):
     wrong = copy.deepcopy(convolutions)
     wrong.readout[-1].weight.zero_()

@@ -92,6 +92,7 @@ def test_moments_are_taken_once_for_the_same_rows(load, monkeypatch):
         load(split_seed=1)
 
 
+@pytest.mark.slow
 def test_pages_that_are_given_back_keep_what_was_written(tmp_path):
     array = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(6, 2**25))
     array[:] = np.arange(6, dtype=np.uint8)[:, None] % 3

@@ -136,6 +136,7 @@ def all_cpu_s():
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+@pytest.mark.slow
 @alone
 def test_steps_and_looks_by_the_real_clock(train, tmp_path):
     train(steps=1, folder=tmp_path / "first")

@@ -81,6 +81,7 @@ def example(kind):
     return torch.randint(0, 30, (1, *shape), generator=generator) if tokens else torch.randn(1, *shape)
 
 
+@pytest.mark.slow
 @each(
     ("name", "kind", "changes"),
     [(name, kind, {}) for name, kind in EVERY] + OPTIONS,

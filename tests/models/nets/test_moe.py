@@ -66,6 +66,7 @@ def test_a_sequence_is_answered_alike_in_any_batch(kind):
     assert torch.allclose(made(x)[2:3], made(x[2:3]), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_calling_every_expert_with_every_token_gives_the_same(kind):
     made, x = layer(KINDS[kind]).eval(), torch.randn(3, 10, 6)

@@ -64,6 +64,7 @@ def test_shape_classes_and_task_come_from_the_data(model):
         assert MODELS[model][name] == f"${{data.{name}}}"
 
 
+@pytest.mark.slow
 @each(("model", "data"), BUILT)
 def test_logits_have_one_row_per_answer(model, data):
     answers = (2, *DATA[data]["shape"]) if DATA[data]["task"] in TOKENS else (2,)

@@ -70,6 +70,7 @@ def leaves(value):
     return [torch.as_tensor(value)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_lowers_the_loss_and_resumes_as_if_never_stopped(name, images, tmp_path, one_thread):
     net = network(images)

@@ -172,6 +172,7 @@ def test_what_cannot_be_imported_is_refused_in_a_sentence(
         construct.called(target)
 
 
+@pytest.mark.slow
 def test_its_source_is_in_the_identity(nets: Any, resolve: Callable[..., Any], tmp_path: Path) -> None:
     from research.space.sources import code_digest
 

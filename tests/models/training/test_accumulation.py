@@ -102,6 +102,7 @@ def test_pieces_have_the_gradient_of_the_batch(tmp_path, one_thread, cold, name,
             assert torch.equal(mine, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "tolerance"), [({"recompute": ["blocks.*"]}, 1e-6), ({"precision": "bf16-mixed"}, 5e-2)]
 )

@@ -55,6 +55,7 @@ def gradients(net, x, precision=None, pieces=1):
     return [weight.grad.clone() for weight in net.parameters() if weight.grad is not None]
 
 
+@pytest.mark.slow
 @each("keep", ["nothing", "matmuls"])
 @each("precision", [None, torch.bfloat16])
 @each("name", NETS)
@@ -70,6 +71,7 @@ def test_gradients_are_the_plain_ones_bit_for_bit(name, precision, keep, one_thr
     assert not any("forward" in vars(module) for module in net.modules())
 
 
+@pytest.mark.slow
 @each("option", OPTIONS)
 def test_every_network_is_the_same_after_steps_that_recompute_what_is_inside(option, one_thread):
     given = {name: value for name, value in OPTIONS[option].items() if name != "_target_"}

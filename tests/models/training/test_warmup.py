@@ -79,6 +79,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(left, right) for left, right in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIMIZERS)
 def test_a_training_is_the_same_to_the_last_bit(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

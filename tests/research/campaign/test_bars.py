@@ -162,6 +162,7 @@ def watched(config: dict, rng: random.Random) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) -> None:
     lab.task = watched
     found = lab.campaign(lab.charter(energy(), screen=Screen(turns=10, stop=Stop(audit=0))))
@@ -180,6 +181,7 @@ def test_a_campaign_ends_what_cannot_win_and_counts_what_that_saved(lab: Lab) ->
     assert used(found).joules == pytest.approx(spent + whole)
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
     lab.task = watched
     charter = lab.charter(energy(), screen=Screen(turns=10, stop=Stop(audit=1)))

@@ -87,6 +87,7 @@ def test_a_score_that_is_to_be_no_worse_has_the_campaigns_margin_and_says_so(lab
         with_margins(lab.charter(cheaper(relative("train/energy_j", "<=", 0.0, "ratio"))))
 
 
+@pytest.mark.slow
 def test_a_campaign_confirms_it_by_pairs(lab: Lab) -> None:
     charter = lab.charter(cheaper(NEAR))
     scripted = Scripted("budget.steps=100 optimizer.lr=0.01", "budget.steps=20")
@@ -120,6 +121,7 @@ def just_below(config: dict, rng: random.Random) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_open_is_the_bound_and_the_next_sprint_is_held_to_more(tmp_path: Path) -> None:
     with opened(tmp_path, just_below) as made:
         found = made.campaign(made.charter(cheaper(NEAR)), [Scripted("model.width=64")])

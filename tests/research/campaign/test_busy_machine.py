@@ -30,6 +30,7 @@ def first_time(job: Job) -> dict[str, str]:
     return {} if job.config.get("force") else HELD
 
 
+@pytest.mark.slow
 def test_a_disturbed_trial_is_run_again_and_its_replicate_answers(lab: Lab) -> None:
     lab.neighbour = first_time
     found = lab.campaign(small(lab), [Scripted(GOOD)])
@@ -41,6 +42,7 @@ def test_a_disturbed_trial_is_run_again_and_its_replicate_answers(lab: Lab) -> N
     assert used(found).trials == len(lab.ran), "what was spoilt is paid for as well"
 
 
+@pytest.mark.slow
 def test_another_campaign_takes_the_replicates_that_are_there(lab: Lab) -> None:
     lab.neighbour = first_time
     charter = small(lab)
@@ -61,6 +63,7 @@ def test_a_control_that_a_neighbour_never_leaves_alone_ends_with_a_sentence(lab:
     assert sum("seed=0" in line for line in lab.ran) == tries, "the repeats are bounded"
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_when_the_machine_is_quiet(lab: Lab) -> None:
     lab.neighbour = lambda job: HELD
     charter = small(lab)
@@ -88,6 +91,7 @@ def test_a_promotion_without_an_undisturbed_control_confirms_nothing_and_says_wh
     assert not found.insights and "machine is too busy" in told and "no proposal beat" not in told
 
 
+@pytest.mark.slow
 def test_a_confirmation_leaves_disturbed_pairs_out(lab: Lab) -> None:
     lab.neighbour = lambda job: HELD if job.config["seed"] == 1001 else {}
     found = lab.campaign(small(lab), [Scripted(GOOD)])
@@ -104,6 +108,7 @@ def test_a_confirmation_in_a_busy_hour_is_open_with_the_reason(lab: Lab) -> None
     assert all("machine is too busy" in insight.verdict.reason for insight in found.insights)
 
 
+@pytest.mark.slow
 def test_a_goal_that_no_clock_takes_does_not_mind_a_neighbour(lab: Lab) -> None:
     lab.neighbour = lambda job: HELD | {"infer": WHY}
     smallest = Objective(metric="size/parameters", direction="min", constraints=energy().constraints)
@@ -112,6 +117,7 @@ def test_a_goal_that_no_clock_takes_does_not_mind_a_neighbour(lab: Lab) -> None:
     assert not any("force" in " ".join(line) for line in lab.ran) and len(lab.ran) == len(set(lab.ran))
 
 
+@pytest.mark.slow
 def test_the_disturbed_inference_of_a_trial_leaves_its_training_alone(lab: Lab) -> None:
     lab.neighbour = lambda job: {"infer": WHY}
     assert lab.campaign(small(lab), [Scripted(GOOD)]).insights[-1].verdict.word == "supported"
@@ -133,6 +139,7 @@ def test_repeats_end_when_they_are_in_vain() -> None:
     assert not Quiet(["size/bytes"]).patient
 
 
+@pytest.mark.slow
 def test_a_disturbed_rung_of_the_ladder_still_tells_whether_it_keeps_the_bound(
     lab: Lab, tmp_path: Path
 ) -> None:

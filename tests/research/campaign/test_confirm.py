@@ -85,6 +85,7 @@ def at_the_bound(config: dict, rng: random.Random) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_the_sprint_after_one_that_settled_no_bound_asks_for_more(tmp_path: Path) -> None:
     with opened(tmp_path, at_the_bound) as lab:
         agreed = lab.charter(energy(0.9), confirm=Confirm(arms=1, estimate=0), sprint=Sprints(count=2))
@@ -119,17 +120,20 @@ def test_what_loses_more_than_the_margin_is_cheaper_and_not_as_good(lab: Lab) ->
     assert "outside the margin of -0.01" in score["reason"] and words == ["supported", "refuted"]
 
 
+@pytest.mark.slow
 def test_what_keeps_its_score_is_as_good(lab: Lab) -> None:
     told, words = kept(lab, "budget.steps=100 optimizer.lr=0.01", energy(None), margin=0.05)
     assert told["test/accuracy"]["word"] == "supported" and words == ["supported", "supported"]
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_where_the_margin_is_null_or_the_score_is_the_claim(lab: Lab) -> None:
     assert kept(lab, "budget.steps=20", energy(None), margin=None) == ({}, ["supported"])
     score = Objective(metric="test/accuracy", direction="max")
     assert kept(lab, "optimizer.lr=0.01", score) == ({}, ["supported"])
 
 
+@pytest.mark.slow
 def test_the_price_is_asked_of_the_score_that_the_goal_bounds(tmp_path: Path) -> None:
     def bytewise(config: dict, rng) -> dict[str, float]:
         found = learning(config, rng)

@@ -36,6 +36,7 @@ def split(trial: Trial) -> Any:
     return trial.config["data"]["split_seed"]
 
 
+@pytest.mark.slow
 def test_a_campaign_screens_on_one_split_and_confirms_each_seed_on_its_own(lab: Lab) -> None:
     found = lab.campaign(lab.charter(ACCURACY, screen=Screen(turns=6), confirm=Confirm(arms=1)))
     trials = lab.store.trials()

@@ -32,6 +32,7 @@ def smaller(config: dict, rng: random.Random) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(words=WORDS, campaigns=st.integers(1, 3), killed=st.sets(st.integers(0, 7)))
 def test_any_order_of_campaigns_and_kills_is_one_sequence(
@@ -84,6 +85,7 @@ def test_another_wording_seed_bound_or_budget_is_the_same_question(lab: Lab) -> 
     assert key != asked(lab.space, score.model_dump(), agreed.fixed)
 
 
+@pytest.mark.slow
 def test_a_goal_in_other_words_goes_on_with_the_ledger_on_other_seeds(tmp_path: Path) -> None:
     with opened(tmp_path, smaller) as lab:
         told = []

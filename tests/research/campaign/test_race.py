@@ -99,6 +99,7 @@ def test_a_search_ends_where_nothing_is_worth_its_trials_and_says_so(lab: Lab) -
     assert len(source.left) == 30 - 12, "twelve turns tell of those to come"
 
 
+@pytest.mark.slow
 def test_without_a_price_the_search_goes_on(lab: Lab) -> None:
     rows, source = priced(lab, None)
     assert len(source.left) < 30 - 12 and "worth" not in str(rows[-1]["facts"].get("ended"))

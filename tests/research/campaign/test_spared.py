@@ -14,6 +14,7 @@ def left_out(lab: Lab, ids: list[int]) -> list[bool]:
     return ["infer/latency_s_p50" not in results[number].metrics for number in ids]
 
 
+@pytest.mark.slow
 def test_what_is_promoted_is_completed_and_trained_once(lab: Lab) -> None:
     found = lab.campaign(lab.charter(energy()))
     assert found.arms("screened")
@@ -43,6 +44,7 @@ def test_the_same_seeds_asked_for_whole_are_completed_and_not_run_again(lab: Lab
     assert len(lab.ran) == len(lab.completed) == 2
 
 
+@pytest.mark.slow
 def test_a_search_for_latency_measures_it(lab: Lab) -> None:
     lab.campaign(lab.charter(Objective(metric="infer/latency_s_p50", direction="min")))
     assert not any("unmeasured" in row.facts for row in lab.store.results(range(1, 100)).values())

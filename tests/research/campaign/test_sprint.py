@@ -62,6 +62,7 @@ def test_exact_figures_may_be_confirmed_side_by_side(lab: Lab) -> None:
     assert found.insights[-1].verdict.word == "supported" and 10 in lab.batches
 
 
+@pytest.mark.slow
 def test_proposers_see_no_test_figure(lab: Lab) -> None:
     scripted = Scripted("model.width=64", "model.width=32")
     lab.campaign(lab.charter(energy()), [scripted])
@@ -70,6 +71,7 @@ def test_proposers_see_no_test_figure(lab: Lab) -> None:
     assert shown and not [key for seen in shown for key in seen.metrics if key.startswith("test/")]
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_differs(tmp_path: Path) -> None:
     words = []
     for seed in range(3):
@@ -80,6 +82,7 @@ def test_nothing_is_found_where_nothing_differs(tmp_path: Path) -> None:
     assert "supported" not in words
 
 
+@pytest.mark.slow
 def test_a_broken_bound_is_never_supported(lab: Lab) -> None:
     found = lab.campaign(lab.charter(energy(0.9)), [Scripted("budget.steps=100")])
     # The screening already saw that 100 steps do not reach the floor; the control that is stopped does.
@@ -104,6 +107,7 @@ def test_the_same_command_typed_again_trains_nothing_and_says_the_same(ended: tu
     assert used(again).trials == used(first).trials == ran - used(first).failed
 
 
+@pytest.mark.slow
 def test_repeats_are_counted_and_asked_again(lab: Lab) -> None:
     scripted = Scripted("model.width=64", "model.width=64", "model.width=128", "model.width=32")
     found = lab.campaign(lab.charter(energy()), [scripted])
@@ -111,6 +115,7 @@ def test_repeats_are_counted_and_asked_again(lab: Lab) -> None:
     assert [seen.status for seen in scripted.told].count("repeat") == 2
 
 
+@pytest.mark.slow
 def test_what_the_gate_refuses_is_never_run_and_its_reason_is_kept(lab: Lab) -> None:
     hostile = ("optimizer._target_=os.system", "seed=${oc.env:HOME}", "data=digits", "model.width=99999")
     found = lab.campaign(lab.charter(energy()), [Scripted(*hostile, "model.width=64")])
@@ -120,6 +125,7 @@ def test_what_the_gate_refuses_is_never_run_and_its_reason_is_kept(lab: Lab) -> 
     assert "refused    1 of 4 proposals: 'optimizer._target_' selects the code" in lab.told.export_text()
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_told_counted_and_not_paid_for_again(lab: Lab) -> None:
     scripted = Scripted("optimizer.lr=0.09", "model.width=64")
     charter = lab.charter(energy())
@@ -150,6 +156,7 @@ def test_a_metric_that_is_not_measured_is_refused_after_the_control(lab: Lab) ->
     assert len(lab.ran) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_reports_what_is_done_and_the_same_command_continues(lab: Lab) -> None:
     charter = lab.charter(energy())
     lab.interrupt_after = 9

@@ -51,12 +51,14 @@ def side_by_side(lab: Lab, found: Findings) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_each_contender_has_its_control_beside_it(lab: Lab) -> None:
     found = campaign(lab)
     assert len(found.found) > 1 and side_by_side(lab, found)
     assert "supported" not in [row["word"] for row in found.found]
 
 
+@pytest.mark.slow
 def test_a_later_campaign_takes_no_control_from_an_earlier_one(lab: Lab) -> None:
     campaign(lab)
     later = campaign(lab, seed=1)

@@ -109,6 +109,7 @@ def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
     assert not stopped(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_a_sprint_reads_it_before_each_round_and_the_report_says_so(lab: Lab) -> None:
     agreed = lab.charter(energy(), screen=Screen(turns=6), ladder=None)
     sprint = lab.sprint(agreed)

@@ -68,6 +68,7 @@ def test_the_ladder_finds_the_least_steps_that_keep_the_bound(lab: Lab, close: f
     assert len({*ran}) == len(ran) and len(rungs) <= 4 + math.log(3, close)
 
 
+@pytest.mark.slow
 def test_it_is_the_bound_of_the_validation_one_standard_error_tighter_that_a_rung_must_keep(
     tmp_path: Path,
 ) -> None:
@@ -85,6 +86,7 @@ def test_it_is_the_bound_of_the_validation_one_standard_error_tighter_that_a_run
         assert least / 1.1 <= steps_of(found) <= least * 1.1
 
 
+@pytest.mark.slow
 def test_training_shorter_alone_answers_the_goal_and_is_told_as_that(lab: Lab) -> None:
     found = lab.campaign(charter(lab), [Scripted("optimizer.lr=0.002", "budget.steps=200")])
     (insight,) = found.insights
@@ -151,6 +153,7 @@ def test_the_typed_answer_has_the_parts(at_half: tuple[Lab, Findings]) -> None:
     json.dumps(told)
 
 
+@pytest.mark.slow
 def test_what_costs_more_than_the_stopped_control_is_not_confirmed(lab: Lab) -> None:
     """A tenth of the joules beyond the control's, and twice the stopped control's: no contender."""
     found = lab.campaign(charter(lab), [Scripted("budget.steps=100", "model.width=64")])
@@ -158,6 +161,7 @@ def test_what_costs_more_than_the_stopped_control_is_not_confirmed(lab: Lab) -> 
     assert any("control stopped at the bound (budget.steps=" in note for note in found.facts["notes"])
 
 
+@pytest.mark.slow
 def test_a_campaign_that_fixes_the_length_is_held_to_it_all_the_same(lab: Lab) -> None:
     agreed = charter(lab).model_copy(update={"fixed": ("data=digits", "budget.steps=300")})
     found = lab.campaign(agreed, [Scripted("model.width=64")])
@@ -168,6 +172,7 @@ def test_a_campaign_that_fixes_the_length_is_held_to_it_all_the_same(lab: Lab) -
     assert not [one for one in found.insights if "`budget.steps" in one.claim.split(" lowers")[0]]
 
 
+@pytest.mark.slow
 def test_a_control_that_no_shorter_training_replaces_is_its_own(lab: Lab) -> None:
     agreed = charter(lab).model_copy(update={"fixed": ("data=digits", "budget.steps=40")})
     found = lab.campaign(agreed, [Scripted("model.width=64")])
@@ -192,6 +197,7 @@ def test_a_budget_that_ends_the_ladder_is_said_and_nothing_is_new(lab: Lab) -> N
     assert all(not row["facts"]["rubric"]["new"]["holds"] for row in found.found)
 
 
+@pytest.mark.slow
 def test_what_was_found_once_is_found_again_without_a_trial(lab: Lab) -> None:
     agreed = charter(lab)
     first = lab.campaign(agreed, [Scripted("model.width=64")])
@@ -202,6 +208,7 @@ def test_what_was_found_once_is_found_again_without_a_trial(lab: Lab) -> None:
     assert min(new) > 1005, "only its confirmation runs, on seeds that nobody has had"
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_disturbs_the_joules_of_a_rung_changes_nothing_of_it(lab: Lab) -> None:
     quiet = steps_of(lab.campaign(charter(lab), [Scripted()]))
     lab.neighbour = lambda job: {"train": "it waited"} if 20 < job.config["budget"]["steps"] < 45 else {}

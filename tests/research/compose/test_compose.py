@@ -116,6 +116,7 @@ def hydras(folder: Path, root: str, sets: list[list[str]]) -> Iterator[dict[str,
             yield OmegaConf.to_container(compose(root, overrides), resolve=True)  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @each("overrides", SETS, ids=" ".join)
 def test_every_form_gives_what_hydra_gives(tree: Path, composer: Composer, overrides: list[str]) -> None:
     assert [composer.resolve(overrides).config] == list(hydras(tree, "root", [overrides]))
@@ -153,9 +154,7 @@ def assert_random_points_equal_hydras(folder: Path, root: str, count: int) -> No
         assert composer.resolve(overrides).config == theirs, overrides
 
 
-@pytest.mark.parametrize(
-    ("folder", "root"), [(GATE, "config"), (ROOT / "conf", "train")], ids=["gate", "conf"]
-)
+@pytest.mark.parametrize(("folder", "root"), [(GATE, "config"), (ROOT / "conf", "train")])
 def test_random_points_equal_hydras(folder: Path, root: str) -> None:
     """Two of the thousand that benchmarks/resolve.py compares."""
     assert_random_points_equal_hydras(folder, root, 2)

@@ -33,6 +33,7 @@ p: -1e-8
 """
 
 
+@pytest.mark.slow
 @each("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_holds_what_omegaconf_finds(path: Path) -> None:
     assert parsed(text_of(path), path) == OmegaConf.to_container(OmegaConf.load(path))

@@ -195,6 +195,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @each("wish", WISHES)
 def test_a_wish_and_a_bound_mean_the_same_together_in_either_order(wish: str) -> None:
     for bound, join in itertools.product(BOUNDS, (", ", " and ", " with ", "; ", " while ")):

@@ -108,6 +108,7 @@ def test_no_further_field_is_a_reason_to_refuse(extra: dict[str, Any]) -> None:
     assert bool(found.notes) == (len(content) > 2)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.sampled_from(FORMS), st.data())
 def test_any_object_for_any_role_is_a_record_or_a_sentence(kind: type[Record], data: st.DataObject) -> None:

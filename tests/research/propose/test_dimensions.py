@@ -89,6 +89,7 @@ def active(config: dict) -> dict[str, Any]:
     return {key: value for key, value in flat(config).items() if key not in idle}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(fixed=st.sampled_from(GIVEN), seed=st.integers(0, 10**6))
 def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], seed: int) -> None:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from research.compose.override import values_of
 from research.memory.records import Configured
@@ -84,6 +85,7 @@ def cheapest(told: list[dict[str, float]]) -> float:
     return min((each["train/seconds"] for each in told if each["val/accuracy"] >= 0.8), default=math.inf)
 
 
+@pytest.mark.slow
 def test_it_finds_the_cheapest_within_the_bound_sooner_than_draws_by_lot() -> None:
     found = [cheapest(search(Forest(VOCABULARY, (), seed), 40)) for seed in range(3)]
     by_lot = [cheapest(search(Random(VOCABULARY, (), seed), 40)) for seed in range(3)]
@@ -131,6 +133,7 @@ def told(source: Proposer, turns: int, aim: Objective) -> Iterator[tuple[State, 
 HIGHEST = Objective(metric="val/accuracy", direction="max")
 
 
+@pytest.mark.slow
 def test_where_all_else_is_equal_it_proposes_what_is_cheaper() -> None:
     late = [
         math.log(metrics["train/cpu_seconds"])
@@ -166,6 +169,7 @@ def test_what_other_tasks_have_come_to_is_where_it_begins() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_fails_is_no_longer_proposed() -> None:
     """Every configuration with x0 above 0.5 fails, where the figure would be the best."""
 

@@ -80,6 +80,7 @@ def test_nothing_to_move_is_silent() -> None:
     assert Pattern(VOCABULARY | {"keys": {}}, ()).ask(state()) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_finds_a_cheaper_training_in_a_few_turns(tmp_path: Path, seed: int) -> None:
     with opened(tmp_path) as lab:

@@ -213,6 +213,7 @@ def test_every_table_can_be_read_on_a_telephone(done: tuple) -> None:
     assert any(len(shown[0]) > 2 for shown in tables(report))
 
 
+@pytest.mark.slow
 def test_a_model_that_proposes_is_counted_with_what_it_cost(lab: Lab) -> None:
     charter = lab.charter(energy())
     sprint = lab.sprint(charter)
@@ -226,6 +227,7 @@ def test_a_model_that_proposes_is_counted_with_what_it_cost(lab: Lab) -> None:
     assert "32 tokens, an unknown price" in write(lab.store, sprint.id, sprint.folder).read_text()
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_leaves_the_old_one(lab: Lab) -> None:
     charter = lab.charter(energy())
     sprint = lab.sprint(charter)

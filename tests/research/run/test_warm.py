@@ -5,7 +5,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_process_that_runs_trials_asks_once_what_is_installed() -> None:
     # A quarter of a second, which each process forked from a warm one would pay again.
     code = """

@@ -99,6 +99,7 @@ def test_a_conditional_size_is_smaller_than_what_was_chosen_and_inside_its_inter
                 return
 
 
+@pytest.mark.slow
 def test_a_size_that_was_chosen_is_covered_as_often_as_it_says() -> None:
     """True 1 SD, found in 35 %: the interval of those found, untouched, has it in 89 %."""
     rng, runs, first = np.random.default_rng(2), 250, rate(0.05, 1).at((5,), 2).tails[0]

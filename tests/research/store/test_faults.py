@@ -129,6 +129,7 @@ def database(folder: Path, failing: Exception) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "refused"),
     [

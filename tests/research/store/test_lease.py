@@ -90,6 +90,7 @@ def until(store: Store) -> float:
         return opened.execute(sa.select(trial.c.lease_until)).scalar_one()
 
 
+@pytest.mark.slow
 def test_the_lease_is_kept_while_the_body_runs_and_its_loss_ends_the_training(store: Store) -> None:
     claim = mine(ask(store, lease_s=5))
     first, end, others = until(store), time.monotonic() + 20, set(threading.enumerate())
@@ -127,6 +128,7 @@ def test_a_cancelled_training_ends_at_its_next_step_and_what_it_spent_is_known(s
     assert store.trials()[0].status == "cancelled"
 
 
+@pytest.mark.slow
 def test_without_steps_a_lease_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "LEAST_S", 0.2)
     claim = mine(ask(store, lease_s=30))

@@ -33,6 +33,7 @@ JSONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSONS)
 def test_json_survives_both_databases(value: Any) -> None:
     stored = Json().process_bind_param(value, HERE)
