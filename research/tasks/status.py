@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SPRINTS = 5
 _RUNNING = 10
+_NEWEST = 10_000
+"""finished trials whose facts are looked through: all of 200,000 would take PostgreSQL three seconds"""
 
 
 @final
@@ -61,7 +63,7 @@ class Status(Answer):
     """status -> how many; `queued` ones wait for task=run"""
     trials: dict[str, int] = {}
     disturbed: int = 0
-    """of the finished trials, those of which a busy machine disturbed a window"""
+    """of the newest 10,000 finished trials, those of which a busy machine disturbed a window"""
     running: tuple[RunningTrial, ...] = ()
     spent: Spent | None = None
     budget: dict[str, float | None]
@@ -73,14 +75,17 @@ class Status(Answer):
             return f"store   {self.store}: nothing was run yet"
         head = {
             "store": self.store,
-            "trials": (_counted(self.trials) or "none")
-            + (f" ({self.disturbed} disturbed)" if self.disturbed else ""),
+            "trials": (_counted(self.trials) or "none") + self._disturbed(),
             "proposals": _counted(self.proposals) or "none",
             "queue": f"{self.proposals.get('queued', 0)} queued for task=run",
             "budget": ", ".join(f"{k} {v:g}" for k, v in self.budget.items() if v is not None) or "no limit",
             "spent": self._spent(),
         }
         return "\n".join([*pairs(head), *self._sprints(), *self._running()])
+
+    def _disturbed(self) -> str:
+        of = f" of the newest {_NEWEST:,}" if self.trials.get("done", 0) > _NEWEST else ""
+        return f" ({self.disturbed} disturbed{of})" if self.disturbed else ""
 
     def _spent(self) -> str:
         if self.spent is None:
@@ -117,7 +122,7 @@ def status(campaign: Campaign, budget: dict[str, float | None]) -> Status:
             sprints=tuple(_line(row, leases.word(connection, row), counts[row["id"]]) for row in sprints),
             proposals=queries.statuses(connection, "proposal"),
             trials=queries.statuses(connection, "trial"),
-            disturbed=queries.disturbed(connection),
+            disturbed=queries.disturbed(connection, _NEWEST),
             running=tuple(
                 RunningTrial(id=row.id, overrides=row.overrides, seconds=row.seconds)
                 for row in queries.running(connection, _RUNNING)

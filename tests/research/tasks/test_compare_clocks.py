@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from command_lab import Room
 from research.run.runner import Job
 from research.store.schema import trial
+from research.types import Key
 
 BASIS = {"energy_method": "estimated", "energy_basis": "CPU seconds x 4 W a core", "threads": 1}
 
@@ -69,3 +70,14 @@ def test_a_replicate_stands_for_the_disturbed_trial_of_its_seed(room: Room) -> N
     found = room.ask("compare", a=a[0], b=b[1])
     assert found.b.trials[0] == again.trial_id
     assert {row.metric: row for row in found.rows}["train/energy_j"].comparison.n == 4
+
+
+def test_status_counts_the_disturbed_of_the_newest(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"disturbed": {"train": "its threads waited"}}
+    for at, facts in enumerate((held, held, {"disturbed": {}}, held)):
+        claim = room.store.claim(Key(f"s{at}", "c", "d", "h"), config={})
+        room.store.finish(claim, {}, facts)
+    assert "(3 disturbed)" in room.ask("status").text()
+    monkeypatch.setattr("research.tasks.status._NEWEST", 3)
+    found = room.ask("status")
+    assert found.disturbed == 2 and "(2 disturbed of the newest 3)" in found.text()
