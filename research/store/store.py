@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from operator import itemgetter
 from typing import Any, final
 
 import sqlalchemy as sa
@@ -202,13 +201,15 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = _FINAL.where(metric.c.trial_id.in_(some))
-        # All at once: row by row they cost three times as much.
-        for number, key, value in sorted(connection.execute(figures).all(), key=itemgetter(1)):
-            metrics.setdefault(number, {})[key] = _number(value)
+        # By the thousand: one by one, and all at once, they cost three times as much.
+        for part in connection.execute(figures).partitions(1000):
+            for number, key, value in part:
+                metrics.setdefault(number, {})[key] = _number(value)
     results: dict[int, Result] = {}
     for number in sorted(facts):
         with _as_written(number):
-            results[number] = Result(trial_id=number, metrics=metrics.get(number, {}), facts=facts[number])
+            figures_of = dict(sorted(metrics.get(number, {}).items()))
+            results[number] = Result(trial_id=number, metrics=figures_of, facts=facts[number])
     return results
 
 
