@@ -176,10 +176,10 @@ class _Stack(ctypes.Structure):
 def _own_signal_stack() -> Iterator[None]:
     """Give this thread the stack back on which it takes signals.
 
-    For AMX OpenVINO's CPU plugin sets a stack of its own, and when it goes the one that it has found: of two
-    plugins the second sets back that of the first, whose memory is gone if the first went first. From then
-    on the process ends by SIGSEGV at each signal that Python would answer: Ctrl-C, SIGTERM, a child that
-    ends. Only on Linux, as only there it does so.
+    OpenVINO's CPU plugin sets a stack of its own, for AMX, and when it is unloaded the one that it had found.
+    Of two plugins the second therefore restores the stack of the first, whose memory is gone if that one was
+    unloaded before. From then on the process ends by SIGSEGV at each signal that Python would answer: Ctrl-C,
+    SIGTERM, a child that ends. Only Linux is touched, as the plugin does so only there.
     """
     if sys.platform != "linux":
         yield

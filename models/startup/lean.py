@@ -3,7 +3,7 @@
 It leaves torch._dynamo (eager.py), scipy.signal and transformers alone. torchmetrics 1.x imports the second,
 1.5 CPU seconds, only to add an old name to it, `scipy.signal.hamming`, for the speech metric SRMR. It finds
 that name on a stand-in here, which is gone again afterwards: whoever imports scipy.signal later gets the real
-one. Of transformers, where it is installed, 2 CPU seconds, it takes classes for metrics of texts: here it
+one. Of transformers, where it is installed, 1.1 CPU seconds, it takes classes for metrics of texts: here it
 takes ones that bring the real ones when they are used.
 """
 
