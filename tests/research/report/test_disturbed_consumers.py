@@ -291,4 +291,4 @@ def test_the_status_counts_disturbed_trials(store: Store) -> None:
     with store.write() as sql:
         sql.execute(sa.update(table).where(table.c.id == 2).values(facts={"disturbed": {}}))
     with store.read() as sql:
-        assert disturbed(sql) == 1
+        assert disturbed(sql, newest=10) == 1 and disturbed(sql, newest=1) == 0
