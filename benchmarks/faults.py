@@ -10,10 +10,11 @@
     python benchmarks/faults.py writes --how full                       # killed, torn: each write of a trial
     python benchmarks/faults.py histories --count 10000                 # orders of verbs against a model
     python benchmarks/faults.py many --trials 50000                     # of claim, status, export, report
+    python benchmarks/faults.py ray --kind node --count 50              # or actor, driver: of a small cluster
 
-Trials are stubs, but for `writes`. Afterwards `research.store.promises` looks at every row, and what runners
-say that they wrote is held against what stands. Ends with code 1 where anything is wrong. Each part has a
-guard that `--without GUARD` removes: then it must find something.
+Trials are stubs, but for `writes` and `ray`. Afterwards `research.store.promises` looks at every row, and
+what runners say that they wrote is held against what stands. Ends with code 1 where anything is wrong. Each
+part has a guard that `--without GUARD` removes: then it must find something.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import faults_many
 import faults_outages
+import faults_ray
 import faults_writes
 from faults_runner import POINTS, ROUND, database, end, left, queue, settle, spawn, wrong
 
@@ -43,6 +45,7 @@ GUARDS = {
     "outages": "patience",
     "clocks": "clock",
     "writes": "journal",
+    "ray": "recovery",
 }
 """part -> the guard that it can do without"""
 
@@ -159,6 +162,7 @@ PARTS = {
     "writes": faults_writes.writes,
     "histories": faults_many.histories,
     "many": faults_many.many,
+    "ray": faults_ray.rays,
 }
 LEASES_S = {"stops": 0.4, "outages": 10.0, "clocks": 10.0}
 WORK_S = {"outages": 8.0, "clocks": 8.0}
@@ -179,6 +183,7 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=120.0, help="seconds of an outage")
     parser.add_argument("--point", choices=POINTS)
     parser.add_argument("--how", choices=faults_writes.HOW, default="full")
+    parser.add_argument("--kind", choices=faults_ray.PARTS, default="actor", help="what of Ray is killed")
     parser.add_argument("--every", type=int, default=1, help="of the writes, each so many")
     parser.add_argument("--without", choices=sorted(set(GUARDS.values())))
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
@@ -192,7 +197,7 @@ def main() -> None:
     asked.count, asked.work = asked.count or COUNTS.get(part, 100), WORK_S.get(part, 0.0)
     # A runner that is stopped is to have its trial in hand still when it goes on.
     asked.rest = asked.lease if part == "stops" else _REST_S
-    asked.database = asked.database or ("postgresql" if part in ("outages", "clocks") else "sqlite")
+    asked.database = asked.database or ("postgresql" if part in ("outages", "clocks", "ray") else "sqlite")
     # What cannot happen to a stub but by its runner's death is no reason to give it up.
     attempts.MOST_OTHERS = 10**6
     with tempfile.TemporaryDirectory(prefix="joulelab-faults-") as folder:

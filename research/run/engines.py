@@ -44,10 +44,11 @@ class Engine(ABC):
         self.workers = workers
         self._own = {"jobs": jobs, "threads": threads}
         self._running: list[Any] = []
+        """all that were ever started"""
 
     @abstractmethod
     def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
-        """Start `n` workers on the database at `url` that run what `needs` no more than this.
+        """Start `n` more workers on the database at `url` that run what `needs` no more than this.
 
         `more` is what `drain` takes beside, as the lease of the campaign that they work for.
         """
@@ -75,7 +76,7 @@ class Local(Engine):
     def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
         """Start them; they end with this process."""
         asked = {"url": url, "needs": list(needs), "parent": os.getpid(), **self._own, **more}
-        self._running = [
+        begun = [
             subprocess.Popen(
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
@@ -84,7 +85,8 @@ class Local(Engine):
             )
             for _ in range(n)
         ]
-        for one in self._running:
+        self._running += begun
+        for one in begun:
             assert one.stdin is not None
             one.stdin.write(json.dumps(asked) + "\n")
             one.stdin.close()
@@ -124,7 +126,7 @@ class Slurm(Engine):
         executor.update_parameters(name="joulelab", **self._options)
         with executor.batch():
             asked = {**self._own, **more}
-            self._running = [executor.submit(drain, url, list(needs), self.name, **asked) for _ in range(n)]
+            self._running += [executor.submit(drain, url, list(needs), self.name, **asked) for _ in range(n)]
 
     def alive(self) -> int:
         """Jobs that wait or run."""
@@ -158,7 +160,7 @@ class Ray(Engine):
         worker = ray.remote(**self._asks, runtime_env=hidden, max_retries=0)(drain)
         # A worker begins in a copy of the code, where no relative path leads to what the command meant.
         here = {**self._own, "folder": str(Path.cwd()), **more}
-        self._running = [worker.remote(url, list(needs), self.name, **here) for _ in range(n)]
+        self._running += [worker.remote(url, list(needs), self.name, **here) for _ in range(n)]
 
     def _connect(self, ray: Any) -> None:
         shipped = {
@@ -211,7 +213,8 @@ def of(config: Mapping[str, Any]) -> Engine | None:
 def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
     """Have workers run the jobs, and tell how each ended as their database says it.
 
-    What is queued stays so when this process dies: the same command typed again finds what was done.
+    A worker that died is replaced while there is work for it and work gets done. What is queued stays so when
+    this process dies: the same command typed again finds what was done.
     """
     work = Handout(jobs)
     url = str(jobs[0].config["store"]["url"])
@@ -219,11 +222,13 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
     starts = 0
     try:
         while len(work):
-            if not engine.alive():
+            alive = engine.alive()
+            missing = min(engine.workers or 1, alive + work.free if alive else len(work)) - alive
+            if missing > 0 and not (alive and starts):
                 starts += 1
                 if starts > _STARTS:
                     raise Refusal(f"The workers of runner={engine.name} end while {len(work)} trials wait.")
-                engine.start(min(engine.workers or 1, len(work)), needs, url)
+                engine.start(missing, needs, url)
             if own := work.own():
                 with Runner(1) as runner:
                     yield from runner.run(own)
@@ -271,12 +276,15 @@ class _Beside:
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run all jobs, as `Runner.run`."""
         shared = [job for job in jobs if not job.apart]
-        if shared and self._starts < _STARTS and not self._engine.alive():
+        if shared and self._starts < _STARTS and (missing := self._missing()) > 0:
             self._starts += 1
             needs = sorted({need_of(job.config) for job in shared})
             url = str(shared[0].config["store"]["url"])
-            self._engine.start(self._engine.workers or 1, needs, url, **self._of)
+            self._engine.start(missing, needs, url, **self._of)
         return self._runner.run(jobs)
+
+    def _missing(self) -> int:
+        return (self._engine.workers or 1) - self._engine.alive()
 
     def close(self, end: Callable[[], None]) -> None:
         """End the workers, if there ever were any."""

@@ -52,10 +52,16 @@ class Handout:
         self._leased: list[TrialClaim] = []
         self._looked = self._extended = time.monotonic()
         self._told = False
+        self._begun = 0
         self._source, self._engine, self._needs = source, engine, needs
         self._look()
         if self._store is not None:
             self._enqueue([job for job, own in zip(jobs, urls, strict=True) if own == url])
+
+    @property
+    def free(self) -> int:
+        """How many trials nobody had begun when they were last looked at."""
+        return max(0, len(self._waiting) - self._begun)
 
     def __len__(self) -> int:
         """How many jobs wait."""
@@ -126,6 +132,7 @@ class Handout:
         if self._source is not None:
             return self._look()
         states = self._store.states(list(self._waiting))
+        self._begun = sum(status in HELD for status, _ in states.values())
         self._enqueue(
             [job for number in self._waiting.keys() - states.keys() for job in self._waiting.pop(number)]
         )

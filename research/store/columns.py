@@ -6,6 +6,7 @@ import re
 from typing import Any, final
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 from sqlalchemy.dialects import mysql
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
@@ -91,7 +92,15 @@ class Json(sa.types.TypeDecorator[Any]):
         if value is None:
             return None
         # A call for each mapping of a config costs as much as all the rest.
-        return json.loads(value, object_hook=_unmark) if _MARK in value else json.loads(value)
+        return json.loads(value, object_hook=_unmark) if _MARK in value else _plain(value)
+
+
+def _plain(value: str) -> Any:
+    """A JSON text without marks, in half the time of Python's own reader."""
+    try:
+        return from_json(value, cache_strings="keys")
+    except ValueError:  # half of a surrogate pair, or brackets 200 deep: the standard reader takes both
+        return json.loads(value)
 
 
 def _finite_again(value: float | None) -> float | None:

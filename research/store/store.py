@@ -1,6 +1,7 @@
 """The database as one class with few verbs: hand trials out, and read what is known."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -118,7 +119,7 @@ class Store(Work):
         `status` may be several. `word` is the status as people read it, see `Trial.word`.
         """
         asked = {"sweep": sweep, "source": source}
-        query = sa.select(trial, (trial.c.lease_until < clock()).label("over"))
+        query = sa.select(*_READ, (trial.c.lease_until < clock()).label("over"))
         query = query.where(*(trial.c[k] == v for k, v in asked.items() if v is not None))
         status = status or (HELD if word in (*HELD, "lost") else word)
         if status is not None:
@@ -126,7 +127,7 @@ class Store(Work):
         parts = [sa.true()] if ids is None else [trial.c.id.in_(some) for some in batches(sorted(set(ids)))]
         with self.read() as connection:
             newest = query.order_by(trial.c.id.desc()).limit(limit)
-            rows = [row for some in parts for row in connection.execute(newest.where(some)).mappings().all()]
+            rows = [row for some in parts for row in connection.execute(newest.where(some)).all()]
         chosen = sorted((_trial(row) for row in rows), key=lambda row: row.id)
         chosen = [row for row in chosen if word in (None, row.word)]
         return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
@@ -173,11 +174,17 @@ class Store(Work):
 _FINAL = sa.select(metric.c.trial_id, metric.c.key, metric.c.value).where(metric.c.point == FINAL)
 
 
-def _trial(row: sa.RowMapping) -> Trial:
-    fields = {name: row[name] for name in Trial.model_fields if name not in ("key", "lost")}
-    lost = row["status"] in HELD and (row["over"] or dead(row["owner"]))
-    with _as_written(row["id"]):
-        return Trial(key=Key(*(row[part] for part in Key._fields)), lost=lost, **fields)
+_FIELDS = tuple(name for name in Trial.model_fields if name not in ("key", "lost"))
+_READ = [trial.c[name] for name in (*_FIELDS, *Key._fields, "owner")]
+"""without the facts, which are as long as all the rest"""
+
+
+def _trial(row: sa.Row[Any]) -> Trial:
+    *key, owner, over = row[len(_FIELDS) :]
+    fields = dict(zip(_FIELDS, row, strict=False))
+    lost = fields["status"] in HELD and (over or dead(owner))
+    with _as_written(fields["id"]):
+        return Trial(key=Key(*key), lost=lost, **fields)
 
 
 @contextmanager
@@ -196,7 +203,7 @@ def _as_written(number: int) -> Iterator[None]:
 
 def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]:
     facts: dict[int, Any] = {}
-    metrics: dict[int, dict[str, float]] = {}
+    measured: defaultdict[int, list[tuple[str, float]]] = defaultdict(list)
     for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
@@ -204,11 +211,11 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
         # By the thousand: one by one, and all at once, they cost three times as much.
         for part in connection.execute(figures).partitions(1000):
             for number, key, value in part:
-                metrics.setdefault(number, {})[key] = _number(value)
+                measured[number].append((key, math.nan if value is None else value))
     results: dict[int, Result] = {}
     for number in sorted(facts):
         with _as_written(number):
-            figures_of = dict(sorted(metrics.get(number, {}).items()))
+            figures_of = dict(sorted(measured[number]))
             results[number] = Result(trial_id=number, metrics=figures_of, facts=facts[number])
     return results
 

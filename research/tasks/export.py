@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from pydantic_core import to_json
+
 from construct import trust
 from redact import redact
 from refusal import Refusal
@@ -109,18 +111,21 @@ def collected(store: "Store", status: str | None = None) -> Iterator[dict[str, A
         for trial in some:
             result = results.get(trial.id)
             row = trial.model_dump(exclude={"key", "config", "lost", "config_sha"})
-            row = redact(row | {"status": trial.word} | how_taken(result))
-            row |= {"overrides": " ".join(row["overrides"]), "config_sha": trial.config_sha}
-            row |= trial.key._asdict()
+            row |= {"overrides": " ".join(trial.overrides), "status": trial.word} | how_taken(result)
+            row = {name: _text(said, name) if type(said) is str else said for name, said in row.items()}
+            row |= {"config_sha": trial.config_sha} | trial.key._asdict()
             for name, part in trial.config.items():
                 # In the format without references, in which equal values are equal bytes.
-                row |= _shown(name, marshal.dumps(part, 2))
+                row |= _columns(name, marshal.dumps(part, 2))
             yield row | (result.metrics if result else {})
 
 
+# Thousands of trials say the same again and again.
+_text = lru_cache(maxsize=4096)(redact)
+
+
 @lru_cache(maxsize=4096)
-def _shown(name: str, part: bytes) -> dict[str, Any]:
-    """The columns of one group of a config: thousands of configs say the same again and again."""
+def _columns(name: str, part: bytes) -> dict[str, Any]:
     return flat({name: redact(marshal.loads(part), name)}, "config.")  # noqa: S302  of our own making
 
 
@@ -136,18 +141,20 @@ def flat(node: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _json(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """A line for each row: with an indent Python's slow writer takes three times as long."""
-    with path.open("w") as file:
+    """A line for each row; what is not finite is null."""
+    with path.open("wb") as file:
         for at, row in enumerate(rows):
-            file.write(f"{',' if at else '['}\n{_line(row)}")
-        file.write("\n]\n" if file.tell() else "[]\n")
+            file.write(b",\n" if at else b"[\n")
+            file.write(_line(row))
+        file.write(b"\n]\n" if file.tell() else b"[]\n")
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(row, allow_nan=False)
-    except ValueError:  # rare, and to look at each value first costs as much as to write it
-        return json.dumps({key: _finite(value) for key, value in row.items()}, allow_nan=False)
+        return to_json(row, inf_nan_mode="null")  # in a third of the time of Python's own writer
+    except ValueError:  # half of a surrogate pair
+        finite = {key: _finite(value) for key, value in row.items()}
+        return json.dumps(finite, allow_nan=False).encode()
 
 
 def _finite(value: Any) -> Any:

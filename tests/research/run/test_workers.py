@@ -1,5 +1,6 @@
 """Workers and helpers run what waits of a sweep or campaign, for as long as somebody asks for more."""
 
+import itertools
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from research.run import drain, engines, handout
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
 from research.store import leases, schema
+from research.store.attempts import TrialClaim
 from research.store.store import Store
 from research.tasks import execute
 
@@ -235,6 +237,27 @@ def test_a_daemon_runs_what_others_have_queued_where_cores_were_shared_out(
     daemon(1)
     assert statuses(store) == {0: "done", 1: "done", 2: "done", 3: "queued"}
     assert said[0].startswith("waiting for proposals, while trials that others have queued are run")
+
+
+def test_a_worker_that_died_is_replaced_while_work_gets_done(
+    resolve: Callable[..., dict[str, Any]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each does a trial between two looks; one of three dies at once, and two last trials want no third."""
+    monkeypatch.setattr(engines, "_LOOK_S", 0.0)
+    engine, held, looks = Scripted(), list[TrialClaim](), itertools.count()
+
+    def alive() -> int:
+        while held:
+            store.finish(held.pop(), {"val/accuracy": 0.5})
+        living = sum(asked["n"] for asked in engine.asked) - (next(looks) > 0)
+        held.extend(store.take(most=living) if living else [])
+        return living
+
+    monkeypatch.setattr(engine, "alive", alive)
+    monkeypatch.setattr(engine, "see_out", lambda: None)
+    eight = [Job(resolve(f"seed={seed}"), [f"seed={seed}"], "c", "person") for seed in range(8)]
+    assert [outcome.status for outcome in engines.launched(engine, eight)] == ["done"] * 8
+    assert [asked["n"] for asked in engine.asked] == [3, 1]
 
 
 @pytest.mark.parametrize("address", [None, "auto"])
