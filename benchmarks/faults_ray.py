@@ -22,14 +22,15 @@ import sqlalchemy as sa
 from faults_runner import ROOT, database
 
 from research.store import promises
+from research.store.owners import dead
 from research.store.schema import FINAL, attempt, metric, trial
 from research.store.store import Store
 
 PARTS = ("actor", "node", "driver")
 _NODES, _WORKERS, _SEEDS = 2, 3, 24
 _OWN = ("data=digits", "budget.steps=20", "logger=none", "unmeasured=[infer]", "runner=ray")
-_REST_S = (3.0, 9.0)
-"""between two kills: a worker needs some seconds to its first trial"""
+_REST_S = 2.0
+"""until a kill, from when a worker has a trial in hand"""
 _LONGEST_S = {None: 900.0, "recovery": 90.0}
 
 
@@ -43,10 +44,8 @@ def rays(asked: argparse.Namespace, folder: Path) -> int:
         while done < asked.count and time.monotonic() - began < asked.seconds:
             sweeps.append([f"seed=range({len(sweeps) * _SEEDS},{(len(sweeps) + 1) * _SEEDS})"])
             with lab.typed(sweeps[-1]):
-                while done < asked.count:
-                    time.sleep(chance.uniform(*_REST_S))
-                    if lab.ended():
-                        break
+                while done < asked.count and lab.is_at_work():
+                    time.sleep(chance.uniform(0.0, _REST_S))
                     done += kills(chance)
         found = [said for sweep in sweeps for said in lab.to_its_end(sweep)]
         return told(asked, url, done, len(sweeps), found, began)
@@ -90,6 +89,7 @@ class Lab:
         self._log = (folder / "typed").open("a")
         self._root = without_recovery(folder) if asked.without else ROOT
         self._longest_s = _LONGEST_S[asked.without]
+        self._store = Store(url)
         self._driver: subprocess.Popen[bytes] | None = None
         self._line: list[str] = []
 
@@ -108,9 +108,15 @@ class Lab:
         finally:
             self._end()
 
-    def ended(self) -> bool:
-        """Whether the command has ended by itself."""
-        return self._driver is None or self._driver.poll() is not None
+    def is_at_work(self) -> bool:
+        """True as soon as a worker that lives has begun a trial, False when the command has ended."""
+        while self._driver is not None and self._driver.poll() is None:
+            with self._store.read() as opened:
+                owners = opened.execute(sa.select(trial.c.owner).where(trial.c.status == "running")).scalars()
+                if not all(map(dead, owners)):
+                    return True
+            time.sleep(0.2)
+        return False
 
     def kill_worker(self, chance: random.Random) -> int:
         """One that pulls trials, wherever it is in that; 0 where none runs yet."""

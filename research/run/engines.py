@@ -171,7 +171,9 @@ class Ray(Engine):
         try:
             if host and port.isdigit():  # Ray itself asks for minutes where nobody answers
                 socket.create_connection((host, int(port)), _ANSWER_S).close()
-            ray.init(self._address, runtime_env=shipped, log_to_driver=False, include_dashboard=False)
+            # Not None, by which it joins whatever cluster was last started on this machine.
+            where = self._address or "local"
+            ray.init(where, runtime_env=shipped, log_to_driver=False, include_dashboard=False)
         except Exception as error:  # its own kinds, Python's, and where a node does not start a bare one
             said = next(iter(str(error).strip().splitlines()), type(error).__name__)
             what = f"does not reach a cluster at {self._address}" if self._address else "does not start here"

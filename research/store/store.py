@@ -179,7 +179,7 @@ _READ = [trial.c[name] for name in (*_FIELDS, *Key._fields, "owner")]
 """without the facts, which are as long as all the rest"""
 
 
-def _trial(row: sa.Row[Any]) -> Trial:
+def _trial(row: Sequence[Any]) -> Trial:
     *key, owner, over = row[len(_FIELDS) :]
     fields = dict(zip(_FIELDS, row, strict=False))
     lost = fields["status"] in HELD and (over or dead(owner))
