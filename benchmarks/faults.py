@@ -10,6 +10,7 @@
     python benchmarks/faults.py writes --how full                       # killed, torn: each write of a trial
     python benchmarks/faults.py histories --count 10000                 # orders of verbs against a model
     python benchmarks/faults.py many --trials 50000                     # of claim, status, export, report
+    python benchmarks/faults.py hosts                                   # two share what one runs alone
     python benchmarks/faults.py ray --kind node --count 50              # or actor, driver: of a small cluster
 
 Trials are stubs, but for `writes` and `ray`. Afterwards `research.store.promises` looks at every row, and
@@ -18,26 +19,35 @@ part has a guard that `--without GUARD` removes: then it must find something.
 """
 
 import argparse
+import ctypes
 import os
 import random
 import signal
+import socket
 import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import faults_many
 import faults_outages
 import faults_ray
 import faults_writes
+import sqlalchemy as sa
 from faults_runner import POINTS, ROUND, database, end, left, queue, settle, spawn, wrong
 
-from research.store import attempts, connection
+from research.store import attempts, connection, owners
+from research.store.schema import attempt
 from research.store.states import OPEN
 from research.store.store import Store
 
-_LOOK_S, _REST_S = 0.5, 0.005
+_LOOK_S, _REST_S, _STUB_S = 0.5, 0.005, 0.2
+_SHARED = 100
+"""trials that one host runs alone, then two share"""
+_NEW_NAME = 0x04000000
+"""CLONE_NEWUTS of unshare(2)"""
 GUARDS = {
     "kills": "recovery",
     "stops": "token",
@@ -142,6 +152,36 @@ def empty(asked: argparse.Namespace, folder: Path) -> int:
         return told(asked, what, store, folder, asked.trials, began)
 
 
+def hosts(asked: argparse.Namespace, folder: Path) -> int:
+    """Stubs of 0.2 s by one runner and by two, in turns; each runner is of a host with a name of its own."""
+    asked.rest, took, made, began = _STUB_S, {1: list[float](), 2: list[float]()}, 0, time.monotonic()
+    with database(asked, folder) as url:
+        store = Store(url)
+        for turn in range(asked.count):
+            for several in (1, 2) if turn % 2 == 0 else (2, 1):
+                queue(store, _SHARED, made)
+                made, start = made + _SHARED, time.monotonic()
+                runners = [spawn(asked, url, folder, at, lambda at=at: named(at)) for at in range(several)]
+                settle(store, 600, recover=False, made=made)
+                took[several].append(time.monotonic() - start)
+                end(runners)
+        with store.read() as opened:
+            shares = Counter(map(owners.host, opened.execute(sa.select(attempt.c.owner)).scalars()))
+        ratios = [one / two for one, two in zip(took[1], took[2], strict=True)]
+        one, two, ratio = map(statistics.median, (took[1], took[2], ratios))
+        print(f"{_SHARED} stubs of {_STUB_S} s: {one:.1f} s by one host, {two:.1f} s by two")
+        span = f"{min(ratios):.2f} to {max(ratios):.2f}, n = {len(ratios)}"
+        print(f"{ratio:.2f} times as fast ({span}); attempts {dict(shares)}")
+        return told(asked, "hosts beside each other", store, folder, made, began)
+
+
+def named(at: int) -> None:
+    """Give this process a host's name of its own, where it may."""
+    owners.place.cache_clear()
+    if os.geteuid() == 0 and ctypes.CDLL(None).unshare(_NEW_NAME) == 0:
+        socket.sethostname(f"host{at}")
+
+
 def told(asked: argparse.Namespace, what: str, store: Store, folder: Path, made: int, began: float) -> int:
     """Print what was done and what is wrong, which is the exit code."""
     found, ends, said = wrong(store, folder, made, asked.part)
@@ -163,10 +203,13 @@ PARTS = {
     "histories": faults_many.histories,
     "many": faults_many.many,
     "ray": faults_ray.rays,
+    "hosts": hosts,
 }
+SERVED = ("outages", "clocks", "ray", "hosts")
+"""what is on PostgreSQL unless it is said"""
 LEASES_S = {"stops": 0.4, "outages": 10.0, "clocks": 10.0}
 WORK_S = {"outages": 8.0, "clocks": 8.0}
-COUNTS = {"outages": 20, "histories": 1000}
+COUNTS = {"outages": 20, "histories": 1000, "hosts": 3}
 
 
 def main() -> None:
@@ -197,7 +240,7 @@ def main() -> None:
     asked.count, asked.work = asked.count or COUNTS.get(part, 100), WORK_S.get(part, 0.0)
     # A runner that is stopped is to have its trial in hand still when it goes on.
     asked.rest = asked.lease if part == "stops" else _REST_S
-    asked.database = asked.database or ("postgresql" if part in ("outages", "clocks", "ray") else "sqlite")
+    asked.database = asked.database or ("postgresql" if part in SERVED else "sqlite")
     # What cannot happen to a stub but by its runner's death is no reason to give it up.
     attempts.MOST_OTHERS = 10**6
     with tempfile.TemporaryDirectory(prefix="joulelab-faults-") as folder:
