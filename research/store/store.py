@@ -208,16 +208,21 @@ def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = _FINAL.where(metric.c.trial_id.in_(some))
-        # By the thousand: one by one, and all at once, they cost three times as much.
-        for part in connection.execute(figures).partitions(1000):
-            for number, key, value in part:
-                measured[number].append((key, math.nan if value is None else value))
+        for number, key, value in _bare(connection.execute(figures)):
+            measured[number].append((key, math.nan if value is None else value))
     results: dict[int, Result] = {}
     for number in sorted(facts):
         with _as_written(number):
             figures_of = dict(sorted(measured[number]))
             results[number] = Result(trial_id=number, metrics=figures_of, facts=facts[number])
     return results
+
+
+def _bare(found: sa.CursorResult[Any]) -> Iterable[Any]:
+    """Rows as the driver has them, but for MariaDB as they were written: SQLAlchemy's cost half more."""
+    if found.cursor is None or found.dialect.name in ("mysql", "mariadb"):
+        return found
+    return found.cursor.fetchall()
 
 
 def _number(value: Any) -> float:

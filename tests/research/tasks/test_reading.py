@@ -1,4 +1,4 @@
-"""status, list, show, compare and export read what is in the database and make nothing."""
+"""status, list, show and compare read what is in the database and make nothing."""
 
 import json
 from pathlib import Path
@@ -245,49 +245,3 @@ def test_contenders_that_were_confirmed_on_seeds_of_their_own_meet_in_the_promot
         numbers.append(room.store.add_proposal(proposed(), status="open", facts=facts))
     found = room.ask("compare", a=f"experiment:{numbers[0]}", b=f"experiment:{numbers[1]}")
     assert found.stage == "promoted" and found.seeds == (1,)
-
-
-@pytest.mark.slow
-def test_trials_are_exported_whole_with_flat_configurations(room: Room, tmp_path: Path) -> None:
-    room.trial("model.width=32"), room.trial("optimizer=lion", seed=1)
-    path = tmp_path / "trials.json"
-    found = room.ask("export", path=path)
-    rows = json.loads(path.read_text())
-    assert found.trials == len(rows) == 2 and found.bytes == path.stat().st_size
-    assert rows[0]["config.model.width"] == 32 and rows[1]["test/accuracy"] > 0
-    assert rows[1]["overrides"] == "data=digits optimizer=lion seed=1"
-    assert rows[0]["energy_method"] == "estimated" and [one.name for one in tmp_path.iterdir()] == [path.name]
-    assert room.ask("export", path=path, status="failed").trials == 0
-    assert json.loads(path.read_text()) == []
-
-
-def test_an_export_that_cannot_be_written_leaves_nothing(room: Room, tmp_path: Path) -> None:
-    room.trial()
-    for path, said in (
-        (tmp_path / "x.csv", "end it in .json or .parquet"),
-        (tmp_path / "missing" / "x.json", "cannot be written"),
-        (None, "path is missing: end it in .json or .parquet"),
-    ):
-        with pytest.raises(Refusal, match=said):
-            room.ask("export", path=path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_parquet_without_pyarrow_is_refused(
-    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(Refusal, match=r"pip install pyarrow, or export to \.json"):
-        room.ask("export", path=tmp_path / "x.parquet")
-
-
-@pytest.mark.slow
-def test_columns_of_mixed_kinds_are_one_type_in_parquet(room: Room, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    from research.tasks.export import _parquet
-
-    _parquet([{"a": 1, "b": 1}, {"a": 2.5, "b": "x"}, {"b": None}], tmp_path / "x.parquet")
-    assert parquet.read_table(tmp_path / "x.parquet").to_pydict() == {
-        "a": [1.0, 2.5, None],
-        "b": ["1", "x", None],
-    }
