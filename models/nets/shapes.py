@@ -1,6 +1,8 @@
-"""What a network may be asked for: shapes and tasks that do not fit end in one sentence."""
+"""What a network may be asked for, where shapes and tasks that do not fit end in one sentence; columns for others."""
 
 from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from refusal import Refusal
 
@@ -39,3 +41,13 @@ def probability(**shares: float) -> None:
     for name, share in shares.items():
         if not 0 <= share < 1:
             raise Refusal(f"model.{name} {share} is no share: set it to 0 or more, below 1.")
+
+
+def flat_columns(net: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A hook before a forward pass: columns (B, F, 1), as the lab's own networks take them, become (B, F)."""
+    return (args[0].flatten(1), *args[1:])
+
+
+def has_flat_columns(net: nn.Module) -> bool:
+    """Whether `flat_columns` is one of the network's hooks."""
+    return flat_columns in net._forward_pre_hooks.values()

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from models.nets.shapes import TOKEN_TASKS
+from models.nets.shapes import TOKEN_TASKS, flat_columns
 from refusal import Refusal
 
 KNOWN = {
@@ -67,13 +67,8 @@ def build(
             "function that returns one."
         )
     if columns:
-        net.register_forward_pre_hook(_columns)
+        net.register_forward_pre_hook(flat_columns)
     return described(net, name_of(target), filled={key: _plain(filled[key]) for key in filled})
-
-
-def _columns(net: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """(B, F, 1), as the lab's own networks take columns, as (B, F), as everybody else's do."""
-    return (args[0].flatten(1), *args[1:])
 
 
 def described(net: nn.Module, name: str, **more: Any) -> nn.Module:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from models.data.batches import Batches
+from models.nets.shapes import has_flat_columns
 from models.optim.gradients import gradients_of, norm_of
 from models.optim.groups import optimizer_for
 from models.training.clock import Clock
@@ -46,8 +47,9 @@ def steps_itself(net: nn.Module) -> bool:
 def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     """Train `parts.net` by its own `training_step((inputs, targets), index)` until the budget is spent.
 
-    Its `configure_optimizers` counts; without one it has the trial's optimizer and schedule. Its forward pass
-    answers as every network's, by which it is validated.
+    The inputs are as its forward pass has them: columns as (B, F). Its `configure_optimizers` counts; without
+    one it has the trial's optimizer and schedule. Its forward pass answers as every network's, by which it is
+    validated.
 
     Raises:
         Diverged: its loss or its gradient is not finite.
@@ -68,7 +70,8 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     if type(net).configure_optimizers is LightningModule.configure_optimizers:
         vars(net)["configure_optimizers"] = lambda: _optimizers(parts, net, total)
     watch = _Watch(parts, Clock(meter, Group()), total)
-    batches = _Epochs(Batches(data.train, data.batch_size, parts.seed), len(data.train) // data.batch_size)
+    stream = Batches(data.train, data.batch_size, parts.seed)
+    batches = _Epochs(stream, len(data.train) // data.batch_size, has_flat_columns(net))
     trainer = build(settings, total=total, callbacks=[watch], loggers=loggers, folder=parts.folder)
     with quiet(), warnings.catch_warnings():
         # What Lightning advises on loaders and logging is the person's to weigh, not an error of a trial.
@@ -121,14 +124,17 @@ def _optimizers(parts: Parts, net: nn.Module, total: int | None) -> Any:
 class _Epochs:
     """Batches of one endless stream in epochs of `count`, for what a module does by epochs."""
 
-    def __init__(self, batches: Batches, count: int) -> None:
+    def __init__(self, batches: Batches, count: int, columns: bool) -> None:
         self._batches, self._count, self.batch_size = batches, max(1, count), batches.batch_size
+        self._columns = columns
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return (next(self._batches) for _ in range(self._count))
+        for _ in range(self._count):
+            inputs, targets = next(self._batches)
+            yield inputs.flatten(1) if self._columns else inputs, targets
 
 
 @final

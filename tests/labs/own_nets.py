@@ -105,6 +105,14 @@ class Lightning(LightningModule):
         return torch.optim.SGD(self.parameters(), self.hparams["lr"])
 
 
+class OfColumns(Lightning):
+    """Its step is about plain columns, and does not call the module itself."""
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        inputs, targets = batch
+        return nn.functional.cross_entropy(self.net[1](inputs), targets)
+
+
 class Borrowing(Lightning):
     """The same with the trial's optimizer."""
 

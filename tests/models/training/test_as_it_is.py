@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import nn
 import own_nets
 import train as lab
 from models.data.batches import Batches
+from models.data.dataset import Dataset
+from models.own.network import build
 from models.training.objective import TrainingObjective
 from refusal import Refusal
 from trainings import blobs
@@ -66,6 +69,20 @@ def test_it_is_measured_like_any_training(train: Any) -> None:
     (note,) = fitted.facts["notes"]
     assert "run as it is" in note and "begins anew" in note
     assert fitted.net.epochs == 7 and fitted.net._trainer is None
+
+
+def test_its_own_step_has_columns_as_its_forward_pass_has_them(train: Any) -> None:
+    table = blobs()
+    train_part, val, test = (
+        replace(part, inputs=part.inputs[..., None]) for part in (table.train, table.val, table.test)
+    )
+    theirs = module()
+    bare(theirs, 40, partial(torch.optim.SGD, lr=0.01), lambda step: 1.0)
+    torch.manual_seed(0)
+    net = build(own_nets.OfColumns, shape=(12, 1), classes=4, task="classification")
+    fitted = train(net=net, data=Dataset(train_part, val, test, "classification", (12, 1), 4, 32))
+    for name, value in theirs.state_dict().items():
+        assert torch.allclose(fitted.net.state_dict()[name], value, atol=1e-6), name
 
 
 def test_a_budget_of_seconds_and_a_target_end_it(train: Any) -> None:
