@@ -1,4 +1,4 @@
-"""What a network may be asked for, where shapes and tasks that do not fit end in one sentence; columns for others."""
+"""What a network may be asked for, in one sentence where it does not fit, and columns as others take them."""
 
 from collections.abc import Sequence
 
