@@ -1,6 +1,6 @@
 """A sweep by `runner=ray` on a simulated cluster, whose workers, nodes or driver are killed again and again.
 
-The trials are real trainings of 20 steps, the command is `python train.py -m ... runner=ray`, typed again
+The trials are real trainings of 400 steps, the command is `python train.py -m ... runner=ray`, typed again
 whenever it was killed. A node is killed with all its workers, and another one joins.
 """
 
@@ -27,9 +27,9 @@ from research.store.schema import FINAL, attempt, metric, trial
 from research.store.store import Store
 
 PARTS = ("actor", "node", "driver")
-_NODES, _WORKERS, _SEEDS = 2, 3, 24
-_OWN = ("data=digits", "budget.steps=20", "logger=none", "unmeasured=[infer]", "runner=ray")
-_REST_S = 2.0
+_NODES, _WORKERS, _SEEDS = 2, 2, 24
+_OWN = ("data=digits", "budget.steps=400", "logger=none", "unmeasured=[infer]", "runner=ray")
+_REST_S = 1.0
 """until a kill, from when a worker has a trial in hand"""
 _LONGEST_S = {None: 900.0, "recovery": 90.0}
 

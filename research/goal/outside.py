@@ -86,6 +86,10 @@ _VAGUE = (
     "almost | nearly | close to | near | few hundred | several | couple | exactly | precisely | half way | "
     "halfway | if possible | ideally | preferably | hopefully | when possible"
 )
+_WHOLE = (
+    "in total | altogether | in all | all together | whole search | entire search | whole campaign | entire "
+    "campaign | all trainings | all trials together"
+)
 _ALTERNATIVES = "or | either | and/or"
 
 
@@ -106,6 +110,7 @@ def reasons() -> dict[str, str]:
         table
         | dict.fromkeys(split(_TASKS), bring)
         | dict.fromkeys(split(_ALTERNATIVES), "leaves a choice open, and a goal makes it")
+        | dict.fromkeys(split(_WHOLE), "is a budget of the lab: budget.joules=100 or budget.seconds=600")
         | dict.fromkeys(("between", "ranging", "from"), ranged)
         | dict.fromkeys(split(_VAGUE), "is no bound: say at least or at most")
     )
