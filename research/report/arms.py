@@ -11,7 +11,7 @@ from typing import Any, final
 from research.compose.override import override
 from research.metrics import METRICS, is_energy, quantity, words
 from research.report.markdown import code, plain, table
-from research.run.retold import retold
+from research.run.retold import needed, retold
 from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 from research.store.store import Store
@@ -40,11 +40,12 @@ class Read:
         ids: Iterable[int],
         meter: Mapping[str, Any] | None = None,
         trials: Sequence[Trial] | None = None,
+        keys: Iterable[str] | None = None,
     ) -> None:
-        """`trials` are those of `ids` where they were read already."""
+        """`trials` are those of `ids` where they were read already; `keys` the figures that are told."""
         wanted = list(dict.fromkeys(ids))
         self._trials = {trial.id: trial for trial in (store.trials(ids=wanted) if trials is None else trials)}
-        found = store.results(wanted)
+        found = store.results(wanted, None if keys is None else needed(keys))
         meters = {number: meter or trial.config.get("meter") for number, trial in self._trials.items()}
         self._results = {number: retold(one, meters.get(number)) for number, one in found.items()}
 

@@ -23,6 +23,12 @@ _CONFIRMED = 6
 _CURVE_NOTE = "Learning curves against the joules spent so far; means over seeds"
 
 
+def drawn_from(asked: Sequence[str]) -> set[str]:
+    """The figures from which `of_arms` draws, where these scores are asked for."""
+    scores = [*asked, *_SCORES]
+    return {*scores, *map(screening, scores), *_COSTS}
+
+
 def score_among(asked: Sequence[str], arms: Sequence[Arm]) -> str | None:
     """The first score, asked for or usual, that an arm measured on either split; its test key."""
     found = set().union(*(arm.measured for arm in arms))
@@ -140,7 +146,9 @@ def _front(
     file: str, arms: Sequence[Arm], score: str, cost: str, stage: str, names: ArmNames
 ) -> Picture | None:
     """Arms as dots of cost and score with the front; None where fewer than two can stand side by side."""
-    shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n and not _apart(arms, arm, cost)]
+    shown = [arm for arm in arms if arm.of(score).n and arm.of(cost).n]
+    if complaint(cost, arms):  # asked of all at once first, which thousands of arms make a difference to
+        shown = [arm for arm in shown if not _apart(arms, arm, cost)]
     if len(shown) < 2 or complaint(cost, shown):
         return None
     best = front_of(shown, score, cost)

@@ -1,7 +1,7 @@
 """report.md of a sweep of `train.py -m`: which arm is best, how sure that is, and what it cost."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from refusal import Refusal
@@ -38,8 +38,9 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
     if not trials:
         hint = "python agent.py task=list what=trials shows some"
         raise Refusal(f"The database has no sweep {sweep[:80]!a}: {hint}.")
-    arms = _arms(store, trials)
     score = str(trials[0].config.get("score") or "val/accuracy")
+    told = {score, twin(score), *_ALWAYS, *pictures.drawn_from([twin(score)])}
+    arms = _arms(store, trials, told)
     names = ArmNames(arms[:_SHOWN], base=arms[0] if arms else None)
     drawn = pictures.of_arms(store, arms, [twin(score)], "Sweep", names)
     for one in drawn:
@@ -76,14 +77,14 @@ def _text(
     return "\n".join(parts) + "\n"
 
 
-def _arms(store: Store, trials: Sequence[Trial]) -> list[Arm]:
+def _arms(store: Store, trials: Sequence[Trial], told: Iterable[str]) -> list[Arm]:
     """Finished trials by their overrides without the seed, in the order of the first trial of each."""
     by_line: dict[tuple[str, ...], list[int]] = {}
     for trial in trials:
         if trial.status == "done":
             line = tuple(text for text in trial.overrides if override(text).key != "seed")
             by_line.setdefault(line, []).append(trial.id)
-    read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials)
+    read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials, keys=told)
     found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
     return [arm for arm in found if arm.results]
 

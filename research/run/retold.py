@@ -4,7 +4,7 @@ What a training used are CPU seconds and joules; the watts of an estimate and th
 learnt. So they may be asked anew without training anew, and the rows stay as they were written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple, final
 
@@ -37,6 +37,14 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
         notes.append(f"carbon is told by {told.source}, {told.g_per_kwh:.4g} g/kWh")
     _carbon(metrics, told)
     return Result(trial_id=result.trial_id, metrics=metrics, facts=facts | {"notes": notes})
+
+
+def needed(keys: Iterable[str]) -> set[str]:
+    """The figures by which `retold` tells these anew, themselves among them."""
+    keys = set(keys)
+    own = {key.removesuffix("co2_kg") for key in keys if key.endswith("co2_kg")}
+    beside = {f"{window}{figure}" for window in own for figure in ("energy_j", "energy_standing_j")}
+    return keys | beside | {"train/energy_j", "train/cpu_seconds"}
 
 
 def grid_of(facts: Mapping[str, Any]) -> str | None:

@@ -37,9 +37,11 @@ def front(points: Sequence[Mapping[str, float]], metrics: Metrics) -> list[int]:
     """
     costs = {place: cost for place, point in enumerate(points) if (cost := _costs(point, metrics))}
     kept: list[int] = []
-    # Sorted, a point can only be dominated by one before it, hence by one that was kept.
+    # Sorted, a point can only be dominated by one before it, hence by one that was kept; with two metrics by
+    # the last of those, which has the least of the second.
     for place in sorted(costs, key=lambda place: (costs[place], place)):
-        if not any(_dominates(costs[other], costs[place]) for other in kept):
+        before = kept[-1:] if len(metrics) == 2 else kept
+        if not any(_dominates(costs[other], costs[place]) for other in before):
             kept.append(place)
     return sorted(kept)
 

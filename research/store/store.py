@@ -133,10 +133,10 @@ class Store(Work):
         return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
     @repeated
-    def results(self, ids: Iterable[int]) -> dict[int, Result]:
-        """What the finished trials among `ids` measured; NaN comes back as NaN."""
+    def results(self, ids: Iterable[int], keys: Collection[str] | None = None) -> dict[int, Result]:
+        """What the finished trials among `ids` measured, or these `keys` of it; NaN comes back as NaN."""
         with self.read() as connection:
-            return _results(connection, list(ids))
+            return _results(connection, list(ids), keys)
 
     @repeated
     def lost(self, sweep: str) -> dict[Key, dict[str, float]]:
@@ -201,13 +201,16 @@ def _as_written(number: int) -> Iterator[None]:
         ) from error
 
 
-def _results(connection: sa.Connection, ids: Sequence[int]) -> dict[int, Result]:
+def _results(
+    connection: sa.Connection, ids: Sequence[int], keys: Collection[str] | None = None
+) -> dict[int, Result]:
     facts: dict[int, Any] = {}
     measured: defaultdict[int, list[tuple[str, float]]] = defaultdict(list)
     for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = _FINAL.where(metric.c.trial_id.in_(some))
+        figures = figures if keys is None else figures.where(metric.c.key.in_(sorted(keys)))
         for number, key, value in _bare(connection.execute(figures)):
             measured[number].append((key, math.nan if value is None else value))
     results: dict[int, Result] = {}
