@@ -20,6 +20,9 @@ numbers are ranges (logarithmic where the grid is) whose draws go to the nearest
 choices; Optuna is given the same. A run that does not arrive counts one trial more than it had and all its
 seconds. Ratios are paired by table and seed: means of logarithms over a table's seeds, then Student's 95 %
 interval over tables. Memory holds 60 random configurations of each other table of the same family.
+
+Arms: uniform, optuna (TPE), optuna_gp, optuna_cmaes, smac (which needs `pip install smac`), auto,
+auto+memory, one of the lab's sources alone, or auto-SOURCE, which is auto without it.
 """
 
 import argparse

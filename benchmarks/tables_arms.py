@@ -16,6 +16,7 @@ import yaml  # noqa: E402  the script runs from any folder
 from lcbench_tasks import Configured, Earlier  # noqa: E402
 from tables_data import TABLES, Table, uniform  # noqa: E402
 from tables_search import Run, Search, bound, questions, span, top  # noqa: E402
+from tables_smac import smac  # noqa: E402
 
 from research.metrics import rank  # noqa: E402
 from research.propose.bandit import Bandit, gain  # noqa: E402
@@ -202,6 +203,7 @@ def arm(name: str) -> Arm:
         "optuna": optuna_tpe,
         "optuna_gp": optuna_gp,
         "optuna_cmaes": optuna_cmaes,
+        "smac": smac,
     }
     if name in peers:
         return peers[name]

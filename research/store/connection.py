@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from refusal import Refusal
 from research.store import address, migrations
 from research.store.outage import Outage, Unreachable, first_line, passes
+from research.store.writers import Writers
 
 __all__ = ["Connection", "Database", "Unreachable"]
 
@@ -70,6 +71,7 @@ class Database:
             _make_private(str(self.url.database))
         self._engine = _engine(self.url, foreign)
         self._writer = self._engine.execution_options(**{_WRITE: True})
+        self._writers = Writers(Path(str(self.url.database)), _BUSY_MS / 1000) if self._is_file else None
         _ENGINES.add(self._engine)
         try:
             self._check() if foreign else self._migrate()
@@ -147,6 +149,8 @@ class Database:
         while True:
             self._refuse_vanished()
             try:
+                if engine is self._writer and self._writers is not None:
+                    stack.enter_context(self._writers.turn())
                 connection = stack.enter_context(engine.begin())
                 if connection.dialect.name == "sqlite":
                     connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # takes the lock
