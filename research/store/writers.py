@@ -41,10 +41,11 @@ class Writers:
             self._wait(own)
             yield
         finally:
-            _open.discard(own)
-            with suppress(OSError):
-                fcntl.flock(own, fcntl.LOCK_UN)
-                os.close(own)
+            if own in _open:  # in a child it was closed, and its number may be another file's by now
+                _open.discard(own)
+                with suppress(OSError):
+                    fcntl.flock(own, fcntl.LOCK_UN)
+                    os.close(own)
 
     def _wait(self, own: int) -> None:
         began = time.monotonic()

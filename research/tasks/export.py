@@ -111,8 +111,10 @@ def collected(store: "Store", status: str | None = None) -> Iterator[dict[str, A
         for trial in some:
             result = results.get(trial.id)
             row = trial.model_dump(exclude={"key", "config", "lost", "config_sha"})
-            row |= {"overrides": " ".join(trial.overrides), "status": trial.word} | how_taken(result)
+            row |= {"overrides": None, "status": trial.word} | how_taken(result)
             row = {name: _text(said, name) if type(said) is str else said for name, said in row.items()}
+            # One by one: where nothing else is said, a blank is part of a URL's password.
+            row["overrides"] = " ".join(_text(said, "overrides") for said in trial.overrides)
             row |= {"config_sha": trial.config_sha} | trial.key._asdict()
             for name, part in trial.config.items():
                 # In the format without references, in which equal values are equal bytes.

@@ -8,6 +8,7 @@ import pytest
 
 from command_lab import Room
 from refusal import Refusal
+from research.types import Key
 
 
 @pytest.mark.slow
@@ -22,6 +23,14 @@ def test_trials_are_exported_whole_with_flat_configurations(room: Room, tmp_path
     assert rows[0]["energy_method"] == "estimated" and [one.name for one in tmp_path.iterdir()] == [path.name]
     assert room.ask("export", path=path, status="failed").trials == 0
     assert json.loads(path.read_text()) == []
+
+
+def test_a_password_with_a_blank_in_an_override_is_masked(room: Room, tmp_path: Path) -> None:
+    key = Key("s", "c", "d", "h")
+    room.store.claim(key, config={}, overrides=["seed=0", "x=postgresql://me:two words@host/lab"])
+    room.ask("export", path=tmp_path / "x.json")
+    (row,) = json.loads((tmp_path / "x.json").read_text())
+    assert row["overrides"] == "seed=0 x=postgresql://me:***@host/lab"
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing(room: Room, tmp_path: Path) -> None:
