@@ -9,7 +9,7 @@ from typing import Any, final
 import pulse
 from refusal import Ended, Refusal
 from research.run.silence import longest_s
-from research.store import attempts
+from research.store import spending
 from research.store.attempts import LEASE_S, Lost, TrialClaim
 from research.store.outage import at_once
 from research.store.store import Store
@@ -70,7 +70,7 @@ class Heart:
             thread.join()
 
     def _spent(self) -> dict[str, Any]:
-        return {**attempts.spent(pulse.own()), "step": self._step}
+        return {**spending.spent(pulse.own()), "step": self._step}
 
     def _keep(self) -> None:
         due = 1.0

@@ -8,6 +8,7 @@ nobody holds any more, by the lease or because its process on this host is gone,
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -18,9 +19,10 @@ from refusal import Ended
 from research.store import address, index, outage
 from research.store.faults import OTHERS
 from research.store.owners import dead, host, owner
-from research.store.schema import FINAL, attempt, clock, metric, pause, trial
-from research.store.states import FAILED, HELD, AttemptOutcome
-from research.types import STOPPED, Key
+from research.store.schema import attempt, clock, pause, trial
+from research.store.spending import spent
+from research.store.states import HELD, AttemptOutcome
+from research.types import STOPPED
 
 LEASE_S = 60.0
 MOST_OWN, MOST_OTHERS = 3, 20
@@ -31,8 +33,27 @@ _BACK_OFF_S = (2, 300)
 _WINDOW = 500
 """ids that one statement is given"""
 _SPENT = ("step", "seconds", "cpu_seconds", "joules", "joules_method")
-_OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
 _C, _A = trial.c, attempt.c
+NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
+TOKEN: sa.BindParameter[str] = sa.bindparam("of_token", type_=sa.Text)
+LEASE: sa.BindParameter[float] = sa.bindparam("lease_s", type_=sa.Double)
+# Statements that every trial needs stand here: to put one together costs more than to run it.
+_BEFORE = sa.select(clock(), sa.func.coalesce(sa.func.max(_A.n), 0)).where(_A.trial_id == NUMBER)
+_OF_TRIAL = sa.update(trial).where(_C.id == NUMBER)
+_NEW = sa.insert(attempt)
+_MINE = sa.update(trial).where(_C.id == NUMBER, _C.token == TOKEN)
+_KEPT = _MINE.values(lease_until=clock() + LEASE)
+_CANCEL = sa.select(_C.cancel).where(_C.id == NUMBER)
+SEEN = sa.update(attempt).where(_A.token == TOKEN).values(seen=clock())
+_STANDING = (
+    sa.select(_A.outcome.label("ended_as"), _C.folder, *index.OF_TRIAL)
+    .join(trial, _C.id == _A.trial_id)
+    .where(_A.token == TOKEN)
+)
+_ENDS = _MINE.where(_C.status.in_(HELD)).values(finished=clock(), token=None)
+_OPEN = (_A.trial_id == NUMBER) & _A.ended.is_(None)
+_LAST = sa.select(_A.token, _C.folder).join(trial, _C.id == _A.trial_id).where(_OPEN)
+_CLOSES = sa.update(attempt).where(_OPEN).values(ended=clock())
 
 
 @final
@@ -63,43 +84,70 @@ def hold(
     engine: str = "local",
 ) -> TrialClaim:
     """Give a row that nobody holds to this process: another attempt, under a token of its own."""
-    mine = TrialClaim(number, secrets.token_hex(16))
-    before = sa.select(clock(), sa.func.coalesce(sa.func.max(_A.n), 0)).where(_A.trial_id == number)
-    now, tried = connection.execute(before).one()  # one clock for all: a lease begins with its attempt
-    held: dict[str, Any] = {
-        "status": status,
-        "token": mine.token,
-        "owner": owner(),
-        "lease_until": now + lease_s,
-    }
-    held |= {"reason": None, "started": now, "finished": None, "facts": {}, "cancel": 0}
-    connection.execute(sa.update(trial).where(_C.id == number).values(**{**values, **held}))
-    row = {"trial_id": number, "n": tried + 1, "token": mine.token}
-    row |= {"owner": owner(), "engine": engine, "started": now, "seen": now}
-    connection.execute(sa.insert(attempt).values(**row))
+    now, tried = connection.execute(_BEFORE, {"number": number}).one()
+    mine = TrialClaim(number, new_token())
+    own = held(mine.token, status, now, lease_s) | {"reason": None, "finished": None, "cancel": 0}
+    connection.execute(_OF_TRIAL, {**values, **own, "number": number})
+    begun(connection, mine, tried + 1, now, engine)
     return mine
 
 
+def new_token() -> str:
+    """A fencing token: nobody else has it, and nobody guesses it."""
+    return secrets.token_hex(16)
+
+
+def held(token: str, status: str, now: float, lease_s: float) -> dict[str, Any]:
+    """What the row of a trial says of who holds it from `now` on."""
+    own = {"status": status, "token": token, "owner": owner(), "facts": {}}
+    return own | {"started": now, "lease_until": now + lease_s}  # one clock for all
+
+
+def begun(connection: sa.Connection, mine: TrialClaim, n: int, now: float, engine: str = "local") -> None:
+    """Write that the `n`th attempt at a trial has begun."""
+    row = {"trial_id": mine.trial_id, "n": n, "token": mine.token, "engine": engine}
+    connection.execute(_NEW, row | {"owner": owner(), "started": now, "seen": now})
+
+
 def waiting(
-    needs: Sequence[str] | None = None, sweep: str | None = None, ids: Sequence[int] | None = None
-) -> sa.Select[int]:
+    connection: sa.Connection,
+    most: int,
+    needs: Sequence[str] | None = None,
+    sweep: str | None = None,
+    ids: Sequence[int] | None = None,
+    *,
+    lock: bool = False,
+) -> list[int]:
     """The trials that may be begun now, the most urgent first, then the oldest.
 
     By who has these `needs`, None those of every trial; of one sweep or campaign, of these ids, or of all.
     """
+    asked = {"needs": needs, "sweep": sweep, "ids": None if ids is None else list(ids[:_WINDOW])}
+    given = {name: value for name, value in asked.items() if value is not None}
+    query = in_turn(*given)
+    query = query.with_for_update(skip_locked=True) if lock else query
+    return list(connection.execute(query, {**given, "most": most}).scalars())
+
+
+@cache
+def in_turn(*given: str) -> sa.Select[int]:
+    """The statement of `waiting`; of `needs`, `sweep` and `ids` it asks for what is given."""
     held_back = sa.select(pause.c.name)
+    among = {
+        "needs": _C.needs.in_(sa.bindparam("needs", expanding=True)),
+        "sweep": _C.sweep == sa.bindparam("sweep"),
+        "ids": _C.id.in_(sa.bindparam("ids", expanding=True)),
+    }
     # No index has it like this: a few ids are looked up, and not found by going through all that waits.
-    status = _C.status if ids is None else sa.func.coalesce(_C.status, "")
+    status = sa.func.coalesce(_C.status, "") if "ids" in given else _C.status
     query = sa.select(_C.id).where(
         status == "queued",
         _C.not_before <= clock(),
-        sa.true() if ids is None else _C.id.in_(ids[:_WINDOW]),
-        sa.true() if needs is None else _C.needs.in_(needs),
-        sa.true() if sweep is None else _C.sweep == sweep,
+        *(among[name] for name in given),
         sa.func.coalesce(_C.sweep, "").not_in(held_back),
         ~sa.exists(held_back.where(pause.c.name == "all")),
     )
-    return query.order_by(_C.priority.desc(), _C.id)
+    return query.order_by(_C.priority.desc(), _C.id).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def take(
@@ -111,27 +159,19 @@ def take(
     engine: str,
 ) -> list[TrialClaim]:
     """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
-    query = waiting(needs, ids=ids).limit(most).with_for_update(skip_locked=True)
-    numbers = connection.execute(query).scalars().all()
+    numbers = waiting(connection, most, needs, ids=ids, lock=True)
     return [hold(connection, number, lease_s, "leased", engine=engine) for number in numbers]
 
 
 def beat(connection: sa.Connection, mine: TrialClaim, spent: Mapping[str, Any], lease_s: float) -> bool:
     """Hold on to a trial, and write what it has spent; whether it may go on. Raises `Lost`."""
-    own = sa.update(trial).where(_C.id == mine.trial_id, _C.token == mine.token)
+    own = {"number": mine.trial_id, "of_token": mine.token}
     # Not by RETURNING, which MariaDB has for no update.
-    if connection.execute(own.values(lease_until=clock() + lease_s)).rowcount != 1:
+    if connection.execute(_KEPT, {**own, "lease_s": lease_s}).rowcount != 1:
         raise taken_over(mine)
-    cancelled = connection.execute(sa.select(_C.cancel).where(_C.id == mine.trial_id)).scalar_one()
-    told = {"seen": clock(), **_spent(spent)}
-    connection.execute(sa.update(attempt).where(_A.token == mine.token).values(**told))
+    cancelled = connection.execute(_CANCEL, own).scalar_one()
+    connection.execute(SEEN, {**_spent(spent), "of_token": mine.token})
     return not cancelled
-
-
-def finished(connection: sa.Connection, mine: TrialClaim) -> bool:
-    """True when this very claim is written as done: its answer was lost on the way, not its figures."""
-    query = sa.select(_A.outcome).where(_A.token == mine.token)
-    return connection.execute(query).scalar() == "done"
 
 
 def end(
@@ -142,21 +182,34 @@ def end(
     reason: str | None = None,
     facts: Mapping[str, Any] | None = None,
     spent: Mapping[str, Any] | None = None,
-) -> None:
-    """Write how an attempt ended, and what becomes of its trial. Raises `Lost` when another took over."""
-    status = _after(connection, mine.trial_id, outcome, reason)
-    values: dict[str, Any] = {"status": status, "token": None, "finished": clock(), "reason": reason}
-    values["facts"] = dict(facts or {})
+) -> bool:
+    """Write how an attempt ended, and what becomes of its trial. Raises `Lost` when another took over.
+
+    False when this very claim is written as done already: its answer was lost on the way, not its figures.
+    """
+    row = connection.execute(_STANDING, {"of_token": mine.token}).first()
+    if outcome == "done" and row is not None and row.ended_as == "done":
+        return False
+    values = _ended(connection, mine.trial_id, outcome, reason) | {"facts": dict(facts or {})}
+    own = {"number": mine.trial_id, "of_token": mine.token}
+    if connection.execute(_ENDS, {**values, **own}).rowcount != 1 or row is None:
+        raise taken_over(mine)
+    _close(connection, mine.trial_id, (mine.token, row.folder), outcome, reason, spent)
+    if outcome not in ("cancelled", *_OTHERS):
+        index.of_ended(connection, mine.trial_id, row, values["status"], reason)
+    return True
+
+
+def _ended(connection: sa.Connection, number: int, outcome: str, reason: str | None) -> dict[str, Any]:
+    """What the row of a trial says after an attempt that ended so."""
+    status = _after(connection, number, outcome, reason)
+    values: dict[str, Any] = {"status": status, "reason": reason}
     if status == "queued":
         first, longest = _BACK_OFF_S
-        waits = min(longest, first ** (1 + _count(connection, mine.trial_id, _OTHERS)))
-        values["not_before"] = clock() + (waits if outcome == "infrastructure" else 0)
-    own = (_C.id == mine.trial_id) & (_C.token == mine.token) & _C.status.in_(HELD)
-    if connection.execute(sa.update(trial).where(own).values(**values)).rowcount != 1:
-        raise taken_over(mine)
-    _close(connection, mine.trial_id, outcome, reason, spent)
-    if outcome not in ("cancelled", *_OTHERS):
-        index.of_trial(connection, mine.trial_id)
+        waits = min(longest, first ** (1 + _count(connection, number, _OTHERS)))
+        now = connection.execute(sa.select(clock())).scalar_one()
+        values["not_before"] = now + (waits if outcome == "infrastructure" else 0)
+    return values
 
 
 def _after(connection: sa.Connection, number: int, outcome: str, reason: str | None) -> str:
@@ -179,17 +232,20 @@ def _count(connection: sa.Connection, number: int, outcomes: Sequence[str]) -> i
 
 
 def _close(
-    connection: sa.Connection, number: int, outcome: str, reason: str | None, used: Mapping[str, Any] | None
+    connection: sa.Connection,
+    number: int,
+    last: tuple[str, str | None] | None,
+    outcome: str,
+    reason: str | None,
+    used: Mapping[str, Any] | None,
 ) -> None:
-    last = (_A.trial_id == number) & _A.ended.is_(None)
-    query = sa.select(_A.token, _C.folder).join(trial, _C.id == _A.trial_id).where(last)
-    row = connection.execute(query).first()
+    """End the open attempt at a trial; `last` is its token and where its files are."""
     # What it wrote itself, where its files are: a process that is killed tells nothing, and it is this
     # attempt's alone.
-    own = spent(pulse.left(Path(row.folder), row.token)) if row is not None and row.folder else {}
+    own = spent(pulse.left(Path(last[1]), last[0])) if last is not None and last[1] else {}
     told = {**own, **(used or {}), **{name: own[name] for name in ("joules",) if name in own}}
-    values = {"ended": clock(), "outcome": outcome, "reason": reason, **_spent(told)}
-    connection.execute(sa.update(attempt).where(last).values(**values))
+    values = {"outcome": outcome, "reason": reason, **_spent(told)}
+    connection.execute(_CLOSES, {**values, "number": number})
 
 
 @final
@@ -215,50 +271,8 @@ def ran(connection: sa.Connection, ids: Sequence[int]) -> dict[int, LastRun]:
     }
 
 
-def spent(figures: Mapping[str, float]) -> dict[str, float]:
-    """What a row of an attempt says of a training's figures."""
-    return {name: figures[key] for name, key in _OF.items() if key in figures}
-
-
 def _spent(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in _SPENT if told.get(name) is not None}
-
-
-def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dict[Key, float]:
-    """What the trials of a sweep were trained for, over all attempts, those that were killed among them.
-
-    Where nobody wrote down what an attempt spent, it is what its trial measured, or said when it failed.
-    """
-    parts, own = [_C[part] for part in Key._fields], [_C.sweep == sweep]
-    own += [] if key is None else [_C[part] == value for part, value in key._asdict().items()]
-    taken = (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
-    measured = dict(
-        map(tuple, connection.execute(sa.select(_C.id, metric.c.value).join(metric).where(*own, taken)))
-    )
-    tried = (
-        sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
-    )
-    failed = sa.select(_C.id, _C.facts).where(*own, _C.status.in_(FAILED))
-    told = {
-        row.id: (row.facts.get("spent") or {}).get("train/energy_j") for row in connection.execute(failed)
-    }
-    spent: dict[Key, float] = {}
-    for number, ended, used, *of in connection.execute(tried):
-        if used is None and ended in ("done", None):
-            used = measured.get(number, told.get(number))
-        spent[Key(*of)] = spent.get(Key(*of), 0.0) + (used or 0.0)
-    return spent
-
-
-def all_joules(connection: sa.Connection, sweep: str) -> float:
-    """The sum of `joules`, by the database where each attempt has its own."""
-    own = _C.sweep == sweep
-    told = sa.select(sa.func.sum(_A.joules)).join(trial, _C.id == _A.trial_id).where(own)
-    done = _A.outcome.is_(None) | (_A.outcome == "done")
-    untold = sa.select(_C.id).outerjoin(attempt).where(own, _A.joules.is_(None), done).limit(1)
-    if connection.execute(untold).first() is not None:
-        return sum(joules(connection, sweep).values())
-    return float(connection.execute(told).scalar() or 0.0)
 
 
 def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
@@ -276,7 +290,8 @@ def recover(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     for row in gone:
         reason = "its lease ended" if row.over else "its process is gone"
         status = "cancelled" if row.cancel else _after(connection, row.id, "lost", reason)
-        _close(connection, row.id, "lost", reason, None)
+        last = connection.execute(_LAST, {"number": row.id}).first()
+        _close(connection, row.id, last and (last.token, last.folder), "lost", reason, None)
         if status == "dead":
             reason = f"it was lost {MOST_OTHERS} times: {reason}"
         values = {"status": status, "token": None, "reason": reason, "finished": clock()}

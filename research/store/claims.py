@@ -5,15 +5,29 @@ Every function works inside the write transaction of its caller; `work.py` has t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
-from research.store.attempts import TrialClaim, end, hold, recover, taken_over
+from research.store.attempts import (
+    LEASE,
+    NUMBER,
+    SEEN,
+    TOKEN,
+    TrialClaim,
+    begun,
+    end,
+    held,
+    hold,
+    new_token,
+    recover,
+    taken_over,
+)
 from research.store.owners import owner
-from research.store.schema import attempt, batches, clock, config_sha, schema_version, trial
+from research.store.schema import batches, clock, config_sha, schema_version, trial
 from research.store.states import FAILED, HELD
 from research.types import Key, Trial
 
@@ -22,6 +36,12 @@ APART = "apart"
 """what a trial needs that only who asks for it by its row may run"""
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _C = trial.c
+_NOW = sa.select(clock())
+_LOOKED = sa.select(_C.id, _C.status, _C.replicate, *(_C[part] for part in Key._fields)).with_for_update()
+_OF_SIGNATURES = _LOOKED.where(_C.signature.in_(sa.bindparam("signatures", expanding=True)))
+_IN_ORDER = _OF_SIGNATURES.order_by(_C.replicate, _C.id)
+_MINE = _LOOKED.where(_C.id == NUMBER, _C.token == TOKEN)
+_BEGINS = sa.update(trial).where(_C.id == NUMBER).values(lease_until=clock() + LEASE)
 
 
 @final
@@ -87,8 +107,9 @@ def claim(connection: sa.Connection, asked: WantedTrial, lease_s: float) -> Tria
     standing, free = _choose(connection, rows, asked.force)
     if standing is not None:
         return standing
-    number = free.id if free is not None else _open(connection, asked, _next(rows))
-    return None if number is None else hold(connection, number, lease_s, "running", asked.values)
+    if free is None:
+        return _open(connection, asked, _next(rows), lease_s)
+    return hold(connection, free.id, lease_s, "running", asked.values)
 
 
 def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int]:
@@ -136,10 +157,10 @@ def _queue(connection: sa.Connection, row: _Row, asked: WantedTrial) -> None:
 
 def _open_all(connection: sa.Connection, new: list[dict[str, Any]], rows: dict[Key, list[_Row]]) -> None:
     """Write rows that are new, all by one statement, and fill in their ids."""
-    now = connection.execute(sa.select(clock())).scalar_one()
+    now = connection.execute(_NOW).scalar_one()
     connection.execute(sa.insert(trial), [row | {"started": now} for row in new])
     for some in batches(sorted({str(row["signature"]) for row in new})):
-        for found in connection.execute(_looked().where(_C.signature.in_(some))):
+        for found in connection.execute(_OF_SIGNATURES, {"signatures": some}):
             for row in rows.get(Key(*found[3:]), ()):
                 if row.replicate == found.replicate:
                     row.id = found.id
@@ -179,10 +200,6 @@ def whole(connection: sa.Connection, key: Key) -> int | None:
     return preferred(connection, ids) if ids else None
 
 
-def _looked() -> sa.Select[Any]:
-    return sa.select(_C.id, _C.status, _C.replicate, *(_C[part] for part in Key._fields)).with_for_update()
-
-
 def _next(rows: Sequence[_Row]) -> int:
     """The replicate that comes after these: one of them may have been taken back."""
     return max((row.replicate + 1 for row in rows), default=0)
@@ -192,10 +209,9 @@ def _rows(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, list[_Row
     """The rows of keys by their replicate, after what nobody holds any more was queued again."""
     rows: dict[Key, list[_Row]] = {}
     for some in batches(sorted({key.signature for key in keys})):
-        query = _looked().where(_C.signature.in_(some)).order_by(_C.replicate, _C.id)
-        found = connection.execute(query).all()
+        found = connection.execute(_IN_ORDER, {"signatures": some}).all()
         if recover(connection, [row.id for row in found if row.status in HELD]):
-            found = connection.execute(query).all()
+            found = connection.execute(_IN_ORDER, {"signatures": some}).all()
         for row in found:
             rows.setdefault(Key(*row[3:]), []).append(_Row(row.id, row.status, row.replicate))
     return rows
@@ -206,19 +222,32 @@ def _new(asked: WantedTrial, replicate: int) -> dict[str, Any]:
     return row | asked.key._asdict() | dict(asked.values)
 
 
-def _open(connection: sa.Connection, asked: WantedTrial, replicate: int) -> int | None:
-    """A new row that is queued; None where another process has just made it."""
-    row = _new(asked, replicate) | {"started": clock()}
-    opened = connection.execute(new_only(connection, trial, row).returning(_C.id)).scalar()
-    return None if opened is None else int(opened)
+def _open(connection: sa.Connection, asked: WantedTrial, replicate: int, lease_s: float) -> TrialClaim | None:
+    """A new row that this process holds; None where another process has just made it."""
+    token, now = new_token(), connection.execute(_NOW).scalar_one()
+    row = _new(asked, replicate) | held(token, "running", now, lease_s)
+    opened = connection.execute(_opens(connection.dialect.name), row).scalar()
+    if opened is None:
+        return None
+    mine = TrialClaim(int(opened), token)
+    begun(connection, mine, 1, now)
+    return mine
+
+
+@cache
+def _opens(dialect: str) -> Any:
+    return _if_new(dialect, trial).returning(_C.id)
 
 
 def new_only(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> Any:
     """An insert that does nothing, and returns nothing, where another row has the key already."""
-    insert = _INSERT.get(connection.dialect.name)
-    if insert is None:
-        return sa.insert(table).values(**row).prefix_with("IGNORE")
-    return insert(table).values(**row).on_conflict_do_nothing()
+    return _if_new(connection.dialect.name, table).values(**row)
+
+
+def _if_new(dialect: str, table: sa.Table) -> Any:
+    if (insert := _INSERT.get(dialect)) is None:
+        return sa.insert(table).prefix_with("IGNORE")
+    return insert(table).on_conflict_do_nothing()
 
 
 def begin(
@@ -229,18 +258,18 @@ def begin(
     The kind of machine and the code are known there only: where they make it another trial, the row becomes
     that one, unless there is a row of it already.
     """
-    row = connection.execute(_looked().where(_C.id == mine.trial_id, _C.token == mine.token)).first()
+    held_by_me = {"number": mine.trial_id, "of_token": mine.token}
+    row = connection.execute(_MINE, held_by_me).first()
     if row is None:
         raise taken_over(mine)
-    if Key(*row[3:]) != asked.key and connection.execute(_looked().where(same(asked.key))).first():
+    if Key(*row[3:]) != asked.key and connection.execute(_LOOKED.where(same(asked.key))).first():
         end(connection, mine, "cancelled", reason="the code or the machine made it another trial")
         return claim(connection, asked, lease_s)
-    own = {"status": "running", "owner": owner(), "lease_until": clock() + lease_s, **asked.key._asdict()}
     # Whom it may be offered to when this attempt is lost was said by who queued it.
     told = {name: value for name, value in asked.values.items() if name != "needs"}
-    connection.execute(sa.update(trial).where(_C.id == mine.trial_id).values(**{**told, **own}))
-    seen = {"owner": owner(), "seen": clock()}
-    connection.execute(sa.update(attempt).where(attempt.c.token == mine.token).values(**seen))
+    told |= {"status": "running", "owner": owner(), **asked.key._asdict()}
+    connection.execute(_BEGINS, told | held_by_me | {"lease_s": lease_s})
+    connection.execute(SEEN, {"owner": owner(), "of_token": mine.token})
     return mine
 
 

@@ -152,8 +152,8 @@ class Database:
                 if engine is self._writer and self._writers is not None:
                     stack.enter_context(self._writers.turn())
                 connection = stack.enter_context(engine.begin())
-                if connection.dialect.name == "sqlite":
-                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # takes the lock
+                if connection.dialect.name == "sqlite" and engine is not self._writer:
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # BEGIN alone locks nothing
                 outage.over()
                 return connection
             except exc.OperationalError as error:

@@ -74,9 +74,9 @@ _COLUMNS = "id, trial_id, proposal_id, insight_id, task, metric, overrides, term
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
 _NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
-_TRIAL = sa.select(trial.c.overrides, trial.c.config, trial.c.status, trial.c.reason, trial.c.name).where(
-    trial.c.id == _NUMBER
-)
+OF_TRIAL = (trial.c.overrides, trial.c.config, trial.c.name)
+"""what `of_ended` reads of a trial's row"""
+_TRIAL = sa.select(*OF_TRIAL, trial.c.status, trial.c.reason).where(trial.c.id == _NUMBER)
 _PROPOSAL = sa.select(proposal.c.proposal, proposal.c.sprint_id).where(proposal.c.id == _NUMBER)
 _INSIGHT = (
     sa.select(insight.c.insight, insight.c.word, insight.c.sprint_id, proposal.c.proposal)
@@ -139,7 +139,12 @@ def _expression(name: str, parts: Iterable[Term]) -> str:
 def of_trial(connection: sa.Connection, number: int) -> None:
     """Add the episode of a trial that ended; ending twice, as after a failure, is two episodes."""
     row = connection.execute(_TRIAL, {"number": number}).one()
-    said = f"{row.status} {row.name or ''} {row.reason or ''}"
+    of_ended(connection, number, row, row.status, row.reason)
+
+
+def of_ended(connection: sa.Connection, number: int, row: Any, status: str, reason: str | None) -> None:
+    """The same, of a trial whose row the caller has read before it wrote how it ended."""
+    said = f"{status} {row.name or ''} {reason or ''}"
     _add(connection, {"trial_id": number}, data_set(row.overrides, row.config), None, row.overrides, said)
 
 

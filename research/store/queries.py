@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from research.compose.override import override
-from research.store.attempts import all_joules
 from research.store.claims import same
 from research.store.owners import dead
 from research.store.schema import (
@@ -29,6 +28,7 @@ from research.store.schema import (
     sprint,
     trial,
 )
+from research.store.spending import all_joules
 from research.store.states import BROKEN, FAILED, HELD, OPEN
 from research.types import Key, Result, Trial
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from refusal import Refusal
-from research.store import attempts, claims, queries
+from research.store import claims, queries, spending
 from research.store.address import exists
 from research.store.attempts import Lost, TrialClaim
 from research.store.connection import Database
@@ -146,9 +146,9 @@ class Store(Work):
 
     @repeated
     def joules(self, sweep: str, key: Key | None = None) -> dict[Key, float]:
-        """What the trials of a sweep, or one of them, were trained for, as `attempts.joules` tells it."""
+        """What the trials of a sweep, or one of them, were trained for, as `spending.joules` tells it."""
         with self.read() as connection:
-            return attempts.joules(connection, sweep, key)
+            return spending.joules(connection, sweep, key)
 
     @repeated
     def server(self) -> dict[str, str]:

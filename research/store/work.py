@@ -9,7 +9,7 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store import attempts, claims
+from research.store import attempts, claims, spending
 from research.store.attempts import LEASE_S, LastRun, TrialClaim
 from research.store.claims import WantedTrial
 from research.store.journal import Journal
@@ -21,6 +21,7 @@ from research.types import Key, Result, Trial
 
 AXES = ("step", "second", "joule")
 _C = trial.c
+_FIGURES = sa.insert(metric)
 
 
 @final
@@ -127,7 +128,7 @@ class Work(Journal, ABC):
         """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
         with self.write() as connection:
             attempts.recover(connection)
-            ids = list(connection.execute(attempts.waiting(needs, sweep).limit(most)).scalars())
+            ids = attempts.waiting(connection, most, needs, sweep)
         return self.trials(ids=ids)
 
     @repeated
@@ -194,11 +195,8 @@ class Work(Journal, ABC):
         rows += [row for at, point in enumerate(curve) for row in _point(claim.trial_id, at, point)]
         told = {"seconds": metrics.get("trial/seconds"), "cpu_seconds": metrics.get("trial/cpu_seconds")}
         with self.write() as connection:
-            if attempts.finished(connection, claim):
-                return
-            attempts.end(connection, claim, "done", facts=facts, spent=told)
-            if rows:
-                connection.execute(sa.insert(metric), rows)
+            if attempts.end(connection, claim, "done", facts=facts, spent=told) and rows:
+                connection.execute(_FIGURES, rows)
 
     @repeated
     def fail(
@@ -214,7 +212,7 @@ class Work(Journal, ABC):
         What becomes of the trial follows from `outcome`. Raises `Lost` when another took over.
         """
         used = (facts or {}).get("spent") or {}
-        told = attempts.spent(used) | dict(spent or {})
+        told = spending.spent(used) | dict(spent or {})
         with self.write() as connection:
             attempts.end(connection, claim, outcome, reason=reason, facts=facts, spent=told)
 

@@ -281,7 +281,8 @@ def test_who_takes_the_next_trial_looks_at_no_other(store: Store) -> None:
     with store.write() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("ANALYZE trial"))
-        asked = attempts.waiting().limit(1).compile(connection, compile_kwargs={"literal_binds": True})
+        query = attempts.in_turn().params(most=1)
+        asked = query.compile(connection, compile_kwargs={"literal_binds": True})
         how = {"sqlite": "EXPLAIN QUERY PLAN "}.get(connection.dialect.name, "EXPLAIN ")
         plan = " ".join(map(str, connection.exec_driver_sql(how + str(asked).replace("%", "%%"))))
     assert "ix_trial_turn" in plan

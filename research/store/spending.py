@@ -1,0 +1,54 @@
+"""What attempts at trials were spent, those that were killed among them."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from research.store.schema import FINAL, attempt, metric, trial
+from research.store.states import FAILED
+from research.types import Key
+
+_OF = {"seconds": "train/seconds", "cpu_seconds": "train/cpu_seconds", "joules": "train/energy_j"}
+_C, _A = trial.c, attempt.c
+
+
+def spent(figures: Mapping[str, float]) -> dict[str, float]:
+    """What a row of an attempt says of a training's figures."""
+    return {name: figures[key] for name, key in _OF.items() if key in figures}
+
+
+def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dict[Key, float]:
+    """What the trials of a sweep were trained for, over all attempts, those that were killed among them.
+
+    Where nobody wrote down what an attempt spent, it is what its trial measured, or said when it failed.
+    """
+    parts, own = [_C[part] for part in Key._fields], [_C.sweep == sweep]
+    own += [] if key is None else [_C[part] == value for part, value in key._asdict().items()]
+    taken = (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
+    measured = dict(
+        map(tuple, connection.execute(sa.select(_C.id, metric.c.value).join(metric).where(*own, taken)))
+    )
+    tried = (
+        sa.select(_C.id, _A.outcome, _A.joules, *parts).outerjoin(attempt).where(*own).order_by(_C.id, _A.n)
+    )
+    failed = sa.select(_C.id, _C.facts).where(*own, _C.status.in_(FAILED))
+    told = {
+        row.id: (row.facts.get("spent") or {}).get("train/energy_j") for row in connection.execute(failed)
+    }
+    spent: dict[Key, float] = {}
+    for number, ended, used, *of in connection.execute(tried):
+        if used is None and ended in ("done", None):
+            used = measured.get(number, told.get(number))
+        spent[Key(*of)] = spent.get(Key(*of), 0.0) + (used or 0.0)
+    return spent
+
+
+def all_joules(connection: sa.Connection, sweep: str) -> float:
+    """The sum of `joules`, by the database where each attempt has its own."""
+    own = _C.sweep == sweep
+    told = sa.select(sa.func.sum(_A.joules)).join(trial, _C.id == _A.trial_id).where(own)
+    done = _A.outcome.is_(None) | (_A.outcome == "done")
+    untold = sa.select(_C.id).outerjoin(attempt).where(own, _A.joules.is_(None), done).limit(1)
+    if connection.execute(untold).first() is not None:
+        return sum(joules(connection, sweep).values())
+    return float(connection.execute(told).scalar() or 0.0)
