@@ -8,7 +8,6 @@ nobody holds any more, by the lease or because its process on this host is gone,
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -19,7 +18,7 @@ from refusal import Ended
 from research.store import address, index, outage
 from research.store.faults import OTHERS
 from research.store.owners import dead, host, owner
-from research.store.schema import attempt, clock, pause, trial
+from research.store.schema import attempt, clock, trial
 from research.store.spending import spent
 from research.store.states import HELD, AttemptOutcome
 from research.types import STOPPED
@@ -30,15 +29,14 @@ MOST_OWN, MOST_OTHERS = 3, 20
 _OWN, _OTHERS = ("configuration", "hung", "timeout"), OTHERS
 _BACK_OFF_S = (2, 300)
 """first and longest wait after a failure of the machine"""
-_WINDOW = 500
-"""ids that one statement is given"""
 _SPENT = ("step", "seconds", "cpu_seconds", "joules", "joules_method")
 _C, _A = trial.c, attempt.c
 NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
 TOKEN: sa.BindParameter[str] = sa.bindparam("of_token", type_=sa.Text)
 LEASE: sa.BindParameter[float] = sa.bindparam("lease_s", type_=sa.Double)
 # Statements that every trial needs stand here: to put one together costs more than to run it.
-_BEFORE = sa.select(clock(), sa.func.coalesce(sa.func.max(_A.n), 0)).where(_A.trial_id == NUMBER)
+TRIED = sa.func.coalesce(sa.func.max(_A.n), 0)
+_BEFORE = sa.select(clock(), TRIED).where(_A.trial_id == NUMBER)
 _OF_TRIAL = sa.update(trial).where(_C.id == NUMBER)
 _NEW = sa.insert(attempt)
 _MINE = sa.update(trial).where(_C.id == NUMBER, _C.token == TOKEN)
@@ -82,9 +80,13 @@ def hold(
     status: str,
     values: Mapping[str, Any] = {},
     engine: str = "local",
+    before: tuple[float, int] | None = None,
 ) -> TrialClaim:
-    """Give a row that nobody holds to this process: another attempt, under a token of its own."""
-    now, tried = connection.execute(_BEFORE, {"number": number}).one()
+    """Give a row that nobody holds to this process: another attempt, under a token of its own.
+
+    `before`, where the caller knows it: what the database's clock says, and how many attempts there were.
+    """
+    now, tried = before or connection.execute(_BEFORE, {"number": number}).one()
     mine = TrialClaim(number, new_token())
     own = held(mine.token, status, now, lease_s) | {"reason": None, "finished": None, "cancel": 0}
     connection.execute(_OF_TRIAL, {**values, **own, "number": number})
@@ -107,60 +109,6 @@ def begun(connection: sa.Connection, mine: TrialClaim, n: int, now: float, engin
     """Write that the `n`th attempt at a trial has begun."""
     row = {"trial_id": mine.trial_id, "n": n, "token": mine.token, "engine": engine}
     connection.execute(_NEW, row | {"owner": owner(), "started": now, "seen": now})
-
-
-def waiting(
-    connection: sa.Connection,
-    most: int,
-    needs: Sequence[str] | None = None,
-    sweep: str | None = None,
-    ids: Sequence[int] | None = None,
-    *,
-    lock: bool = False,
-) -> list[int]:
-    """The trials that may be begun now, the most urgent first, then the oldest.
-
-    By who has these `needs`, None those of every trial; of one sweep or campaign, of these ids, or of all.
-    """
-    asked = {"needs": needs, "sweep": sweep, "ids": None if ids is None else list(ids[:_WINDOW])}
-    given = {name: value for name, value in asked.items() if value is not None}
-    query = in_turn(*given)
-    query = query.with_for_update(skip_locked=True) if lock else query
-    return list(connection.execute(query, {**given, "most": most}).scalars())
-
-
-@cache
-def in_turn(*given: str) -> sa.Select[int]:
-    """The statement of `waiting`; of `needs`, `sweep` and `ids` it asks for what is given."""
-    held_back = sa.select(pause.c.name)
-    among = {
-        "needs": _C.needs.in_(sa.bindparam("needs", expanding=True)),
-        "sweep": _C.sweep == sa.bindparam("sweep"),
-        "ids": _C.id.in_(sa.bindparam("ids", expanding=True)),
-    }
-    # No index has it like this: a few ids are looked up, and not found by going through all that waits.
-    status = sa.func.coalesce(_C.status, "") if "ids" in given else _C.status
-    query = sa.select(_C.id).where(
-        status == "queued",
-        _C.not_before <= clock(),
-        *(among[name] for name in given),
-        sa.func.coalesce(_C.sweep, "").not_in(held_back),
-        ~sa.exists(held_back.where(pause.c.name == "all")),
-    )
-    return query.order_by(_C.priority.desc(), _C.id).limit(sa.bindparam("most", type_=sa.Integer))
-
-
-def take(
-    connection: sa.Connection,
-    ids: Sequence[int] | None,
-    needs: Sequence[str] | None,
-    most: int,
-    lease_s: float,
-    engine: str,
-) -> list[TrialClaim]:
-    """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
-    numbers = waiting(connection, most, needs, ids=ids, lock=True)
-    return [hold(connection, number, lease_s, "leased", engine=engine) for number in numbers]
 
 
 def beat(connection: sa.Connection, mine: TrialClaim, spent: Mapping[str, Any], lease_s: float) -> bool:

@@ -12,23 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from refusal import Refusal
-from research.store.attempts import (
-    LEASE,
-    NUMBER,
-    SEEN,
-    TOKEN,
-    TrialClaim,
-    begun,
-    end,
-    held,
-    hold,
-    new_token,
-    recover,
-    taken_over,
-)
+from research.store import attempts
+from research.store.attempts import TrialClaim, begun, end, held, hold, recover, taken_over
 from research.store.owners import owner
 from research.store.schema import batches, clock, config_sha, schema_version, trial
 from research.store.states import FAILED, HELD
+from research.store.turns import counted
 from research.types import Key, Trial
 
 _AGAIN = (*FAILED, "cancelled")
@@ -40,8 +29,8 @@ _NOW = sa.select(clock())
 _LOOKED = sa.select(_C.id, _C.status, _C.replicate, *(_C[part] for part in Key._fields)).with_for_update()
 _OF_SIGNATURES = _LOOKED.where(_C.signature.in_(sa.bindparam("signatures", expanding=True)))
 _IN_ORDER = _OF_SIGNATURES.order_by(_C.replicate, _C.id)
-_MINE = _LOOKED.where(_C.id == NUMBER, _C.token == TOKEN)
-_BEGINS = sa.update(trial).where(_C.id == NUMBER).values(lease_until=clock() + LEASE)
+_MINE = _LOOKED.where(_C.id == attempts.NUMBER, _C.token == attempts.TOKEN)
+_BEGINS = sa.update(trial).where(_C.id == attempts.NUMBER).values(lease_until=clock() + attempts.LEASE)
 
 
 @final
@@ -140,6 +129,7 @@ def enqueue(connection: sa.Connection, asked: Sequence[WantedTrial]) -> list[int
         chosen.append(row)
     if new:
         _open_all(connection, new, rows)
+        counted(connection, len(new))
     return [row.id for row in chosen]
 
 
@@ -224,7 +214,7 @@ def _new(asked: WantedTrial, replicate: int) -> dict[str, Any]:
 
 def _open(connection: sa.Connection, asked: WantedTrial, replicate: int, lease_s: float) -> TrialClaim | None:
     """A new row that this process holds; None where another process has just made it."""
-    token, now = new_token(), connection.execute(_NOW).scalar_one()
+    token, now = attempts.new_token(), connection.execute(_NOW).scalar_one()
     row = _new(asked, replicate) | held(token, "running", now, lease_s)
     opened = connection.execute(_opens(connection.dialect.name), row).scalar()
     if opened is None:
@@ -269,7 +259,7 @@ def begin(
     told = {name: value for name, value in asked.values.items() if name != "needs"}
     told |= {"status": "running", "owner": owner(), **asked.key._asdict()}
     connection.execute(_BEGINS, told | held_by_me | {"lease_s": lease_s})
-    connection.execute(SEEN, {"owner": owner(), "of_token": mine.token})
+    connection.execute(attempts.SEEN, {"owner": owner(), "of_token": mine.token})
     return mine
 
 

@@ -153,7 +153,7 @@ class Database:
                     stack.enter_context(self._writers.turn())
                 connection = stack.enter_context(engine.begin())
                 if connection.dialect.name == "sqlite" and engine is not self._writer:
-                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # BEGIN alone locks nothing
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # takes the lock
                 outage.over()
                 return connection
             except exc.OperationalError as error:

@@ -9,7 +9,7 @@ from typing import Any, final
 import sqlalchemy as sa
 
 from refusal import Refusal
-from research.store import attempts, claims, spending
+from research.store import attempts, claims, spending, turns
 from research.store.attempts import LEASE_S, LastRun, TrialClaim
 from research.store.claims import WantedTrial
 from research.store.journal import Journal
@@ -118,9 +118,9 @@ class Work(Journal, ABC):
         What nobody holds any more is queued again first, where there is nothing else.
         """
         with self.write() as connection:
-            got = attempts.take(connection, ids, needs, most, lease_s, engine)
+            got = turns.take(connection, ids, needs, most, lease_s, engine)
             if not got and attempts.recover(connection, ids):
-                got = attempts.take(connection, ids, needs, most, lease_s, engine)
+                got = turns.take(connection, ids, needs, most, lease_s, engine)
         return got
 
     @repeated
@@ -128,7 +128,7 @@ class Work(Journal, ABC):
         """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
         with self.write() as connection:
             attempts.recover(connection)
-            ids = attempts.waiting(connection, most, needs, sweep)
+            ids = [number for number, *_ in turns.waiting(connection, most, needs, sweep)]
         return self.trials(ids=ids)
 
     @repeated

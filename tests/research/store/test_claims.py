@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from refusal import Refusal
-from research.store import attempts, connection, promises
+from research.store import attempts, connection, promises, turns
 from research.store.claims import wanted
 from research.store.schema import attempt, episode, metric, trial
 from research.store.store import Busy, Known, Lost, Store, TrialClaim
@@ -277,11 +277,9 @@ def test_no_trial_can_have_two_open_attempts_or_two_results(store: Store, second
 
 def test_who_takes_the_next_trial_looks_at_no_other(store: Store) -> None:
     """By the order of an index, whatever waits: to sort fifty thousand took a tenth of a second."""
-    store.enqueue([wanted(Key(f"s{at}", "c", "d", "h"), config={}) for at in range(300)])
+    store.enqueue([wanted(Key(f"s{at}", "c", "d", "h"), config={}) for at in range(1500)])
     with store.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("ANALYZE trial"))
-        query = attempts.in_turn().params(most=1)
+        query = turns.in_turn(connection.dialect.name).params(most=1)
         asked = query.compile(connection, compile_kwargs={"literal_binds": True})
         how = {"sqlite": "EXPLAIN QUERY PLAN "}.get(connection.dialect.name, "EXPLAIN ")
         plan = " ".join(map(str, connection.exec_driver_sql(how + str(asked).replace("%", "%%"))))
