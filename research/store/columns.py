@@ -7,7 +7,6 @@ from typing import Any, final
 
 import sqlalchemy as sa
 from pydantic_core import from_json
-from sqlalchemy.dialects import mysql
 
 # PostgreSQL refuses NUL in text, and neither database takes half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -21,6 +20,8 @@ def _text(dialect: sa.Dialect, length: int | None = None) -> Any:
     """Text of any length; MariaDB tells upper from lower case and accents only where it is told to."""
     if dialect.name not in _SERVERS:
         return dialect.type_descriptor(sa.Text())
+    from sqlalchemy.dialects import mysql
+
     own = (
         mysql.VARCHAR(length, collation="utf8mb4_bin") if length else mysql.LONGTEXT(collation="utf8mb4_bin")
     )

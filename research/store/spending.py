@@ -45,10 +45,8 @@ def joules(connection: sa.Connection, sweep: str, key: Key | None = None) -> dic
 
 def all_joules(connection: sa.Connection, sweep: str) -> float:
     """The sum of `joules`, by the database where each attempt has its own."""
-    own = _C.sweep == sweep
-    told = sa.select(sa.func.sum(_A.joules)).join(trial, _C.id == _A.trial_id).where(own)
     done = _A.outcome.is_(None) | (_A.outcome == "done")
-    untold = sa.select(_C.id).outerjoin(attempt).where(own, _A.joules.is_(None), done).limit(1)
-    if connection.execute(untold).first() is not None:
-        return sum(joules(connection, sweep).values())
-    return float(connection.execute(told).scalar() or 0.0)
+    untold = sa.func.sum(sa.case((_A.joules.is_(None) & done, 1), else_=0))
+    query = sa.select(sa.func.sum(_A.joules), untold).select_from(trial.outerjoin(attempt))
+    told, more = connection.execute(query.where(_C.sweep == sweep)).one()
+    return sum(joules(connection, sweep).values()) if more else float(told or 0.0)

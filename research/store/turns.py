@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from research.store.attempts import TRIED, TrialClaim, hold
 from research.store.schema import attempt, clock, pause, trial
@@ -71,7 +70,7 @@ def in_turn(kind: str, *given: str, lock: bool = False) -> sa.Select[Any]:
 def _of_ids(kind: str) -> sa.ColumnElement[bool]:
     """Two hundred ids as one value where there are such: as many values cost more than all the rest."""
     if kind == "postgresql":
-        many: Any = sa.bindparam("ids", type_=ARRAY(sa.Integer))
+        many: Any = sa.bindparam("ids", type_=sa.ARRAY(sa.Integer))
         return _C.id == sa.any_(many)
     if kind == "sqlite":
         listed = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
