@@ -1,10 +1,11 @@
 """The database as one class with few verbs: hand trials out, and read what is known."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, final
 
 import sqlalchemy as sa
@@ -205,19 +206,20 @@ def _results(
     connection: sa.Connection, ids: Sequence[int], keys: Collection[str] | None = None
 ) -> dict[int, Result]:
     facts: dict[int, Any] = {}
-    measured: defaultdict[int, list[tuple[str, float]]] = defaultdict(list)
+    measured: dict[int, dict[str, float]] = {}
     for some in batches(ids):
         done = sa.select(trial.c.id, trial.c.facts).where(trial.c.id.in_(some), trial.c.status == "done")
         facts |= {row.id: row.facts for row in connection.execute(done)}
         figures = _FINAL.where(metric.c.trial_id.in_(some))
         figures = figures if keys is None else figures.where(metric.c.key.in_(sorted(keys)))
-        for number, key, value in _bare(connection.execute(figures)):
-            measured[number].append((key, math.nan if value is None else value))
+        rows = _bare(connection.execute(figures.order_by(metric.c.trial_id)))
+        for number, of_trial in groupby(rows, itemgetter(0)):
+            own = sorted(of_trial)  # here: each database sorts text in an order of its own
+            measured[number] = {key: math.nan if value is None else value for _, key, value in own}
     results: dict[int, Result] = {}
     for number in sorted(facts):
         with _as_written(number):
-            figures_of = dict(sorted(measured[number]))
-            results[number] = Result(trial_id=number, metrics=figures_of, facts=facts[number])
+            results[number] = Result(trial_id=number, metrics=measured.get(number, {}), facts=facts[number])
     return results
 
 
