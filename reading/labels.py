@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.frames import ANSWERS
-from reading.written import LINES, check_alike, objects, rows, spelt
+from reading.written import LINES, PACKED, check_alike, objects, rows, spelt
 from refusal import Refusal
 
 _FILES = ("file_name", "filename", "file", "path", "image", "picture", "name", "id")
@@ -95,7 +95,7 @@ def _number(name: str) -> float | Fraction:
 
 @final
 class Sheet:
-    """A table of labels, CSV or JSON lines: one row for each file, named relative to its folder.
+    """A table of labels, CSV, JSON lines or parquet: one row for each file, named relative to its folder.
 
     `target` names the column of the answers, or several with a class each, of ones and zeros; `separator` is
     what stands between the classes of one column.
@@ -174,14 +174,32 @@ def _read(file: Path) -> list[tuple[int, dict[str, Any]]]:
     try:
         found = list(_rows(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise Refusal(f"{file} is no table that can be read ({error}): save it as CSV in UTF-8.") from error
+        raise Refusal(
+            f"{file} is no table that can be read ({error}): save it anew, as CSV in UTF-8."
+        ) from error
     if not found:
         raise Refusal(f"{file} has no rows under its header.")
     return found
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if file.suffix.lower() in PACKED:
+        return _packed(file)
     return objects(file) if file.suffix.lower() in LINES else rows(file)
+
+
+def _packed(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row, values by name) of parquet."""
+    try:
+        from pyarrow import parquet
+    except ImportError as missing:
+        raise Refusal(f"{file} needs pyarrow: pip install -e '.[data]'.") from missing
+    with parquet.ParquetFile(file) as packed:
+        table = packed.read()
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
+    yield from enumerate(table.to_pylist(), start=1)
 
 
 def _column(file: Path, columns: list[str], usual: Sequence[str], what: str, asked: Any) -> str:

@@ -9,7 +9,7 @@ from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.digest import walk
 from reading.labels import Sheet
 from reading.signals import ENDINGS
-from reading.written import LINES, SPELT
+from reading.written import LINES, PACKED, SPELT
 from refusal import Refusal
 
 _PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL}
@@ -125,7 +125,9 @@ def _of_sheet(sheet: Sheet, files: list[Path], depth: int, notes: list[str]) -> 
 def _sheet(place: Path, target: Any, separator: str | None) -> Sheet | None:
     """The table of labels in a folder, if there is one; several are refused unless one has a usual name."""
     kinds = {file: file.suffix.lower() for file in _files(place)}
-    usual = [file for file, kind in kinds.items() if kind in (*SPELT, *LINES) and file.stem in _SHEETS]
+    usual = [
+        file for file, kind in kinds.items() if kind in (*SPELT, *LINES, *PACKED) and file.stem in _SHEETS
+    ]
     chosen = usual or [file for file, kind in kinds.items() if kind == ".csv"]
     if len(chosen) > 1:
         raise Refusal(

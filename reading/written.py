@@ -11,6 +11,7 @@ from refusal import Refusal
 
 SPELT = (".csv", ".tsv")
 LINES = (".jsonl", ".ndjson")
+PACKED = (".parquet",)
 _SEPARATORS = (",", ";", "\t", "|")
 _CODE = re.compile(r"\s*[-+]?0[0-9]+\s*")
 """a number that is written with zeros before it, as article 007 is"""

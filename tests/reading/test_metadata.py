@@ -33,30 +33,39 @@ def pictures(tmp_path):
 
 
 def lines(file, *rows):
-    file.write_text("\n".join(map(json.dumps, rows)))
+    if file.suffix == ".parquet":
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.Table.from_pylist(list(rows)), file)
+    else:
+        file.write_text("\n".join(map(json.dumps, rows)))
 
 
-def test_metadata_as_hugging_face_has_it(tmp_path, read, pictures):
+@pytest.fixture(params=["metadata.jsonl", "metadata.parquet"])
+def sheet(request):
+    return request.param
+
+
+def test_metadata_as_hugging_face_has_it(tmp_path, read, pictures, sheet):
     place = pictures("train/0.png", "train/1.png", "validation/0.png", "test/0.png", "test/1.png")
     for part, labels in {"train": [7, 3], "validation": [3], "test": [3, 7]}.items():
         rows = [{"file_name": f"{at}.png", "label": one, "by": "me"} for at, one in enumerate(labels)]
-        lines(place / part / "metadata.jsonl", *rows)
+        lines(place / part / sheet, *rows)
     data = read(place)
     assert data.about["names"] == ["3", "7"] and data.targets.tolist() == [1, 0, 0, 0, 1]
     assert data.parts.tolist() == [TRAIN, TRAIN, VAL, TEST, TEST]
-    assert "columns of metadata.jsonl that are not read: by" in data.about["notes"]
+    assert f"columns of {sheet} that are not read: by" in data.about["notes"]
 
 
-def test_metadata_may_have_several_classes_and_values(tmp_path, read, pictures):
+def test_metadata_may_have_several_classes_and_values(tmp_path, read, pictures, sheet):
     place = pictures("0.png", "1.png", "2.png")
     rows = [
         {"file_name": f"{at}.png", "tags": tags, "age": at / 2} for at, tags in enumerate(["ab", "b", "a"])
     ]
-    lines(place / "metadata.jsonl", *({**row, "tags": list(row["tags"])} for row in rows))
+    lines(place / sheet, *({**row, "tags": list(row["tags"])} for row in rows))
     assert read(place, target="tags").targets.tolist() == [[1, 1], [0, 1], [1, 0]]
     data = read(place, target="age", task="regression")
     assert data.targets[:, 0].tolist() == [0, 0.5, 1]
-    lines(place / "metadata.jsonl", *(row | {"label": None} for row in rows))
+    lines(place / sheet, *(row | {"label": None} for row in rows))
     with pytest.raises(Refusal, match="3 examples have the label ''"):
         read(place)
 
@@ -83,16 +92,30 @@ def test_a_packed_part_is_refused_and_what_lies_beside_is_told(tmp_path, read, p
         read(place)
 
 
-def test_captions_do_not_take_the_place_of_class_folders(tmp_path, read, pictures):
+def test_captions_do_not_take_the_place_of_class_folders(tmp_path, read, pictures, sheet):
     place = pictures("cat/0.png", "cat/1.png", "dog/0.png")
     names = ["cat/0.png", "cat/1.png", "dog/0.png"]
-    lines(place / "metadata.jsonl", *({"file_name": name, "text": f"of {name}"} for name in names))
-    with pytest.raises(Refusal, match=r"metadata\.jsonl has no column of classes.*set data\.target=text"):
+    lines(place / sheet, *({"file_name": name, "text": f"of {name}"} for name in names))
+    with pytest.raises(Refusal, match=r"metadata\.[a-z]+ has no column of classes.*set data\.target=text"):
         read(place)
-    lines(place / "metadata.jsonl", *({"file_name": name, "label": name[4]} for name in names))
+    lines(place / sheet, *({"file_name": name, "label": name[4]} for name in names))
     data = read(place)
     assert data.about["names"] == ["0", "1"] and data.targets.tolist() == [0, 1, 0]
-    assert data.about["notes"] == ["the classes are those of metadata.jsonl, not the folders' names"]
+    assert data.about["notes"] == [f"the classes are those of {sheet}, not the folders' names"]
+
+
+def test_metadata_that_is_cut_or_says_a_name_twice_is_refused(tmp_path, read, pictures):
+    place = pictures("0.png", "1.png")
+    lines(place / "metadata.parquet", {"file_name": "0.png", "label": 1}, {"file_name": "1.png", "label": 2})
+    whole = (place / "metadata.parquet").read_bytes()
+    (place / "metadata.parquet").write_bytes(whole[:-9])
+    with pytest.raises(Refusal, match=r"metadata\.parquet is no table that can be read"):
+        read(place)
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    twice = arrow.table([["0.png", "1.png"], [1, 2], [3, 4]], names=["file_name", "label", "label"])
+    parquet.write_table(twice, place / "metadata.parquet")
+    with pytest.raises(Refusal, match=r"metadata\.parquet has two columns called 'label'"):
+        read(place)
 
 
 def test_a_class_may_be_called_with_lines_below(tmp_path, read, pictures):
