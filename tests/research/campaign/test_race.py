@@ -105,7 +105,9 @@ def test_without_a_price_the_search_goes_on(lab: Lab) -> None:
     assert len(source.left) < 30 - 12 and "worth" not in str(rows[-1]["facts"].get("ended"))
 
 
-def test_a_score_has_twice_the_price_of_a_cost_and_none_is_none() -> None:
+def test_a_score_has_twice_the_price_of_a_cost_and_a_loss_a_tenth() -> None:
     assert Search(worth=0.1).price("train/energy_j") == pytest.approx(0.1)
     assert Search(worth=0.1).price("val/accuracy") == pytest.approx(0.2)
+    for loss in ("val/loss", "test/rmse", "val/bits_per_byte", "test/own_error"):
+        assert Search(worth=0.1).price(loss) == pytest.approx(0.01), loss
     assert Search(worth=None).price("val/accuracy") is None
