@@ -190,10 +190,15 @@ def _of_other(other: Table, search: Search) -> Iterator[Configured]:
 
 
 def auto(memory: bool) -> Arm:
-    """The sources and shares of conf/proposer/auto.yaml."""
-    names = [name for name in SOURCES if name not in _ALONE]
-    shares = {name: share for name, share in AUTO["shares"].items() if name in (*names, "portfolio")}
-    return partial(lab, names, shares, memory)
+    """The sources and shares of conf/proposer/auto.yaml, as `research.campaign.charter` has them."""
+
+    def search(asked: Search, trials: int) -> None:
+        shares = AUTO["shares"] | (AUTO["of_costs"] if asked.question.name == "cheap" else {})
+        names = [name for name in SOURCES if name not in _ALONE and shares[name] > 0]
+        own = {name: share for name, share in shares.items() if name in (*names, "portfolio")}
+        lab(names, own, memory, asked, trials)
+
+    return search
 
 
 def arm(name: str) -> Arm:

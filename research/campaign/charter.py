@@ -178,20 +178,18 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     Raises `Refusal` for a goal that is not understood, and for a value that makes no sense.
     """
     base, free = parted(config["base"])
-    shares = config["proposer"]["shares"]
     goal = read_goal(config, conf, base)
+    shares = _shares(config["proposer"], goal)
     fixed = [*goal.overrides, *base]
     if not {"data", "experiment"} & keys_of(fixed):
         fixed.insert(0, f"data={DEFAULT_DATA}")
-    if not isinstance(shares, Mapping):
-        raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
     held = keys_of(fixed)
     given = {
         "goal": goal,
         "fixed": fixed,
         "free": free,
         "quiet": [line for line in config["quiet"] if override(line).key not in held],
-        "shares": dict(shares),
+        "shares": shares,
         "team": _team(config),
     }
     own = Charter.model_fields.keys() - {*given, "setting", "notes"}
@@ -205,13 +203,26 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     found = with_margins(found)
     _check_seeds(found)
     if not any(share > 0 for share in found.shares.values()):
-        raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
+        raise Refusal(
+            f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0, where a cost is "
+            "asked within bounds in proposer.of_costs too."
+        )
     dollars = found.budget.get("dollars")
     if dollars is not None and not dollars >= 0:
         raise Refusal(
             f"budget.dollars={dollars:g} buys nothing: give 0 for models without a price, more, or null."
         )
     return found
+
+
+def _shares(proposer: Mapping[str, Any], goal: Goal) -> dict[str, float]:
+    """Who has which share of the turns, for this goal. Raises `Refusal` for what is no list of them."""
+    shares, of_costs = proposer["shares"], proposer.get("of_costs") or {}
+    if not isinstance(shares, Mapping) or not isinstance(of_costs, Mapping):
+        raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
+    bounds = goal.objective.constraints
+    bounded = is_ratio(goal.objective.metric) and any(is_score(bound.metric) for bound in bounds)
+    return {**shares, **of_costs} if bounded else dict(shares)
 
 
 def read_goal(config: Mapping[str, Any], conf: Path, fixed: Sequence[str]) -> Goal:
