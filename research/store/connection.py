@@ -1,6 +1,7 @@
 """A connection to the database that `store.url` names, and its failures as sentences."""
 
 import json
+import logging
 import os
 import sqlite3
 import weakref
@@ -12,6 +13,7 @@ from typing import Any, final
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
 
 from refusal import Refusal
 from research.store import address, migrations
@@ -218,10 +220,16 @@ def _engine(url: URL, foreign: bool = False) -> sa.Engine:
     except ModuleNotFoundError as error:
         how = _EXTRAS.get(url.get_backend_name(), "another store.url")
         raise Refusal(f"store.url needs the package '{error.name}': {how}.") from error
+    logging.getLogger(f"{QueuePool.__module__}.{QueuePool.__name__}").addFilter(_is_told)
     if kind == "sqlite":
         sa.event.listen(engine, "connect", _only_read_sqlite if foreign else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Whether SQLAlchemy may print what it met while it closed a connection: Ctrl-C is told by who ends."""
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:

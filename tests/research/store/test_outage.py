@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -239,3 +240,24 @@ def test_nobody_is_lost_because_the_clock_was_set_or_the_machine_slept(
     monkeypatch.setattr(attempts, "LEASE_S", 0.0)
     assert mine(ask(store)) != alive
     store.close()
+
+
+def test_ctrl_c_while_a_connection_is_closed_prints_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLAlchemy prints what it meets there, and who is interrupted says so in a line of his own."""
+
+    def interrupted(connection: Any) -> None:
+        raise error
+
+    store = Store(f"sqlite:///{tmp_path}/lab.db")
+    monkeypatch.setattr(store._database._engine.dialect, "do_close", interrupted)
+    error: BaseException = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        store.close()
+    assert not caplog.records
+    with store.read():
+        pass
+    error = ValueError("odd")
+    store.close()
+    assert "odd" in caplog.text, "what is no interrupt is told"
