@@ -193,7 +193,8 @@ def auto(memory: bool) -> Arm:
     """The sources and shares of conf/proposer/auto.yaml, as `research.campaign.charter` has them."""
 
     def search(asked: Search, trials: int) -> None:
-        shares = AUTO["shares"] | (AUTO["of_costs"] if asked.question.name == "cheap" else {})
+        of_costs = AUTO["of_costs"] if asked.question.name == "cheap" else {}
+        shares = {name: share * of_costs.get(name, 1) for name, share in AUTO["shares"].items()}
         names = [name for name in SOURCES if name not in _ALONE and shares[name] > 0]
         own = {name: share for name, share in shares.items() if name in (*names, "portfolio")}
         lab(names, own, memory, asked, trials)

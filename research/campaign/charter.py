@@ -203,10 +203,7 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     found = with_margins(found)
     _check_seeds(found)
     if not any(share > 0 for share in found.shares.values()):
-        raise Refusal(
-            f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0, where a cost is "
-            "asked within bounds in proposer.of_costs too."
-        )
+        raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
     dollars = found.budget.get("dollars")
     if dollars is not None and not dollars >= 0:
         raise Refusal(
@@ -215,14 +212,24 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
     return found
 
 
-def _shares(proposer: Mapping[str, Any], goal: Goal) -> dict[str, float]:
+def _shares(proposer: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
     """Who has which share of the turns, for this goal. Raises `Refusal` for what is no list of them."""
     shares, of_costs = proposer["shares"], proposer.get("of_costs") or {}
-    if not isinstance(shares, Mapping) or not isinstance(of_costs, Mapping):
+    if not isinstance(shares, Mapping):
         raise Refusal("proposer.shares gives nobody a turn: write {tpe: 0.7, random: 0.3}, or proposer=auto.")
+    if not isinstance(of_costs, Mapping) or not all(_is_factor(each) for each in of_costs.values()):
+        raise Refusal(f"proposer.of_costs={of_costs} must be factors of shares, such as {{forest: 0.2}}.")
     bounds = goal.objective.constraints
-    bounded = is_ratio(goal.objective.metric) and any(is_score(bound.metric) for bound in bounds)
-    return {**shares, **of_costs} if bounded else dict(shares)
+    if not is_ratio(goal.objective.metric) or not any(is_score(bound.metric) for bound in bounds):
+        return dict(shares)
+    # What is no number is refused with the rest of the charter.
+    return {
+        name: of_costs.get(name, 1) * share if _is_factor(share) else share for name, share in shares.items()
+    }
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def read_goal(config: Mapping[str, Any], conf: Path, fixed: Sequence[str]) -> Goal:

@@ -16,7 +16,8 @@ def shares(*typed: str) -> dict[str, float]:
 def test_a_cost_within_bounds_of_scores_is_searched_with_little_of_the_forest(goal: str) -> None:
     found = shares(f"goal={goal}")
     assert found["forest"] == 0.1 < found["neighbour"]
-    assert shares(f"goal={goal}", "proposer.of_costs={forest: 0.4}")["forest"] == 0.4
+    assert shares(f"goal={goal}", "proposer.of_costs={forest: 0.4}")["forest"] == 0.2
+    assert shares(f"goal={goal}", "proposer.shares.forest=0")["forest"] == 0, "what was typed holds"
 
 
 @pytest.mark.parametrize("goal", ["the best accuracy", "best accuracy under 50 J", "fewest parameters"])
@@ -24,8 +25,7 @@ def test_any_other_goal_is_searched_with_it(goal: str) -> None:
     assert shares(f"goal={goal}")["forest"] == 0.5
 
 
-def test_shares_of_costs_that_leave_nobody_are_refused() -> None:
-    with pytest.raises(Refusal, match=r"nobody a turn: .*proposer\.of_costs too"):
-        shares("goal=90 % accuracy for fewer joules", "proposer=tpe", "+proposer.of_costs={tpe: 0}")
-    with pytest.raises(Refusal, match="nobody a turn"):
-        shares("goal=90 % accuracy for fewer joules", "proposer.of_costs=3")
+@pytest.mark.parametrize("odd", ["3", "{forest: -1}", "{forest: true}", "{forest: much}"])
+def test_what_is_no_factor_of_a_share_is_refused(odd: str) -> None:
+    with pytest.raises(Refusal, match=r"proposer\.of_costs=.* must be factors"):
+        shares("goal=90 % accuracy for fewer joules", f"proposer.of_costs={odd}")
