@@ -35,8 +35,7 @@ NUMBER: sa.BindParameter[int] = sa.bindparam("number", type_=sa.Integer)
 TOKEN: sa.BindParameter[str] = sa.bindparam("of_token", type_=sa.Text)
 LEASE: sa.BindParameter[float] = sa.bindparam("lease_s", type_=sa.Double)
 # Statements that every trial needs stand here: to put one together costs more than to run it.
-TRIED = sa.func.coalesce(sa.func.max(_A.n), 0)
-_BEFORE = sa.select(clock(), TRIED).where(_A.trial_id == NUMBER)
+_BEFORE = sa.select(clock(), sa.func.coalesce(sa.func.max(_A.n), 0)).where(_A.trial_id == NUMBER)
 _OF_TRIAL = sa.update(trial).where(_C.id == NUMBER)
 _NEW = sa.insert(attempt)
 _MINE = sa.update(trial).where(_C.id == NUMBER, _C.token == TOKEN)
@@ -80,13 +79,9 @@ def hold(
     status: str,
     values: Mapping[str, Any] = {},
     engine: str = "local",
-    before: tuple[float, int] | None = None,
 ) -> TrialClaim:
-    """Give a row that nobody holds to this process: another attempt, under a token of its own.
-
-    `before`, where the caller knows it: what the database's clock says, and how many attempts there were.
-    """
-    now, tried = before or connection.execute(_BEFORE, {"number": number}).one()
+    """Give a row that nobody holds to this process: another attempt, under a token of its own."""
+    now, tried = connection.execute(_BEFORE, {"number": number}).one()
     mine = TrialClaim(number, new_token())
     own = held(mine.token, status, now, lease_s) | {"reason": None, "finished": None, "cancel": 0}
     connection.execute(_OF_TRIAL, {**values, **own, "number": number})

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from research.store.attempts import TRIED, TrialClaim, hold
-from research.store.schema import attempt, clock, pause, trial
+from research.store.attempts import TrialClaim, hold
+from research.store.schema import clock, pause, trial
 
 _WINDOW = 500
 """ids that one statement is given"""
@@ -28,8 +28,8 @@ def waiting(
     ids: Sequence[int] | None = None,
     *,
     lock: bool = False,
-) -> list[tuple[int, float, int]]:
-    """The trials that may be begun now, at most so many: id, what the clock says, attempts that there were.
+) -> list[int]:
+    """The trials that may be begun now, at most so many.
 
     By who has these `needs`, None those of every trial; of one sweep or campaign, of these ids, or of all.
     Those that somebody else looks at under a `lock` are left out.
@@ -40,12 +40,11 @@ def waiting(
         some = list(ids[:_WINDOW])
         asked["ids"] = json.dumps(some) if kind == "sqlite" else some
     given = {name: value for name, value in asked.items() if value is not None}
-    found = connection.execute(in_turn(kind, *given, lock=lock), given | {"most": most})
-    return [(row.id, row.now, row.tried) for row in found]
+    return list(connection.execute(in_turn(kind, *given, lock=lock), given | {"most": most}).scalars())
 
 
 @cache
-def in_turn(kind: str, *given: str, lock: bool = False) -> sa.Select[Any]:
+def in_turn(kind: str, *given: str, lock: bool = False) -> sa.Select[int]:
     """The statement of `waiting` for one kind of database; it asks for what is given of its arguments."""
     held_back = sa.select(pause.c.name)
     among = {
@@ -55,8 +54,7 @@ def in_turn(kind: str, *given: str, lock: bool = False) -> sa.Select[Any]:
     }
     # No index has it like this: a few ids are looked up, and not found by going through all that waits.
     status = sa.func.coalesce(_C.status, "") if "ids" in given else _C.status
-    tried = sa.select(TRIED).where(attempt.c.trial_id == _C.id).scalar_subquery()
-    query = sa.select(_C.id, clock().label("now"), tried.label("tried")).where(
+    query = sa.select(_C.id).where(
         status == "queued",
         _C.not_before <= clock(),
         *(among[name] for name in given),
@@ -87,10 +85,10 @@ def take(
     engine: str,
 ) -> list[TrialClaim]:
     """Lease up to `most` of the trials that wait, of these ids or of all: the most urgent first."""
-    return [
-        hold(connection, number, lease_s, "leased", engine=engine, before=(now, tried))
-        for number, now, tried in waiting(connection, most, needs, ids=ids, lock=True)
-    ]
+    # How many attempts there were is asked once a row is locked: by the same statement it would be told as it
+    # was when that began, and another may have tried and given back the trial since.
+    numbers = waiting(connection, most, needs, ids=ids, lock=True)
+    return [hold(connection, number, lease_s, "leased", engine=engine) for number in numbers]
 
 
 def counted(connection: sa.Connection, queued: int) -> None:

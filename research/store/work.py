@@ -128,7 +128,7 @@ class Work(Journal, ABC):
         """What `take` would lease now, by rows; what nobody holds any more is queued again first."""
         with self.write() as connection:
             attempts.recover(connection)
-            ids = [number for number, *_ in turns.waiting(connection, most, needs, sweep)]
+            ids = turns.waiting(connection, most, needs, sweep)
         return self.trials(ids=ids)
 
     @repeated
