@@ -21,7 +21,15 @@ def place() -> str:
 
 def owner() -> str:
     """Name this process: host, boot id, process namespace, process id, start time in clock ticks."""
-    return f"{place()} {os.getpid()} {_started(os.getpid())}"
+    return f"{place()} {_self()}"
+
+
+@cache
+def _self() -> str:
+    return f"{os.getpid()} {_started(os.getpid())}"
+
+
+os.register_at_fork(after_in_child=_self.cache_clear)
 
 
 def host(who: str) -> str:

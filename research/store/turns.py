@@ -37,8 +37,7 @@ def waiting(
     kind = connection.dialect.name
     asked: dict[str, Any] = {"needs": needs, "sweep": sweep}
     if ids is not None:
-        some = list(ids[:_WINDOW])
-        asked["ids"] = json.dumps(some) if kind == "sqlite" else some
+        asked["ids"] = _as_value(kind, list(ids[:_WINDOW]))
     given = {name: value for name, value in asked.items() if value is not None}
     return list(connection.execute(in_turn(kind, *given, lock=lock), given | {"most": most}).scalars())
 
@@ -65,10 +64,16 @@ def in_turn(kind: str, *given: str, lock: bool = False) -> sa.Select[int]:
     return query.with_for_update(skip_locked=True) if lock else query
 
 
+def _as_value(kind: str, ids: list[int]) -> list[int] | str:
+    """Two hundred ids as one text where there is one: as many values cost more than all the rest."""
+    listed = json.dumps(ids)
+    return {"sqlite": listed, "postgresql": f"{{{listed[1:-1]}}}"}.get(kind, ids)
+
+
 def _of_ids(kind: str) -> sa.ColumnElement[bool]:
-    """Two hundred ids as one value where there are such: as many values cost more than all the rest."""
+    """The condition that a trial is among the ids of `_as_value`."""
     if kind == "postgresql":
-        many: Any = sa.bindparam("ids", type_=sa.ARRAY(sa.Integer))
+        many: Any = sa.cast(sa.bindparam("ids", type_=sa.Text), sa.ARRAY(sa.Integer))
         return _C.id == sa.any_(many)
     if kind == "sqlite":
         listed = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
