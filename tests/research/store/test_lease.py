@@ -1,6 +1,7 @@
 """A trial belongs to a process that lives: killed, paused and other hosts' owners."""
 
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -175,3 +176,15 @@ def test_owners_of_other_places_are_never_called_dead(monkeypatch: pytest.Monkey
     assert not owners.dead(f"{place}x 99999999 1")
     monkeypatch.setattr(owners, "place", lambda: "")
     assert not owners.dead(" 99999999 1")
+
+
+def test_a_child_is_an_owner_of_its_own() -> None:
+    here, there = multiprocessing.Pipe(duplex=False)
+    me = owners.owner()
+    child = multiprocessing.get_context("fork").Process(target=lambda: there.send(owners.owner()))
+    child.start()
+    its = here.recv()
+    child.join()
+    assert its.split(" ")[-2] == str(child.pid)
+    assert owners.dead(its)
+    assert owners.owner() == me
