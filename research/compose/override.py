@@ -120,6 +120,11 @@ class Assignment:
             return max(0, -((values.start - values.stop) // values.step))
         return len(values)
 
+    @property
+    def up(self) -> bool:
+        """Whether the values of a range grow; true of all others."""
+        return not isinstance(self.values, range) or self.values.step > 0
+
     def each(self) -> Iterable[Value]:
         """The values in the order in which they were written."""
         if isinstance(self.values, range):
@@ -177,7 +182,8 @@ def _range(arguments: str) -> range:
 def _elements(text: str) -> tuple[Value, ...]:
     values, end = _sequence(text, 0, 0)
     if end != len(text):
-        raise Odd(f"it cannot be read from character {end + 1} of its value on")
+        quotes = "" if text[end] in "()[]{},'\"" else ", which only quotes may hold"
+        raise Odd(f"it cannot be read from character {end + 1} of its value on{quotes}")
     return tuple(values)
 
 

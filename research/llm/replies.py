@@ -276,7 +276,10 @@ def _texts(content: dict[str, Any]) -> Iterator[str]:
 
 def _sentences(error: ValidationError, extra: Sequence[str]) -> list[str]:
     """At most five complaints of the form `overrides.0: Input should be a valid string`."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    # A list of faulty items alone is told as too short besides.
+    inside = {item["loc"][:depth] for item in found for depth in range(1, len(item["loc"]))}
+    faults = [item for item in found if item["type"] != "too_short" or item["loc"] not in inside][:5]
     return [_sentence(".".join(map(str, item["loc"])), item["type"], item["msg"], extra) for item in faults]
 
 
@@ -284,7 +287,7 @@ def _sentence(place: str, fault: str, said: str, extra: Sequence[str]) -> str:
     """One complaint; of a field that is missing, which unknown one may be meant."""
     if fault != "missing":
         return f"{_shown(place)}: {said}."
-    meant = get_close_matches(place, extra[:_NAMED], n=1)
+    meant = get_close_matches(place, [name for name in extra if " after " not in name][:_NAMED], n=1)
     return f"the field {_shown(place)} is missing" + (f": you wrote {_shown(meant[0])}." if meant else ".")
 
 

@@ -57,7 +57,7 @@ class Bounds:
         return [
             f"{key}={value} lies outside of what the person leaves open, {key}={self._said[key]}."
             for key, value in values_of(overrides).items()
-            if key in self._said and not self._holds(key, scalar(value))
+            if key in self._said and not self._holds(key, _meant(key, value))
         ]
 
     def narrowed(self, vocabulary: Mapping[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
@@ -116,6 +116,15 @@ class Bounds:
 
     def _values(self, key: str) -> list[Any]:
         return [one.value for one in read(f"{key}={self._said[key]}").each()]
+
+
+def _meant(key: str, text: str) -> Any:
+    """What a text means, quoted or bare; a sweep, which is refused elsewhere, is no value."""
+    try:
+        read_as = read(f"{key}={text}")
+    except Odd:
+        return text
+    return text if read_as.swept else next(iter(read_as.each())).value
 
 
 def _takes(entry: Mapping[str, Any], value: Any) -> bool:

@@ -162,13 +162,15 @@ def wrong_options(group: str, values: Sequence[Value], options: Sequence[str], a
     most = about.most if about.several else 1
     amount = f"one of, or as [a,b] together at most {most} of," if about.several else "one of"
     wrong = [value for value in values if not _is_choice(value.value, options, about.several, most)]
-    return [
-        f"{group} takes {amount} {', '.join(options)}; {shown(value.text)} is not{_bare(value, options)}."
-        for value in wrong[:1]
-    ]
+    faults = [f"{shown(value.text)} is not{_at_fault(value, options, about.several)}" for value in wrong[:1]]
+    return [f"{group} takes {amount} {', '.join(options)}; {fault}." for fault in faults]
 
 
-def _bare(value: Value, options: Sequence[str]) -> str:
+def _at_fault(value: Value, options: Sequence[str], several: bool) -> str:
+    """That quotes alone are missing, or that a list of options names one twice."""
+    if isinstance(value.value, list):
+        known = several and all(isinstance(item, str) and item in options for item in value.value)
+        return ", for each is given once" if known and len(set(value.value)) < len(value.value) else ""
     return " without quotes" if not isinstance(value.value, str) and value.text in options else ""
 
 

@@ -204,7 +204,8 @@ class Scope:
             return self._turns(key)
         options = self._options[key]
         return (
-            options is None or {option.strip(" '\"") for option in value.strip(" []").split(",")} <= options
+            options is None
+            or {option.strip(" '\"") for option in value.strip(" []").split(",")} - {""} <= options
         )
 
     def _group(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:

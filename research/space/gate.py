@@ -77,17 +77,16 @@ class Space:
 
     def swept(self, overrides: Sequence[str]) -> list[str]:
         """Complaints about sweeps in what must be one configuration; of overrides that `check` accepts."""
-        complaints = []
-        for text in overrides:
-            assignment = parsed(text)
-            if isinstance(assignment, Assignment) and assignment.count() > 1:
-                key, values = assignment.key, ",".join(value.text.strip("[]") for value in assignment.each())
-                several = key in self.file.groups and self.file.groups[key].several
-                joined = f"write {key}=[{values}] to have them together, or " if several else ""
-                complaints.append(
-                    f"{shown(text)} is {assignment.count()} configurations: {joined}propose one value of it."
-                )
-        return complaints
+        read = ((text, parsed(text)) for text in overrides)
+        return [self._sweeps(text, one) for text, one in read if isinstance(one, Assignment) and one.swept]
+
+    def _sweeps(self, text: str, of: Assignment) -> str:
+        if of.count() == 1:
+            return f"{shown(text)} sweeps over one value: write {of.key}={next(iter(of.each())).text}."
+        several = of.key in self.file.groups and self.file.groups[of.key].several
+        values = ",".join(value.text.strip("[]") for value in of.each())
+        joined = f"write {of.key}=[{values}] to have them together, or " if several else ""
+        return f"{shown(text)} is {of.count()} configurations: {joined}propose one value of it."
 
     def expand(self, overrides: Sequence[str]) -> list[list[str]]:
         """The points of a sweep, each as overrides without sweeps, the last axis fastest."""
@@ -194,7 +193,8 @@ class Space:
             return f"{key} is set twice: set it once, and write a,b to sweep over values."
         assignment = parsed(text)
         if isinstance(assignment, Assignment) and assignment.count() == 0:
-            return f"The range of {key} is empty: its start must lie below its stop."
+            side = "below" if assignment.up else "above"
+            return f"The range of {key} is empty: its start must lie {side} its stop."
         return assignment
 
     def _refused(self, assignments: Sequence[Assignment]) -> list[str]:
@@ -227,7 +227,7 @@ class Space:
             try:
                 point = self.composer.resolve(typed)
             except Refusal as refusal:
-                complaints |= dict.fromkeys(self._absent(typed) or [str(refusal)])
+                complaints |= dict.fromkeys(self._absent(typed, keys_of(given)) or [str(refusal)])
             else:
                 complaints |= dict.fromkeys(self._broken(values, point))
                 configs.append(point.config)
@@ -236,8 +236,8 @@ class Space:
         reason = predict(configs) if predict is not None and not complaints else None
         return [*complaints, *([reason] if reason else [])]
 
-    def _absent(self, typed: Sequence[str]) -> list[str]:
-        """Complaints about keys that the chosen options do not have."""
+    def _absent(self, typed: Sequence[str], fixed: Container[str]) -> list[str]:
+        """Complaints about keys that the chosen options do not have; `fixed` are the keys of the goal."""
         keys = {text: override(text).key for text in typed}
         groups = self.composer.groups
         try:
@@ -245,26 +245,27 @@ class Space:
         except Refusal:
             return []  # a group that these options do not have, which says so itself
         missing = [key for key in keys.values() if key not in groups and not holds(chosen.config, key)]
-        return [self._elsewhere(key, chosen) for key in missing]
+        return [self._elsewhere(key, chosen, fixed) for key in missing]
 
-    def _elsewhere(self, key: str, chosen: Resolved) -> str:
+    def _elsewhere(self, key: str, chosen: Resolved, fixed: Container[str]) -> str:
         around = [group for group in self.around.get(key, ()) if group in self.options]
         group = next((group for group in around if group in chosen.choices), None)
         if group is None:
             return f"{key} does not exist with these choices: leave it out."
         choice = chosen.choices[group]
+        if group in fixed:
+            return f"{key} does not exist with {group}={named(choice)}, which the goal fixes: leave it out."
         having = ", ".join(f"{group}={option}" for option in self.having(key, group)) or "no option"
         if choice == MISSING:
             return f"{key} does not exist before {group} is chosen: it does with {having}."
-        return f"{key} does not exist with {group}={named(choice)}: it does with {having}."
+        goals = ", which the goal fixes," if key in fixed else ""
+        return f"{key}{goals} does not exist with {group}={named(choice)}: it does with {having}."
 
     def having(self, key: str, group: str) -> tuple[str, ...]:
         """The options of a group under which the key exists."""
         if (key, group) not in self._has:
             under = {option: self.under(group, option) for option in self.options[group]}
-            self._has[key, group] = tuple(
-                option for option, point in under.items() if self.turned(key, point)
-            )
+            self._has[key, group] = tuple(one for one, point in under.items() if self.turned(key, point))
         return self._has[key, group]
 
     def turned(self, key: str, point: Resolved) -> bool:

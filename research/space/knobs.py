@@ -114,7 +114,7 @@ class Knob(Record):
         if self.type == "text":
             return isinstance(value, str) and self._takes_text(value)
         if self.type == "enum":
-            return any(type(value) is type(item) and value == item for item in self._values())
+            return any(_is_same(value, item) for item in self._values())
         if self.type == "bool":
             return isinstance(value, bool)
         number = isinstance(value, int if self.type == "int" else int | float) and not isinstance(value, bool)
@@ -143,7 +143,9 @@ class Knob(Record):
     def _takes_list(self, value: Any) -> bool:
         low, high = self.length or (0, 0)
         fits = isinstance(value, list) and low <= len(value) <= high
-        return fits and isinstance(self.of, Knob) and all(self.of.takes(item) for item in value)
+        if not (fits and isinstance(self.of, Knob) and all(self.of.takes(item) for item in value)):
+            return False
+        return self.of.type != "enum" or len(set(value)) == len(value)
 
     def _values(self) -> tuple[Any, ...]:
         return self.of if isinstance(self.of, tuple) else ()
@@ -159,7 +161,8 @@ class Knob(Record):
         if self.type == "list" and isinstance(self.of, Knob) and self.length:
             low, high = self.length
             size = f"{low}" if low == high else f"{low} to {high}"
-            return f"a list of {size} values, each {self.of.wants()}{null}"
+            once = ", none twice" if self.of.type == "enum" and high > 1 else ""
+            return f"a list of {size} values, each {self.of.wants()}{once}{null}"
         if self.type == "bool":
             return f"true or false{null}"
         kind = "a whole number" if self.type == "int" else "a number"
@@ -229,6 +232,12 @@ class SpaceFile(Record):
             and not when.acts(point)
             and self.keys[key].takes(at(point.config, key))
         ]
+
+
+def _is_same(value: Any, item: Any) -> bool:
+    """Whether a value is one of an enum; 0 is 0.0 there, as for any float, but 3.0 is no whole number."""
+    whole = type(value) is int and type(item) is float
+    return (whole or type(value) is type(item)) and bool(value == item)
 
 
 def _labs(group: Any) -> bool:

@@ -28,7 +28,7 @@ _SPELT = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e-?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
 
 
 @final
@@ -108,8 +108,8 @@ class Part(Record):
             raise ValueError(f"{metric} is no figure that is claimed")
         if (size is None) != (kind in ("less", "more")):
             raise ValueError("a claim is told by one size, as 0.01, 10 % or 2x")
-        if known in KINDS[5:] and not _NUMBER.fullmatch(size or ""):
-            raise ValueError("a bound is a number")
+        if known in KINDS[5:] and not (_NUMBER.fullmatch(size or "") and math.isfinite(float(size))):
+            raise ValueError("a bound is a finite number")
         try:
             return cls.model_validate({"metric": metric, known: size or ("0 %" if is_ratio(metric) else "0")})
         except ValidationError as error:
@@ -123,7 +123,7 @@ class Part(Record):
         if isinstance(given, list) and len(given) == 2:  # as a row keeps it
             given = f"{given[0]:.17g}{given[1]}"
         read = _SIZE.fullmatch(str(given).strip())
-        if isinstance(given, bool) or read is None:
+        if isinstance(given, bool) or read is None or math.isinf(float(read[1])):
             raise ValueError(f"{given!a} is no size: write 0.01, 10 % or 2x")
         size = Size(float(read[1]), (read[2] or "").lower())  # type: ignore[arg-type]
         if size.unit == "x" and size.number <= 1:

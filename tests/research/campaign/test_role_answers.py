@@ -36,6 +36,14 @@ def test_a_build_that_sweeps_is_an_arm_for_each_value(lab: Lab) -> None:
     assert {(f"model.width={width}", "budget.steps=200") for width in (48, 64)} <= mine
 
 
+@pytest.mark.parametrize("text", ["model.width=choice(48)", "model.width=range(48,49)"])
+def test_a_build_that_sweeps_over_one_value_ends_no_campaign(lab: Lab, text: str) -> None:
+    said = json.dumps({"builds": [{"arm": 1, "overrides": [text]}, {"arm": 2, "overrides": ["seed=77"]}]})
+    found = ran(lab, TeamServer(lambda role, prompt: said if role == "engineer" else None))
+    assert "sweeps over one value: write" in str(found.facts["team"])
+    assert not [line for line in lab.ran if text in line]
+
+
 def test_an_improver_may_mend_the_claim_alone(lab: Lab) -> None:
     mended = {
         "hypothesis": "A quarter of the width costs a third of the joules.",

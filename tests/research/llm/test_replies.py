@@ -13,6 +13,8 @@ from cases import each
 from research.llm.replies import LIMIT, ReadReply, read
 from research.propose.model import Draft
 from research.space.gate import Space
+from research.team.forms import Builds, Hypotheses
+from research.types import Record
 
 GATE = Path(__file__).parents[2] / "gate"
 CASES = [json.loads(line) for line in (GATE / "replies.jsonl").read_text().splitlines()]
@@ -215,6 +217,23 @@ def test_only_the_exact_shape_is_a_record(content: dict[str, Any]) -> None:
     if found.record is not None:
         assert found.record.model_dump(mode="json") | {"x": content.get("x")} == {"x": None} | content
         assert found.notes == (("not asked for and left out: x",) if "x" in content else ())
+
+
+@pytest.mark.parametrize(
+    ("reply", "form", "told"),
+    [
+        ({"builds": [{"arm": "1", "overrides": ["a=1"]}]}, Builds, ["builds.0.arm: "]),
+        ({"builds": []}, Builds, ["builds: Tuple should have at least 1 item"]),
+        ({"hypotheses": [{"hypothesis": "x"}] * 9}, Hypotheses, ["the field hypotheses.0."]),
+    ],
+)
+def test_a_fault_is_told_once_and_of_the_field_that_has_it(
+    reply: dict[str, Any], form: type[Record], told: list[str]
+) -> None:
+    said = read(json.dumps(reply), "stop", form).complaints
+    assert [one for one in said if one.startswith(told[0])], said
+    assert not [one for one in said if " after " in one]
+    assert len([one for one in said if "at least 1 item" in one]) == ("at least" in told[0])
 
 
 WORST = {

@@ -45,7 +45,7 @@ TURNED = [
     (["model.args.act=tanh"], ["model=tiny"], "takes one of relu, gelu"),
     (["model.args.dropout=0.1"], ["model=tiny"], "is not a key or group that may be turned"),
     (["model.target=os.system"], ["model=tiny"], "is not a key or group that may be turned"),
-    (["model.args.width=64"], ["model=mlp"], "does not exist with model=mlp: it does with model=tiny"),
+    (["model.args.width=64"], ["model=mlp"], "with model=mlp, which the goal fixes: leave it out."),
     (["model.width=50"], ["model=deep"], None),
     (["model.width=40"], ["model=deep"], "takes one of 10, 30, 50"),
     (["model.heads=2"], ["model=deep"], "of the person's own, whose space does not list it"),

@@ -9,6 +9,7 @@ import yaml
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
 from research.space.bounds import parted
+from research.space.bounds import Bounds
 from research.space.domain import Domain, Scope, names, read
 from research.space.gate import Space
 from research.space.vocabulary import narrowed
@@ -175,3 +176,13 @@ def test_people_may_go_beyond_what_agents_may(space: Space) -> None:
     ):
         assert space.file.keys[key].possible(value)
     assert not space.file.keys["model.width"].takes(2000) and not space.file.keys["model.width"].takes(1)
+
+
+def test_nothing_of_a_group_is_within_what_is_listed_of_it() -> None:
+    assert Scope(domain("compression", "pruning")).outside(["compress=[]"]) == []
+
+
+def test_what_a_person_leaves_open_may_be_quoted() -> None:
+    bounds = Bounds(["optimizer=lion,adamw", "model.width=range(16,65)"])
+    assert bounds.outside(["optimizer='lion'", "model.width=64"]) == []
+    assert len(bounds.outside(["optimizer='adam'", "model.width=65"])) == 2

@@ -164,7 +164,9 @@ def test_agents_are_told_that_a_network_has_one_number_format(steps: str) -> Non
     "value", ["val/accuracy >= 0.9", "val/accuracy>=.925", "val/bits_per_byte <= 3.4", "val/loss<=1"]
 )
 def test_an_agent_may_end_a_training_at_a_bound_on_its_validation(value: str) -> None:
-    assert SPACE.check([f"budget.target='{value}'"]) == []
+    of_bytes = ("data=pytext", "model=gpt_micro") if "bits" in value else ()
+    assert SPACE.check([f"budget.target='{value}'"], given=of_bytes) == []
+    assert bool(SPACE.check([f"budget.target='{value}'"])) == bool(of_bytes)
     assert SPACE.resolve([f"budget.target='{value}'"])["budget"]["target"] == value
 
 
@@ -204,6 +206,9 @@ TOGETHER = "propose one value of it"
         ),
         ("optimizer.lr=0.001,0.01", f"'optimizer.lr=0.001,0.01' is 2 configurations: {TOGETHER}."),
         ("budget.steps=range(100,400,100)", "is 3 configurations"),
+        ("model.width=choice(48)", "'model.width=choice(48)' sweeps over one value: write model.width=48."),
+        ("model.width=range(48,49)", "sweeps over one value: write model.width=48."),
+        ("compress=choice([fp16])", "write compress=[fp16]."),
     ],
 )
 def test_a_sweep_is_no_one_configuration(text: str, told: str) -> None:
@@ -225,3 +230,26 @@ def test_one_configuration_sweeps_nothing(text: str) -> None:
 def test_how_a_list_of_options_is_written_is_told(text: str) -> None:
     (complaint,) = SPACE.check([text])
     assert complaint.startswith("compress takes one of, or as [a,b] together at most 4 of, bf16")
+
+
+@each(
+    ("overrides", "given", "says"),
+    [
+        (["data.augment=[mixup,mixup]"], [], "each one of flip, crop, cutout, mixup, none twice"),
+        (["compress=[fp16,fp16]"], [], "'[fp16,fp16]' is not, for each is given once."),
+        (["budget.target='val/bits_per_byte <= 1'"], ["data=digits"], "takes val/accuracy or val/loss"),
+        (["loss=own"], [], "loss takes one of"),
+        (["model.kernel=3"], ["model=mlp"], "does not exist with model=mlp, which the goal fixes: leave it"),
+        (["model=linear"], ["model.width=32"], "model.width, which the goal fixes, does not exist with"),
+        (["seed=range(0,10,-1)"], [], "its start must lie above its stop."),
+        (["seed=range(10,0)"], [], "its start must lie below its stop."),
+        (["budget.target=val/accuracy >= 0.9"], [], "which only quotes may hold"),
+    ],
+)
+def test_what_is_refused_is_told_with_what_helps(overrides: list[str], given: list[str], says: str) -> None:
+    assert says in " ".join(SPACE.check(overrides, given=given))
+
+
+@each("text", ["model.squeeze=0", "model.squeeze=0.0", "model.squeeze=0.5"])
+def test_zero_is_zero_however_it_is_written(text: str) -> None:
+    assert SPACE.check(["model=mobilenet", text]) == []

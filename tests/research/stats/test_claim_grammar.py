@@ -33,6 +33,8 @@ def test_what_is_spelt_is_read_back(metric: str, kind: str, number: float, unit:
         ("Train/energy_j  Less By 2x", "train/energy_j less by 2x"),
         ("test/accuracy >= 0.95", "test/accuracy at least 0.95"),
         ("size/bytes <= 1e5", "size/bytes at most 100000"),
+        ("train/energy_j more by 1000000", "train/energy_j more by 1e+06"),
+        ("train/energy_j more by 1e+06", "train/energy_j more by 1e+06"),
         ("train/energy_j more", "train/energy_j more"),
         ("test/accuracy less", "test/accuracy less"),
         ("val/accuracy equal within 0.005", "val/accuracy equal within 0.005"),
@@ -76,6 +78,8 @@ def test_an_improvement_is_refuted_by_the_opposite(
         "test/accuracy not less by 0",
         "test/accuracy less by -0.01",
         "test/accuracy at most nan",
+        "test/accuracy at least 1e400",
+        "test/accuracy less by 1e400",
     ],
 )
 def test_what_is_no_claim_is_refused_in_one_line(text: str) -> None:
