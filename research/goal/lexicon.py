@@ -101,7 +101,7 @@ _KEYS: dict[str, dict[str | None, str]] = {
     "memory": _only("train/peak_bytes", "train"),
     "p95 latency": _only("infer/latency_s_p95", "infer"),
     "latency": _only(_LATENCY, "infer"),
-    "throughput": _in("train/steps_per_second", _RATE, _RATE),
+    "throughput": _in("train/samples_per_second", _RATE, _RATE),
     "steps per second": _only("train/steps_per_second", "train"),
     "nonzeros": _only("size/nonzeros"),
     "parameters": _only("size/parameters"),
@@ -196,4 +196,6 @@ def _way(sign: str, phrase: str) -> str | None:
         return phrase
     if sign == "e":
         return "up" if phrase in words.UPWARDS else "down"
+    if phrase in words.BETTERED:
+        return "good"
     return "down" if phrase in words.FALLING else words.WAYS.get(sign)

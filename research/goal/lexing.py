@@ -8,8 +8,9 @@ from refusal import Refusal
 from research.goal.lexicon import CONCEPTS, MULTIPLES, Lexeme, Noun, Piece, own_words, phrases
 from research.goal.merging import merged
 from research.goal.names import Names
+from research.goal.numerals import NUMBER
 from research.goal.outside import reasons
-from research.goal.quantities import NUMBER, Quantity, amount
+from research.goal.quantities import Quantity, amount
 from research.metrics import METRICS, VALIDATION, words
 
 _ALIKE = str.maketrans(
@@ -22,6 +23,8 @@ _ALIKE = str.maketrans(
 )  # fmt: skip
 """signs that are written in several ways; each stands for one, so that places in the text stay"""
 _GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters", "²": "2"}
+_DECIMALS = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".3333333333", "⅔": ".6666666667"}
+"""the same behind a figure, as in `1½`"""
 _BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
 _TWO = "may end one figure or begin the next: put a comma between the two"
@@ -49,6 +52,7 @@ def lexemes(text: str, names: Names) -> list[Lexeme]:
     if hidden is not None and not hidden.isspace():
         raise Refusal(f"the goal holds the control character {hidden!a}: leave it out")
     plain = text.translate(_ALIKE)
+    plain = re.sub(r"(?<=[0-9])[½¼¾⅓⅔]", lambda match: _DECIMALS[match[0]], plain)
     for glyph, said in _GLYPHS.items():
         plain = plain.replace(glyph, f" {said} ")
     return merged(_phrased(_pieces(plain, names), names))

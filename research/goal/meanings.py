@@ -12,6 +12,8 @@ from research.types import Constraint
 Op = Literal[">=", "<="]
 _LARGE = 0.2
 """a loss of a score from here up is a slip for its bound"""
+FLIPPED: dict[str | None, str] = {"g": "l", "l": "g"}
+"""the bound of a time, once one of a speed is told"""
 _OPS: dict[str | None, Op] = {"g": ">=", "l": "<="}
 
 
@@ -268,7 +270,8 @@ def multiplied(noun: Noun, times: float, sign: str | None) -> Meaning:
         return metric
     if not is_ratio(metric):
         return Problem("is no part of a score: give points, as '2 points more accuracy', or a bound")
-    times = 1 / times if noun.concept.inverse else times
+    if noun.concept.inverse:
+        times, sign = 1 / times, FLIPPED.get(sign)
     if not times > 0 or times == 1:
         return Problem("changes nothing: name a share between 0 and 100 %")
     good = (times < 1) == (METRICS[metric].better == "min")

@@ -92,7 +92,7 @@ def _placed(value: Any, part: str) -> Any:
         noun = value.noun and _placed(_of_time(value.noun), part)
         return noun and value._replace(noun=noun)
     if value.part is not None:
-        return None
+        return value if value.part == part else None
     known = part in value.concept.keys or (part in ("train", "val") and "test" in value.concept.keys)
     known = known or (part == "infer" and value.concept.name == "memory")
     return value._replace(part=part) if known else None
@@ -116,18 +116,47 @@ def _all_but(found: list[Lexeme]) -> list[Lexeme]:
     return [found[0]._replace(sign="n"), found[1]] if found[0].value == "but" else found
 
 
+def _less_than(found: list[Lexeme]) -> list[Lexeme]:
+    """`fewer parameters than 10k` and `no more energy than 20 J` are bounds."""
+    word = next(lexeme for lexeme in found if lexeme.sign in "du")
+    sign = "l" if (word.sign == "d") == (found[0] is word) else "g"
+    return [found[-2], found[-1]._replace(sign=sign, value=None)]
+
+
+def _or_less(found: list[Lexeme]) -> list[Lexeme]:
+    """`10k or fewer parameters`: a bound is said before its figure."""
+    quantity, bound = found
+    return [bound, quantity] if str(bound.value).startswith(("or ", "and ")) else found
+
+
+def _over_control(found: list[Lexeme]) -> list[Lexeme]:
+    """`by 2 points over the baseline`: a change is one of the control without these words."""
+    return found[:-2] if found[-2].value in _PLACES else found
+
+
+def _compared(found: list[Lexeme]) -> list[Lexeme]:
+    """`faster than the baseline at inference`."""
+    placed = _parted([found[0], found[-1]])
+    return [*placed, *found[1:3]] if len(placed) == 1 else found
+
+
 _MERGES: tuple[tuple[str, _Build], ...] = (
-    (rf"n(?:[{_CHANGES}][oi]*m?y?)[gl]", _turned),
-    (r"n[kis]?m?[gl]", _turned),
+    (r"(?<![qfx])n?[du][oi]*mh(?=q)", _less_than),
+    (rf"nt?(?:[{_CHANGES}][oi]*m?y?|m[{_CHANGES}]y?)[gl]", _turned),
+    (r"nt?[kis]?m?[gl]", _turned),
+    (r"q[gl](?=o?p?[mP])", _or_less),
+    (r"y[gl]?[qfx][gl]c", _over_control),
     (r"nzh(?=[lg]?q)", _turned),
     (r"sN", _all_but),
     (r"lq", _fallen),
-    (r"[mqaA][oi]*P", _parted),
+    (r"[mqaA](?:P|[oi]+P(?![maA]))", _parted),
+    (r"P(?=[maA])", lambda found: [found[0]._replace(sign="p")]),
     (r"p[o]?m", _parted),
     (r"m[oirt]p", _parted),
     (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
     (r"mp(?![ti=]*[gl]?q)", _parted),
     (r"[aA][oit]*p", _parted),
+    (r"[aA][jh]c[oit]*p(?![ti=]*[gl]?q)", _compared),
     (r"pj?[aA]", _parted),
     (r"q[oir]*p", _parted),
 )

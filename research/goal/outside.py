@@ -62,7 +62,8 @@ _UNMEASURED = {
     "training energy":
         "power | watt | watts | w | kw | kilowatt | kilowatts | power draw | power consumption | peak power |"
         " temperature | battery | battery life"
-        " | cost | costs | price | complexity",
+        " | cost | costs | price | complexity | data efficient | data efficiency | sample efficient | sample "
+        "efficiency | label efficient",
     "FLOPs": "mac | macs | gmac | gmacs | mmacs | multiply accumulates | multiplications | operations | ops",
     "p95 latency":
         "p99 | p99 latency | 99th percentile latency | 99 th percentile latency | p90 | p90 latency | p999 | "

@@ -1,6 +1,7 @@
 """What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, final
 
 from research.goal.lexicon import Lexeme, signs
@@ -37,6 +38,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
     for stretch in read:
         _take(parts, text, found, stretch)
     _settle(parts, text, found, read)
+    _share(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
     known = [bound for bound in parts.bounds if (bound.metric, bound.of_control) == ("test/accuracy", None)]
     if alone and len(known) > 1:
@@ -90,6 +92,25 @@ def _settle(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence
         else:
             may = f"may be of {words(meant[0])} or of {words(bound.metric)}: name it beside the figure"
             parts.problems.append((2, _words(text, found, stretch), Problem(may)))
+
+
+def _share(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
+    """Refuse `accuracy and F1 above 90 %`, where the bound of one may be of both."""
+    for first, second in pairwise(read):
+        joins = [lexeme.value for lexeme in found[first.end : second.start]]
+        told = [signs(found[stretch.start : stretch.end]) for stretch in (first, second)]
+        if joins not in (["and"], ["&"], ["plus"]) or "m" not in told:
+            continue
+        wish, bound = first.meanings[0], second.meanings[0]
+        beside = told[1].startswith("m")
+        if told[0] != "m":
+            wish, bound, beside = bound, wish, told[0].endswith("m")
+        if not beside or not isinstance(wish, Wish) or not isinstance(bound, Constraint) or not wish.metric:
+            continue
+        alike = bound.of_control is not None or METRICS[wish.metric].unit == METRICS[bound.metric].unit
+        if wish.metric != bound.metric and alike:
+            both = Problem("may bound the one or both: give each a figure of its own")
+            parts.problems.append((2, _words(text, found, Stretch((), first.start, second.end)), both))
 
 
 def _is_bare(matched: Sequence[Lexeme]) -> bool:

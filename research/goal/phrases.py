@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun, signs
-from research.goal.meanings import Matched, changed, limited, multiplied, of_control
+from research.goal.meanings import FLIPPED, Matched, changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
 from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, Wish, said_of
 from research.metrics import METRICS, is_score
@@ -92,8 +92,8 @@ def as_much(heard: Matched) -> Meaning | None:
     if noun is None:
         return None
     times = float(str(amount[1]))
-    times = times if way == "up" else 1 / times
-    return _asking(word, noun, lambda noun: multiplied(noun, times, heard.op))
+    times, op = (times, heard.op) if way == "up" else (1 / times, FLIPPED.get(heard.op))
+    return _asking(word, noun, lambda noun: multiplied(noun, times, op))
 
 
 def _asking(word: Lexeme, noun: Noun, made: Callable[[Noun], Meaning]) -> Meaning:
@@ -164,6 +164,9 @@ def to_level(heard: Matched) -> list[Meaning] | None:
     """`reduce energy to 20 J`, `to half`, `raise accuracy to 95 %`."""
     word, noun, amount = heard.first("DUBduYHZwe"), heard.noun, heard.amount
     if word is None or noun is None or amount is None:
+        return None
+    of_share = not isinstance(amount[1], Quantity) or amount[1].dimension == "share"
+    if heard.first("c") and (str(noun.key).startswith("test/") or not of_share):
         return None
     wish = changed(noun, str(word.value), None, None)
     if isinstance(wish, Problem):
@@ -240,6 +243,10 @@ def accurate(heard: Matched) -> Meaning | None:
 def bound_of_part(heard: Matched) -> Meaning | None:
     """`inference under 2 ms`, `train in 30 seconds`."""
     part, noun = heard.first("p"), heard.quantity.noun
+    if part is not None and part.value == "train" and noun is not None:
+        beside = heard.found[1].start - part.end <= 1  # `train a model under 100 kB` is of the model
+        if noun.concept.name == "throughput" or (noun.concept.name == "size" and beside):
+            return Problem("does not say of what: name the memory, the model size, or the throughput")
     if part is None or noun is None or noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
         return None
     concept = CONCEPTS["time"] if noun.concept.name == "latency" else noun.concept

@@ -2,7 +2,8 @@
 
 SIGNS = {
     "g":
-        "at least | min . | no less than | above | over | more than | greater than | higher than | "
+        "at least | at the least | at the very least | min . | no less than | above | over | "
+        "more than | greater than | higher than | "
         "larger than | "
         "bigger than | exceed | exceeds | exceeding | beat | beats | beating | minimum | minimum of | min | "
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
@@ -10,7 +11,8 @@ SIGNS = {
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
         "go beyond | surpass | surpasses | surpassing | minimally",
     "l":
-        "at most | max . | below | under | less than | fewer than | lower than | smaller than | within | "
+        "at most | at the most | at the very most | max . | below | under | less than | fewer "
+        "than | lower than | smaller than | within | "
         "up to | "
         "maximum | maximum of | max | max of | at or below | <= | =< | ≤ | < | or less | or fewer | or lower "
         "| or below | and below | or under | fall below | falls below | falling below | fall under | falls "
@@ -47,7 +49,8 @@ SIGNS = {
         "improve | improves | improving | improved | optimise | optimize | optimising | optimizing | "
         "optimised | optimized | enhance | enhancing",
     "Y": "saving | reduction | reductions | savings | decrease | cutback | down",
-    "H": "increase | gain | gains | boost | boosting | boosts | gaining | up",
+    "H": "increase | gain | gains | boost | boosting | boosts | gaining | up | rise | rises | "
+        "rising | improvement | improvements",
     "Z":
         "lose | loses | losing | lost | loss of | degrade | degrades | degrading | degraded | degradation | "
         "sacrifice | sacrificing | sacrifices | hurt | hurts | hurting | worsen | worsens | worsening | harm "
@@ -88,8 +91,12 @@ WAYS = {
 """which way the words of a sign go; superlatives and falls by themselves"""
 UPWARDS = frozenset(("greatest", "high", "highest", "many", "maximal", "most", "much"))
 FALLING = frozenset(
-    ("decline", "declines", "declining", "drop", "dropped", "dropping", "drops", "fall", "falling", "falls")
-)
+    (
+        "decline", "declines", "declining", "drop", "dropped", "dropping", "drops", "fall", "falling",
+        "falls", "lose", "loses", "losing", "lost", "give up", "giving up",
+    )
+)  # fmt: skip
+BETTERED = frozenset(("improvement", "improvements"))
 PARTS = {
     "train":
         "train | training | trains | trained | learning time | while training | when training | while it "
@@ -112,7 +119,7 @@ COMPARED = (
     ("speed", "up", True,
      "faster | quicker | speedier | speedup | speed up | speed ups | speedups | speeding up | accelerate"
      " | accelerating",
-     "fastest | quickest | fast | quick | fastest possible"),
+     "fastest | quickest | fast | quick | quickly | fastest possible"),
     ("speed", "down", True, "slower | slowdown", "slowest | slow"),
     ("time", "down", True, "shorter", "shortest | short"),
     ("time", "up", True, "longer", "longest | long"),
@@ -140,7 +147,8 @@ FILLER = (
     "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
     "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
     "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
-    "digit classification | find | finding | get | gets | getting | give | gives | giving | go | goal | "
+    "digit classification | classified | emit | emits | emitting | find | finding | get | "
+    "gets | getting | give | gives | giving | go | goal | "
     "goes | going | has | have | having | hit | hits | hitting | i | image classification | is | it | "
     "its | just | language modeling | language modelling | let | lets | level | like | look | looking | "
     "machine learning | made | make | makes | making | may | me | method | might | model | models | must | "
@@ -171,7 +179,8 @@ CONCEPTS = {
     "cpu time": "cpu time | cpu seconds | cpu minutes | cpu hours | processor time",
     "flops": "flop | flops | compute",
     "co2":
-        "co2 | co2e | carbon | carbon emissions | co2 emissions | co2e emissions | emissions | carbon "
+        "co2 | co2 e | co2 eq | co2 equivalent | carbon dioxide | co2e | carbon | carbon "
+        "emissions | co2 emissions | co2e emissions | emissions | carbon "
         "footprint | co2 footprint | ghg | ghg emissions | greenhouse gas | greenhouse gases",
     "time": "time | seconds | minutes | hours | duration | runtime | run time | wall time | wall clock time",
     "speed": "speed",
@@ -181,8 +190,12 @@ CONCEPTS = {
         "usage | memory peak | ram | peak ram | ram use | ram usage | vram",
     "p95 latency":
         "p95 latency | latency p95 | 95th percentile latency | 95 th percentile latency | 95 percentile "
-        "latency | tail latency | p95",
-    "latency": "latency | median latency | p50 latency | latency p50 | p50 | response time | delay",
+        "latency | tail latency | p95 | p95 inference latency | p95 inference time | 95th "
+        "percentile inference "
+        "latency | 95 th percentile inference latency | p95 response time",
+    "latency":
+        "latency | median latency | median inference latency | median inference time | p50 "
+        "latency | latency p50 | p50 | response time | delay",
     "throughput": "throughput | samples per second | examples per second | images per second",
     "steps per second": "steps per second | steps per s",
     "nonzeros":
@@ -200,7 +213,8 @@ CONCEPTS = {
         "classification accuracy",
     "error":
         "error | errors | error rate | classification error | misclassification | misclassification rate | "
-        "misclassifications | misclassify | misclassifies | misclassifying | mistakes | wrong | top 1 "
+        "misclassifications | misclassify | misclassifies | misclassifying | mistakes | wrong "
+        "| misclassified | top 1 "
         "error | top 1 error rate | classification error rate",
     "f1": "f1 | f1 score | macro f1 | macro f1 score | f1 macro | f score",
     "precision": "precision | macro precision",
