@@ -60,10 +60,14 @@ def signals(
     inputs: NDArray[np.float32] = np.empty((0, 1, 1), np.float32)
     kept: list[int] = []
     shapes: dict[tuple[int, ...], File] = {}
+    rates: dict[int, File] = {}
 
     def add(at: int) -> None:
         nonlocal inputs
-        own = _shortened(signal(files[at]), crop, files[at])
+        values, rate = signal(files[at])
+        if rate is not None:
+            rates.setdefault(rate, files[at])
+        own = _shortened(values, crop, files[at])
         if not shapes:
             inputs = blank(folder, (len(files), *own.shape), np.float32)
         shapes[own.shape] = files[at]
@@ -73,11 +77,22 @@ def signals(
             let_go(inputs)
 
     _each(files, damaged, notes, add)
+    if len(rates) > 1:
+        named = " and ".join(f"{rate} points a second ({file})" for rate, file in rates.items())
+        raise Refusal(
+            f"The signals have {named}: bring them to one rate, since their points are other times."
+        )
     if len(shapes) > 1:
         (least, short), (most, long) = min(shapes.items()), max(shapes.items())
+        lengths_alone = len({shape[:-1] for shape in shapes}) == 1
+        todo = (
+            "cut them to one length by data.crop=LENGTH"
+            if lengths_alone
+            else "bring all to the same channels"
+        )
         raise Refusal(
             f"The signals have {len(shapes)} shapes, from {list(least)} ({short}) to {list(most)} ({long}): "
-            "cut them to one length by data.crop=LENGTH."
+            f"{todo}."
         )
     return kept, inputs if len(kept) == len(files) else np.array(inputs[: len(kept)])
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.decoded import narrowed
+from reading.decoded import narrowed, rounded
 from reading.frames import ANSWERS, column, plain
 from reading.labels import case_alone, classes_in, classes_of, mark, ordered
 from refusal import Refusal
@@ -139,7 +139,9 @@ def _one_each(
     if (task or ("classification" if few or not number else "regression")) == "regression":
         if not number:
             raise Refusal(f"{where}: the answers are no numbers, so data.task=regression does not fit them.")
-        return narrowed(values, where)[:, None], {"task": "regression", "classes": 1}
+        found = narrowed(values, where)
+        notes += rounded(values, found, where)
+        return found[:, None], {"task": "regression", "classes": 1}
     if number and not whole:
         raise Refusal(f"{where}: the answers are fractions, so data.task=classification does not fit them.")
     labels = [str(int(one)) if number else str(one) for one in values.tolist()]

@@ -79,7 +79,14 @@ class Decoded:
             array, file = getattr(self, name), folder / f"{name}.npy"
             if not (isinstance(array, np.memmap) and file.exists()):
                 np.save(file, array, allow_pickle=False)
-        (folder / "about.json").write_text(json.dumps(self.about, ensure_ascii=False))
+        about = json.dumps(self.about, ensure_ascii=False)
+        try:
+            (folder / "about.json").write_text(about, encoding="utf-8")
+        except UnicodeEncodeError as error:
+            near = about[max(0, error.start - 20) : error.end + 20]
+            raise Refusal(
+                f"data.path: a file or folder has a name that is no UTF-8, at {near!a}: rename it."
+            ) from error
 
 
 def kept(folder: Path) -> Decoded:
@@ -123,6 +130,20 @@ def let_go(array: NDArray[Any]) -> None:
     """Give pages of a mapped array back; the file keeps what was written."""
     if isinstance(array, np.memmap):
         array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+def rounded(values: NDArray[Any], found: NDArray[np.float32], where: str) -> list[str]:
+    """A sentence where whole numbers are others as float32, which has 24 bits for them."""
+    if values.dtype.kind not in "fiu" or values.dtype.itemsize < 4 or values.dtype == np.float32:
+        return []
+    whole = (values == np.round(values)) & (np.abs(values.astype(np.float64)) > 2**24)
+    lost = whole & (found.astype(np.float64) != values)
+    if not lost.any():
+        return []
+    return [
+        f"{where} holds whole numbers above 16777216, which are rounded to 32 bits, such as "
+        f"{int(values[lost][0])} to {int(found[lost][0])}"
+    ]
 
 
 def narrowed(values: NDArray[Any], where: str) -> NDArray[np.float32]:

@@ -20,8 +20,11 @@ ANSWERS = ("label", "labels", "class", "target", "category", "y")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST}
 _GAPS = ("", "NA", "NaN", "nan")
 """what stands for a number that is missing; among words all but the first may be somebody's word"""
-_DRESSED = re.compile(r"[$€£]? ?[-+]?([0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]*[.,]?[0-9]+) ?[%$€£]?")
-"""a number with a comma or a sign that is no part of it"""
+_DRESSED = re.compile(
+    r"[$€£]? ?[-+]?([0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+"
+    r"|[0-9]{1,3}([ '’\u00a0\u202f][0-9]{3})+([.,][0-9]+)?|[0-9]*[.,]?[0-9]+)([eE][-+]?[0-9]+)? ?[%$€£]?"
+)
+"""a number with a comma or a sign that is no part of it, as 1,234.5, 1.234,5 and 1 234,5 are"""
 _SHOWN = 5
 
 

@@ -71,8 +71,17 @@ def examples_of(path: Path, target: Any, separator: str | None, notes: list[str]
 
 
 def own_parts(path: Path) -> dict[int, Path]:
-    """Part -> its folder, where there is one for training; empty where the parts are still to be drawn."""
-    own = {_PARTS[one.name.lower()]: one for one in _folders(path) if one.name.lower() in _PARTS}
+    """Part -> its folder, where there is one for training; empty where the parts are still to be drawn.
+
+    Raises `Refusal` for two folders of one part.
+    """
+    named = [one for one in _folders(path) if one.name.lower() in _PARTS]
+    own = {_PARTS[one.name.lower()]: one for one in named}
+    if TRAIN in own and len(own) < len(named):
+        raise Refusal(
+            f"data.path: {path} has the folders {', '.join(one.name for one in named)}, of which two are one "
+            "part: leave one folder for each of train, val and test."
+        )
     return own if TRAIN in own else {}
 
 
@@ -96,11 +105,44 @@ def _labelled(place: Path, answer: tuple[Any, str | None], part: int, notes: lis
             f"{loose[0]} lies in no folder of a class, and no CSV beside it names its class: put each file "
             "into the folder of its class, or write labels.csv with the columns file_name and label."
         )
+    _check_classes(place, data, notes)
     for one in _folders(place):
         inside = [file for file in data if one in file.parents]
         if not inside:
             raise Refusal(f"{one} holds no picture and no signal: fill the class or remove its folder.")
         yield from (Example(file, one.name, part, place) for file in inside)
+
+
+def _check_classes(place: Path, data: Sequence[Path], notes: list[str]) -> None:
+    """Tell of files that lie deeper than the folder of their class.
+
+    Raises `Refusal` where parts would be classes, as train_images and test_images, or lie below classes.
+    """
+    tops = _folders(place)
+    parts = {one: named_part(one) for one in tops}
+    if None not in parts.values() and len({*parts.values()}) > 1 and TRAIN in parts.values():
+        raise Refusal(
+            f"data.path: {place} has the folders {' and '.join(one.name for one in tops[:SHOWN])}, which are "
+            "called as parts and would be classes: call them train, val and test, a folder a class in each."
+        )
+    deep = [file for file in data if len(file.relative_to(place).parts) > 2]
+    below = {
+        _PARTS[name.lower()]: file
+        for file in deep
+        for name in file.relative_to(place).parts[1:-1]
+        if name.lower() in _PARTS
+    }
+    if TRAIN in below and len(below) > 1:
+        raise Refusal(
+            f"{below[TRAIN]} lies in a part's folder below its class: put the parts above the classes, as in "
+            "train/cat and test/cat."
+        )
+    if deep:
+        first = deep[0].relative_to(place)
+        notes.append(
+            f"{len(deep)} files lie deeper than the folders of classes, such as {first.as_posix()}, whose "
+            f"class is {first.parts[0]}"
+        )
 
 
 def _of_sheet(sheet: Sheet, files: list[Path], depth: int, notes: list[str]) -> list[str | tuple[str, ...]]:

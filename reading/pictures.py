@@ -47,6 +47,8 @@ class Wanted(NamedTuple):
 def header(file: File, animated: str) -> Header:
     """Read no pixel. Raises `Refusal` for what is no picture, or several in one file that nobody chose of."""
     with _opened(file) as picture:
+        # Before EXIF is asked for, as PNG is decoded for that and its tiles are gone.
+        sixteen = any(map(_of_sixteen_bits, getattr(picture, "tile", [])))
         frames = getattr(picture, "n_frames", 1)
         # A telephone keeps a thumbnail behind the picture itself, and calls that MPO.
         if frames > 1 and picture.format != "MPO" and animated != "first":
@@ -61,8 +63,7 @@ def header(file: File, animated: str) -> Header:
         colour = picture.mode not in _GREY and picture.mode not in ("LA", "La")
         if picture.mode == "P" and picture.palette is not None:
             colour = picture.palette.mode != "L"
-        narrowed = colour and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", []))
-        return Header(*size, colour, _depth(picture.mode), seen_through, narrowed)
+        return Header(*size, colour, _depth(picture.mode), seen_through, colour and sixteen)
 
 
 def pixels(file: File, wanted: Wanted, deep: bool) -> NDArray[Any]:
@@ -91,12 +92,17 @@ def _opened(file: File) -> Iterator[Any]:
             f"{file} is no picture that Pillow reads: save it as PNG, take it out, or set data.damaged=skip "
             "to leave out what cannot be read."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Undecodable(
             f"{file} is damaged ({reason}): bring it again, take it out, or set data.damaged=skip to leave "
             "out what cannot be read."
         ) from error
+
+
+def _of_sixteen_bits(tile: Any) -> bool:
+    """Whether a piece of a picture, as Pillow is about to decode it, has more than 8 bits a colour."""
+    return ";16" in str(tile[3]) or (str(tile[0]).startswith("ppm") and tile[3][-1] > 255)
 
 
 def _depth(mode: str) -> str:

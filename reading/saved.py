@@ -192,7 +192,12 @@ def _unpacked(file: Path, place: Path) -> Any:
 
 def _features(table: Any) -> dict[str, Any]:
     """Column -> what is said of it: by `datasets`, else by its type."""
-    told = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    try:
+        told = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError as error:
+        raise Refusal(
+            f"data.path: what 'huggingface' says of the columns is damaged ({error}): save the data anew."
+        ) from error
     known = (told.get("info") or {}).get("features") or {}
     plain = {field.name: {"_type": "Value", "dtype": str(field.type)} for field in table.schema}
     return {name: known.get(name) or plain[name] for name in plain}

@@ -1,6 +1,7 @@
 """Signals as numbers: `.npy` arrays and `.wav` sound."""
 
 import wave
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,8 +15,8 @@ ENDINGS = (".npy", ".wav")
 _ARRAY = b"\x93NUMPY"
 
 
-def signal(file: File) -> NDArray[np.float32]:
-    """(C, L) or (C, H, W) float32: an array as it is, sound as -1 to 1 for each channel.
+def signal(file: File) -> tuple[NDArray[np.float32], int | None]:
+    """(C, L) or (C, H, W) float32: an array as it is, sound as -1 to 1 for each channel, and its rate.
 
     One axis is one channel. Raises `Refusal` for what holds no such numbers.
     """
@@ -23,8 +24,13 @@ def signal(file: File) -> NDArray[np.float32]:
         with opened(file) as content:
             array = content.read(len(_ARRAY)) == _ARRAY
             content.seek(0)
-            values = np.load(content, allow_pickle=False) if array else _sound(content)
-    except (OSError, ValueError, EOFError, wave.Error) as error:
+            values, rate = (np.load(content, allow_pickle=False), None) if array else _sound(content)
+    except (OSError, ValueError, EOFError, TokenError, wave.Error) as error:
+        if str(error).startswith("unknown format"):
+            raise Undecodable(
+                f"{file} is no sound of whole numbers ({error}): save it as PCM of 16 or 24 bits, "
+                "take it out, or set data.damaged=skip to leave out what cannot be read."
+            ) from error
         raise Undecodable(
             f"{file} is damaged or no .npy or .wav of numbers ({error}): bring it again, take it out, or set "
             "data.damaged=skip to leave out what cannot be read."
@@ -33,11 +39,12 @@ def signal(file: File) -> NDArray[np.float32]:
         raise Refusal(f"{file} holds no array of numbers with one to three axes: (L), (C, L) or (C, H, W).")
     if values.size == 0 or not np.isfinite(values).all():
         raise Refusal(f"{file} is empty or holds values that are not finite: mend it or take it out.")
-    return narrowed(np.atleast_2d(values), str(file))
+    return narrowed(np.atleast_2d(values), str(file)), rate
 
 
-def _sound(content: BinaryIO) -> NDArray[Any]:
+def _sound(content: BinaryIO) -> tuple[NDArray[Any], int]:
     with wave.open(content, "rb") as sound:
+        rate = sound.getframerate()
         width, channels = sound.getsampwidth(), sound.getnchannels()
         frames = sound.readframes(sound.getnframes())
         if len(frames) < sound.getnframes() * width * channels:
@@ -49,4 +56,4 @@ def _sound(content: BinaryIO) -> NDArray[Any]:
         padded = np.zeros((len(frames) // width, 4), np.uint8)
         padded[:, 4 - width :] = np.frombuffer(frames, np.uint8).reshape(-1, width)
         values = padded.view("<i4")[:, 0].astype(np.float32) / 2**31
-    return values.reshape(-1, channels).T
+    return values.reshape(-1, channels).T, rate

@@ -45,10 +45,20 @@ def split(
     empty = [name for name, own in rows.items() if not len(own)]
     if empty:
         raise Refusal(
-            f"the {empty[0]} split holds none of {len(parts)} examples: give it more data, or change the "
-            "shares of the splits."
+            f"the {empty[0]} split holds none of {len(parts)} examples{_why_none(data, free)}: give it more "
+            "data, or change the shares of the splits."
         )
     return rows, notes + _untested(data, rows, drawn) + _shared(data.twins, parts)
+
+
+def _why_none(data: Decoded, free: NDArray[np.int64]) -> str:
+    """What keeps drawn parts empty beside their size."""
+    different = len(np.unique(data.twins[free]))
+    if data.task == "classification" and np.unique(data.targets[free], return_counts=True)[1].max() < _FEW:
+        return f", as no class has {_FEW} (data.task=regression is for values)"
+    if different < len(free):
+        return f", as only {different} of them differ in their inputs and equal ones stay together"
+    return ""
 
 
 def _untested(data: Decoded, rows: dict[str, NDArray[np.int64]], drawn: Iterable[int]) -> list[str]:

@@ -1,16 +1,18 @@
 """Arrays of numbers: an `.npz` or a folder of `.npy`, with inputs and answers by usual names, or series."""
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import answers
-from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing, rounded
 from reading.labels import check_parts
 from reading.layout import SHOWN
 from reading.series import series
@@ -21,6 +23,8 @@ _ANSWERS = ("y", "labels", "label", "targets", "target", "classes")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _MOST_CHANNELS = 4
 _PIECE_BYTES = 2**24
+_FLIPPED = (zipfile.BadZipFile, zlib.error, RuntimeError, TokenError)
+_DAMAGED = (OSError, ValueError, EOFError, AttributeError, TypeError, *_FLIPPED)
 
 
 def read(path: Path, folder: Path, *, target: str | None = None, task: str | None = None) -> Decoded:
@@ -61,7 +65,10 @@ def _gathered(
     """All parts in one array on the disk, piece by piece, as those of a folder may be larger than memory."""
     kinds = [shaped(path, name, values[:1], []) for name, values in parts]
     if len({(one.shape[1:], one.dtype) for one in kinds}) > 1:
-        raise Refusal(f"{path}: the parts hold {' and '.join(str(list(one.shape[1:])) for one in kinds)}.")
+        mixed = len({one.dtype for one in kinds}) > 1
+        named = " and ".join(str(one.dtype if mixed else list(one.shape[1:])) for one in kinds)
+        todo = ": bring all to one type, as 0 to 255 of uint8 are on another scale" if mixed else ""
+        raise Refusal(f"{path}: the parts hold {named}{todo}.")
     inputs = blank(folder, (sum(len(values) for _, values in parts), *kinds[0].shape[1:]), kinds[0].dtype)
     start = 0
     for name, values in parts:
@@ -86,7 +93,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         # Of a file that it opened itself NumPy leaves a damaged one open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
             return _lowered(path, ((name, packed[name]) for name in packed.files))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except _DAMAGED as error:
         raise Refusal(
             f"{path} is damaged, or no .npz or folder of .npy with numbers alone ({error})."
         ) from error
@@ -104,7 +111,7 @@ def _lowered(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str
 def _array(file: Path) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise Refusal(f"{file} is damaged or no array of numbers ({error}): bring it again.") from error
     return found
 
@@ -160,4 +167,11 @@ def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str], first:
         notes.append(f"{name.partition('_')[0]} is read as grey pictures of {sides[0]} x {sides[1]}")
     elif values.ndim < 3:
         values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
-    return np.ascontiguousarray(values if values.dtype == np.uint8 else narrowed(values, f"{path}: {name}"))
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else _narrowed(path, name, values, notes))
+
+
+def _narrowed(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[np.float32]:
+    found = narrowed(values, f"{path}: {name}")
+    if not any(one.startswith(f"{name} holds whole") for one in notes):  # not once a piece
+        notes += rounded(values, found, name)
+    return found

@@ -34,7 +34,7 @@ def read(
     if not isinstance(length, int) or length < 1:
         raise Refusal(f"data.length {length} must be a number of bytes of 1 or more.")
     notes: list[str] = []
-    places = _places(path) if path.is_dir() else {}
+    places = _places(path, notes) if path.is_dir() else {}
     if places and {TRAIN, VAL, TEST} - places.keys():
         raise Refusal(f"data.path: {path} has some of train, val and test: bring all three or none.")
     if places:
@@ -52,13 +52,24 @@ def read(
     return Decoded(np.array(whole[:, :-1]), np.array(whole[:, 1:]), numbers, about)
 
 
-def _places(path: Path) -> dict[int, list[Path]]:
+def _places(path: Path, notes: list[str]) -> dict[int, list[Path]]:
     """Part -> its folder, or the files whose names tell it; empty where the parts are still to be drawn.
 
     Raises `Refusal` for a file that belongs to no part.
     """
     folders = own_parts(path)
     if folders:
+        beside = [
+            file.relative_to(path).as_posix()
+            for file in walk(path)
+            if not any(name.startswith(".") for name in file.relative_to(path).parts)
+            and file.relative_to(path).parts[0] not in {folder.name for folder in folders.values()}
+        ]
+        if beside:
+            named = ", ".join(beside[:SHOWN]) + (
+                f" and {len(beside) - SHOWN} more" if len(beside) > SHOWN else ""
+            )
+            notes.append(f"beside the folders of the parts, so left out: {named}")
         return {part: [folder] for part, folder in folders.items()}
     files = [file for file in walk(path) if not file.name.startswith(".")]
     parts = {part: [file for file in files if named_part(file) == part] for part in (TRAIN, VAL, TEST)}

@@ -33,6 +33,7 @@ def read(path: Path, folder: Path) -> Decoded:
     notes: list[str] = []
     pairs = _pairs(path, notes)
     inputs, labels, parts = [], [], []
+    _check_one_set(path, list(pairs))
     for stem, (images, answers) in pairs.items():
         values, own = array(images), array(answers)
         if values.ndim < 2 or own.ndim != 1 or len(values) != len(own):
@@ -92,6 +93,21 @@ def _pairs(path: Path, notes: list[str]) -> dict[str, tuple[Path, Path]]:
     if alone:
         raise Refusal(f"{alone[0]} has no partner: images and labels come in pairs of the same name.")
     return {stem: (pair["images"], pair["labels"]) for stem, pair in found.items()}
+
+
+def _check_one_set(path: Path, stems: list[str]) -> None:
+    """Raise `Refusal` for pairs of several sets, as in EMNIST's folder: a number is another class in each."""
+    told: dict[int, str] = {}
+    sets: dict[str, str] = {}
+    for stem in stems:
+        other = told.setdefault(_part(stem, len(stems)), stem)
+        first = next(iter(sets.values()), stem)
+        sets.setdefault(stem.lower().rpartition("-")[0], stem)
+        if other != stem or len(sets) > 1:
+            raise Refusal(
+                f"{path} holds {other if other != stem else first} and {stem}, of one part or two sets: set "
+                "data.path to a folder that holds one pair of files for each part of one set."
+            )
 
 
 def _part(stem: str, pairs: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import of_columns
-from reading.decoded import Decoded, narrowed
+from reading.decoded import Decoded, narrowed, rounded
 from reading.frames import joined, refuse_dressed, strays, tables
 from reading.labels import check_parts
 from reading.written import spelt
@@ -94,7 +94,10 @@ def _numbers(
             row = int(np.flatnonzero(np.isinf(plain))[0]) + 1
             raise Refusal(f"{where}: {name} is not finite in row {row}: mend it or leave the row empty.")
         own = [plain, missing.astype(np.float64)] if missing.any() else [plain]
-        return narrowed(np.stack(own, 1), f"{where}: {name}"), {"name": name, "gaps": bool(missing.any())}
+        both = np.stack(own, 1)
+        narrow = narrowed(both, f"{where}: {name}")
+        notes += rounded(both, narrow, name)
+        return narrow, {"name": name, "gaps": bool(missing.any())}
     cells = values.astype(object).where(~missing, _MISSING)
     odd = next((value for value in cells if isinstance(value, tuple | dict | bytes)), None)
     if odd is not None:

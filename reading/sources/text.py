@@ -92,6 +92,10 @@ def of_parts(
 
 
 def _texts(values: Any, name: str, where: Any) -> list[str]:
+    odd = next((one for one in values if isinstance(one, tuple | dict | bytes)), None)
+    if odd is not None:
+        kind = "lists" if isinstance(odd, tuple) else f"{type(odd).__name__.removesuffix('s')}s"
+        raise Refusal(f"{where}: {name} holds {kind} and no texts: write each text as one string.")
     words = ["" if missing else str(one) for one, missing in zip(values, values.isna(), strict=True)]
     empty = [row for row, one in enumerate(words, start=1) if not one.strip()]
     if empty:
