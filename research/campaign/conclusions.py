@@ -1,6 +1,7 @@
 """What is written down of a finding: the sentence, its rating by the rubric, its power, words, the recipe."""
 
 import datetime
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -122,12 +123,13 @@ class Conclusions:
     def _rating(self, control: Arm, finding: Finding) -> Rating:
         """The rubric over what the store says of this finding and of those before it."""
         verdict, seeds, arm = finding.verdict, finding.seeds, finding.arm
-        line = command([*self._charter.fixed, *arm.overrides], ())
+        typed = [*self._charter.fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)]
+        line = _typed(command(typed, ()))
         earlier = [row["insight"] for row in self._bench.store.insights(word=verdict.word)]
         same = [
             insight
             for insight in earlier
-            if insight.command.startswith(line) and compares(insight.verdict, finding.claim.first.metric)
+            if _typed(insight.command) == line and compares(insight.verdict, finding.claim.first.metric)
         ]
         others = [insight for insight in same if not set(insight.verdict.trial_ids) & set(verdict.trial_ids)]
         energy = verdict if verdict.comparison and is_energy(verdict.comparison.metric) else None
@@ -219,3 +221,8 @@ class Conclusions:
             self.notes.append(f"{UNWRITTEN}: {reason}")
             return None
         return str(path)
+
+
+def _typed(line: str) -> list[str]:
+    """The overrides of a line that repeats an arm, without its seeds."""
+    return [text for text in shlex.split(line) if text != "-m" and not text.startswith("seed=")]

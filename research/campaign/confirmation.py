@@ -142,7 +142,7 @@ class Confirmation:
         """A supported verdict with its size from seeds that did not decide, else given that it was chosen."""
         (seeds, rate, counts), part = decided, claim.first
         before, after = (self._bench.values(side, part.metric, more or seeds) for side in (control, arm))
-        rests = ground(self._bench, part.metric, more or seeds, arm, control)
+        rests = ground(self._bench, part.metric, more or seeds, arm, control, part.size.scale)
         if more:
             size = compare(before, after, part.metric, _LEVEL, part.size.scale, rests)
             return verdict.model_copy(update={"told": size, "told_by": f"{size.n} seeds that did not decide"})
@@ -193,7 +193,8 @@ class Confirmation:
         told: dict[str, float] = {}
         for part in claim.all[1:]:
             before, after = (self._bench.values(side, part.metric, seeds) for side in (control, arm))
-            rests = ground(self._bench, part.metric, seeds, arm, None if part.bound else control)
+            beside = None if part.bound else control
+            rests = ground(self._bench, part.metric, seeds, arm, beside, part.size.scale)
             short = distance(part, before, after, rate, rests)
             if short is not None:
                 told[part.metric] = short

@@ -19,7 +19,7 @@ from research.stats.comparable import energy_method
 from research.stats.draws import Ground
 from research.stats.effects import Gain
 from research.stats.verdicts import PartVerdict, verdict
-from research.types import Proposal, ProposalFacts, Verdict, VerdictWord
+from research.types import Proposal, ProposalFacts, Scale, Verdict, VerdictWord
 
 Row = Mapping[str, Any]
 
@@ -59,10 +59,17 @@ def judge(
     return tuple(between(part, before, after, own, seeds) for part in claim.all)
 
 
-def ground(bench: Bench, metric: str, seeds: Sequence[int], arm: Arm, control: Arm | None = None) -> Ground:
+def ground(
+    bench: Bench,
+    metric: str,
+    seeds: Sequence[int],
+    arm: Arm,
+    control: Arm | None = None,
+    scale: Scale = "absolute",
+) -> Ground:
     """What the arm's mean over the seeds rests on; with a control, its difference from that."""
     beside = None if control is None else taken(bench, control, seeds)
-    return taken(bench, arm, seeds).ground(metric, beside)
+    return taken(bench, arm, seeds).ground(metric, beside, scale=scale)
 
 
 def taken(bench: Bench, arm: Arm, seeds: Sequence[int]) -> Arm:

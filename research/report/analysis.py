@@ -1,6 +1,7 @@
 """statistical_analysis.md: every comparison in its order, with what it assumes and what was promised."""
 
 import math
+from dataclasses import replace
 
 from research.metrics import is_ratio, is_timed
 from research.report.answer import opening, power_words, powered
@@ -89,8 +90,8 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
     """A comparison by itself: the pairs, the power, the bounds, what it is worth."""
     insight = row["insight"]
     verdict: Verdict = insight.verdict
-    arm = found.arm_of(row)
-    control = found.control_of(row)
+    named = found.arm_of(row)
+    arm, control = (_decided(side, verdict) for side in (named, found.control_of(row)))
     lines = [
         prose(insight.claim),
         "",
@@ -109,8 +110,18 @@ def _one(found: Findings, row: Row, at: int) -> list[str]:
     lines += _bounds(found, control, arm, verdict)
     lines += _equivalent(row)
     lines.append(f"- again: {code(insight.command, 2000)}")
-    name = found.names(arm) if arm else "an arm"
+    name = found.names(named) if named else "an arm"
     return ["", f"### {at}. {name}", "", *lines]
+
+
+def _decided(arm: Arm | None, verdict: Verdict) -> Arm | None:
+    """The arm with the trials of this comparison alone: others of it may be another sprint's."""
+    if arm is None:
+        return None
+    pairs = zip(arm.rows, arm.results, strict=True)
+    kept = [(trial, told) for trial, told in pairs if trial.id in verdict.trial_ids]
+    rows, results = tuple(trial for trial, _ in kept), tuple(told for _, told in kept)
+    return replace(arm, rows=rows, results=results)
 
 
 def _trials(verdict: Verdict) -> str:
@@ -130,12 +141,14 @@ def _pairs(control: Arm, arm: Arm, compared: Comparison) -> list[str]:
     shown = ", ".join(f"{one:+.3g}" for one in changes[:30])
     unit = " %" if is_ratio(metric) else ""
     lower = sum(after[seed] < before[seed] for seed in seeds)
+    equal = sum(after[seed] == before[seed] for seed in seeds)
+    ties = f" and {equal} equal to it" if equal else ""
     told, span = summary(changes), apart([(control.rows, arm.rows)]) if is_timed(metric) else None
     spread = "" if told.std is None else f"; their standard deviation is {told.std:.3g}{unit}"
     return [
         f"- pairs, seed by seed{' in percent' if unit else ''}: {shown}{spread}",
-        f"- of {len(seeds)} pairs {lower} are lower than the control; a sign test, which assumes nothing of "
-        f"the distribution, gives p = {_sign_test(lower, len(seeds)):.3g}",
+        f"- of {len(seeds)} pairs {lower} are lower than the control{ties}; a sign test, which assumes "
+        f"nothing of the distribution, gives p = {_sign_test(lower, len(seeds) - equal):.3g}",
         *([f"- {span}, which is how far the machine may have drifted between them"] if span else []),
     ]
 
@@ -145,7 +158,7 @@ def _change(metric: str, before: float, after: float) -> float:
 
 
 def _sign_test(lower: int, n: int) -> float:
-    """Two-sided: the chance of a split as uneven as this one, or more, by tossing a coin."""
+    """Two-sided: the chance of a split as uneven as this one, or more, by tossing a coin; n without ties."""
     tail = min(lower, n - lower)
     return float(min(1.0, 2 * sum(math.comb(n, k) for k in range(tail + 1)) / 2**n))
 

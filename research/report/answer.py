@@ -106,12 +106,16 @@ def powered(found: Findings, compared: Comparison | None) -> Powered | None:
 
 def power_words(power: Powered, unit: str) -> str:
     """The power in a sentence: of the smallest effect where there is one, else what could be detected."""
-    could = f"these {power.n} pairs find a change of {power.detectable:.3g}{unit} or more in 80 % of cases"
     if not power.effect:
-        return could
+        return f"these {power.n} pairs find a change of {power.detectable:.3g}{unit} or more in 80 % of cases"
+    least = f"{power.effect:g}{unit}"
+    could = (
+        f"these {power.n} pairs find a change of {power.supportable:.3g}{unit} or more to be beyond {least}, "
+        "as is claimed, in 80 % of cases"
+    )
     more = f"; 80 % would take {power.needed} pairs" if power.needed and power.power < 0.8 else ""
     chance = f"{100 * power.power:.0f} %"
-    return f"an effect of {power.effect:g}{unit} is found with a chance of {chance}{more}; {could}"
+    return f"an effect of {least} is told from none with a chance of {chance}{more}; {could}"
 
 
 def rating_words(row: Row) -> str | None:

@@ -187,11 +187,12 @@ def arms_table(arms: Sequence[Arm], columns: Sequence[str], names: ArmNames) -> 
 
 
 def _cell(metric: str, arm: Arm) -> str:
-    """A figure, and where trials were disturbed how many it is the mean of."""
+    """A figure, and where it is not of all trials how many it is the mean of."""
     held, found = arm.disturbed(metric), arm.of(metric)
-    if not held:
-        return figure(metric, found)
-    return f"{figure(metric, found)} (n = {found.n})" if found.n else "disturbed"
+    if not found.n and held:
+        return "disturbed"
+    whole = found.n in (0, len(arm.results))
+    return figure(metric, found) if whole else f"{figure(metric, found)} (n = {found.n})"
 
 
 def _disturbed(arms: Sequence[Arm], columns: Sequence[str]) -> list[str]:

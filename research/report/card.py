@@ -16,7 +16,7 @@ from research.compose.override import override
 from research.metrics import is_score, quantity, words
 from research.page import put
 from research.report.markdown import code, plain, prose, table
-from research.stats.comparable import disturbed
+from research.stats.comparable import comparable, disturbed
 from research.stats.draws import outcomes, shared
 from research.stats.intervals import spelt, summary
 from research.stats.sentences import command
@@ -150,6 +150,9 @@ class Card(NamedTuple):
     def _interval(self, key: str) -> str:
         """Mean and half-width over the seeds of its configuration, else half-width over its test examples."""
         values = [one.metrics[key] for one in self.arm if key in one.metrics and disturbed(key, one) is None]
+        known = {one.trial_id: one for one in self.arm if key in one.metrics and disturbed(key, one) is None}
+        if comparable(key, [one for one in self.arm_trials if one.id in known], known):
+            values = []
         over = f"{len(values)} seeds"
         if len(values) < 2:
             values = list(outcomes(key, self.result) or ())

@@ -11,6 +11,7 @@ from research.report.pictures import score_among
 from research.stats.arms import Arm, complaint, method
 from research.stats.decide import ENOUGH
 from research.stats.intervals import compare
+from research.stats.intervals import told as over
 from research.stats.sentences import difference, method_words
 from research.store.states import FAILED
 from research.types import Result, SprintFacts
@@ -229,9 +230,10 @@ def price(found: Findings, row: Row) -> list[str]:
     for metric in dict.fromkeys([*found.asked, *filter(None, [score_among(found.asked, [arm])])]):
         if metric == claimed or complaint(metric, [control, arm]):
             continue
-        changed = compare(control.by_seed(metric), arm.by_seed(metric), metric, compared.level, scale(metric))
+        sides, rests = (control.by_seed(metric), arm.by_seed(metric)), arm.ground(metric, control)
+        changed = compare(*sides, metric, compared.level, scale(metric), rests)
         if changed.n >= ENOUGH:
-            sure = f"{100 * changed.level:.3g} % interval, n = {changed.n} pairs"
+            sure = f"{100 * changed.level:.3g} % interval, n = {changed.n} pairs{over(changed.over)}"
             told.append(f"{metric} {difference(changed)} ({sure}){_as_good(row, metric)}")
     return told
 

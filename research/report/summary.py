@@ -141,7 +141,7 @@ def _next(found: Findings) -> list[str]:
 
 
 def _settle(found: Findings) -> Sequence[str]:
-    """How many pairs would settle what stayed open, by the spread that was seen."""
+    """What would settle what stayed open, by the spread that was seen."""
     said = []
     for row in found.found:
         power = answer.powered(found, row["insight"].verdict.comparison)
@@ -153,12 +153,9 @@ def _settle(found: Findings) -> Sequence[str]:
         said += [f"{further} {plain(one)}" for one in bounds]
         if row["insight"].verdict.by_bounds:
             continue
-        if power.effect and power.needed:
-            size = "an effect of the smallest size of interest"
-            said.append(f"{name}: {size} takes {power.needed} pairs of seeds, {power.n} were run")
-        else:
-            less = f"a difference smaller than {power.detectable:.3g}"
-            said.append(f"{name}: more seeds (`confirm.seeds`) if {less} matters")
+        compared = row["insight"].verdict.comparison
+        what = "a larger test set" if compared.over == "examples" else "more seeds (`confirm.seeds`)"
+        said.append(f"{name}: {what} if a change smaller than {power.supportable:.3g}{compared.unit} matters")
     return said
 
 

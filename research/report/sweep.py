@@ -13,7 +13,7 @@ from research.report.answer import repeat
 from research.report.arms import ArmNames, Read, arms_table
 from research.report.markdown import capital, capped, code, plain, section, table
 from research.stats.alpha import even
-from research.stats.arms import Arm, between, complaint, joules, method
+from research.stats.arms import Arm, between, complaint, joules, method, sound_seeds
 from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
@@ -82,11 +82,20 @@ def _arms(store: Store, trials: Sequence[Trial], told: Iterable[str]) -> list[Ar
     by_line: dict[tuple[str, ...], list[int]] = {}
     for trial in trials:
         if trial.status == "done":
-            line = tuple(text for text in trial.overrides if override(text).key != "seed")
-            by_line.setdefault(line, []).append(trial.id)
+            by_line.setdefault(_line(trial), []).append(trial.id)
     read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials, keys=told)
     found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
+    for arm in found:
+        arm.failures = {
+            trial.seed: str(trial.reason)
+            for trial in trials
+            if trial.status in FAILED and trial.seed not in arm.trials and _line(trial) == arm.overrides
+        }
     return [arm for arm in found if arm.results]
+
+
+def _line(trial: Trial) -> tuple[str, ...]:
+    return tuple(text for text in trial.overrides if override(text).key != "seed")
 
 
 def _judged(arms: Sequence[Arm], score: str) -> str:
@@ -159,10 +168,14 @@ def _row(arms: Sequence[Arm], arm: Arm, metric: str) -> list[str]:
 def _against(arms: Sequence[Arm], arm: Arm, metric: str) -> PartVerdict:
     """Whether an arm is better or worse than the first, at its share of the error rate.
 
-    They are compared over the seeds that both have: a person need not give each arm the same.
+    They are compared over the seeds that both were given: a person need not give each arm the same. One
+    that failed leaves it open, for it rarely fails by chance.
     """
+    asked = [{*one.seeds, *one.failures} for one in (arms[0], arm)]
+    lost = {*arms[0].failures, *arm.failures} & asked[0] & asked[1]
+    seeds = sorted({*sound_seeds(metric, arms[0], arm), *lost}) if lost else None
     better = Claim.improvement(metric, "max" if _more(metric) else "min").first
-    return between(better, arms[0], arm, even(_ALPHA / max(1, len(arms) - 1)))
+    return between(better, arms[0], arm, even(_ALPHA / max(1, len(arms) - 1)), seeds)
 
 
 def _more(metric: str) -> bool:

@@ -13,7 +13,7 @@ from research.stats.comparable import comparable, disturbed, energy_method, how_
 from research.stats.draws import Ground, ground
 from research.stats.intervals import Summary, summary
 from research.stats.verdicts import PartVerdict, judged
-from research.types import Result, Trial
+from research.types import Result, Scale, Trial
 
 
 @final
@@ -105,13 +105,19 @@ class Arm:
         having = [result for result in self.results if metric in result.metrics]
         return [why for result in having if (why := disturbed(metric, result))]
 
-    def ground(self, metric: str, control: "Arm | None" = None, seeds: Sequence[int] | None = None) -> Ground:
+    def ground(
+        self,
+        metric: str,
+        control: "Arm | None" = None,
+        seeds: Sequence[int] | None = None,
+        scale: Scale = "absolute",
+    ) -> Ground:
         """What the mean of a metric rests on; with a control its difference, over `seeds` or all of both."""
         if control is None:
             return ground(metric, [self.rows], _by_trial([self]))
         shared = set(self.seeds) & set(control.seeds) if seeds is None else set(seeds)
         before, own = ([trial for trial in arm.rows if trial.seed in shared] for arm in (control, self))
-        return ground(metric, [before, own], _by_trial([control, self]))
+        return ground(metric, [before, own], _by_trial([control, self]), scale)
 
 
 def sound_seeds(metric: str, control: Arm, arm: Arm) -> list[int]:
@@ -130,7 +136,7 @@ def between(
     wanted = sound_seeds(part.metric, control, arm) if seeds is None else seeds
     beside = None if part.bound else control  # a bound is about the arm alone
     before, after = (side.by_seed(part.metric, wanted) for side in (control, arm))
-    verdict = judged(part, before, after, rate, arm.ground(part.metric, beside, wanted))
+    verdict = judged(part, before, after, rate, arm.ground(part.metric, beside, wanted, part.size.scale))
     sides = [side for side in (beside, arm) if side is not None]
     rows = [trial for side in sides for trial in side.rows if trial.seed in wanted]
     why = comparable(part.metric, rows, _by_trial(sides))

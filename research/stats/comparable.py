@@ -161,8 +161,11 @@ def _threads(metric: str, figures: Sequence[Provenance]) -> str | None:
 
 
 def _neighbours(metric: str, figures: Sequence[Provenance]) -> str | None:
-    """CPU time of the new instrument is the process's own, whoever of ours works beside it."""
-    if is_cpu_time(metric) and all(is_new(figure.result) for figure in figures):
+    """CPU time of the new instrument is the process's own, whoever of ours works beside it.
+
+    Carbon is not: jobs side by side share the standing draw that is in it.
+    """
+    if is_cpu_time(metric) and not is_carbon(metric) and all(is_new(figure.result) for figure in figures):
         return None
     complaint = f"{metric} was taken with and without neighbours: run all arms with launcher.jobs=1."
     return _differing((figure.beside for figure in figures), complaint)

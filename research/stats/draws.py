@@ -32,7 +32,7 @@ from refusal import Refusal
 from research.compose.override import keys_of
 from research.metrics import is_score
 from research.space.signature import signature
-from research.types import Over, Result, Trial
+from research.types import Over, Result, Scale, Trial
 
 OWN_SPLIT = "data.split_seed=${seed}"
 """the override by which each seed draws its own data; one text for all seeds, so that a sweep can be typed"""
@@ -125,16 +125,21 @@ class Ground(NamedTuple):
     spread: Spread | None = None
 
 
-def ground(metric: str, sides: Sequence[Sequence[Trial]], results: Mapping[int, Result]) -> Ground:
+def ground(
+    metric: str,
+    sides: Sequence[Sequence[Trial]],
+    results: Mapping[int, Result],
+    scale: Scale = "absolute",
+) -> Ground:
     """What the mean of one arm's trials rests on; of two sides, the mean difference of the second.
 
-    `results` are by the trial's id.
+    `results` are by the trial's id; with `scale="relative"` it is the difference of the logarithms.
     """
     said = over(metric, [trial for side in sides for trial in side])
     if said != "examples":
         return Ground(said)
     by_seed = [{trial.seed: results[trial.id] for trial in side if trial.id in results} for side in sides]
-    own = spread(metric, *by_seed)
+    own = spread(metric, *by_seed, scale=scale)
     return Ground("examples", own) if own else Ground("seeds")
 
 
@@ -150,19 +155,30 @@ def outcomes(metric: str, result: Result) -> Row | None:
     return [unit * value for value in _unpacked(kept[name])]
 
 
-def spread(metric: str, *sides: Mapping[int, Result]) -> Spread | None:
+def spread(metric: str, *sides: Mapping[int, Result], scale: Scale = "absolute") -> Spread | None:
     """Of an arm's mean over its seeds; of two sides, of their mean difference, by seed and by example.
 
-    None where outcomes are missing or do not fit.
+    A difference of logarithms has that of the outcomes, each by its own arm's mean: d log x is dx / x. None
+    where outcomes are missing or do not fit.
     """
-    rows = []
+    tables: list[list[Row]] = []
     for seed in sorted(set.intersection(*map(set, sides))):
         told = [row for side in sides if (row := outcomes(metric, side[seed])) is not None]
         if len(told) < len(sides) or len(set(map(len, told))) > 1:
             return None
-        *before, own = told
-        rows.append([after - other for other, after in zip(*before, own, strict=True)] if before else own)
-    return crossed(rows)
+        tables.append(told)
+    if len(sides) == 1:
+        return crossed([own for (own,) in tables])
+    units = [1.0, 1.0] if scale == "absolute" else [_mean(side) for side in zip(*tables, strict=True)]
+    if not tables or not min(units) > 0:
+        return None
+    (first, second) = units
+    pairs = (zip(before, own, strict=True) for before, own in tables)
+    return crossed([[after / second - other / first for other, after in pair] for pair in pairs])
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return math.fsum(map(math.fsum, rows)) / max(1, sum(map(len, rows)))
 
 
 def crossed(rows: Sequence[Row]) -> Spread | None:

@@ -111,20 +111,7 @@ def estimate(
     """The mean change from control to treatment over their pairs; of logarithms with `scale="relative"`."""
     pairs = [(control[seed], treatment[seed]) for seed in sorted(set(control) & set(treatment))]
     changes, rounding = changes_of(pairs, scale)
-    rests = _of_logarithms(ground, pairs) if scale == "relative" else ground
-    return mean_of(changes, rounding, metric, equal=not any(changes), ground=rests)
-
-
-def _of_logarithms(ground: Ground, pairs: Sequence[tuple[float, float]]) -> Ground:
-    """What a change of logarithms rests on, by that of the plain difference: d log x is dx / x.
-
-    The smaller mean of the two arms is taken, which tells the variance too large and never too small.
-    """
-    known = [pair for pair in pairs if min(pair) > 0 and math.isfinite(sum(pair))]
-    if ground.spread is None or not known:
-        return ground
-    least = min(math.fsum(side) / len(known) for side in zip(*known, strict=True))
-    return ground._replace(spread=ground.spread._replace(variance=ground.spread.variance / least**2))
+    return mean_of(changes, rounding, metric, equal=not any(changes), ground=ground)
 
 
 def described(

@@ -31,7 +31,7 @@ class Powered(Record):
     power: float
     """the chance that n pairs tell an effect of this size from none; alpha where the size is 0"""
     needed: int | None
-    """pairs for a power of 80 %, None beyond 10,000"""
+    """pairs for a power of 80 %, None beyond 10,000 and on a fixed test set, which seeds do not enlarge"""
     detectable: float
     """the smallest effect that n pairs tell from none in 80 % of cases"""
     supportable: float
@@ -96,7 +96,8 @@ def told(compared: Comparison, smallest_effect: float) -> Powered | None:
         sd=sd,
         alpha=alpha,
         power=power(compared.n, size, sd, alpha),
-        needed=needed(size, sd, alpha),
+        # More seeds leave the variance of a fixed test set's examples as it is.
+        needed=None if compared.over == "examples" else needed(size, sd, alpha),
         detectable=back(seen := detectable(compared.n, sd, alpha)),
         supportable=back(size + seen),
     )

@@ -178,7 +178,9 @@ def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
 def _new(given: RubricFacts, settled: bool) -> tuple[bool, str]:
     if given.beyond is False:
         return False, "not shown beyond what training shorter brings"
-    return settled and given.new, _why(given.new, settled, "said by no earlier finding")
+    if not given.new:
+        return False, "said by an earlier finding too"
+    return settled, _why(True, settled, "said by no earlier finding")
 
 
 def _why(true: bool, rests: bool, said: str) -> str:

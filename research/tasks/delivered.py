@@ -16,7 +16,7 @@ from research.page import put
 from research.report.card import Card, configuration
 from research.space import identity
 from research.store.claims import refuse_edited
-from research.store.queries import siblings
+from research.store.queries import first_of_each_seed, siblings
 from research.store.store import Store
 from research.tasks.answer import Answer, absent, pairs, reference
 from research.types import Result, Trial
@@ -93,6 +93,7 @@ def deliver(
         _agrees(found)
         others = siblings(store, trial)
         results = store.results([other.id for other in others])
+        others = [*(first_of_each_seed(others, results) | {trial.seed: trial}).values()]
         arm = [results[other.id] for other in others if other.id in results]
         card = Card(trial, result, arm, others, verdicts_of(store, trial.id))
         card = card._replace(form=form, measured=found.measured(), licence=licence)

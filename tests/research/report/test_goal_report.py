@@ -51,9 +51,10 @@ def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> No
     assert lines.pop(1).startswith("Asked was: Minimise training energy (train/energy_j) by at least 10 %")
     arm = "A (`optimizer.lr=0.01 budget.steps=200`)"
     assert lines[1].startswith(f"**Supported.** {arm} lowers training energy")
-    assert lines[2].startswith("Power: an effect of 10 % is found with a chance of ")
+    assert lines[2].startswith("Power: an effect of 10 % is told from none with a chance of ")
     assert lines[3].startswith("Beside that, against the same control: test/accuracy -0.000")
-    assert "(98 % interval, n = 5 pairs) (as good within 0.01)." in lines[3]
+    over = "5 pairs on these examples alone, their variance not included"
+    assert f"(98 % interval, n = {over}) (as good within 0.01)." in lines[3]
     assert lines[4].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
     assert lines[5].startswith("In the words of the model that validated it: ")
     assert lines[6] == "It is kept as the recipe `conf/experiment/discovered/x.yaml`."

@@ -8,8 +8,7 @@ import yaml
 
 from refusal import Refusal
 from research.propose.dimensions import Dimensions
-from research.space.bounds import parted
-from research.space.bounds import Bounds
+from research.space.bounds import Bounds, parted
 from research.space.domain import Domain, Scope, names, read
 from research.space.gate import Space
 from research.space.vocabulary import narrowed
