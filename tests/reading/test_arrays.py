@@ -1,5 +1,7 @@
 """Arrays: the names that people use, every layout of axes, and nothing that is not a number."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -157,3 +159,17 @@ def test_series_that_cannot_be_taken_are_refused(read, tmp_path, old, new, said)
     (tmp_path / "own.ts").write_text(SERIES.replace(old, new))
     with pytest.raises(Refusal, match=said):
         read(tmp_path / "own.ts")
+
+
+def test_whatever_is_flipped_in_a_file_is_a_sentence(tmp_path):
+    rng = np.random.default_rng(3)
+    np.savez_compressed(tmp_path / "own.npz", x=rng.random((20, 5)), y=np.arange(20) % 2)
+    whole = (tmp_path / "own.npz").read_bytes()
+    for _ in range(150):
+        flipped = bytearray(whole)
+        for at in rng.integers(0, len(whole), 3):
+            flipped[at] ^= 1 << int(rng.integers(8))
+        (tmp_path / "own.npz").write_bytes(bytes(flipped))
+        own = {"source": "arrays", "path": str(tmp_path / "own.npz"), "cache": str(tmp_path / "cache")}
+        with contextlib.suppress(Refusal):  # anything else fails; what is not noticed is another's to find
+            decoded(own)

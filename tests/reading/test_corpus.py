@@ -133,3 +133,18 @@ def test_files_of_a_corpus_say_their_part(read, tmp_path):
         (tmp_path / "own" / name).unlink()
     with pytest.raises(Refusal, match="some of train, val and test"):
         read(length=10)
+
+
+def test_text_beside_the_parts_is_told_and_two_folders_of_one_part_are_refused(tmp_path):
+    def read():
+        place = {"path": str(tmp_path / "data"), "cache": str(tmp_path / "cache")}
+        return decoded({"source": "corpus", **place, "length": 8})
+
+    for name in ("train", "val", "test", "books"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "a.txt").write_text(f"{name} is no other text. " * 20)
+    assert "beside the folders of the parts, so left out: books/a.txt" in read().about["notes"]
+    (tmp_path / "data" / "valid").mkdir()
+    (tmp_path / "data" / "valid" / "a.txt").write_text("one more text " * 40)
+    with pytest.raises(Refusal, match="of which two are one part"):
+        read()

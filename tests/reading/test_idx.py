@@ -98,3 +98,12 @@ def test_a_folder_of_something_else_is_refused(read, tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(Refusal, match="images-idx3-ubyte"):
         read(tmp_path / "other")
+
+
+def test_several_sets_in_one_folder_are_refused(read, place):
+    for part in ("train", "test"):
+        for name in ("letters", "balanced"):
+            (place / f"emnist-{name}-{part}-images-idx3-ubyte").write_bytes(packed(IMAGES))
+            (place / f"emnist-{name}-{part}-labels-idx1-ubyte").write_bytes(packed(LABELS))
+    with pytest.raises(Refusal, match=r"of one part or two sets: set data\.path to a folder"):
+        read()

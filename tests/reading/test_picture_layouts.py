@@ -1,8 +1,14 @@
 """Layouts of picture folders as people have them: CSVs in several places, parts without others, odd sizes."""
 
+import os
+import shutil
+import struct
+import zlib
+
 import numpy as np
 import pytest
 
+from cases import each
 from reading.decoded import TEST, TRAIN
 from reading.kept import decoded
 from refusal import Refusal
@@ -78,3 +84,53 @@ def test_values_of_pictures_are_regressed_where_that_is_asked_for(tmp_path, read
     (tmp_path / "data" / "labels.csv").write_text("\n".join(["file_name,age", *rows]))
     data = read(target="age", task="regression")
     assert data.task == "regression" and data.targets[:, 0].tolist() == [0, 0.5, 1]
+
+
+@each(
+    ("paths", "why"),
+    [
+        (("cat/train", "cat/test", "dog/train", "dog/test"), "put the parts above the classes"),
+        (("train_images/cat", "train_images/dog", "test_images/cat", "test_images/dog"), "called as parts"),
+        (("seg_train/seg_train/cat", "seg_test/seg_test/cat"), "called as parts"),
+        (("train/cat", "val/cat", "valid/cat"), "name one folder for each of train, val and test"),
+    ],
+)
+def test_parts_are_never_classes_nor_joined(tmp_path_factory, paths, why):
+    place = tmp_path_factory.mktemp("layout")
+    for number, path in enumerate(paths):
+        plain(place / "data" / path, GREY + number)
+    with pytest.raises(Refusal, match=why):
+        decoded({"source": "folder", "path": str(place / "data"), "cache": str(place / "cache")})
+
+
+def test_files_deeper_than_their_class_are_told(tmp_path, read):
+    for number, year in enumerate((2021, 2022)):
+        plain(tmp_path / "data" / str(year) / "cat", GREY + number)
+    assert (
+        "2 files lie deeper than the folders of classes, such as 2021/cat/0.png, whose class is 2021"
+        in (read().about["notes"])
+    )
+
+
+def test_a_name_that_is_no_utf8_is_refused(tmp_path, read):
+    for name in ("cat", "dog"):
+        plain(tmp_path / "data" / name)
+    other = tmp_path / "data" / os.fsdecode(b"caf\xe9")
+    other.mkdir()
+    shutil.copy(tmp_path / "data" / "cat" / "0.png", other / "1.png")
+    with pytest.raises(Refusal, match="a name that is no UTF-8"):
+        read()
+
+
+def test_sixteen_bits_a_colour_are_told(tmp_path, read):
+    def png(deep):
+        rows = b"".join(b"\0" + bytes(range(4 * 3 * (1 + deep))) for _ in range(6))
+        head = struct.pack(">IIBBBBB", 4, 6, 8 * (1 + deep), 2, 0, 0, 0)
+        chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+        parts = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+    for name, deep in (("a", 0), ("b", 1)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "0.png").write_bytes(png(deep))
+    assert [note for note in read().about["notes"] if "16 bits" in note and "1 " in note]

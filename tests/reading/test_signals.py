@@ -1,5 +1,6 @@
 """Signals in folders: `.npy` and `.wav` keep their values, damaged ones are named."""
 
+import struct
 import wave
 
 import numpy as np
@@ -63,4 +64,37 @@ def test_nobody_may_write_code_into_an_array(tmp_path, read):
         (tmp_path / "data" / name).mkdir(parents=True)
         np.save(tmp_path / "data" / name / "s.npy", np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(Refusal, match=r"s\.npy"):
+        read()
+
+
+def sounding(place, name, rate=16000, channels=1):
+    place.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(place / name), "wb") as sound:
+        sound.setnchannels(channels)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(np.random.default_rng(len(name) + rate).bytes(200 * channels))
+
+
+def test_rates_and_channels_are_not_mixed(tmp_path, read):
+    for name in ("a", "b"):
+        sounding(tmp_path / "data" / name, "x.wav")
+    assert read().shape == (1, 100)
+    sounding(tmp_path / "data" / "b", "y.wav", rate=44100)
+    with pytest.raises(Refusal, match=r"16000 points a second .*44100 points a second \(.*y\.wav\)"):
+        read()
+    (tmp_path / "data" / "b" / "y.wav").unlink()
+    sounding(tmp_path / "data" / "b", "z.wav", channels=2)
+    with pytest.raises(Refusal, match="bring all to the same channels"):
+        read()
+
+
+def test_sound_in_floats_is_told_apart_from_damage(tmp_path, read):
+    sounding(tmp_path / "data" / "a", "x.wav")
+    (tmp_path / "data" / "b").mkdir()
+    values = np.zeros(100, "<f4").tobytes()
+    head = struct.pack("<IHHIIHH", 16, 3, 1, 16000, 64000, 4, 32)
+    body = b"WAVEfmt " + head + b"data" + struct.pack("<I", len(values)) + values
+    (tmp_path / "data" / "b" / "y.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with pytest.raises(Refusal, match=r"y\.wav is no sound of whole numbers .*save it as PCM"):
         read()

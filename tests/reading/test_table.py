@@ -165,3 +165,23 @@ def test_what_cannot_be_taken_is_refused(read, text, options, said):
 def test_another_kind_of_file_is_refused(read):
     with pytest.raises(Refusal, match=r"own\.xlsx is no table"):
         read(b"PK\3\4", "own.xlsx")
+
+
+@each("number", ["1.234,50", "1 234", "1'234.5", "0,5e3", "1.234.567,8", "12,5 €"])
+def test_numbers_as_europeans_write_them_are_no_categories(tmp_path_factory, number):
+    place = tmp_path_factory.mktemp("table")
+    (place / "own.csv").write_text(f"size;kind\n{number};a\n2;b\n3;a\n")
+    with pytest.raises(Refusal, match="size"):
+        own = {"path": str(place / "own.csv"), "cache": str(place / "c")}
+        decoded({"source": "table", "target": "kind", **own})
+
+
+def test_versions_stay_words(read):
+    assert read("version,kind\n1.234.567,cat\n1.234.568,dog\n").about["columns"][0]["categories"]
+
+
+def test_whole_numbers_that_are_rounded_are_told(read):
+    notes = read("at,kind\n1700000060,cat\n1700000120,dog\n1700000180,cat\n").about["notes"]
+    assert [note for note in notes if note.startswith("at holds whole numbers above 16777216")]
+    few = read("at,kind\n1024,cat\n2048,dog\n", "few.csv").about["notes"]
+    assert not [note for note in few if "above" in note]

@@ -147,3 +147,9 @@ def test_what_cannot_be_taken_is_refused(read, tmp_path, text, options, said):
         options = {**options, "tokenizer": str(tmp_path / options["tokenizer"])}
     with pytest.raises(Refusal, match=said):
         read(text, **options)
+
+
+def test_lists_are_no_texts(read):
+    line = json.dumps({"text": ["hello", "0"], "label": "a"})
+    with pytest.raises(Refusal, match="text holds lists and no texts: write each text as one string"):
+        read("\n".join([line, line.replace('"a"', '"b"')]), "own.jsonl")

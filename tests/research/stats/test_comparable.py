@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from research.metrics import METRICS, VALIDATION, is_timed, window
-from research.stats.comparable import comparable, disturbed, sound, unpaired
+from research.stats.comparable import Provenance, comparable, disturbed, sound, unlike, unpaired
 from research.types import Result, Trial
 from statistics_rows import trial
 
@@ -145,3 +145,12 @@ def test_every_metric_of_a_clock_has_its_window() -> None:
     assert all(window(metric) in ("train", "infer", "compress", "harness") for metric in TIMED)
     assert all(window(metric) is None for metric in STILL)
     assert not any(map(is_timed, VALIDATION))
+
+
+@pytest.mark.parametrize(
+    ("metric", "alike"), [("train/co2_kg", False), ("train/energy_j", True), ("train/cpu_seconds", True)]
+)
+def test_jobs_side_by_side_share_the_standing_draw_that_is_in_carbon(metric: str, alike: bool) -> None:
+    grid = {"energy": {"grid_g_per_kwh": 475}}
+    figures = [Provenance(at, "cpu:x", beside, result(at, **grid)) for at, beside in ((1, 1), (2, 4))]
+    assert (unlike(metric, figures) is None) == alike
