@@ -120,12 +120,13 @@ def load(what: int | str, store: str | Path = "sqlite") -> "TrialView | SweepVie
 def results(store: str | Path = "sqlite", status: str | None = None) -> "pandas.DataFrame":
     """Every trial of a database, a row each: its columns, `config.*`, and its figures in SI units.
 
-    Raises `Refusal` without a database, and without pandas.
+    Raises `Refusal` without a database, without pandas, and for a status that no trial has.
     """
     from research.notebook import pandas_of
-    from research.tasks.export import collected
+    from research.tasks.export import collected, refuse_status
 
     frames = pandas_of()
+    refuse_status(status)
     with _opened(store) as campaign:
         return frames.DataFrame(collected(campaign.known, status))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
+from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
 from research.tasks.answer import Answer
 from research.tasks.archive import BackedUp, Forgot
@@ -201,15 +202,16 @@ class Lab:
         typed = [*taken(self._typed, task, CONF), *asked]
         with Campaign(settings(typed, CONF), run=self._run, lines=self._lines) as campaign:
             answer = perform(campaign)
-        assert isinstance(answer, kind)
+        if not isinstance(answer, kind):
+            raise Refusal("dry_run=true asks for a plan: leave it out, or call research.lab.Lab(...).plan().")
         return answer
 
 
 def database(store: str | Path) -> list[str]:
     """An option of conf/store, the URL of a database or the path of a SQLite file, as overrides."""
     text = str(store)
-    if isinstance(store, Path):
-        return ["store=sqlite", f"store.url=sqlite:///{store.expanduser().absolute()}"]
+    if isinstance(store, Path) or ("://" not in text and not text.isidentifier()):
+        return ["store=sqlite", f"store.url=sqlite:///{Path(store).expanduser().absolute()}"]
     if "://" not in text:
         return [f"store={text}"]
     kinds = {"postgres": "postgresql", "mariadb": "mariadb", "mysql": "mariadb"}

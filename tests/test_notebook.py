@@ -67,6 +67,9 @@ def test_a_copy_without_its_clone_says_how_it_is_installed(folder: Path) -> None
 
 
 REFUSED = {
+    "results('nope.db')": "There is no database at",
+    "results(status='don')": "No trials have status=don",
+    "research('fewer joules', 'base=[budget.steps=50]', dry_run=True)": "dry_run=true asks for a plan",
     "train('optimizer=adam,lion')": "write joulelab.sweep",
     "train('optimiser=adam')": "optimiser",
     "train('goal=fewer joules')": "agent.py",

@@ -90,6 +90,8 @@ class Budget:
         for name, limit in limits.items():
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise Refusal(f"budget.{name} must be a number above 0 or null, not {limit}.")
+        if self.steps is not None and (isinstance(self.steps, bool) or not float(self.steps).is_integer()):
+            raise Refusal(f"budget.steps must be a whole number above 0 or null, not {self.steps}.")
         self.bound  # noqa: B018  # what is no bound is refused before anything is trained
 
     @cached_property

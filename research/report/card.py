@@ -16,6 +16,7 @@ from research.compose.override import override
 from research.metrics import is_score, quantity, words
 from research.page import put
 from research.report.markdown import code, plain, prose, table
+from research.space.signature import steps_of
 from research.stats.comparable import comparable, disturbed
 from research.stats.draws import outcomes, shared
 from research.stats.intervals import spelt, summary
@@ -74,7 +75,7 @@ class Card(NamedTuple):
         known = {key: value for key, value in self.result.metrics.items() if key in _SHOWN}
         scores = {key: value for key, value in known.items() if key.startswith("test/") and is_score(key)}
         task = self._task()
-        steps = list(self.trial.config.get("compress") or {})
+        steps = list(steps_of(self.trial.config))
         front: dict[str, Any] = {"license": self.licence or _LICENCE}
         front |= {"library_name": _LIBRARIES.get(self.form or "", "pytorch")}
         front |= {"tags": ["joulelab", self._named["model"], *steps]}
@@ -116,7 +117,7 @@ class Card(NamedTuple):
         }
 
     def _title(self) -> list[str]:
-        steps = list(self.trial.config.get("compress") or {})
+        steps = list(steps_of(self.trial.config))
         made = f", compressed by {', '.join(map(code, steps))}" if steps else ""
         of = f"{code(self._named['model'])} on {code(self._named['data'])}{made}"
         return [f"# {of}", "", f"Trial {self.trial.id} of a joulelab database, seed {self.trial.seed}."]

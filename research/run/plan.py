@@ -10,6 +10,7 @@ from typing import Any, final
 from research.metrics import quantity
 from research.page import written
 from research.run import lookup, machine
+from research.run.checks import check
 from research.run.runner import Job
 from research.space import identity
 from research.stats.comparable import disturbed, energy_method, instrument, sound
@@ -70,6 +71,8 @@ def _part(config: Mapping[str, Any], group: str) -> Any:
 
 def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) -> None:
     """Print the plan of these trials; nothing is trained, and no database is made."""
+    for config in configs:
+        check(config)
     jobs = [Job(config, list(typed)) for config, typed in zip(configs, overrides, strict=True)]
     done = lookup.known(jobs)
     twins = lookup.twins(jobs, [index for index, one in enumerate(done) if one is None])

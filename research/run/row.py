@@ -1,9 +1,6 @@
 """One trial's row from claim to result: looked up first, leased while it runs, failed with its reason."""
 
-import difflib
 import hashlib
-import os
-import re
 import secrets
 import shutil
 import sys
@@ -17,9 +14,8 @@ from typing import Any, final
 import pulse
 from redact import redact, shown, text
 from refusal import Ended, Refusal
-from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run import teachers, undelivered
-from research.run.given import check_given
+from research.run.checks import check
 from research.run.heart import Cancelled, Heart
 from research.run.lookup import lacking
 from research.run.retold import retold
@@ -32,9 +28,6 @@ from research.store.store import Busy, Known, Lost, Store, TrialClaim
 from research.types import Trial
 
 POLL_S = 0.5
-_WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
-"""least and most of numbers that count something"""
-_WANDB_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 
 
 @final
@@ -118,55 +111,6 @@ class Row:
             "facts": self.facts,
             "folder": str(self.folder),
         }
-
-
-def check(config: dict[str, Any]) -> None:
-    """Raise `Refusal` for what no trial could run with, before anything is trained."""
-    check_score(config["score"], config["data"].get("task"))
-    check_numbers(config)
-    check_wandb(config)
-    check_given(config)
-
-
-def check_numbers(config: dict[str, Any]) -> None:
-    """Raise `Refusal` for whole numbers that are none, or that no machine could count to."""
-    of = {"seed": config, "threads": config.get("launcher") or {}, "jobs": config.get("launcher") or {}}
-    for key, (least, most) in _WHOLE.items():
-        value = of[key].get(key)
-        if value is None and key != "seed":
-            continue
-        if type(value) is not int or not least <= value <= most:
-            name = key if key == "seed" else f"launcher.{key}"
-            raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
-
-
-def check_wandb(config: dict[str, Any]) -> None:
-    """Raise `Refusal` for variables by which Weights & Biases could not run, before anything is trained."""
-    if not any("wandb" in str(part) for part in (config.get("logger") or {})):
-        return
-    mode, url = (os.environ.get(f"WANDB_{name}") for name in ("MODE", "BASE_URL"))
-    if mode and mode not in _WANDB_MODES:
-        raise Refusal(
-            f"WANDB_MODE={mode} is no mode of Weights & Biases: set it to online, offline or disabled, "
-            "or choose logger=csv."
-        )
-    if url and not re.match(r"https?://[^/\s]+", url):
-        raise Refusal(
-            "WANDB_BASE_URL is no address of a server: set it as https://api.wandb.ai, or unset it."
-        )
-
-
-def check_score(score: str, task: str | None = None) -> None:
-    """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
-    names = [*METRICS, *VALIDATION]
-    if score not in names:
-        near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
-        raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
-    only = elsewhere(score, task) if task else None
-    if only:
-        choose = "choose for example val/accuracy or val/loss"
-        usual = "set score=val/rmse and loss=squared_error" if task == "regression" else choose
-        raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
 
 
 def _outcome(error: BaseException) -> AttemptOutcome:

@@ -12,8 +12,8 @@ from typing import Any
 from research.compose.override import values_of
 from research.page import written
 from research.run import engines, given, given_table, lookup, sweep_table
+from research.run.checks import check
 from research.run.progress import Progress
-from research.run.row import check
 from research.run.runner import Job, Outcome, Runner
 
 Launch = Callable[[Sequence[Job]], Iterator[Outcome]]

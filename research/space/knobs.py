@@ -25,6 +25,11 @@ _SAYS: dict[str, set[str]] = {
     "list": {"of", "length"},
     "bool": set(),
 }
+_KINDS: dict[str, tuple[Any, str]] = {
+    "int": (int, "whole number"),
+    "float": (int | float, "number"),
+    "bool": (bool, "true or false"),
+}
 
 
 @final
@@ -232,6 +237,26 @@ class SpaceFile(Record):
             and not when.acts(point)
             and self.keys[key].takes(at(point.config, key))
         ]
+
+    def refuse_misfits(self, config: Mapping[str, Any]) -> None:
+        """Raise `Refusal` for a number that is none, whoever typed it; ranges are for agents alone.
+
+        By Python's own error it would be a trial that failed, of which memory learns.
+        """
+        for key, knob in self.keys.items():
+            group = config.get(key.partition(".")[0])
+            if knob.type not in _KINDS or not holds(config, key) or not (_labs(group) or _torchs(group)):
+                continue
+            value, (kinds, wants) = at(config, key), _KINDS[knob.type]
+            fits = isinstance(value, kinds) and (knob.type == "bool" or not isinstance(value, bool))
+            if knob.type == "int" and isinstance(value, float):
+                fits = value.is_integer()
+            if not fits and value is not None:
+                raise Refusal(f"{key}={value} is no {wants}: {knob.help or 'write one'}.")
+
+
+def _torchs(group: Any) -> bool:
+    return isinstance(group, Mapping) and str(group.get("_target_")).startswith("torch.")
 
 
 def _is_same(value: Any, item: Any) -> bool:

@@ -20,6 +20,10 @@ from research.tasks.show import row_of
 from research.types import Proposal, Record
 
 
+class _Busy(Refusal):
+    """Nothing of the proposal: the machine was too busy for an answer."""
+
+
 @final
 class ScreenedProposal(Record):
     """One proposal that was run: screened figures beside the control's; screening claims nothing."""
@@ -80,7 +84,7 @@ def _one(campaign: Campaign, wanted: Reference) -> ScreenedProposal:
             f"{wanted} is {status}: only what is queued is run; "
             "task=list what=proposals status=queued lists it."
         )
-    return _held(campaign, wanted, taken)
+    return _held(campaign, wanted, taken, busy="queued")
 
 
 def _all(campaign: Campaign) -> list[ScreenedProposal]:
@@ -98,19 +102,23 @@ def _all(campaign: Campaign) -> list[ScreenedProposal]:
             taken = meanwhile(campaign, lambda: leases.next_proposal(campaign.known), launcher)
             number = int(taken.name.partition(" ")[2])
             with suppress(Refusal, Lost):
-                done.append(_held(campaign, Reference("proposal", number), taken))
+                done.append(_held(campaign, Reference("proposal", number), taken, busy="failed"))
     return done
 
 
-def _held(campaign: Campaign, wanted: Reference, taken: Lease) -> ScreenedProposal:
-    """Run what was taken under its lease; interrupted, it goes back to the queue."""
+def _held(campaign: Campaign, wanted: Reference, taken: Lease, busy: str) -> ScreenedProposal:
+    """Run what was taken under its lease; interrupted, it goes back to the queue.
+
+    `busy` is its status where the machine was too busy: a daemon would take what is queued at once again.
+    """
     store = campaign.known
     with leases.held(store, taken):
         try:
             screened = _screened(campaign, row_of(store, wanted))
         except Refusal as refusal:
-            leases.end_proposal(store, taken, "failed", {"reasons": [str(refusal)]})
-            campaign.lines.say(f"{wanted} failed: {refusal}", style="yellow")
+            status = busy if isinstance(refusal, _Busy) else "failed"
+            leases.end_proposal(store, taken, status, {"reasons": [str(refusal)]})
+            campaign.lines.say(f"{wanted} {status}: {refusal}", style="yellow")
             raise
         except BaseException:
             with suppress(Lost):
@@ -134,10 +142,13 @@ def _screened(campaign: Campaign, row: Mapping[str, Any]) -> ScreenedProposal:
             raise Refusal(complaints[0])
         pairs = [(side, seed) for seed in seeds for side in (control, arm)]
         workbench.run(pairs, alone=is_timed(wanted.metric))
-    reason = control.failed(seeds) or workbench.held(control, seeds)
+    reason = control.failed(seeds)
     if reason:
         raise Refusal(f"The control cannot be run, so nothing can be compared: {reason}.")
-    reason = arm.failed(seeds) or workbench.held(arm, seeds)
+    reason = arm.failed(seeds)
+    busy = workbench.held(control, seeds) or (None if reason else workbench.held(arm, seeds))
+    if busy:
+        raise _Busy(f"Nothing can be compared: {busy}.")
     return ScreenedProposal(
         id=int(row["id"]),
         status="failed" if reason else "screened",

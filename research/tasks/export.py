@@ -85,8 +85,7 @@ def rows(campaign: Campaign, path: str | None, status: str | None) -> Exported:
         raise Refusal(
             f"{shown}: end it in .json or .parquet, as path=trials.json; a network needs id and format."
         )
-    if status is not None and status not in STATUSES["trials"]:
-        raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
+    refuse_status(status)
     if to.suffix == ".parquet":
         _arrow()
     count, columns = 0, set[str]()
@@ -100,6 +99,12 @@ def rows(campaign: Campaign, path: str | None, status: str | None) -> Exported:
 
     _whole(to, lambda beside: writers[to.suffix](seen(), beside))
     return Exported(path=to, trials=count, columns=len(columns), bytes=to.stat().st_size)
+
+
+def refuse_status(status: str | None) -> None:
+    """Raise `Refusal` for a status that no trial has."""
+    if status is not None and status not in STATUSES["trials"]:
+        raise Refusal(f"No trials have status={status}: choose status={'|'.join(STATUSES['trials'])}.")
 
 
 def collected(store: "Store", status: str | None = None) -> Iterator[dict[str, Any]]:

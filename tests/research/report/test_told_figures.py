@@ -142,6 +142,17 @@ def test_replicates_of_a_seed_are_one_seed_and_two_bases_are_none(rows: RowsLab)
     assert "seeds" not in card._interval("train/energy_j")
 
 
+def test_a_network_that_nothing_compressed_is_not_called_compressed(rows: RowsLab) -> None:
+    number = finished(rows, (), 0, {"test/accuracy": 0.9})
+    ((trial,), result) = rows.store.trials(ids=[number]), rows.store.results([number])[number]
+    titles = []
+    for steps in ({}, {"prune50": {"_target_": "models.compress.prune"}}):
+        config = {"compress": {"tolerance": None, **steps}, "data": {}, "model": {}}
+        titles += Card(trial.model_copy(update={"config": config}), result, [], [])._title()[:1]
+    assert ["compressed" in title for title in titles] == [False, True]
+    assert titles[1].endswith(", compressed by `prune50`")
+
+
 @each(
     ("change", "chance"),
     [(-10.0, (0.0, 0.12)), (-20.0, (0.7, 1.0))],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from refusal import Refusal
 from research.run import lookup
 from research.run.plan import Prediction, Predictor, show, total
 from research.run.runner import Job
@@ -76,6 +77,12 @@ def test_the_plan_counts_equal_trials_once_and_makes_no_database(
     assert lines[2] == "3/3  seed=0  the same as 1"
     assert lines[3].startswith("3 trials: 0 known, 1 the same as another, 2 to run")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_refuses_what_its_trials_would(resolve: Callable[..., dict[str, Any]]) -> None:
+    for wrong in ({"seed": 1.5}, {"force": "no"}, {"score": "val/nothing"}):
+        with pytest.raises(Refusal, match=next(iter(wrong))):
+            show([resolve() | wrong], [[]])
 
 
 def test_the_total_shares_seconds_between_those_at_a_time() -> None:

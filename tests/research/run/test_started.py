@@ -1,10 +1,16 @@
 """What no trial could start with is one sentence before anything is trained."""
 
+from pathlib import Path
+
 import pytest
 
+from cases import each
 from refusal import Refusal
-from research.run.row import check_numbers, check_wandb
+from research.run.checks import check, check_numbers, check_wandb
+from research.space.gate import Space
 
+CONF = Path(__file__).parents[3] / "conf"
+SPACE = Space(CONF, CONF / "space.yaml")
 WANDB = {"logger": {"wandb": {"_target_": "models.training.loggers.wandb"}}}
 
 
@@ -47,3 +53,30 @@ def test_what_wandb_takes_passes(mode: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("WANDB_MODE", mode)
     monkeypatch.setenv("WANDB_BASE_URL", "https://api.wandb.ai")
     check_wandb(WANDB)
+
+
+@each(
+    ("key", "value", "kind"),
+    [
+        ("model.width", "abc", "whole number"), ("optimizer.lr", "abc", "number"),
+        ("data.batch_size", "x", "whole number"), ("data.batch_size", "1.5", "whole number"),
+        ("model.width", "true", "whole number"), ("loss.label_smoothing", "x", "number"),
+        ("budget.steps", "0.5", "whole number"), ("optimizer.weight_decay", "true", "number"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_none_is_refused_before_anything_is_written(key: str, value: str, kind: str) -> None:
+    with pytest.raises(Refusal, match=f"(?i)^{key}={value} is no {kind}: "):
+        check(SPACE.resolve([f"{key}={value}"]))
+
+
+def test_what_fits_is_taken_and_what_is_somebodys_own_is_left_to_them() -> None:
+    for text in ("budget.steps=2e1", "optimizer.lr=1", "model.dropout=0", "model.width=64"):
+        check(SPACE.resolve([text]))
+    own = SPACE.resolve(["model.width=64"])
+    check(own | {"model": {"_target_": "somebody.Net", "width": "wide"}})
+
+
+@each("key", ["force", "dry_run"])
+def test_neither_yes_nor_no_is_refused(key: str) -> None:
+    with pytest.raises(Refusal, match=f"{key}=no is neither yes nor no: write {key}=true or {key}=false"):
+        check_numbers(SPACE.resolve([]) | {key: "no"})

@@ -1,0 +1,68 @@
+"""What no trial could run with is refused before anything is trained, and before a row is written."""
+
+import difflib
+import os
+import re
+from typing import Any
+
+from refusal import Refusal
+from research.metrics import METRICS, VALIDATION, elsewhere
+from research.run.given import check_given
+from research.space import knobs
+
+_WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
+"""least and most of numbers that count something"""
+_WANDB_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+
+
+def check(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for what no trial could run with, before anything is trained."""
+    check_score(config["score"], config["data"].get("task"))
+    check_numbers(config)
+    knobs.own().refuse_misfits(config)
+    check_wandb(config)
+    check_given(config)
+
+
+def check_numbers(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for whole numbers that are none or too large, and for neither true nor false."""
+    of = {"seed": config, "threads": config.get("launcher") or {}, "jobs": config.get("launcher") or {}}
+    for key, (least, most) in _WHOLE.items():
+        value = of[key].get(key)
+        if value is None and key != "seed":
+            continue
+        if type(value) is not int or not least <= value <= most:
+            name = key if key == "seed" else f"launcher.{key}"
+            raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
+    for key in ("force", "dry_run"):
+        if type(config.get(key, False)) is not bool:  # every text would be true, `no` as well
+            raise Refusal(f"{key}={config[key]} is neither yes nor no: write {key}=true or {key}=false.")
+
+
+def check_wandb(config: dict[str, Any]) -> None:
+    """Raise `Refusal` for variables by which Weights & Biases could not run, before anything is trained."""
+    if not any("wandb" in str(part) for part in (config.get("logger") or {})):
+        return
+    mode, url = (os.environ.get(f"WANDB_{name}") for name in ("MODE", "BASE_URL"))
+    if mode and mode not in _WANDB_MODES:
+        raise Refusal(
+            f"WANDB_MODE={mode} is no mode of Weights & Biases: set it to online, offline or disabled, "
+            "or choose logger=csv."
+        )
+    if url and not re.match(r"https?://[^/\s]+", url):
+        raise Refusal(
+            "WANDB_BASE_URL is no address of a server: set it as https://api.wandb.ai, or unset it."
+        )
+
+
+def check_score(score: str, task: str | None = None) -> None:
+    """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
+    names = [*METRICS, *VALIDATION]
+    if score not in names:
+        near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
+        raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
+    only = elsewhere(score, task) if task else None
+    if only:
+        choose = "choose for example val/accuracy or val/loss"
+        usual = "set score=val/rmse and loss=squared_error" if task == "regression" else choose
+        raise Refusal(f"score={score} is measured for {only}, and the task of this data is {task}: {usual}.")
