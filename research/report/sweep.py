@@ -85,12 +85,13 @@ def _arms(store: Store, trials: Sequence[Trial], told: Iterable[str]) -> list[Ar
             by_line.setdefault(_line(trial), []).append(trial.id)
     read = Read(store, [number for ids in by_line.values() for number in ids], trials=trials, keys=told)
     found = [read.arm(line, "person", "ran", ids) for line, ids in by_line.items()]
+    failed: dict[tuple[str, ...], dict[int, str]] = {}
+    for trial in trials:
+        if trial.status in FAILED:
+            failed.setdefault(_line(trial), {})[trial.seed] = str(trial.reason)
     for arm in found:
-        arm.failures = {
-            trial.seed: str(trial.reason)
-            for trial in trials
-            if trial.status in FAILED and trial.seed not in arm.trials and _line(trial) == arm.overrides
-        }
+        own = failed.get(arm.overrides, {})
+        arm.failures = {seed: why for seed, why in own.items() if seed not in arm.trials}
     return [arm for arm in found if arm.results]
 
 
