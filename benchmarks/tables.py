@@ -1,7 +1,7 @@
 """The race on tables of real networks: trials and time to the best, and the cheapest that is good enough.
 
     python benchmarks/tables.py [--folder DIR] [--seeds 10] [--trials 100] [--arms auto,...] [--jobs N]
-                                [--tables hpobench]
+                                [--tables hpobench] [--stops]
 
 Eight tables of `tables_data.py`: those that may be tuned on. Two questions of each:
 - `best`: the highest validation accuracy (the least loss). A run has arrived with its first trial of a
@@ -11,8 +11,9 @@ Eight tables of `tables_data.py`: those that may be tuned on. Two questions of e
   on the six tables with accuracies. Told beside the oracle, the cheapest of the whole table that keeps the
   bound by its mean: the cheapest evaluated one that does, and what the search itself would pick.
 
-What ending by itself loses is in points of accuracy, and for losses in hundredths of the way from the best to
-the median.
+What ending by itself loses is in points of accuracy, for losses in hundredths of the way from the best to the
+median, and for `cheap` how many times as dear the cheapest evaluated is that keeps the bound by its mean, or the
+dearest of the table that does where none was evaluated by then.
 
 All arms begin with the same configuration, the middle of each grid, see the same one seed of a configuration,
 and are counted alike: asking again for a known configuration costs nothing and brings nothing. Encoding:
@@ -46,6 +47,8 @@ from research.stats.intervals import summary  # noqa: E402
 
 Runs = dict[tuple[str, str, str], list[Run]]
 """(arm, question, table) -> runs by seed"""
+LOSSES = "hpolib"
+"""the family of tables whose score is a loss"""
 
 
 def ratio(runs: Runs, arm: str, question: str, figure: Callable[[Run], float], beside: str | None) -> str:
@@ -99,22 +102,36 @@ def told(runs: Runs, arms: Sequence[str], trials: int) -> None:
         raced = statistics.fmean(run.raced_feasible for run in every)
         time = ratio(runs, name, "cheap", lambda run: run.raced, None)
         print(f"  {name:14} {'  '.join(columns)}  {single:.2f}           {time}  {raced:.2f}")
-    print("stops     saved, points lost on average and at most: best   saved, dearer by: cheap")
+
+
+def ends(runs: Runs, arms: Sequence[str]) -> None:
+    """What ending by itself saves and loses, of the arms that can tell."""
+    print(
+        "stops     saved, lost on average and at most: accuracies, losses   saved, dearer by and at most: cheap"
+    )
     for name in arms:
-        if line := [told for question in ("best", "cheap") if (told := stops(runs, name, question))]:
+        asked = [("best", False), ("best", True), ("cheap", False)]
+        if line := [told for question, losses in asked if (told := stops(runs, name, question, losses))]:
             print(f"  {name:14} {'   '.join(line)}")
 
 
-def stops(runs: Runs, arm: str, question: str) -> str:
-    """What ending by itself saves and loses; nothing of an arm that cannot tell."""
-    ended = [run for key, own in runs.items() if key[:2] == (arm, question) for run in own]
-    ended = [run for run in ended if not math.isnan(run.saved)]
+def stops(runs: Runs, arm: str, question: str, losses: bool) -> str:
+    """The same of one arm and question on the tables with losses, or on those with accuracies."""
+    ended = [
+        run
+        for (name, own, of), every in runs.items()
+        if (name, own, of.startswith(LOSSES)) == (arm, question, losses)
+        for run in every
+        if not math.isnan(run.saved)
+    ]
     if not ended:
         return ""
     saved, lost = (statistics.fmean(getattr(run, key) for run in ended) for key in ("saved", "lost"))
+    most = max(run.lost for run in ended)
     if question == "cheap":
-        return f"{saved:.0%}, {math.exp(lost):.2f}"
-    return f"{saved:.0%}, {lost:.2f}, {max(run.lost for run in ended):.1f}"
+        same = sum(run.lost < 1e-9 for run in ended)
+        return f"{saved:.0%}, {math.exp(lost):.2f}, {math.exp(most):.1f} (as cheap in {same} of {len(ended)})"
+    return f"{saved:.0%}, {lost:.2f}, {most:.1f} (n = {len(ended)})"
 
 
 def main() -> None:
@@ -131,18 +148,20 @@ def main() -> None:
     parser.add_argument(
         "--tables", default="", help="those whose names hold this, as hpobench; all by default"
     )
+    parser.add_argument("--stops", action="store_true", help="only what ending by itself saves, no Optuna")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args()
 
     folder = options.folder or installed()
-    arms = ["optuna", *(name for name in options.arms.split(",") if name != "optuna")]
+    peers = [] if options.stops else ["optuna"]
+    arms = [*peers, *(name for name in options.arms.split(",") if name != "optuna")]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     asked = [
         (name, question, of, 100 * place + seed)
         for place, of in enumerate(TABLES)
         if options.tables in of
         for question in ("best", "cheap")
-        if question == "best" or not of.startswith("hpolib")
+        if question == "best" or not of.startswith(LOSSES)
         for name in arms
         for seed in seeds
     ]
@@ -160,7 +179,9 @@ def main() -> None:
     print(
         f"n = {many} tables x {options.seeds} seeds x {options.trials} trials; ratios to Optuna's TPE, 95 %"
     )
-    told(runs, arms, options.trials)
+    if not options.stops:
+        told(runs, arms, options.trials)
+    ends(runs, arms)
 
 
 if __name__ == "__main__":

@@ -111,8 +111,9 @@ def lab(
     control = search.seen((), "control")
     state = State(goal="", objective=search.question.objective, fixed=(), control=control, incumbent=control)
     silent: dict[str, int] = {}
+    promises = search.promises = {}
     while len(search.done) < trials and (proposer := bandit.next()):
-        search.promises |= {len(search.done): promise} if (promise := bandit.promise) is not None else {}
+        promises |= {len(search.done): promise} if (promise := bandit.promise) is not None else {}
         seen, state = turn(proposer, search, state)
         silent[proposer.name] = 0 if seen else silent.get(proposer.name, 0) + 1
         if seen is None:

@@ -63,8 +63,7 @@ class Screening:
         self.arms: list[Arm] = []
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
-        self._left_out: list[str] = []
-        """why arms could not be compared"""
+        self._left_out: list[str] = []  # why arms could not be compared
         self.asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
 
     @property
@@ -85,9 +84,9 @@ class Screening:
     def start(self, stopped: Arm | None = None) -> None:
         """Take the control stopped at the bound, which proposals must beat: now anything may be run."""
         self._held = (*self._held, *filter(None, [stopped]))
-        own = {arm.overrides for arm in self._held}
-        self.arms = [*self._held, *(arm for arm in self.arms if arm.overrides not in own)]
-        self._tried(own)
+        held = {arm.overrides for arm in self._held}
+        self.arms = [*self._held, *(arm for arm in self.arms if arm.overrides not in held)]
+        self._tried(held)
         if self._settings.stop is not None:
             given = (self._bench, self.objective, self._settings.stop, self._settings.seeds)
             self._stopping = {lane: Stopping(*given, reference=self._held[-1]) for lane in self._who.bandits}
@@ -131,7 +130,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or (None if self._who.waiting(lane) else self.worth.short(lane))
+            short = short or self._worthless(lane)
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())
@@ -140,6 +139,10 @@ class Screening:
                 self._ended[lane] = short
         if why := [self._ended[lane] for lane in self._who.bandits if lane in self._ended]:
             self.notes.append(f"screening ended after {self._done.total()} proposals: {why[-1]}")
+
+    def _worthless(self, lane: Lane) -> str | None:
+        screened = map(self._means, self._proposals(self._arms_of(lane)))
+        return None if self._who.waiting(lane) else self.worth.short(lane, self.objective, screened)
 
     def _round(self, lane: Lane, size: int, short_of: Short) -> None:
         """Ask one lane, and run what it proposes: what comes of it is told before the lane is asked again."""
@@ -196,13 +199,13 @@ class Screening:
     def _run(self, lane: Lane, arms: Sequence[Arm]) -> None:
         """Run what was asked for; an arm that an earlier run of the sprint has audited is known to end."""
         before = {row["id"]: row["facts"] for row in self._admission.rows.before}
-        stopping, seeds = self._stopping.get(lane), self._settings.seeds
+        stopping = self._stopping.get(lane)
+        pairs = [(arm, seed) for arm in arms for seed in self._settings.seeds]
         if stopping is None:
-            needed = [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
-            self._bench.run([(arm, seed) for arm in arms for seed in seeds], spared=spared(needed))
+            self._bench.run(pairs, spared=spared(self.objective.metrics))
             return
         new = [arm for arm in arms if not stopping.recalled(arm, before.get(arm.proposal_id))]
-        number = stopping.run([(arm, seed) for arm in new for seed in seeds])
+        number = stopping.run([(arm, seed) for arm in new for seed in self._settings.seeds])
         for each in self._stopping.values():
             each.measured(number)
 
@@ -218,8 +221,10 @@ class Screening:
 
     def _ranked(self, arms: Sequence[Arm], margin: float = 0.0) -> list[Arm]:
         objective = inside(self.objective, margin)
-        own = [arm for arm in arms if arm not in self._held]
-        return sorted(own, key=lambda arm: rank(objective, self._means(arm)))
+        return sorted(self._proposals(arms), key=lambda arm: rank(objective, self._means(arm)))
+
+    def _proposals(self, arms: Sequence[Arm]) -> list[Arm]:
+        return [arm for arm in arms if arm not in self._held]
 
     def state(self) -> State:
         """What proposers may know now: validation figures only."""
@@ -252,11 +257,8 @@ class Screening:
 
     def _whose(self, lane: Lane) -> Proposer | None:
         """Whose turn is next in a lane; nobody's while its proposals are being discussed and none waits."""
-        pending = self._awaited(lane) and not self._who.waiting(lane)
-        return None if pending else self._who.next(lane, self.promised)
-
-    def _pay(self, arm: Arm) -> None:
-        self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
+        ready = self._who.waiting(lane) or not self._awaited(lane)
+        return self._who.next(lane, self.promised) if ready else None
 
     def _settle(self, lane: Lane, arm: Arm, proposal: Proposal) -> None:
         busy = self._bench.held(arm, self._settings.seeds)
@@ -265,7 +267,7 @@ class Screening:
             # Nothing is known of it, so nobody is told; what was promised a turn has it in the next sprint.
             told = {"reasons": [busy]} if busy else {}
             self._bench.note(arm, "queued" if arm.proposer == PROPOSER else "running", **told)
-            self._pay(arm)
+            self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
             return
         before = view(self.state(), arm.proposer)
         reason = arm.failed(self._settings.seeds)
@@ -281,7 +283,7 @@ class Screening:
                 stopping.learn(arm)
         seen = self.asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
         self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
-        self._pay(arm)
+        self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
 
     def _joules(self, arm: Arm) -> float:
         """Joules of an arm's trials, those of failed ones included, whenever they were run."""

@@ -151,8 +151,7 @@ def configured(runs: Sequence[PastTrial], objective: Objective) -> list[Configur
 
 def _comparable(runs: Sequence[PastTrial], objective: Objective) -> list[PastTrial]:
     """All runs; where a clock decides, of each task those of the machine and instrument with most runs."""
-    asked = (objective.metric, *(bound.metric for bound in objective.constraints))
-    if not any(map(is_timed, asked)):
+    if not any(map(is_timed, objective.metrics)):
         return list(runs)
     kinds = Counter((str(run.task), run.hardware, run.instrument) for run in runs)
     most = {kind[0]: kind for kind, _ in sorted(kinds.items(), key=lambda item: item[1])}
@@ -183,10 +182,9 @@ def _task(
 
 def _means(group: Sequence[PastTrial], objective: Objective) -> dict[str, float]:
     """Means over the seeds; empty where one failed or did not measure what is asked for."""
-    keys = [objective.metric, *(bound.metric for bound in objective.constraints)]
-    if any(run.failed or any(key not in run.figures for key in keys) for run in group):
+    if any(run.failed or any(key not in run.figures for key in objective.metrics) for run in group):
         return {}
-    return {key: statistics.fmean(run.figures[key] for run in group) for key in keys}
+    return {key: statistics.fmean(run.figures[key] for run in group) for key in objective.metrics}
 
 
 def _crossed(store: Store, query: Query, count: int, seed: int) -> tuple[Episode, ...]:

@@ -81,7 +81,7 @@ class Findings:
     @property
     def asked(self) -> list[str]:
         """The goal's metric, then those that it bounds."""
-        return [self.objective.metric, *(bound.metric for bound in self.objective.constraints)]
+        return list(self.objective.metrics)
 
     @cached_property
     def names(self) -> ArmNames:
