@@ -11,9 +11,9 @@ Eight tables of `tables_data.py`: those that may be tuned on. Two questions of e
   on the six tables with accuracies. Told beside the oracle, the cheapest of the whole table that keeps the
   bound by its mean: the cheapest evaluated one that does, and what the search itself would pick.
 
-What ending by itself loses is in points of accuracy, for losses in hundredths of the way from the best to the
-median, and for `cheap` how many times as dear the cheapest evaluated is that keeps the bound by its mean, or the
-dearest of the table that does where none was evaluated by then.
+What ending by itself loses is in points of accuracy, for losses in hundredths of the way from the best to
+the median, and for `cheap` how many times as dear the cheapest evaluated is that keeps the bound by its mean,
+or the dearest of the table that does where none was evaluated by then.
 
 All arms begin with the same configuration, the middle of each grid, see the same one seed of a configuration,
 and are counted alike: asking again for a known configuration costs nothing and brings nothing. Encoding:
@@ -106,9 +106,7 @@ def told(runs: Runs, arms: Sequence[str], trials: int) -> None:
 
 def ends(runs: Runs, arms: Sequence[str]) -> None:
     """What ending by itself saves and loses, of the arms that can tell."""
-    print(
-        "stops     saved, lost on average and at most: accuracies, losses   saved, dearer by and at most: cheap"
-    )
+    print("stops     saved, lost on average and at most: accuracies, losses   saved, times as dear: cheap")
     for name in arms:
         asked = [("best", False), ("best", True), ("cheap", False)]
         if line := [told for question, losses in asked if (told := stops(runs, name, question, losses))]:
