@@ -44,7 +44,12 @@ def read(
     else:
         shares = {TEST: test_share, VAL: val_share}
         texts = held_out(_pieces(path, notes), shares, split_seed, notes)
-    blocks = {part: _blocks(b"".join(texts[part]), length, PARTS[part]) for part in (TRAIN, VAL, TEST)}
+    whole_texts = {part: b"".join(texts[part]) for part in (TRAIN, VAL, TEST)}
+    blocks = {part: _blocks(text, length, PARTS[part]) for part, text in whole_texts.items()}
+    ends = {PARTS[part]: len(text) - len(blocks[part]) * length - 1 for part, text in whole_texts.items()}
+    if any(ends.values()):
+        named = ", ".join(f"{bytes_} of {part}" for part, bytes_ in ends.items() if bytes_)
+        notes.append(f"the last bytes of a part that fill no block of {length} are left out: {named}")
     numbers = np.concatenate([np.full(len(one), part, np.int8) for part, one in blocks.items()])
     whole = np.concatenate(list(blocks.values()))
     about = {"task": "language", "classes": 256, "vocabulary": 256, "tokenizer": {"kind": "bytes"}}

@@ -79,6 +79,14 @@ def test_targets_are_the_next_bytes(read, tmp_path):
     assert train.tobytes() == text[: train.size] and data.facts()["drawn"] == "anew"
 
 
+def test_bytes_that_fill_no_block_are_told(read, tmp_path):
+    for part, size in (("train", 8 * 3 + 1 + 7), ("val", 8 * 2 + 1), ("test", 8 + 1 + 2)):
+        write(tmp_path / "own" / part, "x.txt", b"a" * size)
+    assert read().about["notes"] == [
+        "the last bytes of a part that fill no block of 8 are left out: 7 of train, 2 of test"
+    ]
+
+
 def test_own_parts_stay_and_another_seed_moves_none(read, tmp_path):
     for part, letter in (("train", b"a"), ("val", b"b"), ("test", b"c")):
         write(tmp_path / "own" / part, "x.txt", letter * 100)
