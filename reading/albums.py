@@ -60,13 +60,13 @@ def signals(
     inputs: NDArray[np.float32] = np.empty((0, 1, 1), np.float32)
     kept: list[int] = []
     shapes: dict[tuple[int, ...], File] = {}
-    rates: dict[int, File] = {}
+    rates: dict[int | str, File] = {}
+    told: list[str] = []
 
     def add(at: int) -> None:
         nonlocal inputs
-        values, rate = signal(files[at])
-        if rate is not None:
-            rates.setdefault(rate, files[at])
+        values, rate = signal(files[at], told)
+        rates.setdefault(rate, files[at])
         own = _shortened(values, crop, files[at])
         if not shapes:
             inputs = blank(folder, (len(files), *own.shape), np.float32)
@@ -77,11 +77,8 @@ def signals(
             let_go(inputs)
 
     _each(files, damaged, notes, add)
-    if len(rates) > 1:
-        named = " and ".join(f"{rate} points a second ({file})" for rate, file in rates.items())
-        raise Refusal(
-            f"The signals have {named}: bring them to one rate, since their points are other times."
-        )
+    _check_rates(rates)
+    notes += dict.fromkeys(told)
     if len(shapes) > 1:
         (least, short), (most, long) = min(shapes.items()), max(shapes.items())
         lengths_alone = len({shape[:-1] for shape in shapes}) == 1
@@ -95,6 +92,22 @@ def signals(
             f"{todo}."
         )
     return kept, inputs if len(kept) == len(files) else np.array(inputs[: len(kept)])
+
+
+def _check_rates(rates: dict[int | str, File]) -> None:
+    """Raise `Refusal` for signals of several rates, or arrays of values that are on several scales."""
+    if len(rates) < 2:
+        return
+    if all(isinstance(rate, int) for rate in rates):
+        named = " and ".join(f"{rate} points a second ({file})" for rate, file in rates.items())
+        raise Refusal(
+            f"The signals have {named}: bring them to one rate, since their points are other times."
+        )
+    named = " and ".join(
+        f"{f'sound of {rate} points a second' if isinstance(rate, int) else rate} ({file})"
+        for rate, file in rates.items()
+    )
+    raise Refusal(f"The signals are {named}, which may be on several scales: bring all to one type.")
 
 
 def _check(key: str, value: Any, allowed: tuple[Any, ...]) -> None:

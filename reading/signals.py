@@ -7,18 +7,20 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from reading.axes import laid, measured
 from reading.cell import File, Undecodable, opened
-from reading.decoded import narrowed
+from reading.decoded import narrowed, rounded
 from refusal import Refusal
 
 ENDINGS = (".npy", ".wav")
 _ARRAY = b"\x93NUMPY"
 
 
-def signal(file: File) -> tuple[NDArray[np.float32], int | None]:
-    """(C, L) or (C, H, W) float32: an array as it is, sound as -1 to 1 for each channel, and its rate.
+def signal(file: File, notes: list[str]) -> tuple[NDArray[np.float32], int | str]:
+    """(C, L) or (C, H, W) float32: an array as it is, sound as -1 to 1 for each channel.
 
-    One axis is one channel. Raises `Refusal` for what holds no such numbers.
+    Beside it the rate of a sound, or on which scale the values of an array usually are. One axis is one
+    channel; of more `reading.axes.laid` finds the channels. Raises `Refusal` for what holds no such numbers.
     """
     try:
         with opened(file) as content:
@@ -39,7 +41,12 @@ def signal(file: File) -> tuple[NDArray[np.float32], int | None]:
         raise Refusal(f"{file} holds no array of numbers with one to three axes: (L), (C, L) or (C, H, W).")
     if values.size == 0 or not np.isfinite(values).all():
         raise Refusal(f"{file} is empty or holds values that are not finite: mend it or take it out.")
-    return narrowed(np.atleast_2d(values), str(file)), rate
+    plain = np.atleast_2d(values)
+    plain = laid(plain[None], "each array", notes)[0] if rate is None and values.ndim > 1 else plain
+    found = narrowed(plain, str(file))
+    if not any("above 16777216" in note for note in notes):  # one of thousands of files says it
+        notes += rounded(plain, found, str(file))
+    return np.ascontiguousarray(found), measured(values.dtype) if rate is None else rate
 
 
 def _sound(content: BinaryIO) -> tuple[NDArray[Any], int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import answers
+from reading.axes import laid, measured
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, blank, let_go, narrowed, passing, rounded
 from reading.labels import check_parts
 from reading.layout import SHOWN
@@ -21,7 +22,6 @@ from refusal import Refusal
 _INPUTS = ("x", "inputs", "input", "data", "images", "features", "signals")
 _ANSWERS = ("y", "labels", "label", "targets", "target", "classes")
 _PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
-_MOST_CHANNELS = 4
 _PIECE_BYTES = 2**24
 _FLIPPED = (zipfile.BadZipFile, zlib.error, RuntimeError, TokenError)
 _DAMAGED = (OSError, ValueError, EOFError, AttributeError, TypeError, *_FLIPPED)
@@ -63,18 +63,21 @@ def _gathered(
     path: Path, parts: list[tuple[str, NDArray[Any]]], folder: Path, notes: list[str]
 ) -> NDArray[Any]:
     """All parts in one array on the disk, piece by piece, as those of a folder may be larger than memory."""
-    kinds = [shaped(path, name, values[:1], []) for name, values in parts]
-    if len({(one.shape[1:], one.dtype) for one in kinds}) > 1:
-        mixed = len({one.dtype for one in kinds}) > 1
-        named = " and ".join(str(one.dtype if mixed else list(one.shape[1:])) for one in kinds)
-        todo = ": bring all to one type, as 0 to 255 of uint8 are on another scale" if mixed else ""
-        raise Refusal(f"{path}: the parts hold {named}{todo}.")
+    known = _of_series(path)
+    kinds = [shaped(path, name, values[:1], [], known=known) for name, values in parts]
+    scales = [measured(values.dtype) for _, values in parts]
+    if len(set(scales)) > 1:
+        named = " and ".join(f"{scale} in {name}" for scale, (name, _) in zip(scales, parts, strict=True))
+        raise Refusal(f"{path}: the parts hold {named}, which may be on two scales: bring all to one type.")
+    if len({one.shape[1:] for one in kinds}) > 1:
+        named = " and ".join(str(list(one.shape[1:])) for one in kinds)
+        raise Refusal(f"{path}: the parts hold {named}: bring all to one shape.")
     inputs = blank(folder, (sum(len(values) for _, values in parts), *kinds[0].shape[1:]), kinds[0].dtype)
     start = 0
     for name, values in parts:
         each = max(1, _PIECE_BYTES // max(1, values[:1].nbytes))
         for first in passing(values, range(0, len(values), each), each):
-            piece = shaped(path, name, values[first : first + each], notes, first)
+            piece = shaped(path, name, values[first : first + each], notes, first, known=known)
             inputs[start + first : start + first + len(piece)] = piece
             let_go(inputs)
         start += len(values)
@@ -83,7 +86,7 @@ def _gathered(
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """By name, in lower case."""
-    if path.suffix == ".ts" or (path.is_dir() and any(path.glob("*.ts"))):
+    if _of_series(path):
         return series(path)
     try:
         if path.is_dir():
@@ -97,6 +100,10 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise Refusal(
             f"{path} is damaged, or no .npz or folder of .npy with numbers alone ({error})."
         ) from error
+
+
+def _of_series(path: Path) -> bool:
+    return path.suffix == ".ts" or (path.is_dir() and any(path.glob("*.ts")))
 
 
 def _lowered(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
@@ -147,8 +154,13 @@ def _named(arrays: Mapping[str, Any], names: tuple[str, ...], end: str) -> str |
     return next((name for name in (*spelt, *turned) if name in arrays), None)
 
 
-def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str], first: int = 0) -> NDArray[Any]:
-    """Inputs as the network takes them, of what `name` holds from example `first` on; see `read`."""
+def shaped(
+    path: Path, name: str, values: NDArray[Any], notes: list[str], first: int = 0, *, known: bool = False
+) -> NDArray[Any]:
+    """Inputs as the network takes them, of what `name` holds from example `first` on; see `read`.
+
+    The axes are `known` where their format says which is which.
+    """
     if values.dtype.kind not in "fiub" or not 1 <= values.ndim <= 4 or values.size == 0:
         raise Refusal(
             f"{path}: {name} is {values.dtype} of {list(values.shape)}; inputs are numbers of (N, ...)."
@@ -156,17 +168,8 @@ def shaped(path: Path, name: str, values: NDArray[Any], notes: list[str], first:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = first + int(np.argwhere(~np.isfinite(values))[0][0])
         raise Refusal(f"{path}: {name} holds values that are not finite, the first in example {row}.")
-    sides = values.shape[1:3]
-    if values.ndim == 4 and values.shape[-1] <= _MOST_CHANNELS < min(sides):
-        values = np.moveaxis(values, -1, 1)
-        notes.append(f"the channels came last in {name.partition('_')[0]} and are put first")
-    elif values.ndim == 3 and min(sides) > _MOST_CHANNELS and values.dtype == np.uint8:
-        values = values[:, None]  # (N, H, W): grey pictures
-    elif values.ndim == 3 and sides[0] == sides[1] > _MOST_CHANNELS:
-        values = values[:, None]
-        notes.append(f"{name.partition('_')[0]} is read as grey pictures of {sides[0]} x {sides[1]}")
-    elif values.ndim < 3:
-        values = values.reshape(len(values), -1, 1)  # a column is a channel, of a scale of its own
+    if not known:
+        values = laid(values, name.partition("_")[0], notes)
     return np.ascontiguousarray(values if values.dtype == np.uint8 else _narrowed(path, name, values, notes))
 
 

@@ -90,7 +90,7 @@ def _lists(known: SavedColumns, name: str, folder: Path, notes: list[str]) -> ND
     inputs, start = None, 0
     told: list[str] = []
     for chunk in known.chunks(name):
-        values = arrays.shaped(known.path, name, _dense(chunk, known.path, name), told)
+        values = arrays.shaped(known.path, name, _dense(chunk, known.path, name), told, start)
         if inputs is None:
             inputs = blank(folder, (known.rows, *values.shape[1:]), values.dtype)
         if values.shape[1:] != inputs.shape[1:]:

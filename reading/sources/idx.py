@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed
+from reading.axes import laid, measured
+from reading.decoded import TEST, TRAIN, UNSPLIT, VAL, Decoded, narrowed, rounded
 from reading.labels import check_parts, classes_of
 from reading.layout import SHOWN
 from reading.written import spelt
@@ -27,32 +28,40 @@ _PARTS = {"train": TRAIN, "t10k": TEST, "test": TEST, "val": VAL, "valid": VAL}
 def read(path: Path, folder: Path) -> Decoded:
     """The pairs of files in `path`: train, t10k (or test), val; one pair of another name is one pool.
 
-    Inputs (N, 1, H, W) or (N, 1, L), uint8 where the file's are. Raises `Refusal` for a pair that is not
-    whole, and for a file that is shorter or longer than it says.
+    Inputs (N, 1, H, W), (N, 1, L), or (N, C, H, W) of four axes; uint8 where the file's are. Raises
+    `Refusal` for a pair that is not whole, parts of whole numbers beside fractions, and for a file that is
+    shorter or longer than it says.
     """
     notes: list[str] = []
     pairs = _pairs(path, notes)
     inputs, labels, parts = [], [], []
+    scales: dict[str, Path] = {}
     _check_one_set(path, list(pairs))
     for stem, (images, answers) in pairs.items():
         values, own = array(images), array(answers)
-        if values.ndim < 2 or own.ndim != 1 or len(values) != len(own):
+        if not 2 <= values.ndim <= 4 or own.ndim != 1 or len(values) != len(own):
             raise Refusal(f"{images} holds {list(values.shape)} and {answers} {list(own.shape)}: no pair.")
-        inputs.append(values[:, None])
+        inputs.append(laid(values, "each image", notes) if values.ndim == 4 else values[:, None])
+        scales[measured(values.dtype)] = images
         labels.append(own)
         parts.append(np.full(len(own), _part(stem, len(pairs)), np.int8))
     if len({one.shape[1:] for one in inputs}) > 1:
         raise Refusal(
-            f"{path}: the files hold examples of {[list(one.shape[2:]) for one in inputs]}: one size."
+            f"{path}: the files hold examples of {[list(one.shape[1:]) for one in inputs]}: one size."
         )
+    if len(scales) > 1:
+        named = " and ".join(f"{scale} ({file})" for scale, file in scales.items())
+        raise Refusal(f"The images are {named}, which may be on two scales: bring all to one type.")
     together = np.concatenate(labels)
     names, targets = classes_of(list(map(spelt, together.tolist())), str(path))
-    about = {"task": "classification", "classes": len(names), "names": names, "notes": notes}
+    about = {"task": "classification", "classes": len(names), "names": names}
     check_parts(about, targets, np.concatenate(parts), notes)
     whole = np.concatenate(inputs)
     plain = whole if whole.dtype == np.uint8 else narrowed(whole, str(path))
     if not np.isfinite(plain).all():
         raise Refusal(f"{path} holds values that are not finite: mend them.")
+    notes += rounded(whole, plain, str(path)) if plain is not whole else []
+    about |= {"notes": list(dict.fromkeys(notes))}
     return Decoded(plain, targets, np.concatenate(parts), about)
 
 

@@ -53,7 +53,18 @@ def test_a_folder_holds_one_array_a_file(read, tmp_path):
         (np.zeros((6, 8, 9, 4)), (4, 8, 9), ["the channels came last in x and are put first"]),
         (np.zeros((6, 8, 9), np.uint8), (1, 8, 9), []),
         (np.zeros((6, 8, 8)), (1, 8, 8), ["x is read as grey pictures of 8 x 8"]),
-        (np.zeros((6, 8, 9)), (8, 9), []),
+        (
+            np.zeros((6, 8, 9)),
+            (8, 9),
+            ["x is read as 8 channels of 9 points: the channels come first"],
+        ),
+        (np.zeros((6, 50, 3)), (3, 50), ["the channels came last in x and are put first"]),
+        (np.zeros((6, 50, 1)), (1, 50), ["the channels came last in x and are put first"]),
+        (
+            np.zeros((6, 9, 8, 5)),
+            (9, 8, 5),
+            ["x is read as 9 channels of 8 x 5 pixels: the channels come first"],
+        ),
         (np.zeros((6, 2, 50)), (2, 50), []),
         (np.zeros(6), (1, 1), []),
     ],
@@ -61,6 +72,25 @@ def test_a_folder_holds_one_array_a_file(read, tmp_path):
 def test_axes_are_put_in_the_order_that_networks_read(read, values, shape, note):
     data = read(x=values, y=Y)
     assert data.shape == shape and data.about["notes"] == note
+
+
+@each(
+    ("train", "test", "said"),
+    [
+        (np.uint8, np.float32, "bytes.*in x_train and floats in x_test"),
+        (np.int64, np.float64, "whole numbers in x_train and floats"),
+        (np.uint8, np.int64, "bytes.*and whole numbers"),
+        (bool, np.float32, "true and false in x_train and floats"),
+        (np.float16, np.float64, None),
+        (np.int16, ">i8", None),
+    ],
+)
+def test_parts_on_what_may_be_two_scales_are_refused(tmp_path_factory, train, test, said):
+    place = tmp_path_factory.mktemp("arrays")
+    arrays = {"x_train": X.astype(train), "y_train": Y, "x_test": X.astype(test), "y_test": Y}
+    np.savez(place / "own.npz", **arrays)
+    with pytest.raises(Refusal, match=said) if said else contextlib.nullcontext():
+        decoded({"source": "arrays", "path": str(place / "own.npz"), "cache": str(place / "cache")})
 
 
 def test_one_row_of_ones_is_a_class_and_words_are_names(read):
@@ -133,6 +163,10 @@ def test_series_are_read_with_their_parts_channels_and_classes(read, tmp_path):
     assert data.shape == (2, 3) and data.inputs[3].tolist() == [[9, 8, 7], [-6, 0.5, 4]]
     assert [data.about["names"][target] for target in data.targets] == ["up", "down", "up", "down"]
     assert data.parts.tolist() == [TRAIN, TRAIN, TRAIN, TEST]
+    five = ":".join(["1,2,3,4,5"] * 4 + ["6,7,8,9,0"])  # as many channels as points, and no picture
+    (tmp_path / "five.ts").write_text(HEAD + f"{five}:up\n{five}:down\n")
+    square = read(tmp_path / "five.ts")
+    assert square.shape == (5, 5) and square.about["notes"] == []
     (tmp_path / "one.ts").write_text(
         SERIES.replace("@classLabel true up down", "@targetLabel true")
         .replace("up", "0.5")

@@ -107,3 +107,20 @@ def test_several_sets_in_one_folder_are_refused(read, place):
             (place / f"emnist-{name}-{part}-labels-idx1-ubyte").write_bytes(packed(LABELS))
     with pytest.raises(Refusal, match=r"of one part or two sets: set data\.path to a folder"):
         read()
+
+
+@pytest.mark.parametrize(("shape", "order"), [((4, 3, 6, 5), (0, 1, 2, 3)), ((4, 6, 5, 3), (0, 3, 1, 2))])
+def test_four_axes_are_channels_beside_pixels(read, place, shape, order):
+    values = np.arange(360, dtype=np.int64).reshape(shape).astype(np.uint8)
+    for part in ("train", "t10k"):
+        (place / f"{part}-images-idx3-ubyte").unlink()
+        (place / f"{part}-images-idx4-ubyte").write_bytes(packed(values))
+    data = read()
+    assert data.inputs[:4].tolist() == values.transpose(order).tolist()
+    assert bool(data.about["notes"]) is (order[1] == 3)
+
+
+def test_parts_on_what_may_be_two_scales_are_refused(read, place):
+    (place / "t10k-images-idx3-ubyte").write_bytes(packed((IMAGES / 255).astype(">f4"), 13))
+    with pytest.raises(Refusal, match=r"bytes \(uint8\) \(.*train.*and floats \(.*t10k.*two scales"):
+        read()

@@ -98,3 +98,62 @@ def test_sound_in_floats_is_told_apart_from_damage(tmp_path, read):
     (tmp_path / "data" / "b" / "y.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     with pytest.raises(Refusal, match=r"y\.wav is no sound of whole numbers .*save it as PCM"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "order"),
+    [
+        ((6, 5, 3), np.uint8, (2, 0, 1)),
+        ((6, 5, 1), np.float32, (2, 0, 1)),
+        ((3, 6, 5), np.uint8, (0, 1, 2)),
+        ((9, 2), np.float64, (1, 0)),
+        ((2, 9), np.float64, (0, 1)),
+    ],
+)
+def test_channels_that_come_last_in_an_array_are_put_first_and_told(tmp_path, read, shape, dtype, order):
+    values = {
+        name: np.arange(np.prod(shape)).reshape(shape).astype(dtype) + at for at, name in enumerate("ab")
+    }
+    for name, own in values.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        np.save(tmp_path / "data" / name / "s.npy", own)
+    data = read()
+    assert data.inputs.tolist() == [own.transpose(order).tolist() for own in values.values()]
+    told = ["the channels came last in each array and are put first"]
+    assert data.about["notes"] == (told if order != tuple(range(len(order))) else [])
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "own", "note"),
+    [
+        ((6, 5), np.uint8, (1, 6, 5), []),
+        ((6, 6), np.float32, (1, 6, 6), ["each array is read as grey pictures of 6 x 6"]),
+        (
+            (6, 5),
+            np.float32,
+            (6, 5),
+            ["each array is read as 6 channels of 5 points: the channels come first"],
+        ),
+    ],
+)
+def test_grey_arrays_are_pictures_or_it_is_told_what_they_are(tmp_path, read, shape, dtype, own, note):
+    for at, name in enumerate("ab"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        np.save(tmp_path / "data" / name / "s.npy", np.full(shape, at, dtype))
+    data = read()
+    assert data.shape == own and data.about["notes"] == note
+
+
+def test_arrays_on_what_may_be_two_scales_are_refused_and_rounding_is_told(tmp_path, read):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        np.save(tmp_path / "data" / name / "s.npy", np.array([1, 2**24 + 1, 7], np.int32))
+    assert any("s.npy holds whole numbers above 16777216" in note for note in read().about["notes"])
+    np.save(tmp_path / "data" / "b" / "t.npy", np.array([0.5, 0.25, 1]))
+    with pytest.raises(Refusal, match=r"whole numbers \(.*s\.npy\) and floats \(.*t\.npy\).*several scales"):
+        read()
+    (tmp_path / "data" / "b" / "t.npy").unlink()
+    for name in ("a", "b"):
+        sounding(tmp_path / "data" / name, "x.wav")
+    with pytest.raises(Refusal, match="sound of 16000 points a second"):
+        read()
