@@ -44,12 +44,14 @@ def pictures(
     size = wanted.crop or _size(known, wanted)
     inputs = blank(folder, (len(known), channels, *size), np.float32 if deep else np.uint8)
     kept: list[int] = []
+    told: list[str] = []
 
     def fill(at: int) -> None:
-        inputs[len(kept)] = pixels(files[at], wanted, deep)
+        inputs[len(kept)] = pixels(files[at], wanted, deep, told)
         kept.append(at)
 
     _each(files, damaged, notes, fill, passing(inputs, headers))
+    notes += told
     return kept, inputs if len(kept) == len(known) else np.array(inputs[: len(kept)])
 
 
@@ -158,20 +160,22 @@ def _kind(headers: dict[File, Header], wanted: Wanted, notes: list[str]) -> tupl
     coloured = sum(one.colour for one in headers.values())
     channels = wanted.channels or (3 if coloured else 1)
     if deep and channels == 3:
-        raise Refusal("Pictures of 16 bits or of floats are grey: set data.channels=1.")
+        raise Refusal("Pictures of 16 bits or more or of floats are grey: set data.channels=1.")
     if channels == 3 and coloured < len(headers):
         notes.append(
             f"{len(headers) - coloured} of {len(headers)} pictures are grey: all three colours alike"
         )
-    through, narrowed = (
-        sum(getattr(one, name) for one in headers.values()) for name in ("seen_through", "narrowed")
-    )
-    if through:
-        notes.append(
-            f"{through} of {len(headers)} pictures have an alpha channel: laid on {wanted.background}"
-        )
-    if narrowed:
-        notes.append(f"{narrowed} of {len(headers)} pictures have 16 bits a colour: the upper 8 are kept")
+    alpha = "have an alpha channel: laid on " + wanted.background
+    if deep:
+        alpha = "call one of their values transparent: it is kept as it is"
+    said = {
+        "seen_through": alpha,
+        "narrowed": "have 16 bits a colour: the upper 8 are kept",
+        "profiled": "have a colour profile other than sRGB: their values are read as they are",
+    }
+    for name, what in said.items():
+        count = sum(getattr(one, name) for one in headers.values())
+        notes += [f"{count} of {len(headers)} pictures {what}"] if count else []
     return channels, deep
 
 

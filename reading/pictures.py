@@ -1,5 +1,6 @@
 """Pictures as numbers: what Pillow opens becomes grey or colour of one depth, or is refused by name."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, final
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.cell import File, Undecodable, opened
+from reading.decoded import narrowed, rounded
 from refusal import Refusal
 
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -15,7 +17,9 @@ _SEEN_THROUGH = ("RGBA", "LA", "PA", "La", "RGBa")
 _GREY = ("1", "L", *_DEEP, "F")
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that lay a picture on its side"""
-_ORIENTATION = 0x0112
+_ORIENTATION, _SAMPLES, _SIGNED = 0x0112, 339, 2
+_UNSIGNED = ("I;32N", "I;32", "I;32B")
+_SIXTEEN = re.compile(r"^I;16")
 
 
 @final
@@ -26,10 +30,12 @@ class Header(NamedTuple):
     width: int
     colour: bool
     depth: str
-    """`8 bits`, `16 bits` or `floats`"""
+    """`8 bits`, `16 bits`, `32 bits` or `floats`"""
     seen_through: bool
     narrowed: bool
     """whether Pillow reads 16 bits of each colour as 8"""
+    profiled: bool
+    """whether it says by which device its colours are, other than sRGB"""
 
 
 @final
@@ -48,7 +54,11 @@ def header(file: File, animated: str) -> Header:
     """Read no pixel. Raises `Refusal` for what is no picture, or several in one file that nobody chose of."""
     with _opened(file) as picture:
         # Before EXIF is asked for, as PNG is decoded for that and its tiles are gone.
-        sixteen = any(map(_of_sixteen_bits, getattr(picture, "tile", [])))
+        tiles = getattr(picture, "tile", [])
+        sixteen = any(map(_of_sixteen_bits, tiles))
+        depth = _depth(picture, tiles)
+        profile = picture.info.get("icc_profile") or b""
+        profiled = bool(profile) and b"sRGB" not in profile.replace(b"\0", b"")
         frames = getattr(picture, "n_frames", 1)
         # A telephone keeps a thumbnail behind the picture itself, and calls that MPO.
         if frames > 1 and picture.format != "MPO" and animated != "first":
@@ -63,17 +73,21 @@ def header(file: File, animated: str) -> Header:
         colour = picture.mode not in _GREY and picture.mode not in ("LA", "La")
         if picture.mode == "P" and picture.palette is not None:
             colour = picture.palette.mode != "L"
-        return Header(*size, colour, _depth(picture.mode), seen_through, colour and sixteen)
+        return Header(*size, colour, depth, seen_through, colour and sixteen, profiled)
 
 
-def pixels(file: File, wanted: Wanted, deep: bool) -> NDArray[Any]:
-    """(C, H, W) uint8, or float32 where the files are `deep`. Raises `Refusal` for a damaged file."""
+def pixels(file: File, wanted: Wanted, deep: bool, notes: list[str]) -> NDArray[Any]:
+    """(C, H, W) uint8, or float32 where the files are `deep`. Raises `Refusal` for a damaged file.
+
+    That whole numbers of 32 bits are rounded is added to `notes`, which are empty before.
+    """
     from PIL import ImageOps
 
     with _opened(file) as picture:
+        unsigned = str(_packing(getattr(picture, "tile", []))) in _UNSIGNED
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-        plain = _plain(upright, wanted, deep)
+        plain = _exact(upright, unsigned, file, notes) if deep else _plain(upright, wanted)
         values = np.asarray(_cut(_resized(plain, wanted.resize), wanted.crop, file))
     if deep and not np.isfinite(values).all():
         raise Refusal(f"{file} holds values that are not finite: mend it or take it out.")
@@ -105,16 +119,43 @@ def _of_sixteen_bits(tile: Any) -> bool:
     return ";16" in str(tile[3]) or (str(tile[0]).startswith("ppm") and tile[3][-1] > 255)
 
 
-def _depth(mode: str) -> str:
-    return "floats" if mode == "F" else "16 bits" if mode in _DEEP else "8 bits"
+def _packing(tiles: Any) -> Any:
+    """How the first piece of a picture lies in its file, in Pillow's words."""
+    told = tiles[0][3] if tiles else ""
+    return told[0] if isinstance(told, tuple) and told else told
 
 
-def _plain(picture: Any, wanted: Wanted, deep: bool) -> Any:
-    """A picture of mode L or RGB, F where it is deep: nothing behind it, no palette."""
+def _depth(picture: Any, tiles: Any) -> str:
+    """How many bits a value of a picture has. Raises `ValueError` for signed ones that would wrap around."""
+    if picture.mode == "L" and -1 in _signs(picture):
+        raise ValueError("its 8 bits have a sign, which would be lost: save it with 16")
+    if picture.mode == "I" and not (_SIXTEEN.search(str(_packing(tiles))) or picture.format == "PPM"):
+        return "32 bits"
+    return "floats" if picture.mode == "F" else "16 bits" if picture.mode in _DEEP else "8 bits"
+
+
+def _signs(picture: Any) -> list[int]:
+    """-1 where a TIFF says that its values are signed."""
+    told = getattr(picture, "tag_v2", {}).get(_SAMPLES, ())
+    return [-1 for one in told if one == _SIGNED]
+
+
+def _exact(picture: Any, unsigned: bool, file: File, notes: list[str]) -> Any:
+    """A picture of mode F with the values of a deep one, which Pillow holds as whole numbers with a sign."""
     from PIL import Image
 
-    if deep:
-        return Image.fromarray(np.asarray(picture).astype(np.float32))
+    values = np.asarray(picture)
+    values = values.view(np.uint32) if unsigned and values.dtype == np.int32 else values
+    found = narrowed(values, str(file))
+    if not notes:
+        notes += rounded(values, found, str(file))
+    return Image.fromarray(found)
+
+
+def _plain(picture: Any, wanted: Wanted) -> Any:
+    """A picture of mode L or RGB: nothing behind it, no palette."""
+    from PIL import Image
+
     mode = "L" if wanted.channels == 1 else "RGB"
     if picture.mode in _SEEN_THROUGH or "transparency" in picture.info:
         over = picture.convert("RGBA")

@@ -122,5 +122,5 @@ def test_four_axes_are_channels_beside_pixels(read, place, shape, order):
 
 def test_parts_on_what_may_be_two_scales_are_refused(read, place):
     (place / "t10k-images-idx3-ubyte").write_bytes(packed((IMAGES / 255).astype(">f4"), 13))
-    with pytest.raises(Refusal, match=r"bytes \(uint8\) \(.*train.*and floats \(.*t10k.*two scales"):
+    with pytest.raises(Refusal, match=r"floats \(.*t10k.*and bytes \(uint8\) \(.*train.*two scales"):
         read()
