@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reading.decoded import narrowed, rounded
 from reading.frames import ANSWERS, column, plain
 from reading.labels import case_alone, classes_in, classes_of, mark, ordered
+from reading.written import strange
 from refusal import Refusal
 
 _MOST_CLASSES = 64
@@ -88,6 +89,9 @@ def of_columns(
     (answer,) = chosen
     values, said = frame[answer], f"{where}, column {answer}"
     cells = values.astype(object).where(values.notna(), None).tolist()
+    odd = strange(cells)
+    if odd is not None:
+        raise Refusal(f"{where}: {answer} holds {odd}, which are no classes: write numbers or words.")
     sets = _as_sets(cells, separator)
     if sets is not None:
         return *_of_sets(sets, task, said, notes, order), [answer]

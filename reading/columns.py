@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from reading.cell import Cell
-from reading.frames import ANSWERS, column, without_lists
+from reading.frames import ANSWERS, column, tidied
 from reading.saved import Saved
 from reading.sources.text import TEXTS
 from refusal import Refusal
@@ -126,7 +126,7 @@ class SavedColumns:
         value = kind.value_type if types.is_dictionary(kind) else kind
         if types.is_string(value) or types.is_large_string(value):
             return "text" if alone or name.lower() in TEXTS or self._many(name) else "plain"
-        return "plain" if _is_number(kind) else "other"
+        return "plain" if _is_number(kind) or types.is_decimal(kind) else "other"
 
     def _type(self, name: str) -> Any:
         _, rows = next(iter(self._data.parts.values()))
@@ -154,13 +154,13 @@ def _innermost(kind: Any) -> Any:
 
 def _named(values: Any, names: list[str]) -> Any:
     """Numbers of classes by their names; one that has none, as the -1 of who labelled nothing, stays."""
-    plain = without_lists(values)
+    plain = tidied(values)
     if not names:
         return plain
 
     def name(value: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(name(int(one)) for one in value)
+            return tuple(name(None if one == "None" else float(one)) for one in value)
         if value is None or value != value:
             return None
         return names[int(value)] if 0 <= int(value) < len(names) else str(int(value))

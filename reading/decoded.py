@@ -137,7 +137,8 @@ def rounded(values: NDArray[Any], found: NDArray[np.float32], where: str) -> lis
     if values.dtype.kind not in "fiu" or values.dtype.itemsize < 4 or values.dtype == np.float32:
         return []
     whole = (values == np.round(values)) & (np.abs(values.astype(np.float64)) > 2**24)
-    lost = whole & (found.astype(np.float64) != values)
+    with np.errstate(invalid="ignore"):  # 2**63 is no int64, and so not the number that it was
+        lost = whole & (found.astype(np.result_type(values, np.int32)) != values)
     if not lost.any():
         return []
     return [

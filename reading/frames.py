@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
-from reading.written import LINES, SPELT, check_alike, codes, header, objects, spelt
+from reading.written import LINES, SPELT, check_alike, codes, header, objects, spelt, strange
 from refusal import Refusal
 
 ENDINGS = (*SPELT, ".parquet", *LINES)
@@ -104,7 +104,7 @@ def _frame(pandas: Any, file: Path, words: Collection[str]) -> Any:
         if len(twice):
             raise Refusal(f"{file} has two columns called '{twice[0]}': give each a name of its own.")
         for name in found.columns:
-            found[name] = without_lists(_without_decimals(found[name]))
+            found[name] = tidied(found[name])
     if not len(found):
         raise Refusal(f"{file} has no rows.")
     return found
@@ -148,13 +148,16 @@ def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
         return np.asarray(
             values.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[values.dtype.kind])
         )
-    odd = next((cell for cell in values if isinstance(cell, bytes | dict | tuple)), None)
-    if odd is not None:
-        kind = type(odd).__name__.removesuffix("s")
-        raise Refusal(f"{where}: {name} holds {kind}s, which are no classes: write numbers or words.")
     refuse_dressed(values, f"{where}: {name}")
     check_alike(values, f"{where}: {name}")
     return np.array([spelt(cell) for cell in values], object)
+
+
+def odd_in(values: Any) -> str | None:
+    """What a column holds that is neither numbers nor words, such as lists, bytes or times; else None."""
+    if any(isinstance(value, tuple | list | np.ndarray) for value in values):
+        return "lists"
+    return strange(values.dropna())
 
 
 def refuse_dressed(values: Any, where: str) -> None:
@@ -260,9 +263,14 @@ def _pandas() -> Any:
     return pandas
 
 
-def without_lists(values: Any) -> Any:
-    """A column whose cells hold lists has tuples of words instead, which are the several classes of a row."""
-    if values.dtype != object or not any(isinstance(value, list | np.ndarray) for value in values):
+def tidied(values: Any) -> Any:
+    """A column whose exact decimals are numbers, and whose lists are tuples of words: the classes of a row.
+
+    Lists of other things than numbers and words stay what they are, for who reads the column to refuse.
+    """
+    values = _without_decimals(values)
+    lists = [value for value in values if isinstance(value, list | np.ndarray)]
+    if not lists or strange(lists) is not None:
         return values
     return values.map(
         lambda value: tuple(map(spelt, value)) if isinstance(value, list | np.ndarray) else value

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.frames import ANSWERS
-from reading.written import LINES, PACKED, check_alike, objects, rows, spelt
+from reading.written import LINES, PACKED, check_alike, objects, rows, spelt, strange
 from refusal import Refusal
 
 _FILES = ("file_name", "filename", "file", "path", "image", "picture", "name", "id")
@@ -132,6 +132,12 @@ class Sheet:
             )
         if len(self.answers) == 1:
             cells = [row.get(self.answers[0]) for _, row in self.rows]
+            odd = strange(cells)
+            if odd is not None:
+                raise Refusal(
+                    f"{self.file}: {self.answers[0]} holds {odd}, which are no classes: write numbers or "
+                    "words."
+                )
             plain = [cell for cell in cells if cell is not None and not isinstance(cell, list)]
             check_alike(plain, f"{self.file}: {self.answers[0]}")
         return [told[name] for name in names]

@@ -4,8 +4,12 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from refusal import Refusal
 
@@ -109,6 +113,16 @@ def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def spelt(cell: Any) -> str:
     """A value of a table as a word: 3 and 3.0 are one number."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def strange(cells: Iterable[Any]) -> str | None:
+    """What the first cell that is neither a word nor a number is called, or what a list holds; or None."""
+    for cell in cells:
+        for one in cell if isinstance(cell, list | tuple | np.ndarray) else (cell,):
+            if one is not None and not isinstance(one, str | Real | Decimal | np.bool_):
+                listed = isinstance(one, list | tuple | np.ndarray)
+                return "lists" if listed else f"{type(one).__name__.lower().removesuffix('s')}s"
+    return None
 
 
 def check_alike(cells: Iterable[Any], where: str) -> None:

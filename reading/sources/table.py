@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from reading.answers import of_columns
 from reading.decoded import Decoded, narrowed, rounded
-from reading.frames import joined, refuse_dressed, strays, tables
+from reading.frames import joined, odd_in, refuse_dressed, strays, tables
 from reading.labels import check_parts
-from reading.written import spelt
+from reading.written import check_alike, spelt
 from refusal import Refusal
 
 _MISSING = "?"
@@ -96,17 +96,20 @@ def _numbers(
         own = [plain, missing.astype(np.float64)] if missing.any() else [plain]
         both = np.stack(own, 1)
         narrow = narrowed(both, f"{where}: {name}")
-        notes += rounded(both, narrow, name)
+        whole = values.to_numpy() if values.dtype.kind != "f" and not missing.any() else plain
+        notes += rounded(whole, narrow[:, 0], name)
         return narrow, {"name": name, "gaps": bool(missing.any())}
-    cells = values.astype(object).where(~missing, _MISSING)
-    odd = next((value for value in cells if isinstance(value, tuple | dict | bytes)), None)
+    odd = odd_in(values)
     if odd is not None:
         raise Refusal(
-            f"{where}: {name} holds {type(odd).__name__.removesuffix('s')}s and neither numbers nor words: "
-            f"data.leave_out=[{name}] leaves it out."
+            f"{where}: {name} holds {odd} and neither numbers nor words: data.leave_out=[{name}] leaves it "
+            "out."
         )
     refuse_dressed(values, f"{where}: {name}")
-    words = cells.map(spelt).to_numpy(object)
+    check_alike(values.dropna(), f"{where}: {name}")
+    words = values.astype(object).map(spelt, na_action="ignore")
+    gap = _gap(set(words.dropna()), name, notes) if missing.any() else _MISSING
+    words = words.where(~missing, gap).to_numpy(object)
     strange = strays(values)
     if strange is not None:
         what = (
@@ -125,3 +128,13 @@ def _numbers(
         )
     one_hot = (found[:, None] == np.arange(len(categories))).astype(np.float32)
     return one_hot, {"name": name, "categories": categories.tolist()}
+
+
+def _gap(words: set[str], name: str, notes: list[str]) -> str:
+    """The category of what is missing, which is no word of the column."""
+    gap = _MISSING
+    while gap in words:
+        gap += _MISSING
+    if gap != _MISSING:
+        notes.append(f"{name} holds the word '{_MISSING}' beside empty cells, whose category is '{gap}'")
+    return gap

@@ -7,7 +7,7 @@ from typing import Any
 
 from reading.answers import of_columns
 from reading.decoded import TRAIN, UNSPLIT, Decoded
-from reading.frames import column, joined, tables
+from reading.frames import column, joined, odd_in, tables
 from reading.labels import check_parts
 from reading.tokens import padded, tokenizer_of
 from refusal import Refusal
@@ -92,10 +92,9 @@ def of_parts(
 
 
 def _texts(values: Any, name: str, where: Any) -> list[str]:
-    odd = next((one for one in values if isinstance(one, tuple | dict | bytes)), None)
+    odd = odd_in(values)
     if odd is not None:
-        kind = "lists" if isinstance(odd, tuple) else f"{type(odd).__name__.removesuffix('s')}s"
-        raise Refusal(f"{where}: {name} holds {kind} and no texts: write each text as one string.")
+        raise Refusal(f"{where}: {name} holds {odd} and no texts: write each text as one string.")
     words = ["" if missing else str(one) for one, missing in zip(values, values.isna(), strict=True)]
     empty = [row for row, one in enumerate(words, start=1) if not one.strip()]
     if empty:

@@ -60,7 +60,7 @@ def test_lists_in_json_lines(tmp_path, read):
     rows = [{"text": "a", "labels": ["x", "y"]}, {"text": "b", "labels": []}, {"text": "c", "labels": ["y"]}]
     file = written(tmp_path / "own.jsonl", *map(json.dumps, rows))
     assert read("text", file, tokenizer="byte").targets.tolist() == [[True] * 2, [False] * 2, [False, True]]
-    with pytest.raises(Refusal, match="labels holds tuples and neither numbers nor words"):
+    with pytest.raises(Refusal, match="labels holds lists and neither numbers nor words"):
         read("table", file, target="text")
 
 

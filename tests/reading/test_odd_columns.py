@@ -1,0 +1,119 @@
+"""Columns of times, exact decimals, lists and mixed words: numbers, words, or refused by name."""
+
+import datetime
+import json
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from cases import each
+from reading.kept import decoded
+from refusal import Refusal
+
+pandas = pytest.importorskip("pandas")
+arrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+DAYS = [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(source, columns, **options):
+        parquet.write_table(arrow.table(columns), tmp_path / "own.parquet")
+        place = {"path": str(tmp_path / "own.parquet"), "cache": str(tmp_path / "cache")}
+        return decoded({"source": source, "target": "kind", **place, **options})
+
+    return read
+
+
+ODD = [
+    (DAYS, "dates"),
+    (list(map(pandas.Timestamp, DAYS)), "timestamps"),
+    ([datetime.timedelta(1), datetime.timedelta(2), datetime.timedelta(1)], "timedeltas"),
+    ([datetime.time(1), datetime.time(2), datetime.time(1)], "times"),
+    (arrow.array(DAYS).dictionary_encode(), "dates"),
+    ([[[1, 2]], [[3]], [[1, 2]]], "lists"),
+    ([[DAYS[0]], [DAYS[1]], [DAYS[1]]], "dates"),
+    ([{"a": 1}, {"a": 2}, {"a": 1}], "dicts"),
+    ([b"x", b"y", b"x"], "bytes"),
+]
+
+
+@each(("values", "what"), ODD, ids=lambda case: f"{case[1]} {case[0]}"[:40])
+def test_what_is_neither_number_nor_word_is_no_class(read, values, what):
+    columns = {"a": [1.5, 2.5, 3.5], "kind": values}
+    for source in ("table", "hf"):
+        for options in ({}, {"separator": "|"}):
+            with pytest.raises(Refusal, match=rf"own\.parquet.* kind holds {what}, which are no classes"):
+                read(source, columns, **options)
+
+
+@each(("values", "what"), ODD, ids=lambda case: f"{case[1]} {case[0]}"[:40])
+def test_what_is_neither_number_nor_word_is_no_input_of_a_table_and_may_be_left_out(read, values, what):
+    columns = {"a": values, "b": [1.5, 2.5, 3.5], "kind": ["x", "y", "x"]}
+    with pytest.raises(Refusal, match=r"a holds (lists|" + what + r") and neither.*leave_out=\[a\]"):
+        read("table", columns)
+    assert read("table", columns, leave_out=["a"]).inputs[:, :, 0].tolist() == [[1.5], [2.5], [3.5]]
+
+
+@pytest.mark.parametrize("source", ["table", "hf"])
+def test_exact_decimals_are_numbers(read, source):
+    columns = {"a": [Decimal("1.50"), Decimal("2.25"), None], "kind": [Decimal(1), Decimal(10), Decimal(1)]}
+    data = read(source, columns)
+    assert data.about["names"] == ["1", "10"] and data.inputs[:2, 0, 0].tolist() == [1.5, 2.25]
+    values = read(source, {"a": [1, 2, 3], "kind": [Decimal("1.5"), Decimal("2.5"), Decimal("1.5")]})
+    assert values.targets.tolist() == [[1.5], [2.5], [1.5]]
+
+
+def test_classes_in_lists_of_a_table_of_labels_are_words(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "data").mkdir()
+    for at in range(3):
+        image.fromarray(np.full((2, 2), at, np.uint8)).save(tmp_path / "data" / f"{at}.png")
+    for cells, what in ((DAYS, "dates"), ([b"x", b"y", b"x"], "bytes"), ([[[1]], [[2]], [[1]]], "lists")):
+        columns = {"file_name": ["0.png", "1.png", "2.png"], "label": cells}
+        parquet.write_table(arrow.table(columns), tmp_path / "data" / "metadata.parquet")
+        with pytest.raises(Refusal, match=rf"metadata\.parquet: label holds {what}, which are no classes"):
+            decoded({"source": "folder", "path": str(tmp_path / "data"), "cache": str(tmp_path / "cache")})
+
+
+@pytest.fixture
+def table(tmp_path):
+    def table(text, name="own.csv"):
+        (tmp_path / name).write_text(text)
+        place = {"path": str(tmp_path / name), "cache": str(tmp_path / "cache")}
+        return decoded({"source": "table", "target": "kind", **place})
+
+    return table
+
+
+def test_the_word_for_nothing_is_another_category_than_nothing(table):
+    data = table("a,kind\n?,x\n,y\nred,x\n?,y\n")
+    assert data.about["columns"] == [{"name": "a", "categories": ["?", "??", "red"]}]
+    assert data.inputs[:, :, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    assert data.about["notes"] == ["a holds the word '?' beside empty cells, whose category is '??'"]
+    alone = table("a,kind\n?,x\nred,y\n?,x\n", "alone.csv")
+    assert alone.about["columns"][0]["categories"] == ["?", "red"] and alone.about["notes"] == []
+
+
+@each(
+    ("cells", "said"),
+    [
+        ([1, "1", 2], "a holds 1 as a number and as a word"),
+        ([True, 1, 0], "a holds true or false beside others"),
+        ([True, "True", False], "a holds True as a number and as a word|beside others"),
+    ],
+)
+def test_inputs_that_look_alike_and_are_not_are_refused(tmp_path_factory, cells, said):
+    place = tmp_path_factory.mktemp("lines")
+    rows = [json.dumps({"a": cell, "kind": "xyx"[at]}) for at, cell in enumerate(cells)]
+    (place / "own.jsonl").write_text("\n".join(rows))
+    with pytest.raises(Refusal, match=said):
+        own = {"path": str(place / "own.jsonl"), "cache": str(place / "cache")}
+        decoded({"source": "table", "target": "kind", **own})
+
+
+def test_large_whole_numbers_that_become_one_are_told(read):
+    (note,) = read("table", {"a": [2**53 + 1, 2**53, 5], "kind": ["x", "y", "x"]}).about["notes"]
+    assert note.endswith("such as 9007199254740993 to 9007199254740992")
