@@ -67,13 +67,17 @@ def header(file: File, animated: str) -> Header:
                 "data.animated=first to read only the first of each file."
             )
         size = (picture.height, picture.width)
+        if picture.format == "TIFF":  # which Pillow turns itself, and some versions tell so already here
+            size = picture.tag_v2[257], picture.tag_v2[256]
         if picture.getexif().get(_ORIENTATION) in _TURNED:
             size = size[::-1]
         seen_through = picture.mode in _SEEN_THROUGH or "transparency" in picture.info
-        colour = picture.mode not in _GREY and picture.mode not in ("LA", "La")
+        grey = picture.mode in (*_GREY, "LA", "La") or str(_packing(tiles)).startswith("LA;16")
+        colour = not grey
         if picture.mode == "P" and picture.palette is not None:
             colour = picture.palette.mode != "L"
-        return Header(*size, colour, depth, seen_through, colour and sixteen, profiled)
+        eight = depth == "8 bits"
+        return Header(*size, colour, depth, seen_through, eight and sixteen, profiled)
 
 
 def pixels(file: File, wanted: Wanted, deep: bool, notes: list[str]) -> NDArray[Any]:

@@ -24,17 +24,20 @@ def tiff(values, kind):
 
 
 def png(values, transparent):
-    """A grey PNG of 16 bits with one value that is transparent, by hand."""
+    """A grey PNG of 16 bits with one value that is transparent, or with alpha beside grey, by hand."""
 
     def piece(name, content):
         return (
             struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         )
 
-    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 0, 0, 0, 0)
+    colour = 4 if transparent is None else 0
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    pieces = [(b"IHDR", head), (b"tRNS", struct.pack(">H", transparent)), (b"IDAT", zlib.compress(rows))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(piece(*one) for one in [*pieces, (b"IEND", b"")])
+    pieces = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    if transparent is not None:
+        pieces.insert(1, (b"tRNS", struct.pack(">H", transparent)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(piece(*one) for one in pieces)
 
 
 @pytest.fixture
@@ -88,6 +91,37 @@ def test_a_transparent_value_of_16_bits_is_kept_and_nothing_is_laid_behind(read)
     assert data.inputs[:, 0].tolist() == [values.tolist(), (values + 1).tolist()]
     assert data.about["notes"] == [
         "2 of 2 pictures call one of their values transparent: it is kept as it is"
+    ]
+
+
+@pytest.mark.parametrize("turned", range(2, 9))
+def test_a_tiff_that_lies_on_its_side_is_read_upright(tmp_path, read, turned):
+    values = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    upright = {
+        2: values[:, ::-1],
+        3: values[::-1, ::-1],
+        4: values[::-1],
+        5: values.T,
+        6: np.rot90(values, -1),
+        7: values[::-1, ::-1].T,
+        8: np.rot90(values),
+    }[turned]
+    for at, name in enumerate("ab"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        said = Image.Exif()
+        said[0x0112] = turned
+        Image.fromarray(values + at).save(tmp_path / "data" / name / "s.tif", exif=said)
+    assert read().inputs[:, 0].tolist() == [upright.tolist(), (upright + 1).tolist()]
+
+
+def test_grey_of_16_bits_beside_alpha_is_grey(read):
+    values = np.array([[1, 2], [3, 250]])
+    rows = np.dstack([values * 257, np.full((2, 2), 65535)])
+    data = read(png(rows, None), png(rows, None), ending="png")
+    assert data.inputs[0].tolist() == [values.tolist()]
+    assert [note[16:] for note in data.about["notes"]] == [
+        "have an alpha channel: laid on white",
+        "have 16 bits a colour: the upper 8 are kept",
     ]
 
 
