@@ -48,7 +48,7 @@ def split(
             f"the {empty[0]} split holds none of {len(parts)} examples{_why_none(data, free)}: give it more "
             "data, or change the shares of the splits."
         )
-    return rows, notes + _untested(data, rows, drawn) + _shared(data.twins, parts)
+    return rows, notes + _untested(data, rows, drawn) + _shared(data.twins, parts) + _contradicted(data)
 
 
 def _why_none(data: Decoded, free: NDArray[np.int64]) -> str:
@@ -128,4 +128,24 @@ def _shared(twins: NDArray[np.int64], parts: NDArray[np.int8]) -> list[str]:
         f"{count} examples of {part} are in {other} too, the same to the last bit"
         for part, other, count in counts
         if count
+    ]
+
+
+def _contradicted(data: Decoded) -> list[str]:
+    """A sentence where examples are the same and have other classes, as a picture in two folders has."""
+    if data.task not in ("classification", "multilabel"):
+        return []
+    differ = data.targets != data.targets[data.twins]
+    odd = np.flatnonzero(differ if differ.ndim == 1 else differ.any(1))
+    if not len(odd):
+        return []
+    names = data.about.get("names") or list(map(str, range(int(data.about["classes"]))))
+    pair = [data.targets[data.twins[odd[0]]], data.targets[odd[0]]]
+    said = [
+        names[one] if differ.ndim == 1 else ", ".join(names[at] for at in np.flatnonzero(one)) or "none"
+        for one in pair
+    ]
+    return [
+        f"{len(odd)} of {len(data.targets)} examples are the same as one of other classes, such as one of "
+        f"{said[0]} and one of {said[1]}"
     ]
