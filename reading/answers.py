@@ -1,5 +1,6 @@
 """What a column or an array of answers asks for: a class of each example, several of them, or a value."""
 
+import re
 from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any
@@ -16,6 +17,7 @@ from refusal import Refusal
 _MOST_CLASSES = 64
 """different whole numbers above which answers are values, unless a person says data.task=classification"""
 _TASKS = (None, "classification", "multilabel", "regression")
+_FRACTION = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _SHOWN = 5
 
 Answers = tuple[NDArray[Any], dict[str, Any]]
@@ -58,13 +60,31 @@ def of_labels(
     where: str,
     notes: list[str],
     order: Sequence[str] = (),
+    *,
+    written: bool,
 ) -> Answers:
-    """Of words as they were written, or several for each example; numbers only where `task` wants values."""
+    """Of words, or several for each example; numbers only where `task` wants values.
+
+    Fractions that a person has `written` down are values too, unlike such names of folders.
+    """
     if any(isinstance(one, tuple) for one in labels):
         return _of_sets(
             [own if isinstance(own, tuple) else (own,) for own in labels], task, where, notes, order
         )
-    return answers(_asked_for(np.array(labels, object), task, where), task, where, notes)
+    if task is None and written and _fractions(labels):
+        return answers(np.array(labels, np.float64), task, where, notes)
+    found = answers(_asked_for(np.array(labels, object), task, where), task, where, notes)
+    names = found[1].get("names", ())
+    if task is None and written and len(names) > _MOST_CLASSES and all(map(str.isdecimal, names)):
+        notes.append(
+            f"{where}: {len(names)} whole numbers are classes; data.task=regression reads them as values"
+        )
+    return found
+
+
+def _fractions(labels: Sequence[Any]) -> bool:
+    """Whether all labels are numbers that are written with a point, and not all of them are whole."""
+    return all(map(_FRACTION.fullmatch, labels)) and not all(float(one).is_integer() for one in labels)
 
 
 def of_columns(
@@ -148,6 +168,11 @@ def _one_each(
         return found[:, None], {"task": "regression", "classes": 1}
     if number and not whole:
         raise Refusal(f"{where}: the answers are fractions, so data.task=classification does not fit them.")
+    if values.dtype.kind == "f" and (np.abs(values) >= 2.0**53).any():
+        raise Refusal(
+            f"{where}: whole numbers above 9007199254740992 stand beside others such as 1.0, so that some "
+            "would become one class: write all without a point."
+        )
     labels = [str(int(one)) if number else str(one) for one in values.tolist()]
     names, targets = classes_of(labels, where, order)
     notes += case_alone(names, where)

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -148,7 +148,7 @@ def plain(values: Any, name: str, where: Any) -> NDArray[Any]:
         return np.asarray(
             values.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[values.dtype.kind])
         )
-    refuse_dressed(values, f"{where}: {name}")
+    refuse_dressed(values.unique(), f"{where}: {name}")
     check_alike(values, f"{where}: {name}")
     return np.array([spelt(cell) for cell in values], object)
 
@@ -160,9 +160,9 @@ def odd_in(values: Any) -> str | None:
     return strange(values.dropna())
 
 
-def refuse_dressed(values: Any, where: str) -> None:
+def refuse_dressed(cells: Iterable[Any], where: str) -> None:
     """Raise `Refusal` where all words are numbers and some have commas or signs: they would be categories."""
-    words = [str(word).strip() for word in values.dropna().unique()]
+    words = [str(word).strip() for word in cells]
     dressed = next((word for word in words if not _is_number(word)), None)
     if dressed is not None and all(_DRESSED.fullmatch(word) or _is_number(word) for word in words):
         raise Refusal(f"{where} holds numbers with commas or signs, such as '{dressed}': write 1234.5 alone.")

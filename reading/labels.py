@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
-from reading.frames import ANSWERS
+from reading.frames import ANSWERS, refuse_dressed
 from reading.written import LINES, PACKED, check_alike, objects, rows, spelt, strange
 from refusal import Refusal
 
@@ -57,9 +57,10 @@ def ordered(labels: Sequence[str], where: str, order: Sequence[str] = ()) -> lis
             not name.strip() or name.strip().lower() in ("nan", "none", "null") or name.strip() in _NOBODY
         )
         if (unsaid or (_number(name) < 0 and not two)) and name not in ranks:
+            values = "" if unsaid else ", or set data.task=regression for values"
             raise Refusal(
                 f"{where}: {list(labels).count(name)} examples have the label '{name}', which says that "
-                "nobody labelled them: give them a class or take them out."
+                f"nobody labelled them: give them a class or take them out{values}."
             )
     return names
 
@@ -73,6 +74,17 @@ def case_alone(names: Sequence[str], where: str) -> list[str]:
         for one, other in pairs
         if one != other
     ]
+
+
+def lookalikes(names: Sequence[str], where: str) -> list[str]:
+    """A sentence for each two words of an input that may be one, as 'red' and 'Red ' are; a few."""
+    first: dict[str, str] = {}
+    pairs = [(first.setdefault(str(_meant(name)).casefold(), name), name) for name in names]
+    return [
+        f"{where}: {one!a} and {other!a} look alike and are two categories"
+        for one, other in pairs
+        if one != other
+    ][:_SHOWN]
 
 
 def _meant(name: str) -> str | Fraction:
@@ -140,6 +152,8 @@ class Sheet:
                 )
             plain = [cell for cell in cells if cell is not None and not isinstance(cell, list)]
             check_alike(plain, f"{self.file}: {self.answers[0]}")
+            if self.separator is None:
+                refuse_dressed(set(plain), f"{self.file}: {self.answers[0]}")
         return [told[name] for name in names]
 
     def _label(self, row: Mapping[str, Any], number: int) -> str | tuple[str, ...]:

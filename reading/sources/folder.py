@@ -61,8 +61,9 @@ def read(
     if not places:
         raise Refusal(f"data.path: no file under {path} can be read.")
     order = target if isinstance(target, list | tuple) and len(target) > 1 else ()
-    said = str(examples[0].said)
-    targets, about = of_labels([examples[at].label for at in places], task, said, notes, order)
+    said = examples[0].said
+    labels = [examples[at].label for at in places]
+    targets, about = of_labels(labels, task, str(said), notes, order, written=said.is_file())
     parts = np.array([examples[at].part for at in places], dtype=np.int8)
     check_parts(about, targets, parts, notes)
     return Decoded(inputs, targets, parts, about | {"notes": list(dict.fromkeys(notes))})

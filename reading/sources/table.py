@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reading.answers import of_columns
 from reading.decoded import Decoded, narrowed, rounded
 from reading.frames import joined, odd_in, refuse_dressed, strays, tables
-from reading.labels import check_parts
+from reading.labels import check_parts, lookalikes
 from reading.written import check_alike, spelt
 from refusal import Refusal
 
@@ -105,7 +105,7 @@ def _numbers(
             f"{where}: {name} holds {odd} and neither numbers nor words: data.leave_out=[{name}] leaves it "
             "out."
         )
-    refuse_dressed(values, f"{where}: {name}")
+    refuse_dressed(values.dropna().unique(), f"{where}: {name}")
     check_alike(values.dropna(), f"{where}: {name}")
     words = values.astype(object).map(spelt, na_action="ignore")
     gap = _gap(set(words.dropna()), name, notes) if missing.any() else _MISSING
@@ -126,6 +126,7 @@ def _numbers(
             f"more than data.most_categories={most}: {todo}data.leave_out=[{name}] leaves it out, data=text "
             "reads sentences."
         )
+    notes += lookalikes(categories.tolist(), f"{where}: {name}")
     one_hot = (found[:, None] == np.arange(len(categories))).astype(np.float32)
     return one_hot, {"name": name, "categories": categories.tolist()}
 

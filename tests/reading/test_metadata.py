@@ -120,3 +120,36 @@ def test_metadata_that_is_cut_or_says_a_name_twice_is_refused(tmp_path, read, pi
 
 def test_a_class_may_be_called_with_lines_below(tmp_path, read, pictures):
     assert read(pictures("__unknown__/0.png", "cat/0.png")).about["names"] == ["__unknown__", "cat"]
+
+
+@pytest.mark.parametrize("file", ["labels.csv", "metadata.jsonl"])
+def test_fractions_beside_pictures_are_values_as_in_a_table(read, pictures, file):
+    place, values = pictures("0.png", "1.png", "2.png"), [1.5, 2, 0.25]
+    if file == "labels.csv":
+        rows = [f"{at}.png,{value}" for at, value in enumerate(values)]
+        (place / file).write_text("\n".join(["file_name,label", *rows]))
+    else:
+        lines(place / file, *({"file_name": f"{at}.png", "label": value} for at, value in enumerate(values)))
+    data = read(place)
+    assert data.task == "regression" and data.targets.tolist() == [[value] for value in values]
+    assert read(place, task="classification").about["classes"] == 3
+
+
+def test_names_of_folders_are_classes_though_they_are_fractions(read, pictures):
+    assert read(pictures("1.5/0.png", "2.5/1.png")).about["names"] == ["1.5", "2.5"]
+
+
+def test_many_whole_numbers_beside_pictures_are_classes_and_told(read, pictures):
+    place = pictures(*(f"{at}.png" for at in range(65)))
+    (place / "labels.csv").write_text("\n".join(["file_name,label", *(f"{at}.png,{at}" for at in range(65))]))
+    data = read(place)
+    assert data.about["classes"] == 65 and data.about["notes"][0].endswith(
+        "65 whole numbers are classes; data.task=regression reads them as values"
+    )
+
+
+def test_numbers_with_commas_are_no_classes_of_pictures(read, pictures):
+    place = pictures("0.png", "1.png", "2.png")
+    (place / "labels.csv").write_text("file_name;label\n0.png;1,5\n1.png;2,5\n2.png;3\n")
+    with pytest.raises(Refusal, match=r"labels\.csv: label holds numbers with commas or signs"):
+        read(place)

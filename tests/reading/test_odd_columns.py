@@ -117,3 +117,17 @@ def test_inputs_that_look_alike_and_are_not_are_refused(tmp_path_factory, cells,
 def test_large_whole_numbers_that_become_one_are_told(read):
     (note,) = read("table", {"a": [2**53 + 1, 2**53, 5], "kind": ["x", "y", "x"]}).about["notes"]
     assert note.endswith("such as 9007199254740993 to 9007199254740992")
+
+
+def test_words_of_an_input_that_look_alike_are_told(table):
+    data = table("a,b,kind\nred,1,x\nRed,1.0,y\n red,u,x\nblue,v,y\n")
+    assert [note.partition("own.csv: ")[2] for note in data.about["notes"]] == [
+        "a: ' red' and 'Red' look alike and are two categories",
+        "a: ' red' and 'red' look alike and are two categories",
+        "b: '1' and '1.0' look alike and are two categories",
+    ]
+
+
+def test_classes_beyond_what_floats_tell_apart_are_refused(table):
+    with pytest.raises(Refusal, match="above 9007199254740992 stand beside others such as 1\\.0"):
+        table("a,kind\n1,9007199254740993\n2,9007199254740992\n3,1.0\n")
