@@ -56,9 +56,19 @@ def pictures(
 
 
 def signals(
-    files: Sequence[File], folder: Any, notes: list[str], *, crop: Any, damaged: str
+    files: Sequence[File],
+    folder: Any,
+    notes: list[str],
+    *,
+    channels: int | None,
+    resize: Any,
+    crop: Any,
+    damaged: str,
 ) -> tuple[list[int], NDArray[np.float32]]:
-    """The same of signals, (N, C, L) or (N, C, H, W) float32."""
+    """The same of signals, (N, C, L) or (N, C, H, W) float32. What asks for pictures is refused."""
+    for key, value in (("channels", channels), ("resize", resize)):
+        if value is not None:
+            raise Refusal(f"data.{key}={value} is for pictures, and {files[0]} is a signal: leave it out.")
     inputs: NDArray[np.float32] = np.empty((0, 1, 1), np.float32)
     kept: list[int] = []
     shapes: dict[tuple[int, ...], File] = {}
@@ -193,9 +203,15 @@ def _size(headers: dict[File, Header], wanted: Wanted) -> tuple[int, int]:
 
 
 def _shortened(values: NDArray[np.float32], crop: Any, file: File) -> NDArray[np.float32]:
-    """The middle of a signal, `crop` points long."""
+    """The middle of a signal, `crop` points long, or of a picture."""
     if crop is None:
         return values
+    if values.ndim == 3:  # a picture
+        height, width = _square(crop) or values.shape[1:]
+        top, left = values.shape[1] - height, values.shape[2] - width
+        if top < 0 or left < 0:
+            raise Refusal(f"{file} is {values.shape[1]} x {values.shape[2]}, too small for data.crop={crop}.")
+        return values[:, top // 2 : top // 2 + height, left // 2 : left // 2 + width]
     if not isinstance(crop, int) or crop < 1 or values.shape[-1] < crop:
         raise Refusal(f"{file} has {values.shape[-1]} points: data.crop={crop} must be a number up to that.")
     start = (values.shape[-1] - crop) // 2

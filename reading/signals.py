@@ -44,7 +44,7 @@ def signal(file: File, notes: list[str]) -> tuple[NDArray[np.float32], int | str
     plain = np.atleast_2d(values)
     plain = laid(plain[None], "each array", notes)[0] if rate is None and values.ndim > 1 else plain
     found = narrowed(plain, str(file))
-    if not any("above 16777216" in note for note in notes):  # one of thousands of files says it
+    if not any("32 bits" in note for note in notes):  # one of thousands of files says it
         notes += rounded(plain, found, str(file))
     return np.ascontiguousarray(found), measured(values.dtype) if rate is None else rate
 

@@ -53,11 +53,12 @@ def read(
         first, other = examples[sound.index(True)].file, examples[sound.index(False)].file
         raise Refusal(f"data.path holds signals ({first}) and pictures ({other}): one kind at a time.")
     files = [one.file for one in examples]
+    how: dict[str, Any] = {"channels": channels, "resize": resize, "crop": crop}
     if all(sound):
-        places, inputs = albums.signals(files, folder, notes, crop=crop, damaged=damaged)
+        places, inputs = albums.signals(files, folder, notes, damaged=damaged, **how)
     else:
-        how = {"channels": channels, "resize": resize, "crop": crop, "background": background}
-        places, inputs = albums.pictures(files, folder, notes, animated=animated, damaged=damaged, **how)
+        look: dict[str, Any] = {**how, "background": background, "animated": animated}
+        places, inputs = albums.pictures(files, folder, notes, damaged=damaged, **look)
     if not places:
         raise Refusal(f"data.path: no file under {path} can be read.")
     order = target if isinstance(target, list | tuple) and len(target) > 1 else ()

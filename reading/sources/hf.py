@@ -70,7 +70,9 @@ def read(
     if what == "list":
         places, inputs = list(range(len(cells))), _lists(known, chosen[0], folder, notes)
     elif what == "sound":
-        places, inputs = albums.signals(cells, folder, notes, crop=crop, damaged=damaged)
+        places, inputs = albums.signals(
+            cells, folder, notes, channels=channels, resize=resize, crop=crop, damaged=damaged
+        )
     else:
         look: dict[str, Any] = {"channels": channels, "resize": resize, "background": background}
         places, inputs = albums.pictures(

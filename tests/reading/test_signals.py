@@ -157,3 +157,20 @@ def test_arrays_on_what_may_be_two_scales_are_refused_and_rounding_is_told(tmp_p
         sounding(tmp_path / "data" / name, "x.wav")
     with pytest.raises(Refusal, match="sound of 16000 points a second"):
         read()
+
+
+def test_arrays_of_pictures_are_cut_on_both_sides_and_what_is_not_done_is_refused(tmp_path, read):
+    values = np.arange(3 * 6 * 8).reshape(3, 6, 8).astype(np.float32)
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        np.save(tmp_path / "data" / name / "s.npy", values)
+    assert read(crop=[2, 4]).inputs[0].tolist() == values[:, 2:4, 2:6].tolist()
+    assert read(crop=4).inputs[0].tolist() == values[:, 1:5, 2:6].tolist()
+    for options, said in (
+        ({"crop": 7}, "too small for data.crop=7"),
+        ({"resize": 4}, "data.resize=4 is for pictures"),
+    ):
+        with pytest.raises(Refusal, match=said):
+            read(**options)
+    with pytest.raises(Refusal, match=r"data\.channels=1 is for pictures"):
+        read(channels=1)
