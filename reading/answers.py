@@ -39,6 +39,7 @@ def answers(
     if values.ndim == 2 and values.shape[1] > 1 and task != "regression" and _marks(values):
         if task == "multilabel" or not (values.sum(1) == 1).all():
             return _several(values.astype(bool), [str(at) for at in range(values.shape[1])], where, notes)
+        order = order or [str(at) for at in range(values.shape[1])]
         values = np.asarray(values.argmax(1))
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim != 1:

@@ -42,7 +42,8 @@ class SavedColumns:
         Raises `Refusal` where several columns could be all of an input, and for one that is nothing known.
         """
         # What pandas numbers its rows by would tell the answers of a table that is sorted by them.
-        rest = [name for name in self._data.features if name not in answers and not _INDEX.match(name)]
+        others = [name for name in self._data.features if name not in answers]
+        rest = [name for name in others if not _INDEX.match(name)]
         chosen = list(map(str, [asked] if isinstance(asked, str | int) else asked or ()))
         strange = [name for name in chosen if name not in rest]
         if strange:
@@ -59,7 +60,7 @@ class SavedColumns:
                     f"together, as there are {called} among them: choose one by data.columns=NAME."
                 )
             if own:
-                return what, own, [name for name in rest if name not in own]
+                return what, own, [name for name in others if name not in own]
         plain = [name for name in pool if kinds[name] == "plain"]
         if not plain or (chosen and len(plain) < len(chosen)):
             shown = ", ".join(name for name in pool if name not in plain) or "nothing"
@@ -67,7 +68,7 @@ class SavedColumns:
                 f"{self.path} holds {shown} beside {answers[0]}, which is no picture, sound, text, number or "
                 "list of numbers."
             )
-        return "table", plain, [name for name in rest if name not in plain]
+        return "table", plain, [name for name in others if name not in plain]
 
     def names(self, name: str) -> list[str]:
         """The names of the classes of a column, in their order; none where it has words or numbers."""

@@ -132,18 +132,36 @@ def let_go(array: NDArray[Any]) -> None:
         array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
+_COARSE = 0.001
+"""of the range of a column by which its values may be rounded before that is said"""
+
+
 def rounded(values: NDArray[Any], found: NDArray[np.float32], where: str) -> list[str]:
-    """A sentence where whole numbers are others as float32, which has 24 bits for them."""
+    """A sentence where float32, with its 24 bits, makes others of whole numbers, or values nearly alike."""
     if values.dtype.kind not in "fiu" or values.dtype.itemsize < 4 or values.dtype == np.float32:
         return []
     whole = (values == np.round(values)) & (np.abs(values.astype(np.float64)) > 2**24)
     with np.errstate(invalid="ignore"):  # 2**63 is no int64, and so not the number that it was
         lost = whole & (found.astype(np.result_type(values, np.int32)) != values)
     if not lost.any():
-        return []
+        return _coarse(values, found, where) if values.dtype.kind == "f" and len(values) else []
     return [
         f"{where} holds whole numbers above 16777216, which are rounded to 32 bits, such as "
         f"{int(values[lost][0])} to {int(found[lost][0])}"
+    ]
+
+
+def _coarse(values: NDArray[Any], found: NDArray[np.float32], where: str) -> list[str]:
+    """A sentence where float32 rounds by a part of the range of a column, as it does a second of 1.7e9."""
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+    off = np.fmax.reduce(np.abs(found.astype(np.float64) - values))
+    apart = np.where(high - low > 1e-10 * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
+    share = float(np.nan_to_num(off / apart).max(initial=0.0))
+    if share <= _COARSE:
+        return []
+    return [
+        f"{where} holds values that 32 bits round by up to {share:.1g} of what lies between them: take off "
+        "what they have in common"
     ]
 
 

@@ -237,7 +237,9 @@ def _from_lines(pandas: Any, file: Path) -> Any:
 
 def _from_parquet(pandas: Any, file: Path) -> Any:
     found = pandas.read_parquet(file)
-    # A column that was the index of a frame, as pandas remembers; one without a name numbers rows.
+    # A column that was the index of a frame, as pandas remembers; numbers without a name number rows.
+    if found.index.names == [None] and found.index.dtype.kind not in "iu":
+        found.index.name = "Unnamed: 0"
     return found.reset_index() if any(name is not None for name in found.index.names) else found
 
 

@@ -175,6 +175,6 @@ def shaped(
 
 def _narrowed(path: Path, name: str, values: NDArray[Any], notes: list[str]) -> NDArray[np.float32]:
     found = narrowed(values, f"{path}: {name}")
-    if not any(one.startswith(f"{name} holds whole") for one in notes):  # not once a piece
+    if not any(one.startswith(f"{name} holds ") for one in notes):  # not once a piece
         notes += rounded(values, found, name)
     return found

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reading.answers import of_columns
-from reading.decoded import Decoded, narrowed, rounded
+from reading.decoded import TRAIN, UNSPLIT, Decoded, narrowed, rounded
 from reading.frames import joined, odd_in, refuse_dressed, strays, tables
 from reading.labels import check_parts, lookalikes
+from reading.layout import SHOWN
 from reading.written import check_alike, spelt
 from refusal import Refusal
 
@@ -73,6 +74,8 @@ def of_parts(
         columns.append(values)
         told.append(known)
     check_parts(about, targets, numbers, notes)
+    for values, one in zip(columns, told, strict=True):
+        notes += _unlearnt(values[(numbers == TRAIN) | (numbers == UNSPLIT)], one)
     same = [
         one["name"]
         for values, one in zip(columns, told, strict=True)
@@ -139,3 +142,14 @@ def _gap(words: set[str], name: str, notes: list[str]) -> str:
     if gap != _MISSING:
         notes.append(f"{name} holds the word '{_MISSING}' beside empty cells, whose category is '{gap}'")
     return gap
+
+
+def _unlearnt(learnt: NDArray[np.float32], about: Mapping[str, Any]) -> list[str]:
+    """A sentence where a word, or a gap, of val or test is in no row of train, as nothing is learnt of it."""
+    name, words = about["name"], about.get("categories")
+    if words is None:
+        never = about["gaps"] and not learnt[:, 1].any()
+        return [f"{name} has empty cells in val or test and none in train"] if never else []
+    strange = [word for word, seen in zip(words, np.atleast_1d(learnt.any(0)), strict=True) if not seen]
+    more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+    return [f"{name} has words in no row of train: {', '.join(strange[:SHOWN])}{more}"] if strange else []

@@ -95,6 +95,10 @@ def test_parts_on_what_may_be_two_scales_are_refused(tmp_path_factory, train, te
 
 def test_one_row_of_ones_is_a_class_and_words_are_names(read):
     assert read(x=X, y=np.eye(3)[Y]).targets.tolist() == Y.tolist()
+    wide = read(x=X, y=np.eye(5)[Y * 2])
+    assert wide.about["names"] == ["0", "2", "4"] and wide.about["notes"] == [
+        "no example is of the classes 1, 3: they are left out"
+    ]
     data = read(x=X, y=np.array(["no", "yes", "no", "no", "yes", "no"]))
     assert data.about["names"] == ["no", "yes"] and data.targets.tolist() == [0, 1, 0, 0, 1, 0]
 

@@ -131,3 +131,54 @@ def test_words_of_an_input_that_look_alike_are_told(table):
 def test_classes_beyond_what_floats_tell_apart_are_refused(table):
     with pytest.raises(Refusal, match="above 9007199254740992 stand beside others such as 1\\.0"):
         table("a,kind\n1,9007199254740993\n2,9007199254740992\n3,1.0\n")
+
+
+def test_words_and_gaps_that_are_never_learnt_are_told(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "train.csv").write_text("a,b,kind\nu,1,x\nv,2,y\nu,3,x\n")
+    (tmp_path / "own" / "test.csv").write_text("a,b,kind\nw,,x\nv,2,y\n")
+    place = {"path": str(tmp_path / "own"), "cache": str(tmp_path / "cache")}
+    data = decoded({"source": "table", "target": "kind", **place})
+    assert data.about["notes"] == [
+        "a has words in no row of train: w",
+        "b has empty cells in val or test and none in train",
+    ]
+
+
+@each(
+    ("cells", "told"),
+    [
+        ([1700000000.25, 1700000130.5, 1700000500.75], True),
+        ([1e6, 1e6 + 0.1, 1e6 + 0.25], True),
+        ([0.1, 0.2, 0.7], False),
+        ([1e-30, 2e-30, 1e-20], False),
+        ([5.1, None, 5.1], False),
+        ([None, None, None], False),
+    ],
+)
+def test_values_that_32_bits_hardly_tell_apart_are_told(tmp_path_factory, cells, told):
+    place = tmp_path_factory.mktemp("coarse")
+    rows = [f"{'' if cell is None else repr(cell)},{'xyx'[at]},1" for at, cell in enumerate(cells)]
+    (place / "own.csv").write_text("\n".join(["a,kind,b", *rows]))
+    own = {"path": str(place / "own.csv"), "cache": str(place / "cache")}
+    notes = decoded({"source": "table", "target": "kind", **own}).about["notes"]
+    assert any(note.startswith("a holds values that 32 bits round by up to") for note in notes) is told
+    np.savez(place / "own.npz", x=np.array(cells, float)[:, None], y=np.arange(3))
+    if None not in cells:
+        own["path"] = str(place / "own.npz")
+        assert bool(decoded({"source": "arrays", **own}).about["notes"]) is told
+
+
+def test_row_names_without_a_name_are_told_or_read(tmp_path):
+    place = {"path": str(tmp_path / "own.parquet"), "cache": str(tmp_path / "cache"), "target": "kind"}
+    frame = pandas.DataFrame({"a": [1.5, 2.5, 3.5], "kind": ["x", "y", "x"]}, index=["u", "v", "u"])
+    frame.to_parquet(tmp_path / "own.parquet")
+    assert decoded({"source": "table", **place}).inputs[:, :, 0].tolist() == [
+        [1, 0, 1.5],
+        [0, 1, 2.5],
+        [1, 0, 3.5],
+    ]
+    told = decoded({"source": "hf", **place}).about["notes"]
+    assert told == ["columns that are not read: __index_level_0__"]
+    frame.set_axis([5, 3, 9]).to_parquet(tmp_path / "own.parquet")
+    assert decoded({"source": "table", **place}).inputs[:, :, 0].tolist() == [[1.5], [2.5], [3.5]]
