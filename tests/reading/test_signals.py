@@ -1,5 +1,6 @@
 """Signals in folders: `.npy` and `.wav` keep their values, damaged ones are named."""
 
+import contextlib
 import struct
 import wave
 
@@ -174,3 +175,17 @@ def test_arrays_of_pictures_are_cut_on_both_sides_and_what_is_not_done_is_refuse
             read(**options)
     with pytest.raises(Refusal, match=r"data\.channels=1 is for pictures"):
         read(channels=1)
+
+
+@pytest.mark.parametrize(("kind", "said"), [(1, None), (3, "no sound of whole numbers")])
+def test_sound_that_ffmpeg_calls_extended_is_read_where_it_has_whole_numbers(tmp_path, read, kind, said):
+    code = struct.pack("<H", kind) + bytes.fromhex("000000001000800000aa00389b71")
+    head = struct.pack("<IHHIIHHHHI", 40, 0xFFFE, 1, 8000, 24000, 3, 24, 22, 24, 0) + code
+    values = bytes([0, 0, 0, 0, 0, 64, 0, 0, 128])
+    body = b"WAVELIST\3\0\0\0abc\0fmt " + head + b"data" + struct.pack("<I", len(values)) + values
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        content = b"RIFF" + struct.pack("<I", len(body)) + body
+        (tmp_path / "data" / name / "s.wav").write_bytes(content)
+    with pytest.raises(Refusal, match=said) if said else contextlib.nullcontext():
+        assert read().inputs[0].tolist() == [[0, 0.5, -1]]
