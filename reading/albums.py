@@ -181,6 +181,7 @@ def _kind(headers: dict[File, Header], wanted: Wanted, notes: list[str]) -> tupl
     said = {
         "seen_through": alpha,
         "narrowed": "have 16 bits a colour: the upper 8 are kept",
+        "followed": "have others behind them in their files: the first of each is read",
         "profiled": "have a colour profile other than sRGB: their values are read as they are",
     }
     for name, what in said.items():

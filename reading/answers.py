@@ -18,6 +18,8 @@ _MOST_CLASSES = 64
 """different whole numbers above which answers are values, unless a person says data.task=classification"""
 _TASKS = (None, "classification", "multilabel", "regression")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_SIGNS = ("|", ";", ",", "/")
+"""what often stands between several classes in one cell"""
 _SHOWN = 5
 
 Answers = tuple[NDArray[Any], dict[str, Any]]
@@ -108,6 +110,11 @@ def of_columns(
     if len(chosen) > 1:
         return *_of_marked(frame, chosen, task, where, notes), chosen
     (answer,) = chosen
+    usual = [name for name in names if name != answer and name.strip().lower() in ANSWERS]
+    if target is None and usual:
+        notes.append(
+            f"the answers are those of {answer} and not of {', '.join(usual)}, as data.target is not set"
+        )
     values, said = frame[answer], f"{where}, column {answer}"
     cells = values.astype(object).where(values.notna(), None).tolist()
     odd = strange(cells)
@@ -164,6 +171,8 @@ def _one_each(
     if (task or ("classification" if few or not number else "regression")) == "regression":
         if not number:
             raise Refusal(f"{where}: the answers are no numbers, so data.task=regression does not fit them.")
+        if (values == values[0]).all():
+            raise Refusal(f"{where}: all answers are {values[0]}: bring others.")
         found = narrowed(values, where)
         notes += rounded(values, found, where)
         return found[:, None], {"task": "regression", "classes": 1}
@@ -176,7 +185,7 @@ def _one_each(
         )
     labels = [str(int(one)) if number else str(one) for one in values.tolist()]
     names, targets = classes_of(labels, where, order)
-    notes += case_alone(names, where)
+    notes += case_alone(names, where) + _made_of_others(names, where)
     absent = [name for name in order if name not in names]
     if absent:
         notes.append(f"no example is of the classes {', '.join(absent[:_SHOWN])}: they are left out")
@@ -236,3 +245,15 @@ def _check_several(task: str | None, where: str) -> None:
 
 def _marks(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "fiub" and bool(np.isin(values, (0, 1)).all())
+
+
+def _made_of_others(names: Sequence[str], where: str) -> list[str]:
+    """A sentence where a class seems to be several, as 'war|love' beside 'war' and 'love' is, or a list."""
+    known = set(names)
+    for name in names:
+        parts = {sign: {one.strip() for one in name.split(sign)} for sign in _SIGNS if sign in name}
+        sign = next((sign for sign, own in parts.items() if known >= own), "")
+        if sign or (name.startswith("[") and name.endswith("]")):
+            todo = f"data.separator='{sign}'" if sign else "lists in JSON lines"
+            return [f"{where}: '{name}' is one class as it is written; several in one cell need {todo}"]
+    return []

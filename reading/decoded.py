@@ -95,7 +95,9 @@ def kept(folder: Path) -> Decoded:
     arrays: Mapping[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS
     }
-    return Decoded(about=json.loads((folder / "about.json").read_text()), place=folder, **arrays)
+    return Decoded(
+        about=json.loads((folder / "about.json").read_text(encoding="utf-8")), place=folder, **arrays
+    )
 
 
 def blank(folder: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

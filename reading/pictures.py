@@ -34,6 +34,8 @@ class Header(NamedTuple):
     seen_through: bool
     narrowed: bool
     """whether Pillow reads 16 bits of each colour as 8"""
+    followed: bool
+    """whether other pictures stand behind it that are not read"""
     profiled: bool
     """whether it says by which device its colours are, other than sRGB"""
 
@@ -77,7 +79,7 @@ def header(file: File, animated: str) -> Header:
         if picture.mode == "P" and picture.palette is not None:
             colour = picture.palette.mode != "L"
         eight = depth == "8 bits"
-        return Header(*size, colour, depth, seen_through, eight and sixteen, profiled)
+        return Header(*size, colour, depth, seen_through, eight and sixteen, frames > 1, profiled)
 
 
 def pixels(file: File, wanted: Wanted, deep: bool, notes: list[str]) -> NDArray[Any]:

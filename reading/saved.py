@@ -213,7 +213,7 @@ def _several(path: Path, homes: list[Path]) -> Refusal:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise Refusal(f"{file} cannot be read ({error}): save the data anew.") from error
     return found if isinstance(found, dict) else {}

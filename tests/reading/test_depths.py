@@ -135,3 +135,14 @@ def test_a_colour_profile_is_told_unless_it_is_srgb(tmp_path, read):
         picture.save(tmp_path / "data" / "ab"[at % 2] / f"{at}.png", icc_profile=profile)
     told = "1 of 3 pictures have a colour profile other than sRGB: their values are read as they are"
     assert read().about["notes"] == [told]
+
+
+def test_pictures_behind_the_first_of_a_telephone_are_told(tmp_path, read):
+    for at, name in enumerate("ab"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        first, second = (Image.new("RGB", (4, 4), (own, own, own)) for own in (at, 200))
+        first.save(tmp_path / "data" / name / "s.jpg", "MPO", save_all=True, append_images=[second])
+    data = read()
+    assert data.inputs.max() < 9 and data.about["notes"] == [
+        "2 of 2 pictures have others behind them in their files: the first of each is read"
+    ]

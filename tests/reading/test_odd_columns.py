@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -182,3 +183,31 @@ def test_row_names_without_a_name_are_told_or_read(tmp_path):
     assert told == ["columns that are not read: __index_level_0__"]
     frame.set_axis([5, 3, 9]).to_parquet(tmp_path / "own.parquet")
     assert decoded({"source": "table", **place}).inputs[:, :, 0].tolist() == [[1.5], [2.5], [3.5]]
+
+
+@each(
+    ("rows", "options", "said"),
+    [
+        (
+            "a,label,class\n1,x,u\n2,y,v\n",
+            {"target": None},
+            "those of label and not of class",
+        ),
+        ("a,kind\n1,x|y\n2,y\n3,x\n", {}, r"'x\|y' is one class .*data\.separator='\|'"),
+        ("a,kind\n1,x; y\n2,y\n3,x\n", {}, r"'x; y' is one class .*data\.separator=';'"),
+        ("a|kind\n1|['x', 'y']\n2|['y']\n", {}, r"\['x', 'y'\]' is one class .* lists in JSON lines"),
+        ("a,kind\n1,x|y\n2,y|z\n3,x\n", {}, None),
+        ("a,kind\n1,New York\n2,York\n3,Rome\n", {}, None),
+    ],
+)
+def test_answers_that_may_be_others_are_told(tmp_path_factory, rows, options, said):
+    place = tmp_path_factory.mktemp("answers")
+    (place / "own.csv").write_text(rows)
+    own = {"path": str(place / "own.csv"), "cache": str(place / "cache"), "target": "kind", **options}
+    notes = decoded({"source": "table", **own}).about["notes"]
+    assert not notes if said is None else re.search(said, notes[0])
+
+
+def test_answers_that_are_all_one_value_are_refused(table):
+    with pytest.raises(Refusal, match=r"all answers are 5\.5"):
+        table("a,kind\n1,5.5\n2,5.5\n3,5.5\n")
