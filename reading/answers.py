@@ -169,13 +169,7 @@ def _one_each(
     whole = number and bool((values == np.round(values)).all())
     few = whole and len(np.unique(values)) <= _MOST_CLASSES
     if (task or ("classification" if few or not number else "regression")) == "regression":
-        if not number:
-            raise Refusal(f"{where}: the answers are no numbers, so data.task=regression does not fit them.")
-        if (values == values[0]).all():
-            raise Refusal(f"{where}: all answers are {values[0]}: bring others.")
-        found = narrowed(values, where)
-        notes += rounded(values, found, where)
-        return found[:, None], {"task": "regression", "classes": 1}
+        return _values(values, where, notes, guessed=task is None and whole)
     if number and not whole:
         raise Refusal(f"{where}: the answers are fractions, so data.task=classification does not fit them.")
     if values.dtype.kind == "f" and (np.abs(values) >= 2.0**53).any():
@@ -190,6 +184,22 @@ def _one_each(
     if absent:
         notes.append(f"no example is of the classes {', '.join(absent[:_SHOWN])}: they are left out")
     return targets, {"task": "classification", "classes": len(names), "names": names}
+
+
+def _values(values: NDArray[Any], where: str, notes: list[str], *, guessed: bool) -> Answers:
+    if values.dtype.kind not in "fiu":
+        raise Refusal(f"{where}: the answers are no numbers, so data.task=regression does not fit them.")
+    kinds = np.unique(values)
+    if len(kinds) < 2:
+        raise Refusal(f"{where}: all answers are {', '.join(map(str, kinds)) or 'missing'}: bring others.")
+    if guessed:
+        notes.append(
+            f"{where}: {len(kinds)} different whole numbers are values; data.task=classification makes them "
+            "classes"
+        )
+    found = narrowed(values, where)
+    notes += rounded(values, found, where)
+    return found[:, None], {"task": "regression", "classes": 1}
 
 
 def _of_sets(

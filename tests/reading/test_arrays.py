@@ -108,6 +108,10 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
     data = read(x=X, y=values)
     assert data.task == "regression" and data.targets[:, 0].tolist() == values.astype(np.float32).tolist()
     assert read(x=X, y=Y, task="regression").targets.dtype == np.float32
+    many = {"x": np.arange(65.0), "y": np.arange(65)}
+    (note,) = read(**many).about["notes"]
+    assert note.endswith("65 different whole numbers are values; data.task=classification makes them classes")
+    assert not read(**many, task="regression").about["notes"]
     with pytest.raises(Refusal, match=r"are fractions, so data\.task=classification"):
         read(x=X, y=values, task="classification")
     with pytest.raises(Refusal, match="set it to one of classification, multilabel, regression"):
@@ -124,6 +128,9 @@ def test_many_or_broken_numbers_are_values_unless_a_person_says_what_they_are(re
         ({"x": X, "y": np.array([0, 1, -1, 0, 1, 0])}, "1 examples have the label '-1'"),
         ({"x": X, "y": np.array([0, 1, np.nan, 0, 1, 0])}, "the answer of example 2 is missing"),
         ({"x": X, "y": np.zeros(6, int)}, "all examples are of one class"),
+        ({"x": X, "y": np.full(6, 0.5)}, r"all answers are 0\.5"),
+        ({"x": X[:0], "y": Y[:0]}, "all examples are of one class"),
+        ({"x": X[:0], "y": Y[:0], "task": "regression"}, "all answers are missing"),
         ({"x": np.array(["a"] * 6), "y": Y}, "inputs are numbers"),
         ({"x": X.astype(object), "y": Y}, "numbers alone"),
         ({"x": X * 1j, "y": Y}, "inputs are numbers"),
