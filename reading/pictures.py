@@ -17,7 +17,7 @@ _SEEN_THROUGH = ("RGBA", "LA", "PA", "La", "RGBa")
 _GREY = ("1", "L", *_DEEP, "F")
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that lay a picture on its side"""
-_ORIENTATION, _SAMPLES, _SIGNED = 0x0112, 339, 2
+_ORIENTATION, _ZERO, _SAMPLES, _SIGNED = 0x0112, 262, 339, 2
 _UNSIGNED = ("I;32N", "I;32", "I;32B")
 _SIXTEEN = re.compile(r"^I;16")
 
@@ -132,18 +132,15 @@ def _packing(tiles: Any) -> Any:
 
 
 def _depth(picture: Any, tiles: Any) -> str:
-    """How many bits a value of a picture has. Raises `ValueError` for signed ones that would wrap around."""
-    if picture.mode == "L" and -1 in _signs(picture):
+    """How many bits a value of a picture has. Raises `ValueError` for what would become other values."""
+    said = getattr(picture, "tag_v2", {})
+    if picture.mode == "L" and _SIGNED in said.get(_SAMPLES, ()):
         raise ValueError("its 8 bits have a sign, which would be lost: save it with 16")
+    if picture.mode in (*_DEEP, "F") and said.get(_ZERO) == 0:
+        raise ValueError("its zero is white, which is turned over in 8 bits alone: save it with a black zero")
     if picture.mode == "I" and not (_SIXTEEN.search(str(_packing(tiles))) or picture.format == "PPM"):
         return "32 bits"
     return "floats" if picture.mode == "F" else "16 bits" if picture.mode in _DEEP else "8 bits"
-
-
-def _signs(picture: Any) -> list[int]:
-    """-1 where a TIFF says that its values are signed."""
-    told = getattr(picture, "tag_v2", {}).get(_SAMPLES, ())
-    return [-1 for one in told if one == _SIGNED]
 
 
 def _exact(picture: Any, unsigned: bool, file: File, notes: list[str]) -> Any:

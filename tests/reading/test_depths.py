@@ -13,10 +13,18 @@ Image = pytest.importorskip("PIL.Image")
 WHOLE = np.array([[0, 1], [70000, 2**24 - 1]])
 
 
-def tiff(values, kind):
+def tiff(values, kind, zero=1):
     """A little-endian TIFF of one grey picture, by hand; `kind` 1 is unsigned, 2 signed, 3 floats."""
     height, width = values.shape
-    tags = [(256, width), (257, height), (258, 8 * values.itemsize), (259, 1), (262, 1), (273, 8), (277, 1)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8 * values.itemsize),
+        (259, 1),
+        (262, zero),
+        (273, 8),
+        (277, 1),
+    ]
     tags += [(278, height), (279, values.nbytes), (339, kind)]
     own = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     head = b"II*\0" + struct.pack("<I", 8 + values.nbytes)
@@ -67,6 +75,14 @@ def test_grey_of_any_depth_keeps_every_value(read, values, kind):
     data = read(tiff(values, kind), tiff(values[::-1], kind))
     assert data.inputs[:, 0].tolist() == [values.astype(float).tolist(), values[::-1].astype(float).tolist()]
     assert data.about["notes"] == []
+
+
+def test_a_white_zero_is_turned_over_in_bytes_and_refused_beyond(read):
+    values = np.array([[0, 255], [10, 20]], np.uint8)
+    assert read(tiff(values, 1, 0), tiff(values, 1, 0)).inputs[0, 0].tolist() == [[255, 0], [245, 235]]
+    deep = tiff(values.astype("<u2"), 1, 0)
+    with pytest.raises(Refusal, match=r"0\.tif .*its zero is white.*save it with a black zero"):
+        read(deep, deep)
 
 
 def test_whole_numbers_that_are_rounded_are_told(read):
