@@ -4,7 +4,7 @@ A sign is one letter, so that a goal becomes a short text over which the pattern
 q quantity, f fraction, x multiple, m metric, N name, p part of a trial's life, P of one example or step;
 g at least, l at most, = is, n not, k keep, c control; d u b z fewer, more, better and worse, e their
 superlatives, a A adjectives and theirs, D U B Z verbs for them, Y H nouns, w halve, v best model;
-o of, i in, y by, t to, h than, j as, r per, R range, + - signs, s separator, X data, T true;
+o of, i in, y by, t to, h than, j as, r per, R range, + - signs, s separator, X data, T true, C cost;
 ! what is known and not to be had, ? what is not known.
 """
 
@@ -119,6 +119,7 @@ MULTIPLES |= {"twofold": 2.0, "threefold": 3.0, "fourfold": 4.0, "fivefold": 5.0
 _HALVED = dict.fromkeys(("halve", "halves", "halving", "halved", "cut in half", "cutting in half"), 0.5)
 _HALVED |= {"doubling": 2.0, "doubled": 2.0, "doubles": 2.0, "tripled": 3.0, "tripling": 3.0}
 _NETS = ("model", "network", "net", "classifier")
+_PER = ("per", "each", "every", "a", "an", "one", "single", "a single", "for each", "for every", "/")
 _Table = dict[str, tuple[str, Any]]
 
 
@@ -165,7 +166,7 @@ def _parts() -> _Table:
     table: _Table = {phrase: ("p", part) for part, said in words.PARTS.items() for phrase in split(said)}
     for part, said in words.EACH.items():
         for each in split(said):
-            table |= {f"{per} {each}": ("P", part) for per in ("per", "each", "a", "an", "for each", "/")}
+            table |= {f"{per} {each}": ("P", part) for per in _PER}
     return table
 
 
@@ -192,7 +193,7 @@ def _adjectives() -> _Table:
 
 def _way(sign: str, phrase: str) -> str | None:
     """Which way a word of change goes: down or up, good or bad; a bound is told as it was said."""
-    if sign in "gls":
+    if sign in "glst":
         return phrase
     if sign == "e":
         return "up" if phrase in words.UPWARDS else "down"

@@ -27,6 +27,7 @@ _DECIMALS = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".3333333333", "⅔": 
 """the same behind a figure, as in `1½`"""
 _BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
+_OF_WHAT = ("model", "network", "net", "classifier", "classification", "data", "dataset", "set", "task")
 _TWO = "may end one figure or begin the next: put a comma between the two"
 
 
@@ -160,6 +161,8 @@ def _phrase(pieces: Sequence[Piece], at: int) -> tuple[Lexeme | None, int] | Non
         meant = known.get(said)
         if meant is None or (length > 1 and said[-1] == "than" and _compares(pieces, at + length)):
             continue
+        if meant[0] == "P" and _names_more(pieces, at + length):
+            continue
         if meant[0] == "m" and length > 1:
             return _named(pieces, at, length)
         return (Lexeme(meant[0], start, end, meant[1]) if meant[0] else None), at + length
@@ -173,6 +176,12 @@ def _named(pieces: Sequence[Piece], at: int, length: int) -> tuple[Lexeme, int]:
     start, after = pieces[at].start, at + (own or length)
     sign, meant = ("!", _TWO) if own is None else phrases()[said[:own]]
     return Lexeme(sign, start, pieces[after - 1].end, meant), after
+
+
+def _names_more(pieces: Sequence[Piece], at: int) -> bool:
+    """Whether `an example` belongs to what follows, as in `an example CNN` and `an image classifier`."""
+    after = pieces[at : at + 1]
+    return bool(after) and (after[0].kind == "name" or after[0].text in _OF_WHAT)
 
 
 def _compares(pieces: Sequence[Piece], at: int) -> bool:

@@ -89,7 +89,7 @@ def limited(noun: Noun, sign: str | None, quantity: Quantity, *, typed: bool = F
         return metric
     if not fits(quantity, noun, metric):
         return None
-    value = _checked(metric, quantity)
+    value = _checked(metric, quantity, noun.concept.inverse)
     if isinstance(value, Problem):
         return value
     if noun.concept.name == "speed":
@@ -123,7 +123,7 @@ def fits(quantity: Quantity, noun: Noun, metric: str) -> bool:
     return dimension == unit or (dimension == "many" and unit in ("count", "bytes", "flops", "per second"))
 
 
-def _checked(metric: str, quantity: Quantity) -> float | Problem:
+def _checked(metric: str, quantity: Quantity, inverse: bool) -> float | Problem:
     """The bound in SI units; a share without a percent sign may be written as 0.97 or as 97."""
     value = quantity.value
     if METRICS[metric].unit != "share":
@@ -132,7 +132,7 @@ def _checked(metric: str, quantity: Quantity) -> float | Problem:
         value = float(f"{value / 100:.12g}")
     if not 0 <= value <= 1:
         return Problem("is not a share: it lies between 0 and 1; write it as 0.97 or as 97 %")
-    if value <= 0.01:
+    if value <= 0.01 and not inverse:
         return Problem("is one in a hundred or less: write it as 0.97 or as 97 %")
     return value
 

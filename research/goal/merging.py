@@ -5,10 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
+from research.goal.outside import COST
 from research.goal.quantities import Quantity
+from research.metrics import METRICS
 
 _CHANGES = "ZUDYHzud"
 _PLACES = ("above", "over", "below", "under", "beyond")
+_COUNTS = "is a number of digits, and the data set is said as 'on digits'"
+WITH = ("with", "using", "use", "uses", "used")
 _Build = Callable[[list[Lexeme]], list[Lexeme]]
 
 
@@ -135,28 +139,85 @@ def _over_control(found: list[Lexeme]) -> list[Lexeme]:
 
 
 def _compared(found: list[Lexeme]) -> list[Lexeme]:
-    """`faster than the baseline at inference`."""
-    placed = _parted([found[0], found[-1]])
-    return [*placed, *found[1:3]] if len(placed) == 1 else found
+    """`faster than the baseline at inference` and `a speedup of 2x for inference`."""
+    placed, between = _parted([found[0], found[-1]]), found[1:-1]
+    while between[-1].sign in "oit":
+        between.pop()
+    return [*placed, *between] if len(placed) == 1 else found
+
+
+def _costing(found: list[Lexeme]) -> list[Lexeme]:
+    """`must not cost more than 20 J`: the unit says of what; a cost by itself may be money."""
+    told = found[-1].sign == "q" and found[-1].value.dimension in ("joules", "seconds", "kg")
+    return found[1:] if told else [found[0]._replace(sign="!", value=COST), *found[1:]]
+
+
+def _counted(found: list[Lexeme]) -> list[Lexeme]:
+    """`a six digit count` is of no data set; `nine in ten digits` is."""
+    quantity, name = found[0].value, found[1]
+    few = quantity.dimension is None and quantity.value in range(1, 21)
+    return [found[0], name._replace(sign="!", value=_COUNTS)] if few and name.value[1] == "digits" else found
+
+
+def _by_at_least(found: list[Lexeme]) -> list[Lexeme]:
+    """`at least by 30 %`."""
+    return found[::-1]
+
+
+def _mirrored(found: list[Lexeme]) -> list[Lexeme]:
+    """`0.9 < accuracy`, where the figure is of the metric."""
+    quantity, op, metric = found
+    key, dimension = metric.value.key, quantity.value.dimension
+    unit = METRICS[key].unit if key in METRICS else ""
+    if not set(str(op.value)) <= set("<>=≤≥") or not (dimension == unit or (dimension, unit) in _UNITLESS):
+        return found
+    sign = "l" if op.sign == "g" else "g"
+    return [metric, op._replace(sign=sign, value=None), quantity]
+
+
+_UNITLESS = ((None, "share"), (None, "count"), ("many", "count"))
+
+
+def _beside(found: list[Lexeme]) -> list[Lexeme]:
+    """`memory while training below 100 MB`, `training with 100 MB of memory`: the part is the metric's."""
+    metric, part, quantity = (next(one for one in found if one.sign == sign) for sign in "mpq")
+    first, noun = found[0] is part, metric.value
+    key = noun.concept.keys.get(part.value) if noun.part in (None, part.value) else None
+    if key is None or METRICS[key].unit != quantity.value.dimension or (first and found[1].value not in WITH):
+        return found
+    placed = metric._replace(value=noun._replace(part=part.value))
+    kept = [placed if one is metric else one for one in found if one is not part]
+    while kept[-1].sign in "io":
+        kept.pop()
+    return kept[1:] if first else kept
 
 
 _MERGES: tuple[tuple[str, _Build], ...] = (
+    (r"qN", _counted),
+    (r"C(?:n?[gl]?q)?", _costing),
+    (r"[gl]y(?=[qfx])", _by_at_least),
+    (r"(?<=Z)hc(?=[=o]*[gl]q)", lambda found: []),
     (r"(?<![qfx])n?[du][oi]*mh(?=q)", _less_than),
-    (rf"nt?(?:[{_CHANGES}][oi]*m?y?|m[{_CHANGES}]y?)[gl]", _turned),
+    (rf"nt?(?:[{_CHANGES}][oi]*m?[yo]?|m[{_CHANGES}][yo]?)[gl]", _turned),
     (r"nt?[kis]?m?[gl]", _turned),
     (r"q[gl](?=o?p?[mP])", _or_less),
     (r"y[gl]?[qfx][gl]c", _over_control),
     (r"nzh(?=[lg]?q)", _turned),
     (r"sN", _all_but),
+    (r"(?<![mgl=ko])q[gl]m(?![=koit]*[gl]?[=o]*q)", _mirrored),
     (r"lq", _fallen),
     (r"[mqaA](?:P|[oi]+P(?![maA]))", _parted),
-    (r"P(?=[maA])", lambda found: [found[0]._replace(sign="p")]),
+    (r"P(?=[maA]|s?[gl]?q)", lambda found: [found[0]._replace(sign="p")]),
     (r"p[o]?m", _parted),
     (r"m[oirt]p", _parted),
     (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
     (r"mp(?![ti=]*[gl]?q)", _parted),
     (r"[aA][oit]*p", _parted),
     (r"[aA][jh]c[oit]*p(?![ti=]*[gl]?q)", _compared),
+    (r"a(?:[yo=][gl]?[qfx]|[gl]?x)[io]+p(?![ti=]*[gl]?q(?!o?m))", _compared),
     (r"pj?[aA]", _parted),
     (r"q[oir]*p", _parted),
+    (r"mp[gl=]?q", _beside),
+    (r"m[=koit]*[gl]?q[io]*p(?![tio=]*[gl]?q)", _beside),
+    (r"ps[gl]?qo?m", _beside),
 )

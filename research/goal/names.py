@@ -21,7 +21,9 @@ _DATA_WORDS = {
     "cifar10": r"cifar[- _]?10",
     "digits": r"(?:handwritten |sklearn |scikit-learn )?digits?",
     "mqar": r"(?:multi-query )?associative recall",
-    "pytext": r"python(?:'s)?(?: standard library| source)?(?: code| sources?| text)?",
+    # `in python` is the language that is programmed in.
+    "pytext": r"python(?:'s)?(?: standard library| source)?(?: code| sources?| text)"
+    r"|(?<!in )(?<!with )(?<!using )python(?:'s)?(?: standard library| source)?",
 }
 _MODEL_WORDS = {
     "cnn": r"cnns?|conv(?:olutional)?(?: neural)?[- ]?net(?:work)?s?|convnets?",

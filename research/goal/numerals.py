@@ -28,6 +28,22 @@ MAGNITUDES = {
     "hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "dozen": 12.0, "k": 1e3, "m": 1e6,
     "mn": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9,
 }  # fmt: skip
+_BEHIND = (
+    "of",
+    "per",
+    "to",
+    "or",
+    "for",
+    "at",
+    "in",
+    "on",
+    "with",
+    "and",
+    "training",
+    "latency",
+    "inference",
+)
+"""what may follow `a second` that is a time"""
 TIMES = ("x", "times", "fold", "*", "×")
 
 
@@ -110,12 +126,18 @@ def plain(pieces: Sequence[Piece], at: int) -> tuple[float | None, int, bool]:
     if text in ("a", "an"):
         if after in _PARTS or (after in MAGNITUDES and len(after) > 2):
             return *_magnified(pieces, 1.0, at + 1), False
-        return (1.0, at + 1, True) if len(after) > 2 and (after,) in UNITS else (None, at, False)
+        one = len(after) > 2 and (after,) in UNITS and not _counts_on(after, word_at(pieces, at + 2))
+        return (1.0, at + 1, True) if one else (None, at, False)
     if text in _SMALL:
         return *_magnified(pieces, *_spelt(pieces, at)), text == "one"
     if text in MAGNITUDES and len(text) > 3:
         return *_magnified(pieces, 1.0, at), False
     return None, at, False
+
+
+def _counts_on(said: str, after: str) -> bool:
+    """Whether `a second network` stands there, or `the second best`."""
+    return said == "second" and after.isalpha() and after not in _BEHIND
 
 
 def _spelt(pieces: Sequence[Piece], at: int) -> tuple[float, int]:

@@ -32,7 +32,8 @@ _SETTINGS = {
         "bit | 8 bits | 4 bits | pruned | prune | pruning | sparsity | sparse | compressed | compression | "
         "compress | distilled | distillation | low rank",
     "a setting: base=[trainer.precision=bf16-mixed]":
-        "precision training | mixed precision | half precision | 16 bit | 16 bits | 32 bit | bf16 | fp16 | "
+        "precision training | single precision | double precision | full precision | mixed precision | "
+        "half precision | 16 bit | 16 bits | 32 bit | bf16 | fp16 | "
         "fp32 | bfloat16 | float16",
     "a setting of the lab: launcher.jobs=2":
         "gpus | cores | core | threads | cpus | workers | processes | machines",
@@ -62,7 +63,7 @@ _UNMEASURED = {
     "training energy":
         "power | watt | watts | w | kw | kilowatt | kilowatts | power draw | power consumption | peak power |"
         " temperature | battery | battery life"
-        " | cost | costs | price | complexity | data efficient | data efficiency | sample efficient | sample "
+        " | price | complexity | data efficient | data efficiency | sample efficient | sample "
         "efficiency | label efficient",
     "FLOPs": "mac | macs | gmac | gmacs | mmacs | multiply accumulates | multiplications | operations | ops",
     "p95 latency":
@@ -89,8 +90,11 @@ _VAGUE = (
 )
 _WHOLE = (
     "in total | altogether | in all | all together | whole search | entire search | whole campaign | entire "
-    "campaign | all trainings | all trials together"
+    "campaign | all trainings | all trials together | the search | this search | our search | my search | "
+    "search budget | search energy | search time | search cost | searching time"
 )
+COST = "is not measured here, training energy is"
+"""why a cost that no figure says the kind of is no goal"""
 _ALTERNATIVES = "or | either | and/or"
 
 

@@ -1,5 +1,6 @@
 """What was heard in a goal, sorted into wishes, bounds and names, with all that was not understood of it."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, final
@@ -16,6 +17,9 @@ _MUTE = "sito"
 """signs that may be left over: they join phrases"""
 _OF_SEVERAL = ("seconds", "joules")
 """units by themselves of which a goal may mean another figure than the usual one"""
+_SEARCHED = re.compile(r"\b(?:find|finding|search\w*|look\w*|seek\w*|hunt\w*|run|running)\b", re.IGNORECASE)
+"""words that tell what the whole lab is to do"""
+_MINUTES = Problem("may be minutes or a minimum: say 'at least' before the figure, or spell minutes out")
 _TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
 
@@ -39,6 +43,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         _take(parts, text, found, stretch)
     _settle(parts, text, found, read)
     _share(parts, text, found, read)
+    _of_search(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
     known = [bound for bound in parts.bounds if (bound.metric, bound.of_control) == ("test/accuracy", None)]
     if alone and len(known) > 1:
@@ -113,6 +118,31 @@ def _share(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[
             parts.problems.append((2, _words(text, found, Stretch((), first.start, second.end)), both))
 
 
+def _of_search(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
+    """Refuse `find the best accuracy within an hour`, where a person means the search, and no training.
+
+    And `accuracy 0.95 min`, which is the least accuracy sooner than 57 seconds.
+    """
+    for place, stretch in enumerate(read):
+        bound, matched = stretch.meanings[0], found[stretch.start : stretch.end]
+        if bound not in parts.bounds or not isinstance(bound, Constraint) or not _is_bare(matched):
+            continue
+        if bound.metric != "train/seconds":
+            continue
+        time = next(text[lexeme.start : lexeme.end] for lexeme in matched if lexeme.sign == "q")
+        before = signs(found[read[place - 1].start : stretch.start]) if place else ""
+        op = next((lexeme.value for lexeme in matched if lexeme.sign in "gl"), "within")
+        searches = _SEARCHED.search(text) or (bound.bound >= 60 and op == "within")
+        if before == "m" and time.lower().endswith("min"):
+            parts.bounds.remove(bound)
+            parts.problems.append((2, time, _MINUTES))
+        elif searches and "train" not in text.lower():
+            parts.bounds.remove(bound)
+            each, whole = f"at most {time} of training", f"budget.seconds={bound.bound:g}"
+            why = f"may bound the whole search or each training: type {whole}, or say '{each}'"
+            parts.problems.append((2, _words(text, found, stretch), Problem(why, each)))
+
+
 def _is_bare(matched: Sequence[Lexeme]) -> bool:
     """Whether a bound is told by its figure alone, and not even by the part of a trial's life."""
     quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
@@ -170,5 +200,6 @@ def _is_idle(lexeme: Lexeme, said: str, before: str, after: str) -> bool:
         return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
     if lexeme.sign == "X":
         return before in ("", *"NXsio") or after[:1] == "N"
-    idle = said in ("train", "trained", "test") or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
+    idle = said in ("train", "trained") or (said == "test" and after[:1] != "m")
+    idle = idle or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
     return lexeme.sign == "p" and idle

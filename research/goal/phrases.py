@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
-from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun, signs
+from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
 from research.goal.meanings import FLIPPED, Matched, changed, limited, multiplied, of_control
 from research.goal.quantities import Quantity
-from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, Wish, said_of
+from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, said_of
 from research.metrics import METRICS, is_score
 
 EITHER = "does not say of what, training or inference"
 
+_MOST = 0.85
+"""a share from here up may be a bound on accuracy that stands behind a cost"""
 Rule = Callable[[Matched], Meaning | list[Meaning] | None]
 
 
@@ -179,6 +181,36 @@ def to_level(heard: Matched) -> list[Meaning] | None:
     return None if limit is None else [wish, limit]
 
 
+def down_to(heard: Matched) -> Meaning | None:
+    """`energy down to 40 %`: so much of what the control has."""
+    amount, said, noun = heard.amount, heard.first("t"), heard.noun
+    costs = noun is not None and noun.key is not None and not is_score(noun.key)
+    share = amount is None or not isinstance(amount[1], Quantity) or amount[1].dimension == "share"
+    if amount is None or noun is None or said is None or said.value != "down to" or not (costs and share):
+        return None
+    times = amount[1].value if isinstance(amount[1], Quantity) else float(str(amount[1]))
+    return multiplied(noun, times, None)
+
+
+def by_or_above(heard: Matched) -> Meaning | None:
+    """`lower energy 20 %`: by so much, or with so much accuracy; `fewer joules 95 %` is with so much."""
+    word, noun, quantity = heard.first("dDuUBba"), heard.placed(heard.noun), heard.quantity
+    if word is None or noun is None or quantity.dimension != "share":
+        return None
+    if word.sign in "duba" and quantity.value >= _MOST:
+        return None
+    nearest = said_of(changed(noun, _way(word), ("q", quantity), None))
+    return Problem("may be by so much, or a bound on accuracy: say by, or at so much accuracy", nearest)
+
+
+def by_figure(heard: Matched) -> Meaning | None:
+    """`raise f1 2 points`, `increase latency at most 5 %`; `raise f1 95 %` may be by or to so much."""
+    share, noun = heard.quantity.dimension == "share" and heard.quantity.value < _MOST, heard.noun
+    cost = noun is not None and noun.key is not None and not is_score(noun.key)
+    points = heard.quantity.dimension == "points"
+    return change(heard) if points or (share and cost and heard.op is not None) else None
+
+
 def both(heard: Matched) -> list[Meaning] | None:
     """`lowest p95 latency below 3 ms`, `cheapest inference under 2 mJ`: a wish and its own bound."""
     word, noun, quantity = heard.first("eduDUBbaA"), heard.placed(heard.noun), heard.quantity
@@ -214,76 +246,6 @@ def signed(heard: Matched) -> Meaning | None:
     """`-30 % energy`, `+2 points accuracy`."""
     way = "down" if heard.first("-") else "up"
     return None if heard.noun is None else changed(heard.noun, way, heard.amount, heard.op)
-
-
-def figure(heard: Matched) -> Meaning | None:
-    """A metric and a quantity in either order; declined where the quantity is of something else."""
-    noun, quantity = heard.noun, heard.quantity
-    assert noun is not None
-    if quantity.dimension == "share" and "qom" in signs(heard.found) and noun == ACCURACY:
-        return Problem(
-            "may be of all answers, or of what the control has right: say 'at least 90 % accuracy'"
-        )
-    said = quantity.noun
-    if said is not None and said.part and noun.part is None and said.part in noun.concept.keys:
-        noun = noun._replace(part=said.part)
-    made = limited(noun, heard.op, quantity, typed=heard.typed)
-    if made is None and quantity.dimension is None and noun.key is not None:
-        return Problem("needs a unit, as 2 ms, 20 J or 95 %")
-    if made is None and quantity.dimension == "share" and heard.found[-1].sign == "m":
-        return Problem("is a share of a cost: say '30 % less' of it, or give accuracy a bound of its own")
-    return made
-
-
-def accurate(heard: Matched) -> Meaning | None:
-    """`97 % accurate`."""
-    return figure(heard) if heard.noun == ACCURACY else None
-
-
-def bound_of_part(heard: Matched) -> Meaning | None:
-    """`inference under 2 ms`, `train in 30 seconds`."""
-    part, noun = heard.first("p"), heard.quantity.noun
-    if part is not None and part.value == "train" and noun is not None:
-        beside = heard.found[1].start - part.end <= 1  # `train a model under 100 kB` is of the model
-        if noun.concept.name == "throughput" or (noun.concept.name == "size" and beside):
-            return Problem("does not say of what: name the memory, the model size, or the throughput")
-    if part is None or noun is None or noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
-        return None
-    concept = CONCEPTS["time"] if noun.concept.name == "latency" else noun.concept
-    return limited(Noun(concept, part.value), heard.op, heard.quantity, typed=heard.typed)
-
-
-def bound_alone(heard: Matched) -> Meaning | None:
-    """`under 20 J`, `above 95 %`: the unit says of what."""
-    quantity = heard.quantity
-    if quantity.noun is None:
-        return Problem("does not say of what: name the metric and the unit, as 0.9 accuracy or 20 J")
-    if quantity.dimension == "points":
-        return Problem("is no bound: points are a difference; say 95 %, or at most 1 point lost")
-    noun = quantity.noun
-    if noun.concept.name == "time" and noun.part is None:
-        noun = noun._replace(part="train")
-    made = limited(noun, heard.op, quantity, typed=heard.typed)
-    return made._replace(instead="") if isinstance(made, Problem) else made
-
-
-def extreme(heard: Matched) -> Meaning | None:
-    """`min energy`, `maximum accuracy`, where no figure follows."""
-    said, noun = heard.first("gl"), heard.noun
-    if said is None or noun is None or str(said.value)[:3] not in ("min", "max"):
-        return None
-    return changed(noun, "down" if str(said.value).startswith("min") else "up", None, None)
-
-
-def bare(heard: Matched) -> Meaning | None:
-    """A score alone is to be the best; a cost alone may be meant either way."""
-    noun = heard.noun
-    assert noun is not None
-    if not noun.concept.inverse and (noun.key or "").startswith("test/"):
-        return Wish(noun.key)
-    made = changed(noun, "down", None, None)
-    said = isinstance(made, Problem) and noun.key is None
-    return made if said else Problem("does not say whether less of it is wanted or a bound is meant")
 
 
 def because(meaning: Meaning) -> Rule:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
+from research.goal import figures
 from research.goal import phrases as says
 from research.goal.lexicon import Lexeme, signs
 from research.goal.meanings import Matched
@@ -12,7 +13,7 @@ from research.goal.saying import EXCLUDED, NOT, RANGE, Meaning, Wish
 
 _TRAIL = "(?:[gl](?![qfxmcRN]))?"
 """`20 J at most`"""
-_COMPARED = "(?:hcm?|hom|jcm?|[io]c)?"
+_COMPARED = f"(?:(?:hcm?|hom|jcm?|[io]c){_TRAIL})?"
 """`... than the baseline`"""
 _UNBOUNDED = "(?![=kio]*[gl]?[=o]*q)"
 _BARE = "(?![=ko]*[gl]?[=o]*q)"
@@ -27,7 +28,7 @@ _SAME = (
 _RULES: tuple[tuple[str, Rule], ...] = (
     (r"n[ios]*N", because(EXCLUDED)),
     (r"m?q?Rq?m?|[gl]?qtqm?", because(RANGE)),
-    (r"gcm?yq(?:o?m)?", says.beaten),
+    (r"(?:g|Bi|Bg)cm?yq(?:o?m)?", says.beaten),
     (r"m?(?:n[zdu]hcm?yg|[zdu]hcm?yl)q(?!o?m)", says.apart_from_control),
     (r"m[gl=]xc", says.times_control),
     (r"m[gl]c(?:[-+]q)?", says.typed_bound),
@@ -38,12 +39,16 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[gl]?[qfx]o?m(?:[YH](?!m)|D(?![oi]*[mp]))" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?qo?mZ(?![oi]*[mp]|[o=y]*[gl][qfx]|[oy]+[qfx])" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?[qfx]a(?:[oi]*m" + _BARE + ")?" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][bz]hc[oi]+m" + _BARE, says.change),
     (r"[gl]?[qfx][duzb][oi]*m?" + _TRAIL + _COMPARED, says.change),
-    (r"[gl]?[qfx][oi]*(?:[YHZ](?:[oi]+m|z)?|D[oi]+m)" + _TRAIL + _COMPARED, says.change),
+    (r"[gl]?[qfx][oi]*(?:[YHZ](?:[oi]+m|m" + _BARE + "|z)?|D[oi]+m)" + _TRAIL + _COMPARED, says.change),
     (r"[gl]?[qfx][pm]a" + _TRAIL + _COMPARED, says.change),
     (r"[mp][gl]?[qfx][duazb](?![oi]*m)" + _TRAIL + _COMPARED, says.change),
     (r"[mp][eduDU]o?t[gl]?[qfx](?:o*c)?" + _TRAIL, says.to_level),
     (r"[DUBduYH][oi]*mt[gl]?[qfx](?:o*c)?" + _TRAIL, says.to_level),
+    (r"mt[fxq](?:o*c)?(?!o?m)", says.down_to),
+    (r"(?:[dDuUBba][oi]*m|m[duDUBba]|a)q(?![oi]*[mcduzabYHZ]|[gl]c)", says.by_or_above),
+    (r"[DUB][oi]*m[gl]?q(?![oi]*m)", says.by_figure),
     (r"mZt[gl]?q", says.fallen),
     (r"(?:m[DUBduYHZzba][oiN]*|[DUBduYHZzba][oi]*[mp][oiN]*)y[gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
     (r"[DUBduYHZzba][oi]*y[gl]?[qfx](?:[oi]*m)?" + _TRAIL + _COMPARED, says.change),
@@ -51,8 +56,8 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"(?:m[ZYH]|[ZYH][oi]*m|mD(?=o))[o=]*[gl]?[qfx]" + _TRAIL, says.change),
     (r"[gl](?:m[ZYH]|[ZYH][oi]*m)[o=]*[qfx]", says.change),
     (r"[ZYH][o=]*[gl]?[qfx](?:[oi]*m)?" + _TRAIL, says.change),
-    (r"(?:mD|[Da][oi]*m?)x(?![duazjoc]|[oi]*m)" + _TRAIL, says.change),
-    (r"[gl=]?qA(?![oi]*m)", says.accurate),
+    (r"(?:mD|[DUBa][oi]*m?)[gl]?x(?![duazjoc]|[oi]*m)" + _TRAIL, says.change),
+    (r"[gl=]?qA(?![oi]*m)", figures.accurate),
     (r"[DUZY][gl]?[qfx][oi]*m?" + _TRAIL + _COMPARED, says.change),
     (r"[DY][oi]*m[oi]+f|[DY][oi]+f[oi]*m", says.part_of),
     (r"w[oi]*m|mw", says.halved),
@@ -61,23 +66,24 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"(?:pi?)?[gl]?[fx]o*c?m(?:oc)?" + _TRAIL, says.part_of),
     (r"[gl]?qo+m(?:oc)?", says.part_of),
     (_SAME, says.unsaid),
-    (r"[gl]m[=oit]*q(?!o?m)", says.figure),
-    (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, says.figure),
-    (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, says.figure),
-    (r"[gl=]?q(?:op|[oNX])*m" + _TRAIL, says.figure),
-    (r"[gl]?p[it=o]*[gl]?q" + _TRAIL, says.bound_of_part),
-    (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, says.bound_alone),
+    (r"[gl]m[=oit]*q(?!o?m)", figures.figure),
+    (r"m[=koi]*i[=koi]*[gl]?[=o]*q(?!o?[mc])" + _TRAIL, figures.figure),
+    (r"m[=kot]*[gl]?[=o]*q(?!o+c)" + _TRAIL, figures.figure),
+    (r"[gl=]?q(?:op|[oNX])*m" + _TRAIL, figures.figure),
+    (r"[gl]?p[it=o]*[gl]?q" + _TRAIL, figures.bound_of_part),
+    (r"ps[gl]?q(?!o?m)" + _TRAIL, figures.bound_beside),
+    (r"(?:[gl=]q(?!o)|q(?![oDUBwYHZz]))" + _TRAIL, figures.bound_alone),
     (r"(?:j?[eduDUBb][oi]*m|mj?[eud]|j?[aA](?:[oi]*m)?)[=ko]*[gl]?[=o]*q(?!o?[mc]|[oi]*[duzabYHZ])" + _TRAIL,
      says.both),
     (r"[DUB](?:j[eu][oi]*m|[oi]*mj[eu])" + _COMPARED, says.change),
     (r"j?[eduDUBb][oi]*m" + _COMPARED, says.change),
     (r"[YH][oi]*m" + _COMPARED, says.change),
-    (r"[gl]m|m[gl](?![qfxmcRN])", says.extreme),
-    (r"mj?[eud](?![oi]*m)" + _COMPARED, says.change),
+    (r"[gl]m|m[gl](?![qfxmcRN])", figures.extreme),
+    (r"m(?:=?j?[eud]|jA)(?![oi]*m)" + _COMPARED, says.change),
     (r"j?[aA](?:[oi]*m" + _BARE + ")?" + _COMPARED, says.change),
     (r"v|b(?=N)", because(Wish(None))),
     (r"n", because(NOT)),
-    (r"m", says.bare),
+    (r"m", figures.bare),
 )  # fmt: skip
 _ALL = re.compile("|".join(f"(?P<r{at}>{pattern})" for at, (pattern, _) in enumerate(_RULES)))
 _EACH = [re.compile(pattern) for pattern, _ in _RULES]

@@ -24,7 +24,8 @@ def _units() -> dict[tuple[str, ...], Unit]:
     add("%|percent|per cent|pct", 0.01, "share", "accuracy")
     points = [f"{of}point{s}" for of in ("", "percentage ", "percent ", "% ", "accuracy ") for s in ("", "s")]
     add("|".join(["pt", "pts", "pp", "%p", *points]), 0.01, "points", "accuracy")
-    add("bits per byte|bit per byte|bpb|bits|bit", 1.0, "bits", "bits_per_byte")
+    add("bits per byte|bit per byte|bpb", 1.0, "bits", "bits_per_byte")
+    add("bits|bit", 1.0, "bits", None)
     add("nats|nat", 1.0, "nats", "loss")
     prefixes = {"": 1.0, "m milli": 1e-3, "u micro": 1e-6, "n nano": 1e-9}
     for said, factor in (prefixes | {"k kilo": 1e3, "M mega": 1e6, "G giga": 1e9}).items():

@@ -4,8 +4,9 @@ SIGNS = {
     "g":
         "at least | at the least | at the very least | min . | no less than | above | over | "
         "more than | greater than | higher than | "
-        "larger than | "
-        "bigger than | exceed | exceeds | exceeding | beat | beats | beating | minimum | minimum of | min | "
+        "larger than | greater than or equal to | more than or equal to | larger than or equal to | "
+        "greater or equal | greater or equal to | bigger than | exceed | exceeds | exceeding | beat | "
+        "beats | beating | minimum | minimum of | min | "
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
         "and up | or over | upwards of | slower than | longer than | go above | go over | going "
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
@@ -15,7 +16,9 @@ SIGNS = {
         "than | lower than | smaller than | within | "
         "up to | "
         "maximum | maximum of | max | max of | at or below | <= | =< | ≤ | < | or less | or fewer | or lower "
-        "| or below | and below | or under | fall below | falls below | falling below | fall under | falls "
+        "| or below | and below | or under | less than or equal to | smaller than or equal to | lower than "
+        "or equal to | "
+        "less or equal | less or equal to | fall below | falls below | falling below | fall under | falls "
         "under | falling under | drop below | drops below | dropping below | drop under | dropping under | go"
         " below | goes below | going below | go under | goes under | going under | get below | get under | "
         "dip below | dipping below | dip under | sink below | sinking below | sink under | slip below | slip "
@@ -41,7 +44,7 @@ SIGNS = {
         "reduce | reduces | reducing | reduced | cut | cuts | cutting | save | saves | saved | "
         "minimise | minimize | minimises | minimizes | minimising | minimizing | lowering | lowers | lowered "
         "| slash | slashing | trim | trimming | decreasing | decreases | decreased | bring down | bringing "
-        "down | shave | shave off | shorten | shortening",
+        "down | shave | shave off",
     "U":
         "raise | raises | raising | raised | maximise | maximize | maximises | maximizes | maximising | "
         "maximizing | increasing | increases | increased | lift | lifting | push | pushing | win | winning",
@@ -80,6 +83,7 @@ SIGNS = {
         "data | dataset | datasets | data set | data sets | image | images | pictures | answers | test "
         "images",
     "T": "right | correctly",
+    "C": "cost | costs",
 }  # fmt: skip
 """the signs are explained in `lexicon.py`"""
 WAYS = {
@@ -121,7 +125,7 @@ COMPARED = (
      " | accelerating",
      "fastest | quickest | fast | quick | quickly | fastest possible"),
     ("speed", "down", True, "slower | slowdown", "slowest | slow"),
-    ("time", "down", True, "shorter", "shortest | short"),
+    ("time", "down", True, "shorter | shorten | shortens | shortening | shortened", "shortest | short"),
     ("time", "up", True, "longer", "longest | long"),
     ("energy", "down", True, "cheaper | thriftier", "cheapest | cheap | cheaply | thriftiest"),
     ("energy", "up", True, "dearer | costlier | more expensive | pricier", "most expensive | costliest"),
@@ -147,9 +151,11 @@ FILLER = (
     "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
     "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
     "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
-    "digit classification | classified | emit | emits | emitting | find | finding | get | "
+    "bring | brings | bringing | digit classification | classified | emit | emits | emitting | find | "
+    "finding | finish | finishes | done | get | "
     "gets | getting | give | gives | giving | go | goal | "
-    "goes | going | has | have | having | hit | hits | hitting | i | image classification | is | it | "
+    "goes | going | has | have | having | has to | have to | needs to | need to | ought to | hit | hits | "
+    "hitting | i | image classification | is | it | "
     "its | just | language modeling | language modelling | let | lets | level | like | look | looking | "
     "machine learning | made | make | makes | making | may | me | method | might | model | models | must | "
     "my | need | needing | needs | net | nets | network | networks | neural | new | number | number of | "
@@ -163,7 +169,7 @@ FILLER = (
 )
 """words that carry no condition"""
 UNITS = (
-    "joules | bytes | samples per second | examples per second | images per second | steps per second | "
+    "joules | j | bytes | samples per second | examples per second | images per second | steps per second | "
     "cpu seconds"
 )
 """figures that are called by their unit, so that a number beside them needs none"""
@@ -175,7 +181,7 @@ CONCEPTS = {
     "harness time": "harness time | harness seconds",
     "energy":
         "energy | energy use | energy usage | energy consumption | energy cost | energy costs | energy bill |"
-        " energy budget | electricity | joule | joules | watt hours | kwh | wh",
+        " energy budget | electricity | joule | joules | j | watt hours | kwh | wh",
     "cpu time": "cpu time | cpu seconds | cpu minutes | cpu hours | processor time",
     "flops": "flop | flops | compute",
     "co2":
@@ -205,11 +211,12 @@ CONCEPTS = {
         "parameter | parameters | param | params | parameter count | parameters count | param count | "
         "trainable parameters | trainable params | weights | weight count",
     "size":
-        "size | model size | file size | network size | size on disk | bytes | bytes on disk | disk | disk "
+        "size | model size | model file | file size | network size | size on disk | bytes | bytes on disk "
+        "| disk | disk "
         "space | disk size | disk usage | storage | weight file",
     "bits_per_byte": "bits per byte | bit per byte | bpb",
     "accuracy":
-        "accuracy | acc | correct | correctly classified | top 1 accuracy | top 1 | top1 accuracy | "
+        "accuracy | acc | correct | correctly classified | top 1 accuracy | top 1 | top1 | top1 accuracy | "
         "classification accuracy",
     "error":
         "error | errors | error rate | classification error | misclassification | misclassification rate | "
