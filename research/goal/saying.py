@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from research.metrics import METRICS, described, is_score, quantity, words
+from research.metrics import METRICS, described, is_carbon, is_score, quantity, words
 from research.types import Constraint, Objective
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Problem(NamedTuple):
 
 Meaning = Wish | Constraint | Problem
 
+_STANDING = "; carbon counts the machine's standing draw too, which falls with training time alone"
 UNSAID = Problem(
     "names no figure: say how much may be lost, as 'at most 1 point of accuracy lost', or give a bound",
     "at most 1 point of accuracy lost",
@@ -108,7 +109,10 @@ def _stated(asked: Objective, least: float, overrides: tuple[str, ...]) -> str:
     fixed = f"; fixed: {' '.join(overrides)}" if overrides else ""
     named = words(asked.metric)
     name = f"{named} ({asked.metric})" if named != asked.metric else named
-    return f"{verb} {name}{effect}{kept}{fixed}."
+    beside = (
+        _STANDING if any(map(is_carbon, (asked.metric, *(one.metric for one in asked.constraints)))) else ""
+    )
+    return f"{verb} {name}{effect}{kept}{fixed}{beside}."
 
 
 def _size(metric: str, size: float) -> str:
