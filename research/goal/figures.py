@@ -17,11 +17,15 @@ def figure(heard: Matched) -> Meaning | None:
     if noun.concept == CONCEPTS["parameters"] and quantity.dimension == "bytes":
         noun = Noun(CONCEPTS["size"])  # `the weights fit into 64 KiB`
     said = quantity.noun
-    if said is not None and said.part and noun.part is None and said.part in noun.concept.keys:
+    if said is not None and said.part not in (None, "test", noun.part):
+        if noun.part is not None or said.part not in noun.concept.keys:
+            return Problem("is not measured of that part of a trial: leave it out, or name another metric")
         noun = noun._replace(part=said.part)
     made = limited(noun, heard.op, quantity, typed=heard.typed)
     if made is None and quantity.dimension is None and noun.key is not None:
         return Problem("needs a unit, as 2 ms, 20 J or 95 %")
+    if made is None and signs(heard.found)[:2] in ("mo", "m="):
+        return Problem("is in no unit of that metric: give it in its own, as 2 ms, 20 J or 95 %")
     if made is None and quantity.dimension == "share" and heard.found[-1].sign == "m":
         return Problem("is a share of a cost: say '30 % less' of it, or give accuracy a bound of its own")
     return made
@@ -29,7 +33,8 @@ def figure(heard: Matched) -> Meaning | None:
 
 def accurate(heard: Matched) -> Meaning | None:
     """`97 % accurate`."""
-    return figure(heard) if heard.noun == ACCURACY else None
+    word = heard.first("A")
+    return figure(heard) if heard.noun == ACCURACY and word is not None and word.value.way == "up" else None
 
 
 def bound_of_part(heard: Matched) -> Meaning | None:
@@ -39,7 +44,9 @@ def bound_of_part(heard: Matched) -> Meaning | None:
         beside = heard.found[1].start - part.end <= 1  # `train a model under 100 kB` is of the model
         if noun.concept.name == "throughput" or (noun.concept.name == "size" and beside):
             return Problem("does not say of what: name the memory, the model size, or the throughput")
-    if part is None or noun is None or noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
+    if part is None or noun is None or noun.part not in (None, part.value):
+        return None
+    if noun.concept.name not in ("energy", "time", "latency", "flops", "co2"):
         return None
     concept = CONCEPTS["time"] if noun.concept.name == "latency" else noun.concept
     return limited(Noun(concept, part.value), heard.op, heard.quantity, typed=heard.typed)

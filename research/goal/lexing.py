@@ -37,7 +37,7 @@ def _scanner(names: str) -> re.Pattern[str]:
     return re.compile(
         rf"(?P<name>(?<![\w/-])(?:{names})(?![\w-]|\.[0-9]))|(?P<key>(?<![\w/])(?:{keys})(?!\w))"
         rf"|(?P<number>{NUMBER})|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*(?:[0-9]+(?![0-9]*[.,]?[0-9]))?)"
-        r"|(?P<symbol>>=|=>|<=|=<|==|\S)",
+        r"|(?P<symbol>>=|=>|<=|=<|===|==|!=|<>|->|\S)",
         re.IGNORECASE,
     )
 

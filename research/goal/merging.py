@@ -10,6 +10,7 @@ from research.goal.quantities import Quantity
 from research.metrics import METRICS
 
 _CHANGES = "ZUDYHzud"
+_CHANGED = "(?:[DUBduYHZzb][oi]*m|m[DUBduYHZzb])"
 _PLACES = ("above", "over", "below", "under", "beyond")
 _COUNTS = "is a number of digits, and the data set is said as 'on digits'"
 WITH = ("with", "using", "use", "uses", "used")
@@ -39,18 +40,24 @@ def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
     before = next((other for other in found[max(0, at - 3) : at][::-1] if other.sign not in "oi"), None)
     after = [other for other in found[at + 1 : at + 4] if other.sign not in "oigly="][:1]
     shares = ("share", "points")
+    plain = any(other.sign == "q" and other.value.dimension is None for other in after)
     lost = before is not None and (
         before.sign == "n"
-        or (before.sign == "m" and before.value.key is not None)
-        or (before.sign == "q" and before.value.dimension in shares)
+        or (before.sign == "m" and _may_be_lost(before.value))
+        or (before.sign == "q" and before.value.dimension in shares and not plain)
     )
     of = found[at + 1].sign in "oi" if at + 1 < len(found) else False
     lost = lost or any(
-        (of and other.sign == "m" and other.value.key is not None)
-        or (other.sign == "q" and other.value.dimension == "points")
+        (of and other.sign == "m" and _may_be_lost(other.value))
+        or (other.sign == "q" and other.value.dimension in shares[0 if of else 1 :])
         for other in after
     )
     return lexeme._replace(sign="Z", value="bad") if lost else lexeme
+
+
+def _may_be_lost(noun: Noun) -> bool:
+    """Whether less of it is worse: a `loss of energy` is no word for more of it."""
+    return noun.key in METRICS and METRICS[noun.key].better == "max"
 
 
 def _rewritten(found: list[Lexeme], pattern: str, build: _Build) -> list[Lexeme]:
@@ -93,6 +100,8 @@ def _placed(value: Any, part: str) -> Any:
         noun = _placed(value.noun, part) if part in value.noun.concept.keys else None
         return noun and value._replace(noun=noun)
     if isinstance(value, Quantity):
+        if value.noun is not None and value.noun.concept == ACCURACY.concept and part != "test":
+            return None  # `95 % on validation` is of another split, `by 30 % at inference` of the metric
         noun = value.noun and _placed(_of_time(value.noun), part)
         return noun and value._replace(noun=noun)
     if value.part is not None:
@@ -105,6 +114,20 @@ def _placed(value: Any, part: str) -> Any:
 def _of_time(noun: Noun) -> Noun:
     """Milliseconds are a latency until they are said to be the training's."""
     return Noun(CONCEPTS["time"]) if noun.concept.name == "latency" else noun
+
+
+def _told_of(found: list[Lexeme]) -> list[Lexeme]:
+    """`reduce energy by 30 % at inference`: the metric's, unless what follows may be of that part."""
+    metric, part = (next(one for one in found if one.sign == sign) for sign in "mp")
+    before, behind = found[: found.index(part)], found[found.index(part) + 1 :]
+    noun = metric.value
+    told = noun.part is None and part.value in noun.concept.keys
+    if not told or (behind and behind[-1].value.dimension not in ("share", "points")):
+        return found
+    while before[-1].sign in "io":
+        before.pop()
+    placed = metric._replace(value=noun._replace(part=part.value))
+    return [*(placed if one is metric else one for one in before), *behind]
 
 
 def _fallen(found: list[Lexeme]) -> list[Lexeme]:
@@ -210,6 +233,7 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"P(?=[maA]|s?[gl]?q)", lambda found: [found[0]._replace(sign="p")]),
     (r"p[o]?m", _parted),
     (r"m[oirt]p", _parted),
+    (rf"(?:{_CHANGED}[oi=]*y?[gl]?[qfx]|m[YH]|mj?[eud])[io]+p(?:[tio=]*[gl]?q)?", _told_of),
     (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
     (r"mp(?![ti=]*[gl]?q)", _parted),
     (r"[aA][oit]*p", _parted),

@@ -31,7 +31,9 @@ _MODEL_WORDS = {
     "gru": r"grus?|rnns?|recurrent (?:neural )?net(?:work)?s?",
     "transformer": r"vision transformers?|vits?|transformers?(?: encoder)?(?: classifier)?",
     "gpt": r"(?:byte(?:-level)? )?(?:gpts?|language model(?:l?ing|s)?)|byte-level model",
-    "linear": r"linear (?:model|classifier|network)|logistic regression|softmax regression",
+    # `a linear reduction` names no network.
+    "linear": r"linear (?:model|classifier|network|net)|logistic regression|softmax regression"
+    r"|linear(?=\s*(?:$|[,;.:)!?]|(?:on|with|for|at|in|under|above|below)\b))",
 }
 _TRAINER = {
     "gpu": r"on (?:an? |the |my |one )?(?:nvidia )?(?:gpu|cuda)",
@@ -60,6 +62,7 @@ class Names:
             (option, group, option.replace("_", "[-_ ]?"))
             for group, options in self.options.items()
             for option in options
+            if option != "linear"
         ]
         said.sort(key=lambda entry: -len(entry[0]))
         self._said = [(re.compile(pattern, re.IGNORECASE), group, option) for option, group, pattern in said]

@@ -116,6 +116,7 @@ def reasons() -> dict[str, str]:
         | dict.fromkeys(split(_TASKS), bring)
         | dict.fromkeys(split(_ALTERNATIVES), "leaves a choice open, and a goal makes it")
         | dict.fromkeys(split(_WHOLE), "is a budget of the lab: budget.joules=100 or budget.seconds=600")
+        | {"all but": "tells what is left out: say how much is right, as 'error at most 5 %'"}
         | dict.fromkeys(("between", "ranging", "from"), ranged)
         | dict.fromkeys(split(_VAGUE), "is no bound: say at least or at most")
     )

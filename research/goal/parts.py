@@ -200,6 +200,7 @@ def _is_idle(lexeme: Lexeme, said: str, before: str, after: str) -> bool:
         return after.lstrip("sio=")[:1] in ("m", "q", "g", "l")
     if lexeme.sign == "X":
         return before in ("", *"NXsio") or after[:1] == "N"
-    idle = said in ("train", "trained") or (said == "test" and after[:1] != "m")
+    idle = said in ("train", "trained") and after[:1] != "q" and before not in ("i", "o")
+    idle = idle or (said == "test" and after[:1] != "m")
     idle = idle or (lexeme.value == "train" and after.lstrip("io")[:1] == "N")
     return lexeme.sign == "p" and idle

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
-from research.goal.meanings import FLIPPED, Matched, changed, limited, multiplied, of_control
+from research.goal.meanings import FLIPPED, Matched, changed, fits, limited, multiplied, of_control
 from research.goal.quantities import Quantity
 from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, said_of
 from research.metrics import METRICS, is_score
@@ -12,6 +12,9 @@ EITHER = "does not say of what, training or inference"
 
 _MOST = 0.85
 """a share from here up may be a bound on accuracy that stands behind a cost"""
+_BY_OR_TO = Problem(
+    "may be by so much or to so much: say 'below' before the figure, or give a share, as by 20 %"
+)
 Rule = Callable[[Matched], Meaning | list[Meaning] | None]
 
 
@@ -195,8 +198,11 @@ def down_to(heard: Matched) -> Meaning | None:
 def by_or_above(heard: Matched) -> Meaning | None:
     """`lower energy 20 %`: by so much, or with so much accuracy; `fewer joules 95 %` is with so much."""
     word, noun, quantity = heard.first("dDuUBba"), heard.placed(heard.noun), heard.quantity
-    if word is None or noun is None or quantity.dimension != "share":
+    if word is None or noun is None:
         return None
+    if quantity.dimension != "share":
+        own = isinstance(word.value, str) and noun.key is not None and fits(quantity, noun, noun.key)
+        return _BY_OR_TO if own and not is_score(str(noun.key)) else None
     if word.sign in "duba" and quantity.value >= _MOST:
         return None
     nearest = said_of(changed(noun, _way(word), ("q", quantity), None))

@@ -54,7 +54,7 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"[DUBduYHZzba][oi]*y[gl]?[qfx](?:[oi]*m)?" + _TRAIL + _COMPARED, says.change),
     (r"p?a[yo][gl]?[qfx]" + _TRAIL + _COMPARED, says.change),
     (r"(?:m[ZYH]|[ZYH][oi]*m|mD(?=o))[o=]*[gl]?[qfx]" + _TRAIL, says.change),
-    (r"[gl](?:m[ZYH]|[ZYH][oi]*m)[o=]*[qfx]", says.change),
+    (r"[gl](?:m[ZYH]|[ZYH][oi]*m)[o=t]*[qfx]", says.change),
     (r"[ZYH][o=]*[gl]?[qfx](?:[oi]*m)?" + _TRAIL, says.change),
     (r"(?:mD|[DUBa][oi]*m?)[gl]?x(?![duazjoc]|[oi]*m)" + _TRAIL, says.change),
     (r"[gl=]?qA(?![oi]*m)", figures.accurate),

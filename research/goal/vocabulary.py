@@ -55,7 +55,7 @@ SIGNS = {
     "H": "increase | gain | gains | boost | boosting | boosts | gaining | up | rise | rises | "
         "rising | improvement | improvements",
     "Z":
-        "lose | loses | losing | lost | loss of | degrade | degrades | degrading | degraded | degradation | "
+        "lose | loses | losing | lost | degrade | degrades | degrading | degraded | degradation | "
         "sacrifice | sacrificing | sacrifices | hurt | hurts | hurting | worsen | worsens | worsening | harm "
         "| harming | penalty | deterioration | deteriorate | trading | trade | trades | at the cost of | at "
         "the expense of | at a cost of | costing | drop | drops | dropping | dropped | fall | falls | falling"
