@@ -18,11 +18,11 @@ _ALIKE = str.maketrans(
         "’": "'", "‘": "'", "ʼ": "'", "−": "-", "‐": "-", "‑": "-", "–": "-", "—": ";", "×": "x", "µ": "u",
         "μ": "u", "“": " ", "”": " ", '"': " ", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
         "\N{THIN SPACE}": " ", "\N{IDEOGRAPHIC SPACE}": " ", "\t": " ", "\n": " ", "\r": " ",
-        "＞": ">", "＜": "<", "％": "%", "₂": "2", "⩾": "≥", "⩽": "≤",
+        "＞": ">", "＜": "<", "％": "%", "₂": "2", "²": "2", "⩾": "≥", "⩽": "≤",
     }
 )  # fmt: skip
 """signs that are written in several ways; each stands for one, so that places in the text stay"""
-_GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters", "²": "2"}
+_GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters"}
 _DECIMALS = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".3333333333", "⅔": ".6666666667"}
 """the same behind a figure, as in `1½`"""
 _BETWEEN = " \t\r\n,;()|"
@@ -97,7 +97,8 @@ def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
     numbers = last is not None and (last.kind == "number" or last.text in ("%", "percent"))
     if numbers and (right.isdecimal() or right.isspace()):
         return [piece._replace(text="range")]
-    if right.isdecimal() and not left.isalnum():
+    of_control = last is not None and last.end == piece.start and last.text in ("control", "baseline")
+    if right.isdecimal() and (of_control or not left.isalnum()):
         return [piece._replace(text="minus")]
     return []
 

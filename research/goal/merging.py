@@ -145,8 +145,11 @@ def _all_but(found: list[Lexeme]) -> list[Lexeme]:
 
 def _less_than(found: list[Lexeme]) -> list[Lexeme]:
     """`fewer parameters than 10k` and `no more energy than 20 J` are bounds."""
-    word = next(lexeme for lexeme in found if lexeme.sign in "du")
-    sign = "l" if (word.sign == "d") == (found[0] is word) else "g"
+    word = next(lexeme for lexeme in found if lexeme.sign in "dua")
+    if word.sign == "a" and word.value.noun.concept.name not in ("size", "time"):
+        return found
+    less = word.sign == "d" or (word.sign == "a" and word.value.way == "down")
+    sign = "l" if less == (found[0] is word) else "g"
     return [found[-2], found[-1]._replace(sign=sign, value=None)]
 
 
@@ -220,10 +223,11 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"C(?:n?[gl]?q)?", _costing),
     (r"[gl]y(?=[qfx])", _by_at_least),
     (r"(?<=Z)hc(?=[=o]*[gl]q)", lambda found: []),
-    (r"(?<![qfx])n?[du][oi]*mh(?=q)", _less_than),
+    (r"(?<![qfx])n?[dua][oi]*mh(?=q)", _less_than),
     (rf"nt?(?:[{_CHANGES}][oi]*m?[yo]?|m[{_CHANGES}][yo]?)[gl]", _turned),
     (r"nt?[kis]?m?[gl]", _turned),
     (r"q[gl](?=o?p?[mP])", _or_less),
+    (r"(?<![gl])q[gl]c[gl](?![qfxmcRN])", lambda found: [found[3], *found[:3]]),
     (r"y[gl]?[qfx][gl]c", _over_control),
     (r"nzh(?=[lg]?q)", _turned),
     (r"sN", _all_but),

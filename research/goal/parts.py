@@ -20,6 +20,7 @@ _OF_SEVERAL = ("seconds", "joules")
 _SEARCHED = re.compile(r"\b(?:find|finding|search\w*|look\w*|seek\w*|hunt\w*|run|running)\b", re.IGNORECASE)
 """words that tell what the whole lab is to do"""
 _MINUTES = Problem("may be minutes or a minimum: say 'at least' before the figure, or spell minutes out")
+_TWO_FIGURES = Problem("are two figures of one metric: give the one that counts, as 1500 J")
 _TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
 
@@ -43,6 +44,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         _take(parts, text, found, stretch)
     _settle(parts, text, found, read)
     _share(parts, text, found, read)
+    _twice(parts, text, found, read)
     _of_search(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
     known = [bound for bound in parts.bounds if (bound.metric, bound.of_control) == ("test/accuracy", None)]
@@ -141,6 +143,21 @@ def _of_search(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Seque
             each, whole = f"at most {time} of training", f"budget.seconds={bound.bound:g}"
             why = f"may bound the whole search or each training: type {whole}, or say '{each}'"
             parts.problems.append((2, _words(text, found, stretch), Problem(why, each)))
+
+
+def _twice(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
+    """Refuse `1 kJ 500 J`, which is one figure and no two bounds."""
+    for first, second in pairwise(read):
+        beside = first.end == second.start and found[first.end - 1].sign + found[first.end].sign == "qq"
+        if beside and _metric(first) is not None and _metric(first) == _metric(second):
+            both = Stretch((), first.start, second.end)
+            parts.problems.append((2, _words(text, found, both), _TWO_FIGURES))
+
+
+def _metric(stretch: Stretch) -> str | None:
+    """The metric of a stretch that is one absolute bound."""
+    bound = stretch.meanings[0]
+    return bound.metric if isinstance(bound, Constraint) and bound.of_control is None else None
 
 
 def _is_bare(matched: Sequence[Lexeme]) -> bool:

@@ -231,7 +231,7 @@ CONCEPTS = {
     "average_precision": "average precision | mean average precision",
     "rmse": "rmse | root mean squared error | root mean square error",
     "mae": "mae | mean absolute error | average absolute error",
-    "r2": "r2 | r2 score | r squared | coefficient of determination",
+    "r2": "r2 | r ^ 2 | r2 score | r squared | coefficient of determination",
     "loss": "cross entropy | cross entropy loss | loss",
 }  # fmt: skip
 
