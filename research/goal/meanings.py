@@ -60,9 +60,11 @@ class Matched:
     def placed(self, noun: Noun | None) -> Noun | None:
         """A metric in the part of a trial's life that stands beside it."""
         part = self.first("p")
-        if noun is None or part is None or noun.part is not None or part.value not in noun.concept.keys:
+        if noun is None or part is None or noun.part is not None:
             return noun
-        return noun._replace(part=part.value)
+        # `train a network half the size` is of the network; `inference at half the memory` is of nothing.
+        there = part.value in noun.concept.keys or part.value not in ("train", "test")
+        return noun._replace(part=part.value) if there else noun
 
 
 def key_of(noun: Noun) -> str | Problem:
@@ -203,11 +205,7 @@ def _reached(metric: str, size: float) -> Constraint:
 
 
 def _lost(metric: str, size: float) -> Meaning:
-    op = better_op(metric)
-    if is_score(metric):
-        shift = -size if op == ">=" else size
-        return Constraint(metric=metric, op=op, bound=_round(shift), of_control="difference")
-    return Constraint(metric=metric, op=op, bound=_round(size), of_control="ratio")
+    return _reached(metric, -size if is_score(metric) else size)
 
 
 def _round(value: float) -> float:

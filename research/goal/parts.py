@@ -9,7 +9,7 @@ from research.goal.lexicon import Lexeme, signs
 from research.goal.lexing import chunk, lexemes
 from research.goal.names import Names
 from research.goal.rules import Stretch, heard
-from research.goal.saying import EXCLUDED, Meaning, Problem, Wish
+from research.goal.saying import EXCLUDED, RANGE, Meaning, Problem, Wish
 from research.metrics import METRICS, words
 from research.types import Constraint
 
@@ -44,6 +44,7 @@ def heard_in(text: str, names: Names, typed: bool = False) -> HeardGoal:
         _take(parts, text, found, stretch)
     _settle(parts, text, found, read)
     _share(parts, text, found, read)
+    _ranged(parts, text, found)
     _twice(parts, text, found, read)
     _of_search(parts, text, found, read)
     alone = [stretch for stretch in read if _is_share_alone(found[stretch.start : stretch.end])]
@@ -143,6 +144,14 @@ def _of_search(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Seque
             each, whole = f"at most {time} of training", f"budget.seconds={bound.bound:g}"
             why = f"may bound the whole search or each training: type {whole}, or say '{each}'"
             parts.problems.append((2, _words(text, found, stretch), Problem(why, each)))
+
+
+def _ranged(parts: HeardGoal, text: str, found: Sequence[Lexeme]) -> None:
+    """Refuse `by 20 % to 30 %`, of which a rule for a change takes the first alone."""
+    for at in range(len(found) - 2):
+        low, high = found[at], found[at + 2]
+        if signs(found[at : at + 3]) == "qtq" and low.value.dimension in (None, high.value.dimension):
+            parts.problems.append((2, text[low.start : high.end], RANGE))
 
 
 def _twice(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
