@@ -228,6 +228,7 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"nt?[kis]?m?[gl]", _turned),
     (r"q[gl](?=o?p?[mP])", _or_less),
     (r"(?<![gl])q[gl]c[gl](?![qfxmcRN])", lambda found: [found[3], *found[:3]]),
+    (r"(?<![gl=])q[gl](?=m[ZYH](?![o=t]*[gl]?[qfx]))", lambda found: found[::-1]),
     (r"y[gl]?[qfx][gl]c", _over_control),
     (r"nzh(?=[lg]?q)", _turned),
     (r"sN", _all_but),

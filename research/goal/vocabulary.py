@@ -53,6 +53,7 @@ SIGNS = {
         "optimised | optimized | enhance | enhancing",
     "Y": "saving | reduction | reductions | savings | decrease | cutback | down",
     "H": "increase | gain | gains | boost | boosting | boosts | gaining | up | rise | rises | "
+        "grow | grows | growing | growth | "
         "rising | improvement | improvements",
     "Z":
         "lose | loses | losing | lost | degrade | degrades | degrading | degraded | degradation | "
