@@ -22,23 +22,24 @@ _KEPT = ("bias", "positions")
 def prunable(net: nn.Module, skip: Iterable[str] = ()) -> dict[str, nn.Parameter]:
     """Weights of two and more dimensions by name, but embeddings, positions, norms, biases and `skip`.
 
-    `skip` holds patterns of names as a shell's, for example `head.*`.
+    `skip` holds patterns of names as a shell's, for example `head.*`. A weight of several places comes once,
+    by its first name, and not at all where one of its places is left out.
 
     Raises:
         Refusal: nothing is left to prune.
     """
-    found = {
-        _joined(path, name): weight
-        for path, module in net.named_modules()
-        if not isinstance(module, (nn.Embedding, *_NORMS))
-        for name, weight in module.named_parameters(recurse=False)
-        if weight.ndim >= 2 and name not in _KEPT
-    }
-    patterns = tuple(skip)
-    found = {name: weight for name, weight in found.items() if not any(fnmatch(name, p) for p in patterns)}
-    if not found:
+    patterns, found, left = tuple(skip), dict[int, tuple[str, nn.Parameter]](), set[int]()
+    for path, module in net.named_modules():
+        whole = isinstance(module, (nn.Embedding, nn.EmbeddingBag, *_NORMS))
+        for name, weight in module.named_parameters(recurse=False):
+            full = _joined(path, name)
+            if whole or weight.ndim < 2 or name in _KEPT or any(fnmatch(full, one) for one in patterns):
+                left.add(id(weight))
+            found.setdefault(id(weight), (full, weight))
+    kept = {name: weight for place, (name, weight) in found.items() if place not in left}
+    if not kept:
         raise Refusal("There is no weight to prune: leave out compress, or skip less of the network.")
-    return found
+    return kept
 
 
 def mark(net: nn.Module, names: Iterable[str]) -> None:
@@ -78,7 +79,8 @@ def after_each_step(
     def zero(*_: Any) -> None:
         pruned = masks()
         apply(weights, pruned)
-        points = {name: optimizer.state[weights[name]].get("z") for name in pruned}
+        # Asked so, since a look would give a weight that is held a state, which no checkpoint can have.
+        points = {name: optimizer.state.get(weights[name], {}).get("z") for name in pruned}
         apply(points, {name: mask for name, mask in pruned.items() if points[name] is not None})
 
     optimizer.register_step_post_hook(zero)
