@@ -152,8 +152,9 @@ class Distill(Compression):
 
     def _taught(self, logits: Tensor, answers: Tensor, targets: Tensor) -> Tensor:
         logits, answers = logits.flatten(0, -2).float(), answers.flatten(0, -2).float()
-        if targets.ndim > 1:
-            # A product with 0 and 1 would keep the shape, but give the mean over all places.
+        if targets.ndim > 1 and not targets.is_floating_point():
+            # Not shares of mixed examples, which are all scored. A product with 0 and 1 would keep the shape,
+            # but give the mean over all places.
             scored = targets.flatten() != UNSCORED
             logits, answers = logits[scored], answers[scored]
         if self._labels == "hard":
