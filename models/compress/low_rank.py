@@ -1,5 +1,6 @@
 """Low-rank factorisation: a linear layer becomes two thin ones where that has fewer weights."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, final
@@ -58,10 +59,11 @@ class Factorise(Compression):
     `share` (of the network's parameters, reached with one energy for all layers) says how far. After the
     training, singular values are those of a layer's outputs on `batches` training batches; 0 takes the
     weights' own. Convolutions, embeddings and layers named by `skip` stay, and so does each layer that two
-    factors would not shrink by a fifth; the facts list them.
+    factors would not shrink by a fifth; the facts list them. Factors of a layer that is held are held.
 
     Raises:
-        Refusal: not one of the three is given, it is out of range, or no layer would shrink.
+        Refusal: not one of the three is given, it is out of range, no layer would shrink, or the network
+            reads weights of layers that would have none.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Factorise(Compression):
                     f"compress.low_rank.share {self.share} cannot be reached: rank 1 in every linear layer "
                     f"leaves {least:.2f} of the parameters; set it above that."
                 )
+        self._try(net, context)
 
     def before(self, net: nn.Module, context: Context) -> nn.Module:
         """The factorised network, if that is to be trained."""
@@ -121,6 +124,22 @@ class Factorise(Compression):
             if down is not None and f"{name}.weight" not in state:
                 _replace(net, layer, _thin(layer, len(down)))
         return net
+
+    def _try(self, net: nn.Module, context: Context) -> None:
+        """Let factors in every place answer, as a network may reach into a layer for its weight."""
+        tried = copy.deepcopy(net)
+        for layer in self._layers(tried).values():
+            if largest_rank(layer) >= (self.rank or 1):
+                _replace(tried, layer, _thin(layer, self.rank or 1))
+        try:
+            with evaluating(tried), torch.no_grad():
+                tried(context.example[:2])
+        except Exception as error:  # whatever a network's own code raises
+            raise Refusal(
+                f"compress=low_rank cannot put factors in place of layers of {type(net).__name__} "
+                f"({type(error).__name__}: {str(error)[:160]}): name those that it reaches into in "
+                "compress.low_rank.skip, as *.linear1, or choose compress=prune50."
+            ) from error
 
     def _layers(self, net: nn.Module) -> dict[str, nn.Linear]:
         found = _linears(net)
@@ -203,14 +222,14 @@ def _parameters(net: nn.Module, layers: Mapping[str, nn.Linear], ranks: Mapping[
 
 
 def _linears(net: nn.Module) -> dict[str, nn.Linear]:
-    """Each once, and none that is a factor already."""
+    """Each once, and none that is a factor already, or of a kind that may compute something else."""
     inside = {
         id(part) for module in net.modules() if isinstance(module, LowRank) for part in module.children()
     }
     return {
         name: module
         for name, module in net.named_modules()
-        if isinstance(module, nn.Linear) and id(module) not in inside
+        if type(module) is nn.Linear and id(module) not in inside
     }
 
 
@@ -218,6 +237,7 @@ def _thin(layer: nn.Linear, rank: int) -> LowRank:
     """Two factors of the sizes, the bias and the place of `layer`; their weights are yet to be set."""
     thin = LowRank(layer.in_features, layer.out_features, rank, layer.bias is not None)
     thin.to(device=layer.weight.device, dtype=layer.weight.dtype)
+    thin.requires_grad_(layer.weight.requires_grad)
     if layer.bias is not None:
         thin.up.bias = layer.bias
     return thin

@@ -1,13 +1,14 @@
 """Structured pruning: heads, hidden units and channels are removed, so the network is a smaller dense one."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.compress.blocks import blocks, prune_blocks
@@ -32,7 +33,7 @@ IMPORTANCES = ("taylor", "magnitude")
 def prune_once(net: nn.Module, example: Tensor, kept: float, round_to: int) -> nn.Module:
     """A copy of `net` with a share `kept` of its units, gradients of `net` used as in `strength`.
 
-    `example` (1, *shape).
+    `example` (1, *shape). What is held stays held.
 
     Raises:
         Refusal: what to remove cannot be told in this network.
@@ -40,7 +41,8 @@ def prune_once(net: nn.Module, example: Tensor, kept: float, round_to: int) -> n
     smaller = copy.deepcopy(net)
     for old, new in zip(net.parameters(), smaller.parameters(), strict=True):
         new.grad = old.grad
-    with evaluating(smaller):
+    # Channels are followed along gradients, which what is held would cut.
+    with evaluating(smaller), all_moving(smaller):
         if blocks(smaller):
             prune_blocks(smaller, kept, round_to)
         else:
@@ -48,6 +50,20 @@ def prune_once(net: nn.Module, example: Tensor, kept: float, round_to: int) -> n
     smaller.zero_grad(set_to_none=True)
     restate(smaller)
     return smaller
+
+
+@contextmanager
+def all_moving(net: nn.Module) -> Iterator[None]:
+    """No parameter held inside; those that were are again afterwards, by name."""
+    held = {name for name, weight in net.named_parameters() if not weight.requires_grad}
+    for name in held:
+        weight = net.get_parameter(name)
+        weight.requires_grad_(weight.is_floating_point())
+    try:
+        yield
+    finally:
+        for name in held:
+            net.get_parameter(name).requires_grad_(False)
 
 
 def prune_to(
@@ -155,14 +171,18 @@ class Structured(Compression):
 
 def fill_gradients(net: nn.Module, context: Context, batches: int) -> None:
     """Add the gradients of the plain loss of the task on the first `batches` batches of training."""
-    with evaluating(net), torch.enable_grad():
+    with evaluating(net), torch.enable_grad(), all_moving(net):
         first = context.data.train.part(0, batches * context.batch_size)
         for inputs, targets in sequential(first, context.batch_size):
-            answers = net(inputs).float()
-            if targets.is_floating_point():
-                mse_loss(answers, targets).backward()
-                continue
-            cross_entropy(answers.flatten(0, -2), targets.flatten(), ignore_index=UNSCORED).backward()
+            _plain_loss(net(inputs).float(), targets).backward()
+
+
+def _plain_loss(answers: Tensor, targets: Tensor) -> Tensor:
+    if targets.is_floating_point():
+        return mse_loss(answers, targets)
+    if targets.dtype == torch.bool:
+        return binary_cross_entropy_with_logits(answers, targets.float())
+    return cross_entropy(answers.flatten(0, -2), targets.flatten(), ignore_index=UNSCORED)
 
 
 def sizes(before: nn.Module, after: nn.Module) -> dict[str, str]:
