@@ -11,23 +11,37 @@ from models.nets.structured import LowRank
 
 
 def resize(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Make each parameter of `net` that `state` has in another shape that large, and its module say so."""
+    """Make each weight of `net` that `state` has in another shape that large, and its module say so.
+
+    Statistics of a normalisation too; of a layer whose factors are saved, its weight is as large as theirs.
+    """
     for path, module in net.named_modules():
         if isinstance(module, Mixer):
             _count_heads(module, state, f"{path}.qkv")
     for path, module in net.named_modules():
         changed = False
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            saved = state.get(f"{path}.{name}" if path else name)
-            if saved is not None and saved.shape != parameter.shape:
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in own:
+            saved = _saved(state, module, f"{path}.{name}" if path else name)
+            if saved is not None and saved != tensor.shape:
                 # Zeros: what comes next may run it before it has its weights, as int8 does.
-                zeros = torch.zeros(saved.shape, dtype=parameter.dtype, device=parameter.device)
-                setattr(module, name, nn.Parameter(zeros, parameter.requires_grad))
+                zeros = torch.zeros(saved, dtype=tensor.dtype, device=tensor.device)
+                is_weight = isinstance(tensor, nn.Parameter)
+                setattr(module, name, nn.Parameter(zeros, tensor.requires_grad) if is_weight else zeros)
                 changed = True
         if changed:
             describe(module)
     restate(net)
     return net
+
+
+def _saved(state: Mapping[str, Tensor], module: nn.Module, name: str) -> tuple[int, ...] | None:
+    """The shape of a tensor in `state`: by its name, or by those of the factors that a later step made."""
+    path, _, last = name.rpartition(".")
+    up, down = state.get(f"{path}.up.{last}"), state.get(f"{path}.down.{last}")
+    if name in state or up is None or not isinstance(module, nn.Linear):
+        return tuple(state[name].shape) if name in state else None
+    return (len(up),) if down is None else (len(up), down.shape[1])
 
 
 def restate(net: nn.Module) -> None:
@@ -60,7 +74,7 @@ def describe(module: nn.Module) -> None:
             told = {"normalized_shape": tuple(shape)}
         case nn.GroupNorm():
             told = {"num_channels": shape[0]}
-        case nn.modules.batchnorm._BatchNorm():
+        case nn.modules.batchnorm._NormBase():
             told = {"num_features": shape[0]}
     for name, value in told.items():
         setattr(module, name, value)
