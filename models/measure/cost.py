@@ -86,16 +86,21 @@ def measure(net: nn.Module, example: Tensor) -> tuple[dict[str, float], dict[str
 
 @contextmanager
 def _plain_cells(net: nn.Module) -> Iterator[None]:
-    """Recurrent cells made of operations that are counted, and not cuDNN's or oneDNN's."""
+    """Recurrent cells and torch's own attention layers made of operations that are counted.
+
+    Not cuDNN's or oneDNN's, nor what takes the place of a whole layer where none of its weights is trained.
+    """
     recurrent = any(isinstance(module, nn.RNNBase) for module in net.modules())
-    before = torch._C._get_mkldnn_enabled()
+    before, whole = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
     # The flags of torch.backends.mkldnn warn of graphics cards of Intel when they are set.
     torch._C._set_mkldnn_enabled(before and not recurrent)
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
         torch._C._set_mkldnn_enabled(before)
+        torch.backends.mha.set_fastpath_enabled(whole)
 
 
 def size(net: nn.Module) -> dict[str, float]:

@@ -146,6 +146,18 @@ def test_a_frozen_layer_has_no_gradient_of_its_weight():
     assert found["compute/flops_train"] == 2 * first + 2 * middle + 3 * last
 
 
+@each("length", [6, 9])
+@each("held", [False, True])
+def test_attention_of_torch_counts_whether_its_weights_train_or_not(length, held):
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+    net = nn.Sequential(layer.requires_grad_(not held), nn.Linear(16, 2))
+    found, facts = measure(net, torch.randn(1, length, 16))
+    projections, scores = 4 * 16 * 16, 2 * length * 16
+    by_place = projections + scores + 2 * 16 * 32 + 16 * 2
+    assert found["compute/flops_forward"] == 2 * length * by_place and not facts["flops_uncounted"]
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_the_gradient_of_what_is_left_out_is_not_counted():
     # Low rank: the first of two thin layers reads the data.
     found = measure(LowRank(16, 12, 3), torch.zeros(1, 16))[0]
