@@ -12,22 +12,25 @@ from refusal import Refusal
 
 def constant(progress: float, *, warmup: float = 0.0) -> float:
     """1 after the warm-up."""
-    return _warm(progress, _share("warmup", warmup))
+    _check(warmup=warmup)
+    return _warm(progress, warmup)
 
 
 def linear(progress: float, *, warmup: float = 0.05, floor: float = 0.0) -> float:
     """From 1 after the warm-up straight down to `floor` at the end."""
-    if progress < _share("warmup", warmup):
+    _check(warmup=warmup, floor=floor)
+    if progress < warmup:
         return progress / warmup
-    return 1.0 - (1.0 - _share("floor", floor)) * (progress - warmup) / max(1.0 - warmup, 1e-12)
+    return 1.0 - (1.0 - floor) * (progress - warmup) / max(1.0 - warmup, 1e-12)
 
 
 def cosine(progress: float, *, warmup: float = 0.05, floor: float = 0.0) -> float:
     """Half a cosine from 1 to `floor` (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5, no restarts)."""
-    if progress < _share("warmup", warmup):
+    _check(warmup=warmup, floor=floor)
+    if progress < warmup:
         return progress / warmup
     done = (progress - warmup) / max(1.0 - warmup, 1e-12)
-    return _share("floor", floor) + (1.0 - floor) * _falling(done)
+    return floor + (1.0 - floor) * _falling(done)
 
 
 def wsd(progress: float, *, warmup: float = 0.05, decay: float = 0.2, floor: float = 0.0) -> float:
@@ -36,14 +39,15 @@ def wsd(progress: float, *, warmup: float = 0.05, decay: float = 0.2, floor: flo
     Source: Hu et al. 2024, arXiv 2404.06395, section 4; the `1 - sqrt` shape of the decay is from Hägele et
     al. 2024, arXiv 2405.18392, equation 1, who found it better than a line.
     """
-    if _share("warmup", warmup) + _share("decay", decay) > 1.0:
+    _check(warmup=warmup, decay=decay, floor=floor)
+    if warmup + decay > 1.0:
         raise Refusal(
             f"scheduler.warmup {warmup} and scheduler.decay {decay} overlap: let them sum to at most 1."
         )
     if progress <= 1.0 - decay:
         return _warm(progress, warmup)
     done = min((progress - (1.0 - decay)) / decay, 1.0)
-    return 1.0 - (1.0 - _share("floor", floor)) * math.sqrt(done)
+    return 1.0 - (1.0 - floor) * math.sqrt(done)
 
 
 def onecycle(progress: float, *, warmup: float = 0.3, start: float = 0.04, floor: float = 0.0) -> float:
@@ -52,10 +56,11 @@ def onecycle(progress: float, *, warmup: float = 0.3, start: float = 0.04, floor
     Source: Smith and Topin 2018, arXiv 1708.07120, in the form of torch's OneCycleLR (`start` is its
     1 / div_factor), without the cycle of the momentum.
     """
-    if progress < _share("warmup", warmup):
-        return 1.0 - (1.0 - _share("start", start)) * _falling(progress / warmup)
+    _check(warmup=warmup, start=start, floor=floor)
+    if progress < warmup:
+        return 1.0 - (1.0 - start) * _falling(progress / warmup)
     done = (progress - warmup) / max(1.0 - warmup, 1e-12)
-    return _share("floor", floor) + (1.0 - floor) * _falling(done)
+    return floor + (1.0 - floor) * _falling(done)
 
 
 def rsqrt(progress: float, *, warmup: float = 0.05) -> float:
@@ -78,7 +83,8 @@ def _warm(progress: float, warmup: float) -> float:
     return progress / warmup if progress < warmup else 1.0
 
 
-def _share(name: str, value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise Refusal(f"scheduler.{name} is a share of the training: set it between 0 and 1, not {value}.")
-    return value
+def _check(**shares: float) -> None:
+    """At every step, also of what only its end needs: the first refuses what the last could not take."""
+    for name, value in shares.items():
+        if not 0.0 <= value <= 1.0:
+            raise Refusal(f"scheduler.{name} must be a share: set it between 0 and 1, not {value}.")

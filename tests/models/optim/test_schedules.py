@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.optim.schedules import constant, cosine, linear, wsd
+from cases import each
+from models.optim.schedules import constant, cosine, linear, onecycle, wsd
 from refusal import Refusal
 
 ALL = [constant, cosine, linear, wsd]
@@ -51,5 +52,20 @@ def test_a_warm_up_that_is_no_share_is_refused(schedule, warmup):
 def test_shares_that_overlap_are_refused():
     with pytest.raises(Refusal, match="overlap"):
         wsd(0.5, warmup=0.6, decay=0.6)
-    with pytest.raises(Refusal, match=r"scheduler\.floor"):
-        cosine(0.5, floor=2.0)
+
+
+@each(
+    ("schedule", "wrong"),
+    [
+        *(
+            (schedule, {"floor": value})
+            for schedule in (cosine, linear, wsd, onecycle)
+            for value in (2.0, -1)
+        ),
+        (wsd, {"decay": math.nan}),
+        (onecycle, {"start": 1.5}),
+    ],
+)
+def test_what_only_the_end_needs_is_refused_at_the_first_step(schedule, wrong):
+    with pytest.raises(Refusal, match=rf"scheduler\.{next(iter(wrong))}"):
+        schedule(0.001, **wrong)
