@@ -25,7 +25,7 @@ from models.training.devices import Group
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted, metrics_of
 from models.training.memory import PeakMemory
-from models.training.preparation import Parts
+from models.training.preparation import Parts, training
 from models.training.record import TrainingRecord
 from models.training.settings import build, quiet
 from refusal import Refusal
@@ -47,9 +47,9 @@ def steps_itself(net: nn.Module) -> bool:
 def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     """Train `parts.net` by its own `training_step((inputs, targets), index)` until the budget is spent.
 
-    The inputs are as its forward pass has them: columns as (B, F). Its `configure_optimizers` counts; without
-    one it has the trial's optimizer and schedule. Its forward pass answers as every network's, by which it is
-    validated.
+    The inputs are as its forward pass has them: columns as (B, F); of mixed examples the targets are shares
+    of the classes, (B, C). Its `configure_optimizers` counts; without one it has the trial's optimizer and
+    schedule. Its forward pass answers as every network's, by which it is validated.
 
     Raises:
         Diverged: its loss or its gradient is not finite.
@@ -60,7 +60,7 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     assert isinstance(net, LightningModule)
     device = settings.device()
     data = parts.data.to(device)
-    net.to(device).train()
+    training(net.to(device))
     first = not meter.started
     if first:
         meter.start(device)
@@ -70,7 +70,7 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     if type(net).configure_optimizers is LightningModule.configure_optimizers:
         vars(net)["configure_optimizers"] = lambda: _optimizers(parts, net, total)
     watch = _Watch(parts, Clock(meter, Group()), total)
-    stream = Batches(data.train, data.batch_size, parts.seed)
+    stream = Batches(data.train, data.batch_size, parts.seed, augment=data.changes(parts.seed))
     batches = _Epochs(stream, len(data.train) // data.batch_size, has_flat_columns(net))
     trainer = build(settings, total=total, callbacks=[watch], loggers=loggers, folder=parts.folder)
     with quiet(), warnings.catch_warnings():

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from models.data.batches import Batches
 from models.data.dataset import UNSCORED, Dataset
@@ -30,7 +29,7 @@ from models.training.fitted import Fitted, facts_of, metrics_of
 from models.training.lit import Lit
 from models.training.memory import PeakMemory, activation_bytes
 from models.training.precision import autocast
-from models.training.preparation import Parts, first_step, prepare
+from models.training.preparation import Parts, first_step, prepare, training
 from models.training.recompute import recompute
 from models.training.record import Diverged
 from models.training.resume import Identity, begins
@@ -90,7 +89,7 @@ def _train(
 ) -> Fitted:
     settings, device, meter = parts.settings, parts.settings.device(group.rank), parts.meter
     # Processes that were spawned share the memory of the network that they were given.
-    net = _training(parts.net if group.world == 1 else copy.deepcopy(parts.net))
+    net = training(parts.net if group.world == 1 else copy.deepcopy(parts.net))
     data = parts.data.to(device)
     parts = replace(parts, net=net, data=data, loss=parts.objective)
     micro, peak = _micro(settings, data, group), PeakMemory(device)
@@ -125,15 +124,6 @@ def _train(
         facts["notes"] = facts.get("notes", []) + notes
     energy, seconds = lit.clock.energy(), metrics["train/seconds"]
     return Fitted(net, steps, seconds, energy, lit.record.curve, metrics, facts, ready.settings)
-
-
-def _training(net: nn.Module) -> nn.Module:
-    """In training mode, but for batch normalisations whose parameters are held, statistics and all."""
-    for module in net.train().modules():
-        own = list(module.parameters(recurse=False))
-        if isinstance(module, _BatchNorm) and own and not any(weight.requires_grad for weight in own):
-            module.eval()
-    return net
 
 
 def _lit(parts: Parts, micro: MicroBatches, clock: Clock, *, named: Path | None) -> Lit:

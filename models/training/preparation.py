@@ -1,4 +1,4 @@
-"""What a training is made of, and what is measured before it: its precision, and the largest batch."""
+"""What a training is made of, its mode, and what is measured before: its precision, the largest batch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,6 +7,7 @@ from typing import Any, final
 
 from lightning.pytorch import Callback
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from models.data.batches import sequential
@@ -88,6 +89,15 @@ def prepare(parts: Parts, device: str, found: Path | None) -> Prepared:
         settings, facts = replace(settings, find_batch=False), facts | largest.facts()
         metrics["train/largest_batch"] = float(largest.batch)
     return Prepared(settings, spent, metrics, facts)
+
+
+def training(net: nn.Module) -> nn.Module:
+    """In training mode, but for batch normalisations whose parameters are held, statistics and all."""
+    for module in net.train().modules():
+        own = list(module.parameters(recurse=False))
+        if isinstance(module, _BatchNorm) and own and not any(weight.requires_grad for weight in own):
+            module.eval()
+    return net
 
 
 def first_step(

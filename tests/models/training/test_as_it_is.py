@@ -55,6 +55,34 @@ def test_without_an_optimizer_it_has_the_trials_with_its_schedule(train: Any) ->
         assert torch.allclose(fitted.net.state_dict()[name], value, atol=1e-6), name
 
 
+class Normalised(own_nets.Lightning):
+    """Keeps what it was given, and has a normalisation that is held."""
+
+    def __init__(self) -> None:
+        super().__init__(12, 4)
+        self.norm, self.given = nn.BatchNorm1d(12).requires_grad_(False), list[torch.Tensor]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.norm(x))
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        self.given.append(batch[1])
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+
+def test_its_batches_are_changed_as_asked_and_what_is_held_rests(train: Any) -> None:
+    net = Normalised()
+    train(4, net=net, data=replace(blobs(), augment=("mixup",)))
+    mixed = net.given[0]
+    assert (
+        mixed.shape == (32, 4)
+        and torch.allclose(mixed.sum(1), torch.ones(32))
+        and mixed.max(1).values.min() < 1
+    )
+    assert net.norm.num_batches_tracked == 0 and torch.equal(net.norm.running_mean, torch.zeros(12))
+    assert net.net.training
+
+
 def test_it_is_measured_like_any_training(train: Any) -> None:
     began = time.monotonic()
     fitted = train(net=module())
