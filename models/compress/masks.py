@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any, final
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from models.training.lit import Lit
@@ -52,11 +54,16 @@ def mark(net: nn.Module, names: Iterable[str]) -> None:
 def keep(net: nn.Module) -> dict[str, Callback]:
     """The callback that keeps zeros of pruned weights at zero in a fine-tuning; none if none is pruned."""
     weights = {
-        _joined(path, name): module.get_parameter(name)
+        _joined(path, place): module.get_parameter(place)
         for path, module in net.named_modules()
-        for name in getattr(module, "pruned", ())
+        for place in map(partial(_place, module), getattr(module, "pruned", ()))
     }
     return {"masks": KeepMasks({name: weight != 0 for name, weight in weights.items()})} if weights else {}
+
+
+def _place(module: nn.Module, name: str) -> str:
+    """Where a weight is trained: one that is computed anew, as int8-aware training does, has an original."""
+    return f"parametrizations.{name}.original" if parametrize.is_parametrized(module, name) else name
 
 
 def apply(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
@@ -95,11 +102,13 @@ class KeepMasks(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Hook into the optimizer."""
-        lit: Lit = pl_module
-        weights = dict(lit.net.named_parameters())
+        # A module with a training step of its own is the network itself.
+        net: nn.Module = pl_module.net if isinstance(pl_module, Lit) else pl_module
+        weights = dict(net.named_parameters())
         masks = {name: mask.to(weights[name].device) for name, mask in self.masks.items()}
         apply(weights, masks)
-        after_each_step(trainer.optimizers[0], weights, lambda: masks)
+        for optimizer in trainer.optimizers:
+            after_each_step(optimizer, weights, lambda: masks)
 
 
 def share(name: str, value: float) -> float:

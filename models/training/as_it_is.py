@@ -37,6 +37,8 @@ NOTE = (
 _POINTS = 10
 _SILENT = ("checkpoint", "divergence", "progress", "halving")
 """callbacks of the lab's that may be left out"""
+_MASKS = "masks"
+"""the one that has its part, of a compression: what was pruned stays so while the rest is fine-tuned"""
 
 
 def steps_itself(net: nn.Module) -> bool:
@@ -72,7 +74,8 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     watch = _Watch(parts, Clock(meter, Group()), total)
     stream = Batches(data.train, data.batch_size, parts.seed, augment=data.changes(parts.seed))
     batches = _Epochs(stream, len(data.train) // data.batch_size, has_flat_columns(net))
-    trainer = build(settings, total=total, callbacks=[watch], loggers=loggers, folder=parts.folder)
+    callbacks = [watch, *(one for name, one in parts.callbacks.items() if name == _MASKS)]
+    trainer = build(settings, total=total, callbacks=callbacks, loggers=loggers, folder=parts.folder)
     with quiet(), warnings.catch_warnings():
         # What Lightning advises on loaders and logging is the person's to weigh, not an error of a trial.
         warnings.simplefilter("ignore", PossibleUserWarning)
@@ -106,7 +109,7 @@ def _check(parts: Parts) -> None:
         )
     if settings.accumulate_grad_batches > 1 or settings.gradient_clip_val is not None:
         raise Refusal(f"{whose}, which cuts no batch and clips no gradient: leave both to the step itself.")
-    if others := [name for name in parts.callbacks if name not in _SILENT]:
+    if others := [name for name in parts.callbacks if name not in (*_SILENT, _MASKS)]:
         raise Refusal(f"{whose}, in which {', '.join(others)} can have no part: leave it out.")
     if not parts.objective.plain:
         raise Refusal(f"{whose}, in which a distillation can have no part: leave it out of compress.")

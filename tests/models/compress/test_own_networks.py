@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+import own_nets
 from cases import each
 from compressing import compressed, pipeline
 from models.compress import artefact
@@ -17,8 +18,9 @@ from models.compress.compression import Compression
 from models.compress.distill import Distill
 from models.compress.gradual import Gradual
 from models.compress.low_rank import Factorise
-from models.compress.magnitude import Magnitude
-from models.compress.masks import prunable
+from models.compress.magnitude import Magnitude, magnitude_masks
+from models.compress.masks import apply, keep, mark, prunable
+from models.compress.rounding import simulate
 from models.compress.structured import Structured
 from models.data.dataset import Dataset, Split
 from models.inference import restore
@@ -144,6 +146,28 @@ def test_a_network_that_reaches_into_its_layers_is_refused_before_it_trains(tmp_
     assert made.facts()["0"]["ranks"].keys() == {"head"} and "block.self_attn.out_proj.weight" in dict(
         final.named_parameters()
     )
+
+
+def test_what_is_pruned_stays_so_in_a_training_step_of_its_own(tmp_path: Any) -> None:
+    net, made = compressed(
+        tmp_path, prune(), steps_of_training=4, net=own_nets.Lightning(12, 4), data=dataset(COLUMNS)
+    )
+    weight = net.net[1].weight
+    assert int((weight == 0).sum()) == weight.numel() / 2 and made.finetuned[0].steps == 2
+
+
+def test_what_is_pruned_stays_so_while_weights_feel_their_rounding() -> None:
+    net = Tied()
+    weights = prunable(net)
+    masks = magnitude_masks(weights, 0.5, "layer")
+    apply(weights, masks)
+    mark(net, masks)
+    before = {name: callback.masks for name, callback in keep(net).items()}["masks"]
+    simulate(net, [torch.randn(8, 12)])
+    found = keep(net)["masks"].masks
+    assert {name.replace("parametrizations.weight.original", "weight") for name in found} == set(before)
+    assert all(name in dict(net.named_parameters()) for name in found)
+    assert all(torch.equal(*pair) for pair in zip(found.values(), before.values(), strict=True))
 
 
 def test_units_go_where_an_example_has_several_classes(tmp_path: Any) -> None:
