@@ -166,7 +166,7 @@ class Structured(Compression):
 
     def rebuild(self, net: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> nn.Module:
         """The sizes of the saved weights."""
-        return resize(net, state)
+        return resize(net, state, example)
 
 
 def fill_gradients(net: nn.Module, context: Context, batches: int) -> None:

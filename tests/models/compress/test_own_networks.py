@@ -1,5 +1,6 @@
 """Networks of a person's own through compressions: made smaller, saved, and read back as they were."""
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,13 +18,17 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.distill import Distill
 from models.compress.gradual import Gradual
+from models.compress.int8_static import rebuilt
 from models.compress.low_rank import Factorise
 from models.compress.magnitude import Magnitude, magnitude_masks
 from models.compress.masks import apply, keep, mark, prunable
+from models.compress.processor import X86
+from models.compress.pt2e import quantized
 from models.compress.rounding import simulate
-from models.compress.structured import Structured
+from models.compress.structured import Structured, prune_once
 from models.data.dataset import Dataset, Split
 from models.inference import restore
+from models.nets.cnn import CNN
 from models.own.beginning import freeze
 from models.training.objective import BinaryCrossEntropy
 from refusal import Refusal
@@ -168,6 +173,52 @@ def test_what_is_pruned_stays_so_while_weights_feel_their_rounding() -> None:
     assert {name.replace("parametrizations.weight.original", "weight") for name in found} == set(before)
     assert all(name in dict(net.named_parameters()) for name in found)
     assert all(torch.equal(*pair) for pair in zip(found.values(), before.values(), strict=True))
+
+
+class Signals(nn.Module):
+    """Normalisations that int8 takes into convolutions and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv1d(2, 16, 5), nn.BatchNorm1d(16)
+        self.second, self.hidden = nn.Conv1d(16, 16, 3, bias=False), nn.Linear(16, 16)
+        self.inner, self.last, self.head = nn.BatchNorm1d(16), nn.BatchNorm1d(16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = relu(self.inner(self.second(relu(self.norm(self.first(x))))))
+        return self.head(relu(self.last(self.hidden(x.mean(2)))))
+
+
+@each("make", [Signals, Residual, lambda: CNN((2, 20), 4, width=16)])
+def test_a_pruned_network_finds_its_sizes_in_what_int8_leaves_of_it(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    net = make()
+    inputs = torch.randn(2, *(PICTURE if isinstance(net, Residual) else (2, 20)))
+    smaller = prune_once(net, inputs[:1], 0.6, 1)
+    wanted = {name: value.shape for name, value in smaller.state_dict().items()}
+    kinds = dict(smaller.named_modules())
+    # Int8 takes batch normalisations into the layer before, and signals for pictures of one row.
+    state = {
+        name: value.unsqueeze(2) if value.dim() == 3 else value
+        for name, value in smaller.state_dict().items()
+        if not isinstance(kinds[name.rpartition(".")[0]], nn.BatchNorm1d | nn.BatchNorm2d)
+    }
+    found = Structured().rebuild(make(), state, inputs[:1])
+    assert {name: value.shape for name, value in found.state_dict().items()} == wanted
+    assert found(inputs).shape == (2, 4) and wanted != {k: v.shape for k, v in net.state_dict().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in X86, reason="int8 kernels of x86")
+def test_a_pruned_network_in_int8_is_read_back(one_thread: None) -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(4, 2, 20)
+    smaller = prune_once(Signals(), inputs[:1], 0.6, 1).eval()
+    graph = quantized(smaller, [inputs], "int8_static", dynamic=False)
+    state = graph.state_dict()
+    found = rebuilt(Structured().rebuild(Signals(), state, inputs[:1]), state, inputs[:1], "int8_static")
+    found.load_state_dict(state)
+    assert torch.equal(found(inputs), graph(inputs))
 
 
 def test_units_go_where_an_example_has_several_classes(tmp_path: Any) -> None:
