@@ -112,7 +112,8 @@ def _compared(
     error = float((found.double() - expected.double()).square().mean().sqrt()) / spread
     here, there = (_scores(answers, data) for answers in (expected, found))
     most, change = _ROUNDED if rounded else _EXACT
-    if error > most:
+    # What is no number is no proof either.
+    if not error <= most:
         raise Refusal(
             f"The export answers otherwise than the trial's network: its answers are {error:.2%} off, where "
             f"{most:.2%} is allowed, so it was not kept."

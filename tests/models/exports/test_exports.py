@@ -22,7 +22,7 @@ from models.exports import fresh
 from models.exports.graph import to_torch_export
 from models.exports.loader import FORMATS, _tokens, loader
 from models.exports.onnx import to_onnx
-from models.exports.proof import prove
+from models.exports.proof import _compared, prove
 from models.exports.safetensors import to_safetensors, write
 from models.nets.bag import Bag
 from models.nets.cnn import CNN
@@ -156,6 +156,16 @@ def placed(net: nn.Module, data: Dataset, folder: Path) -> Path:
     (folder / "data.json").write_text(data.spelt())
     (folder / "load.py").write_text(loader("safetensors", data.known, rounded=False))
     return folder
+
+
+def test_what_is_no_number_is_held_beside_nothing() -> None:
+    # Right answers but for one that the trial's network does not give: accuracy stays within a tie.
+    data = small()
+    found = torch.nn.functional.one_hot(torch.arange(60) % 3, 3).double()
+    expected = found.clone()
+    expected[0] = torch.nan
+    with pytest.raises(Refusal, match="answers otherwise than the trial's network"):
+        _compared(expected, found, {}, data, rounded=False)
 
 
 @pytest.mark.slow
