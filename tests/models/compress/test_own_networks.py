@@ -1,6 +1,5 @@
 """Networks of a person's own through compressions: made smaller, saved, and read back as they were."""
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,12 +17,9 @@ from models.compress import artefact
 from models.compress.compression import Compression
 from models.compress.distill import Distill
 from models.compress.gradual import Gradual
-from models.compress.int8_static import rebuilt
 from models.compress.low_rank import Factorise
 from models.compress.magnitude import Magnitude, magnitude_masks
 from models.compress.masks import apply, keep, mark, prunable
-from models.compress.processor import X86
-from models.compress.pt2e import quantized
 from models.compress.rounding import simulate
 from models.compress.structured import Structured, prune_once
 from models.data.dataset import Dataset, Split
@@ -206,19 +202,6 @@ def test_a_pruned_network_finds_its_sizes_in_what_int8_leaves_of_it(make: Callab
     found = Structured().rebuild(make(), state, inputs[:1])
     assert {name: value.shape for name, value in found.state_dict().items()} == wanted
     assert found(inputs).shape == (2, 4) and wanted != {k: v.shape for k, v in net.state_dict().items()}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(platform.machine() not in X86, reason="int8 kernels of x86")
-def test_a_pruned_network_in_int8_is_read_back(one_thread: None) -> None:
-    torch.manual_seed(0)
-    inputs = torch.randn(4, 2, 20)
-    smaller = prune_once(Signals(), inputs[:1], 0.6, 1).eval()
-    graph = quantized(smaller, [inputs], "int8_static", dynamic=False)
-    state = graph.state_dict()
-    found = rebuilt(Structured().rebuild(Signals(), state, inputs[:1]), state, inputs[:1], "int8_static")
-    found.load_state_dict(state)
-    assert torch.equal(found(inputs), graph(inputs))
 
 
 def test_units_go_where_an_example_has_several_classes(tmp_path: Any) -> None:
