@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 
 import redact
 
@@ -30,6 +31,7 @@ def _options(found: re.Match[str]) -> str:
     return f"; the options of {found[1]} are {', '.join(found[2].split())}"
 
 
+_HYDRA = ("hydra", "omegaconf", "antlr4")
 STOPPED = "interrupted: the same command typed again goes on from where it was last saved"
 
 
@@ -68,9 +70,11 @@ def sentence(error: BaseException) -> str | None:
 def _sentence(error: BaseException) -> str | None:
     if isinstance(error, Refusal | Ended):
         return f"refused: {error}" if isinstance(error, Refusal) else str(error)
-    if type(error).__module__.split(".")[0] not in ("hydra", "omegaconf"):
+    if not _is_hydras(error):
         return None
-    text = _CUT.sub("", str(error).split("Config search path:")[0])
+    own = _root(type(error)) in _HYDRA or type(error) is ValueError
+    said = str(error) if own else f"Hydra cannot read what was typed ({type(error).__name__}: {error})"
+    text = _CUT.sub("", said.split("Config search path:")[0])
     text = _MISSING.sub(r"Missing mandatory value: \2\1", text)
     text = _OPTIONS.sub(_options, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -84,6 +88,21 @@ def _sentence(error: BaseException) -> str | None:
         + " ".join(kept).rstrip(".")
         + f": python {Path(sys.argv[0]).name} --help lists every option and key."
     )
+
+
+def _is_hydras(error: BaseException) -> bool:
+    """Whether an error is one of Hydra's, or was raised by it: it asserts much of what a person types."""
+    if _root(type(error)) in _HYDRA:
+        return True
+    named = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    inner = [
+        root for root in (name.partition(".")[0] for name in named) if root not in sys.stdlib_module_names
+    ]
+    return isinstance(error, Exception) and inner[-1:] != [] and inner[-1] in _HYDRA
+
+
+def _root(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
 
 
 @contextmanager

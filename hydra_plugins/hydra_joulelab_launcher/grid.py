@@ -108,6 +108,8 @@ def combinations(overrides: Sequence[Any], composer: "Composer | None") -> list[
         raise Refusal(str(error).strip().splitlines()[0]) from error
     typed = {one.get_key_element(): one.input_line for one in overrides if not one.is_sweep_override()}
     jobs = [[_as_typed(text, typed) for text in job] for job in split]
+    if not jobs:
+        raise Refusal("nothing is swept: some key has no value, as of range(0) or of a glob that finds none")
     if composer is None:
         return jobs
     return expanded(jobs, composer.files.folder, lambda job: composer.resolve(job).config)

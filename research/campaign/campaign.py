@@ -50,6 +50,8 @@ class Campaign:
         are attributes that are made already, as `charter` or `store`; they are not closed here.
         """
         self.config, self.conf, self.given_run = taken_up(config, conf), conf, run
+        if not isinstance(config["root"], str) or not config["root"]:
+            raise Refusal("root is a folder: write root=runs.")
         self.root = Path(config["root"])
         self.discovered = None if config.get("discovered") is None else Path(str(config["discovered"]))
         """the folder that recipes of confirmed discoveries are written to; None for none"""

@@ -12,8 +12,8 @@ from typing import Any, final
 
 from reading.learnt import found
 from refusal import Refusal
-from research.compose.defaults import Choice, Composed, Files, Walk, unchosen
-from research.compose.override import Odd, is_open, override, read
+from research.compose.defaults import Choice, Composed, Files, Walk, several, unchosen
+from research.compose.override import Odd, is_open, override, read, spelt
 from research.compose.trees import MISSING, Unusual, copied, first_line, missing, resolved, unspaced
 
 _REMEMBERED = 4096
@@ -62,6 +62,22 @@ class Composer:
         return Resolved(
             resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
         )
+
+    def refuse_misfit(self, text: str) -> None:
+        """Raise `Refusal` for one override that gives a group, or a key with keys of its own, no such value.
+
+        Hydra merges a list of options into one, and ends in errors of its own at the rest.
+        """
+        key, value, _ = override(text)
+        usual, tree = self.composed({}), self.composed({}).tree
+        if key in usual.choices:
+            choices = [_option(key, value) for value in _values(text)]
+            wrong = [choice for choice in choices if isinstance(choice, tuple) and len(choice) != 1]
+            if wrong and not isinstance(usual.choices[key], tuple):
+                raise several(key, wrong[0])
+        elif key in tree and isinstance(tree[key], dict) and not str(value).startswith("{"):
+            first, *_ = tree[key]
+            raise Refusal(f"{key} has keys of its own: write {key}.{first}=VALUE.")
 
     def _point(self, settings: Sequence[tuple[str, Any]]) -> Resolved:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
@@ -174,6 +190,14 @@ def _setting(text: str, groups: frozenset[str], chosen: frozenset[str]) -> tuple
     return key, next(iter(assignment.each())).value
 
 
+def _values(text: str) -> list[Any]:
+    """The values of one override, none where only Hydra can tell them, as those of `glob(*)`."""
+    try:
+        return [value.value for value in read(text).each()]
+    except Odd:
+        return [{}] if str(override(text).value).startswith("{") else []
+
+
 def _by_hydras_parser(text: str) -> tuple[str, Any]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import OverrideType
@@ -196,9 +220,7 @@ def _by_hydras_parser(text: str) -> tuple[str, Any]:
 def _option(group: str, value: Any) -> Choice:
     options = value if isinstance(value, list) else [value]
     if not all(isinstance(option, str) for option in options):
-        raise Refusal(
-            f"{group} takes the name of an option, or a list of names: {group}={value!a} is neither."
-        )
+        raise Refusal(f"{group} takes the name of an option: {group}={spelt(value)} is none.")
     if any(MISSING in option or ".." in option for option in options):
         raise Refusal(f"{group} takes the name of an option: {group}={value!a} is a path or nothing.")
     return tuple(value) if isinstance(value, list) else str(value)

@@ -5,7 +5,7 @@ It covers the forms that a flat tree uses: `_self_`, `group: option`, `group: nu
 raises `Unusual`, and the caller lets Hydra compose.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -179,6 +179,8 @@ class Walk:
         choice = self.wanted.get(entry.group, entry.choice)
         self.made[entry.group] = choice
         chosen = choice if isinstance(choice, tuple) else (choice,)
+        if len(chosen) != 1 and not isinstance(entry.choice, tuple):
+            raise several(entry.group, chosen)
         return tuple(f"{entry.group}/{option}" for option in chosen if option not in (None, MISSING))
 
     def _unknown(self, entry: "Entry", name: str) -> str:
@@ -244,6 +246,13 @@ def _plain(name: str) -> str:
 
 def _absolute(name: str, folder: str) -> str:
     return name[1:] if name.startswith("/") else "/".join(filter(None, (folder, name)))
+
+
+def several(group: str, options: Sequence[object]) -> Refusal:
+    """What to say of a list for a group of which one is chosen: Hydra would merge what is in it into one."""
+    named = list(map(str, options)) or ["NAME"]
+    sweep = f", or -m {group}={','.join(named)} for one after the other" if len(named) > 1 else ""
+    return Refusal(f"{group} takes one option, and not a list: write {group}={named[0]}{sweep}.")
 
 
 def unchosen(choices: Mapping[str, Choice]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from refusal import Refusal
+from research.compose.override import spelt
 from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run.given import check_given
 from research.space import knobs
@@ -34,6 +35,9 @@ def check_numbers(config: dict[str, Any]) -> None:
         if type(value) is not int or not least <= value <= most:
             name = key if key == "seed" else f"launcher.{key}"
             raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
+    root = config.get("root", "runs")
+    if type(root) is not str or not root:
+        raise Refusal(f"root={spelt(root)} is no folder: write root=runs.")
     for key in ("force", "dry_run"):
         if type(config.get(key, False)) is not bool:  # every text would be true, `no` as well
             raise Refusal(f"{key}={config[key]} is neither yes nor no: write {key}=true or {key}=false.")
@@ -59,7 +63,7 @@ def check_score(score: str, task: str | None = None) -> None:
     """Raise `Refusal` when no trial (of this task) measures such a metric, before anything is trained."""
     names = [*METRICS, *VALIDATION]
     if score not in names:
-        near = difflib.get_close_matches(score, names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
+        near = difflib.get_close_matches(str(score), names, n=3, cutoff=0.4) or ["val/accuracy", "val/loss"]
         raise Refusal(f"score={score} is no metric of the lab: choose for example {' or '.join(near)}.")
     only = elsewhere(score, task) if task else None
     if only:

@@ -75,6 +75,13 @@ def _group(text: str) -> str:
     return key_of(text).partition(".")[0].partition("/")[0]
 
 
+def refuse_misfits(typed: Sequence[str], conf: Path, root: str = "agent") -> None:
+    """Raise `Refusal` for a group that is given no one option of it, and for a value where keys belong."""
+    here = composer(conf, root)
+    for text in filter(typed_plainly, typed):
+        here.refuse_misfit(text)
+
+
 def refuse_absent(typed: Sequence[str], conf: Path, root: str = "agent") -> None:
     """Raise `Refusal` for a key that the chosen options do not have, as `budget.sconds`."""
     here = composer(conf, root)

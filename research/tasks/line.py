@@ -24,7 +24,7 @@ from research.compose.override import flat, override
 from research.compose.trees import text_of
 from research.compose.typed import quoted
 from research.page import written
-from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign
+from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign, refuse_misfits
 from research.tasks.task import (
     FEW,
     NO_KEYS,
@@ -51,6 +51,7 @@ _FLAGS = {
     "--experimental-rerun",
 }
 """flags of Hydra's"""
+_SHORT = {"-h", "-c", "-p", "-r", "-m", "-sc", "-cp", "-cn", "-cd", "-i"}
 _ASKED = ("json=true", "json=True", "json=1", "json=yes", "json=on")
 
 
@@ -75,6 +76,7 @@ def training(typed: Sequence[str], conf: Path) -> list[str]:
     refusal.refuse_secrets(words)
     words = spelled(spelt_out(words, conf))
     refuse_flags(words, conf)
+    refuse_misfits(words, conf, "train")
     refuse_campaigns(words, conf)
     return quoted(words)
 
@@ -101,6 +103,7 @@ def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
     """
     if any(text.startswith(("-", "hydra")) for text in typed):
         refuse_foreign(typed, conf)
+        refuse_misfits(typed, conf)
         return None
     return settings(typed, conf)
 
@@ -110,7 +113,7 @@ def refuse_flags(typed: Sequence[str], conf: Path) -> None:
     before = ""
     for text in typed:
         flag = override(text).key
-        if text.startswith("--") and flag not in _FLAGS:
+        if text.startswith("-") and flag not in _FLAGS | _SHORT:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
         if "=" not in text and not text.startswith(("-", "~")) and not before.startswith("-"):

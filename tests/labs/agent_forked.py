@@ -28,6 +28,7 @@ def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
                 os.chdir(folder)
                 os.environ["COLUMNS"] = "300"
                 sys.stdout, sys.stderr = out, err
+                agent.__dict__["__name__"] = "__main__"  # by which Hydra finds conf/, as where it is typed
                 sys.argv = ["agent.py", *own, *arguments]
                 agent.main()
                 code = 0
