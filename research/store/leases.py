@@ -111,8 +111,12 @@ def _keep(renew: Callable[[], None], lease_s: float, stop: threading.Event, lost
 
 
 def next_proposal(store: Store, number: int | None = None) -> Lease | None:
-    """Take a queued proposal, or the next whose runner is gone: the most urgent and oldest first."""
+    """Take a queued proposal, or the next whose runner is gone: the most urgent and oldest first.
+
+    What waits for a later moment is taken by its number only.
+    """
     with store.write() as connection:
+        now = float(connection.execute(sa.select(clock())).scalar_one())
         rows = sa.select(_P.id, _P.status, _P.facts).order_by(_P.status, _P.id)
         waiting = rows.where(_P.status.in_(("queued", "running")))
         if number is not None:
@@ -120,6 +124,8 @@ def next_proposal(store: Store, number: int | None = None) -> Lease | None:
         waiting = waiting.with_for_update(skip_locked=True)
         urgent = sorted(connection.execute(waiting), key=lambda row: -int(row.facts.get("priority", 0)))
         for row in urgent:
+            if number is None and row.facts.get("later", now) > now:
+                continue
             # What a sprint runs stays its own.
             if row.status == "running" and not (row.facts.get("taken") or row.facts.get("lease")):
                 continue
@@ -130,15 +136,22 @@ def next_proposal(store: Store, number: int | None = None) -> Lease | None:
     return None
 
 
-def end_proposal(store: Store, mine: Lease, status: str, facts: Mapping[str, Any]) -> None:
-    """Write how a proposal ended, beside what was written before. Raises `Lost` when another took over."""
+def end_proposal(
+    store: Store, mine: Lease, status: str, facts: Mapping[str, Any], later_s: float | None = None
+) -> None:
+    """Write how a proposal ended, beside what was written before; `later_s`: nobody takes it up before then.
+
+    Raises `Lost` when another took over.
+    """
     number = int(mine.name.partition(" ")[2])
     with store.write() as connection:
         owned(connection, mine)
         before = connection.execute(sa.select(_P.facts).where(_P.id == number)).scalar_one_or_none()
         if before is None:
             raise Lost(f"Proposal {number} was forgotten: nothing of this run is written.")
-        rest = {key: value for key, value in before.items() if key not in ("taken", "lease")}
+        rest = {key: value for key, value in before.items() if key not in ("taken", "lease", "later")}
+        if later_s is not None:
+            rest["later"] = float(connection.execute(sa.select(clock())).scalar_one()) + later_s
         _set(connection, number, status, {**rest, **facts})
 
 

@@ -24,6 +24,10 @@ class _Busy(Refusal):
     """Nothing of the proposal: the machine was too busy for an answer."""
 
 
+_LATER_S = 300.0
+"""how long a proposal waits that a busy machine has held up: a neighbour's work takes minutes, not seconds"""
+
+
 @final
 class ScreenedProposal(Record):
     """One proposal that was run: screened figures beside the control's; screening claims nothing."""
@@ -84,7 +88,7 @@ def _one(campaign: Campaign, wanted: Reference) -> ScreenedProposal:
             f"{wanted} is {status}: only what is queued is run; "
             "task=list what=proposals status=queued lists it."
         )
-    return _held(campaign, wanted, taken, busy="queued")
+    return _held(campaign, wanted, taken)
 
 
 def _all(campaign: Campaign) -> list[ScreenedProposal]:
@@ -102,23 +106,24 @@ def _all(campaign: Campaign) -> list[ScreenedProposal]:
             taken = meanwhile(campaign, lambda: leases.next_proposal(campaign.known), launcher)
             number = int(taken.name.partition(" ")[2])
             with suppress(Refusal, Lost):
-                done.append(_held(campaign, Reference("proposal", number), taken, busy="failed"))
+                done.append(_held(campaign, Reference("proposal", number), taken))
     return done
 
 
-def _held(campaign: Campaign, wanted: Reference, taken: Lease, busy: str) -> ScreenedProposal:
+def _held(campaign: Campaign, wanted: Reference, taken: Lease) -> ScreenedProposal:
     """Run what was taken under its lease; interrupted, it goes back to the queue.
 
-    `busy` is its status where the machine was too busy: a daemon would take what is queued at once again.
+    So it does where the machine was too busy for an answer, and no daemon takes it for `_LATER_S` then.
     """
     store = campaign.known
     with leases.held(store, taken):
         try:
             screened = _screened(campaign, row_of(store, wanted))
         except Refusal as refusal:
-            status = busy if isinstance(refusal, _Busy) else "failed"
-            leases.end_proposal(store, taken, status, {"reasons": [str(refusal)]})
-            campaign.lines.say(f"{wanted} {status}: {refusal}", style="yellow")
+            status, later_s = ("queued", _LATER_S) if isinstance(refusal, _Busy) else ("failed", None)
+            leases.end_proposal(store, taken, status, {"reasons": [str(refusal)]}, later_s)
+            again = f" A daemon takes it again in {later_s:g} s." if later_s else ""
+            campaign.lines.say(f"{wanted} {status}: {refusal}{again}", style="yellow")
             raise
         except BaseException:
             with suppress(Lost):
