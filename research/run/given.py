@@ -26,11 +26,25 @@ def spelled(words: Sequence[str]) -> list[str]:
     typed = values_of(words)
     if typed.get("task") != _TASK:
         return list(words)
+    _refuse_budget(words, typed)
     rest = [word for word in words if override(word).key not in ("task", _TASK)]
     lists = [text for text in parts(typed.get(_TASK, "[int8_static]")) if text != _AS_GIVEN]
     usual = [word for key, word in _USUAL.items() if key not in typed]
     flags = [] if {"-m", "--multirun"} & set(words) else ["-m"]
     return [*flags, f"{_TASK}={','.join([_AS_GIVEN, *lists])}", *usual, *rest]
+
+
+def _refuse_budget(words: Sequence[str], typed: Mapping[str, str]) -> None:
+    """Raise `Refusal` for a length of a training that there is not."""
+    if typed.get("budget", "given") != "given":
+        return
+    for key in (override(word).key for word in words):
+        if key.startswith("budget.") and key not in ("budget.finetune", "budget.calibration"):
+            raise Refusal(
+                f"task=compress trains nothing from scratch, so {key} has nothing to bound: write "
+                "budget.finetune=STEPS for each fine-tuning, budget.calibration=BATCHES for the ranges of "
+                "int8, or choose a budget that trains, as budget=default."
+            )
 
 
 def is_given(config: Mapping[str, Any]) -> bool:

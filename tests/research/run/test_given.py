@@ -32,6 +32,15 @@ def test_what_is_typed_stays_and_nothing_else_is_touched():
     assert spelled(["task=research", "a=1"]) == ["task=research", "a=1"]
 
 
+def test_the_length_of_a_training_that_there_is_not_is_refused_with_the_keys_that_there_are():
+    line = ["task=compress", "model.weights=a.pt"]
+    for text in ("budget.steps=5", "budget.seconds=9"):
+        with pytest.raises(Refusal, match=r"budget\.\w+ has nothing to bound: write budget\.finetune=STEPS"):
+            spelled([*line, text])
+    assert spelled([*line, "budget.finetune=5"])[-1] == "budget.finetune=5"
+    assert spelled([*line, "budget=default", "budget.steps=5"])[-1] == "budget.steps=5"
+
+
 def test_a_network_that_is_neither_trained_nor_given_is_refused():
     check_given({"budget": GIVEN, "model": {"weights": "a.pt"}})
     check_given({"budget": {"_target_": "models.training.budget.Budget"}, "model": {"weights": None}})
