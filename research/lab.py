@@ -121,7 +121,7 @@ class Lab:
         pause: str | None = None,
         resume: str | None = None,
         first: str | None = None,
-        priority: int = 1,
+        priority: int | None = None,
         limit: int = 20,
     ) -> Waiting:
         """What waits and runs, after one of: `cancel`, `pause`, `resume`, `first` with a `priority`."""
@@ -132,7 +132,7 @@ class Lab:
         """Sprints, queue, trials and what is spent."""
         return self._do("status", Status)
 
-    def list(self, what: str, status: str | None = None, limit: int = 10) -> Listing:
+    def list(self, what: str, status: str | None = None, limit: int | None = None) -> Listing:
         """Rows of `proposals`, `trials`, `insights` or `recipes`."""
         return self._do("list", Listing, what=what, status=status, limit=limit)
 

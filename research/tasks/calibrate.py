@@ -79,6 +79,8 @@ def calibrate(campaign: Campaign, readings: list[str], load: int | None, seconds
         raise Refusal(
             "task=calibrate takes load=1 to keep a core busy, or readings=[idle:21.5,1:28.0]: not both."
         )
+    if readings and seconds is not None:
+        raise Refusal("seconds is how long to measure, and readings are measured already: leave one out.")
     if seconds is not None and not 0 < seconds <= _LONGEST_S:
         raise Refusal(f"seconds={seconds:g}: give seconds above 0 and up to {_LONGEST_S:g}.")
     if readings:

@@ -78,7 +78,7 @@ def queue(
     pause: str | None,
     resume: str | None,
     first: str | None,
-    priority: int,
+    priority: int | None,
     limit: int,
 ) -> Waiting:
     """Do what is asked of the queue, and tell how it stands then.
@@ -91,8 +91,10 @@ def queue(
         "cancel": (cancel, _cancel),
         "pause": (pause, lambda store, name: _pause(store, name, on=True)),
         "resume": (resume, lambda store, name: _pause(store, name, on=False)),
-        "first": (first, lambda store, name: _first(store, name, priority)),
+        "first": (first, lambda store, name: _first(store, name, 1 if priority is None else priority)),
     }
+    if priority is not None and first is None:
+        raise Refusal(f"priority={priority} is of what is taken first: add first=proposal:3, or a name.")
     asked = [(given, do) for given, do in wishes.values() if given is not None]
     if len(asked) > 1:
         raise Refusal(f"task=queue takes one of {', '.join(wishes)} at a time.")

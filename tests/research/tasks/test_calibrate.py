@@ -147,6 +147,7 @@ def test_repeated_readings_tell_their_spread(room: Room) -> None:
         ({"readings": ["idle:20", "1:-3"]}, "is no reading"),
         ({"readings": ["idle:20", "4096:25"]}, "this machine has"),
         ({"readings": ["idle:20", "1:25"], "load": 1}, "not both"),
+        ({"readings": ["idle:20", "1:25"], "seconds": 5}, "seconds is how long to measure"),
         ({"load": 4096}, "load=4096"),
         ({"load": -1}, "load=-1"),
         ({"load": 1, "seconds": 0}, "seconds=0"),

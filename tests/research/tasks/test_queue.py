@@ -73,6 +73,8 @@ def test_the_first_is_taken_first(waiting: Room) -> None:
         ({"resume": "w"}, "'w' is not paused"),
         ({"pause": "w", "resume": "w"}, "takes one of cancel, pause, resume, first"),
         ({"limit": 0}, "limit=0 lists nothing"),
+        ({"priority": 3}, "priority=3 is of what is taken first: add first=proposal:3"),
+        ({"pause": "w", "priority": 0}, "priority=0 is of what is taken first"),
     ],
 )
 def test_what_makes_no_sense_is_refused(waiting: Room, keys: dict, said: str) -> None:
