@@ -14,6 +14,8 @@ PROPOSAL_STATUSES = (
     *("proposed", "queued", "running", "screened", "promoted", "supported", "refuted", "open"),
     *("failed", "repeat", "refused", "dropped", "stopped", "control"),
 )
+_USUAL = 10
+"""rows of a table, where nobody says how many"""
 STATUSES: dict[str, tuple[str, ...]] = {
     "proposals": PROPOSAL_STATUSES,
     "trials": (*get_args(TrialStatus), "lost"),
@@ -46,7 +48,7 @@ class Listing(Answer):
         return "\n".join(table(heads, [[_cell(row[head]) for head in heads] for row in self.rows]))
 
 
-def listing(campaign: Campaign, what: str | None, status: str | None, limit: int) -> Listing:
+def listing(campaign: Campaign, what: str | None, status: str | None, limit: int | None) -> Listing:
     """The rows asked for. Raises `Refusal` for another `what`, or a status that it does not have."""
     what = "proposals" if what == "experiments" else what  # its former name
     if what not in STATUSES:
@@ -55,17 +57,22 @@ def listing(campaign: Campaign, what: str | None, status: str | None, limit: int
     if status is not None and status not in STATUSES[what]:
         known = f"choose status={'|'.join(STATUSES[what])}" if STATUSES[what] else "leave status out"
         raise Refusal(f"No {what} have status={status}: {known}.")
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise Refusal(f"limit={limit} lists nothing: give a whole number of rows above 0.")
     find: dict[str, Callable[[Campaign, Any, int], list[dict[str, Any]]]] = {
         "proposals": _proposals,
         "trials": _trials,
         "insights": _insights,
-        "recipes": _recipes,
     }
-    recipes = _recipes(campaign, None, limit) if what == "proposals" and status is None else []
+    recipes = _recipes(campaign)[:limit] if what == "recipes" or (what, status) == ("proposals", None) else []
+    if what == "recipes":
+        return Listing(what=what, rows=tuple(recipes))
     # What can be run by name is there before anything was run.
-    rows = find[what](campaign, status, limit) if campaign.exists or not recipes else []
+    rows = (
+        find[what](campaign, status, _USUAL if limit is None else limit)
+        if campaign.exists or not recipes
+        else []
+    )
     return Listing(what=what, rows=tuple(rows), recipes=tuple(recipes))
 
 
@@ -123,8 +130,8 @@ def _insights(campaign: Campaign, word: str | None, limit: int) -> list[dict[str
     ]
 
 
-def _recipes(campaign: Campaign, status: str | None, limit: int) -> list[dict[str, Any]]:
-    """Every recipe with its question, claim, expected result and cost, whatever the limit: there are few."""
+def _recipes(campaign: Campaign) -> list[dict[str, Any]]:
+    """Every recipe with its question, claim, expected result and cost."""
     recipes = ((name, recipe(campaign.conf, name)) for name in names(campaign.conf))
     return [
         {

@@ -10,9 +10,11 @@ import yaml
 from command_lab import Room
 from refusal import Refusal
 from research.campaign.campaign import CONF, Campaign
+from research.campaign.recipe import names
 from research.goal.goal import read
 from research.goal.saying import sentence
 from research.tasks.line import settings
+from research.tasks.listing import listing
 from research.tasks.task import perform
 from research.types import Comparison, Insight, Proposal, Verdict
 
@@ -115,6 +117,15 @@ def test_a_list_that_cannot_be_made_is_refused(empty: Room, keys: dict, said: st
     with pytest.raises(Refusal) as stop:
         empty.ask("list", **keys)
     assert said in str(stop.value)
+
+
+def test_recipes_are_listed_whole_unless_a_limit_is_typed(tmp_path: Path) -> None:
+    own = [f"store.url=sqlite:///{tmp_path}/lab.db", "task=list", "what=recipes"]
+    with Campaign(settings(own, CONF)) as campaign:
+        every = listing(campaign, "recipes", None, None).rows
+        assert 10 < len(every) <= len(names(CONF)), "some recipes ask nothing"
+        assert listing(campaign, "recipes", None, 2).rows == every[:2]
+        assert listing(campaign, "proposals", None, 1).recipes == every[:1]
 
 
 @pytest.mark.slow

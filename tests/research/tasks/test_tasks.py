@@ -157,7 +157,7 @@ def test_so_is_it_in_a_sweep(typed: list[str]) -> None:
         (["task=forget", "id=sprint:1", "yes=no"], "yes=no is neither yes nor no: write yes=true or yes="),
         (["task=suggest", "queue=perhaps"], "queue=perhaps is neither yes nor no"),
         (["task=suggest", "count=many"], "count=many is no whole number"),
-        (["task=list", "what=trials", "limit=null"], "limit=null is no whole number"),
+        (["task=queue", "limit=null"], "limit=null is no whole number"),
         (["task=list", "what=trials", "limit=1.5"], "limit=1.5 is no whole number"),
         (["task=calibrate", "seconds=long"], "seconds=long is no number"),
         (["task=calibrate", "readings=3"], "readings="),
