@@ -249,8 +249,10 @@ class SpaceFile(Record):
                 continue
             value, (kinds, wants) = at(config, key), _KINDS[knob.type]
             fits = isinstance(value, kinds) and (knob.type == "bool" or not isinstance(value, bool))
-            if knob.type == "int" and isinstance(value, float):
-                fits = value.is_integer()
+            if knob.type == "int" and isinstance(value, float) and value.is_integer():
+                if key.startswith("budget."):
+                    continue  # a limit is only compared with
+                raise Refusal(f"{key}={value} has a point: write {key}={int(value)}.")
             if not fits and value is not None:
                 raise Refusal(f"{key}={value} is no {wants}: {knob.help or 'write one'}.")
 

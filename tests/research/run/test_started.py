@@ -80,3 +80,12 @@ def test_what_fits_is_taken_and_what_is_somebodys_own_is_left_to_them() -> None:
 def test_neither_yes_nor_no_is_refused(key: str) -> None:
     with pytest.raises(Refusal, match=f"{key}=no is neither yes nor no: write {key}=true or {key}=false"):
         check_numbers(SPACE.resolve([]) | {key: "no"})
+
+
+@each(
+    ("text", "written"),
+    [("data.batch_size=64.0", "data.batch_size=64"), ("model.width=1e2", "model.width=100")],
+)
+def test_a_whole_number_with_a_point_is_none_to_what_counts_by_it(text: str, written: str) -> None:
+    with pytest.raises(Refusal, match=f"write {written}\\.$"):
+        check(SPACE.resolve([text]))
