@@ -68,7 +68,7 @@ def _text(
         *_answer(arms, metric, names),
         *section("Arms", names.table()),
         *section("Figures", [*arms_table(arms[:_SHOWN], columns, names), *more] if arms else []),
-        *section("Against the first arm", _compared(arms, metric, names)),
+        *section("Against the first arm", _compared(arms, metric, names, _line(trials[0]))),
         *pictures.shown(drawn),
         *section("What failed", _failed(trials)),
         *section("What it cost", _cost(arms, trials)),
@@ -121,7 +121,7 @@ def _answer(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
     told = best.of(metric)
     said = f"{names(best)} has the best mean, {quantity(metric, told.mean)} (n = {told.n})"
     if best is arms[0]:
-        return ["", f"**{said}**: it is the first arm, which the others are compared with below."]
+        return ["", f"**{said}**: it is what the others are compared with below."]
     line = code(" ".join(best.overrides), 2000) if best.overrides else "the defaults"
     return ["", f"**{said}.** {_settled(arms, best, metric)} It is {line}."]
 
@@ -143,8 +143,11 @@ def _settled(arms: Sequence[Arm], best: Arm, metric: str) -> str:
     return f"Its difference from the first arm is {difference(compared)}, n = {compared.n} pairs: {word}."
 
 
-def _compared(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
-    """Every arm against the first, the error shared out over them all (Bonferroni)."""
+def _compared(arms: Sequence[Arm], metric: str, names: ArmNames, asked: tuple[str, ...]) -> list[str]:
+    """Every arm against the first, the error shared out over them all (Bonferroni).
+
+    `asked` is the arm that was asked for first, which may have no figures.
+    """
     count = len(arms) - 1
     if count < 1:
         return []
@@ -154,6 +157,11 @@ def _compared(arms: Sequence[Arm], metric: str, names: ArmNames) -> list[str]:
         f"at most {_ALPHA:g}. A sweep chooses on the seeds that it was run on: what it finds is a candidate, "
         "which `agent.py` confirms on others."
     )
+    if arms[0].overrides != asked:
+        line = code(" ".join(asked), 2000) if asked else "the defaults"
+        said += (
+            f" Asked for first was {line}, which has no figures; {names(arms[0])} is the first that has some."
+        )
     rows = [[names(arm), *_row(arms, arm, metric)] for arm in arms[1:_SHOWN]]
     return [capital(said), "", *table(["arm", "n", "difference", "word"], rows)]
 

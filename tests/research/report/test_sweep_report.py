@@ -49,6 +49,20 @@ def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "train-energy_j.svg").is_file() and (tmp_path / "curves.svg").is_file()
 
 
+def test_where_the_arm_asked_for_first_failed_the_next_is_not_called_so(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        for seed in range(3):
+            key = Key(f"{NAMES[0]} {seed}", "c", "d", "cpu:test")
+            line = [NAMES[0], f"seed={seed}"]
+            lab.store.fail(lab.store.claim(key, config={}, overrides=line, seed=seed, sweep="s"), "diverged")
+            for place, name in enumerate(NAMES[1:]):
+                lab.trial((name,), seed, 10.0, 0.9 - 0.05 * place, sweep="s")
+        report = write(lab.store, "s", tmp_path).read_text()
+    assert "it is what the others are compared with below" in report and "it is the first arm" not in report
+    said = "Asked for first was `optimizer=adam`, which has no figures; A is the first that has some."
+    assert said in report
+
+
 def test_one_seed_settles_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as lab:
         for name, accuracy in zip(NAMES, (0.8, 0.9, 0.7), strict=True):
