@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from refusal import Refusal
+from research.page import exact
 from research.types import Constraint, Direction, Objective, Scale, Verdict
 
 Kind = Literal["score", "energy", "cpu", "clock", "exact", "other"]
@@ -247,15 +248,14 @@ def rank(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, flo
     """Sort key, best first: what keeps every bound by its objective, the rest by how far it misses."""
     missed = sum(gap if gap > 0 else 0.0 if gap <= 0 else math.inf for gap in shortfalls(objective, metrics))
     value = metrics.get(objective.metric, math.nan)
-    if math.isnan(value):
-        return (math.inf, math.inf)
-    return (missed, value if objective.direction == "min" else -value)
+    signed = value if objective.direction == "min" else -value
+    return (math.inf, math.inf) if math.isnan(value) else (missed, signed)
 
 
 def shown(constraint: Constraint) -> str:
     """A constraint as a person writes it: `size/parameters <= 50000`, `test/accuracy >= control - 0.01`."""
-    alone = f"{constraint.metric} {constraint.op} {constraint.bound:g}"
-    return constraint.words if constraint.of_control else alone
+    bound = exact(constraint.bound)
+    return constraint.words if constraint.of_control else f"{constraint.metric} {constraint.op} {bound}"
 
 
 _PREFIXES = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}

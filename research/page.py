@@ -91,3 +91,9 @@ def in_html(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], bel
 
 def _escaped(text: str) -> str:
     return html.escape(shown(text))
+
+
+def exact(number: float) -> str:
+    """A number that somebody typed, with all of its digits: six would tell another bound than was judged."""
+    short = f"{number:g}"
+    return short if float(short) == number else f"{number:.15g}"

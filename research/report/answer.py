@@ -5,6 +5,7 @@ from typing import Any
 
 from research.goal.saying import recalled
 from research.metrics import compares, words
+from research.page import exact
 from research.report.cost import price
 from research.report.findings import Findings, Row
 from research.report.markdown import capital, code, fenced, plain, prose
@@ -108,7 +109,7 @@ def power_words(power: Powered, unit: str) -> str:
     """The power in a sentence: of the smallest effect where there is one, else what could be detected."""
     if not power.effect:
         return f"these {power.n} pairs find a change of {power.detectable:.3g}{unit} or more in 80 % of cases"
-    least = f"{power.effect:g}{unit}"
+    least = f"{exact(power.effect)}{unit}"
     could = (
         f"these {power.n} pairs find a change of {power.supportable:.3g}{unit} or more to be beyond {least}, "
         "as is claimed, in 80 % of cases"

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, final
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from research.metrics import described, is_exact, is_ratio, is_timed, twin
+from research.page import exact
 from research.stats.decide import Region
 from research.types import Constraint, Direction, Objective, Record, Scale
 
@@ -39,7 +40,7 @@ class Size(NamedTuple):
     unit: Literal["", "%", "x"] = ""
 
     def __str__(self) -> str:
-        return f"{self.number:g}{' %' if self.unit == '%' else self.unit}"
+        return f"{exact(self.number)}{' %' if self.unit == '%' else self.unit}"
 
     @property
     def scale(self) -> Scale:

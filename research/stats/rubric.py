@@ -39,6 +39,7 @@ from typing import Literal, final
 from pydantic import Field
 
 from research.metrics import is_energy
+from research.page import exact
 from research.stats.comparable import comparable
 from research.stats.decide import ENOUGH
 from research.types import Record, Result, Trial, Verdict, VerdictWord
@@ -224,5 +225,5 @@ def efficiency(
             figures.append(value)
     reached, spent, base_reached, base_spent = figures
     if reached < floor:
-        return Efficiency(None, f"{accuracy} {reached:.4g} is below the floor of {floor:g}.")
+        return Efficiency(None, f"{accuracy} {reached:.4g} is below the floor of {exact(floor)}.")
     return Efficiency((reached / base_reached) * (base_spent / spent), None)

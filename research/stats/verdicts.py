@@ -17,6 +17,7 @@ from typing import NamedTuple, final
 
 from refusal import Refusal
 from research.metrics import shown as bound_words
+from research.page import exact
 from research.stats.alpha import Errors, errors
 from research.stats.claims import Claim, Kind, Part, Size
 from research.stats.decide import ENOUGH, Region, decide
@@ -58,7 +59,7 @@ def settle(
     ends = (tails[0], tails[0]) if two_sided else ends
     compared = described(measured, metric, scale, ends, level, ground, tails[0])
     if absent:
-        return word, f"{absent} of {len(control) + len(treatment)} trials have no value", compared
+        return word, _absent([*control.values(), *treatment.values()], scale), compared
     if compared.n < ENOUGH:
         return word, f"{compared.n} of the {ENOUGH} paired seeds that a decision needs", compared
     shown = over_seeds(compared)
@@ -89,8 +90,7 @@ def judge(
     if not smallest_effect >= 0 or math.isinf(smallest_effect):
         raise Refusal(f"smallest_effect={smallest_effect}: give the size of an improvement, zero or more.")
     claimed = Region(low=smallest_effect) if direction == "max" else Region(high=-smallest_effect)
-    sized = f" of {smallest_effect:g}" if smallest_effect else ""
-    beyond = f" beyond {smallest_effect:g}" if smallest_effect else ""
+    sized, beyond = (f" {w} {exact(smallest_effect)}" if smallest_effect else "" for w in ("of", "beyond"))
     said = Said(f"an improvement{beyond}", f"no improvement{sized}", f"does not settle an improvement{sized}")
     word, reason, compared = settle(control, treatment, metric, claimed, said, scale, rate, ground)
     return Verdict(word=word, comparison=compared, reason=reason, trial_ids=tuple(trial_ids))
@@ -99,6 +99,13 @@ def judge(
 def missing(arm: Values, scale: Scale = "absolute") -> int:
     """How many of an arm's trials have no value."""
     return sum(not math.isfinite(value) or (scale == "relative" and value <= 0) for value in arm.values())
+
+
+def _absent(values: Sequence[float], scale: Scale) -> str:
+    """Why some trials of a comparison do not count: a share of what is zero or negative is not defined."""
+    lost, gone = (missing(dict(enumerate(values)), of) for of in ("absolute", scale))
+    told = {"no value": lost, "a value of 0 or less, of which no change in percent is defined": gone - lost}
+    return ", and ".join(f"{n} of {len(values)} trials have {what}" for what, n in told.items() if n)
 
 
 def check(

@@ -34,6 +34,8 @@ def test_what_is_spelt_is_read_back(metric: str, kind: str, number: float, unit:
         ("test/accuracy >= 0.95", "test/accuracy at least 0.95"),
         ("size/bytes <= 1e5", "size/bytes at most 100000"),
         ("train/energy_j more by 1000000", "train/energy_j more by 1e+06"),
+        ("size/parameters at most 1234567", "size/parameters at most 1234567"),
+        ("size/parameters less by 1234567.5", "size/parameters less by 1234567.5"),
         ("train/energy_j more by 1e+06", "train/energy_j more by 1e+06"),
         ("train/energy_j more", "train/energy_j more"),
         ("test/accuracy less", "test/accuracy less"),

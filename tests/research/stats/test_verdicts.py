@@ -1,5 +1,6 @@
 """Words of claims: margins, bounds, composites, what is missing, and how often a false claim is supported."""
 
+import math
 import random
 
 import pytest
@@ -83,6 +84,15 @@ def test_a_missing_value_leaves_a_part_open_and_is_told(kind: dict) -> None:
     assert found.word == "open" and "1 of" in found.reason and "no value" in found.reason
     nothing = judged(part(**kind), CONTROL, dict.fromkeys(CONTROL, float("nan")), RATE)
     assert nothing.word == "open" and "6 of" in nothing.reason and "no value" in nothing.reason
+
+
+def test_a_share_of_what_is_not_above_zero_is_told_as_undefined_and_not_as_missing() -> None:
+    fits = dict(zip(range(3), (0.2, -0.1, 0.0), strict=True))
+    found = judged(part("test/r2", more_by="10 %"), dict.fromkeys(range(3), 0.3), fits, RATE)
+    assert found.word == "open" and "no value" not in found.reason.replace("value of 0", "")
+    assert "2 of 6 trials have a value of 0 or less, of which no change in percent is defined" in found.reason
+    lost = judged(part("test/r2", more_by="10 %"), dict.fromkeys(range(3), 0.3), fits | {0: math.nan}, RATE)
+    assert "1 of 6 trials have no value, and 2 of 6 trials have a value of 0 or less" in lost.reason
 
 
 def test_a_control_that_failed_leaves_a_comparison_open_but_not_a_bound() -> None:
