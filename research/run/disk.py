@@ -1,9 +1,15 @@
-"""Free space below which nothing is started: what runs may need the rest to save what it has."""
+"""Free space below which nothing is started, and folders of logs that go away with who made them."""
 
+import contextlib
+import fcntl
+import os
 import shutil
+import stat
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -11,6 +17,7 @@ from refusal import Refusal
 
 PATIENCE_S = 600.0
 FULL = "the disk was full and nobody freed space on it; the same command runs it"
+_PREFIX = "joulelab-logs-"
 
 
 @final
@@ -58,3 +65,39 @@ def written(config: Mapping[str, Any]) -> list[Path]:
     url = str((config.get("store") or {}).get("url") or "")
     database = [Path(url.partition(":///")[2]).parent] if url.startswith("sqlite:///") else []
     return [*([Path(str(config["root"]))] if config.get("root") else []), *database]
+
+
+def log_folder() -> tuple[Path, int]:
+    """A new folder, and the descriptor by whose lock it is known to be in use, however this process ends.
+
+    What killed commands have left without a word in it goes away.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            _clear(left)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return folder, descriptor
+
+
+def _clear(folder: Path) -> None:
+    with _locked(folder):
+        files = [(path, path.lstat()) for path in folder.iterdir()]
+        if all(stat.S_ISREG(about.st_mode) and not about.st_size for _, about in files):
+            for path, _ in files:
+                path.unlink()
+            folder.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises `OSError` for a folder that is in use, is another user's, or is a link."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            raise PermissionError(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

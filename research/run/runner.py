@@ -2,10 +2,10 @@
 
 import contextlib
 import math
+import os
 import queue
 import re
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from typing import Any, Self, final
 from construct import is_trusted, targets, trusted
 from refusal import Refusal
 from research.run import ends, machine, turns
-from research.run.disk import FULL, Floor, written
+from research.run.disk import FULL, Floor, log_folder, written
 from research.run.forks import Forks, needs
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
@@ -88,6 +88,7 @@ class Runner:
         self._task, self._preload = task, (*preload, task.partition(":")[0])
         self._kept, self._logs, self._turns = logs is not None, logs, turns
         self._forks: Forks | None = None
+        self._lock: int | None = None
         self._started = 0
         self._beside: dict[str, int] = {}
         self._needs: tuple[str, ...] = ()
@@ -110,6 +111,9 @@ class Runner:
             (self._logs / _SERVER_LOG).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds what failures printed
                 self._logs.rmdir()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._logs = self._lock = None
 
     def places(self, jobs: Sequence[Job]) -> list[dict[str, str]]:
         """The environments of the trials that will run at a time; their number is the width of the sweep."""
@@ -203,7 +207,7 @@ class Runner:
 
     def _open(self, threads: int) -> Forks:
         if self._logs is None:
-            self._logs = Path(tempfile.mkdtemp(prefix="joulelab-"))
+            self._logs, self._lock = log_folder()
         if self._forks is None:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             environment = {name: str(threads) for name in _LIBRARIES}
