@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from laid_database import laid
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter, Confirm, Promote, Screen
@@ -84,7 +85,7 @@ class Lab:
             path.write_text(content)
         self.folder, self.task = folder, task
         self.space = Space(folder / "conf", folder / "conf" / "space.yaml")
-        self.store = Store(f"sqlite:///{folder / 'lab.db'}")
+        self.store = Store(laid(folder / "lab.db"))
         self.ran: list[tuple[str, ...]] = []
         self.batches: list[int] = []
         self.completed: list[tuple[str, ...]] = []

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign_lab import Lab, Scripted, energy, flat, opened
+from laid_database import laid
 from research.campaign.charter import Confirm
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal
@@ -38,7 +39,7 @@ def smaller(config: dict, rng: random.Random) -> dict[str, float]:
 def test_any_order_of_campaigns_and_kills_is_one_sequence(
     tmp_path_factory: pytest.TempPathFactory, words: list, campaigns: int, killed: set[int]
 ) -> None:
-    store = Store(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'lab.db'}")
+    store = Store(laid(tmp_path_factory.mktemp("ledger") / "lab.db"))
     whole, rates = AlphaLedger(0.05), []
     for at, word in enumerate(words):
         asking = Question(store, "min joules", 0.05, f"campaign {at % campaigns}")

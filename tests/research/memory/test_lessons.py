@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from laid_database import laid
 from past import ENERGY, proposed, sprint, trial
 from research.memory.memory import configured, opened
 from research.memory.reading import PastTrial, runs
@@ -25,7 +26,7 @@ CHEAP = Objective(metric="train/energy_j", direction="min", constraints=(NEAR,))
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(f"sqlite:///{tmp_path}/past.db")
+    made = Store(laid(tmp_path / "past.db"))
     yield made
     made.close()
 

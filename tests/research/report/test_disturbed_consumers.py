@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from claiming import KEY, ask, mine
+from laid_database import laid
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
 from research.memory.lessons import lessons
@@ -39,7 +40,7 @@ ENERGY = Objective(metric="train/energy_j", direction="min")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path}/lab.db")
+    return Store(laid(tmp_path / "lab.db"))
 
 
 def wrote(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from laid_database import laid
 from refusal import Refusal
 from research.run import handout, lookup
 from research.run.drain import _job, drain
@@ -33,7 +34,7 @@ def jobs(resolve: Callable[..., dict[str, Any]]) -> list[Job]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path}/lab.db")
+    opened = Store(laid(tmp_path / "lab.db"))
     yield opened
     with opened.read() as connection:
         assert promises.broken(connection) == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from laid_database import laid
 from refusal import Refusal
 from research.run import lookup
 from research.run.plan import Prediction, Predictor, show, total
@@ -17,7 +18,7 @@ from research.store.store import Store, TrialClaim
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path}/lab.db")
+    return Store(laid(tmp_path / "lab.db"))
 
 
 def done(store: Store, config: dict[str, Any], joules: float, method: str = "estimated") -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from laid_database import laid
 from refusal import Refusal
 from research.campaign.alone import alone, shares
 from research.campaign.trials import Sharing, unshared
@@ -43,7 +44,7 @@ def jobs(resolve: Callable[..., dict[str, Any]]) -> list[Job]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(f"sqlite:///{tmp_path}/lab.db")) as opened:
+    with closing(Store(laid(tmp_path / "lab.db"))) as opened:
         yield opened
 
 
