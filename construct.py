@@ -13,6 +13,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,8 @@ def look_here() -> None:
 
 def refuse_untrusted(config: Any) -> None:
     """Raise `Refusal` for the first target in a config, however deep, that may not be called."""
-    wrong = [target for target in targets(config) if not is_trusted(target)]
+    # The first is enough: all of conf/ is read anew for each that is not on the list.
+    wrong = list(islice(filterfalse(is_trusted, targets(config)), 1))
     if not wrong:
         return
     name = wrong[0][:80] if isinstance(wrong[0], str) else type(wrong[0]).__name__

@@ -5,7 +5,6 @@ many batches are gathered at once and handed out as views, which costs microseco
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
@@ -63,11 +62,6 @@ class Batches:
         self._ahead: tuple[int, Callable[[], Batch]] | None = None
         """the chunk that begins at a place of the stream, while it is read from the disk"""
         self._permutation = (-1, torch.empty(0, dtype=torch.int64))
-
-    @property
-    def per_epoch(self) -> int:
-        """Steps after which every example has been seen, rounded up."""
-        return math.ceil(len(self.split) / self._stride)
 
     @property
     def epoch(self) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,13 +11,20 @@ from reading.decoded import TEST, TRAIN, UNSPLIT, VAL
 from reading.kept import decoded
 from refusal import Refusal
 
-datasets = pytest.importorskip("datasets")
+if find_spec("datasets") is None:
+    pytest.skip("pip install -e '.[data]' brings datasets", allow_module_level=True)
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 Image = pytest.importorskip("PIL.Image")
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
-PETS = datasets.ClassLabel(names=["owl", "cat", "dog"])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def brought():
+    """Imported here: at the top each worker would do it, and its hook into every opened file lasts."""
+    global datasets
+    import datasets
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +41,8 @@ def read(tmp_path):
     return read
 
 
-def pictures(labels, names=PETS):
+def pictures(labels, names=None):
+    names = names or datasets.ClassLabel(names=["owl", "cat", "dog"])
     features = datasets.Features(image=datasets.Image(), label=names)
     values = [Image.fromarray(COLOUR[at % 4]) for at in range(len(labels))]
     return datasets.Dataset.from_dict({"image": values, "label": labels}, features=features)
