@@ -94,8 +94,7 @@ def gradient(folder, name, changes, **settings):
 def test_pieces_have_the_gradient_of_the_batch(tmp_path, one_thread, cold, name, changes):
     whole, fitted = gradient(tmp_path / "1", name, changes)
     assert whole.norm() > 0
-    # Pieces of one example, one of them without a target that is scored, are of tokens alone.
-    for pieces in (3, 8) if of_tokens(name) else (3,):
+    for pieces in (3, 8):
         cut, again = gradient(tmp_path / str(pieces), name, changes, accumulate_grad_batches=pieces)
         assert (cut - whole).norm() <= 1e-6 * whole.norm(), pieces
         assert again.curve[-1]["train/loss"] == pytest.approx(fitted.curve[-1]["train/loss"], rel=1e-6)
