@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from laid_database import laid
+from empty_stores import laid
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
 from research.campaign.charter import Charter, Confirm, Promote, Screen

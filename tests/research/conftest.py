@@ -60,7 +60,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     """An open store, on each kind of database in turn."""
-    from laid_database import laid
+    from empty_stores import laid
 
     if store_url.startswith("sqlite:///"):
         laid(Path(store_url.removeprefix("sqlite:///")))

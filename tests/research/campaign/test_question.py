@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign_lab import Lab, Scripted, energy, flat, opened
-from laid_database import laid
+from empty_stores import laid
 from research.campaign.charter import Confirm
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from laid_database import laid
+from empty_stores import laid
 from past import ENERGY, proposed, sprint, trial
 from research.memory.memory import configured, opened
 from research.memory.reading import PastTrial, runs

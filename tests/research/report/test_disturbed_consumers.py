@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from claiming import KEY, ask, mine
-from laid_database import laid
+from empty_stores import laid
 from research.campaign.charter import Stop
 from research.campaign.halving import Halving
 from research.memory.lessons import lessons

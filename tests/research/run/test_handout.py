@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from laid_database import laid
+from empty_stores import laid
 from refusal import Refusal
 from research.run import handout, lookup
 from research.run.drain import _job, drain

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from laid_database import laid
+from empty_stores import laid
 from refusal import Refusal
 from research.run import lookup
 from research.run.plan import Prediction, Predictor, show, total

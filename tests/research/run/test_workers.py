@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from laid_database import laid
+from empty_stores import laid
 from refusal import Refusal
 from research.campaign.alone import alone, shares
 from research.campaign.trials import Sharing, unshared
