@@ -33,10 +33,13 @@ def by_hydra() -> list[dict[str, Any]]:
         config["config_dir"] = own_folder(HydraConfig.get()) or config["config_dir"]
         READ.append(config)
 
-    sys.argv[1:] = arguments(sys.argv[1:])
+    typed = sys.argv[1:]
+    sys.argv[1:] = arguments(typed)
     # Hydra wraps what a job raises in its own report unless it is told to let errors through.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     read()
+    if not READ and {text for text in typed if text.startswith("-")} in ({"-m"}, {"--multirun"}):
+        raise refusal.Refusal("nothing is swept: some key has no value, as of range(0)")
     return READ
 
 

@@ -9,6 +9,7 @@ from agent_forked import asked
 from cases import each
 from refusal import Refusal, sentence
 from research.compose.compose import Composer
+from research.space.sources import code_digest
 from research.tasks.line import refuse_flags, training
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -31,6 +32,10 @@ CONF = Path(__file__).parent.parent / "conf"
         (["launcher=3"], "write launcher.jobs=VALUE"),
         (["launcher=null"], "write launcher.jobs=VALUE"),
         (["-x"], "-x is no option"),
+        (["~optimizer"], "~optimizer takes away what the trial needs"),
+        (["-m", "~launcher", "seed=1,2"], "~launcher takes away what the trial needs"),
+        (["+new=3"], "+new adds a key that nothing reads"),
+        (["++new.sub=3"], "+new adds a key that nothing reads"),
     ],
 )
 def test_what_is_typed_for_a_group_is_one_option_of_it(typed: list[str], says: str) -> None:
@@ -51,6 +56,8 @@ def test_what_is_typed_for_a_group_is_one_option_of_it(typed: list[str], says: s
         ["-m", "optimizer=glob(a*)"],
         ["launcher={}"],
         ["-m", "launcher.jobs=2"],
+        ["+backend=onnx"],
+        ["~budget.steps"],
     ],
 )
 def test_lists_are_taken_where_they_belong(typed: list[str]) -> None:
@@ -70,6 +77,9 @@ def test_a_composer_merges_no_two_options_of_a_group() -> None:
         (["llm=[none,openai]", "dry_run=true"], "llm takes one option"),
         (["-m", "store=[sqlite,postgresql]", "task=status"], "store takes one option"),
         (["base=[optimizer=[adam,lion]]", "dry_run=true"], "optimizer takes one option"),
+        (["base=[launcher=3]", "dry_run=true"], "write launcher.jobs=VALUE"),
+        (["+new=3", "task=status"], "+new adds a key that nothing reads"),
+        (["-m", "seed=range(0)"], "nothing is swept"),
         (["root=null", "task=status"], "root=runs"),
         (["--resolve"], "--resolve flag can only be used"),
         (["-m", "--cfg=job"], "Only one of"),
@@ -91,6 +101,15 @@ def test_what_hydra_raises_of_any_kind_is_a_sentence_and_our_own_stays_a_bug() -
     with pytest.raises(AttributeError) as own:
         refuse_flags([3], CONF)  # type: ignore[list-item]
     assert sentence(own.value) is None
+
+
+def test_a_target_without_a_name_is_refused_by_whoever_calls_it() -> None:
+    assert code_digest({"model": {"_target_": ""}}), "a key is known before anything is called"
+
+
+def test_no_ladder_is_a_choice_where_hydra_reads_the_line(tmp_path: Path) -> None:
+    ended = asked(tmp_path, "-m", "ladder=null", "dry_run=true")
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_sweep_of_nothing_says_so() -> None:

@@ -4,6 +4,7 @@ Choices of options are merged from files that were read once; values are set on 
 does not know (`+key=`, `~key`, `group@package=`, dicts as values, unusual defaults lists) Hydra composes.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,9 +76,24 @@ class Composer:
             wrong = [choice for choice in choices if isinstance(choice, tuple) and len(choice) != 1]
             if wrong and not isinstance(usual.choices[key], tuple):
                 raise several(key, wrong[0])
-        elif key in tree and isinstance(tree[key], dict) and not str(value).startswith("{"):
-            first, *_ = tree[key]
-            raise Refusal(f"{key} has keys of its own: write {key}.{first}=VALUE.")
+        elif isinstance(tree.get(key), dict) and not str(value).startswith("{"):
+            if value == "null" and self.root != "train":
+                return  # a campaign without a ladder
+            raise _with_keys(key, tree[key])
+
+    def refuse_added(self, text: str) -> None:
+        """Raise `Refusal` for `+key=` that nothing reads."""
+        name = re.split(r"[=./@]", text.lstrip("+"), maxsplit=1)[0]
+        known = {"hydra", *self.composed({}).tree, *(group.partition("/")[0] for group in self.groups)}
+        if text.startswith("+") and name not in known:
+            raise Refusal(f"+{name[:60]} adds a key that nothing reads: --help lists every option and key.")
+
+    def refuse_removed(self, text: str) -> None:
+        """Raise `Refusal` for `~key` or `~group` that all of it needs."""
+        key = text.removeprefix("~").partition("=")[0]
+        if text.startswith("~") and key in {*self.composed({}).tree, *self.groups}:
+            who = "trial" if self.root == "train" else "task"
+            raise Refusal(f"~{key} takes away what the {who} needs: leave it out.")
 
     def _point(self, settings: Sequence[tuple[str, Any]]) -> Resolved:
         """The config of (key or group, value) pairs; raises `Unusual` where only Hydra knows."""
@@ -86,6 +102,8 @@ class Composer:
         tree = composed.tree
         for key, value in settings:
             if key not in self.groups:
+                if self.root == "train" and isinstance(tree.get(key), dict) and not isinstance(value, dict):
+                    raise _with_keys(key, tree[key])
                 tree = assigned(tree, key.split("."), value, key)
         asked = composed.missing or any(value == MISSING for _, value in settings)
         unset = [*unchosen(composed.choices), *missing(tree)] if asked else ()
@@ -146,6 +164,10 @@ def assigned(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) -
     if not isinstance(old, dict):
         raise Refusal(f"'{key}' is not a key of this configuration: {first} holds a value, not keys.")
     return {**tree, first: assigned(old, rest, value, key)}
+
+
+def _with_keys(key: str, tree: Mapping[str, Any]) -> Refusal:
+    return Refusal(f"{key} has keys of its own: write {key}.{next(iter(tree))}=VALUE.")
 
 
 def holds(tree: Mapping[str, Any], key: str) -> bool:

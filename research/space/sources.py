@@ -214,7 +214,7 @@ def _packaged(root: str) -> bool:
 def _distribution(name: str) -> metadata.Distribution | None:
     """That of this name, else the one that brings the module of this name."""
     try:
-        return metadata.distribution(name)
+        return metadata.distribution(name) if name else None
     except metadata.PackageNotFoundError:
         # Costs a look at all that is installed: not for what is not there at all.
         others = _by_module().get(name, []) if _found(name) else []

@@ -78,6 +78,9 @@ def _group(text: str) -> str:
 def refuse_misfits(typed: Sequence[str], conf: Path, root: str = "agent") -> None:
     """Raise `Refusal` for a group that is given no one option of it, and for a value where keys belong."""
     here = composer(conf, root)
+    for text in typed:
+        here.refuse_added(text)
+        here.refuse_removed(text)
     for text in filter(typed_plainly, typed):
         here.refuse_misfit(text)
 

@@ -84,8 +84,11 @@ def training(typed: Sequence[str], conf: Path) -> list[str]:
 def settings(typed: Sequence[str], conf: Path) -> dict[str, Any]:
     """The resolved configuration of typed overrides. Raises `Refusal` for what does not compose."""
     asked = arguments(typed)
+    here = composer(conf)
+    for text in asked:
+        here.refuse_added(text)
     try:
-        config = composer(conf).resolve(asked).config
+        config = here.resolve(asked).config
         trust(config, asked)
         if config.get("config_dir") is not None:
             trust_folder(Path(str(config["config_dir"])).expanduser())
