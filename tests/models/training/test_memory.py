@@ -118,3 +118,18 @@ def test_weights_and_their_gradients_are_no_activations():
     net.requires_grad_(False)
     x = torch.ones(1, 1000, requires_grad=True)
     assert activation_bytes(net, lambda: net(x).sum()) < 0.01 * net.weight.nbytes
+
+
+def test_a_look_at_the_memory_leaves_the_network_and_the_dice_as_they_were():
+    parts = torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5)
+    net = torch.nn.Sequential(*parts, torch.nn.Linear(8, 1)).train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    torch.manual_seed(3)
+    drawn = torch.rand(4)
+    torch.manual_seed(3)
+
+    activation_bytes(net, lambda: net(torch.randn(16, 8)).sum())
+
+    assert torch.equal(torch.rand(4), drawn)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert all(weight.grad is None for weight in net.parameters()) and net.training
