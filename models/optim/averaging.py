@@ -1,10 +1,12 @@
 """Optimizers that keep an average of the weights, which is what is validated and what a training returns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeGuard
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 
@@ -22,7 +24,7 @@ class Averaging(Protocol):
         ...
 
 
-def averages(optimizer: Optimizer) -> TypeGuard[Averaging]:
+def averages(optimizer: Any) -> TypeGuard[Averaging]:
     """Whether an optimizer has `eval()` and `train()`, which put averaged weights in and take them out."""
     return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
 
@@ -45,6 +47,21 @@ def averaged(optimizer: Optimizer) -> Iterator[None]:
         optimizer.train()
         # `train()` computes them back from the average, which rounds.
         torch._foreach_copy_(params, kept)
+
+
+def stale(make: Callable[..., Optimizer], net: nn.Module) -> list[str]:
+    """A sentence where what is averaged goes with statistics of other weights; `make` makes the optimizer.
+
+    Batch normalisations gather them at the weights that gradients are taken at.
+    """
+    made: Any = getattr(make, "func", make)
+    kept = (module for module in net.modules() if isinstance(module, _BatchNorm))
+    if not averages(made) or not any(module.track_running_stats for module in kept):
+        return []
+    return [
+        "batch normalisation has the statistics of the weights that were trained, not of the averaged ones "
+        "that are scored: an optimizer without an average, as optimizer=adamw, has one set of weights"
+    ]
 
 
 def settle(optimizer: Optimizer) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from models.data.batches import Batches
 from models.data.dataset import UNSCORED, Dataset
 from models.energy.meter import Meter
+from models.optim.averaging import stale
 from models.training.as_it_is import fit_as_it_is, steps_itself
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.callbacks.curve import AIMED, POINTS, Between, Curve
@@ -111,7 +112,7 @@ def _train(
         # Lightning takes the network off the device when it is done.
         net.to(device)
         held = {"train/peak_bytes": float(peak.read())}
-        notes: list[str] = []
+        notes = stale(parts.optimizer, net)
         held |= taken(
             "train/activation_bytes",
             lambda: {"train/activation_bytes": _activations(lit, data, group, device)},

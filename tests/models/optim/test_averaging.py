@@ -1,7 +1,9 @@
+from functools import partial
+
 import pytest
 import torch
 
-from models.optim.averaging import averaged, settle
+from models.optim.averaging import averaged, settle, stale
 from models.optim.schedule_free import ScheduleFreeAdamW
 
 
@@ -39,3 +41,13 @@ def test_other_optimizers_are_left_alone():
         assert torch.equal(parameter, before)
     settle(optimizer)
     assert torch.equal(parameter, before)
+
+
+def test_statistics_of_other_weights_than_those_that_are_scored_are_told(train):
+    normalised = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 4)
+    )
+    make = partial(ScheduleFreeAdamW, lr=0.01)
+    assert any("averaged ones" in note for note in train(5, net=normalised, optimizer=make).facts["notes"])
+    assert stale(partial(torch.optim.AdamW, lr=0.01), normalised) == []
+    assert stale(make, torch.nn.Linear(3, 2)) == []
