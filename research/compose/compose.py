@@ -43,6 +43,7 @@ class Composer:
         self.root = root
         self.groups = self.files.groups()
         self._composed: dict[tuple[tuple[str, Choice], ...], Composed] = {}
+        self._sketched: dict[tuple[str, ...], Resolved] = {}
         self.chosen = frozenset(self.composed({}).choices)
 
     def resolve(self, overrides: Iterable[str]) -> Resolved:
@@ -54,15 +55,19 @@ class Composer:
             return _point(compose(self.files, self.root, typed))
 
     def sketch(self, overrides: Iterable[str] = ()) -> Resolved:
-        """The config of options alone, with null for what nobody has set yet.
+        """The config of options alone, with null for what nobody has set yet; it is not to be changed.
 
         Raises `Refusal` for an option that does not exist, and for a group that these options do not have.
         """
-        settings = [_setting(text, self.groups, self.chosen) for text in overrides]
-        composed = self.composed({key: _option(key, value) for key, value in settings})
-        return Resolved(
-            resolved(_filled(composed.tree) if composed.missing else composed.tree), composed.choices
-        )
+        typed = tuple(overrides)
+        if typed not in self._sketched:
+            if len(self._sketched) >= _COMBINED:
+                self._sketched.clear()
+            settings = [_setting(text, self.groups, self.chosen) for text in typed]
+            composed = self.composed({key: _option(key, value) for key, value in settings})
+            tree = _filled(composed.tree) if composed.missing else composed.tree
+            self._sketched[typed] = Resolved(resolved(tree), composed.choices)
+        return self._sketched[typed]
 
     def refuse_misfit(self, text: str) -> None:
         """Raise `Refusal` for one override that gives a group, or a key with keys of its own, no such value.

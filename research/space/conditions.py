@@ -62,8 +62,10 @@ class Rule:
             kept = not self.when(point) or bool(self.require(point))
         except (TypeError, ZeroDivisionError, OverflowError, LookupError):
             kept = False  # a value that cannot be judged has not passed
+        if kept:
+            return None
         values = ", ".join(f"{key}={at(point.config, key)!a}" for key in self.keys)
-        return None if kept else f"{self.say} (here {values})." if values else f"{self.say}."
+        return f"{self.say} (here {values})." if values else f"{self.say}."
 
 
 def family(option: Any) -> Any:

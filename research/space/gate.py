@@ -274,7 +274,8 @@ class Space:
 
     def broken(self, rule: Rule, point: Resolved) -> str | None:
         """What a constraint says against a point; nothing where it is of a part of a person's own."""
-        return None if self._declared.spares(rule, point) else rule.complaint(point)
+        said = rule.complaint(point)
+        return None if said is None or self._declared.spares(rule, point) else said
 
     def under(self, group: str, option: str) -> Resolved:
         """The config of one option by itself, with null for what nobody has set."""

@@ -103,8 +103,9 @@ def _beside(
             if name != group and not entry["several"]
             for other in entry["options"]
         ]
-        fits = [other for other in others if _taken(space, [f"{group}={option}", other], fixed)]
-        taken |= {option: (fits[0], offered[option])} if fits else {}
+        fits = (other for other in others if _taken(space, [f"{group}={option}", other], fixed))
+        if (first := next(fits, None)) is not None:
+            taken[option] = (first, offered[option])
     return taken
 
 
