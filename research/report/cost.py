@@ -44,7 +44,7 @@ def used(found: Findings) -> Cost:
     own, sweep = {row["id"] for row in found.runs}, str(found.told.campaign)
     ran = [trial for trial in found.store.trials(sweep=sweep) if _sprint_at(found, trial.started) in own]
     results, keys = found.store.results([trial.id for trial in ran]), {trial.key for trial in ran}
-    lost = [figures for key, figures in found.store.lost(sweep).items() if key in keys]
+    paid = found.store.joules(sweep)  # of every attempt: a trial that was killed twice was paid three times
     known = {number for row in found.experiments for stage in STAGES for number in ids(row, stage)}
     ends = [trial.status == "stopped" for trial in ran if trial.status in FAILED]
     calls = found.interactions
@@ -54,9 +54,7 @@ def used(found: Findings) -> Cost:
         stopped=sum(ends),
         failed=len(ends) - sum(ends),
         known=len(known - {trial.id for trial in ran}),
-        joules=sum(result.metrics.get("train/energy_j", 0.0) for result in results.values())
-        + sum(figures.get("train/energy_j", 0.0) for figures in lost)
-        + (found.total("pruned", "lost_joules") or 0.0),
+        joules=sum(joules for key, joules in paid.items() if key in keys),
         seconds=_seconds(found),
         calls=len(calls),
         tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
@@ -98,8 +96,8 @@ def cost(found: Findings) -> list[str]:
     return [
         f"- {spent.trials} trials trained to their end, {spent.stopped} stopped early, "
         f"{spent.failed} failed, {spent.known} known from before",
-        f"- {joules} for the training of all its trials ({how}; what their evaluation and the lab's own "
-        "processes took is not in it)",
+        f"- {joules} for the training of all its trials, attempts that were killed among them ({how}; what "
+        "their evaluation and the lab's own processes took is not in it)",
         f"- {spent.seconds:.1f} s by the clock for {_runs(found)}",
         *harness(spent.stepped),
         *model(spent),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from markdown_it import MarkdownIt
 from scipy.stats import t
 
@@ -17,6 +18,7 @@ from research.report import campaign as sprint_report
 from research.report import proposal
 from research.report.cost import cost, payback, used
 from research.report.findings import Findings, of_campaign
+from research.store.schema import attempt
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
 
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
@@ -74,15 +76,26 @@ def test_the_cost_is_that_of_every_trial_call_and_run(lab: RowsLab, report: str)
     asked = "select sum(value), count(*) from metric where point = -1 and key = 'train/energy_j'"
     joules, count = lab.sql(asked)[0]
     assert f"- {count} trials trained to their end, 0 stopped early, 0 failed" in report
-    assert (
-        f"- {quantity('train/energy_j', joules)} for the training of all its trials (joules are estimated"
-        in report
-    )
+    told = f"- {quantity('train/energy_j', joules)} for the training of all its trials, attempts that were"
+    assert f"{told} killed among them (joules are estimated" in report
     assert "2 calls of the language model, 30 tokens, $0.7500" in report
     assert "an estimate: 2 J for 1 call, unknown for the other 1" in report
     assert "early stopping ended 5 trials and saved 50 J" in report
     assert "4 proposals were refused because their failure was predicted; 1 of them would have run" in report
     assert "memory=on: nothing was recalled for a model" in report and "memory=on: 2 episodes were" in report
+
+
+def test_what_a_killed_attempt_was_trained_for_is_in_the_cost(lab: RowsLab) -> None:
+    before = used(of_campaign(lab.store, CAMPAIGN)).joules
+    killed = {"trial_id": trials(lab, " ".join(WINNER))[0], "n": 99, "token": "killed", "outcome": "lost"}
+    times = {"started": 0.0, "seen": 1.0, "ended": 1.0}
+    with lab.store.write() as connection:
+        connection.execute(sa.insert(attempt).values(**killed, **times, owner="", engine="local", joules=7.0))
+    try:
+        assert used(of_campaign(lab.store, CAMPAIGN)).joules == pytest.approx(before + 7.0)
+    finally:
+        with lab.store.write() as connection:
+            connection.execute(sa.delete(attempt).where(attempt.c.token == "killed"))
 
 
 def test_a_sprints_figures_are_the_sprints(lab: RowsLab) -> None:
