@@ -24,7 +24,7 @@ def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
                     (name,), seed, 10.0 + seed, 0.8 + 0.05 * place + 0.003 * (seed * place % 3), sweep="s"
                 )
         got = lab.store.claim(Key("f", "c", "d", "cpu:test"), config={}, overrides=["a|b"], sweep="s")
-        lab.store.fail(got, "diverged | <b> [printed: noise]")
+        lab.store.fail(got, "diverged | <b> [printed: noise]", {"spent": {"train/energy_j": 4.25}})
         report = write(lab.store, "s", tmp_path).read_text()
         values = {
             name: [value for (value,) in lab.sql(
@@ -46,6 +46,8 @@ def test_the_best_arm_is_compared_with_the_first(tmp_path: Path) -> None:
     assert "- `a/b`: diverged / &lt;b>" in report and "noise" not in report
     assert "python train.py -m optimizer=adam seed=0,1,2,3" in report
     assert "13 trials (12 done, 1 failed)" in report
+    assert "- 138 J for the training of those that are done (joules are" in report
+    assert "- 4.25 J more for attempts that failed or were killed" in report
     assert (tmp_path / "train-energy_j.svg").is_file() and (tmp_path / "curves.svg").is_file()
 
 
