@@ -99,6 +99,8 @@ class _Ledger:
     def __init__(self, folder: Path, name: str) -> None:
         self._path, self._name, self._looked, self._file = folder / FILE, name, 0.0, -1
         self._base: Figures = {}
+        self._earlier: Figures | None = None
+        """what the checkpoint had that the first training went on from"""
         self.own: Figures = {}
 
     def count(self, used: Callable[[], Mapping[str, float]], first: bool, last: bool) -> None:
@@ -109,7 +111,14 @@ class _Ledger:
         if first:
             # A training within the trial, as a fine-tuning, counts on from what there is.
             self._base = {key: figures.get(key, 0.0) - self.own.get(key, 0.0) for key in figures | self.own}
-        self.own |= {key: value - self._base.get(key, 0.0) for key, value in figures.items()}
+            self._earlier = self._base if self._earlier is None else self._earlier
+        self._write({key: value - self._base.get(key, 0.0) for key, value in figures.items()})
+
+    def settle(self, whole: Mapping[str, float]) -> None:
+        self._write({key: value - (self._earlier or {}).get(key, 0.0) for key, value in whole.items()})
+
+    def _write(self, own: Figures) -> None:
+        self.own |= own
         # What is handed to the kernel survives the process; a disk that is full ends no training here.
         with suppress(OSError):
             if self._file < 0:
@@ -142,6 +151,12 @@ def spent(used: Callable[[], Mapping[str, float]], *, first: bool = False, last:
     """
     if _ledgers:
         _ledgers[-1].count(used, first, last)
+
+
+def settled(whole: Mapping[str, float]) -> None:
+    """Write down what the trial used in all by its result: a compression is work that no training counts."""
+    if _ledgers:
+        _ledgers[-1].settle(whole)
 
 
 def own() -> Figures:

@@ -232,6 +232,13 @@ def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str,
     return kept | totals | {f"compress/{key}": value for key, value in found.items()}
 
 
+def paid(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of the metrics of `with_compression` what a trial used in all; its compression where none was trained."""
+    known = {key: (f"train/{key}", f"compress/{key}") for key in ("seconds", "cpu_seconds", "energy_j")}
+    found = {key: [metrics[name] for name in names if name in metrics] for key, names in known.items()}
+    return {f"train/{key}": values[0] for key, values in found.items() if values}
+
+
 def alone(added: Energy) -> dict[str, float]:
     """What a compression took where nothing was trained: there is no training that it adds to."""
     figures = {key: getattr(added, name) for key, name in _ADDED.items()}

@@ -29,7 +29,7 @@ from models.measure.constant import constant
 from models.own.beginning import Beginning
 from models.own.judged import scores
 from models.own.network import DESCRIBED
-from models.pipeline import Pipeline, brief, with_compression
+from models.pipeline import Pipeline, brief, paid, with_compression
 from models.training import loggers
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted
@@ -145,6 +145,8 @@ def train_and_measure(
         notes,
     )
     net = begun.ended(pipeline.compress(fitted.net))
+    trained = with_compression(fitted.metrics, pipeline)
+    pulse.settled(paid(trained))
     if pipeline.reshapes or begun.adapted:
         counted = taken("compute/ and size/", lambda: cost.measure(net, example), nothing, notes)
     # What a compression is for is seen in its latency.
@@ -156,7 +158,7 @@ def train_and_measure(
     if pipeline.reshapes:
         gained, uneven = compressed(pipeline, net, metrics, notes)
         metrics, facts["disturbed"] = metrics | gained, facts["disturbed"] | uneven
-    metrics = with_compression(fitted.metrics, pipeline) | metrics
+    metrics = trained | metrics
     metrics["trial/fit_seconds"] = fit_seconds
     metrics["trial/seconds"] = time.perf_counter() - started
     # Of the whole process, as its start is what a short training costs most.

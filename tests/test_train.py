@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import refusal
 import train
@@ -89,9 +90,12 @@ def test_an_unknown_score_is_refused_before_anything_is_trained(
 
 @pytest.mark.parametrize("compress", ["[]", "[bf16]", "[low_rank]"])
 def test_flops_of_training_are_of_the_network_that_was_trained(
-    resolve: Callable[..., Any], compress: str
+    resolve: Callable[..., Any], tmp_path: Path, compress: str
 ) -> None:
     metrics = train.trial(resolve("budget.steps=5", f"compress={compress}"), overrides=[])["metrics"]
+    with Store(f"sqlite:///{tmp_path}/lab.db").read() as connection:
+        (paid,) = connection.execute(sa.text("select joules from attempt")).scalars()
+    assert paid == pytest.approx(metrics["train/energy_j"]), "a budget counts what a compression took"
     # Of 64 inputs, 128 units and 10 classes: the first layer's input needs no gradient.
     assert metrics["compute/flops_train"] == 2 * (2 * 64 * 128) + 3 * (2 * 128 * 10)
     forward = metrics["compute/flops_forward"]

@@ -80,6 +80,9 @@ def test_what_an_attempt_spent_is_its_own(tmp_path: Path) -> None:
         pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
         pulse.spent(lambda: {"train/energy_j": 1.5}, last=True)
         assert joules("a") == 5.5
+        # Of 26 J in all 10 are another attempt's; what is no training, as a compression, is in them.
+        pulse.settled({"train/energy_j": 26.0})
+        assert joules("a") == 16.0
         with pulse.spending(tmp_path / "teacher", "t"):
             pulse.spent(lambda: {"train/energy_j": 0.0}, first=True)
     with pulse.spending(tmp_path, "b"):
