@@ -233,7 +233,7 @@ def with_compression(metrics: dict[str, float], pipeline: Pipeline) -> dict[str,
 
 
 def paid(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Of the metrics of `with_compression` what a trial used in all; its compression where none was trained."""
+    """What a trial used in all, by the metrics of `with_compression`: without a training its compression."""
     known = {key: (f"train/{key}", f"compress/{key}") for key in ("seconds", "cpu_seconds", "energy_j")}
     found = {key: [metrics[name] for name in names if name in metrics] for key, names in known.items()}
     return {f"train/{key}": values[0] for key, values in found.items() if values}
