@@ -286,12 +286,12 @@ class ProposalFacts(RowFacts):
     charter: dict[str, Any] = {}
     """what it was proposed under, where that is no sprint's"""
     screened: tuple[int | None, ...] = ()
+    joules: float | None = None  # of screening it, ended and failed trials too
     promoted: tuple[int | None, ...] = ()
     confirmed: tuple[int | None, ...] = ()
     """its trials of each stage"""
     looks: int = 0
-    carried: int | None = None
-    """the proposal of an earlier sprint that it goes on with"""
+    carried: int | None = None  # the proposal of an earlier sprint that it goes on with
     stopped: bool = False
     """whether it is the control stopped at the goal's bound"""
     asked: dict[str, Any] = {}

@@ -193,8 +193,7 @@ class Screening:
         stopping = self._stopping.get(lane)
         if stopping is not None:
             best = self._ranked(self._arms_of(lane))[:1]
-            means = self._means(best[0]) if best else None
-            self.arms += stopping.audit(short_of, means, last)
+            self.arms += stopping.audit(short_of, self._means(best[0]) if best else None, last)
 
     def _run(self, lane: Lane, arms: Sequence[Arm]) -> None:
         """Run what was asked for; an arm that an earlier run of the sprint has audited is known to end."""
@@ -276,13 +275,14 @@ class Screening:
         stopping = self._stopping.get(lane)
         stopped = reason is not None and stopping is not None and stopping.end(arm, reason)
         word = "stopped" if stopped else "failed" if reason else "screened"
-        self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids)
+        joules = self._joules(arm)
+        self._bench.note(arm, word, reasons=[reason] if reason else [], screened=ids, joules=joules)
         if not reason:
             self.arms.append(arm)
             if stopping is not None:
                 stopping.learn(arm)
         seen = self.asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
-        self._turns.learn(arm.proposer, gain(before, seen), self._joules(arm))
+        self._turns.learn(arm.proposer, gain(before, seen), joules)
         self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
 
     def _joules(self, arm: Arm) -> float:

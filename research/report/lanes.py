@@ -79,7 +79,13 @@ def _turns(found: Findings, rows: Sequence[Row]) -> Turns:
     """What a lane has run; trials that were stopped early or failed count with the joules known of them."""
     ran = [row for row in rows if row["status"] in (*RAN, "failed", "stopped")]
     ran.sort(key=lambda row: row["facts"].get("carried") or row["id"])
-    return [(row, joules(_arms(found, [row])) if ids(row, "screened") else 0.0) for row in ran]
+    return [(row, _paid(found, row)) for row in ran]
+
+
+def _paid(found: Findings, row: Row) -> float:
+    """Joules of screening a proposal; of one that ended early or failed only rows of today tell."""
+    known = ProposalFacts.of(row).joules
+    return joules(_arms(found, [row])) if known is None else known
 
 
 def _best(found: Findings, rows: Sequence[Row]) -> Arm | None:
@@ -123,7 +129,7 @@ def _cells(found: Findings, lane: str, rows: Sequence[Row]) -> list[str]:
         _LANES[lane],
         str(len(rows)),
         str(sum(row["status"] in RAN for row in rows)),
-        quantity("train/energy_j", joules(arms)) if arms else "-",
+        quantity("train/energy_j", sum(spent for _, spent in _turns(found, rows))) if arms else "-",
         best,
         found.names(arms[0]) if arms else "-",
         str(sum(_supported(found, row) for row in rows)),

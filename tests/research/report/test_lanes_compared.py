@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from research.metrics import quantity
 from research.report.findings import Findings
 from research.report.lanes import equal, lanes
 from rows_lab import opened
@@ -41,6 +42,20 @@ def test_lanes_that_cannot_be_compared_are_said_to_be(tmp_path: Path) -> None:
     said = told_of(tmp_path, {"team": 8.0}, {"team": 10.0, "control": 10.0})
     assert "With and without the model cannot be compared" in said
     assert "no arm without the model was promoted" in said
+
+
+def test_a_lane_has_paid_for_what_was_ended_early_too(tmp_path: Path) -> None:
+    with opened(tmp_path) as lab:
+        sprint = lab.sprint(1)
+        for lane in ("team", "control"):
+            line = (f"model.width={len(lane)}",)
+            lab.experiment(sprint, line, "screened", screened=lab.arm(line, [0], 10.0), lane=lane)
+        lab.experiment(sprint, ("model.width=9",), "stopped", lane="team", joules=30.0)
+        joules = sum(value for (value,) in lab.sql("select value from metric where key = 'train/energy_j' "
+                                                   "and point = -1 and trial_id = 1"))  # fmt: skip
+        told = lanes(Findings(lab.store, sprint))
+    team = " ".join(line for line in told if line.startswith("| with the model |"))
+    assert f"| {quantity('train/energy_j', joules + 30.0)} |" in team
 
 
 @given(st.lists(st.floats(0, 9), max_size=9), st.lists(st.floats(0, 9), max_size=9))
