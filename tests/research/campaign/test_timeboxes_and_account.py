@@ -11,7 +11,7 @@ from campaign_lab import Lab, Scripted, energy
 from refusal import Refusal
 from research.campaign.admission import Admission
 from research.campaign.budget import NO_PRICE, ModelAccount, Price, Spend, paid
-from research.campaign.charter import Confirm, Promote, Screen
+from research.campaign.charter import Confirm, Promote, Screen, Search
 from research.campaign.rows import Rows
 from research.llm.ledger import LlmSpent
 from research.propose.bandit import NOTHING, Asked
@@ -43,7 +43,8 @@ def test_seconds_end_the_screening_and_leave_time_to_confirm(lab: Lab) -> None:
 
     lab.one = slow
     # Rows have real time, in which a scripted trial takes none: those that a ladder leaves would be free.
-    found = lab.campaign(lab.charter(energy(), screen=Screen(turns=500), ladder=None), spend=spend)
+    asked = {"screen": Screen(turns=500), "search": Search(worth=None), "ladder": None}
+    found = lab.campaign(lab.charter(energy(), **asked), spend=spend)
     assert clock[0] <= 51 and found.insights
     assert any("budget.seconds=50" in note for note in found.facts["notes"])
 
