@@ -8,7 +8,7 @@ import pytest
 from campaign_lab import Lab, Scripted, energy, opened
 from refusal import Refusal
 from research.campaign.budget import Spend, Timeboxes
-from research.campaign.charter import Screen, Sprints
+from research.campaign.charter import Screen, Search, Sprints
 from research.report.findings import Findings
 from research.run.runner import Job, Outcome
 
@@ -74,8 +74,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def ran(lab: Lab, minutes: float, seeds: tuple[int, ...] = (0,), **more) -> Findings:
-    screen = Screen(turns=60, seeds=seeds)
-    charter = lab.charter(energy(), screen=screen, sprint=Sprints(minutes=minutes), ladder=None)
+    stages = {"screen": Screen(turns=60, seeds=seeds), "search": Search(worth=None)}
+    charter = lab.charter(energy(), sprint=Sprints(minutes=minutes), ladder=None, **stages)
     return lab.campaign(charter, spend=Spend(clock=lab.clock), **more)
 
 
