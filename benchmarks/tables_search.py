@@ -119,8 +119,7 @@ class Search:
         if self.promises is None:
             return math.nan, math.nan
         least = Ending().price(self.question.objective.metric) or 0.0
-        below = (at for at, promise in self.promises.items() if promise < least and self._filled(at))
-        trials = next(below, len(self.done))
+        trials = next((at for at, promise in self.promises.items() if promise < least), len(self.done))
         cells, spent = list(self.done), [figures.seconds for figures in self.done.values()]
         saved = 1 - sum(spent[:trials]) / sum(spent)
         if self.question.name == "cheap":
@@ -133,13 +132,6 @@ class Search:
         best, median = span(self.table)
         points = 100 * (median - best) if self.table.sign < 0 else 100
         return saved, points * (self._regret(cells[:trials]) - self._regret(cells))
-
-    def _filled(self, trials: int) -> bool:
-        """Whether as many keep the bound by their one seed as a race takes; the control is none of them."""
-        if self.question.name != "cheap":
-            return True
-        own = list(self.done.values())[1:trials]
-        return sum(figures.score >= bound(self.table) for figures in own) >= Promote().arms
 
     def _cheap(self) -> tuple[float, float, float, float, float]:
         if self.question.name != "cheap":

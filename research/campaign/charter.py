@@ -20,7 +20,7 @@ from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Constraint, Record
 
-_WORTH, _OF_LOSSES = 0.2, 0.05
+_WORTH, _OF_SCORES, _OF_LOSSES = 0.1, 2.0, 0.1
 """see `Search`"""
 
 
@@ -61,17 +61,17 @@ class Search(Record):
 
     worth: float | None = Field(default=_WORTH, gt=0)
     """expected gain per joule of what could still be proposed, as a share of what it has been so far, below
-    which it ends, a twentieth of that for a loss or an error. Where bounds are asked, only once as many
-    proposals keep them as its race takes. None goes on to its turns and budget"""
+    which it ends; twice that where a score is searched, a tenth for a loss or an error. None goes on to its
+    turns and budget"""
 
     def price(self, metric: str) -> float | None:
-        """The same for a goal of this metric.
+        """The same for a goal of this metric: of a score, most of what can be gained comes first.
 
         A loss falls from far at the beginning, beside which all that matters later is little.
         """
         known = described(metric)
         lower = known is not None and known.better == "min"
-        scale = _OF_LOSSES if lower and not is_ratio(metric) else 1.0
+        scale = 1.0 if is_ratio(metric) else _OF_LOSSES if lower else _OF_SCORES
         return None if self.worth is None else scale * self.worth
 
 

@@ -130,7 +130,7 @@ class Screening:
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
             short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or self._worthless(lane)
+            short = short or (None if self._who.waiting(lane) else self.worth.short(lane))
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())
@@ -139,10 +139,6 @@ class Screening:
                 self._ended[lane] = short
         if why := [self._ended[lane] for lane in self._who.bandits if lane in self._ended]:
             self.notes.append(f"screening ended after {self._done.total()} proposals: {why[-1]}")
-
-    def _worthless(self, lane: Lane) -> str | None:
-        screened = map(self._means, self._proposals(self._arms_of(lane)))
-        return None if self._who.waiting(lane) else self.worth.short(lane, self.objective, screened)
 
     def _round(self, lane: Lane, size: int, short_of: Short) -> None:
         """Ask one lane, and run what it proposes: what comes of it is told before the lane is asked again."""

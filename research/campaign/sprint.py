@@ -151,8 +151,7 @@ class Sprint:
         admission.lanes = who.lanes
         judges = Judges(None, None, lambda phase: (), admission.complaints)
         bill = account(self._campaign, who.queue, self._store, self.id)
-        metric, race = charter.goal.objective.metric, charter.promote.arms
-        worth = Worth(charter.search, metric, who.bandits, race)
+        worth = Worth(charter.search, charter.goal.objective.metric, who.bandits)
         given = (charter.screen, worth, charter.goal.text, judges, bill, self._talk, self._steering)
         screening = self._screening = Screening(bench, admission, who, *given)
         screening.asked, screening.early.allowed = self._campaign.objective, not self._apart

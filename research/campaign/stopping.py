@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -11,7 +11,6 @@ from research.campaign.bench import Arm, Bench, Pair
 from research.campaign.budget import Price
 from research.campaign.charter import Search, Stop
 from research.campaign.halving import Halving
-from research.metrics import rank
 from research.propose.bandit import Bandit
 from research.propose.lanes import Lane
 from research.run.lookup import spared
@@ -159,22 +158,15 @@ class Worth:
     goes on to hope where nothing comes any more, and the price is a share of what a joule has gained so far.
     """
 
-    def __init__(self, search: Search, metric: str, bandits: Mapping[Lane, Bandit], race: int) -> None:
-        """`metric` is what the goal asks for, `race` how many proposals are promoted."""
+    def __init__(self, search: Search, metric: str, bandits: Mapping[Lane, Bandit]) -> None:
+        """`metric` is what the goal asks for."""
         self._worth, self._least, self._bandits = search.worth, search.price(metric), bandits
-        self._race = race
         self._short: dict[Lane, str] = {}
 
-    def short(self, lane: Lane, objective: Objective, screened: Iterable[Mapping[str, float]]) -> str | None:
-        """Why nothing is; None where something may be. `screened` are the figures of the lane's proposals.
-
-        A few of them keep a bound by the luck of one seed: a search that ended with them would leave the race
-        nothing to choose from.
-        """
+    def short(self, lane: Lane) -> str | None:
+        """Why nothing is; None where something may be."""
         promise = self._bandits[lane].promise
         if self._least is None or promise is None or promise >= self._least:
-            return None
-        if objective.constraints and sum(rank(objective, one)[0] <= 0 for one in screened) < self._race:
             return None
         self._short[lane] = (
             f"a joule of what could still be proposed is expected to bring {promise:.2g} of what one has "

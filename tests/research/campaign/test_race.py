@@ -7,8 +7,6 @@ import pytest
 
 from campaign_lab import Findings, Lab, Scripted, energy, opened
 from research.campaign.charter import Charter, Confirm, Promote, Screen, Search, Sprints
-from research.campaign.stopping import Worth
-from research.propose.bandit import Bandit
 from research.team.review import Thresholds
 
 Ended = tuple[Lab, Charter, Findings]
@@ -107,23 +105,9 @@ def test_without_a_price_the_search_goes_on(lab: Lab) -> None:
     assert len(source.left) < 30 - 12 and "worth" not in str(rows[-1]["facts"].get("ended"))
 
 
-def test_a_loss_has_a_twentieth_of_the_price_of_a_cost_or_a_score() -> None:
-    assert Search(worth=0.2).price("train/energy_j") == pytest.approx(0.2)
-    assert Search(worth=0.2).price("val/accuracy") == pytest.approx(0.2)
+def test_a_score_has_twice_the_price_of_a_cost_and_a_loss_a_tenth() -> None:
+    assert Search(worth=0.1).price("train/energy_j") == pytest.approx(0.1)
+    assert Search(worth=0.1).price("val/accuracy") == pytest.approx(0.2)
     for loss in ("val/loss", "test/rmse", "val/bits_per_byte", "test/own_error"):
-        assert Search(worth=0.2).price(loss) == pytest.approx(0.01), loss
+        assert Search(worth=0.1).price(loss) == pytest.approx(0.01), loss
     assert Search(worth=None).price("val/accuracy") is None
-
-
-def test_a_search_within_bounds_ends_only_once_as_many_keep_them_as_race() -> None:
-    source = Scripted()
-    bandit = Bandit([source], {source.name: 1.0})
-    for gained in (1.0, *[0.0] * 20):
-        bandit.learn(source.name, gained, 5.0)
-    worth = Worth(Search(worth=0.9), "train/energy_j", {"team": bandit}, race=3)
-    keeps, misses = ({"test/accuracy": score, "train/energy_j": 5.0} for score in (0.91, 0.89))
-    assert worth.short("team", energy(0.9), [keeps, keeps, misses, misses]) is None
-    assert worth.over is None
-    assert worth.short("team", energy(None), []), "nothing to keep"
-    assert worth.short("team", energy(0.9), [keeps, keeps, misses, keeps])
-    assert worth.over
