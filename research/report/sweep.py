@@ -18,7 +18,7 @@ from research.stats.claims import Claim
 from research.stats.decide import ENOUGH
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import PartVerdict
-from research.store.queries import trained
+from research.store.spending import lost_joules
 from research.store.states import FAILED
 from research.store.store import Store
 from research.types import Trial
@@ -47,8 +47,8 @@ def write(store: Store, sweep: str, folder: Path, ids: Sequence[int] = ()) -> Pa
     for one in drawn:
         put(one.svg, folder, one.file)
     with store.read() as connection:
-        _, paid = trained(connection, sweep)
-    return put(_text(sweep, arms, trials, score, drawn, names, paid), folder)
+        lost = lost_joules(connection, sweep)
+    return put(_text(sweep, arms, trials, score, drawn, names, lost), folder)
 
 
 def _text(
@@ -58,9 +58,9 @@ def _text(
     score: str,
     drawn: Sequence[pictures.Picture],
     names: ArmNames,
-    paid: float,
+    lost: float,
 ) -> str:
-    """`paid` are the joules of every attempt of the sweep."""
+    """`lost` are the joules of attempts that are in no figure."""
     metric = _judged(arms, score)
     columns = [
         one for one in dict.fromkeys([score, twin(score), *_ALWAYS]) if any(arm.of(one).n for arm in arms)
@@ -76,7 +76,7 @@ def _text(
         *section("Against the first arm", _compared(arms, metric, names, _line(trials[0]))),
         *pictures.shown(drawn),
         *section("What failed", _failed(trials)),
-        *section("What it cost", [*_cost(arms, trials), *_lost(arms, sweep, paid)]),
+        *section("What it cost", [*_cost(arms, trials), *_lost(lost)]),
         *section("Repeat it", repeat((), arms[:_SHOWN])),
     ]
     return "\n".join(parts) + "\n"
@@ -217,11 +217,6 @@ def _cost(arms: Sequence[Arm], trials: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def _lost(arms: Sequence[Arm], sweep: str, paid: float) -> list[str]:
-    """What its attempts were trained for that are in no figure: they failed, or were killed."""
-    pairs = (pair for arm in arms for pair in zip(arm.rows, arm.results, strict=True))
-    own = [result.metrics.get("train/energy_j", 0.0) for trial, result in pairs if trial.sweep == sweep]
-    more = paid - sum(own)
-    # Sums of floats in two orders differ in their last digits.
-    told = f"- {quantity('train/energy_j', more)} more for attempts that failed or were killed"
-    return [told] if more > 1e-6 * paid else []
+def _lost(joules: float) -> list[str]:
+    told = quantity("train/energy_j", joules)
+    return [f"- {told} more for attempts that failed or were killed"] if joules else []

@@ -50,3 +50,21 @@ def all_joules(connection: sa.Connection, sweep: str) -> float:
     query = sa.select(sa.func.sum(_A.joules), untold).select_from(trial.outerjoin(attempt))
     told, more = connection.execute(query.where(_C.sweep == sweep)).one()
     return sum(joules(connection, sweep).values()) if more else float(told or 0.0)
+
+
+def lost_joules(connection: sa.Connection, sweep: str) -> float:
+    """What attempts of a sweep used that is in no result: they failed, or were killed before they had saved.
+
+    By the database, each by the calibration of its time. A result without joules tells of nothing lost.
+    """
+    taken = (metric.c.trial_id == _C.id) & (metric.c.key == "train/energy_j") & (metric.c.point == FINAL)
+    of_result = (_A.outcome == "done") | _A.outcome.is_(None)
+    used = sa.func.coalesce(_A.joules, sa.case((of_result, metric.c.value)))
+    whole = trial.outerjoin(attempt).outerjoin(metric, taken)
+    over = sa.case((_C.status == "done", metric.c.value.is_not(None)), else_=_A.outcome.is_not(None))
+    told = (_C.sweep == sweep) & over
+    paid = connection.execute(sa.select(sa.func.sum(used)).select_from(whole).where(told)).scalar_one()
+    query = sa.select(sa.func.sum(metric.c.value)).select_from(trial.join(metric, taken))
+    lost = (paid or 0.0) - (connection.execute(query.where(_C.sweep == sweep)).scalar_one() or 0.0)
+    # Sums of floats in two orders differ in their last digits.
+    return float(lost) if lost > 1e-6 * (paid or 0.0) else 0.0

@@ -11,7 +11,7 @@ import pulse
 from claiming import KEY, ask, keys, mine
 from research.campaign.budget import Spend
 from research.run.runner import Job, Runner
-from research.store import owners, queries
+from research.store import owners, queries, spending
 from research.store.schema import trial
 from research.store.store import Store
 from research.types import Key
@@ -136,3 +136,20 @@ def test_what_a_campaign_spent_is_the_sum_of_all_attempts(store: Store) -> None:
         assert sum(store.joules(sweep).values()) == joules
         if joules == 6.0:
             store.finish(measured, {"train/energy_j": 3.0})
+
+
+def test_what_is_in_no_result_was_lost_and_what_was_saved_was_not(store: Store, tmp_path: Path) -> None:
+    """A killed attempt had used 7 J: of its own checkpoint 5 J are in the result, which tells 25 J."""
+    for joules in (7.0, 20.0):
+        claim = mine(ask(store, sweep="one", folder=str(tmp_path)))
+        with pulse.spending(tmp_path, claim.token):
+            pulse.spent(dict, first=True)
+            pulse.spent(lambda used=joules: {"train/energy_j": used}, last=True)
+        if joules < 20.0:
+            store.fail(claim, "gone", outcome="lost")
+    with store.read() as connection:
+        assert spending.lost_joules(connection, "one") == pytest.approx(7.0), "the second still runs"
+    store.finish(claim, {"train/energy_j": 25.0}, {})
+    with store.read() as connection:
+        assert spending.lost_joules(connection, "one") == pytest.approx(2.0)
+        assert spending.lost_joules(connection, "another") == 0.0
