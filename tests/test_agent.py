@@ -261,7 +261,8 @@ def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp
     told = done.stdout.splitlines()
     assert told[1].startswith("objective  Minimise training energy (train/energy_j), with accuracy")
     store = Store(f"sqlite:///{tmp_path}/lab.db")
-    ended = list(store.results([one.id for one in store.trials(status="done")]).values())
+    rows = {one.id: one for one in store.trials(status="done")}
+    ended = list(store.results(list(rows)).values())
     store.close()
     assert all(one.metrics["train/energy_j"] > 0 and one.facts["energy_basis"] for one in ended)
     spoilt = [one for one in ended if "train" in (one.facts["disturbed"] or {})]
@@ -270,9 +271,14 @@ def test_a_campaign_on_joules_ends_with_an_answer_or_names_what_disturbed_it(tmp
         assert told[-1].startswith("report") and len(ended) > len(spoilt)
         assert report.read_text().startswith("# 90 % accuracy for fewer joules\n\nAsked was: Minimise")
     else:
-        # No control was left alone, however often it was run again.
+        # A seed of the control was never left alone, however often it was run again; others may have been.
         assert done.returncode == 2 and "The machine is too busy to settle train/energy_j" in done.stderr
-        assert "Traceback" not in done.stderr and len(spoilt) == len(ended) > 1
+        assert "Traceback" not in done.stderr and len(spoilt) > 1
+        runs = {(one.signature, one.seed): [] for one in rows.values()}
+        for one in ended:
+            row = rows[one.trial_id]
+            runs[row.signature, row.seed].append(one in spoilt)
+        assert any(all(some) for some in runs.values())
 
 
 @pytest.mark.slow
