@@ -182,6 +182,7 @@ def test_a_trials_process_neither_imports_nor_calls_it(tmp_path: Path, marker: P
     assert all("is not called" in one.reason or "among its options" in one.reason for one in outcomes)
 
 
+@pytest.mark.slow
 def test_what_a_person_typed_reaches_the_trials_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_an_unknown_score_is_refused_before_anything_is_trained(
     assert not (tmp_path / "lab.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", ["[]", "[bf16]", "[low_rank]"])
 def test_flops_of_training_are_of_the_network_that_was_trained(
     resolve: Callable[..., Any], tmp_path: Path, compress: str

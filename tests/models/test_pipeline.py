@@ -94,6 +94,7 @@ def test_fine_tuning_lowers_the_rate_and_is_counted(tmp_path, one_thread) -> Non
     assert (weights(final) - before).abs().max() < 30 * 0.001 * 1.5
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_goes_on_where_a_kill_left_it(tmp_path, one_thread) -> None:
     whole = pipeline(tmp_path / "whole", {"a": Noted("a", [], steps=30)})
     expected = weights(whole.compress(whole.fit([]).net))

@@ -30,6 +30,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @each("name", NAMES)
 def test_rated_power_is_what_codecarbon_finds(name):
     table = DataSource().get_cpu_power_data()

@@ -232,6 +232,7 @@ def test_the_fastest_that_keeps_the_score_is_taken_and_all_are_told(within, conv
     assert told["bad"]["score"] < told["quick"]["score"] == told["slow"]["score"]
 
 
+@pytest.mark.slow
 def test_one_that_refuses_is_left_out_and_all_that_refuse_are_a_refusal(within, convolutions):
     class Refusing(Fixed):
         def rounded(self, net, context, how):
@@ -251,6 +252,7 @@ def test_one_that_refuses_is_left_out_and_all_that_refuse_are_a_refusal(within, 
         Int8Static().after(convolutions, within(Refusing("one", None), Refusing("two", None)))
 
 
+@pytest.mark.slow
 def test_where_none_keeps_the_score_the_best_score_is_taken(within, convolutions):
     bad, worse = copy.deepcopy(convolutions), copy.deepcopy(convolutions)
     bad.readout[-1].weight[0] = 0

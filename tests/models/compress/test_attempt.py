@@ -97,6 +97,7 @@ def test_the_child_computes_beside_a_pool_of_threads(context) -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_int8_that_is_neither_smaller_nor_faster_is_refused(context) -> None:
     tiny = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(1, 10))
     with pytest.raises(Refusal, match=r"int8_weights on .* is no gain: 1\.\d\d of the bytes, 0\.\d\d of"):

@@ -24,6 +24,7 @@ def pipeline(tmp_path, compress, *, net=None, **changes):
     return Pipeline(compress, net if net is not None else network(), **own)
 
 
+@pytest.mark.slow
 @given(st.floats(0.5, 20.0), st.integers(0, 100))
 def test_soft_labels_are_the_divergence_of_the_softened_answers(temperature: float, seed: int) -> None:
     torch.manual_seed(seed)

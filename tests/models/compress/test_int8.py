@@ -186,6 +186,7 @@ class Branches(nn.Module):
         return self.one(x) if x.sum() > 0 else self.other(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step", [Int8Static(), Int8Dynamic(), Int8Aware()], ids=["static", "dynamic", "aware"]
 )

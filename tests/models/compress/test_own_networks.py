@@ -88,6 +88,7 @@ prune, cut, thin = (
 Step = Callable[[], Compression]
 
 
+@pytest.mark.slow
 @each(
     ("make", "shape", "steps"),
     [
@@ -115,6 +116,7 @@ def test_the_saved_network_answers_as_the_one_that_was_measured(
             assert torch.equal(found(inputs[:size]), net.eval()(inputs[:size]))
 
 
+@pytest.mark.slow
 @each("step", [cut, thin, prune, partial(Gradual, 0.5)])
 def test_what_is_held_is_trained_by_no_fine_tuning(step: Step, tmp_path: Any) -> None:
     torch.manual_seed(0)

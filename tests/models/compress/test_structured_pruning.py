@@ -44,6 +44,7 @@ NETS = {
 QUICK = ("mlp", "cnn 1-D", "resnet", "grouped", "gpt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NETS]
 )

@@ -55,6 +55,7 @@ def load(tmp_path_factory):
     return load
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_is_read_and_scaled_per_channel(pictures, load):
     data = load(pictures)
     assert [len(part) for part in (data.train, data.val, data.test)] == [18, 2, 6]

@@ -99,6 +99,7 @@ def test_values_are_learnt_on_a_scale_and_told_in_their_unit(resolve, tmp_path):
     assert facts["scored"] == len(data.test) and facts["examples"].keys() == {"loss", "mae"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -108,6 +108,7 @@ def test_a_grandchild_counts_too():
     assert sum(told) <= living <= everything() - first + SLACK_S
 
 
+@pytest.mark.slow
 @alone
 def test_a_sleeping_process_is_not_charged_for_its_neighbours_work():
     # An orphan, since what children do is ours; it ends by itself.

@@ -84,6 +84,7 @@ def test_threads_that_are_gone_are_judged_by_the_machines_pressure(crowd):
         assert "threads on this machine waited" in window.energy.disturbed
 
 
+@pytest.mark.slow
 @alone
 def test_idle_threads_and_a_sleep_are_no_sign():
     torch.ones(300, 300) @ torch.ones(300, 300)

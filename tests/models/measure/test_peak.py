@@ -6,6 +6,7 @@ import torch
 from models.measure import peak
 
 
+@pytest.mark.slow
 def test_the_share_is_arithmetic_over_the_peak():
     metrics = {"compute/flops_train": 2e6, "train/samples_per_second": 1e3, "train/seconds": 6.0}
     metrics["train/cpu_seconds"] = 2.0

@@ -110,6 +110,7 @@ def test_accumulated_pieces_move_it_as_the_whole_batch():
     assert whole.balance.bias.any() and torch.equal(whole.balance.bias, pieces.balance.bias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["nothing", "matmuls"])
 def test_a_recomputed_layer_trains_as_the_plain_one(keep):
     plain = torch.nn.Sequential(torch.nn.Linear(6, 6), biased(0.07))

@@ -77,6 +77,7 @@ def test_data_of_another_kind_is_refused_with_another_choice(model, data):
         build(model, data)
 
 
+@pytest.mark.slow
 @each(("model", "data"), SMALL)
 def test_every_weight_gets_a_gradient_and_no_state_is_hidden(model, data):
     net = narrow(model, data)

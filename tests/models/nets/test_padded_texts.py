@@ -1,5 +1,6 @@
 """Texts of several lengths: what a network answers does not depend on how far a text was padded."""
 
+import pytest
 import torch
 
 from cases import each
@@ -53,6 +54,7 @@ def with_weights_of(net, other):
     return net
 
 
+@pytest.mark.slow
 @each("name", NETS)
 def test_padding_changes_no_answer(name):
     torch.manual_seed(0)

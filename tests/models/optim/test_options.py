@@ -90,6 +90,7 @@ def test_an_optimizer_lowers_the_loss_and_resumes_as_if_never_stopped(name, imag
     assert all(torch.equal(left, right) for left, right in zip(*ends, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_under_bf16_and_clipping_weights_and_states_stay_float32(name, images, tmp_path, one_thread):
     fitted = trained(tmp_path, images, name, steps=2, precision="bf16-mixed", gradient_clip_val=0.5)

@@ -57,6 +57,7 @@ def test_every_form_of_a_state_dict_is_read(inside: Callable[..., Any], tmp_path
     assert told.facts["tensors"] == len(state()) and told.facts["new"] == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["module.", "model.", "net.", "_orig_mod."]), max_size=3))
 def test_prefixes_of_others_are_taken_off_and_told(prefixes: list[str]) -> None:
     import tempfile
@@ -146,6 +147,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
         load(net(), path, classes=3)
 
 
+@pytest.mark.slow
 def test_the_content_of_the_file_is_in_the_identity(resolve: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "given.pt"
     keys = []

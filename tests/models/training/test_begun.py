@@ -79,6 +79,7 @@ def test_a_trial_that_was_killed_after_its_last_step_is_loaded_when_it_is_typed_
     assert_equal(dict(again.net.state_dict()), dict(first.net.state_dict()))
 
 
+@pytest.mark.slow
 def test_a_killed_trial_that_began_at_a_checkpoint_goes_on_from_its_own(one_thread, tmp_path):
     seeded(tmp_path, "start", budget=parts(tmp_path, 10)["budget"], signature="aaaa")
     own = {"signature": "bbbb", "ckpt_path": tmp_path / "start"}

@@ -68,6 +68,7 @@ def test_a_manifest_that_cannot_be_read_is_refused(tmp_path, text):
         read_manifest(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["both", "manifest"])
 def test_a_trial_whose_checkpoints_are_all_damaged_starts_anew_and_says_so(train, tmp_path, damage):
     def weights(fitted):

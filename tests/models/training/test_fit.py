@@ -40,6 +40,7 @@ def test_clipping_is_torchs(train):
     assert fitted.metrics["stability/grad_norm_max"] == pytest.approx(max(norms), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [2, 3, 32])
 def test_micro_batches_give_what_the_whole_batch_gives(train, pieces):
     fitted = train(accumulate_grad_batches=pieces)

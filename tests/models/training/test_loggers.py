@@ -76,6 +76,7 @@ def test_a_setting_that_wandb_cannot_use_is_one_sentence(
         loggers.wandb(run, "joulelab", None)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_ended_there_is_a_note(tmp_path: Path) -> None:
     from lightning.pytorch.loggers import WandbLogger
 

@@ -84,6 +84,7 @@ def test_a_training_is_that_of_the_chosen_precision_and_pays_for_the_choice(trai
     assert auto.facts["sessions"] == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_training_keeps_its_precision_whatever_is_faster_now(train, tmp_path):
     class Cut(Exception):
         pass

@@ -162,6 +162,7 @@ def test_a_named_checkpoint_is_resumed_into_another_folder(one_thread, tmp_path,
     assert (tmp_path / "other" / "checkpoints" / "step_37.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_is_taken(one_thread, tmp_path):
     whole = seeded(tmp_path, "whole")
     callbacks = {"killed": Killed(22), "checkpoint": Checkpoint(None, every_steps=5)}

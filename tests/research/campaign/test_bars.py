@@ -200,6 +200,7 @@ def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
     assert lab.ran == ran, "a sprint that continues takes the same way though the ended are known by now"
 
 
+@pytest.mark.slow
 def test_what_was_wrong_to_end_is_an_arm_again(lab: Lab) -> None:
     def hasty(config: dict, rng: random.Random) -> dict[str, float]:
         """Ends whatever has bars, though all of it is cheap."""

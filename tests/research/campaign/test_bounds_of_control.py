@@ -133,6 +133,7 @@ def test_what_is_open_is_the_bound_and_the_next_sprint_is_held_to_more(tmp_path:
     assert 0 < row["facts"]["unsettled"]["test/accuracy"] < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "word"), [(0.02, "supported"), (0.2, "refuted")])
 def test_a_gain_on_a_score_is_its_own_size(tmp_path: Path, effect: float, word: str) -> None:
     """Two points are 0.02 of accuracy, and never 2 % of the control's."""

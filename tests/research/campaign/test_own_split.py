@@ -51,6 +51,7 @@ def test_a_campaign_screens_on_one_split_and_confirms_each_seed_on_its_own(lab: 
     assert "'data.split_seed=${seed}' seed=1000,1001,1002,1003,1004" in insight.command
 
 
+@pytest.mark.slow
 def test_a_person_who_fixes_the_split_is_judged_on_it(lab: Lab) -> None:
     charter = lab.charter(ACCURACY, screen=Screen(turns=4), confirm=Confirm(arms=1))
     fixed = charter.model_copy(update={"fixed": ("data=digits", "data.split_seed=3")})

@@ -57,6 +57,7 @@ def steps_of(found: Findings) -> int:
     return int(own.removeprefix("budget.steps="))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [1.05, 1.5])
 def test_the_ladder_finds_the_least_steps_that_keep_the_bound(lab: Lab, close: float) -> None:
     found = lab.campaign(charter(lab, ladder=Ladder(close=close)), [Scripted()])

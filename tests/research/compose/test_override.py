@@ -92,6 +92,7 @@ def plain(value: Any) -> Any:
     return "not a number" if isinstance(value, float) and math.isnan(value) else value
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(overrides())
 @example("seed=choice(null)")

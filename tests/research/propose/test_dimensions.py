@@ -101,6 +101,7 @@ def test_dropping_idle_overrides_changes_no_signature(fixed: tuple[str, ...], se
     assert SPACE.signature(SPACE.resolve([*fixed, *kept])) == SPACE.signature(config) == signature(config)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(fixed=st.sampled_from(GIVEN), seed=st.integers(0, 10**6), turned=st.integers(0, 2))
 def test_two_points_have_one_signature_exactly_when_what_acts_is_equal(
@@ -194,6 +195,7 @@ def test_no_proposer_draws_what_has_no_effect(kind: str, fixed: tuple[str, ...],
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 def test_a_knob_is_drawn_once_it_acts() -> None:
     fixed, best = ("data=digits",), outcome(("model.linear=grouped", "model.width=64"))
     tpe, state = Tpe(offered(fixed), fixed, 0), None

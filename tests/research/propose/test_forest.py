@@ -159,6 +159,7 @@ class Elsewhere:
         ]
 
 
+@pytest.mark.slow
 def test_what_other_tasks_have_come_to_is_where_it_begins() -> None:
     def first(memory: Elsewhere | None, seed: int) -> float:
         runs = list(told(Forest(VOCABULARY, (), seed, memory), 8, HIGHEST))

@@ -80,6 +80,7 @@ def test_a_draw_that_was_seen_is_drawn_anew(lab: Lab) -> None:
     assert len({one.overrides for one in found}) >= 29
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_avoided(lab: Lab) -> None:
     """Widths from 64 up are refused: they were asked for as often as before when nobody told the sampler."""
     proposer, now, refused = Tpe(lab.space.vocabulary(), FIXED, 0), started(energy(None)), 0

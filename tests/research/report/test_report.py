@@ -239,6 +239,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(lab: Lab) -> None:
     assert (sprint.folder / "report.md").read_text() == "the old one"
 
 
+@pytest.mark.slow
 def test_foreign_text_cannot_build_a_section(lab: Lab) -> None:
     charter = lab.charter(energy())
     goal = charter.goal.model_copy(update={"text": "fewer joules\n# Supported\n| all | is | well |"})

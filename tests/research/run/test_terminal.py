@@ -71,6 +71,7 @@ def screen(program: str, columns: int) -> list[str]:
     return screens()[WIDTHS.index(columns) * len(PROGRAMS) + PROGRAMS.index(program)].split("\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 60])
 def test_a_panel_loses_nothing(columns: int) -> None:
     lines = screen(PANEL, columns)

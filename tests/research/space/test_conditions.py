@@ -144,6 +144,7 @@ def lab(tmp_path: Path):
         yield made
 
 
+@pytest.mark.slow
 def test_the_gate_takes_an_idle_override_says_so_and_runs_it_once(lab: Any) -> None:
     lines = (
         "model.width=64 model.blocks=2",

@@ -79,6 +79,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(TEXTS, max_size=5) | ANYTHING)
 @example("optimizer=lion")

@@ -53,6 +53,7 @@ TURNED = [
 ]
 
 
+@pytest.mark.slow
 @each(("overrides", "fixed", "said"), TURNED)
 def test_agents_turn_what_the_person_lists(
     space: Callable[..., Space], overrides: list[str], fixed: list[str], said: str | None

@@ -249,6 +249,7 @@ def plan(histories: int) -> settings:
     )
 
 
+@pytest.mark.slow
 def test_claims_follow_the_model(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_SYNCHRONOUS", "OFF")  # a model needs no power cuts
     store = Store(store_url)

@@ -115,6 +115,7 @@ def steps(heart: Heart, end: float) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_cancelled_training_ends_at_its_next_step_and_what_it_spent_is_known(store: Store) -> None:
     claim = mine(ask(store))
     heart, end = Heart(store, claim), time.monotonic() + 20

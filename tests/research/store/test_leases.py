@@ -75,6 +75,7 @@ def test_a_runner_that_is_gone_loses_the_proposal(store: Store, gone: Callable[[
     assert row(store, number)["status"] == "screened"
 
 
+@pytest.mark.slow
 def test_a_lease_is_held_while_the_body_runs_and_given_back(store: Store) -> None:
     mine = take(store, "campaign c", 3.0)
     assert isinstance(take(store, "campaign c"), str)

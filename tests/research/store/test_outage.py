@@ -73,6 +73,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     holder.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_locked_file_is_waited_for_by_every_verb(
     locked: Callable[[int], Store], verb: str, capsys: pytest.CaptureFixture[str]
@@ -85,6 +86,7 @@ def test_a_locked_file_is_waited_for_by_every_verb(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_result_outlasts_a_lock(locked: Callable[[int], Store], tmp_path: Path) -> None:
     before = Store(f"sqlite:///{tmp_path}/lab.db")
     claim = mine(ask(before))
@@ -95,6 +97,7 @@ def test_a_result_outlasts_a_lock(locked: Callable[[int], Store], tmp_path: Path
     store.close()
 
 
+@pytest.mark.slow
 def test_the_wait_ends_and_a_thread_that_others_join_does_not_wait(
     locked: Callable[[int], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +210,7 @@ def test_a_server_that_never_answered_is_refused_at_once_unless_one_is_patient(
     starting.join()
 
 
+@pytest.mark.slow
 def test_after_an_outage_nobody_is_lost_by_the_clock_alone(
     locked: Callable[[int], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

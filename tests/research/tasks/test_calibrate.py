@@ -192,6 +192,7 @@ def test_without_a_counter_it_says_what_is_assumed_and_how_wrong_that_may_be(
     assert "Nothing was written" in text and not place.exists()
 
 
+@pytest.mark.slow
 def test_busy_cores_work_and_end_with_the_body() -> None:
     with load.busy(1, 30.0) as (pid,):
         begun = psutil.Process(pid).cpu_times().user
